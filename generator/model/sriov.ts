@@ -1,0 +1,172 @@
+/**
+ * Set the number of virtual functions of SR-IOV network cards, at boot and live.
+ *
+ * Creates VFs on the PFs that `sriov_devices` names, makes them come back at every boot,
+ * puts the IOMMU parameters on the kernel command line, and says when a reboot is due and why.
+ */
+export interface SriovRole {
+  /**
+   * The PFs to configure. Each entry chooses by exactly one selector: `name`, `address`, `mac`,
+   * `vendor_id` with `product_id`, or `driver`.
+   *
+   * A PF that leaves the list loses its VFs, when it was this role that made them.
+   * @default []
+   * @example [{ "name": "ens1f0", "numvfs": 8 }, { "address": "0000:3b:00.1", "numvfs": 16 }]
+   */
+  sriov_devices?: SriovDevice[];
+
+  /**
+   * Number of VFs for a device that has no `numvfs` of its own.
+   * @minimum 0
+   * @default 8
+   */
+  sriov_numvfs?: number;
+
+  /**
+   * What creates the VFs at boot, for a device that has no `numvfs_driver` of its own: `systemd` is
+   * one unit that runs before the network is configured; `udev` starts a unit when the PF's driver is there.
+   * @default "systemd"
+   */
+  sriov_numvfs_driver?: "systemd" | "udev";
+
+  /**
+   * Units that must not start before the VFs are there, and do not start when they are missing,
+   * for a device that has no `numvfs_required_by` of its own. Only with the `systemd` driver.
+   * @default []
+   * @example ["openvswitch-switch.service"]
+   */
+  sriov_numvfs_required_by?: string[];
+
+  /**
+   * The udev rule file, which starts the VF unit when a PF appears. The block that stackhpc.sriov
+   * left in a file of this name is replaced.
+   * @format path
+   * @default "/etc/udev/rules.d/70-sriov.rules"
+   */
+  sriov_udev_rule_path?: string;
+
+  /**
+   * Seconds that the boot waits for the driver of a PF that is there. A PF that is absent is not waited for:
+   * udev starts its unit when it appears.
+   * @minimum 0
+   * @default 30
+   */
+  sriov_boot_wait?: number;
+
+  /**
+   * Seconds allowed for the kernel to create or remove the VFs of one PF, one second per VF added.
+   * @minimum 1
+   * @default 120
+   */
+  sriov_numvfs_timeout?: number;
+
+  /**
+   * Allow the VFs of the PF that carries the connection to this host to be destroyed live, to change
+   * their number. When false such a change waits for the next boot.
+   * @default false
+   */
+  sriov_change_connection_pf?: boolean;
+
+  /**
+   * Put the IOMMU parameters on the kernel command line: `intel_iommu=on` on Intel; `iommu=pt`, with
+   * `sriov_iommu_pt_enabled`, on Intel and AMD; none on other processors. When false, the parameters
+   * that this role added are taken off again.
+   * @default true
+   */
+  sriov_iommu_enabled?: boolean;
+
+  /**
+   * Add `iommu=pt`: DMA of devices that the host itself uses is not translated.
+   * @default true
+   */
+  sriov_iommu_pt_enabled?: boolean;
+
+  /**
+   * The handler of the play that is notified when a reboot is due and `sriov_do_reboot` is not set.
+   * A play without such a handler is fine.
+   * @default "reboot"
+   */
+  sriov_restart_handler?: string;
+
+  /**
+   * Whether the role may reboot the host. Not set: the play's handler `sriov_restart_handler` is notified, if there is one.
+   * True: the role reboots once when that is due, and checks that everything took effect. False: nothing
+   * reboots and no handler is notified.
+   * @unset
+   */
+  sriov_do_reboot?: boolean;
+
+  /**
+   * Seconds to wait for the host to come back from the reboot.
+   * @minimum 1
+   * @default 1800
+   */
+  sriov_reboot_timeout?: number;
+}
+
+/** One selector, and what is wanted of the PFs that it chooses. */
+export interface SriovDevice {
+  /**
+   * Selector: the name, or an alternative name, of the PF's network interface.
+   * @example "ens1f0"
+   */
+  name?: string;
+
+  /**
+   * Selector: the PCI address.
+   * @raw
+   * @example "0000:3b:00.0"
+   */
+  address?: string;
+
+  /**
+   * Selector: the permanent MAC address of the PF.
+   * @raw
+   * @example "b8:59:9f:0c:aa:02"
+   */
+  mac?: string;
+
+  /**
+   * Selector, with `product_id`: four hexadecimal digits, quoted.
+   * @raw
+   * @example "15b3"
+   */
+  vendor_id?: string;
+
+  /**
+   * Selector, with `vendor_id`: four hexadecimal digits, quoted.
+   * @raw
+   * @example "1017"
+   */
+  product_id?: string;
+
+  /**
+   * Selector: every PF that this kernel driver holds.
+   * @example "ice"
+   */
+  driver?: string;
+
+  /**
+   * Number of VFs on each PF chosen; `sriov_numvfs` when not given. 0 removes them.
+   * @minimum 0
+   */
+  numvfs?: number;
+
+  /** What creates the VFs at boot; `sriov_numvfs_driver` when not given. */
+  numvfs_driver?: "systemd" | "udev";
+
+  /** Units that must not start without these VFs; `sriov_numvfs_required_by` when not given. */
+  numvfs_required_by?: string[];
+
+  /**
+   * When false the role leaves the number of VFs alone, live and at boot: something else sets it.
+   * @default true
+   */
+  on_boot_configuration_enabled?: boolean;
+
+  /**
+   * When true, a selector that chooses nothing on this host is no error.
+   * @default false
+   */
+  optional?: boolean;
+}

@@ -1,0 +1,302 @@
+#!/usr/bin/python
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: sriov_devices
+short_description: Find the PFs that selectors choose
+version_added: 1.0.0
+description:
+  - Reads the PFs of the host once, applies each selector, and refuses, in one sentence, whatever cannot work.
+  - Changes nothing.
+author:
+  - StackHPC (@stackhpc)
+options:
+  devices:
+    description:
+      - The entries of O(sriov_devices) of the role. See the role's documentation for the keys.
+    type: list
+    elements: dict
+    required: true
+  numvfs:
+    description: Number of VFs for an entry without C(numvfs).
+    type: int
+    required: true
+  numvfs_driver:
+    description: What creates the VFs at boot, for an entry without C(numvfs_driver).
+    type: str
+    choices: [systemd, udev]
+    default: systemd
+  numvfs_required_by:
+    description: Units that need the VFs, for an entry without C(numvfs_required_by).
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Can run in check mode.
+    support: full
+  diff_mode:
+    description: Changes nothing, so it has no difference to show.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Find the PFs
+  stackhpc.sriov.sriov_devices:
+    devices:
+      - name: ens1f0
+        numvfs: 8
+      - address: "0000:3b:00.1"
+    numvfs: 16
+  register: pfs
+"""
+
+RETURN = r"""
+devices:
+  description: One entry for each PF chosen, in the order of the selectors, then of the PCI addresses.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - address: "0000:3b:00.0"
+      boot: systemd
+      id: "8086:159b"
+      name: ens1f0
+      numvfs: 8
+      optional: false
+      required_by: []
+      selector: "sriov_devices[0] (name ens1f0)"
+      trigger: net
+"""
+
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.parsing.convert_bool import boolean
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+
+SELECTORS = ("name", "address", "mac", "vendor_id", "driver")
+ORDINARY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}$")
+UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer|mount)$")
+MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
+HEXADECIMAL_ID = re.compile(r"^(0x)?[0-9a-f]{4}$")
+SHORT_ADDRESS = re.compile(r"^[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$")
+QUOTE = {
+    "address": "0000:3b:00.0", "mac": "b8:59:9f:0c:aa:02", "vendor_id": "15b3", "product_id": "1017",
+    "name": "ens1f0", "driver": "ice",
+}
+
+
+def text_of(entry, key, where):
+    """A selector's value as lower-case text (names keep their case). Raises Refusal for what YAML made a number of."""
+    value = entry[key]
+    if not isinstance(value, str):
+        raise host.Refusal('%s: %s is %r, which YAML has read as a number: put it in quotes, as in %s: "%s"' % (
+            where, key, value, key, QUOTE[key]))
+    return value.strip() if key in ("name", "driver") else value.strip().lower()
+
+
+def checked_selector(entry, index):
+    """The one selector of an entry, as (kind, value, where), checked in form.
+
+    Raises Refusal when there is none, more than one, or one that cannot be right.
+    """
+    where = "sriov_devices[%d]" % index
+    given = [key for key in SELECTORS if entry.get(key) is not None]
+    if entry.get("product_id") is not None and "vendor_id" not in given:
+        raise host.Refusal("%s: product_id needs vendor_id beside it" % where)
+    if not given:
+        raise host.Refusal("%s has no selector: give it one of name, address, mac, vendor_id with product_id, driver" % where)
+    if len(given) > 1:
+        raise host.Refusal("%s has %d selectors (%s): keep one of them" % (where, len(given), ", ".join(given)))
+    kind = given[0]
+    value = text_of(entry, kind, where)
+    if kind in ("name", "driver") and not ORDINARY_NAME.match(value):
+        raise host.Refusal("%s: %s %r has characters that no interface or driver name has: correct it" % (where, kind, value))
+    if kind == "address":
+        value = "0000:" + value if SHORT_ADDRESS.match(value) else value
+        if not host.PCI_ADDRESS.match(value):
+            raise host.Refusal('%s: address %r is no PCI address: write it as "0000:3b:00.0"' % (where, value))
+    if kind == "mac":
+        value = value.replace("-", ":")
+        if not MAC.match(value):
+            raise host.Refusal('%s: mac %r is no MAC address: write it as "b8:59:9f:0c:aa:02"' % (where, value))
+    if kind == "vendor_id":
+        if entry.get("product_id") is None:
+            raise host.Refusal("%s: vendor_id needs product_id beside it" % where)
+        pair = []
+        for key in ("vendor_id", "product_id"):
+            half = text_of(entry, key, where)
+            if not HEXADECIMAL_ID.match(half):
+                raise host.Refusal('%s: %s %r is not four hexadecimal digits: write it as "%s"' % (where, key, half, QUOTE[key]))
+            pair.append(half[-4:])
+        return "id", ":".join(pair), "%s (vendor_id %s, product_id %s)" % (where, pair[0], pair[1])
+    return kind, value, "%s (%s %s)" % (where, kind, value)
+
+
+def interface_details():
+    """Alternative names and permanent MAC address of each interface, by interface name, as `ip` tells them."""
+    details = {}
+    for link in host.json_of(["ip", "-d", "-j", "link", "show"]) or []:
+        details[link["ifname"]] = {
+            "altnames": link.get("altnames", []),
+            "mac": (link.get("permaddr") or link.get("address") or "").lower(),
+        }
+    return details
+
+
+def known_pfs(pfs):
+    """The PFs of the host in words, for an error message."""
+    if not pfs:
+        return "this host has no PF at all: enable SR-IOV for the card in the BIOS, or in its firmware"
+    return "the PFs of this host are " + ", ".join(
+        "%s, driver %s, up to %s VFs" % (host.describe(pf), pf["driver"], pf["totalvfs"]) for pf in pfs)
+
+
+def not_a_pf(address, where, pfs):
+    """The sentence for a NIC that is there and has no VFs to give."""
+    function = host.read_function(address)
+    if function["physfn"]:
+        return "%s: %s is a VF of %s: name the PF" % (where, host.describe(function), function["physfn"])
+    return "%s: %s is no PF, it has no SR-IOV capability: %s; %s" % (
+        where, host.describe(function), host.why_no_vfs(function), known_pfs(pfs))
+
+
+def choose(kind, value, where, pfs, details):
+    """The PFs that a selector chooses, in the order of their addresses.
+
+    Raises Refusal for a NIC that is no PF; returns none when nothing on the host fits.
+    """
+    if kind == "address":
+        if host.read_function(value) is None:
+            return []
+        chosen = [pf for pf in pfs if pf["address"] == value]
+        if not chosen:
+            raise host.Refusal(not_a_pf(value, where, pfs))
+        return chosen
+    if kind == "id":
+        return [pf for pf in pfs if pf["id"] == value]
+    if kind == "driver":
+        return [pf for pf in pfs if pf["driver"] == value]
+
+    def fits(netdev):
+        detail = details.get(netdev, {})
+        if kind == "mac":
+            return detail.get("mac") == value
+        return netdev == value or value in detail.get("altnames", [])
+
+    chosen = [pf for pf in pfs if any(fits(netdev) for netdev in pf["netdevs"])]
+    if chosen:
+        return chosen
+    for netdev in host.list_names(host.SYS + "/class/net"):
+        address = host.pci_of_netdev(netdev) if fits(netdev) else None
+        # A bond or VLAN has its parent's MAC address, so only a name makes a virtual interface a mistake.
+        if address and host.read_function(address):
+            raise host.Refusal(not_a_pf(address, where, pfs))
+        if fits(netdev) and kind == "name":
+            raise host.Refusal("%s: %s is a virtual interface, no NIC; %s" % (where, netdev, known_pfs(pfs)))
+    return []
+
+
+def checked_numvfs(entry, default, where):
+    """The wanted number of VFs of an entry. Raises Refusal when it is no whole number of 0 or more."""
+    value = default if entry.get("numvfs") is None else entry["numvfs"]
+    name = "sriov_numvfs" if entry.get("numvfs") is None else "numvfs"
+    try:
+        if isinstance(value, (bool, float)):
+            raise ValueError
+        count = int(value)
+    except (TypeError, ValueError):
+        raise host.Refusal("%s: %s is %r: give a whole number of 0 or more" % (where, name, value)) from None
+    if count < 0:
+        raise host.Refusal("%s: %s is %d: give a whole number of 0 or more" % (where, name, count))
+    return count
+
+
+def flag(entry, key, default, where):
+    """A yes or no of an entry, "false" from an INI inventory included. Raises Refusal for anything else."""
+    value = entry.get(key)
+    try:
+        return default if value is None else boolean(value)
+    except TypeError:
+        raise host.Refusal("%s: %s is %r: give true or false" % (where, key, value)) from None
+
+
+def select(parameters):
+    """Apply every entry to the host. Returns the list of chosen devices; raises Refusal for the first thing that is wrong.
+
+    parameters: the module's parameters.
+    """
+    entries = [
+        (entry,) + checked_selector(entry, index) for index, entry in enumerate(parameters["devices"])
+    ]
+    counts = [checked_numvfs(entry, parameters["numvfs"], where) for entry, _kind, _value, where in entries]
+    if not entries:
+        return []
+    pfs, details = host.read_pfs(), interface_details()
+    devices, chosen_by = [], {}
+    for (entry, kind, value, where), count in zip(entries, counts):
+        chosen = choose(kind, value, where, pfs, details)
+        optional = flag(entry, "optional", False, where)
+        if not chosen and not optional:
+            raise host.Refusal("%s chooses nothing: %s" % (where, known_pfs(pfs)))
+        required_by = entry.get("numvfs_required_by")
+        required_by = parameters["numvfs_required_by"] if required_by is None else required_by
+        required_by = required_by.split(",") if isinstance(required_by, str) else required_by
+        for unit in required_by:
+            if not UNIT_NAME.match(unit):
+                raise host.Refusal("%s: numvfs_required_by has %r, which is no systemd unit: write it as docker.service" % (
+                    where, unit))
+        common = {
+            "numvfs": count,
+            "boot": entry.get("numvfs_driver") or parameters["numvfs_driver"],
+            "required_by": list(required_by),
+            "optional": optional,
+            "selector": where,
+        }
+        if not flag(entry, "on_boot_configuration_enabled", True, where):
+            common["boot"] = "none"
+        for pf in chosen:
+            if pf["address"] in chosen_by:
+                raise host.Refusal("%s and %s choose the same PF %s: keep one of them" % (
+                    chosen_by[pf["address"]], where, host.describe(pf)))
+            chosen_by[pf["address"]] = where
+            if common["boot"] != "none" and count > (pf["totalvfs"] or 0):
+                if not pf["totalvfs"]:
+                    raise host.Refusal("%s: %s offers no VFs: %s" % (where, host.describe(pf), host.why_no_vfs(pf)))
+                raise host.Refusal("%s: %s has at most %d VFs, %d are asked for: lower numvfs" % (
+                    where, host.describe(pf), pf["totalvfs"], count))
+            devices.append(dict(common, address=pf["address"], id=pf["id"], name=(pf["netdevs"] or [""])[0],
+                                trigger="net" if pf["netdevs"] else "pci"))
+        if not chosen and kind == "address":
+            # It can be configured all the same: udev brings its VFs when the card appears.
+            devices.append(dict(common, address=value, id=None, name="", trigger="net"))
+    return devices
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "devices": {"type": "list", "elements": "dict", "required": True},
+            "numvfs": {"type": "int", "required": True},
+            "numvfs_driver": {"type": "str", "choices": ["systemd", "udev"], "default": "systemd"},
+            "numvfs_required_by": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        devices = select(module.params)
+    except host.Refusal as refusal:
+        module.fail_json(msg=str(refusal))
+    module.exit_json(changed=False, devices=devices)
+
+
+if __name__ == "__main__":
+    main()

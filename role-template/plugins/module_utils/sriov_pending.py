@@ -1,0 +1,116 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What waits for a reboot, remembered across boots, so that a reason which one reboot did not clear is told apart.
+
+Every concern (kernel parameters, firmware, ...) has one file, /var/lib/sriov/pending-<concern>.json:
+the key of each reason, with the boot id under which it was first reported.
+"""
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+import json
+import os
+import tempfile
+
+STATE_DIRECTORY = "/var/lib/sriov"
+# random(4): made anew by the kernel at every boot, so equal ids mean that no reboot happened between.
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+def write_atomically(path, text, mode=0o644, owner=None):
+    """Replace `path` by `text` in one step: a reader, or a machine that loses power, sees the old or the new file.
+
+    mode: the permission bits; owner: (uid, gid) or None for the caller's own. Raises OSError.
+    """
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=".sriov-", dir=directory)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            try:
+                if owner is not None:
+                    os.fchown(stream.fileno(), *owner)
+                os.fchmod(stream.fileno(), mode)
+            except PermissionError:
+                # An EFI system partition is FAT: modes and owners come from its mount options.
+                pass
+            _copy_label(path, stream.fileno())
+            os.fsync(stream.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    sync_directory(directory)
+
+
+def _copy_label(path, descriptor):
+    """Give a new file the SELinux label of the one it replaces: /etc/default/grub has another than its directory."""
+    try:
+        os.setxattr(descriptor, "security.selinux", os.getxattr(path, "security.selinux"))
+    except OSError:
+        pass
+
+
+def sync_directory(directory):
+    """Make renames and removals in `directory` durable, where the filesystem can."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def judge(concern, reasons, touched, check_mode, directory=STATE_DIRECTORY, boot_id=None):
+    """Sort the reasons for a reboot into those that are due and those that a reboot has already failed to clear.
+
+    concern: names the file; reasons: list of {"key": str, "text": str}, what only a reboot will make true now,
+    the key containing the wanted value; touched: the keys whose configuration this run wrote, or would write
+    in check mode; boot_id: of this boot, read from the kernel when None.
+    Returns (due, stuck), each a list of the given dicts, in their order. Nothing is written in check mode.
+    A file that cannot be parsed counts as empty: the worst outcome is one more reboot asked for.
+    Raises OSError when the state cannot be written.
+    """
+    if boot_id is None:
+        with open(BOOT_ID, encoding="ascii") as stream:
+            boot_id = stream.read().strip()
+    path = os.path.join(directory, "pending-%s.json" % concern)
+    known = _read(path)
+    now, due, stuck = {}, [], []
+    for reason in reasons:
+        key = reason["key"]
+        first_reported = boot_id if key in touched else known.get(key, boot_id)
+        now[key] = first_reported
+        (due if first_reported == boot_id else stuck).append(reason)
+    if not check_mode and now != known:
+        _write(path, now)
+    return due, stuck
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            content = json.load(stream)
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {key: value for key, value in content.items() if isinstance(value, str)}
+
+
+def _write(path, pending):
+    if pending:
+        write_atomically(path, json.dumps(pending, indent=2, sort_keys=True) + "\n")
+    else:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        sync_directory(os.path.dirname(path))

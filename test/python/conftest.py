@@ -1,0 +1,26 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes role-template/plugins importable as ansible_collections.stackhpc.sriov.plugins, with no build before it."""
+
+import sys
+import types
+from pathlib import Path
+
+PLUGINS = Path(__file__).resolve().parents[2] / "role-template" / "plugins"
+PACKAGE = "ansible_collections.stackhpc.sriov.plugins"
+
+
+def _provide(name, directory=None):
+    module = types.ModuleType(name)
+    module.__path__ = [str(directory)] if directory else []
+    sys.modules[name] = module
+    parent, dot, child = name.rpartition(".")
+    if dot:
+        setattr(sys.modules[parent], child, module)
+
+
+for depth in range(1, 5):
+    _provide(".".join(PACKAGE.split(".")[:depth]))
+_provide(PACKAGE + ".module_utils", PLUGINS / "module_utils")
+_provide(PACKAGE + ".modules", PLUGINS / "modules")

@@ -1,0 +1,117 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A reason is due until a reboot has failed to clear it; then it is stuck, and never due again by itself."""
+
+import json
+import os
+
+import pytest
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import judge, write_atomically
+
+PT = {"key": "kernel:iommu=pt", "text": "iommu=pt waits"}
+ON = {"key": "kernel:intel_iommu=on", "text": "intel_iommu=on waits"}
+
+
+@pytest.fixture(name="state")
+def _state(tmp_path):
+    return tmp_path / "state"
+
+
+def ask(state, reasons, touched=(), check_mode=False, boot="boot-1"):
+    return judge("kernel", reasons, set(touched), check_mode, directory=str(state), boot_id=boot)
+
+
+def recorded(state):
+    path = state / "pending-kernel.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def test_a_new_reason_is_due_and_recorded_with_the_boot_that_reported_it(state):
+    assert ask(state, [ON, PT]) == ([ON, PT], [])
+    assert recorded(state) == {ON["key"]: "boot-1", PT["key"]: "boot-1"}
+
+
+def test_a_reason_stays_due_while_nobody_reboots(state):
+    ask(state, [ON])
+    assert ask(state, [ON]) == ([ON], [])
+
+
+def test_a_reason_that_a_reboot_did_not_clear_is_stuck_and_stays_so(state):
+    ask(state, [ON])
+    assert ask(state, [ON], boot="boot-2") == ([], [ON])
+    assert ask(state, [ON], boot="boot-2") == ([], [ON])
+    assert ask(state, [ON], boot="boot-3") == ([], [ON])
+
+
+def test_a_stuck_reason_whose_configuration_is_written_anew_is_due_again(state):
+    ask(state, [ON, PT])
+    assert ask(state, [ON, PT], touched=[ON["key"]], boot="boot-2") == ([ON], [PT])
+    assert recorded(state) == {ON["key"]: "boot-2", PT["key"]: "boot-1"}
+
+
+def test_a_reason_that_is_gone_is_forgotten_and_the_empty_file_with_it(state):
+    ask(state, [ON, PT])
+    ask(state, [PT], boot="boot-2")
+    assert recorded(state) == {PT["key"]: "boot-1"}
+    assert ask(state, [], boot="boot-2") == ([], [])
+    assert recorded(state) is None
+    assert ask(state, [ON], boot="boot-2") == ([ON], [])
+
+
+def test_check_mode_judges_alike_and_writes_nothing(state):
+    assert ask(state, [ON], check_mode=True) == ([ON], [])
+    assert not state.exists()
+    ask(state, [ON])
+    assert ask(state, [ON], check_mode=True, boot="boot-2") == ([], [ON])
+    assert ask(state, [], check_mode=True, boot="boot-2") == ([], [])
+    assert recorded(state) == {ON["key"]: "boot-1"}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"x"', '{"kernel:intel_iommu=on": 7}'])
+def test_a_file_that_cannot_be_used_counts_as_empty(state, content):
+    state.mkdir()
+    (state / "pending-kernel.json").write_text(content)
+    assert ask(state, [ON], boot="boot-2") == ([ON], [])
+    assert recorded(state) == {ON["key"]: "boot-2"}
+
+
+def test_nothing_is_written_when_nothing_is_new(state):
+    ask(state, [ON])
+    before = os.stat(state / "pending-kernel.json").st_ino
+    ask(state, [ON], boot="boot-2")
+    assert os.stat(state / "pending-kernel.json").st_ino == before
+
+
+def test_concerns_do_not_share_their_reasons(state):
+    ask(state, [ON])
+    assert judge("firmware", [ON], set(), False, directory=str(state), boot_id="boot-2") == ([ON], [])
+
+
+def test_the_boot_id_is_the_kernels_when_none_is_given(state, tmp_path, monkeypatch):
+    (tmp_path / "boot_id").write_text("boot-9\n")
+    monkeypatch.setattr(sriov_pending, "BOOT_ID", str(tmp_path / "boot_id"))
+    judge("kernel", [ON], set(), False, directory=str(state))
+    assert recorded(state) == {ON["key"]: "boot-9"}
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def no_room(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(str(path), "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_written_file_has_the_mode_asked_for(tmp_path):
+    write_atomically(str(tmp_path / "deep" / "file"), "text\n", 0o600)
+    assert os.stat(tmp_path / "deep" / "file").st_mode & 0o7777 == 0o600
+    assert (tmp_path / "deep" / "file").read_text() == "text\n"

@@ -129,7 +129,8 @@ def read_function(address):
         "driver": link_name(device_path(address, "driver")),
         "netdevs": [name for name in list_names(device_path(address, "net")) if not is_representor(name)],
         "totalvfs": read_int(device_path(address, "sriov_totalvfs")),
-        "numvfs": read_int(device_path(address, "sriov_numvfs")),
+        # Counted, not read: a read of sriov_numvfs waits for a write that hangs (device_lock in sriov_numvfs_show).
+        "numvfs": len(vf_addresses(address)) if os.path.exists(device_path(address, "sriov_numvfs")) else None,
         "physfn": link_name(device_path(address, "physfn")),
     }
 
@@ -270,7 +271,7 @@ def connection_functions():
     """The PCI functions that carry the operator's connection to this host.
 
     With ssh: those under the interface that has the server's address, and under the route back to the client. Otherwise
-    those under the default routes. None when that cannot be found out (no `ip` program).
+    those under the default routes. None when that cannot be found out (no `ip` program, a tunnel).
     """
     netdevs = set()
     connection = ssh_server_and_client()
@@ -284,13 +285,20 @@ def connection_functions():
                 netdevs.add(link["ifname"])
         routes = json_of(["ip", "-j", "route", "get", client]) or []
     else:
-        routes = (json_of(["ip", "-j", "route", "show", "default"]) or []) + (
-            json_of(["ip", "-6", "-j", "route", "show", "default"]) or [])
+        answers = [json_of(["ip", "-j", "route", "show", "default"]), json_of(["ip", "-6", "-j", "route", "show", "default"])]
+        if answers == [None, None]:
+            return None
+        routes = [route for answer in answers for route in answer or []]
     for route in routes:
         for hop in [route] + route.get("nexthops", []):
             if hop.get("dev"):
                 netdevs.add(hop["dev"])
-    return set().union(*[pci_under(netdev) for netdev in netdevs]) if netdevs else set()
+    found = set().union(*[pci_under(netdev) for netdev in netdevs])
+    # A tunnel, or an address that no interface here has: the connection comes through some NIC all the same.
+    if connection and not found and not any(
+            os.path.exists(os.path.join(SYS, "class/net", netdev, "device")) for netdev in netdevs):
+        return None
+    return found
 
 
 # --- the configuration --------------------------------------------------------------------------------------------
@@ -312,6 +320,9 @@ def load_config(path=None):
     if not isinstance(config, dict) or config.get("format") != CONFIG_FORMAT:
         raise Refusal("%s has format %r, this program reads format %d: run the role again" % (
             path, config.get("format") if isinstance(config, dict) else None, CONFIG_FORMAT))
+    missing = sorted({"boot_wait", "numvfs_timeout", "devices"} - set(config))
+    if missing:
+        raise Refusal("%s lacks %s: run the role again, it writes the file anew" % (path, ", ".join(missing)))
     return config
 
 
@@ -321,7 +332,7 @@ def write_atomically(path, text, mode=0o644):
     os.makedirs(directory, mode=0o755, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=".sriov-", dir=directory)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
@@ -360,7 +371,12 @@ def locked(timeout=600):
             time.sleep(0.1)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
+        try:
+            yield
+        finally:
+            # Not by closing alone: a child that hangs in the kernel has the same open file, and would keep the lock.
+            # When this process is killed that is wanted: its child may still be writing.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
 
@@ -433,7 +449,7 @@ WRITE_ADVICE = {
     errno.ENOMEM: "no address space for the VFs: enable SR-IOV and 'Above 4G decoding' in the BIOS, "
                   "or boot with pci=realloc",
     errno.ENOSPC: "the card has run out of MSI-X vectors: lower numvfs, or take irdma off the port",
-    errno.EPERM: "the kernel forbids it: look for 'Lockdown' in the kernel log and at Secure Boot",
+    errno.EPERM: "the kernel forbids it: a guest has one of its VFs, or the kernel is locked down (Secure Boot); see the kernel log",
     errno.EIO: "the device did not answer: see the kernel log and the card's firmware",
     errno.ENODEV: "the device went away meanwhile",
 }
@@ -475,9 +491,10 @@ def set_numvfs(address, wanted):
     def put_back():
         try:
             put(before)
-            return ""
+            reason = "it has %s now" % len(vf_addresses(address))
         except OSError as error:
-            return "; putting back its %d VFs failed too (%s)" % (before, error.strerror)
+            reason = error.strerror
+        return "" if len(vf_addresses(address)) == before else "; putting back its %d VFs failed too (%s)" % (before, reason)
 
     try:
         put(wanted)
@@ -487,7 +504,9 @@ def set_numvfs(address, wanted):
             put(wanted)
             enabled = read_int(device_path(address, "sriov_numvfs"))
     except OSError as error:
-        advice = WRITE_ADVICE.get(error.errno, "see the kernel log") % {"driver": function["driver"]}
+        # Only open() names a file: then it is the attribute that is gone, not the driver's support for it.
+        cause = errno.ENODEV if error.errno == errno.ENOENT and error.filename else error.errno
+        advice = WRITE_ADVICE.get(cause, "see the kernel log") % {"driver": function["driver"]}
         return "%s: setting %d VFs failed (%s): %s%s" % (name, wanted, error.strerror, advice, put_back())
     if enabled != wanted:
         return "%s: %s VFs were asked for and driver %s enabled %s: lower numvfs, or see the kernel log for what it lacked%s" % (
@@ -592,7 +611,9 @@ def apply(devices, timeout, check=False, change_connection_pf=False):
         message = outcomes.get(result["address"])
         if message:
             result["state"], result["message"] = "failed", message
-        result["now"] = read_int(device_path(result["address"], "sriov_numvfs"))
+            result["now"] = len(vf_addresses(result["address"]))
+        elif result["state"] == "changed":
+            result["now"] = result["wanted"]
     return results
 
 
@@ -602,7 +623,7 @@ def put_back(results, timeout):
     for address, message in set_all(undo, timeout).items():
         for result in results:
             if result["address"] == address:
-                result["now"] = read_int(device_path(address, "sriov_numvfs"))
+                result["now"] = len(vf_addresses(address))
                 result["state"] = "failed" if message else "put back"
                 result["message"] = message or "put back to %d VFs because another device failed" % undo[address]
     return results
@@ -652,9 +673,10 @@ def main(arguments):
         results = apply(devices, config["numvfs_timeout"], check=True)
         for result in results:
             result["now"] = result["before"]
-            if result["state"] == "changed":
+            if result["state"] == "changed" or result["state"] == "pending" and options.command == "status":
                 result["state"] = "failed"
-                result["message"] = "%s has %s VFs, %s are wanted" % (result["address"], result["before"], result["wanted"])
+                result["message"] = result["message"] or "%s has %s VFs, %s are wanted" % (
+                    result["address"], result["before"], result["wanted"])
         return report(results)
     except Refusal as refusal:
         print("sriov-vfs: %s" % refusal, file=sys.stderr)

@@ -157,12 +157,14 @@ def known_pfs(pfs):
     if not pfs:
         return "this host has no PF at all: enable SR-IOV for the card in the BIOS, or in its firmware"
     return "the PFs of this host are " + ", ".join(
-        "%s, driver %s, up to %s VFs" % (host.describe(pf), pf["driver"], pf["totalvfs"]) for pf in pfs)
+        "%s, driver %s, up to %s VFs" % (host.describe(pf), pf["driver"] or "none", pf["totalvfs"]) for pf in pfs)
 
 
 def not_a_pf(address, where, pfs):
     """The sentence for a NIC that is there and has no VFs to give."""
     function = host.read_function(address)
+    if function is None:
+        return "%s: %s went away while the host was read: run the role again" % (where, address)
     if function["physfn"]:
         return "%s: %s is a VF of %s: name the PF" % (where, host.describe(function), function["physfn"])
     return "%s: %s is no PF, it has no SR-IOV capability: %s; %s" % (
@@ -197,8 +199,10 @@ def choose(kind, value, where, pfs, details):
         return chosen
     for netdev in host.list_names(host.SYS + "/class/net"):
         address = host.pci_of_netdev(netdev) if fits(netdev) else None
+        if address in [pf["address"] for pf in pfs]:
+            raise host.Refusal("%s: %s is a representor or sub-function of the PF %s: name the PF" % (where, netdev, address))
         # A bond or VLAN has its parent's MAC address, so only a name makes a virtual interface a mistake.
-        if address and host.read_function(address):
+        if address:
             raise host.Refusal(not_a_pf(address, where, pfs))
         if fits(netdev) and kind == "name":
             raise host.Refusal("%s: %s is a virtual interface, no NIC; %s" % (where, netdev, known_pfs(pfs)))
@@ -249,25 +253,32 @@ def select(parameters):
             raise host.Refusal("%s chooses nothing: %s" % (where, known_pfs(pfs)))
         required_by = entry.get("numvfs_required_by")
         required_by = parameters["numvfs_required_by"] if required_by is None else required_by
-        required_by = required_by.split(",") if isinstance(required_by, str) else required_by
+        if isinstance(required_by, str):
+            required_by = [unit.strip() for unit in required_by.split(",") if unit.strip()]
         for unit in required_by:
-            if not UNIT_NAME.match(unit):
+            if not isinstance(unit, str) or not UNIT_NAME.fullmatch(unit):
                 raise host.Refusal("%s: numvfs_required_by has %r, which is no systemd unit: write it as docker.service" % (
                     where, unit))
+        boot = entry.get("numvfs_driver") or parameters["numvfs_driver"]
+        if boot not in ("systemd", "udev"):
+            raise host.Refusal("%s: numvfs_driver is %r: give systemd or udev" % (where, boot))
         common = {
             "numvfs": count,
-            "boot": entry.get("numvfs_driver") or parameters["numvfs_driver"],
+            "boot": boot,
             "required_by": list(required_by),
             "optional": optional,
             "selector": where,
         }
         if not flag(entry, "on_boot_configuration_enabled", True, where):
             common["boot"] = "none"
-        for pf in chosen:
+        # One that is not there can be configured all the same: udev brings its VFs when the card appears.
+        absent = [{"address": value, "id": None, "netdevs": [], "totalvfs": None}] if kind == "address" and not chosen else []
+        for pf in chosen + absent:
             if pf["address"] in chosen_by:
                 raise host.Refusal("%s and %s choose the same PF %s: keep one of them" % (
                     chosen_by[pf["address"]], where, host.describe(pf)))
             chosen_by[pf["address"]] = where
+        for pf in chosen:
             if common["boot"] != "none" and count > (pf["totalvfs"] or 0):
                 if not pf["totalvfs"]:
                     raise host.Refusal("%s: %s offers no VFs: %s" % (where, host.describe(pf), host.why_no_vfs(pf)))
@@ -275,9 +286,7 @@ def select(parameters):
                     where, host.describe(pf), pf["totalvfs"], count))
             devices.append(dict(common, address=pf["address"], id=pf["id"], name=(pf["netdevs"] or [""])[0],
                                 trigger="net" if pf["netdevs"] else "pci"))
-        if not chosen and kind == "address":
-            # It can be configured all the same: udev brings its VFs when the card appears.
-            devices.append(dict(common, address=value, id=None, name="", trigger="net"))
+        devices += [dict(common, address=pf["address"], id=None, name="", trigger="net") for pf in absent]
     return devices
 
 

@@ -109,6 +109,8 @@ BOOT_UNIT = "sriov-vfs.service"
 BOOT_LINK = UNIT_DIRECTORY + "/multi-user.target.wants/" + BOOT_UNIT
 DROP_IN = "sriov-vfs.conf"
 DEFAULT_RULE_PATH = "/etc/udev/rules.d/70-sriov.rules"
+# State, not configuration: what is in it is forgotten after a boot, and that is no change to report.
+RELEASED_PATH = pending.STATE_DIRECTORY + "/released.json"
 RULE_BEGIN = "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost"
 RULE_END = "# END stackhpc.sriov"
 # What stackhpc.sriov and stackhpc.linux.sriov wrote: blockinfile with marker_begin "BEGIN SRIOV", and a unit per NIC.
@@ -142,7 +144,8 @@ def rule_file(before, devices):
     """
     rest = OWN_BLOCK.sub("", LEGACY_BLOCK.sub("", before or ""))
     if not devices:
-        return rest if rest.strip() else None
+        # An empty file that is not ours masks the one of that name in /usr/lib.
+        return rest if rest.strip() or rest == before else None
     return rest + ("\n" if rest and not rest.endswith("\n") else "") + udev_rules(devices)
 
 
@@ -159,16 +162,20 @@ def drop_ins(devices):
     }
 
 
-def legacy():
-    """What the predecessors left: (paths of units and of their links, addresses of the PFs they gave VFs)."""
+def legacy(rule_path):
+    """What the predecessors left: (paths of units and of their links, addresses of the PFs they gave VFs).
+
+    rule_path: the udev rule file; theirs had the same variable for it.
+    """
     paths, netdevs = [], set()
     for path in sorted(glob.glob(UNIT_DIRECTORY + "/virtual-functions-*.service")):
         match = LEGACY_UNIT.search(host.read_text(path, ""))
         if match:
             netdevs.add(match.group(1))
             paths += [path] + sorted(glob.glob("%s/*.[wr]*/%s" % (UNIT_DIRECTORY, os.path.basename(path))))
-    for block in LEGACY_BLOCK.findall(read_file(DEFAULT_RULE_PATH) or ""):
-        netdevs.update(LEGACY_RULE.findall(block))
+    for path in {DEFAULT_RULE_PATH, rule_path}:
+        for block in LEGACY_BLOCK.findall(read_file(path) or ""):
+            netdevs.update(LEGACY_RULE.findall(block))
     addresses = [host.pci_of_netdev(netdev) for netdev in sorted(netdevs)]
     return paths, [address for address in addresses if address]
 
@@ -176,25 +183,47 @@ def legacy():
 def read_file(path):
     """The text of a file as it is, or None when it is not there."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             return stream.read()
     except FileNotFoundError:
         return None
 
 
-def to_release(devices, config, legacy_addresses):
+def read_released():
+    """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as none."""
+    try:
+        released = json.loads(read_file(RELEASED_PATH) or "{}")
+    except ValueError:
+        return {}
+    return released if isinstance(released, dict) else {}
+
+
+def remember_released(released):
+    """Write what read_released() reads; no file when there is none."""
+    if released == read_released():
+        return
+    if released:
+        host.write_atomically(RELEASED_PATH, json.dumps(released, indent=2) + "\n")
+    else:
+        os.unlink(RELEASED_PATH)
+
+
+def to_release(devices, config, released, legacy_addresses):
     """The PFs to take back to 0 VFs: what this role, or a predecessor, gave VFs and nobody wants any more.
 
     devices: the chosen ones, those that the role is to leave alone among them. config: the host's configuration file.
+    released: as of read_released.
     Returns {address: boot id at which it left}. After a boot whoever made VFs on such a PF, it was not this role.
     """
     now = host.boot_id()
     chosen = {device["address"] for device in devices}
-    left = {}
-    for entry in config.get("released", []):
-        left[entry["address"]] = entry["boot_id"]
-    for address in [device["address"] for device in config.get("devices", [])] + legacy_addresses:
-        left.setdefault(address, now)
+    left = dict(released)
+    for entry in config.get("devices", []):
+        function = host.read_function(entry["address"])
+        # Another card at that address: the host has renumbered its slots, and those VFs were never this role's.
+        if function and entry["id"] in (None, function["id"]):
+            left[entry["address"]] = now
+    left.update(dict.fromkeys(legacy_addresses, now))
     zero = {device["address"]: now for device in devices if device["boot"] != "none" and device["numvfs"] == 0}
     return dict({address: boot for address, boot in left.items() if boot == now and address not in chosen}, **zero)
 
@@ -205,9 +234,9 @@ def has_vfs(address):
     return bool(function and function["numvfs"])
 
 
-def config_text(parameters, devices, released):
-    """The configuration file, or None when there is nothing to configure and nothing to remember."""
-    if not devices and not released:
+def config_text(parameters, devices):
+    """The configuration file, or None when there is nothing to configure."""
+    if not devices:
         return None
     keys = ("address", "id", "numvfs", "boot", "optional")
     return json.dumps({
@@ -216,16 +245,15 @@ def config_text(parameters, devices, released):
         "numvfs_timeout": parameters["numvfs_timeout"],
         "udev_rule_path": parameters["udev_rule_path"],
         "devices": [{key: device[key] for key in keys} for device in devices],
-        "released": [{"address": address, "boot_id": boot} for address, boot in released.items()],
     }, indent=2) + "\n"
 
 
-def wanted_files(parameters, devices, released, config):
-    """Every file that the host shall have, or shall not have: {path: (text or None, mode)}."""
+def wanted_files(parameters, devices, config):
+    """Every file that the host shall have, or shall not have: {path: (text or None, mode, None for the one it has)}."""
     keep = bool(devices)
     at_boot = any(device["boot"] == "systemd" for device in devices)
     files = {host.PROGRAM_PATH: (program_text() if keep else None, 0o755)}
-    files[host.CONFIG_PATH] = (config_text(parameters, devices, released), 0o644)
+    files[host.CONFIG_PATH] = (config_text(parameters, devices), 0o644)
     for name, text in parameters["units"].items():
         wanted = keep and (name != BOOT_UNIT or at_boot)
         files["%s/%s" % (UNIT_DIRECTORY, name)] = (text if wanted else None, 0o644)
@@ -233,8 +261,9 @@ def wanted_files(parameters, devices, released, config):
         files[path] = (None, 0o644)
     files.update({path: (text, 0o644) for path, text in drop_ins(devices).items()})
     rule_path = parameters["udev_rule_path"]
-    for path in {DEFAULT_RULE_PATH, config.get("udev_rule_path", rule_path), rule_path}:
-        files[path] = (rule_file(read_file(path), devices if path == rule_path else []), 0o644)
+    for path in sorted({DEFAULT_RULE_PATH, config.get("udev_rule_path", rule_path), rule_path}):
+        ours = devices if path == rule_path else []
+        files[path] = (rule_file(read_file(path), ours), 0o644 if ours else None)
     return files
 
 
@@ -254,8 +283,9 @@ class Changes:
 
     def file(self, path, text, mode):
         before = read_file(path)
-        same_mode = before is None or os.stat(path).st_mode & 0o7777 == mode
-        if before == text and same_mode:
+        mode_before = None if before is None else os.stat(path).st_mode & 0o7777
+        mode = mode_before if mode is None else mode
+        if before == text and (before is None or mode_before == mode):
             return
         self.record(path, before, text)
         if self.check_mode:
@@ -307,10 +337,10 @@ def write_files(changes, files, legacy_paths, boot_link, run):
         run(["udevadm", "control", "--reload"])
 
 
-def reasons_of(results, config):
+def reasons_of(results, config, released):
     """What waits for the next boot: (reasons, keys of those that this run is the first to ask for)."""
     before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
-    before.update({entry["address"]: 0 for entry in config.get("released", [])})
+    before.update(dict.fromkeys(released, 0))
     reasons, touched = [], set()
     for result in results:
         if result["state"] == "pending":
@@ -328,9 +358,10 @@ def make_it_so(module):
         config = host.load_config() or {}
     except host.Refusal:
         config = {}
-    legacy_paths, legacy_addresses = legacy()
+    legacy_paths, legacy_addresses = legacy(parameters["udev_rule_path"])
     devices = [device for device in parameters["devices"] if device["boot"] != "none" and device["numvfs"] > 0]
-    leaving = to_release(parameters["devices"], config, legacy_addresses)
+    released_before = read_released()
+    leaving = to_release(parameters["devices"], config, released_before, legacy_addresses)
     targets = devices + [
         {"address": address, "numvfs": 0, "optional": True} for address in leaving if has_vfs(address)
     ]
@@ -342,17 +373,20 @@ def make_it_so(module):
     failures = [result["message"] for result in results if result["state"] == "failed"]
     if failures:
         if not module.check_mode:
-            host.put_back(results, parameters["numvfs_timeout"])
-        raise host.Refusal("; ".join(failures))
+            results = host.put_back(results, parameters["numvfs_timeout"])
+        raise host.Refusal("; ".join(result["message"] for result in results if result["state"] == "failed"))
     released = {
         result["address"]: leaving[result["address"]]
         for result in results if result["state"] == "pending" and result["wanted"] == 0
     }
     changes = Changes(module.check_mode)
-    files = wanted_files(parameters, devices, released, config)
+    files = wanted_files(parameters, devices, config)
+    if not module.check_mode:
+        # Before the configuration forgets them.
+        remember_released(released)
     at_boot = any(device["boot"] == "systemd" for device in devices)
     write_files(changes, files, legacy_paths, at_boot, lambda command: module.run_command(command, check_rc=True))
-    reasons, touched = reasons_of(results, config)
+    reasons, touched = reasons_of(results, config, released_before)
     due, stuck = pending.judge("vfs", reasons, touched, module.check_mode)
     changed = [result for result in results if result["state"] == "changed"]
     diff = [

@@ -1,0 +1,34 @@
+// `npm run bench`: whole processes from a cold start, as a person waits for them.
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { root } from "./artefacts.js";
+import { makeFolder, removeFolder } from "./disk.js";
+import { run } from "./tools.js";
+import type { Command } from "./tools.js";
+
+const runs = 5;
+
+/** Seconds of the middle run. Each begins with what `before` leaves. */
+async function median(command: Command, before: () => void): Promise<number> {
+  const seconds: number[] = [];
+  for (let count = 0; count < runs; count++) {
+    before();
+    const outcome = await run(command);
+    if (outcome.code !== 0) throw new Error(`${command.args.join(" ")} ended with ${outcome.code}:\n${outcome.output}`);
+    seconds.push(outcome.seconds);
+  }
+  return seconds.sort((a, b) => a - b)[Math.floor(runs / 2)]!;
+}
+
+const out = makeFolder(join(tmpdir(), "sriov-role-bench-"));
+const cli = (...args: string[]): Command => ({ file: process.execPath, args: [join(root, "build", "generator", "cli.js"), ...args, "--out", out], cwd: root });
+const nothing = (): void => undefined;
+console.log(`whole processes, median of ${runs}, ${availableParallelism()} cores, Node.js ${process.versions.node}`);
+const row = (title: string, seconds: number): void => console.log(`${title.padEnd(34)} ${seconds.toFixed(2).padStart(6)} s`);
+try {
+  row("generate into an empty folder", await median(cli("generate"), () => removeFolder(out)));
+  row("generate, nothing to write", await median(cli("generate"), nothing));
+  row("check", await median(cli("check"), nothing));
+} finally {
+  removeFolder(out);
+}

@@ -1,0 +1,211 @@
+import { availableParallelism } from "node:os";
+import { relative, resolve, join } from "node:path";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { Layout, OutFile, Plan, Problem } from "./ir.js";
+import { layouts } from "./ir.js";
+
+// Commands load what they need when they run: the compiler alone takes a quarter of a second.
+
+/** Exit codes of every command. */
+const exit = { good: 0, failed: 1, wrongUse: 2 } as const;
+
+const say = (line: string): void => console.log(line);
+
+function layoutsOf(choice: string): readonly Layout[] {
+  return layouts.filter((layout) => choice === "all" || choice === layout);
+}
+
+function printProblems(problems: readonly Problem[]): void {
+  for (const { file, line, message } of problems) console.error(`${file}${line === undefined ? "" : `:${line}`}: ${message}`);
+}
+
+function here(path: string): string {
+  return relative(process.cwd(), path) || ".";
+}
+
+async function generate(options: { out?: string; layout: string }): Promise<number> {
+  const { planArtefacts, readSources, root } = await import("./artefacts.js");
+  const { apply, manifestPath } = await import("./disk.js");
+  const sources = readSources(root);
+  if (sources.problems.length > 0) {
+    printProblems(sources.problems);
+    console.error("Nothing was written.");
+    return exit.failed;
+  }
+  const out = resolve(options.out ?? join(root, "dist"));
+  const { plan, owned } = planArtefacts(sources, layoutsOf(options.layout), out);
+  apply(out, plan, owned);
+  const written = plan.write.filter(({ path }) => path !== manifestPath);
+  for (const { path } of written) say(`wrote    ${here(join(out, path))}`);
+  for (const path of plan.remove) say(`removed  ${here(join(out, path))}`);
+  say(
+    written.length + plan.remove.length === 0
+      ? `Nothing to write: all ${plan.same} files in ${here(out)} are up to date.`
+      : `${written.length} written, ${plan.remove.length} removed, ${plan.same} unchanged in ${here(out)}.`,
+  );
+  return exit.good;
+}
+
+async function check(options: { out?: string; layout: string }): Promise<number> {
+  const { planArtefacts, readSources, root } = await import("./artefacts.js");
+  const { crosscheck } = await import("./crosscheck.js");
+  const sources = readSources(root);
+  const problems = [...sources.problems, ...crosscheck(sources.role, sources.template.files)];
+  const out = resolve(options.out ?? join(root, "dist"));
+  let stale = 0;
+  if (sources.problems.length === 0) {
+    const { plan, before } = planArtefacts(sources, layoutsOf(options.layout), out);
+    stale = plan.write.length + plan.remove.length;
+    if (stale > 0) await printDiff(plan, before, here(out));
+  }
+  printProblems(problems);
+  if (problems.length + stale === 0) {
+    say(`${here(out)} is what the model and the templates say.`);
+    return exit.good;
+  }
+  const parts = [...(stale > 0 ? [`${stale} stale files in ${here(out)} (npm run generate writes them)`] : []), ...(problems.length > 0 ? [`${problems.length} problems`] : [])];
+  console.error(parts.join(", "));
+  return exit.failed;
+}
+
+/** A unified diff from what is there to what should be. */
+async function printDiff(plan: Plan, before: readonly OutFile[], out: string): Promise<void> {
+  const { createTwoFilesPatch } = await import("diff");
+  const there = new Map(before.map((file) => [file.path, file]));
+  const show = (path: string, old: OutFile | undefined, now: OutFile | undefined): void => {
+    const name = `${out}/${path}`;
+    if (old && now && old.text === now.text) return say(`${name}: ${now.executable ? "is not" : "is"} executable`);
+    say(createTwoFilesPatch(old ? name : "/dev/null", now ? name : "/dev/null", old?.text ?? "", now?.text ?? "", "", "").replace(/^=+\n/, "").trimEnd());
+  };
+  for (const file of plan.write) show(file.path, there.get(file.path), file);
+  for (const path of plan.remove) show(path, there.get(path), undefined);
+}
+
+/** Old artefacts prove nothing about what is in the repository now. Says so, and whether it is so. */
+async function isStale(): Promise<boolean> {
+  const { planArtefacts, readSources, root } = await import("./artefacts.js");
+  const sources = readSources(root);
+  printProblems(sources.problems);
+  if (sources.problems.length > 0) return true;
+  const { plan } = planArtefacts(sources, layouts, join(root, "dist"));
+  const count = plan.write.length + plan.remove.length;
+  if (count > 0) console.error(`${count} files in ${here(join(root, "dist"))} are not what the model and the templates say. Run first: npm run generate`);
+  return count > 0;
+}
+
+async function lint(): Promise<number> {
+  if (await isStale()) return exit.failed;
+  const { readSources, root } = await import("./artefacts.js");
+  const { lint: lintAll } = await import("./lint.js");
+  const { pythonTools } = await import("./setup.js");
+  const { role } = readSources(root);
+  const results = await lintAll({
+    out: join(root, "dist"),
+    identity: role.identity,
+    bin: await pythonTools(root),
+    home: join(root, "build", "ansible"),
+    config: join(root, "generator", "ansible-lint.yml"),
+    ansibleConfig: join(root, "generator", "ansible.cfg"),
+  });
+  for (const { layout, passed, examined, report } of results) {
+    if (report !== "") console.error(report);
+    say(`${layout}: ${passed ? "passed" : "failed"}, ${examined} files examined`);
+  }
+  return results.every(({ passed }) => passed) ? exit.good : exit.failed;
+}
+
+async function verify(names: readonly string[], options: { jobs: number }): Promise<number> {
+  const { root } = await import("./artefacts.js");
+  const { scenarioReport, scenarios, verify: verifyAll } = await import("./scenarios.js");
+  const { howToInstall, pythonTools } = await import("./setup.js");
+  const { missingPackages } = await import("./machine.js");
+  const known = scenarios(root);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    console.error(`No such scenario: ${unknown.join(", ")}. There are: ${known.join(", ")}`);
+    return exit.wrongUse;
+  }
+  const chosen = names.length > 0 ? [...new Set(names)] : known;
+  if (chosen.length === 0) {
+    console.error("There is no scenario in molecule/: nothing was proved.");
+    return exit.failed;
+  }
+  if (await isStale()) return exit.failed;
+  const missing = await missingPackages();
+  if (missing.length > 0) {
+    console.error(await howToInstall(missing));
+    return exit.failed;
+  }
+  const results = await verifyAll({ root, bin: await pythonTools(root), names: chosen, jobs: options.jobs });
+  say(scenarioReport(results));
+  return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
+}
+
+async function doctor(): Promise<number> {
+  const { root } = await import("./artefacts.js");
+  const { howToInstall, pythonEnvironment } = await import("./setup.js");
+  const { missingPackages } = await import("./machine.js");
+  const python = await pythonEnvironment(root);
+  const noPython = typeof python === "string" ? [python] : python.ready ? [] : ["The Python tools are not installed. This installs them:\n    npm run setup"];
+  const missing = await missingPackages();
+  const noSystem = missing.length > 0 ? [await howToInstall(missing)] : [];
+  const report = (commands: string, lacks: readonly string[]): void => {
+    say(`${commands}: ${lacks.length === 0 ? "ready" : "not ready"}`);
+    for (const lack of lacks) say(`  ${lack.replaceAll("\n", "\n  ")}`);
+  };
+  report("generate, check", []);
+  report("lint, test:unit", noPython);
+  report("verify, test", [...noPython, ...noSystem]);
+  return noPython.length + noSystem.length === 0 ? exit.good : exit.failed;
+}
+
+async function setup(options: { python?: boolean }): Promise<number> {
+  const { root } = await import("./artefacts.js");
+  const { setup: setUp } = await import("./setup.js");
+  const faults = await setUp(root, { system: !options.python });
+  for (const fault of faults) console.error(fault);
+  return faults.length === 0 ? exit.good : exit.failed;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d?$/.test(text)) throw new InvalidArgumentError("it must be a number from 1 to 99.");
+  return Number(text);
+}
+
+function program(): Command {
+  const cli = new Command("sriov-role").description("Generates the SR-IOV role and collection, and proves them.").exitOverride();
+  const artefactOptions = (command: Command): Command =>
+    command
+      .option("--out <dir>", "the output folder (default: dist in the repository)")
+      .addOption(new Option("--layout <layout>", "which artefact").choices([...layouts, "all"]).default("all"));
+
+  const on = <Args extends unknown[]>(command: Command, action: (...args: Args) => Promise<number>): Command =>
+    command.action(async (...args: unknown[]) => {
+      process.exitCode = await action(...(args as Args));
+    });
+
+  on(artefactOptions(cli.command("generate").description("write the artefacts; a second run writes nothing")), generate);
+  on(artefactOptions(cli.command("check").description("the same without writing; shows what is stale, and where model and templates disagree")), check);
+  on(cli.command("lint").description("ansible-lint, production profile, over every artefact, and proof that it looked at every file"), lint);
+  on(
+    cli
+      .command("verify")
+      .description("Molecule on VMs with emulated SR-IOV; logs are in build/logs")
+      .argument("[scenario...]", "folders of molecule/ (default: all)")
+      .option("--jobs <n>", "scenarios at once", wholeNumber, Math.min(availableParallelism(), 2)),
+    verify,
+  );
+  on(cli.command("doctor").description("what this machine lacks for each command, and what installs it"), doctor);
+  on(cli.command("setup").description("install what is missing: the Python tools and, as root, system packages").option("--python", "the Python tools only"), setup);
+  return cli;
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? exit.good : exit.wrongUse;
+  else {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exitCode = exit.failed;
+  }
+}

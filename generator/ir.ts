@@ -1,0 +1,67 @@
+/** A value that YAML, JSON and Ansible all know. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** Who publishes: the parts of galaxy.yml that appear in what is generated. */
+export interface Identity {
+  readonly namespace: string;
+  readonly name: string;
+  readonly version: string;
+  readonly authors: readonly string[];
+  readonly description: string;
+  readonly license: readonly string[];
+  readonly tags: readonly string[];
+  readonly issues?: string;
+}
+
+export type VarType =
+  | { readonly kind: "bool" }
+  | { readonly kind: "path" }
+  | { readonly kind: "str"; readonly choices?: readonly string[] }
+  /** A string which YAML 1.1 may have turned into a number on the way: Ansible must not convert it back. */
+  | { readonly kind: "raw" }
+  | { readonly kind: "int"; readonly minimum?: number; readonly maximum?: number }
+  | { readonly kind: "list"; readonly elements: VarType }
+  | { readonly kind: "dict"; readonly fields: readonly Variable[] };
+
+export interface Variable {
+  readonly name: string;
+  /** Paragraphs. */
+  readonly description: readonly string[];
+  readonly type: VarType;
+  readonly required: boolean;
+  /** Absent: the variable deliberately has no default. */
+  readonly default?: Json;
+  readonly example?: Json;
+}
+
+export interface Role {
+  readonly identity: Identity;
+  readonly shortDescription: string;
+  /** Paragraphs after the first. */
+  readonly description: readonly string[];
+  readonly variables: readonly Variable[];
+}
+
+/** A file to be; `path` is relative, with "/". */
+export interface OutFile {
+  readonly path: string;
+  readonly text: string;
+  readonly executable?: boolean;
+}
+
+export const layouts = ["role", "collection"] as const;
+export type Layout = (typeof layouts)[number];
+
+/** What the author has to mend, and where. `file` is relative to the repository. */
+export interface Problem {
+  readonly file: string;
+  readonly line?: number;
+  readonly message: string;
+}
+
+/** What must happen on the disk. */
+export interface Plan {
+  readonly write: readonly OutFile[];
+  readonly remove: readonly string[];
+  readonly same: number;
+}

@@ -1,0 +1,56 @@
+import type { Identity, Layout, OutFile } from "./ir.js";
+
+/** The name under which role-template/ is written. galaxy.yml may publish it under another. */
+const authored = { namespace: "stackhpc", name: "sriov" } as const;
+
+/** The role's own name inside the collection; its variables begin with it, whatever the collection is called. */
+export const roleName = authored.name;
+
+/** The folder of an artefact below the output folder: a real search path of Ansible ends before its last parts. */
+export function artefactRoot(layout: Layout, { namespace, name }: Identity): string {
+  switch (layout) {
+    case "role":
+      return `roles/${namespace}.${name}`;
+    case "collection":
+      return `collections/ansible_collections/${namespace}/${name}`;
+  }
+}
+
+/** The files where they lie in the layout, relative to the artefact, with the collection's name as it is there. */
+export function arrange(files: readonly OutFile[], layout: Layout, identity: Identity): OutFile[] {
+  return files.flatMap((file) => paths(file.path, layout).map((path) => ({ ...file, path, text: rename(file.text, layout, identity) })));
+}
+
+const collectionOnly = /^(galaxy\.yml|CHANGELOG\.md|changelogs\/.*|meta\/runtime\.yml)$/;
+const collectionRoot = /^(plugins|examples)\//;
+
+/** Where a file of role-template/ (or a derived one, in its terms) lies; a file may be absent, or be there twice. */
+function paths(path: string, layout: Layout): string[] {
+  switch (layout) {
+    case "role":
+      if (collectionOnly.test(path)) return [];
+      return [path.replace(/^plugins\/modules\//, "library/").replace(/^plugins\//, "")];
+    case "collection":
+      if (collectionOnly.test(path) || collectionRoot.test(path)) return [path];
+      if (path === "README.md") return [path, `roles/${roleName}/${path}`];
+      return [`roles/${roleName}/${path}`];
+  }
+}
+
+/**
+ * One pass with one expression, so that no replacement is replaced again. The order matters: the names of the
+ * modules begin with the name of the role.
+ */
+function rename(text: string, layout: Layout, { namespace, name }: Identity): string {
+  const here = `${authored.namespace}\\.${authored.name}`;
+  const names = new RegExp(`(?<imported>ansible_collections\\.${here}\\.plugins\\.)|(?<![\\w.-])(?:(?<role>${here}\\.${roleName}(?!\\w))|(?<member>${here}\\.(?=\\w)))`, "g");
+  return text.replace(names, (...args: unknown[]) => {
+    const { imported, role } = args.at(-1) as { imported?: string; role?: string };
+    switch (layout) {
+      case "role":
+        return imported ? "ansible." : role ? `${namespace}.${name}` : "";
+      case "collection":
+        return imported ? `ansible_collections.${namespace}.${name}.plugins.` : role ? `${namespace}.${name}.${roleName}` : `${namespace}.${name}.`;
+    }
+  });
+}

@@ -1,0 +1,78 @@
+// `npm test`: set up, then everything that can fail, and one closing line with the totals.
+// `npm run test:unit` is the same without VMs, artefacts and system packages.
+import { join } from "node:path";
+import { root } from "./artefacts.js";
+import { addTotals, closingLine, lintTotals, mochaTotals, none, pytestTotals, scenarioTotals, single } from "./totals.js";
+import type { Totals } from "./totals.js";
+import { pythonTools, setup } from "./setup.js";
+import { run } from "./tools.js";
+import type { Command } from "./tools.js";
+
+const fast = process.argv.includes("--fast");
+
+interface Stage {
+  readonly title: string;
+  readonly command: Command;
+  /** What the output says that was tested. */
+  readonly totals: (output: string, code: number) => Totals;
+}
+
+const cli = (...args: string[]): Command => ({ file: process.execPath, args: [join(root, "build", "generator", "cli.js"), ...args], cwd: root });
+
+function stages(bin: string): Stage[] {
+  const environment = {
+    PATH: `${bin}:${process.env["PATH"] ?? ""}`,
+    ANSIBLE_CONFIG: join(root, "generator", "ansible.cfg"),
+    ANSIBLE_HOME: join(root, "build", "ansible"),
+    PYTHONDONTWRITEBYTECODE: "1",
+  };
+  const unit: Stage[] = [
+    { title: "mocha", command: { file: process.execPath, args: [join("node_modules", "mocha", "bin", "mocha.js")], cwd: root, env: environment }, totals: mochaTotals },
+    {
+      title: "pytest",
+      command: { file: join(bin, "python"), args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", "test/python"], cwd: root, env: environment },
+      totals: pytestTotals,
+    },
+  ];
+  if (fast) return unit;
+  return [
+    ...unit,
+    { title: "generate", command: cli("generate"), totals: single },
+    { title: "check", command: cli("check"), totals: single },
+    { title: "lint", command: cli("lint"), totals: lintTotals },
+    { title: "verify", command: cli("verify"), totals: scenarioTotals },
+  ];
+}
+
+async function main(): Promise<number> {
+  const stop: { asked: boolean; pid?: number } = { asked: false };
+  const onSignal = (): void => {
+    // The stage cleans up after itself (verify destroys its VMs); this process must outlive it.
+    if (!stop.asked && stop.pid !== undefined) process.kill(stop.pid, "SIGTERM");
+    stop.asked = true;
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+
+  const faults = await setup(root, { system: !fast });
+  if (faults.length > 0) {
+    for (const fault of faults) console.error(fault);
+    console.log(closingLine(single("", 1)));
+    return 1;
+  }
+  let totals = none;
+  for (const { title, command, totals: read } of stages(await pythonTools(root))) {
+    console.log(`\n==== ${title}`);
+    const { code, output, seconds } = await run(command, { onLine: (line) => console.log(line), onStart: (pid) => (stop.pid = pid) });
+    delete stop.pid;
+    const found = read(output, code);
+    console.log(`==== ${title}: ${closingLine(found)}, in ${Math.round(seconds)} s`);
+    totals = addTotals(totals, found);
+    // Without current artefacts the rest would test something else.
+    if (stop.asked || (title === "generate" && code !== 0)) break;
+  }
+  console.log(`\n${closingLine(totals)}`);
+  return stop.asked || totals.failed + totals.skipped > 0 || totals.passed === 0 ? 1 : 0;
+}
+
+process.exitCode = await main();

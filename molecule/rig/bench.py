@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Measure the role on a machine with eight PFs: remote executions and wall time of a fresh and of a converged run.
+
+Needs `ansible-playbook` on the PATH and the generated collection in dist/. Prints a table; asserts nothing about time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PFS = 8
+PLAYBOOK = HERE.parent / "shared" / "plays" / "include.yml"
+COLUMNS = "{:>4}  {:<10}{:>12}{:>10}"
+
+
+def vm(run: Path, *arguments: str) -> str:
+    """Run a command of the rig; returns what it prints."""
+    program = [sys.executable, str(HERE / "vm.py"), arguments[0], "--dir", str(run), *arguments[1:]]
+    return subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def inventory(run: Path) -> dict:
+    """The machine as the only host of an inventory."""
+    return {
+        "compute_sriov": {
+            "hosts": {
+                "vm": {
+                    "ansible_host": "127.0.0.1",
+                    "ansible_port": int((run / "port").read_text()),
+                    "ansible_user": "molecule",
+                    "ansible_ssh_private_key_file": str(run / "key"),
+                    "ansible_python_interpreter": "/usr/bin/python3",
+                }
+            }
+        }
+    }
+
+
+def play(run: Path, pfs: int) -> tuple[int, float, bool]:
+    """Run the role for the first `pfs` PFs; returns remote executions, seconds, and whether anything changed."""
+    variables = {
+        "role_under_test": "stackhpc.sriov.sriov",
+        "sriov_do_reboot": False,
+        "sriov_devices": [{"address": f"0000:{number:02x}:00.0", "numvfs": 2} for number in range(1, pfs + 1)],
+    }
+    environment = dict(
+        os.environ,
+        ANSIBLE_COLLECTIONS_PATH=str(ROOT / "dist" / "collections"),
+        ANSIBLE_GATHERING="explicit",
+        ANSIBLE_PIPELINING="true",
+        ANSIBLE_NOCOLOR="1",
+        ANSIBLE_SSH_ARGS="-F none -o ControlMaster=auto -o ControlPersist=300 -o IdentitiesOnly=yes -o LogLevel=ERROR "
+        f"-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile={run}/known_hosts",
+    )
+    command = ["ansible-playbook", "-vvv", "-i", str(run / "inventory.json"), str(PLAYBOOK), "-e", json.dumps(variables)]
+    started = time.monotonic()
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"the role failed:\n{done.stdout[-4000:]}")
+    return done.stdout.count("SSH: EXEC ssh"), time.monotonic() - started, " changed=0 " not in done.stdout
+
+
+def main() -> None:
+    """Start the machine, run, print, and end the machine."""
+    with tempfile.TemporaryDirectory(prefix="sriov-bench-") as folder:
+        run = Path(folder) / "vm"
+        try:
+            vm(run, "start", "--image", "debian12", "--pf", str(PFS), "--cpus", "2", "--wait", "900")
+            vm(run, "ssh", "echo install igbvf /bin/false | sudo tee /etc/modprobe.d/no-igbvf.conf; sudo systemctl restart systemd-udevd")
+            (run / "inventory.json").write_text(json.dumps(inventory(run)))
+            play(run, 0)
+            print(COLUMNS.format("PFs", "run", "executions", "seconds"))
+            for pfs in (1, 2, 8):
+                for title in ("fresh", "converged"):
+                    executions, seconds, changed = play(run, pfs)
+                    if changed == (title == "converged"):
+                        raise SystemExit(f"a {title} run with {pfs} PFs that {'changed' if changed else 'changed nothing'}")
+                    print(COLUMNS.format(pfs, title, executions, f"{seconds:.1f}"), flush=True)
+                play(run, 0)
+        finally:
+            if run.exists():
+                vm(run, "destroy")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Runs inside the freshly installed tree, before it becomes a disk. $1: grub or systemd-boot.
+set -eu
+loader=$1
+
+printf 'rig\n' >/etc/hostname
+printf '127.0.0.1 localhost rig\n::1 localhost\n' >/etc/hosts
+printf 'LANG=C.UTF-8\n' >/etc/default/locale
+# A fixed id: with an empty one every first boot of an overlay would generate and write it.
+systemd-machine-id-setup >/dev/null
+
+# "*" and not "!": sshd without PAM takes "!" for a locked account.
+useradd --create-home --shell /bin/sh --password '*' molecule
+# sshd refuses a key file below a directory that belongs to somebody else.
+install -d -m 0700 -o molecule -g molecule /home/molecule/.ssh
+chmod 0440 /etc/sudoers.d/molecule
+
+install -d -m 1777 /var/cache/rig-zip
+
+systemctl enable --quiet systemd-networkd.service ssh.service serial-getty@ttyS0.service rig-boots.service
+systemctl mask --quiet \
+    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
+    fstrim.timer man-db.timer systemd-pstore.service getty@tty1.service \
+    systemd-tpm2-setup.service systemd-tpm2-setup-early.service
+
+case $loader in
+grub)
+    mkdir -p /boot/efi
+    printf 'LABEL=RIG-ESP /boot/efi vfat umask=0077 0 0\n' >>/etc/fstab
+    # What an administrator would have written, plus what makes emulation bearable:
+    # without mitigations=off an "Intel" guest isolates its page tables, which costs emulation dear.
+    sed -i \
+        -e 's/^GRUB_TIMEOUT=.*/GRUB_TIMEOUT=0/' \
+        -e "s/^GRUB_CMDLINE_LINUX_DEFAULT=.*/GRUB_CMDLINE_LINUX_DEFAULT=\"$RIG_CMDLINE\"/" \
+        -e 's/^#*GRUB_TERMINAL=.*/GRUB_TERMINAL=console/' \
+        /etc/default/grub
+    printf '\nGRUB_DISABLE_OS_PROBER=true\n' >>/etc/default/grub
+    ;;
+systemd-boot)
+    printf 'LABEL=RIG-ESP /boot/efi vfat umask=0077 0 0\n' >>/etc/fstab
+    mkdir -p /boot/efi /etc/kernel
+    printf 'root=LABEL=rig-root ro %s\n' "$RIG_CMDLINE" >/etc/kernel/cmdline
+    ;;
+esac
+
+rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin

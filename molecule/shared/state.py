@@ -1,0 +1,42 @@
+"""Prints what the machine is like, as JSON, read from the kernel and systemd and through nothing of the role's."""
+import glob
+import hashlib
+import json
+import os
+import subprocess
+
+OF_THE_ROLE = (
+    "/usr/local/sbin/sriov-vfs", "/etc/sriov", "/etc/udev/rules.d/70-sriov.rules", "/etc/default/grub.d/zz-sriov.cfg",
+    "/etc/systemd/system/sriov-vfs.service", "/etc/systemd/system/sriov-vfs@.service",
+    "/etc/systemd/system/sriov-vfs-ready@.service", "/etc/systemd/system/multi-user.target.wants/sriov-vfs.service",
+)
+
+
+def read(path):
+    with open(path, encoding="utf-8") as stream:
+        return stream.read().strip()
+
+
+def lines(*command):
+    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+
+
+def fingerprint():
+    """Changes with any file that could be configuration, and with the number of VFs of any PF."""
+    parts = lines("find", "/etc", "/boot", "/usr/local", "/var/lib/sriov", "-xdev", "-not", "-type", "d", "-printf",
+                  "%p %s %m %T@ %l\\n")
+    parts += [path + read(path) for path in glob.glob("/sys/bus/pci/devices/*/sriov_numvfs")]
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+
+print(json.dumps({
+    "boot_id": read("/proc/sys/kernel/random/boot_id"),
+    "boots": len(read("/var/log/rig-boots").splitlines()),
+    "cmdline": read("/proc/cmdline").split(),
+    "vfs": {path.split("/")[-2]: int(read(path)) for path in sorted(glob.glob("/sys/bus/pci/devices/*/sriov_numvfs"))},
+    "groups": sorted({read(path) for path in glob.glob("/sys/kernel/iommu_groups/*/type")}),
+    "failed": [line.split()[0] for line in lines("systemctl", "--failed", "--plain", "--no-legend")],
+    "cycles": [line for line in lines("journalctl", "-b", "-q", "--no-pager", "_PID=1") if "ordering cycle" in line],
+    "files": [path for path in OF_THE_ROLE if os.path.lexists(path)],
+    "fingerprint": fingerprint(),
+}))

@@ -1,0 +1,58 @@
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
+import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "../generator/tools.js";
+import type { Outcome } from "../generator/tools.js";
+import { put, repository, root } from "./support.js";
+
+describe("a clone makes itself ready", function () {
+  this.timeout(120_000);
+  let folder: string;
+  const start = async (env: { [name: string]: string } = {}): Promise<Outcome> => await run({ file: process.execPath, args: [join(folder, "generator/bootstrap.mjs"), "--help"], cwd: folder, env });
+
+  before(() => {
+    folder = repository();
+    rmSync(join(folder, "build"), { recursive: true });
+    for (const path of ["package-lock.json", "tsconfig.json"]) cpSync(join(root, path), join(folder, path));
+    put(folder, { "test/a.test.ts": "export {};\n", "test/b.test.ts": "export {};\n" });
+  });
+
+  it("by compiling, once", async () => {
+    const first = await start();
+    strictEqual(first.code, 0, first.output);
+    match(first.output, /^Compiling the generator$/m);
+    match(first.stdout, /^Usage: sriov-role/);
+    doesNotMatch((await start()).output, /Compiling/);
+  });
+
+  it("by compiling again when a source changed, and forgetting a test that is gone", async () => {
+    ok(existsSync(join(folder, "build/test/b.test.js")));
+    rmSync(join(folder, "test/b.test.ts"));
+    appendFileSync(join(folder, "test/a.test.ts"), "export const changed = true;\n");
+    match((await start()).output, /^Compiling the generator$/m);
+    deepStrictEqual([existsSync(join(folder, "build/test/b.test.js")), /changed/.test(readFileSync(join(folder, "build/test/a.test.js"), "utf8"))], [false, true]);
+  });
+
+  it("not at all with a source that does not compile", async () => {
+    const source = join(folder, "test/a.test.ts");
+    writeFileSync(source, "export const wrong: number = 'text';\n");
+    for (let time = 0; time < 2; time++) {
+      const { code, output } = await start();
+      strictEqual(code, 1);
+      match(output, /a\.test\.ts.*not assignable/);
+    }
+    writeFileSync(source, "export {};\n");
+  });
+
+  it("by npm ci, when the packages are not those of the lock file", async () => {
+    put(folder, { "bin/npm": "#!/bin/sh\necho \"npm $*\"; exit 9\n" });
+    const path = join(folder, "package-lock.json");
+    const lock = readFileSync(path, "utf8");
+    writeFileSync(path, lock.replace(/("node_modules\/yaml": \{\s*"version": )"[^"]+"/, '$1"0.0.1"'));
+    await run({ file: "chmod", args: ["755", join(folder, "bin/npm")] });
+    const { code, output } = await start({ PATH: `${join(folder, "bin")}:${process.env["PATH"] ?? ""}` });
+    strictEqual(code, 1);
+    match(output, /^npm ci --include=dev/m);
+    writeFileSync(path, lock);
+  });
+});

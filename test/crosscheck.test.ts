@@ -1,0 +1,80 @@
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { crosscheck } from "../generator/crosscheck.js";
+import type { Variable } from "../generator/ir.js";
+import { role } from "./support.js";
+
+const variable = (name: string): Variable => ({ name, description: ["D."], type: { kind: "bool" }, required: false, default: true });
+
+/** The faults of a role with the one variable sriov_known, which these files use or not. */
+function faults(files: { readonly [path: string]: string }): string[] {
+  return crosscheck(role(variable("sriov_known")), Object.entries(files).map(([path, text]) => ({ path, text }))).map(({ file, line, message }) => `${file}:${line ?? ""} ${message}`);
+}
+
+const using = { "tasks/use.yml": "- a: '{{ sriov_known }}'\n" };
+
+describe("a variable that the model has not is found", () => {
+  const cases: [title: string, path: string, text: string, line: number][] = [
+    ["between braces", "tasks/main.yml", "---\n- name: A\n  a: '{{ sriov_typo }}'\n", 3],
+    ["in a condition", "tasks/main.yml", "---\n- a: 1\n  when: sriov_known and not sriov_typo\n", 3],
+    ["in a list of conditions", "tasks/main.yml", "- a: 1\n  when:\n    - sriov_known\n    - sriov_typo | bool\n", 4],
+    ["in that of an assertion", "tasks/main.yml", "- ansible.builtin.assert:\n    that: sriov_typo\n", 2],
+    ["in a handler", "handlers/main.yml", "- a: '{{ sriov_typo }}'\n", 1],
+    ["in a template, between braces", "templates/x.j2", "sriov_words are\n{{ sriov_typo }}\n", 2],
+    ["in a template, in a statement", "templates/x.j2", "a\n{% if sriov_typo %}b{% endif %}\n", 2],
+    ["in an expression over several lines", "tasks/main.yml", "- a: >-\n    {{ 1\n    + sriov_typo }}\n", 2],
+    ["set by an example", "examples/x.yml", "- hosts: all\n  vars:\n    sriov_typo: 1\n", 3],
+    ["in vars", "vars/main.yml", "__sriov_a: '{{ sriov_typo }}'\n", 1],
+  ];
+  for (const [title, path, text, line] of cases)
+    it(title, () => {
+      const [found = "", ...more] = faults({ ...using, [path]: text });
+      deepStrictEqual(more, []);
+      match(found, new RegExp(`^role-template/${path.replace(".", "\\.")}:${title.includes("several") ? "\\d+" : line} sriov_typo is no variable of the model`));
+    });
+});
+
+describe("no variable is", () => {
+  const cases: [title: string, files: { readonly [path: string]: string }][] = [
+    ["a private name", { "tasks/main.yml": "- a: '{{ __sriov_private }}'\n  register: __sriov_private\n" }],
+    ["a module", { "plugins/modules/sriov_vfs.py": "", "tasks/main.yml": "- stackhpc.sriov.sriov_vfs:\n    a: 1\n- sriov_vfs:\n    a: 1\n" }],
+    ["a helper of the modules", { "plugins/module_utils/sriov_host.py": "", "tasks/main.yml": "- a: '{{ sriov_host }}'\n" }],
+    ["a fact that the role sets", { "tasks/main.yml": "- ansible.builtin.set_fact:\n    sriov_reboot_required: true\n- a: 1\n  when: sriov_reboot_required\n" }],
+    ["a key of a result", { "tasks/main.yml": "- a: '{{ __sriov_result.sriov_totalvfs }}'\n" }],
+    ["a word in a text", { "tasks/main.yml": "- name: Read sriov_totalvfs\n  a: \"{{ x['sriov_totalvfs'] }} sriov_numvfs\"\n" }],
+    ["a comment", { "tasks/main.yml": "# sriov_typo\n- a: '{# sriov_typo #}'\n", "templates/x.j2": "{# sriov_typo #}" }],
+    ["a name in a module", { "plugins/modules/x.py": "sriov_totalvfs" }],
+  ];
+  for (const [title, files] of cases) it(title, () => deepStrictEqual(faults({ ...using, ...files }), []));
+});
+
+describe("a variable of the model", () => {
+  const uses: [title: string, path: string, text: string][] = [
+    ["between braces", "tasks/main.yml", "- a: '{{ sriov_known }}'\n"],
+    ["in a condition", "tasks/main.yml", "- a: 1\n  when: sriov_known is defined\n"],
+    ["by its name, in a lookup", "tasks/main.yml", "- a: \"{{ lookup('vars', 'sriov_known') }}\"\n"],
+    ["in a template", "templates/x.j2", "{{ sriov_known }}\n"],
+  ];
+  for (const [title, path, text] of uses) it(`is used ${title}`, () => deepStrictEqual(faults({ [path]: text }), []));
+
+  const nonUses: [title: string, path: string, text: string][] = [
+    ["in an example only", "examples/x.yml", "- hosts: all\n  vars:\n    sriov_known: true\n"],
+    ["when only an example reads it", "examples/x.yml", "- hosts: all\n  tasks:\n    - a: '{{ sriov_known }}'\n"],
+    ["in a comment only", "tasks/main.yml", "# {{ sriov_known }}\n- a: 1\n"],
+    ["nowhere", "tasks/main.yml", "- a: 1\n"],
+  ];
+  for (const [title, path, text] of nonUses) it(`is not used ${title}`, () => deepStrictEqual(faults({ [path]: text }), ["generator/model/sriov.ts: sriov_known: no task, handler or template of role-template/ uses it"]));
+
+  it("has keys that something reads", () => {
+    const devices: Variable = { ...variable("sriov_known"), type: { kind: "list", elements: { kind: "dict", fields: [variable("address"), variable("unread")] } } };
+    const files = [{ path: "plugins/modules/m.py", text: "device['address']" }, { path: "tasks/use.yml", text: using["tasks/use.yml"] }];
+    deepStrictEqual(crosscheck(role(devices), files).map(({ message }) => message), ["unread of sriov_known: nothing in role-template/ uses it"]);
+  });
+});
+
+describe("a template that is no YAML", () => {
+  it("is told with its line", () => {
+    const found = faults({ ...using, "tasks/main.yml": "- a: 1\n- b: [\n" });
+    strictEqual(found.length > 0, true);
+    match(found[0]!, /^role-template\/tasks\/main\.yml:\d+ /);
+  });
+});

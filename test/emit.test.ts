@@ -1,0 +1,234 @@
+import { deepStrictEqual, match, doesNotMatch, strictEqual, throws } from "node:assert/strict";
+import { argspec } from "../generator/emit/argspec.js";
+import { changelog } from "../generator/emit/changelog.js";
+import { defaults } from "../generator/emit/defaults.js";
+import { galaxy } from "../generator/emit/galaxy.js";
+import { meta } from "../generator/emit/meta.js";
+import { readme } from "../generator/emit/readme.js";
+import { schema } from "../generator/emit/schema.js";
+import { wrap } from "../generator/emit/yaml.js";
+import { readIdentity } from "../generator/identity.js";
+import type { Json, Variable } from "../generator/ir.js";
+import { role } from "./support.js";
+
+const flag: Variable = { name: "sriov_flag", description: ["Do it.", "Or not."], type: { kind: "bool" }, required: false, default: true };
+const unset: Variable = { name: "sriov_unset", description: ["Perhaps."], type: { kind: "bool" }, required: false };
+const devices: Variable = {
+  name: "sriov_devices",
+  description: ["The PFs."],
+  type: {
+    kind: "list",
+    elements: {
+      kind: "dict",
+      fields: [
+        { name: "address", description: ["Where."], type: { kind: "raw" }, required: true, example: "0000:3b:00.0" },
+        { name: "numvfs", description: ["How many."], type: { kind: "int", minimum: 0 }, required: false },
+        { name: "on", description: ["Whether."], type: { kind: "bool" }, required: false, default: true },
+      ],
+    },
+  },
+  required: false,
+  default: [],
+};
+const text = (value: Json): Variable => ({ name: "sriov_text", description: ["D."], type: { kind: "str" }, required: false, default: value });
+
+describe("defaults/main.yml", () => {
+  it("has each default under its prose, and what is not set as a comment", () => {
+    strictEqual(
+      defaults(role(flag, unset, devices)).text,
+      `---
+# Do it.
+# Or not.
+sriov_flag: true
+
+# Perhaps.
+# sriov_unset:
+
+# The PFs.
+sriov_devices: []
+`,
+    );
+  });
+
+  it("keeps a variable without default that comes last", () => {
+    match(defaults(role(flag, unset)).text, /sriov_flag: true\n\n# Perhaps\.\n# sriov_unset:\n$/);
+  });
+
+  it("quotes what YAML 1.1 would read as something else", () => {
+    for (const word of ["on", "no", "1:20", "1_000", "2026-01-01", "0x1", "null", "~", ""]) match(defaults(role(text(word))).text, new RegExp(`sriov_text: ["']`), word);
+  });
+
+  it("leaves a Jinja expression on one line", () => {
+    const expression = `{{ ${"lookup('vars', 'x') | ".repeat(12)}int }}`;
+    match(defaults(role(text(expression))).text, new RegExp(`^sriov_text: .*int \\}\\}["']$`, "m"));
+  });
+});
+
+describe("meta/argument_specs.yml", () => {
+  it("has types, choices, keys of entries with their defaults, and bounds in words", () => {
+    const choice: Variable = { name: "sriov_choice", description: ["Which."], type: { kind: "str", choices: ["b", "a"] }, required: false, default: "b" };
+    strictEqual(
+      argspec(role(choice, devices)).text,
+      `---
+argument_specs:
+  main:
+    short_description: Set VFs.
+    description:
+      - More about it.
+    author:
+      - A. Author
+    options:
+      sriov_choice:
+        description:
+          - Which.
+        type: str
+        choices:
+          - b
+          - a
+        default: b
+      sriov_devices:
+        description:
+          - The PFs.
+        type: list
+        elements: dict
+        options:
+          address:
+            description:
+              - Where.
+            type: raw
+            required: true
+          numvfs:
+            description:
+              - How many.
+              - At least 0.
+            type: int
+          "on":
+            description:
+              - Whether.
+            type: bool
+            default: true
+        default: []
+`,
+    );
+  });
+});
+
+describe("schema.json", () => {
+  it("is strict inside an entry and open at the top, where other roles' variables stand", () => {
+    const { properties, additionalProperties } = JSON.parse(schema(role(devices)).text) as { properties: { sriov_devices: unknown }; additionalProperties: boolean };
+    strictEqual(additionalProperties, true);
+    deepStrictEqual(properties.sriov_devices, {
+      description: "The PFs.",
+      type: "array",
+      items: {
+        type: "object",
+        properties: {
+          address: { description: "Where.", type: "string", examples: ["0000:3b:00.0"] },
+          numvfs: { description: "How many.", type: "integer", minimum: 0 },
+          on: { description: "Whether.", type: "boolean", default: true },
+        },
+        required: ["address"],
+        additionalProperties: false,
+      },
+      default: [],
+    });
+  });
+});
+
+describe("meta/main.yml", () => {
+  const authored = `---\n# Platforms.\ngalaxy_info:\n  min_ansible_version: "2.17"\n  platforms:\n    - name: EL\n      versions:\n        - "9" # the first\n`;
+  it("takes the identity from galaxy.yml and keeps the rest, comments too", () => {
+    strictEqual(
+      meta(role(), authored).text,
+      `---
+# Platforms.
+galaxy_info:
+  min_ansible_version: "2.17"
+  platforms:
+    - name: EL
+      versions:
+        - "9" # the first
+  role_name: sriov
+  namespace: stackhpc
+  author: A. Author
+  company: A. Author
+  description: Sets VFs
+  license: Apache-2.0
+  galaxy_tags:
+    - networking
+    - linux
+`,
+    );
+  });
+  it("has no key standalone, which Galaxy refuses", () => doesNotMatch(meta(role(), authored).text, /standalone/));
+  it("cannot do without galaxy_info", () => throws(() => meta(role(), "---\na: 1\n"), /has no mapping galaxy_info/));
+});
+
+describe("README.md", () => {
+  const template = "# {{title}}\n{{install}}\n{{#each variables}}{{#each rows}}| {{name}} | {{type}} | {{default}} | {{description}} |\n{{/each}}{{/each}}{{#each examples}}{{title}}\n{{text}}\n{{/each}}";
+  it("has rows that stay whole, and braces that stay braces", () => {
+    const bar = { ...text("{{ x | default('y') }}"), description: ["a=b | c."] };
+    const example = { path: "examples/two_cards.yml", text: "- hosts: all\n  vars:\n    a: '{{ b }}'\n" };
+    strictEqual(
+      readme(role(bar, unset), template, [example], "collection").text,
+      "# stackhpc.sriov\nansible-galaxy collection install stackhpc.sriov\n| `sriov_text` | str | `\"{{ x \\| default('y') }}\"` | a=b \\| c. |\n| `sriov_unset` | bool | not set | Perhaps. |\nTwo cards\n- hosts: all\n  vars:\n    a: '{{ b }}'\n",
+    );
+  });
+  it("of the role says how to install the role", () => match(readme(role(), template, [], "role").text, /ansible-galaxy role install stackhpc\.sriov/));
+  it("refuses a name that it is not given", () => throws(() => readme(role(), "{{ ansible_host }}", [], "role"), /ansible_host/));
+});
+
+describe("changelogs/changelog.yaml", () => {
+  it("says what CHANGELOG.md says", () => {
+    strictEqual(
+      changelog("# Changelog\n\n## 1.1.0 - 2026-02-01\n\nSmall\nthings.\n\n### Fixed\n\n- One\n  thing.\n- Another.\n\n## 1.0.0 - 2026-01-01\n\nFirst.\n").text,
+      `---
+ancestor: null
+releases:
+  1.1.0:
+    changes:
+      release_summary: Small things.
+      bugfixes:
+        - One thing.
+        - Another.
+    release_date: "2026-02-01"
+  1.0.0:
+    changes:
+      release_summary: First.
+    release_date: "2026-01-01"
+`,
+    );
+  });
+  it("refuses a release without a date", () => throws(() => changelog("## 1.0.0\n"), /is not "## VERSION - YYYY-MM-DD"/));
+  it("refuses a kind of change that nobody knows", () => throws(() => changelog("## 1.0.0 - 2026-01-01\n### Misc\n- x\n"), /"### Misc" is none of Added/));
+});
+
+describe("the collection's galaxy.yml", () => {
+  it("is the root's, without what concerns the root", () => {
+    strictEqual(
+      galaxy("---\n# Who we are.\nnamespace: a\nname: b # ours\nbuild_ignore:\n  - node_modules\n").text,
+      '---\nnamespace: a\nname: b # ours\nbuild_ignore:\n  - .ansible\n  - .cache\n  - "*.tar.gz"\n',
+    );
+  });
+});
+
+describe("galaxy.yml", () => {
+  const good = "namespace: a\nname: b\nversion: 1.0.0\nauthors: [x]\ndescription: d\nlicense: [MIT]\ntags: [linux]\nrepository: https://example.org\n";
+  const problems = (given: string): string => readIdentity(given).problems.map(({ message }) => message).join("\n");
+  it("that Galaxy takes is no problem", () => strictEqual(problems(good), ""));
+  const bad: [title: string, given: string, want: RegExp][] = [
+    ["a namespace with a capital", good.replace("namespace: a", "namespace: A"), /namespace "A"/],
+    ["two underscores", good.replace("name: b", "name: b__c"), /name "b__c"/],
+    ["a tag with a hyphen", good.replace("[linux]", "[sr-iov]"), /tag "sr-iov"/],
+    ["a version of two parts", good.replace("1.0.0", '"1.0"'), /no semantic version/],
+    ["no repository", good.replace(/repository.*/, ""), /repository must be/],
+    ["nothing at all", "", /namespace must be[\s\S]*license must be/],
+  ];
+  for (const [title, given, want] of bad) it(`is refused with ${title}`, () => match(problems(given), want));
+});
+
+describe(wrap.name, () => {
+  it("breaks between words", () => deepStrictEqual(wrap("aa bb cc", 5), ["aa bb", "cc"]));
+  it("gives a long word its own line", () => deepStrictEqual(wrap("a bbbbbbbb c", 4), ["a", "bbbbbbbb", "c"]));
+});
+

@@ -1,0 +1,50 @@
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { readSources, root } from "../generator/artefacts.js";
+import { crosscheck } from "../generator/crosscheck.js";
+
+const text = (path: string): string => readFileSync(join(root, path), "utf8");
+const { role, template, problems } = readSources(root);
+
+describe("the repository", () => {
+  it("has a model without fault, and templates that agree with it", () => deepStrictEqual([...problems, ...crosscheck(role, template.files)], []));
+
+  it("has one version", () => {
+    const { version } = JSON.parse(text("package.json")) as { version: string };
+    strictEqual(version, role.identity.version);
+    match(text("role-template/CHANGELOG.md"), new RegExp(`^## ${version.replaceAll(".", "\\.")} - `, "m"));
+  });
+
+  it("mixes no Handlebars and Jinja in a file", () => {
+    const hbs = template.files.filter(({ path }) => path.endsWith(".hbs"));
+    deepStrictEqual(hbs.map(({ path }) => path), ["README.md.hbs"]);
+    deepStrictEqual(hbs.filter((file) => /\{%|\{\{\{\{|\\\{\{/.test(file.text)).map(({ path }) => path), []);
+  });
+
+  it("has pinned packages only", () => {
+    const { dependencies, devDependencies } = JSON.parse(text("package.json")) as { [key: string]: { [name: string]: string } };
+    deepStrictEqual(Object.entries({ ...dependencies, ...devDependencies }).filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version)), []);
+    deepStrictEqual(text("requirements.txt").split("\n").filter((line) => line !== "" && !line.startsWith("#") && !/^[\w.-]+==[\w.]+$/.test(line)), []);
+  });
+
+  it("takes packages from npm's own registry only", () => {
+    const { packages } = JSON.parse(text("package-lock.json")) as { packages: { [path: string]: { resolved?: string; integrity?: string; link?: boolean } } };
+    const entries = Object.entries(packages).filter(([path]) => path !== "");
+    strictEqual(entries.length > 20, true);
+    deepStrictEqual(entries.filter(([, { resolved }]) => resolved !== undefined && !resolved.startsWith("https://registry.npmjs.org/")), []);
+    deepStrictEqual(entries.filter(([, { integrity }]) => !integrity), []);
+  });
+
+  it("supports the platforms that it says it supports", () => {
+    const { galaxy_info } = parse(text("role-template/meta/main.yml")) as { galaxy_info: { min_ansible_version: string; platforms: unknown } };
+    strictEqual(galaxy_info.min_ansible_version, "2.17");
+    deepStrictEqual(galaxy_info.platforms, [
+      { name: "EL", versions: ["9", "10"] },
+      { name: "Ubuntu", versions: ["jammy", "noble"] },
+      { name: "Debian", versions: ["bookworm", "trixie"] },
+    ]);
+    strictEqual((parse(text("role-template/meta/runtime.yml")) as { requires_ansible: string }).requires_ansible, ">=2.17.0");
+  });
+});

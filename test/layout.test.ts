@@ -1,0 +1,58 @@
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { arrange, artefactRoot } from "../generator/layout.js";
+import { identity } from "./support.js";
+
+const acme = { ...identity, namespace: "acme", name: "nics" };
+const renamed = (text: string, layout: "role" | "collection", as = identity): string => arrange([{ path: "tasks/main.yml", text }], layout, as)[0]!.text;
+const placed = (path: string, layout: "role" | "collection"): string[] => arrange([{ path, text: "" }], layout, identity).map((file) => file.path);
+
+describe("in the standalone role", () => {
+  const texts: [title: string, given: string, want: string][] = [
+    ["a module has its short name", "  stackhpc.sriov.sriov_vfs:  # why", "  sriov_vfs:  # why"],
+    ["the role is called by its Galaxy name", "name: stackhpc.sriov.sriov\n", "name: stackhpc.sriov\n"],
+    ["a module whose name begins with the role's is a module", "stackhpc.sriov.sriov_devices:", "sriov_devices:"],
+    ["Python imports from ansible.module_utils", "from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import judge", "from ansible.module_utils.sriov_pending import judge"],
+    ["another collection is left alone", "stackhpc.linux.sriov and notstackhpc.sriov.x", "stackhpc.linux.sriov and notstackhpc.sriov.x"],
+    ["a sentence may end with the name", "as stackhpc.sriov. And", "as stackhpc.sriov. And"],
+    ["several names in one line", "stackhpc.sriov.sriov stackhpc.sriov.a stackhpc.sriov.b", "stackhpc.sriov a b"],
+  ];
+  for (const [title, given, want] of texts) it(title, () => strictEqual(renamed(given, "role"), want));
+  it("the role has the name that galaxy.yml gives", () => strictEqual(renamed("stackhpc.sriov.sriov stackhpc.sriov.sriov_vfs", "role", acme), "acme.nics sriov_vfs"));
+
+  const paths: [path: string, want: string[]][] = [
+    ["plugins/modules/sriov_vfs.py", ["library/sriov_vfs.py"]],
+    ["plugins/module_utils/sriov_host.py", ["module_utils/sriov_host.py"]],
+    ["tasks/main.yml", ["tasks/main.yml"]],
+    ["examples/minimal.yml", ["examples/minimal.yml"]],
+    ["README.md", ["README.md"]],
+    ["galaxy.yml", []],
+    ["meta/runtime.yml", []],
+    ["CHANGELOG.md", []],
+    ["changelogs/changelog.yaml", []],
+  ];
+  for (const [path, want] of paths) it(`${path} ${want.length === 0 ? "is left out" : `is ${want[0]}`}`, () => deepStrictEqual(placed(path, "role"), want));
+});
+
+describe("in the collection", () => {
+  it("the text is unchanged", () => {
+    const text = "stackhpc.sriov.sriov stackhpc.sriov.sriov_vfs ansible_collections.stackhpc.sriov.plugins.module_utils";
+    strictEqual(renamed(text, "collection"), text);
+  });
+  it("unless galaxy.yml gives it another name", () => {
+    strictEqual(renamed("stackhpc.sriov.sriov stackhpc.sriov.sriov_vfs ansible_collections.stackhpc.sriov.plugins.x", "collection", acme), "acme.nics.sriov acme.nics.sriov_vfs ansible_collections.acme.nics.plugins.x");
+  });
+  const paths: [path: string, want: string[]][] = [
+    ["plugins/modules/sriov_vfs.py", ["plugins/modules/sriov_vfs.py"]],
+    ["tasks/main.yml", ["roles/sriov/tasks/main.yml"]],
+    ["meta/main.yml", ["roles/sriov/meta/main.yml"]],
+    ["meta/runtime.yml", ["meta/runtime.yml"]],
+    ["README.md", ["README.md", "roles/sriov/README.md"]],
+    ["examples/minimal.yml", ["examples/minimal.yml"]],
+  ];
+  for (const [path, want] of paths) it(`${path} is ${want.join(" and ")}`, () => deepStrictEqual(placed(path, "collection"), want));
+});
+
+describe(artefactRoot.name, () => {
+  it("of the role ends below a roles path", () => strictEqual(artefactRoot("role", acme), "roles/acme.nics"));
+  it("of the collection ends below a collections path", () => strictEqual(artefactRoot("collection", acme), "collections/ansible_collections/acme/nics"));
+});

@@ -1,0 +1,301 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fake kernel: a tree of files that looks like /sys and /proc, and a write to sriov_numvfs that acts like the kernel's.
+
+All state is in files of the tree, because the host program writes from processes of its own.
+The order of the checks is that of sriov_numvfs_store() in drivers/pci/iov.c.
+"""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+
+LEGACY_UNIT = """[Unit]
+Description=Adds virtual functions for {name}
+Requires=sys-subsystem-net-devices-{name}.device
+After=sys-subsystem-net-devices-{name}.device
+Requires=network-pre.target
+Before=network-pre.target
+Requires=systemd-networkd.service
+Before=systemd-networkd.service
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/sh -c 'echo {numvfs} > /sys/class/net/{name}/device/sriov_numvfs'
+RemainAfterExit=yes
+
+[Install]
+WantedBy=network-pre.target
+WantedBy=systemd-networkd.service
+RequiredBy=docker.service"""
+
+LEGACY_LINE = (
+    'SUBSYSTEM=="net", ACTION=="add", KERNEL=="{name}", '
+    "RUN+=\"/usr/bin/sh -c 'echo {numvfs} > /sys/class/net/{name}/device/sriov_numvfs'\"\n"
+)
+
+
+def legacy_block(**numvfs_of_name):
+    """What blockinfile with marker_begin "BEGIN SRIOV" wrote for the predecessors."""
+    lines = "".join(LEGACY_LINE.format(name=name, numvfs=numvfs) for name, numvfs in numvfs_of_name.items())
+    return "# BEGIN SRIOV ANSIBLE MANAGED BLOCK\n" + lines + "# END ANSIBLE MANAGED BLOCK\n"
+
+
+class FakeHost:
+    """A host under `root`: root/sys, root/proc, and the places where the role writes."""
+
+    def __init__(self, root):
+        self.root = Path(root)
+        self.sys, self.proc, self.etc = self.root / "sys", self.root / "proc", self.root / "etc"
+        self.fake = self.root / "fake"
+        for directory in (self.sys / "bus/pci/devices", self.sys / "class/net", self.proc, self.etc, self.fake, self.root / "run"):
+            directory.mkdir(parents=True)
+        self.answers = {}
+        self.boot("boot-1")
+
+    def boot(self, boot_id):
+        """Name this boot."""
+        path = self.proc / "sys/kernel/random/boot_id"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(boot_id + "\n")
+
+    def reboot(self, boot_id):
+        """Start the next boot: no PF has VFs, nothing has begun."""
+        for address in sorted(os.listdir(self.fake)):
+            if (self.pci(address) / "sriov_numvfs").exists():
+                self._remove_vfs(address)
+        self.boot(boot_id)
+
+    # --- hardware
+
+    def pci(self, address):
+        return self.sys / "devices/pci0000:00" / address
+
+    def add_function(self, address, ids="8086:10c9", driver="igb", netdevs=(), totalvfs=None, **behaviour):
+        """Add a PCI function; with `totalvfs` a PF.
+
+        behaviour: errors {count: errno name}, enables {count: number the driver really enables}, hangs [counts],
+        kills [counts] (the writer's process group dies there), needs_link_up, sysfs (False: no sriov_configure),
+        vf_driver (None: autoprobe off), vf_netdevs (False: none).
+        """
+        path = self.pci(address)
+        path.mkdir(parents=True)
+        (self.sys / "bus/pci/devices" / address).symlink_to(path)
+        vendor, device = ids.split(":")
+        (path / "vendor").write_text("0x%s\n" % vendor)
+        (path / "device").write_text("0x%s\n" % device)
+        if totalvfs is not None:
+            (path / "sriov_totalvfs").write_text("%d\n" % totalvfs)
+            (path / "sriov_numvfs").write_text("0\n")
+            (self.fake / address).mkdir(exist_ok=True)
+            (self.fake / address / "behaviour").write_text(json.dumps(behaviour))
+        self.bind(address, driver)
+        for netdev in netdevs:
+            self.add_netdev(netdev, address)
+        return address
+
+    def remove_function(self, address):
+        """Unplug it, its VFs and interfaces with it."""
+        if (self.pci(address) / "sriov_numvfs").exists():
+            self._remove_vfs(address)
+        for netdev in os.listdir(self.pci(address) / "net") if (self.pci(address) / "net").exists() else []:
+            (self.sys / "class/net" / netdev).unlink()
+        (self.sys / "bus/pci/devices" / address).unlink()
+        shutil.rmtree(self.pci(address))
+
+    def behave(self, address, **behaviour):
+        path = self.fake / address / "behaviour"
+        path.write_text(json.dumps(dict(json.loads(path.read_text()), **behaviour)))
+
+    def bind(self, address, driver):
+        link = self.pci(address) / "driver"
+        if link.is_symlink():
+            link.unlink()
+        if driver:
+            (self.sys / "bus/pci/drivers" / driver).mkdir(parents=True, exist_ok=True)
+            link.symlink_to(self.sys / "bus/pci/drivers" / driver)
+
+    def add_netdev(self, netdev, address=None, mac="02:00:00:00:00:01", up=False, lowers=(), port=None):
+        """Add an interface, virtual without `address`; with what it is made of as `lowers`."""
+        path = (self.pci(address) / "net" if address else self.sys / "devices/virtual/net") / netdev
+        path.mkdir(parents=True)
+        (self.sys / "class/net" / netdev).symlink_to(path)
+        (path / "address").write_text(mac + "\n")
+        (path / "flags").write_text("0x1003\n" if up else "0x1002\n")
+        if address:
+            (path / "device").symlink_to(self.pci(address))
+        if port:
+            (path / "phys_port_name").write_text(port + "\n")
+        for lower in lowers:
+            (path / ("lower_" + lower)).symlink_to(self.netdev(lower))
+            (self.netdev(lower) / ("upper_" + netdev)).symlink_to(path)
+
+    def netdev(self, netdev):
+        return Path(os.path.realpath(self.sys / "class/net" / netdev))
+
+    def enslave(self, netdev, master):
+        (self.netdev(netdev) / "master").symlink_to(self.netdev(master))
+
+    def set_up(self, netdev):
+        (self.netdev(netdev) / "flags").write_text("0x1003\n")
+        return True
+
+    def move_to_namespace(self, netdev):
+        """sysfs shows the interfaces of the reader's own namespace only."""
+        path = self.netdev(netdev)
+        (self.sys / "class/net" / netdev).unlink()
+        shutil.rmtree(path)
+
+    # --- VFs
+
+    def vf(self, address, index):
+        """The address of a VF: as of an 82576, 128 functions on, every second one."""
+        domain, bus, slot = address.split(":")
+        device, function = slot.split(".")
+        routing = (int(bus, 16) << 8 | int(device, 16) << 3 | int(function)) + 128 + 2 * index
+        return "%s:%02x:%02x.%d" % (domain, routing >> 8, routing >> 3 & 31, routing & 7)
+
+    def vf_netdev(self, address, index):
+        return "v%s" % self.vf(address, index)[5:].replace(":", "").replace(".", "")
+
+    def numvfs(self, address):
+        return int((self.pci(address) / "sriov_numvfs").read_text())
+
+    def writes(self, address):
+        """The counts that the kernel has seen written, in order."""
+        path = self.fake / address / "writes"
+        return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+    def create(self, address, count):
+        """Give a PF its VFs as somebody else would."""
+        self._remove_vfs(address)
+        self._add_vfs(address, count)
+
+    def _add_vfs(self, address, count):
+        behaviour = json.loads((self.fake / address / "behaviour").read_text())
+        for index in range(count):
+            vf = self.vf(address, index)
+            vf_driver = behaviour.get("vf_driver", "igbvf")
+            wants_netdev = vf_driver and behaviour.get("vf_netdevs", True)
+            self.add_function(vf, "8086:10ca", vf_driver, [self.vf_netdev(address, index)] if wants_netdev else [])
+            (self.pci(vf) / "physfn").symlink_to(self.pci(address))
+            group = self.sys / "kernel/iommu_groups" / str(40 + index)
+            group.mkdir(parents=True, exist_ok=True)
+            (self.pci(vf) / "iommu_group").symlink_to(group)
+            (self.pci(address) / ("virtfn%d" % index)).symlink_to(self.pci(vf))
+        (self.pci(address) / "sriov_numvfs").write_text("%d\n" % count)
+
+    def _remove_vfs(self, address):
+        for index in range(self.numvfs(address)):
+            (self.pci(address) / ("virtfn%d" % index)).unlink()
+            self.remove_function(self.vf(address, index))
+        (self.pci(address) / "sriov_numvfs").write_text("0\n")
+
+    def write_numvfs(self, address, count):
+        """Stands for host.write_numvfs."""
+        os.close(os.open(self.pci(address) / "sriov_numvfs", os.O_WRONLY))
+        with open(self.fake / address / "writes", "a", encoding="ascii") as stream:
+            stream.write("%d\n" % count)
+        behaviour = json.loads((self.fake / address / "behaviour").read_text())
+
+        def fail(number):
+            raise OSError(number, os.strerror(number))
+
+        if count > int((self.pci(address) / "sriov_totalvfs").read_text()):
+            fail(errno.ERANGE)
+        if count == self.numvfs(address):
+            return
+        if not (self.pci(address) / "driver").exists() or not behaviour.get("sysfs", True):
+            fail(errno.ENOENT)
+        if count and self.numvfs(address):
+            fail(errno.EBUSY)
+        if count in behaviour.get("kills", []):
+            os.killpg(0, signal.SIGKILL)
+        if count in behaviour.get("hangs", []):
+            time.sleep(60)
+        if str(count) in behaviour.get("errors", {}):
+            fail(getattr(errno, behaviour["errors"][str(count)]))
+        if count == 0:
+            self._remove_vfs(address)
+            return
+        if behaviour.get("needs_link_up") and not all(
+                int((netdev / "flags").read_text(), 16) & 1 for netdev in (self.pci(address) / "net").iterdir()):
+            return
+        self._add_vfs(address, behaviour.get("enables", {}).get(str(count), count))
+
+    # --- processes and programs
+
+    def add_process(self, pid, parent, environment=(), comm="sh", open_files=()):
+        path = self.proc / str(pid)
+        (path / "fd").mkdir(parents=True)
+        (path / "environ").write_bytes(b"".join(entry.encode() + b"\0" for entry in environment))
+        (path / "stat").write_text("%d (a) b) S %d 1 1 0\n" % (pid, parent))
+        (path / "comm").write_text(comm + "\n")
+        for number, target in enumerate(open_files):
+            (path / "fd" / str(number)).symlink_to(target)
+
+    def connect_over_ssh(self, server="192.0.2.10", client="192.0.2.1"):
+        """As under `ssh host sudo python3`: sudo's child does not have SSH_CONNECTION, the shell before sudo has it."""
+        self.add_process(os.getpid(), 902, ["PATH=/bin", "SUDO_USER=stack"])
+        self.add_process(902, 901, ["PATH=/bin"], comm="sudo")
+        self.add_process(901, 900, ["PATH=/bin", "SSH_CONNECTION=%s 50000 %s 22" % (client, server)])
+
+    def ip(self, command):
+        """Stands for host.json_of: what `ip` answers, by its words; None for what it was not prepared for."""
+        return self.answers.get(" ".join(command))
+
+    def answer(self, command, value):
+        self.answers[command] = value
+
+    def address_is_on(self, netdev, server="192.0.2.10", client="192.0.2.1", back=None):
+        """The server's address is on one interface, the route back to the client may leave by another."""
+        self.answer("ip -j address show", [
+            {"ifname": "lo", "addr_info": [{"local": "127.0.0.1"}]},
+            {"ifname": netdev, "addr_info": [{"local": server}]}])
+        self.answer("ip -j route get " + client, [{"dst": client, "dev": back or netdev}])
+
+    def default_route_is_on(self, *netdevs):
+        if len(netdevs) == 1:
+            self.answer("ip -j route show default", [{"dst": "default", "dev": netdevs[0]}])
+        else:
+            self.answer("ip -j route show default", [{"dst": "default", "nexthops": [{"dev": name} for name in netdevs]}])
+        self.answer("ip -6 -j route show default", [])
+
+    # --- what is on the disk
+
+    def files(self, *below):
+        """Every file and link under the given directories of the tree (etc, usr, var without one): {path: (text, mode)}."""
+        found = {}
+        for name in below or ("etc", "usr", "var"):
+            for path in sorted((self.root / name).rglob("*")):
+                if path.is_symlink():
+                    found[str(path.relative_to(self.root))] = ("-> " + os.readlink(path), 0)
+                elif path.is_file():
+                    found[str(path.relative_to(self.root))] = (path.read_bytes(), path.stat().st_mode & 0o7777)
+        return found
+
+
+@pytest.fixture(name="fake")
+def fake_host(tmp_path, monkeypatch):
+    """A fake kernel, with the host program pointed at it."""
+    fake = FakeHost(tmp_path)
+    # A slow disk would make the tests slow; test_host.py has a test of its own for what is synced, and when.
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    monkeypatch.setattr(host, "SYS", str(fake.sys))
+    monkeypatch.setattr(host, "PROC", str(fake.proc))
+    monkeypatch.setattr(host, "LOCK_PATH", str(tmp_path / "run/sriov-vfs.lock"))
+    monkeypatch.setattr(host, "CONFIG_PATH", str(fake.etc / "sriov/vfs.json"))
+    monkeypatch.setattr(host, "PROGRAM_PATH", str(tmp_path / "usr/local/sbin/sriov-vfs"))
+    monkeypatch.setattr(host, "write_numvfs", fake.write_numvfs)
+    monkeypatch.setattr(host, "link_up", fake.set_up)
+    monkeypatch.setattr(host, "json_of", fake.ip)
+    return fake

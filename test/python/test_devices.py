@@ -1,0 +1,356 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which PFs a selector chooses, and the one sentence with which everything else is refused, the host untouched."""
+
+import json
+
+import pytest
+from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+
+from ansible.module_utils import basic
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
+
+A0, A1, B0, C0 = "0000:01:00.0", "0000:01:00.1", "0000:3b:00.0", "0000:00:03.0"
+PFS = ("the PFs of this host are ens1f0 (0000:01:00.0), driver igb, up to 7 VFs, ens1f1 (0000:01:00.1), driver igb, up to 7 VFs, "
+       "ens2 (0000:3b:00.0), driver mlx5_core, up to 16 VFs")
+
+
+@pytest.fixture(name="nics")
+def _nics(fake):
+    """Two ports of an 82576, one of a ConnectX-5, and a NIC without SR-IOV, which carries a bond."""
+    fake.add_function(A0, "8086:10c9", "igb", ["ens1f0"], totalvfs=7)
+    fake.add_function(A1, "8086:10c9", "igb", ["ens1f1"], totalvfs=7)
+    fake.add_function(B0, "15b3:1017", "mlx5_core", ["ens2"], totalvfs=16)
+    fake.add_function(C0, "8086:100e", "e1000", ["mgmt"])
+    fake.add_netdev("bond0", lowers=["mgmt", "ens1f1"])
+    fake.add_netdev("ens2r0", B0, port="pf0vf0")
+    fake.answer("ip -d -j link show", [
+        {"ifname": "ens1f0", "address": "02:00:00:00:00:a0", "altnames": ["enp1s0f0", "storage-a"]},
+        # A bond gives its ports one address; each keeps its own as the permanent one.
+        {"ifname": "ens1f1", "address": "02:00:00:00:00:99", "permaddr": "02:00:00:00:00:A1"},
+        {"ifname": "ens2", "address": "02:00:00:00:00:b0"},
+        {"ifname": "mgmt", "address": "02:00:00:00:00:99", "permaddr": "02:00:00:00:00:c0"},
+        {"ifname": "bond0", "address": "02:00:00:00:00:99", "altnames": ["uplink"]},
+    ])
+    return fake
+
+
+def select(*entries, numvfs=8, driver="systemd", required_by=()):
+    return sriov_devices.select({
+        "devices": list(entries), "numvfs": numvfs, "numvfs_driver": driver, "numvfs_required_by": list(required_by)})
+
+
+def chosen(*entries, **more):
+    return [device["address"] for device in select(*entries, **dict({"numvfs": 4}, **more))]
+
+
+def refusal(*entries, **more):
+    with pytest.raises(host.Refusal) as caught:
+        select(*entries, **more)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- choosing
+
+
+@pytest.mark.parametrize("selector, addresses", [
+    ({"name": "ens1f0"}, [A0]),
+    ({"name": "storage-a"}, [A0]),
+    ({"address": A1}, [A1]),
+    ({"address": "01:00.1"}, [A1]),
+    ({"address": " 0000:3B:00.0 "}, [B0]),
+    ({"mac": "02:00:00:00:00:a0"}, [A0]),
+    ({"mac": "02-00-00-00-00-A0"}, [A0]),
+    ({"mac": "02:00:00:00:00:a1"}, [A1]),
+    ({"vendor_id": "8086", "product_id": "10c9"}, [A0, A1]),
+    ({"vendor_id": "0x15B3", "product_id": "0x1017"}, [B0]),
+    ({"driver": "igb"}, [A0, A1]),
+    ({"driver": "mlx5_core"}, [B0]),
+    ({"name": "ens2", "address": None, "mac": None, "vendor_id": None, "product_id": None, "driver": None}, [B0]),
+])
+def test_each_selector_chooses_what_it_names(nics, selector, addresses):
+    assert chosen(selector) == addresses
+
+
+def test_a_device_says_all_that_the_next_step_needs(nics):
+    assert select({"name": "enp1s0f0", "numvfs": 7}, required_by=["docker.service"]) == [{
+        "address": A0, "id": "8086:10c9", "name": "ens1f0", "numvfs": 7, "boot": "systemd", "optional": False, "trigger": "net",
+        "required_by": ["docker.service"], "selector": "sriov_devices[0] (name enp1s0f0)"}]
+
+
+def test_a_pf_without_interface_is_started_by_the_function_itself(fake):
+    fake.add_function(A0, totalvfs=7)
+    assert select({"address": A0}, numvfs=1)[0]["trigger"] == "pci"
+
+
+def test_an_empty_list_chooses_nothing_and_reads_nothing(fake):
+    assert select() == []
+
+
+def test_devices_are_in_the_order_of_the_selectors_then_of_the_addresses(nics):
+    assert chosen({"name": "ens2"}, {"driver": "igb"}) == [B0, A0, A1]
+
+
+def test_an_entrys_own_values_come_before_the_roles(nics):
+    entry = {"name": "ens2", "numvfs": 0, "numvfs_driver": "udev", "numvfs_required_by": []}
+    [device] = select(entry, numvfs=5, required_by=["docker.service"])
+    assert (device["numvfs"], device["boot"], device["required_by"]) == (0, "udev", [])
+
+
+def test_an_entry_without_values_has_the_roles(nics):
+    [device] = select({"name": "ens2"}, numvfs=5, driver="udev", required_by=["a.service"])
+    assert (device["numvfs"], device["boot"], device["required_by"]) == (5, "udev", ["a.service"])
+
+
+@pytest.mark.parametrize("text, boot", [
+    ("false", "none"), ("no", "none"), (False, "none"), ("true", "systemd"), ("yes", "systemd"), (None, "systemd")])
+def test_on_boot_configuration_enabled_may_be_text_of_an_ini_inventory(nics, text, boot):
+    assert select({"name": "ens2", "on_boot_configuration_enabled": text})[0]["boot"] == boot
+
+
+@pytest.mark.parametrize("text", ["8", " 8 ", 8])
+def test_numvfs_may_be_digits_of_an_ini_inventory(nics, text):
+    assert select({"name": "ens2", "numvfs": text})[0]["numvfs"] == 8
+
+
+def test_numvfs_required_by_may_be_text_of_an_ini_inventory(nics):
+    entry = {"name": "ens2", "numvfs_required_by": "docker.service, dev-x\\x2dy.mount,"}
+    assert select(entry)[0]["required_by"] == ["docker.service", "dev-x\\x2dy.mount"]
+    assert select({"name": "ens2", "numvfs_required_by": ""})[0]["required_by"] == []
+
+
+def test_a_pf_that_is_left_alone_may_be_given_any_number(nics):
+    assert chosen({"name": "ens2", "numvfs": 500, "on_boot_configuration_enabled": False}) == [B0]
+
+
+def test_0_vfs_may_be_asked_of_a_card_that_offers_none(fake):
+    fake.add_function(A0, totalvfs=0)
+    assert chosen({"address": A0, "numvfs": 0}) == [A0]
+
+
+# --- optional
+
+
+@pytest.mark.parametrize("text", [True, "true", "yes"])
+@pytest.mark.parametrize("selector", [
+    {"name": "ens9"}, {"mac": "02:00:00:00:00:77"}, {"vendor_id": "8086", "product_id": "1592"}, {"driver": "ice"}])
+def test_an_optional_selector_may_choose_nothing(nics, selector, text):
+    assert chosen(dict(selector, optional=text), {"name": "ens2"}) == [B0]
+
+
+def test_an_optional_address_is_configured_for_the_day_the_card_appears(nics):
+    assert select({"address": "0000:81:00.0", "optional": True}, numvfs=500) == [{
+        "address": "0000:81:00.0", "id": None, "name": "", "numvfs": 500, "boot": "systemd", "optional": True, "trigger": "net",
+        "required_by": [], "selector": "sriov_devices[0] (address 0000:81:00.0)"}]
+
+
+def test_an_optional_selector_is_not_optional_in_its_form(nics):
+    assert "is no PCI address" in refusal({"address": "81", "optional": True})
+    assert "it has no SR-IOV capability" in refusal({"name": "mgmt", "optional": True})
+
+
+def test_an_absent_address_twice_is_refused_too(nics):
+    entries = [{"address": "0000:81:00.0", "optional": True}, {"address": "81:00.0", "optional": True}]
+    assert refusal(*entries) == (
+        "sriov_devices[0] (address 0000:81:00.0) and sriov_devices[1] (address 0000:81:00.0) choose the same PF 0000:81:00.0: "
+        "keep one of them")
+
+
+# --- refusing what the host does not have
+
+
+@pytest.mark.parametrize("selector, where", [
+    ({"name": "ens9"}, "(name ens9)"),
+    ({"address": "0000:81:00.0"}, "(address 0000:81:00.0)"),
+    ({"mac": "02:00:00:00:00:77"}, "(mac 02:00:00:00:00:77)"),
+    ({"vendor_id": "8086", "product_id": "1592"}, "(vendor_id 8086, product_id 1592)"),
+    ({"driver": "ice"}, "(driver ice)"),
+    # An address that two ports share, as ports of a bond do, is nobody's permanent one.
+    ({"mac": "02:00:00:00:00:99"}, "(mac 02:00:00:00:00:99)"),
+])
+def test_an_unknown_nic_is_refused_with_the_nics_that_are_there(nics, selector, where):
+    assert refusal({"name": "ens2"}, selector) == "sriov_devices[1] %s chooses nothing: %s" % (where, PFS)
+
+
+def test_a_host_without_pf_says_so(fake):
+    assert refusal({"name": "ens9"}) == (
+        "sriov_devices[0] (name ens9) chooses nothing: this host has no PF at all: enable SR-IOV for the card in the BIOS, or in "
+        "its firmware")
+
+
+def test_more_than_the_device_has_is_refused(nics):
+    assert refusal({"driver": "igb", "numvfs": 8}) == (
+        "sriov_devices[0] (driver igb): ens1f0 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs")
+    assert refusal({"name": "ens1f0"}) == (
+        "sriov_devices[0] (name ens1f0): ens1f0 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs")
+
+
+@pytest.mark.parametrize("ids, advice", [
+    ("8086:10c9", "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"),
+    ("15b3:1017", "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS) and reboot"),
+])
+def test_a_card_that_offers_none_is_refused_with_its_makers_advice(fake, ids, advice):
+    fake.add_function(A0, ids, netdevs=["ens1"], totalvfs=0)
+    assert refusal({"address": A0}) == "sriov_devices[0] (address 0000:01:00.0): ens1 (0000:01:00.0) offers no VFs: " + advice
+
+
+@pytest.mark.parametrize("second", [
+    {"name": "ens1f1"}, {"name": "ens1f1", "on_boot_configuration_enabled": False}, {"mac": "02:00:00:00:00:a1"}, {"address": A1}])
+def test_one_device_under_two_selectors_is_refused(nics, second):
+    text = refusal({"driver": "igb", "numvfs": 2}, dict(second, numvfs=2))
+    assert text.startswith("sriov_devices[0] (driver igb) and sriov_devices[1] (")
+    assert text.endswith(") choose the same PF ens1f1 (0000:01:00.1): keep one of them")
+
+
+def test_a_vf_is_refused_by_name_address_and_mac(nics):
+    nics.create(A0, 1)
+    vf, netdev = nics.vf(A0, 0), nics.vf_netdev(A0, 0)
+    nics.answers["ip -d -j link show"].append({"ifname": netdev, "address": "02:00:00:00:00:f0"})
+    for selector in ({"name": netdev}, {"address": vf}, {"mac": "02:00:00:00:00:f0"}):
+        [(kind, value)] = selector.items()
+        assert refusal(selector) == "sriov_devices[0] (%s %s): %s (%s) is a VF of 0000:01:00.0: name the PF" % (kind, value, netdev, vf)
+
+
+@pytest.mark.parametrize("selector", [{"name": "mgmt"}, {"address": C0}, {"mac": "02:00:00:00:00:c0"}])
+def test_a_nic_without_sriov_is_refused(nics, selector):
+    [(kind, value)] = selector.items()
+    assert refusal(selector) == (
+        "sriov_devices[0] (%s %s): mgmt (0000:00:03.0) is no PF, it has no SR-IOV capability: enable SR-IOV for the card in the "
+        "BIOS (also called Single Root I/O Virtualization), then boot again; %s" % (kind, value, PFS))
+
+
+@pytest.mark.parametrize("name", ["bond0", "uplink"])
+def test_a_virtual_interface_is_refused(nics, name):
+    assert refusal({"name": name}) == "sriov_devices[0] (name %s): bond0 is a virtual interface, no NIC; %s" % (name, PFS)
+
+
+def test_a_representor_is_refused_and_not_called_a_nic_without_sriov(nics):
+    assert refusal({"name": "ens2r0"}) == (
+        "sriov_devices[0] (name ens2r0): ens2r0 is a representor or sub-function of the PF 0000:3b:00.0: name the PF")
+
+
+# --- refusing what cannot be right, before the host is read
+
+
+@pytest.fixture(name="unread")
+def _unread(monkeypatch):
+    for name in ("read_pfs", "read_function", "json_of"):
+        monkeypatch.setattr(host, name, lambda *_arguments: pytest.fail("the host was read"))
+
+
+@pytest.mark.parametrize("entry, text", [
+    ({}, "sriov_devices[0] has no selector: give it one of name, address, mac, vendor_id with product_id, driver"),
+    ({"name": None, "numvfs": 4}, "sriov_devices[0] has no selector: give it one of name, address, mac, vendor_id with product_id, "
+                                  "driver"),
+    ({"name": "ens1", "driver": "igb"}, "sriov_devices[0] has 2 selectors (name, driver): keep one of them"),
+    ({"name": "e", "address": A0, "mac": "x", "vendor_id": "1", "driver": "igb"},
+     "sriov_devices[0] has 5 selectors (name, address, mac, vendor_id, driver): keep one of them"),
+    ({"vendor_id": "8086"}, "sriov_devices[0]: vendor_id needs product_id beside it"),
+    ({"product_id": "10c9"}, "sriov_devices[0]: product_id needs vendor_id beside it"),
+    ({"name": "ens1", "product_id": "10c9"}, "sriov_devices[0]: product_id needs vendor_id beside it"),
+    # YAML 1.1 reads 01:00.0 as 60.0 (sexagesimal), 8086 as a number, and 10:20:30:40:50:10 as one too.
+    ({"address": 60.0}, 'sriov_devices[0]: address is 60.0, which YAML has read as a number: put it in quotes, as in address: '
+                        '"0000:3b:00.0"'),
+    ({"mac": 8037422410}, 'sriov_devices[0]: mac is 8037422410, which YAML has read as a number: put it in quotes, as in mac: '
+                          '"b8:59:9f:0c:aa:02"'),
+    ({"vendor_id": 8086, "product_id": "10c9"}, 'sriov_devices[0]: vendor_id is 8086, which YAML has read as a number: put it in '
+                                                'quotes, as in vendor_id: "15b3"'),
+    ({"vendor_id": "8086", "product_id": 1592}, 'sriov_devices[0]: product_id is 1592, which YAML has read as a number: put it in '
+                                                'quotes, as in product_id: "1017"'),
+    ({"name": 1}, 'sriov_devices[0]: name is 1, which YAML has read as a number: put it in quotes, as in name: "ens1f0"'),
+    ({"address": "0000:3b:00"}, "sriov_devices[0]: address '0000:3b:00' is no PCI address: write it as \"0000:3b:00.0\""),
+    ({"address": "0000:3b:00.8"}, "sriov_devices[0]: address '0000:3b:00.8' is no PCI address: write it as \"0000:3b:00.0\""),
+    ({"address": "../../x"}, "sriov_devices[0]: address '../../x' is no PCI address: write it as \"0000:3b:00.0\""),
+    ({"mac": "b8:59:9f:0c:aa"}, "sriov_devices[0]: mac 'b8:59:9f:0c:aa' is no MAC address: write it as \"b8:59:9f:0c:aa:02\""),
+    ({"vendor_id": "intel", "product_id": "10c9"}, "sriov_devices[0]: vendor_id 'intel' is not four hexadecimal digits: write it as "
+                                                   "\"15b3\""),
+    ({"vendor_id": "8086", "product_id": "10c"}, "sriov_devices[0]: product_id '10c' is not four hexadecimal digits: write it as "
+                                                 "\"1017\""),
+])
+def test_a_selector_that_cannot_be_right_is_refused_before_the_host_is_read(unread, entry, text):
+    assert refusal(entry) == text
+
+
+HOSTILE = ["ens1; reboot", "$(reboot)", "`reboot`", "ens1|x", "ens1 up", 'ens1", RUN+="/bin/sh', "ens1\nKERNEL", "ens*", "ens?", "[a]",
+           "../ens1", "a/b", "..", ".", "-h", "{{ x }}", "ens1%i", "énorme", "ens1\x00", "", "x" * 128]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("key", ["name", "driver"])
+def test_a_name_with_characters_of_shell_udev_or_paths_is_refused(unread, key, value):
+    assert refusal({key: value}) == (
+        "sriov_devices[0]: %s %r has characters that no interface or driver name has: correct it" % (key, value))
+
+
+@pytest.mark.parametrize("value", ["0000:3b:00.0; reboot", '0000:3b:00.0", RUN+="x', "0000:3b:00.0\nx", "0000:3b:00.0/..", "0000:3b:00.*"])
+def test_an_address_with_anything_more_is_refused(unread, value):
+    assert "is no PCI address" in refusal({"address": value})
+
+
+@pytest.mark.parametrize("value", [-1, "-1", "many", "", "4.0", 4.0, 4.5, True, False, [4], {"a": 1}, "0x8", "8 VFs"])
+def test_a_count_that_is_no_whole_number_of_0_or_more_is_refused(unread, value):
+    shown = "-1" if value in (-1, "-1") else repr(value)
+    assert refusal({"name": "ens1", "numvfs": value}) == (
+        "sriov_devices[0] (name ens1): numvfs is %s: give a whole number of 0 or more" % shown)
+
+
+def test_a_bad_default_count_is_called_by_its_own_name(unread):
+    assert refusal({"name": "ens1"}, numvfs=-3) == "sriov_devices[0] (name ens1): sriov_numvfs is -3: give a whole number of 0 or more"
+
+
+@pytest.mark.parametrize("unit", [
+    "docker", "docker.service\nExecStart=/bin/sh", "docker.service\n", "../docker.service", "a b.service", "docker.service;x", "%i.slice",
+    "$(x).service", "/etc/x.service", ".service/x", 7, None])
+def test_a_unit_name_that_could_carry_more_is_refused(nics, unit):
+    assert refusal({"name": "ens2", "numvfs_required_by": ["good.service", unit]}) == (
+        "sriov_devices[0] (name ens2): numvfs_required_by has %r, which is no systemd unit: write it as docker.service" % (unit,))
+
+
+@pytest.mark.parametrize("key", ["optional", "on_boot_configuration_enabled"])
+@pytest.mark.parametrize("value", ["perhaps", 2, "", []])
+def test_a_yes_or_no_that_is_neither_is_refused(nics, key, value):
+    assert refusal({"name": "ens2", key: value}) == "sriov_devices[0] (name ens2): %s is %r: give true or false" % (key, value)
+
+
+def test_an_unknown_boot_driver_is_refused(nics):
+    assert refusal({"name": "ens2", "numvfs_driver": "none"}) == (
+        "sriov_devices[0] (name ens2): numvfs_driver is 'none': give systemd or udev")
+
+
+def test_the_first_of_several_mistakes_is_told_and_nothing_is_chosen(nics):
+    assert refusal({"name": "ens2"}, {"name": "ens9"}, {"address": A0, "numvfs": 99}).startswith("sriov_devices[1] (name ens9)")
+
+
+# --- as a module
+
+
+def run_module(monkeypatch, capsys, check_mode=False, **parameters):
+    arguments = dict(parameters, _ansible_check_mode=check_mode)
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    with pytest.raises(SystemExit) as leaving:
+        sriov_devices.main()
+    return leaving.value.code, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_the_module_answers_the_devices_and_changes_nothing(nics, monkeypatch, capsys, check_mode):
+    before = sorted(path for path in nics.root.rglob("*"))
+    code, result = run_module(monkeypatch, capsys, check_mode, devices=[{"name": "ens2"}], numvfs="4")
+    assert (code, result["changed"], [device["address"] for device in result["devices"]]) == (0, False, [B0])
+    assert sorted(path for path in nics.root.rglob("*")) == before
+
+
+def test_the_module_fails_with_the_sentence_alone(nics, monkeypatch, capsys):
+    code, result = run_module(monkeypatch, capsys, devices=[{"name": "ens9"}], numvfs=4)
+    assert (code, result["failed"], result["msg"]) == (1, True, "sriov_devices[0] (name ens9) chooses nothing: " + PFS)
+
+
+@pytest.mark.parametrize("parameters", [
+    {"devices": [], "numvfs": "many"}, {"devices": "ens1", "numvfs": 4}, {"devices": [], "numvfs": 4, "numvfs_driver": "cron"}])
+def test_the_module_refuses_parameters_of_another_type(fake, monkeypatch, capsys, parameters):
+    code, result = run_module(monkeypatch, capsys, **parameters)
+    assert (code, result["failed"]) == (1, True)

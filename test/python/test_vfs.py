@@ -1,0 +1,612 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""sriov_vfs against a fake kernel: VFs, files, take-over, what waits for a reboot, and check mode that tells the truth."""
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+
+from ansible.module_utils import basic
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs as vfs
+
+ONE, TWO = "0000:01:00.0", "0000:01:00.1"
+UNITS = {"sriov-vfs.service": "boot\n", "sriov-vfs@.service": "device\n", "sriov-vfs-ready@.service": "ready\n"}
+PROGRAM, CONFIG, RULES = "usr/local/sbin/sriov-vfs", "etc/sriov/vfs.json", "etc/udev/rules.d/70-sriov.rules"
+SYSTEMD = "etc/systemd/system/"
+BOOT_LINK = SYSTEMD + "multi-user.target.wants/sriov-vfs.service"
+COMMON = {PROGRAM, CONFIG, RULES, SYSTEMD + "sriov-vfs@.service", SYSTEMD + "sriov-vfs-ready@.service"}
+AT_BOOT = COMMON | {SYSTEMD + "sriov-vfs.service", BOOT_LINK}
+PENDING, RELEASED = "var/lib/sriov/pending-vfs.json", "var/lib/sriov/released.json"
+
+
+@pytest.fixture(name="two")
+def _two(fake, monkeypatch):
+    """A host with two PFs and every path of the module in its tree."""
+    root = str(fake.root)
+    monkeypatch.setattr(vfs, "UNIT_DIRECTORY", root + "/etc/systemd/system")
+    monkeypatch.setattr(vfs, "BOOT_LINK", root + "/" + BOOT_LINK)
+    monkeypatch.setattr(vfs, "DEFAULT_RULE_PATH", root + "/" + RULES)
+    monkeypatch.setattr(vfs, "RELEASED_PATH", root + "/" + RELEASED)
+    monkeypatch.setattr(vfs.pending.judge, "__defaults__", (root + "/var/lib/sriov", None))
+    monkeypatch.setattr(vfs.pending, "BOOT_ID", str(fake.proc / "sys/kernel/random/boot_id"))
+    fake.add_function(ONE, netdevs=["ens1"], totalvfs=7)
+    fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
+    fake.add_function("0000:00:03.0", "8086:100e", "e1000", ["mgmt"])
+    fake.default_route_is_on("mgmt")
+    fake.commands = []
+    return fake
+
+
+def device(address=ONE, numvfs=4, **more):
+    return dict({"address": address, "id": "8086:10c9", "name": "", "numvfs": numvfs, "boot": "systemd", "required_by": [],
+                 "optional": False, "trigger": "net", "selector": "sriov_devices[0]"}, **more)
+
+
+def run_once(fake, devices, check_mode=False, **more):
+    parameters = dict({"devices": list(devices), "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False, "settle": 0,
+                       "udev_rule_path": str(fake.root / RULES), "units": UNITS}, **more)
+    module = SimpleNamespace(params=parameters, check_mode=check_mode,
+                             run_command=lambda command, check_rc: fake.commands.append(command))
+    return vfs.make_it_so(module)
+
+
+def state_of(fake):
+    return fake.files(), {address: (fake.numvfs(address), fake.writes(address)) for address in (ONE, TWO)
+                          if (fake.pci(address) / "sriov_numvfs").exists()}
+
+
+def run(fake, *devices, **more):
+    """A run in check mode, which must change nothing and tell all, then the real one, then a second that changes nothing."""
+    before = state_of(fake)
+    checked = run_once(fake, devices, check_mode=True, **more)
+    assert state_of(fake) == before
+    done = run_once(fake, devices, **more)
+    for key in ("changed", "diff", "pfs", "reboot", "stuck"):
+        assert checked[key] == done[key], key
+    assert done["changed"] == bool(done["diff"])
+    after = state_of(fake)
+    again = run_once(fake, devices, **more)
+    assert (again["changed"], again["diff"]) == (False, [])
+    assert (again["reboot"], again["stuck"]) == (done["reboot"], done["stuck"])
+    assert state_of(fake) == after
+    return done
+
+
+def text(fake, path):
+    return (fake.root / path).read_text()
+
+
+def put(fake, path, content, mode=0o644):
+    (fake.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (fake.root / path).write_text(content)
+    (fake.root / path).chmod(mode)
+
+
+def refused(fake, *devices, **more):
+    with pytest.raises(host.Refusal) as caught:
+        run_once(fake, devices, **more)
+    return str(caught.value)
+
+
+# --- the files
+
+
+def test_systemd_a_device_gets_its_vfs_program_configuration_units_link_and_rule(two):
+    result = run(two, device(ONE, 4), device(TWO, 7))
+    assert (two.numvfs(ONE), two.numvfs(TWO)) == (4, 7)
+    assert set(two.files()) == AT_BOOT
+    assert json.loads(text(two, CONFIG)) == {
+        "format": 1, "boot_wait": 30, "numvfs_timeout": 5, "udev_rule_path": str(two.root / RULES), "devices": [
+            {"address": ONE, "id": "8086:10c9", "numvfs": 4, "boot": "systemd", "optional": False},
+            {"address": TWO, "id": "8086:10c9", "numvfs": 7, "boot": "systemd", "optional": False}]}
+    assert text(two, RULES) == (
+        "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost\n"
+        'ACTION=="add", SUBSYSTEM=="net", KERNELS=="0000:01:00.0", TAG+="systemd", '
+        'ENV{SYSTEMD_WANTS}+="sriov-vfs@0000:01:00.0.service"\n'
+        'ACTION=="add", SUBSYSTEM=="net", KERNELS=="0000:01:00.1", TAG+="systemd", '
+        'ENV{SYSTEMD_WANTS}+="sriov-vfs@0000:01:00.1.service"\n'
+        "# END stackhpc.sriov\n")
+    assert os.readlink(two.root / BOOT_LINK) == str(two.root / SYSTEMD / "sriov-vfs.service")
+    assert text(two, SYSTEMD + "sriov-vfs@.service") == "device\n"
+    assert {path: oct(mode) for path, (_text, mode) in two.files().items() if mode} == {
+        path: "0o755" if path == PROGRAM else "0o644" for path in AT_BOOT - {BOOT_LINK}}
+    assert [pf["state"] for pf in result["pfs"]] == ["changed", "changed"]
+    assert (result["reboot"], result["stuck"], result["boot_id"]) == ([], [], "boot-1")
+
+
+def test_the_boot_program_reads_the_configuration_that_the_module_writes(two):
+    run(two, device(ONE, 4))
+    two.reboot("boot-2")
+    assert host.main(["boot"]) == 0
+    assert two.numvfs(ONE) == 4
+    assert not run(two, device(ONE, 4))["changed"]
+
+
+def test_udev_a_device_gets_no_boot_unit(two):
+    run(two, device(boot="udev"))
+    assert set(two.files()) == COMMON
+    assert "sriov-vfs@0000:01:00.0.service" in text(two, RULES)
+
+
+def test_a_device_may_change_between_systemd_and_udev(two):
+    run(two, device())
+    run(two, device(boot="udev"))
+    assert set(two.files()) == COMMON
+    run(two, device())
+    assert set(two.files()) == AT_BOOT
+    assert two.writes(ONE) == [4]
+
+
+def test_a_pf_without_interface_is_started_by_the_function(two):
+    run(two, device(trigger="pci"))
+    assert 'ACTION=="add", SUBSYSTEM=="pci", KERNEL=="0000:01:00.0", TAG+="systemd"' in text(two, RULES)
+
+
+@pytest.mark.parametrize("devices", [[], [device(boot="none")], [device(numvfs=0)]])
+def test_none_a_host_that_was_never_ours_gets_no_file(two, devices):
+    assert not run(two, *devices)["changed"]
+    assert two.files() == {}
+
+
+def test_an_optional_pf_that_is_absent_is_configured_and_skipped(two):
+    result = run(two, device("0000:09:00.0", optional=True, id=None))
+    assert [(pf["state"], pf["now"]) for pf in result["pfs"]] == [("skipped", None)]
+    assert set(two.files()) == AT_BOOT
+
+
+def test_an_optional_pf_that_is_absent_may_be_to_have_none(two):
+    assert run(two, device("0000:09:00.0", 0, optional=True, id=None))["pfs"] == []
+
+
+def test_check_mode_on_a_fresh_host_leaves_nothing_behind(two):
+    run_once(two, [device()], check_mode=True)
+    assert (two.files(), two.writes(ONE), two.commands) == ({}, [], [])
+
+
+def test_the_program_is_the_source_of_the_module_utils_and_its_change_is_told_in_lines(two):
+    result = run(two, device())
+    assert text(two, PROGRAM) == "#!/usr/bin/python3 -I\n" + Path(host.__file__).read_text()
+    [diff] = [diff for diff in result["diff"] if diff["after_header"].endswith(PROGRAM)]
+    assert (diff["before"], diff["after"]) == ("", "%d lines\n" % len(text(two, PROGRAM).splitlines()))
+    put(two, PROGRAM, "old\n", 0o755)
+    result = run(two, device())
+    assert [diff["before"] for diff in result["diff"]] == ["1 lines\n"]
+
+
+def test_a_file_changed_by_hand_or_of_another_mode_is_made_right(two):
+    run(two, device())
+    put(two, SYSTEMD + "sriov-vfs.service", "mine\n")
+    (two.root / PROGRAM).chmod(0o600)
+    (two.root / BOOT_LINK).unlink()
+    result = run(two, device())
+    assert sorted(diff["after_header"] for diff in result["diff"]) == sorted(
+        str(two.root / path) for path in (SYSTEMD + "sriov-vfs.service", PROGRAM, BOOT_LINK))
+    assert two.files()[PROGRAM][1] == 0o755
+
+
+def test_systemd_and_udev_are_told_only_when_something_of_theirs_changed(two, monkeypatch):
+    isdir, exists = os.path.isdir, os.path.exists
+    monkeypatch.setattr(os.path, "isdir", lambda path: path == "/run/systemd/system" or isdir(path))
+    monkeypatch.setattr(os.path, "exists", lambda path: path == "/run/udev/control" or exists(path))
+    run(two, device())
+    assert two.commands == [["systemctl", "daemon-reload"], ["udevadm", "control", "--reload"]]
+    run(two, device(numvfs=5))
+    assert len(two.commands) == 2
+    run(two)
+    assert two.commands[2:] == [["systemctl", "daemon-reload"], ["udevadm", "control", "--reload"]]
+
+
+def test_the_diff_shows_the_vfs_and_each_file(two):
+    result = run(two, device())
+    assert result["diff"][0] == {"before_header": ONE, "after_header": ONE, "before": "0 VFs\n", "after": "4 VFs\n"}
+    assert len(result["diff"]) == 1 + len(AT_BOOT)
+    assert {"before_header": str(two.root / BOOT_LINK), "after_header": str(two.root / BOOT_LINK), "before": "",
+            "after": "link to %s\n" % (two.root / SYSTEMD / "sriov-vfs.service")} in result["diff"]
+
+
+# --- leaving
+
+
+def test_a_device_that_leaves_the_list_loses_its_vfs_and_the_other_stays(two):
+    run(two, device(ONE), device(TWO))
+    result = run(two, device(TWO))
+    assert (two.numvfs(ONE), two.numvfs(TWO)) == (0, 4)
+    assert [(pf["address"], pf["state"], pf["now"]) for pf in result["pfs"]] == [(TWO, "ok", 4), (ONE, "changed", 0)]
+    assert ONE not in text(two, RULES) + text(two, CONFIG)
+    assert set(two.files()) == AT_BOOT
+
+
+@pytest.mark.parametrize("devices", [[], [device(numvfs=0)]])
+def test_when_the_last_leaves_or_is_to_have_none_everything_of_ours_goes(two, devices):
+    run(two, device(required_by=["docker.service"]))
+    run(two, *devices)
+    assert two.numvfs(ONE) == 0
+    assert two.files() == {}
+    assert not (two.etc / "sriov").exists() and not (two.etc / "systemd/system/docker.service.d").exists()
+
+
+def test_vfs_that_somebody_else_made_on_a_pf_that_was_never_ours_stay(two):
+    two.create(TWO, 3)
+    run(two, device(ONE))
+    run(two)
+    assert two.numvfs(TWO) == 3
+
+
+def test_numvfs_0_removes_whoevers_vfs(two):
+    two.create(TWO, 3)
+    run(two, device(TWO, 0))
+    assert two.numvfs(TWO) == 0
+
+
+def test_a_device_that_is_now_left_alone_keeps_its_vfs_and_loses_its_files(two):
+    run(two, device(ONE), device(TWO))
+    run(two, device(ONE, boot="none"), device(TWO))
+    assert (two.numvfs(ONE), two.numvfs(TWO)) == (4, 4)
+    assert ONE not in text(two, CONFIG) + text(two, RULES)
+    run(two, device(ONE, boot="none"))
+    assert (two.numvfs(ONE), two.numvfs(TWO), two.files()) == (4, 0, {})
+    run(two)
+    assert two.numvfs(ONE) == 4
+
+
+def test_a_pf_that_left_and_is_gone_is_no_error(two):
+    run(two, device(ONE), device(TWO))
+    two.remove_function(ONE)
+    assert [pf["address"] for pf in run(two, device(TWO))["pfs"]] == [TWO]
+
+
+def test_vfs_of_another_card_at_the_address_of_a_pf_that_left_stay(two):
+    run(two, device(ONE), device(TWO))
+    two.remove_function(ONE)
+    two.add_function(ONE, "15b3:1017", "mlx5_core", ["ens9"], totalvfs=8)
+    two.create(ONE, 3)
+    run(two, device(TWO))
+    assert two.numvfs(ONE) == 3
+
+
+def test_a_pf_that_left_while_in_use_keeps_its_vfs_until_the_next_boot(two):
+    run(two, device())
+    two.set_up(two.vf_netdev(ONE, 1))
+    result = run(two)
+    assert [pf["state"] for pf in result["pfs"]] == ["pending"]
+    assert result["reboot"] == [{"key": "vfs:0000:01:00.0=0", "text": result["pfs"][0]["message"]}]
+    assert two.numvfs(ONE) == 4
+    assert set(two.files()) == {PENDING, RELEASED}
+
+    two.reboot("boot-2")
+    # The read-back after the role's own reboot is a run in check mode, and must find nothing to change.
+    assert run_once(two, [], check_mode=True)["changed"] is False
+    result = run(two)
+    assert (result["changed"], result["reboot"], result["stuck"], result["pfs"]) == (False, [], [], [])
+    assert two.files() == {}
+
+
+def test_a_pf_that_left_while_in_use_is_cleared_live_as_soon_as_it_is_idle(two):
+    run(two, device())
+    two.set_up(two.vf_netdev(ONE, 1))
+    run(two)
+    (two.netdev(two.vf_netdev(ONE, 1)) / "flags").write_text("0x1002\n")
+    result = run(two)
+    assert ([pf["state"] for pf in result["pfs"]], result["reboot"], two.numvfs(ONE), two.files()) == (["changed"], [], 0, {})
+
+
+def test_vfs_that_appear_on_a_released_pf_after_a_reboot_are_somebody_elses(two):
+    run(two, device())
+    two.set_up(two.vf_netdev(ONE, 1))
+    run(two)
+    two.reboot("boot-2")
+    two.create(ONE, 2)
+    run(two)
+    assert two.numvfs(ONE) == 2
+
+
+def test_a_device_that_left_while_in_use_may_come_back(two):
+    run(two, device())
+    two.set_up(two.vf_netdev(ONE, 1))
+    run(two)
+    result = run(two, device())
+    assert (result["reboot"], two.writes(ONE), set(two.files())) == ([], [4], AT_BOOT)
+
+
+# --- udev files of others
+
+
+def test_the_administrators_own_lines_survive_byte_for_byte(two):
+    mine = b"# caf\xe9 \xff\r\nKERNEL==\"sda\", MODE=\"0660\"\r\n"
+    put(two, RULES, "")
+    (two.root / RULES).write_bytes(mine)
+    run(two, device())
+    assert (two.root / RULES).read_bytes().startswith(mine + b"# BEGIN stackhpc.sriov")
+    run(two)
+    assert (two.root / RULES).read_bytes() == mine
+
+
+def test_lines_after_our_block_survive(two):
+    run(two, device())
+    put(two, RULES, "before\n" + text(two, RULES) + "after")
+    run(two, device(TWO))
+    assert text(two, RULES).startswith("before\nafter\n# BEGIN stackhpc.sriov")
+    run(two)
+    assert text(two, RULES) == "before\nafter\n"
+
+
+@pytest.mark.parametrize("content", ["", "\n"])
+def test_an_empty_file_that_is_not_ours_stays(two, content):
+    put(two, RULES, content, 0o600)
+    run(two)
+    assert two.files() == {RULES: (content.encode(), 0o600)}
+
+
+def test_the_mode_of_a_file_that_has_nothing_of_ours_stays(two):
+    put(two, RULES, "mine\n", 0o600)
+    assert not run(two)["changed"]
+    assert two.files() == {RULES: (b"mine\n", 0o600)}
+
+
+def test_another_rule_path_moves_the_block_and_leaves_the_rest(two):
+    put(two, RULES, "mine\n")
+    run(two, device())
+    other = "etc/udev/rules.d/99-vfs.rules"
+    run(two, device(), udev_rule_path=str(two.root / other))
+    assert text(two, RULES) == "mine\n"
+    assert text(two, other).startswith("# BEGIN stackhpc.sriov")
+    third = "etc/udev/rules.d/50-vfs.rules"
+    run(two, device(), udev_rule_path=str(two.root / third))
+    assert (two.root / third).exists() and not (two.root / other).exists()
+
+
+def test_what_check_mode_and_the_real_run_show_has_one_order(two):
+    paths = [str(two.root / "etc/udev/rules.d" / name) for name in ("a.rules", "b.rules", "c.rules")]
+    for path in paths + [vfs.DEFAULT_RULE_PATH]:
+        put(two, path, legacy_block(ens9=1))
+    files = vfs.wanted_files({"units": {}, "udev_rule_path": paths[2]}, [], {"udev_rule_path": paths[1]})
+    assert [path for path in files if "/rules.d/" in path] == sorted([vfs.DEFAULT_RULE_PATH, paths[1], paths[2]])
+
+
+# --- units that need the VFs
+
+
+def test_units_that_need_the_vfs_get_a_drop_in_which_names_each_pf(two):
+    run(two, device(ONE, required_by=["docker.service", "libvirtd.service"]), device(TWO, required_by=["docker.service"]))
+    names = "sriov-vfs-ready@0000:01:00.0.service sriov-vfs-ready@0000:01:00.1.service"
+    assert text(two, SYSTEMD + "docker.service.d/sriov-vfs.conf") == "[Unit]\nRequires=%s\nAfter=%s\n" % (names, names)
+    assert text(two, SYSTEMD + "libvirtd.service.d/sriov-vfs.conf").count(ONE) == 2
+
+
+def test_a_drop_in_goes_with_the_need_and_the_administrators_own_stays(two):
+    put(two, SYSTEMD + "docker.service.d/override.conf", "[Service]\n")
+    run(two, device(required_by=["docker.service", "libvirtd.service"]))
+    run(two, device(required_by=[]))
+    assert set(two.files()) == AT_BOOT | {SYSTEMD + "docker.service.d/override.conf"}
+    assert not (two.root / SYSTEMD / "libvirtd.service.d").exists()
+
+
+def test_units_need_nothing_of_a_pf_that_udev_sets(two):
+    run(two, device(boot="udev", required_by=["docker.service"]))
+    assert set(two.files()) == COMMON
+
+
+# --- the predecessors
+
+
+def predecessor(fake, name, numvfs, address):
+    """The unit of a NIC with its links, running."""
+    unit = "virtual-functions-%s.service" % name
+    put(fake, SYSTEMD + unit, LEGACY_UNIT.format(name=name, numvfs=numvfs))
+    for directory in ("network-pre.target.wants", "systemd-networkd.service.wants", "docker.service.requires"):
+        (fake.root / SYSTEMD / directory).mkdir(exist_ok=True)
+        (fake.root / SYSTEMD / directory / unit).symlink_to("/etc/systemd/system/" + unit)
+    fake.create(address, numvfs)
+
+
+def test_the_predecessors_units_and_links_go_and_the_vfs_stay(two):
+    predecessor(two, "ens1", 4, ONE)
+    result = run(two, device(ONE, 4))
+    assert set(two.files()) == AT_BOOT
+    assert [pf["state"] for pf in result["pfs"]] == ["ok"]
+    assert two.writes(ONE) == []
+
+
+def test_the_predecessors_block_becomes_ours_and_the_rest_of_the_file_stays(two):
+    put(two, RULES, "above\n" + legacy_block(ens1=4, ens2=2) + "below\n")
+    two.create(ONE, 4)
+    two.create(TWO, 2)
+    run(two, device(ONE, 4), device(TWO, 2))
+    assert text(two, RULES).startswith("above\nbelow\n# BEGIN stackhpc.sriov") and "BEGIN SRIOV" not in text(two, RULES)
+    assert two.writes(ONE) + two.writes(TWO) == []
+
+
+@pytest.mark.parametrize("how", ["unit", "block", "block at another path"])
+def test_a_device_of_the_predecessors_that_is_not_in_the_list_loses_its_vfs(two, how):
+    path = RULES if how == "block" else "etc/udev/rules.d/99-vfs.rules"
+    if how == "unit":
+        predecessor(two, "ens2", 3, TWO)
+    else:
+        put(two, path, legacy_block(ens2=3))
+        two.create(TWO, 3)
+    run(two, device(ONE), udev_rule_path=str(two.root / path))
+    assert (two.numvfs(ONE), two.numvfs(TWO)) == (4, 0)
+    assert set(two.files()) == AT_BOOT - {RULES} | {path}
+
+
+def test_a_device_of_the_predecessors_that_is_left_alone_keeps_its_vfs(two):
+    predecessor(two, "ens2", 3, TWO)
+    run(two, device(TWO, boot="none"))
+    assert (two.numvfs(TWO), two.files()) == (3, {})
+
+
+def test_a_device_of_the_predecessors_in_use_keeps_its_vfs_until_the_next_boot(two):
+    predecessor(two, "ens2", 3, TWO)
+    two.set_up(two.vf_netdev(TWO, 0))
+    assert [reason["key"] for reason in run(two)["reboot"]] == ["vfs:0000:01:00.1=0"]
+    assert two.numvfs(TWO) == 3
+    two.reboot("boot-2")
+    assert run(two)["reboot"] == []
+    assert two.files() == {}
+
+
+def test_the_predecessors_unit_of_a_nic_that_is_gone_is_removed_all_the_same(two):
+    predecessor(two, "ens2", 3, TWO)
+    two.remove_function(TWO)
+    run(two)
+    assert two.files() == {}
+
+
+def test_a_unit_of_somebody_elses_under_such_a_name_stays(two):
+    put(two, SYSTEMD + "virtual-functions-mine.service", "[Service]\nExecStart=/bin/true\n")
+    run(two, device())
+    assert SYSTEMD + "virtual-functions-mine.service" in two.files()
+
+
+# --- one fails
+
+
+def test_when_one_pf_fails_the_others_are_put_back_and_no_file_is_written(two):
+    two.create(TWO, 2)
+    two.behave(ONE, errors={"4": "ENOMEM"})
+    message = refused(two, device(ONE, 4), device(TWO, 5))
+    assert message.startswith("ens1 (0000:01:00.0): setting 4 VFs failed (Cannot allocate memory): ")
+    assert "ens2" not in message
+    assert (two.numvfs(ONE), two.numvfs(TWO), two.files()) == (0, 2, {})
+
+
+def test_a_device_that_left_is_put_back_too(two):
+    run(two, device(TWO, 3))
+    before = two.files()
+    two.behave(ONE, enables={"4": 1})
+    assert "driver igb enabled 1" in refused(two, device(ONE, 4))
+    assert (two.numvfs(ONE), two.numvfs(TWO), two.files()) == (0, 3, before)
+
+
+def test_a_put_back_that_fails_is_told_as_well(two):
+    two.create(TWO, 2)
+    two.behave(ONE, errors={"4": "ENOMEM"})
+    two.behave(TWO, errors={"2": "EIO"})
+    message = refused(two, device(ONE, 4), device(TWO, 5))
+    assert "; ens2 (0000:01:00.1): setting 2 VFs failed (Input/output error)" in message
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_what_cannot_be_is_refused_before_any_pf_is_touched(two, check_mode):
+    message = refused(two, device(TWO, 2), device(ONE, 8), device("0000:09:00.0"), check_mode=check_mode)
+    assert message.startswith("ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs; PF 0000:09:00.0 is not there")
+    assert (two.writes(ONE), two.writes(TWO), two.files()) == ([], [], {})
+
+
+# --- what waits
+
+
+def test_a_change_that_waits_is_configured_told_and_made_by_the_next_boot(two):
+    run(two, device(ONE, 4))
+    two.set_up(two.vf_netdev(ONE, 0))
+    result = run(two, device(ONE, 6))
+    assert (two.numvfs(ONE), result["changed"]) == (4, True)
+    assert [(reason["key"], reason["text"]) for reason in result["reboot"]] == [
+        ("vfs:0000:01:00.0=6", "ens1 (0000:01:00.0) keeps its 4 VFs until the next boot, 6 are wanted: VF %s (%s) is up" % (
+            two.vf(ONE, 0), two.vf_netdev(ONE, 0)))]
+    assert json.loads(text(two, CONFIG))["devices"][0]["numvfs"] == 6
+    assert json.loads(text(two, PENDING)) == {"vfs:0000:01:00.0=6": "boot-1"}
+    two.reboot("boot-2")
+    assert host.main(["boot"]) == 0
+    result = run(two, device(ONE, 6))
+    assert (result["changed"], result["reboot"], result["stuck"]) == (False, [], [])
+    assert set(two.files()) == AT_BOOT
+
+
+def test_a_change_that_a_reboot_did_not_bring_is_stuck(two):
+    run(two, device(ONE, 4))
+    two.set_up(two.vf_netdev(ONE, 0))
+    waiting = run(two, device(ONE, 6))["reboot"]
+    two.boot("boot-2")
+    result = run(two, device(ONE, 6))
+    assert (result["reboot"], result["stuck"]) == ([], waiting)
+
+
+def test_another_wish_after_that_reboot_is_due_anew(two):
+    run(two, device(ONE, 4))
+    two.set_up(two.vf_netdev(ONE, 0))
+    run(two, device(ONE, 6))
+    two.boot("boot-2")
+    result = run(two, device(ONE, 5))
+    assert ([reason["key"] for reason in result["reboot"]], result["stuck"]) == (["vfs:0000:01:00.0=5"], [])
+    two.boot("boot-3")
+    assert [reason["key"] for reason in run_once(two, [device(ONE, 6)], check_mode=True)["reboot"]] == ["vfs:0000:01:00.0=6"]
+
+
+def test_the_connections_pf_waits_unless_allowed(two):
+    run(two, device(ONE, 4))
+    two.default_route_is_on("ens1")
+    assert "it carries the connection" in run(two, device(ONE, 6))["reboot"][0]["text"]
+    result = run(two, device(ONE, 6), change_connection_pf=True)
+    assert (two.numvfs(ONE), result["reboot"]) == (6, [])
+
+
+def test_a_wish_withdrawn_is_no_reason_any_more(two):
+    run(two, device(ONE, 4))
+    two.set_up(two.vf_netdev(ONE, 0))
+    run(two, device(ONE, 6))
+    assert run(two, device(ONE, 4))["reboot"] == []
+    assert set(two.files()) == AT_BOOT
+
+
+# --- files that are not what they were
+
+
+@pytest.mark.parametrize("content", ["{", "", "[]", '{"format": 99}', '{"format": 1}', "\udcff"])
+def test_a_corrupt_configuration_is_written_anew(two, content):
+    run(two, device())
+    before = two.files()
+    (two.root / CONFIG).write_text(content, errors="surrogateescape")
+    assert [diff["after_header"] for diff in run(two, device())["diff"]] == [host.CONFIG_PATH]
+    assert two.files() == before
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '"x"'])
+def test_a_corrupt_list_of_released_pfs_counts_as_empty(two, content):
+    put(two, RELEASED, content)
+    assert not run(two)["changed"]
+    assert run(two, device())["changed"]
+
+
+def test_no_temporary_file_is_left_anywhere(two):
+    run(two, device(required_by=["docker.service"]))
+    run(two)
+    assert [path for path in two.root.rglob(".sriov-*")] == []
+
+
+# --- as a module
+
+
+def run_module(monkeypatch, capsys, check_mode=False, **parameters):
+    arguments = dict(parameters, _ansible_check_mode=check_mode)
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    with pytest.raises(SystemExit) as leaving:
+        vfs.main()
+    return leaving.value.code, json.loads(capsys.readouterr().out)
+
+
+def test_the_module_answers_under_the_lock(two, monkeypatch, capsys):
+    code, result = run_module(monkeypatch, capsys, devices=[device()], units=UNITS, udev_rule_path=vfs.DEFAULT_RULE_PATH)
+    assert (code, result["changed"], two.numvfs(ONE)) == (0, True, 4)
+    assert host.read_text(host.LOCK_PATH) == str(os.getpid())
+
+
+def test_the_module_waits_for_the_lock_and_fails_with_one_sentence(two, monkeypatch, capsys):
+    locked = host.locked
+    monkeypatch.setattr(host, "locked", lambda: locked(timeout=0))
+    with locked():
+        code, result = run_module(monkeypatch, capsys, devices=[device()], units=UNITS)
+    assert (code, two.files(), two.writes(ONE)) == (1, {}, [])
+    assert result["msg"].startswith("process %d has held" % os.getpid())
+
+
+def test_the_module_fails_with_the_sentence_alone(two, monkeypatch, capsys):
+    code, result = run_module(monkeypatch, capsys, devices=[device(numvfs=8)], units=UNITS)
+    assert (code, result["msg"]) == (1, "ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs")

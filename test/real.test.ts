@@ -1,0 +1,163 @@
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { cpSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Ajv } from "ajv";
+import { defaults } from "../generator/emit/defaults.js";
+import { readSources, root } from "../generator/artefacts.js";
+import type { Json, Variable } from "../generator/ir.js";
+import { artefacts, put, role, temporary, tool } from "./support.js";
+
+// The tools that will read what we write judge it here. They are not optional: without them these tests fail.
+
+const rolePath = "roles/stackhpc.sriov";
+const collectionPath = "collections/ansible_collections/stackhpc/sriov";
+
+async function pythonReads(path: string): Promise<unknown> {
+  const { code, stdout, output } = await tool("python", ["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1])), default=str))", path], temporary());
+  strictEqual(code, 0, output);
+  return JSON.parse(stdout);
+}
+
+describe("the YAML that is written", function () {
+  this.timeout(60_000);
+
+  it("is read by PyYAML as it was meant", async () => {
+    const words = ["on", "off", "yes", "no", "y", "n", "true", "Null", "~", "", " ", "1", "1.5", "1e3", "0x1f", "0o7", "010", "1:20", "12:30:45", "1_000", "2026-01-01", "=", "<<", "- a", "a: b", "a #b", "{{ x }}", "%a", "@a", "`a`", "!a", "&a", "*a", "a\nb", "ü", '"', "'", "0000:3b:00.0"];
+    const values: Json[] = [...words, true, false, 0, -1, 8, [], ["on", "1:20"], [{ on: "no", n: 1, list: [] }], {}];
+    const variables = values.map((value, index): Variable => ({ name: `sriov_${index}`, description: ["D."], type: { kind: "str" }, required: false, default: value }));
+    const folder = temporary();
+    put(folder, { "main.yml": defaults(role(...variables)).text });
+    deepStrictEqual(await pythonReads(join(folder, "main.yml")), Object.fromEntries(variables.map(({ name, default: value }) => [name, value])));
+  });
+
+  it("has the defaults of the model, in both artefacts and twice over", async () => {
+    const out = artefacts();
+    const want = Object.fromEntries(readSources(root).role.variables.flatMap(({ name, default: value }) => (value === undefined ? [] : [[name, value]])));
+    for (const path of [rolePath, `${collectionPath}/roles/sriov`]) {
+      deepStrictEqual(await pythonReads(join(out, path, "defaults/main.yml")), want);
+      const { argument_specs } = (await pythonReads(join(out, path, "meta/argument_specs.yml"))) as { argument_specs: { main: { options: { [name: string]: { default?: Json } } } } };
+      deepStrictEqual(Object.fromEntries(Object.entries(argument_specs.main.options).flatMap(([name, { default: value }]) => (value === undefined ? [] : [[name, value]]))), want);
+    }
+  });
+});
+
+describe("schema.json", () => {
+  const valid = new Ajv({ strict: true }).compile(JSON.parse(readFileSync(join(artefactsOnce(), rolePath, "schema.json"), "utf8")) as object);
+  const cases: [given: Json, want: boolean][] = [
+    [{}, true],
+    [{ sriov_devices: [{ name: "ens1f0", numvfs: 8 }, { address: "0000:3b:00.1" }] }, true],
+    [{ sriov_do_reboot: false, another_role: 1 }, true],
+    [{ sriov_numvfs: "8" }, false],
+    [{ sriov_numvfs: -1 }, false],
+    [{ sriov_numvfs_driver: "cron" }, false],
+    [{ sriov_devices: [{ nam: "ens1f0" }] }, false],
+    [{ sriov_devices: { name: "ens1f0" } }, false],
+  ];
+  for (const [given, want] of cases) it(`${want ? "takes" : "refuses"} ${JSON.stringify(given)}`, () => strictEqual(valid(given), want));
+});
+
+/** Generated when the suite is read: the cases below come from it. */
+function artefactsOnce(): string {
+  return artefacts();
+}
+
+describe("ansible-playbook, by argument_specs", function () {
+  this.timeout(120_000);
+
+  /** The role's checks and defaults around no tasks: nothing of this machine is touched. */
+  async function validate(variables: Json): Promise<{ code: number; output: string }> {
+    const out = artefacts();
+    const folder = temporary();
+    for (const part of ["meta", "defaults"]) cpSync(join(out, rolePath, part), join(folder, "roles/stackhpc.sriov", part), { recursive: true });
+    put(folder, {
+      "roles/stackhpc.sriov/tasks/main.yml": "---\n- name: Reached\n  ansible.builtin.debug:\n    msg: reached\n",
+      "play.yml": JSON.stringify([{ hosts: "localhost", connection: "local", gather_facts: false, vars: variables, tasks: [{ "ansible.builtin.include_role": { name: "stackhpc.sriov" } }] }]),
+    });
+    return await tool("ansible-playbook", ["-i", "localhost,", "play.yml"], folder);
+  }
+
+  const good: [title: string, variables: Json][] = [
+    ["takes no variables at all", {}],
+    ["takes every selector", { sriov_devices: [{ name: "a" }, { address: "0000:3b:00.0" }, { mac: "b8:59:9f:0c:aa:02" }, { vendor_id: "15b3", product_id: 1017 }, { driver: "ice", optional: true }] }],
+    ["takes sriov_do_reboot", { sriov_do_reboot: true, sriov_reboot_timeout: 600 }],
+  ];
+  for (const [title, variables] of good)
+    it(title, async () => {
+      const { code, output } = await validate(variables);
+      strictEqual(code, 0, output);
+      match(output, /"msg": "reached"/);
+    });
+
+  const bad: [title: string, variables: Json, want: RegExp][] = [
+    ["refuses a count in words", { sriov_devices: [{ name: "a", numvfs: "many" }] }, /numvfs.*unable to convert to int/],
+    ["refuses an unknown key", { sriov_devices: [{ nam: "a" }] }, /sriov_devices\.nam\b.*Supported parameters include/],
+    ["refuses an unknown way of making VFs", { sriov_numvfs_driver: "cron" }, /value of sriov_numvfs_driver must be one of: systemd, udev, got: cron/],
+    ["refuses devices that are no list", { sriov_devices: { name: "a" } }, /sriov_devices.*unable to convert to list/],
+    ["refuses a switch that is neither on nor off", { sriov_iommu_enabled: "perhaps" }, /sriov_iommu_enabled.*unable to convert to bool/],
+  ];
+  for (const [title, variables, want] of bad)
+    it(title, async () => {
+      const { code, output } = await validate(variables);
+      ok(code !== 0, output);
+      match(output.replace(/\s+/g, " "), want);
+      ok(!output.includes('"msg": "reached"'), output);
+    });
+});
+
+describe("ansible-doc", function () {
+  this.timeout(120_000);
+  const out = artefactsOnce();
+  const modules = readSources(root).template.files.flatMap(({ path }) => /^plugins\/modules\/(\w+)\.py$/.exec(path)?.[1] ?? []);
+
+  it("has modules to show", () => ok(modules.length > 0));
+
+  for (const name of ["stackhpc.sriov", "stackhpc.sriov.sriov"])
+    it(`shows the role as ${name}`, async () => {
+      const { code, stdout, output } = await tool("ansible-doc", ["-t", "role", "--json", name], out);
+      strictEqual(code, 0, output);
+      const { entry_points } = (JSON.parse(stdout) as { [name: string]: { entry_points: { main: { options: object } } } })[name]!;
+      deepStrictEqual(Object.keys(entry_points.main.options).sort(), readSources(root).role.variables.map((variable) => variable.name).sort());
+    });
+
+  it("shows every module of the collection", async () => {
+    const { code, stdout, output } = await tool("ansible-doc", ["--json", ...modules.map((name) => `stackhpc.sriov.${name}`)], out);
+    strictEqual(code, 0, output);
+    deepStrictEqual(Object.keys(JSON.parse(stdout) as object).sort(), modules.map((name) => `stackhpc.sriov.${name}`).sort());
+  });
+
+  it("shows every module of the role", async () => {
+    const { code, stdout, output } = await tool("ansible-doc", ["--json", "--module-path", join(out, rolePath, "library"), ...modules], out);
+    strictEqual(code, 0, output);
+    deepStrictEqual(Object.keys(JSON.parse(stdout) as object).sort(), [...modules].sort());
+  });
+
+  it("a module finds its helpers in either artefact", async () => {
+    // With an argument that no module has, each gets as far as its argument check, and changes nothing.
+    const tasks = (prefix: string): Json => modules.map((name) => ({ [`${prefix}${name}`]: { no_such_argument: 1 }, ignore_errors: true }));
+    put(out, {
+      "roles/stackhpc.sriov/tasks/zz_probe.yml": JSON.stringify(tasks("")),
+      "collection.yml": JSON.stringify([{ hosts: "localhost", connection: "local", gather_facts: false, tasks: tasks("stackhpc.sriov.") }]),
+      "role.yml": JSON.stringify([{ hosts: "localhost", connection: "local", gather_facts: false, tasks: [{ "ansible.builtin.include_role": { name: "stackhpc.sriov", tasks_from: "zz_probe" } }] }]),
+    });
+    for (const play of ["collection.yml", "role.yml"]) {
+      const { output } = await tool("ansible-playbook", ["-i", "localhost,", play], out);
+      const refused = output.match(/^fatal: .*"msg": "(?:Unsupported parameters for|missing required arguments)/gm) ?? [];
+      strictEqual(refused.length, modules.length, output);
+    }
+  });
+});
+
+describe("ansible-galaxy", function () {
+  this.timeout(120_000);
+  it("builds the collection, with everything that belongs and nothing else", async () => {
+    const out = artefacts();
+    const target = temporary();
+    put(out, { [`${collectionPath}/.ansible/rubbish`]: "x" });
+    const { code, output } = await tool("ansible-galaxy", ["collection", "build", "--output-path", target, join(out, collectionPath)], out);
+    strictEqual(code, 0, output);
+    const listed = await tool("python", ["-c", "import sys, tarfile; print('\\n'.join(m.name for m in tarfile.open(sys.argv[1]) if m.isfile()))", join(target, "stackhpc-sriov-1.0.0.tar.gz")], out);
+    const paths = listed.stdout.trim().split("\n");
+    for (const path of ["MANIFEST.json", "README.md", "CHANGELOG.md", "meta/runtime.yml", "roles/sriov/meta/argument_specs.yml", "roles/sriov/README.md"]) ok(paths.includes(path), path);
+    ok(!paths.some((path) => path.includes(".ansible/") || path.includes("zz_")), paths.join("\n"));
+  });
+});

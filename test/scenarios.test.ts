@@ -1,0 +1,126 @@
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { chmodSync, existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { duration, imagesOf, judgeScenario, moleculeCommand, scenarios, stepOf } from "../generator/scenarios.js";
+import { run, shown } from "../generator/tools.js";
+import { put, root, temporary } from "./support.js";
+
+describe("a scenario passes", () => {
+  const good = ["INFO     [a > verify] Executing", "INFO     [a > verify] Executed: Successful"];
+  it("when molecule says that it verified", () => strictEqual(judgeScenario(0, good), ""));
+  const bad: [title: string, code: number, log: string[], want: RegExp][] = [
+    ["when molecule failed", 2, good, /ended with 2/],
+    ["when there was no verify", 0, ["INFO     [a > converge] Executed: Successful"], /ran no verify playbook/],
+    ["when the verify playbook is missing", 0, ["INFO     [a > verify] Executing", "WARNING  [a > verify] Executed: Missing playbook (Remove from test_sequence to suppress)"], /ran no verify playbook/],
+    ["when only the summary has the words", 0, ["a > verify: Executed: Successful"], /ran no verify playbook/],
+    ["when a play had no host", 0, [...good, "│ skipping: no hosts matched"], /found no host/],
+  ];
+  for (const [title, code, log, want] of bad) it(`not ${title}`, () => match(judgeScenario(code, log), want));
+});
+
+describe(stepOf.name, () => {
+  it("is the step that begins", () => strictEqual(stepOf("INFO     [default > converge] Executing"), "converge"));
+  it("with colours too", () => strictEqual(stepOf("INFO     default ➜ converge: Executing"), "converge"));
+  it("is none when one ends", () => strictEqual(stepOf("INFO     default ➜ converge: Executed: Successful"), undefined));
+});
+
+describe("the images to prepare", () => {
+  const cases: [title: string, base: string, texts: string[], want: string[]][] = [
+    ["are the base's for a scenario that names none", "platforms: [{image: debian13}]", ["{}"], ["debian13"]],
+    ["are the scenario's own", "platforms: [{image: debian13}]", ["platforms: [{image: debian12}]", "platforms: [{image: debian12}]"], ["debian12"]],
+    ["are each one once, sorted", "", ["platforms: [{image: b}, {image: a}]", "platforms: [{image: b}]"], ["a", "b"]],
+    ["are read through a variable's default", "platforms: [{image: '${MOLECULE_IMAGE:-debian13}'}]", ["---\n"], ["debian13"]],
+    ["are debian12 when nobody says", "driver: {name: default}", [""], ["debian12"]],
+    ["are none for a file", "", ["platforms: [{image: /x/y.qcow2}]"], []],
+  ];
+  for (const [title, base, texts, want] of cases) it(title, () => deepStrictEqual(imagesOf(base, texts), want));
+});
+
+describe(moleculeCommand.name, () => {
+  it("finds scenarios and artefacts from the root", () => {
+    const command = moleculeCommand("/r", "/v/bin", "test", "default");
+    strictEqual(shown({ ...command, env: { MOLECULE_GLOB: command.env?.["MOLECULE_GLOB"], ANSIBLE_ROLES_PATH: command.env?.["ANSIBLE_ROLES_PATH"] } }), "MOLECULE_GLOB='molecule/*/molecule.yml' ANSIBLE_ROLES_PATH=/r/dist/roles /v/bin/molecule -c molecule/base.yml test -s default");
+  });
+});
+
+describe(duration.name, () => {
+  it("is short", () => deepStrictEqual([0.4, 59.7, 125].map(duration), ["0 s", "1 min 0 s", "2 min 5 s"]));
+});
+
+describe(scenarios.name, () => {
+  it("are the folders with a molecule.yml", () => {
+    const folder = temporary();
+    put(folder, { "molecule/b/molecule.yml": "", "molecule/a/molecule.yml": "", "molecule/shared/create.yml": "", "molecule/base.yml": "" });
+    deepStrictEqual(scenarios(folder), ["a", "b"]);
+  });
+});
+
+describe("verify", () => {
+  /** A repository with stand-ins for molecule and the image script, each of which notes how it was called. */
+  function rig(molecule: string): { folder: string; start: (names: string[], jobs: number) => ReturnType<typeof run>; calls: () => string[] } {
+    const folder = temporary();
+    put(folder, {
+      "molecule/base.yml": "---\n",
+      "molecule/a/molecule.yml": "---\n",
+      "molecule/b/molecule.yml": "---\n",
+      "bin/molecule": `#!/bin/sh\necho "$*" >> "${folder}/calls"\naction=$3; name=$5\n${molecule}\n`,
+      "bin/python": `#!/bin/sh\necho "$*" >> "${folder}/calls"\n`,
+      "main.mjs": `import { scenarioReport, verify } from ${JSON.stringify(join(root, "build/generator/scenarios.js"))};
+const [jobs, ...names] = process.argv.slice(2);
+const results = await verify({ root: ${JSON.stringify(folder)}, bin: ${JSON.stringify(join(folder, "bin"))}, names, jobs: Number(jobs) });
+console.log(scenarioReport(results));
+process.exitCode = results.every(({ outcome }) => outcome === "passed") ? 0 : 1;
+`,
+    });
+    for (const program of ["molecule", "python"]) chmodSync(join(folder, "bin", program), 0o755);
+    const calls = (): string[] => (existsSync(join(folder, "calls")) ? readFileSync(join(folder, "calls"), "utf8").trim().split("\n") : []);
+    return { folder, calls, start: (names, jobs) => run({ file: process.execPath, args: [join(folder, "main.mjs"), String(jobs), ...names] }) };
+  }
+  const good = 'echo "INFO     [$name > verify] Executing"; echo "INFO     [$name > verify] Executed: Successful"';
+
+  it("prepares the images, runs each scenario, and ends with a table", async () => {
+    const { start, calls, folder } = rig(good);
+    const { code, output } = await start(["a", "b"], 1);
+    strictEqual(code, 0, output);
+    deepStrictEqual(calls(), ["molecule/rig/image.py ensure debian12", "-c molecule/base.yml test -s a", "-c molecule/base.yml test -s b"]);
+    match(output, /^a +passed +\d+ s  \S+\/build\/logs\/a\.log$/m);
+    match(output, /a: verify \(after \d+ s\)/);
+    match(readFileSync(join(folder, "build/logs/a.log"), "utf8"), /\[a > verify\] Executed: Successful/);
+  });
+
+  it("shows the log's end of a scenario that failed, and still runs the other", async () => {
+    const { start } = rig(`[ $name = b ] && { ${good}; exit 0; }\necho "INFO     [a > converge] Executing"; echo the cause; exit 2`);
+    const { code, output } = await start(["a", "b"], 1);
+    strictEqual(code, 1);
+    match(output, /---- a: molecule ended with 2, in converge\n.*\nthe cause$/m);
+    match(output, /^a +failed /m);
+    match(output, /^b +passed /m);
+  });
+
+  it("stopped by a signal destroys what it started, and starts nothing more", async () => {
+    const { folder, calls } = rig(`[ $action = destroy ] && exit 0\necho "INFO     [$name > create] Executing"; sleep 60 & wait`);
+    let pid = 0;
+    const running = run({ file: process.execPath, args: [join(folder, "main.mjs"), "1", "a", "b"] }, { onStart: (started) => (pid = started) });
+    for (let tries = 0; tries < 200 && !calls().some((call) => call.includes("test -s a")); tries++) await sleep(50);
+    process.kill(pid, "SIGINT");
+    // npm passes a Ctrl-C on, and so it arrives twice.
+    process.kill(pid, "SIGINT");
+    const { code, output, seconds } = await running;
+    strictEqual(code, 1, output);
+    strictEqual(seconds < 20, true, `took ${seconds} s`);
+    deepStrictEqual(calls().slice(1), ["-c molecule/base.yml test -s a", "-c molecule/base.yml destroy -s a"]);
+    match(output, /^---- a: stopped during create$/m);
+    match(output, /^a +stopped /m);
+    match(output, /^b +stopped /m);
+  });
+
+  it("without images does not begin", async () => {
+    const { start, folder, calls } = rig(good);
+    put(folder, { "bin/python": "#!/bin/sh\necho no disk; exit 1\n" });
+    const { code, output } = await start(["a"], 1);
+    strictEqual(code, 1);
+    match(output, /image\.py ended with 1:\s+no disk/);
+    deepStrictEqual(calls(), []);
+  });
+});

@@ -1,0 +1,97 @@
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { readSources, root } from "../generator/artefacts.js";
+import type { Sources } from "../generator/artefacts.js";
+import { generate } from "../generator/generate.js";
+import { layouts } from "../generator/ir.js";
+import type { Identity, Role, Variable } from "../generator/ir.js";
+import { pythonTools } from "../generator/setup.js";
+import { run } from "../generator/tools.js";
+import type { Outcome } from "../generator/tools.js";
+
+export { root };
+
+export const identity: Identity = {
+  namespace: "stackhpc",
+  name: "sriov",
+  version: "1.0.0",
+  authors: ["A. Author"],
+  description: "Sets VFs",
+  license: ["Apache-2.0"],
+  tags: ["networking", "linux"],
+};
+
+export function role(...variables: readonly Variable[]): Role {
+  return { identity, shortDescription: "Set VFs.", description: ["More about it."], variables };
+}
+
+const temporaries: string[] = [];
+
+/** Mocha runs it after each file when it runs files side by side: its workers are killed, and never come to an exit. */
+export const mochaHooks = {
+  afterAll(): void {
+    for (const folder of temporaries.splice(0)) rmSync(folder, { recursive: true, force: true });
+  },
+};
+
+/** A folder that is gone when the tests are over. */
+export function temporary(): string {
+  const folder = mkdtempSync(join(tmpdir(), "sriov-role-test-"));
+  temporaries.push(folder);
+  return folder;
+}
+
+export function put(folder: string, files: { readonly [path: string]: string }): void {
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  }
+}
+
+let sources: Sources | undefined;
+
+/** Both artefacts of this repository, in a folder of their own. */
+export function artefacts(): string {
+  const folder = temporary();
+  sources ??= readSources(root);
+  const { role: real, template, problems } = sources;
+  if (problems.length > 0) throw new Error(JSON.stringify(problems));
+  for (const file of layouts.flatMap((layout) => generate(real, template, layout))) put(folder, { [file.path]: file.text });
+  return folder;
+}
+
+/** A copy of the repository that a test may break. */
+export function repository(): string {
+  const folder = temporary();
+  for (const path of ["build/generator", "generator", "role-template", "galaxy.yml", "package.json", "requirements.txt"]) cpSync(join(root, path), join(folder, path), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  return folder;
+}
+
+/** The command line as a process. */
+export async function cli(repositoryFolder: string, ...args: string[]): Promise<Outcome> {
+  return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/cli.js"), ...args], cwd: repositoryFolder });
+}
+
+/** One of the pinned Python tools, with this repository's artefacts, or another folder's, on its search paths. */
+export async function tool(name: string, args: readonly string[], out: string, cwd = out): Promise<Outcome> {
+  const bin = await pythonTools(root);
+  return await run({
+    file: join(bin, name),
+    args,
+    cwd,
+    env: {
+      PATH: `${bin}:${process.env["PATH"] ?? ""}`,
+      ANSIBLE_CONFIG: join(root, "generator", "ansible.cfg"),
+      ANSIBLE_HOME: join(root, "build", "ansible"),
+      ANSIBLE_ROLES_PATH: join(out, "roles"),
+      ANSIBLE_COLLECTIONS_PATH: join(out, "collections"),
+      ANSIBLE_LOCALHOST_WARNING: "false",
+      ANSIBLE_INVENTORY_UNPARSED_WARNING: "false",
+      ANSIBLE_NOCOLOR: "1",
+      // What Ansible discovers may be a shim for a Python that is not there.
+      ANSIBLE_PYTHON_INTERPRETER: join(bin, "python"),
+    },
+  });
+}

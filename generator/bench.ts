@@ -1,8 +1,10 @@
-// `npm run bench`: whole processes from a cold start, as a person waits for them.
+// `npm run bench`: whole processes from a cold start, as a person waits for them, then the role on a machine with eight PFs.
+// `--fast` leaves the machine out.
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "./artefacts.js";
 import { makeFolder, removeFolder } from "./disk.js";
+import { pythonTools, setup } from "./setup.js";
 import { run } from "./tools.js";
 import type { Command } from "./tools.js";
 
@@ -31,4 +33,18 @@ try {
   row("check", await median(cli("check"), nothing));
 } finally {
   removeFolder(out);
+}
+
+if (!process.argv.includes("--fast")) {
+  const faults = await setup(root, { system: true });
+  if (faults.length > 0) throw new Error(faults.join("\n"));
+  const bin = await pythonTools(root);
+  const steps: Command[] = [
+    { file: process.execPath, args: [join(root, "build", "generator", "cli.js"), "generate"], cwd: root },
+    { file: join(bin, "python"), args: ["-u", join("molecule", "rig", "bench.py")], cwd: root, env: { PATH: `${bin}:${process.env["PATH"] ?? ""}` } },
+  ];
+  for (const step of steps) {
+    const { code, output } = await run(step, { onLine: (line) => console.log(line) });
+    if (code !== 0) throw new Error(`${step.args.join(" ")} ended with ${code}:\n${output}`);
+  }
 }

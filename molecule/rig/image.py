@@ -45,7 +45,9 @@ COMMON_PACKAGES = (
     "iproute2", "iputils-ping", "ethtool", "pciutils", "procps",
 )  # fmt: skip
 
-CMDLINE = "console=ttyS0 quiet mitigations=off"
+# The last console is the one that programs write to. The kernel's log goes to the serial line, without interrupts; programs
+# would wait there half a minute for each close, because no IO-APIC interrupt arrives beside QEMU's AMD IOMMU.
+CMDLINE = "console=ttyS0 console=tty0 quiet mitigations=off"
 
 
 class RigError(Exception):

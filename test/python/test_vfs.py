@@ -107,9 +107,9 @@ def test_systemd_a_device_gets_its_vfs_program_configuration_units_link_and_rule
             {"address": TWO, "id": "8086:10c9", "numvfs": 7, "boot": "systemd", "optional": False}]}
     assert text(two, RULES) == (
         "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost\n"
-        'ACTION=="add", SUBSYSTEM=="net", KERNELS=="0000:01:00.0", TAG+="systemd", '
+        'ACTION!="remove", SUBSYSTEM=="net", KERNELS=="0000:01:00.0", TAG+="systemd", '
         'ENV{SYSTEMD_WANTS}+="sriov-vfs@0000:01:00.0.service"\n'
-        'ACTION=="add", SUBSYSTEM=="net", KERNELS=="0000:01:00.1", TAG+="systemd", '
+        'ACTION!="remove", SUBSYSTEM=="net", KERNELS=="0000:01:00.1", TAG+="systemd", '
         'ENV{SYSTEMD_WANTS}+="sriov-vfs@0000:01:00.1.service"\n'
         "# END stackhpc.sriov\n")
     assert os.readlink(two.root / BOOT_LINK) == str(two.root / SYSTEMD / "sriov-vfs.service")
@@ -145,7 +145,7 @@ def test_a_device_may_change_between_systemd_and_udev(two):
 
 def test_a_pf_without_interface_is_started_by_the_function(two):
     run(two, device(trigger="pci"))
-    assert 'ACTION=="add", SUBSYSTEM=="pci", KERNEL=="0000:01:00.0", TAG+="systemd"' in text(two, RULES)
+    assert 'ACTION!="remove", SUBSYSTEM=="pci", KERNEL=="0000:01:00.0", TAG+="systemd"' in text(two, RULES)
 
 
 @pytest.mark.parametrize("devices", [[], [device(boot="none")], [device(numvfs=0)]])

@@ -128,11 +128,15 @@ def program_text():
 
 
 def udev_rules(devices):
-    """The block that starts a PF's unit when the PF appears, as the driver's interface or as the function itself."""
+    """The block that starts a PF's unit when the PF appears, as the driver's interface or as the function itself.
+
+    Not for the add event alone: systemd leaves an interface aside while it is being renamed, and takes it with what the
+    rules say for the move event that follows. A unit that is wanted already is not started again by a later event.
+    """
     lines = [RULE_BEGIN]
     for device in devices:
         match = 'SUBSYSTEM=="net", KERNELS=="%s"' if device["trigger"] == "net" else 'SUBSYSTEM=="pci", KERNEL=="%s"'
-        lines.append('ACTION=="add", %s, TAG+="systemd", ENV{SYSTEMD_WANTS}+="sriov-vfs@%s.service"' % (
+        lines.append('ACTION!="remove", %s, TAG+="systemd", ENV{SYSTEMD_WANTS}+="sriov-vfs@%s.service"' % (
             match % device["address"], device["address"]))
     return "\n".join(lines + [RULE_END, ""])
 

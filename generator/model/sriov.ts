@@ -83,7 +83,7 @@ export interface SriovRole {
 
   /**
    * The handler of the play that is notified when a reboot is due and `sriov_do_reboot` is not set.
-   * A play without such a handler is fine.
+   * A play without a handler called `reboot` is fine; one of another name must be in the play, or Ansible ends the play.
    * @default "reboot"
    */
   sriov_restart_handler?: string;

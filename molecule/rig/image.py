@@ -33,8 +33,12 @@ GUEST = HERE / "guest"
 MIB = 1024 * 1024
 ESP_START_MIB = 1
 ESP_SIZE_MIB = 256
+ESP_LABEL = "RIG-ESP"
 ROOT_START_MIB = ESP_START_MIB + ESP_SIZE_MIB
 ROOT_SIZE_MIB = 3072
+
+# For so long a superseded image is left where it is: whoever was given its path may not have opened it yet.
+KEEP_SECONDS = 600
 
 # Raised when the code below changes what comes out without changing a recipe.
 BUILD_VERSION = 1
@@ -288,10 +292,10 @@ def tail_between_markers(path: Path, lines: int = 40) -> str:
     return f"---- {path.name} starts here ----\n{last}\n---- {path.name} ends here ----"
 
 
-def check_tools() -> None:
+def check_tools(tools: dict[str, str] = TOOLS) -> None:
     """Raise RigError naming the packages when a program is missing."""
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
-    missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool, path=path)})
+    missing = sorted({package for tool, package in tools.items() if not shutil.which(tool, path=path)})
     if missing:
         raise RigError(f"programs are missing; as root: apt-get install --no-install-recommends {' '.join(missing)}")
     os.environ["PATH"] = path
@@ -368,7 +372,7 @@ def assemble_disk(work: Path, log: Path) -> Path:
     esp = work / "esp.vfat"
     with esp.open("wb") as image:
         image.truncate(ESP_SIZE_MIB * MIB)
-    run_logged(["mkfs.vfat", "-n", "RIG-ESP", str(esp)], log, "EFI system partition", 60)
+    run_logged(["mkfs.vfat", "-n", ESP_LABEL, str(esp)], log, "EFI system partition", 60)
     with disk_path.open("wb") as disk:
         disk.truncate((ROOT_START_MIB + ROOT_SIZE_MIB + 1) * MIB)
     table = (
@@ -397,22 +401,59 @@ def first_boot(disk_path: Path, work: Path, log: Path) -> None:
          "-cpu", "max", "-m", "1024", "-no-reboot",
          "-drive", f"file={disk_path},if=virtio,format=raw,cache=unsafe",
          "-serial", f"file:{console}", "-kernel", str(work / "vmlinuz"), "-initrd", str(work / "initrd"),
-         "-append", f"root=LABEL=rig-root rw {CMDLINE} panic=-1 init=/usr/local/sbin/first-boot.sh"],
+         "-append", f"root=LABEL=rig-root rw {CMDLINE} console=ttyS0 panic=-1 init=/usr/local/sbin/first-boot.sh"],
         log, "first boot", 900,
     )  # fmt: skip
     if "rig-first-boot: the boot loader is installed" not in console.read_text(errors="replace"):
         raise RigError(f"the first boot did not install a boot loader\n{tail_between_markers(console)}")
 
 
+def keep(path: Path) -> None:
+    """Note that an image of ours is about to be used, so that nobody removes it for a while."""
+    with contextlib.suppress(OSError):
+        if path.parent.samefile(cache_directory() / "images"):
+            os.utime(path)
+
+
+def open_files(processes: Path = Path("/proc")) -> set[tuple[int, int]]:
+    """Return device and inode of every file that a process has open, as far as we may see it."""
+    found = set()
+    for folder in processes.glob("[0-9]*/fd"):
+        with contextlib.suppress(OSError):
+            for descriptor in folder.iterdir():
+                with contextlib.suppress(OSError):
+                    status = descriptor.stat()
+                    found.add((status.st_dev, status.st_ino))
+    return found
+
+
+def prune(name: str, current: Path) -> list[Path]:
+    """Remove images of other recipes of this name that no machine uses; return what was removed."""
+    pattern = re.compile(re.escape(name) + r"-[0-9a-f]{12}\.qcow2")
+    others = [path for path in current.parent.glob(f"{name}-*.qcow2") if pattern.fullmatch(path.name) and path != current]
+    removed: list[Path] = []
+    in_use = open_files() if others else set()
+    for path in others:
+        # It may be gone already, or belong to somebody else.
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if (status.st_dev, status.st_ino) not in in_use and time.time() - status.st_mtime > KEEP_SECONDS:
+                path.unlink()
+                removed.append(path)
+                say(f"{name}: removed the superseded {path.name}")
+    return removed
+
+
 def ensure(name: str) -> Path:
-    """Return the path of an image, building it first when it is not there."""
+    """Return the path of an image, building it first when it is not there, and remove those it supersedes."""
     path = image_path(name)
-    if path.exists():
-        return path
-    with locked(path.with_suffix(".lock"), f"it builds the image {name}"):
-        if not path.exists():
-            say(f"{name}: building {path.name} (some minutes, once)")
-            build(name, path)
+    if not path.exists():
+        with locked(path.with_suffix(".lock"), f"it builds the image {name}"):
+            if not path.exists():
+                say(f"{name}: building {path.name} (some minutes, once)")
+                build(name, path)
+    keep(path)
+    prune(name, path)
     return path
 
 

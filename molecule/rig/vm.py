@@ -28,7 +28,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cloud
 import image
+from cloud import run_tool
 from image import RigError, say, tail_between_markers
 
 MANAGEMENT_MAC = "52:54:00:5a:00:01"
@@ -39,6 +41,8 @@ PORTS = range(20022, 21022)
 FIRST_ROOT_PORT_SLOT = 2
 MANAGEMENT_SLOT = 0x1C
 DISK_SLOT = 0x1D
+# Behind the disk, so that the disk is /dev/vda.
+SEED_SLOT = 0x1E
 MAX_PFS = 16
 
 FIRMWARE = (
@@ -50,7 +54,11 @@ FIRMWARE = (
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """How a machine is started. PFs are numbered from 1; `missing` are those not plugged in."""
+    """How a machine is started.
+
+    PFs are numbered from 1; `missing` are those not plugged in. A `seeded` machine is a cloud
+    image that cloud-init sets up from the rig's volume.
+    """
 
     image: str
     iommu: str = "intel"
@@ -62,6 +70,7 @@ class Machine:
     accel: str = "tcg"
     port: int = 0
     lifetime: int = 3600
+    seeded: bool = False
 
 
 def pf_mac(number: int) -> str:
@@ -106,10 +115,16 @@ def qemu_arguments(machine: Machine, firmware: str, public_key: str) -> list[str
         "-drive", "if=pflash,unit=1,format=qcow2,file=vars.qcow2",
         "-drive", "if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap,file=disk.qcow2",
         "-device", f"virtio-blk-pci,drive=disk,addr={DISK_SLOT:#x},bootindex=0",
-        "-smbios", f"type=11,value={key_credential(public_key)}",
         "-chardev", "file,id=console,path=console.log,append=on", "-serial", "chardev:console",
         "-qmp", "unix:qmp.sock,server=on,wait=off", "-pidfile", "qemu.pid",
     ]  # fmt: skip
+    if machine.seeded:
+        arguments += [
+            "-drive", "if=none,id=seed,format=raw,readonly=on,file=seed.img",
+            "-device", f"virtio-blk-pci,drive=seed,addr={SEED_SLOT:#x}",
+        ]  # fmt: skip
+    else:
+        arguments += ["-smbios", f"type=11,value={key_credential(public_key)}"]
     if machine.iommu == "intel":
         arguments += ["-device", "intel-iommu,intremap=on,caching-mode=on"]
     elif machine.iommu == "amd":
@@ -331,16 +346,26 @@ class Run:
         ]  # fmt: skip
 
     def prepare(self, machine: Machine, disk: Path) -> None:
-        """Make the folder: key pair, overlay of the image, UEFI variables."""
+        """Make the folder: key pair, overlay of the image, UEFI variables, and what cloud-init is told."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.key.exists():
             run_tool(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sriov-rig", "-f", str(self.key)])
         overlay = self.directory / "disk.qcow2"
-        kind = json.loads(run_tool(["qemu-img", "info", "--output=json", str(disk)]))["format"]
-        run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(disk), "-F", kind, str(overlay)])
+        known = cloud.disk_information(disk)
+        size = max(known["virtual-size"], cloud.DISK_GIB << 30) if machine.seeded else known["virtual-size"]
+        run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(disk), "-F", known["format"], str(overlay), str(size)])
+        if machine.seeded:
+            public_key = self.key.with_suffix(".pub").read_text()
+            files = cloud.seed_files(public_key, USER, MANAGEMENT_MAC, cloud.new_instance())
+            cloud.make_seed(self.directory / "seed.img", files)
         variables = find_firmware()[1]
         run_tool(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", variables, str(self.directory / "vars.qcow2")])
         (self.directory / "console.log").write_bytes(b"")
+
+    def keep_image(self) -> None:
+        """Keep the image under the machine's disk from being removed as superseded for a while."""
+        backing = cloud.disk_information(self.directory / "disk.qcow2")["full-backing-filename"]
+        image.keep(Path(backing))
 
     def launch(self, machine: Machine) -> Machine:
         """Start QEMU on a prepared folder; return the machine as started, with its port."""
@@ -446,14 +471,6 @@ class Run:
             monitor.execute("device_add", **pf_device(number))
 
 
-def run_tool(command: list[str]) -> str:
-    """Run a program that is expected to succeed and return its output."""
-    result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if result.returncode != 0:
-        raise RigError(f"{' '.join(command[:2])} ... ended with {result.returncode}: {result.stderr.strip()}")
-    return result.stdout
-
-
 def find_firmware() -> tuple[str, str]:
     """Return the UEFI firmware and its empty store of variables."""
     for code, variables in FIRMWARE:
@@ -525,14 +542,16 @@ def choose_accelerator(wanted: str) -> str:
     return "tcg"
 
 
-def resolve_image(name: str) -> Path:
-    """Return the disk of an image name (built when missing) or of a path."""
+def resolve_image(name: str) -> tuple[Path, bool]:
+    """Return the disk of a name (built when missing), a file or an address, and whether it is a cloud image."""
     if name in image.RECIPES:
-        return image.ensure(name)
-    path = Path(name)
-    if not path.is_file():
-        raise RigError(f"{name!r} is neither an image ({', '.join(image.RECIPES)}) nor a file")
-    return path.resolve()
+        return image.ensure(name), False
+    if not cloud.is_url(name) and not Path(name).is_file():
+        raise RigError(
+            f"{name!r} is neither an image ({', '.join(image.RECIPES)}), nor an http(s) address,"
+            f" nor a file seen from {Path.cwd()}"
+        )
+    return cloud.resolve(name)
 
 
 def pf_list(text: str) -> tuple[int, ...]:
@@ -554,12 +573,14 @@ def command_start(run: Run, options: argparse.Namespace) -> None:
     if options.iommu == "amd" and options.connection_pf:
         # Tried with QEMU 10.0: igb reports "Detected Tx Unit Hang" and no packet leaves.
         raise RigError("an emulated PF passes no traffic behind the emulated AMD IOMMU; use another --iommu")
+    accel = choose_accelerator(options.accel)
+    disk, seeded = resolve_image(options.image)
     machine = Machine(
         image=options.image, iommu=options.iommu, pfs=options.pf, missing=pf_list(options.missing),
         connection_pf=options.connection_pf, memory=options.memory, cpus=options.cpus,
-        accel=choose_accelerator(options.accel), lifetime=options.lifetime,
+        accel=accel, lifetime=options.lifetime, seeded=seeded,
     )  # fmt: skip
-    run.prepare(machine, resolve_image(options.image))
+    run.prepare(machine, disk)
     run.launch(machine)
     if options.wait:
         wait_for_boot(run, options.wait)
@@ -572,6 +593,12 @@ def wait_for_boot(run: Run, timeout: float) -> None:
     run.wait_ssh(timeout)
     seconds = time.monotonic() - started
     try:
+        if run.machine().seeded:
+            # In the first boot there is more to do than units, and systemctl may be too old to wait.
+            subprocess.run(
+                run.ssh_command("cloud-init", "status", "--wait"),
+                capture_output=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
         state = subprocess.run(
             run.ssh_command("systemctl", "is-system-running", "--wait"),
             capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL,
@@ -588,6 +615,8 @@ def command_restart(run: Run, options: argparse.Namespace) -> None:
         machine = dataclasses.replace(machine, missing=pf_list(options.missing))
     if options.sync and run.running():
         subprocess.run(run.ssh_command("sync"), check=False, timeout=120, stdin=subprocess.DEVNULL)
+    # In between nothing has the image open.
+    run.keep_image()
     run.stop()
     run.launch(machine)
     if options.wait:
@@ -674,7 +703,7 @@ def main(arguments: list[str] | None = None) -> int:
         return command
 
     start = add("start", command_start)
-    start.add_argument("--image", default="debian12", help=f"{', '.join(image.RECIPES)} or a file")
+    start.add_argument("--image", default="debian12", help=f"{', '.join(image.RECIPES)}, or a file or an http(s) address of a disk")
     start.add_argument("--iommu", choices=("intel", "amd", "none"), default="intel")
     start.add_argument("--pf", type=int, default=2, help="number of emulated PFs")
     start.add_argument("--missing", default="", help="PFs that are not plugged in, such as 2 or 1,2")

@@ -81,7 +81,10 @@ function tryLock(lock: string): boolean {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
   try {
-    process.kill(Number(readFileSync(lock, "utf8")) || 0, 0);
+    const holder = Number(readFileSync(lock, "utf8"));
+    // Written a moment after it was made; empty for longer, its maker was killed. Our own number is that of an earlier container's.
+    if (holder === process.pid || (!(holder > 0) && Date.now() - statSync(lock).mtimeMs > 10_000)) rmSync(lock, { force: true });
+    else if (holder > 0) process.kill(holder, 0);
   } catch (error) {
     // The holder is gone, and left its lock behind.
     if ((error as NodeJS.ErrnoException).code === "ESRCH") rmSync(lock, { force: true });
@@ -106,14 +109,14 @@ const needs: readonly Need[] = [
   { package: "qemu-system-x86", program: "qemu-system-x86_64" },
   { package: "qemu-utils", program: "qemu-img" },
   { package: "mmdebstrap", program: "mmdebstrap" },
+  // mmdebstrap needs it when it is not root.
+  { package: "uidmap", program: "newuidmap" },
   { package: "arch-test", program: "arch-test" },
   { package: "mtools", program: "mcopy" },
   { package: "dosfstools", program: "mkfs.vfat" },
   { package: "fdisk", program: "sfdisk" },
   { package: "e2fsprogs", program: "mke2fs" },
   { package: "ovmf", files: ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd"] },
-  { package: "grub-efi-amd64-bin", files: ["/usr/lib/grub/x86_64-efi/kernel.img"] },
-  { package: "grub-common", program: "grub-mkimage" },
   { package: "openssh-client", program: "ssh" },
   { package: "systemd", program: "systemd-analyze" },
 ];
@@ -158,7 +161,7 @@ export interface Installation {
 export async function installation(packages: readonly string[]): Promise<Installation | string> {
   if (!hasProgram("apt-get")) return "this is no Debian or Ubuntu; those are Debian's names, install what they hold";
   const apt = (...args: string[]): Command => ({ file: "apt-get", args, env: { DEBIAN_FRONTEND: "noninteractive" } });
-  const install = (...args: string[]): Command => apt("install", "--yes", "--no-install-recommends", ...args);
+  const install = (...args: string[]): Command => apt("install", "--yes", "--no-install-recommends", "--option=DPkg::Lock::Timeout=600", ...args);
   const qemu = packages.filter((name) => qemuPackages.includes(name));
   const others = packages.filter((name) => !qemuPackages.includes(name));
   const rest = others.length > 0 ? [install(...others)] : [];

@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { parse } from "yaml";
 import { foldersWith, openLog, readText } from "./disk.js";
+import { cacheFolder } from "./machine.js";
 import { progress } from "./progress.js";
 import { run } from "./tools.js";
 import type { Command } from "./tools.js";
@@ -26,6 +28,11 @@ export function scenarios(root: string): string[] {
   return foldersWith(join(root, "molecule"), "molecule.yml");
 }
 
+/** The folder of a scenario's machine: its own for each clone, with a path short enough for a socket in it. */
+export function runFolder(root: string, scenario: string): string {
+  return join(cacheFolder(), "runs", createHash("sha256").update(root).digest("hex").slice(0, 8), scenario);
+}
+
 /** Molecule for one scenario, from the repository's root. */
 export function moleculeCommand(root: string, bin: string, action: "test" | "destroy", scenario: string): Command {
   return {
@@ -36,6 +43,8 @@ export function moleculeCommand(root: string, bin: string, action: "test" | "des
       PATH: `${bin}:${process.env["PATH"] ?? ""}`,
       // The root has a galaxy.yml; without this Molecule looks for scenarios where collections have theirs.
       MOLECULE_GLOB: "molecule/*/molecule.yml",
+      // Molecule names its own folder after the last part of the clone's path, so that two clones would share their VMs.
+      MOLECULE_EPHEMERAL_DIRECTORY: runFolder(root, scenario),
       ANSIBLE_ROLES_PATH: join(root, "dist", "roles"),
       ANSIBLE_COLLECTIONS_PATH: join(root, "dist", "collections"),
       PYTHONUNBUFFERED: "1",
@@ -109,8 +118,8 @@ export interface VerifyOptions {
 export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> {
   const groups = new Set<number>();
   const stop = { asked: false, at: 0 };
-  const kill = (signal: NodeJS.Signals): void => {
-    for (const group of groups) {
+  const kill = (signal: NodeJS.Signals, which: Iterable<number> = groups): void => {
+    for (const group of which) {
       try {
         process.kill(-group, signal);
       } catch {
@@ -129,10 +138,13 @@ export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> 
     stop.at = performance.now();
     console.error("Stopping, and destroying the VMs. A second signal leaves them running.");
     kill("SIGTERM");
-    setTimeout(() => kill("SIGKILL"), 20_000).unref();
+    // Those that run now: what destroys the VMs is started after them, and must finish.
+    const running = [...groups];
+    setTimeout(() => kill("SIGKILL", running), 20_000).unref();
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  process.on("SIGHUP", onSignal);
   try {
     const watched = async (command: Command, onLine: (line: string) => void): Promise<number> => {
       let group: number | undefined;
@@ -160,6 +172,7 @@ export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> 
   } finally {
     process.off("SIGINT", onSignal);
     process.off("SIGTERM", onSignal);
+    process.off("SIGHUP", onSignal);
   }
 }
 

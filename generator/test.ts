@@ -53,6 +53,7 @@ async function main(): Promise<number> {
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  process.on("SIGHUP", onSignal);
 
   const faults = await setup(root, { system: !fast });
   if (faults.length > 0) {

@@ -42,7 +42,7 @@ export function lintTotals(output: string, code: number): Totals {
 
 /** The closing table of `verify`: name, outcome, time, log. */
 export function scenarioTotals(output: string, code: number): Totals {
-  const count = (word: string): number => [...output.matchAll(new RegExp(`^\\S+ +${word} +\\d+ (?:min \\d+ )?s  \\S+\\.log$`, "gm"))].length;
+  const count = (word: string): number => [...output.matchAll(new RegExp(`^\\S+ +${word} +\\d+ (?:min \\d+ )?s  .+\\.log$`, "gm"))].length;
   return honest({ passed: count("passed"), failed: count("failed") + count("stopped"), skipped: 0 }, code);
 }
 

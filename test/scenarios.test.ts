@@ -1,8 +1,8 @@
-import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, notStrictEqual, strictEqual } from "node:assert/strict";
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { duration, imagesOf, judgeScenario, moleculeCommand, scenarios, stepOf } from "../generator/scenarios.js";
+import { duration, imagesOf, judgeScenario, moleculeCommand, runFolder, scenarios, stepOf } from "../generator/scenarios.js";
 import { run, shown } from "../generator/tools.js";
 import { put, root, temporary } from "./support.js";
 
@@ -41,6 +41,14 @@ describe(moleculeCommand.name, () => {
   it("finds scenarios and artefacts from the root", () => {
     const command = moleculeCommand("/r", "/v/bin", "test", "default");
     strictEqual(shown({ ...command, env: { MOLECULE_GLOB: command.env?.["MOLECULE_GLOB"], ANSIBLE_ROLES_PATH: command.env?.["ANSIBLE_ROLES_PATH"] } }), "MOLECULE_GLOB='molecule/*/molecule.yml' ANSIBLE_ROLES_PATH=/r/dist/roles /v/bin/molecule -c molecule/base.yml test -s default");
+  });
+});
+
+describe(runFolder.name, () => {
+  it("is another for a clone of the same name", () => notStrictEqual(runFolder("/a/sriov", "live"), runFolder("/b/sriov", "live")));
+  it("is what molecule gets, for its own end too", () => {
+    const folder = (action: "test" | "destroy"): string | undefined => moleculeCommand("/a/sriov", "/v", action, "live").env?.["MOLECULE_EPHEMERAL_DIRECTORY"];
+    deepStrictEqual([folder("test"), folder("destroy")], [runFolder("/a/sriov", "live"), runFolder("/a/sriov", "live")]);
   });
 });
 

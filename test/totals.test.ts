@@ -23,7 +23,7 @@ describe("what was tested is read from the tools' own words", () => {
   for (const [title, got, want] of cases) it(title, () => deepStrictEqual(got, want));
 
   it("verify, from its own table", () => {
-    const result = (scenario: string, outcome: "passed" | "failed" | "stopped", seconds: number) => ({ scenario, outcome, seconds, log: `/x/${scenario}.log`, why: "why", tail: ["a  passed  1 s  b"] });
+    const result = (scenario: string, outcome: "passed" | "failed" | "stopped", seconds: number) => ({ scenario, outcome, seconds, log: `/x y/${scenario}.log`, why: "why", tail: ["a  passed  1 s  b"] });
     const table = scenarioReport([result("default", "passed", 59.6), result("a_long_scenario_name", "failed", 3), result("c", "stopped", 0)]);
     deepStrictEqual(scenarioTotals(table, 1), counted(1, 2));
   });

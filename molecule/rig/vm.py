@@ -525,6 +525,9 @@ def choose_accelerator(wanted: str) -> str:
     """Return kvm or tcg; for auto, KVM only where it was seen to work since this machine booted."""
     if wanted != "auto":
         return wanted
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        say("WARNING: emulation (TCG), which is many times slower: /dev/kvm is not there, or not accessible")
+        return "tcg"
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     verdict_path = image.cache_directory() / "kvm-verdict.json"
     with image.locked(verdict_path.with_suffix(".lock"), "it tries out KVM"):

@@ -26,7 +26,7 @@ def fingerprint():
 
     Not with /var/lib/sriov: what the role keeps in mind between runs (a reason that a reboot has cleared) configures nothing.
     """
-    parts = lines("find", "/etc", "/boot", "/usr/local", "-xdev", "-not", "-type", "d", "-printf",
+    parts = lines("find", "/etc", "/boot", "/boot/efi", "/usr/local", "-xdev", "-not", "-type", "d", "-printf",
                   "%p %s %m %T@ %l\\n")
     parts += [path + read(path) for path in glob.glob("/sys/bus/pci/devices/*/sriov_numvfs")]
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()

@@ -9,7 +9,7 @@ export interface SriovRole {
    * The PFs to configure. Each entry chooses by exactly one selector: `name`, `address`, `mac`,
    * `vendor_id` with `product_id`, or `driver`.
    *
-   * A PF that leaves the list loses its VFs, when it was this role that made them.
+   * A PF that leaves the list loses its VFs. The VFs of a PF that never was in it are left alone.
    * @default []
    * @example [{ "name": "ens1f0", "numvfs": 8 }, { "address": "0000:3b:00.1", "numvfs": 16 }]
    */

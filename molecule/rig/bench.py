@@ -85,6 +85,11 @@ def main() -> None:
                         raise SystemExit(f"a {title} run with {pfs} PFs that {'changed' if changed else 'changed nothing'}")
                     print(COLUMNS.format(pfs, title, executions, f"{seconds:.1f}"), flush=True)
                 play(run, 0)
+            # A boot with all cards, and one without the eighth: the rig prints the time to ssh.
+            play(run, PFS)
+            for missing in ("", str(PFS)):
+                print(f"boot {'without PF ' + missing if missing else 'with all PFs'}:", flush=True)
+                vm(run, "restart", "--missing", missing, "--wait", "900")
         finally:
             if run.exists():
                 vm(run, "destroy")

@@ -147,6 +147,11 @@ class FakeHost:
 
     def set_up(self, netdev):
         (self.netdev(netdev) / "flags").write_text("0x1003\n")
+
+    def link_up(self, address):
+        """Stands for host.link_up."""
+        for name in host.read_function(address)["netdevs"]:
+            self.set_up(name)
         return True
 
     def move_to_namespace(self, netdev):
@@ -296,6 +301,6 @@ def fake_host(tmp_path, monkeypatch):
     monkeypatch.setattr(host, "CONFIG_PATH", str(fake.etc / "sriov/vfs.json"))
     monkeypatch.setattr(host, "PROGRAM_PATH", str(tmp_path / "usr/local/sbin/sriov-vfs"))
     monkeypatch.setattr(host, "write_numvfs", fake.write_numvfs)
-    monkeypatch.setattr(host, "link_up", fake.set_up)
+    monkeypatch.setattr(host, "link_up", fake.link_up)
     monkeypatch.setattr(host, "json_of", fake.ip)
     return fake

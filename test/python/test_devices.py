@@ -175,7 +175,14 @@ def test_an_unknown_nic_is_refused_with_the_nics_that_are_there(nics, selector, 
     assert refusal({"name": "ens2"}, selector) == "sriov_devices[1] %s chooses nothing: %s" % (where, PFS)
 
 
+def test_an_optional_nic_is_not_taken_for_absent_when_ip_fails(nics):
+    nics.answer("ip -d -j link show", None)
+    for selector in ({"mac": "02:00:00:00:00:99"}, {"name": "storage-port"}):
+        assert "did not list the interfaces of this host" in refusal(dict(selector, optional=True))
+
+
 def test_a_host_without_pf_says_so(fake):
+    fake.answer("ip -d -j link show", [])
     assert refusal({"name": "ens9"}) == (
         "sriov_devices[0] (name ens9) chooses nothing: this host has no PF at all: enable SR-IOV for the card in the BIOS, or in "
         "its firmware")

@@ -361,12 +361,41 @@ def test_the_count_is_written_to_the_attribute_of_the_pci_device_and_the_file_is
     assert caught.value.filename.endswith("/sriov_numvfs")
 
 
-def test_setting_a_link_up_says_whether_it_worked(monkeypatch, tmp_path):
+def named_by_udev(fake, monkeypatch, tmp_path, netdev):
+    """An interface whose renaming udev has finished: it writes its record afterwards."""
+    monkeypatch.setattr(host, "UDEV_DATA", str(tmp_path))
+    (fake.netdev(netdev) / "ifindex").write_text("7\n")
+    (tmp_path / "n7").write_text("")
+
+
+def test_setting_a_link_up_says_whether_it_worked(fake, pf, monkeypatch, tmp_path):
+    named_by_udev(fake, monkeypatch, tmp_path, "ens1")
     (tmp_path / "ip").write_text("#!/bin/sh\n[ \"$*\" = 'link set dev ens1 up' ]\n")
     (tmp_path / "ip").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert REAL_LINK_UP("ens1")
-    assert not REAL_LINK_UP("ens2")
+    assert REAL_LINK_UP(pf)
+    (tmp_path / "ip").write_text("#!/bin/sh\nexit 2\n")
+    assert not REAL_LINK_UP(pf)
+
+
+def test_a_link_is_not_set_up_before_udev_has_named_it(fake, pf, monkeypatch, tmp_path):
+    # A kernel before 6.2 refuses to rename an interface that is up.
+    monkeypatch.setattr(host, "UDEV_DATA", str(tmp_path))
+    monkeypatch.setattr(host.subprocess, "run", lambda *_arguments, **_keywords: pytest.fail("ip was called"))
+    monkeypatch.setattr(host.time, "sleep", lambda _seconds: None)
+    clock = iter(range(100))
+    monkeypatch.setattr(host.time, "monotonic", lambda: next(clock))
+    assert not REAL_LINK_UP(pf)
+
+
+def test_a_process_names_itself_and_that_is_not_passed_on(fake, pf):
+    fake.create(pf, 5)
+    for vf in host.vf_addresses(pf):
+        fake.bind(vf, "vfio-pci")
+    fake.add_process(4711, 1, comm="$(reboot)", open_files=["/dev/vfio/40"])
+    told = host.vf_holders(pf)
+    assert told[0].endswith("used by ??reboot? (pid 4711)")
+    assert told[3:] == ["and 2 more of its VFs are in use"]
 
 
 def test_vfs_are_made_and_the_kernel_is_written_once(fake, pf):

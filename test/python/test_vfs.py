@@ -107,10 +107,12 @@ def test_systemd_a_device_gets_its_vfs_program_configuration_units_link_and_rule
             {"address": TWO, "id": "8086:10c9", "numvfs": 7, "boot": "systemd", "optional": False}]}
     assert text(two, RULES) == (
         "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost\n"
+        'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"\n'
         'ACTION!="remove", SUBSYSTEM=="net", KERNELS=="0000:01:00.0", TAG+="systemd", '
         'ENV{SYSTEMD_WANTS}+="sriov-vfs@0000:01:00.0.service"\n'
         'ACTION!="remove", SUBSYSTEM=="net", KERNELS=="0000:01:00.1", TAG+="systemd", '
         'ENV{SYSTEMD_WANTS}+="sriov-vfs@0000:01:00.1.service"\n'
+        'LABEL="sriov_end"\n'
         "# END stackhpc.sriov\n")
     assert os.readlink(two.root / BOOT_LINK) == str(two.root / SYSTEMD / "sriov-vfs.service")
     assert text(two, SYSTEMD + "sriov-vfs@.service") == "device\n"

@@ -36,10 +36,12 @@ CONFIG_FORMAT = 1
 
 SYS = "/sys"
 PROC = "/proc"
+UDEV_DATA = "/run/udev/data"
 
 PCI_ADDRESS = re.compile(r"^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$")
 MELLANOX = "15b3"
 USERSPACE_DRIVERS = ("vfio-pci", "mlx5_vfio_pci", "uio_pci_generic", "igb_uio")
+HOLDERS_TOLD = 3
 # bnxt_en answers a write with success and enables nothing while the interface is down
 # (bnxt_sriov_configure: "Reject SRIOV config request since if is down!").
 DRIVERS_THAT_NEED_LINK_UP = ("bnxt_en",)
@@ -169,34 +171,35 @@ def json_of(command):
 # --- what holds VFs -----------------------------------------------------------------------------------------------
 
 
-def vfio_users(address):
-    """The processes that have a function's vfio group open, as "name (pid N)"."""
-    group = link_name(device_path(address, "iommu_group"))
-    if group is None:
-        return []
-    users = []
+def vfio_users():
+    """The processes that have vfio groups open: {group: ["name (pid N)", ...]}."""
+    users = {}
     for pid in list_names(PROC):
         if not pid.isdigit():
             continue
+        groups = set()
         for descriptor in list_names(os.path.join(PROC, pid, "fd")):
             try:
                 target = os.readlink(os.path.join(PROC, pid, "fd", descriptor))
             except OSError:
                 continue
-            if target == "/dev/vfio/" + group:
-                users.append("%s (pid %s)" % (read_text(os.path.join(PROC, pid, "comm"), "?"), pid))
-                break
+            if target.startswith("/dev/vfio/"):
+                groups.add(target[len("/dev/vfio/"):])
+        # A process chooses its own name, and nobody who shows the message should have to mind what is in it.
+        name = re.sub(r"[^\w./:-]", "?", read_text(os.path.join(PROC, pid, "comm"), "?")) if groups else ""
+        for group in groups:
+            users.setdefault(group, []).append("%s (pid %s)" % (name, pid))
     return users
 
 
-def vf_holder(address):
-    """Why a VF must not be destroyed now, in words; None when it is idle."""
+def vf_holder(address, users):
+    """Why a VF must not be destroyed now, in words; None when it is idle. users: as of vfio_users."""
     driver = link_name(device_path(address, "driver"))
     if driver is None:
         return None
     if driver in USERSPACE_DRIVERS:
-        users = vfio_users(address)
-        return "VF %s is bound to %s%s" % (address, driver, ", used by " + ", ".join(users) if users else "")
+        names = users.get(link_name(device_path(address, "iommu_group")), [])
+        return "VF %s is bound to %s%s" % (address, driver, ", used by " + ", ".join(names) if names else "")
     if any(name.startswith("vdpa") for name in list_names(device_path(address))):
         return "VF %s carries a vdpa device" % address
     netdevs = list_names(device_path(address, "net"))
@@ -218,9 +221,14 @@ def vf_holder(address):
 
 
 def vf_holders(pf_address):
-    """What holds the VFs of a PF, one text for each VF in use."""
-    holders = [vf_holder(address) for address in vf_addresses(pf_address) if address]
-    return [holder for holder in holders if holder]
+    """What holds the VFs of a PF: a text for each of the first VFs in use, and how many more there are."""
+    addresses = [address for address in vf_addresses(pf_address) if address]
+    # Walked once for all VFs: a hypervisor has many processes with many files.
+    bound = any(link_name(device_path(address, "driver")) in USERSPACE_DRIVERS for address in addresses)
+    users = vfio_users() if bound else {}
+    holders = [holder for holder in (vf_holder(address, users) for address in addresses) if holder]
+    more = len(holders) - HOLDERS_TOLD
+    return holders if more <= 0 else holders[:HOLDERS_TOLD] + ["and %d more of its VFs are in use" % more]
 
 
 def ssh_server_and_client():
@@ -464,10 +472,27 @@ def write_numvfs(address, count):
         os.close(descriptor)
 
 
-def link_up(netdev):
-    """Set a network interface administratively up; whether that worked."""
-    return subprocess.run(["ip", "link", "set", "dev", netdev, "up"], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL, check=False).returncode == 0
+def link_up(address):
+    """Set a PF's network interface administratively up, once udev has given it its name; whether that worked.
+
+    Kernels before 6.2 refuse to rename an interface that is up, and udev writes its record only after the renaming.
+    """
+    deadline = time.monotonic() + 10
+    while True:
+        names = (read_function(address) or {"netdevs": []})["netdevs"]
+        records = [
+            os.path.join(UDEV_DATA, "n%s" % read_int(os.path.join(SYS, "class/net", name, "ifindex"))) for name in names
+        ]
+        if names and all(os.path.exists(record) for record in records):
+            break
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+    return all(
+        subprocess.run(["ip", "link", "set", "dev", name, "up"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       check=False).returncode == 0
+        for name in names
+    )
 
 
 def set_numvfs(address, wanted):
@@ -499,8 +524,7 @@ def set_numvfs(address, wanted):
     try:
         put(wanted)
         enabled = read_int(device_path(address, "sriov_numvfs"))
-        if enabled != wanted and function["driver"] in DRIVERS_THAT_NEED_LINK_UP and all(
-                link_up(netdev) for netdev in function["netdevs"]):
+        if enabled != wanted and function["driver"] in DRIVERS_THAT_NEED_LINK_UP and link_up(address):
             put(wanted)
             enabled = read_int(device_path(address, "sriov_numvfs"))
     except OSError as error:

@@ -142,9 +142,12 @@ def checked_selector(entry, index):
 
 
 def interface_details():
-    """Alternative names and permanent MAC address of each interface, by interface name, as `ip` tells them."""
+    """Alternative names and permanent MAC address of each interface, by interface name; None when `ip` cannot tell them."""
     details = {}
-    for link in host.json_of(["ip", "-d", "-j", "link", "show"]) or []:
+    links = host.json_of(["ip", "-d", "-j", "link", "show"])
+    if links is None:
+        return None
+    for link in links:
         details[link["ifname"]] = {
             "altnames": link.get("altnames", []),
             "mac": (link.get("permaddr") or link.get("address") or "").lower(),
@@ -188,8 +191,12 @@ def choose(kind, value, where, pfs, details):
     if kind == "driver":
         return [pf for pf in pfs if pf["driver"] == value]
 
+    if details is None and not (kind == "name" and value in host.list_names(host.SYS + "/class/net")):
+        # To take this for an absent device would take the VFs of one that is optional.
+        raise host.Refusal("%s: `ip -d -j link show` did not list the interfaces of this host: try it there as root" % where)
+
     def fits(netdev):
-        detail = details.get(netdev, {})
+        detail = (details or {}).get(netdev, {})
         if kind == "mac":
             return detail.get("mac") == value
         return netdev == value or value in detail.get("altnames", [])

@@ -75,6 +75,12 @@ pfs:
   elements: dict
   sample:
     - {address: "0000:3b:00.0", name: ens1f0, before: 0, now: 8, wanted: 8, state: changed, message: ""}
+files:
+  description: The files and links that changed, or would in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/sriov/vfs.json]
 boot_id:
   description: The kernel's id of the boot that the host is in.
   returned: success
@@ -113,6 +119,8 @@ DEFAULT_RULE_PATH = "/etc/udev/rules.d/70-sriov.rules"
 RELEASED_PATH = pending.STATE_DIRECTORY + "/released.json"
 RULE_BEGIN = "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost"
 RULE_END = "# END stackhpc.sriov"
+# Not with "!=" in each rule: udev takes an interface without the attribute as no match for that too.
+REPRESENTORS_ASIDE = 'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"'
 # What stackhpc.sriov and stackhpc.linux.sriov wrote: blockinfile with marker_begin "BEGIN SRIOV", and a unit per NIC.
 LEGACY_BLOCK = re.compile(
     r"^# BEGIN SRIOV ANSIBLE MANAGED BLOCK\n(.*?)^# END ANSIBLE MANAGED BLOCK\n?", re.MULTILINE | re.DOTALL)
@@ -133,12 +141,12 @@ def udev_rules(devices):
     Not for the add event alone: systemd leaves an interface aside while it is being renamed, and takes it with what the
     rules say for the move event that follows. A unit that is wanted already is not started again by a later event.
     """
-    lines = [RULE_BEGIN]
+    lines = [RULE_BEGIN, REPRESENTORS_ASIDE]
     for device in devices:
         match = 'SUBSYSTEM=="net", KERNELS=="%s"' if device["trigger"] == "net" else 'SUBSYSTEM=="pci", KERNEL=="%s"'
         lines.append('ACTION!="remove", %s, TAG+="systemd", ENV{SYSTEMD_WANTS}+="sriov-vfs@%s.service"' % (
             match % device["address"], device["address"]))
-    return "\n".join(lines + [RULE_END, ""])
+    return "\n".join(lines + ['LABEL="sriov_end"', RULE_END, ""])
 
 
 def rule_file(before, devices):
@@ -401,7 +409,7 @@ def make_it_so(module):
     ]
     return {
         "changed": bool(changed or changes.paths), "diff": diff + changes.diff,
-        "pfs": results, "reboot": due, "stuck": stuck, "boot_id": host.boot_id(),
+        "pfs": results, "files": sorted(changes.paths), "reboot": due, "stuck": stuck, "boot_id": host.boot_id(),
     }
 
 

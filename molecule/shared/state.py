@@ -39,8 +39,8 @@ print(json.dumps({
     "vfs": {path.split("/")[-2]: int(read(path)) for path in sorted(glob.glob("/sys/bus/pci/devices/*/sriov_numvfs"))},
     "groups": sorted({read(path) for path in glob.glob("/sys/kernel/iommu_groups/*/type")}),
     "failed": [line.split()[0] for line in lines("systemctl", "--failed", "--plain", "--no-legend")],
-    # Those of the boot itself are in the kernel's log: there was no journal yet.
-    "cycles": [line for line in lines("journalctl", "-b", "-q", "--no-pager") if "ordering cycle" in line.lower()],
+    # By systemd's name and not its number: those of the boot itself came through the kernel's log, which has no _PID.
+    "cycles": [line for line in lines("journalctl", "-b", "-q", "--no-pager", "-t", "systemd") if "ordering cycle" in line],
     "files": [path for path in OF_THE_ROLE if os.path.lexists(path)],
     "fingerprint": fingerprint(),
 }))

@@ -21,7 +21,9 @@ export type VarType =
   | { readonly kind: "raw" }
   | { readonly kind: "int"; readonly minimum?: number; readonly maximum?: number }
   | { readonly kind: "list"; readonly elements: VarType }
-  | { readonly kind: "dict"; readonly fields: readonly Variable[] };
+  | { readonly kind: "dict"; readonly fields: readonly Variable[] }
+  /** Keys that only somebody else knows, each with a boolean, a number or a string. */
+  | { readonly kind: "map" };
 
 export interface Variable {
   readonly name: string;

@@ -171,6 +171,12 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
     const choices = node.getTypeNodes().map((choice) => (Node.isLiteralTypeNode(choice) && Node.isStringLiteral(choice.getLiteral()) ? (choice.getLiteral() as { getLiteralText(): string }).getLiteralText() : undefined));
     return choices.every((choice) => choice !== undefined) ? { kind: "str", choices } : undefined;
   }
+  if (Node.isTypeLiteral(node)) {
+    const [member, ...others] = node.getMembers();
+    const free = Node.isIndexSignatureDeclaration(member) && others.length === 0 && member.getKeyTypeNode().getText() === "string";
+    const values = free ? member.getReturnTypeNode()?.getText().split("|").map((word) => word.trim()).sort().join(" ") : undefined;
+    return values === "boolean number string" ? { kind: "map" } : undefined;
+  }
   if (Node.isTypeReference(node) && node.getTypeArguments().length === 0) {
     // Only an interface of the model itself: to ts-morph Map and Date are interfaces too.
     const target = node.getSourceFile().getInterface(node.getText());
@@ -216,6 +222,7 @@ function boundFaults(value: Json, type: VarType, name: string): string[] {
         return item === undefined ? [] : boundFaults(item, field.type, `${name}.${field.name}`);
       });
     case "bool":
+    case "map":
     case "path":
     case "raw":
     case "str":

@@ -43,6 +43,8 @@ function type(of: VarType): { readonly [key: string]: Json } {
       const { type: elements, ...rest } = type(of.elements);
       return { type: "list", elements: elements as Json, ...rest };
     }
+    case "map":
+      return { type: "dict" };
     case "dict":
       return { type: "dict", options: options(of.fields) };
   }

@@ -74,6 +74,8 @@ function typeName(of: VarType): string {
     case "path":
     case "dict":
       return of.kind;
+    case "map":
+      return "dict";
     case "raw":
       return "str";
     case "str":

@@ -52,5 +52,7 @@ function type(of: VarType): { readonly [key: string]: Json } {
       return { type: "array", items: type(of.elements) };
     case "dict":
       return object(of.fields);
+    case "map":
+      return { type: "object", additionalProperties: { anyOf: [{ type: "boolean" }, { type: "integer" }, { type: "string" }] } };
   }
 }

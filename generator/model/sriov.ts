@@ -1,8 +1,8 @@
 /**
  * Set the number of virtual functions of SR-IOV network cards, at boot and live.
  *
- * Creates VFs on the PFs that `sriov_devices` names, makes them come back at every boot,
- * puts the IOMMU parameters on the kernel command line, and says when a reboot is due and why.
+ * Creates VFs on the PFs that `sriov_devices` names, makes them come back at every boot, has the firmware of
+ * Mellanox cards offer them, puts the IOMMU parameters on the kernel command line, and says when a reboot is due and why.
  */
 export interface SriovRole {
   /**
@@ -44,6 +44,99 @@ export interface SriovRole {
    * @default "/etc/udev/rules.d/70-sriov.rules"
    */
   sriov_udev_rule_path?: string;
+
+  /**
+   * What to do: `mellanox` sets the firmware of Mellanox cards and nothing else; `config` does everything but that.
+   * @default "all"
+   */
+  sriov_action?: "all" | "config" | "mellanox";
+
+  /**
+   * The vendor ids of the cards whose firmware is set.
+   * @default ["0x15b3"]
+   */
+  sriov_mellanox_vendor_ids?: string[];
+
+  /**
+   * The tool that sets the firmware: `mstflint` is the distributions' mstconfig, `mft` is NVIDIA's mlxconfig.
+   * `auto` takes the one that the host has, and installs mstflint when it has none.
+   * @default "auto"
+   */
+  sriov_firmware_tool?: "auto" | "mstflint" | "mft";
+
+  /**
+   * Have the firmware offer exactly as many VFs as are wanted. When false the number is only ever raised, and a
+   * firmware that offers more stays as it is. When true it is lowered too, and SR-IOV is turned off in the firmware of a
+   * card all of whose listed PFs have `numvfs: 0`.
+   * @default false
+   */
+  sriov_firmware_exact?: boolean;
+
+  /**
+   * Reset a card to have new firmware settings in effect without a reboot. The links of all its ports go down
+   * for some seconds, and its VFs go and come back. A card that carries the connection to the host, or has a VF in use, is not
+   * reset: then the reboot is due as usual.
+   * @default false
+   */
+  sriov_firmware_reset?: boolean;
+
+  /**
+   * Install the firmware tool when a card needs it and it is not there.
+   * @default true
+   */
+  sriov_install_enabled?: boolean;
+
+  /**
+   * The packages that hold mstconfig and what it needs.
+   * @default ["mstflint", "pciutils"]
+   */
+  sriov_mstflint_pkgs?: string[];
+
+  /**
+   * The packages that MFT needs, whatever the distribution. When not set, `sriov_os_pkgs_rpm` or `sriov_os_pkgs_deb` holds.
+   * @unset
+   */
+  sriov_os_pkgs?: string[];
+
+  /**
+   * The packages that MFT needs where packages are RPMs.
+   * @default ["gcc", "rpm-build", "pciutils", "kernel-devel", "make"]
+   */
+  sriov_os_pkgs_rpm?: string[];
+
+  /**
+   * The packages that MFT needs where packages are Debian's.
+   * @default ["gcc", "pciutils", "linux-headers-generic", "make"]
+   */
+  sriov_os_pkgs_deb?: string[];
+
+  /**
+   * Where to download MFT, for `sriov_firmware_tool: mft` on a host without mlxconfig. Needs `sriov_mft_checksum`.
+   * The archive must be for the host's processor and package format.
+   * @unset
+   */
+  sriov_mft_url?: string;
+
+  /**
+   * The checksum of the MFT archive, with its algorithm. Required for a download, and checked wherever the archive comes from.
+   * @unset
+   * @example "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+   */
+  sriov_mft_checksum?: string;
+
+  /**
+   * The file name of the MFT archive; the last part of `sriov_mft_url` when not set. One of that name that is in
+   * `sriov_workdir` already is not downloaded.
+   * @unset
+   */
+  sriov_mft_tarball?: string;
+
+  /**
+   * The folder on the host where MFT's archive is kept and unpacked; root's alone.
+   * @format path
+   * @default "/var/cache/stackhpc-sriov"
+   */
+  sriov_workdir?: string;
 
   /**
    * Seconds that the boot waits for the driver of a PF that is there. A PF that is absent is not waited for:
@@ -157,6 +250,20 @@ export interface SriovDevice {
 
   /** Units that must not start without these VFs; `sriov_numvfs_required_by` when not given. */
   numvfs_required_by?: string[];
+
+  /**
+   * Parameters of a Mellanox card's firmware, by the names that `mstconfig query` shows, with the values that it takes.
+   * SRIOV_EN and NUM_OF_VFS follow from `numvfs`. The ports of one card share them.
+   * @example { "LINK_TYPE_P1": "ETH", "NUM_PF_MSIX": 63 }
+   */
+  firmware?: { [parameter: string]: boolean | number | string };
+
+  /**
+   * How many of the VFs the host's own driver takes; for ConnectX-3 only, whose driver is told when it is loaded.
+   * @minimum 0
+   * @default 0
+   */
+  probe_vf?: number;
 
   /**
    * When false the role leaves the number of VFs alone, live and at boot: something else sets it.

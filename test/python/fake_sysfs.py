@@ -93,6 +93,7 @@ class FakeHost:
         vendor, device = ids.split(":")
         (path / "vendor").write_text("0x%s\n" % vendor)
         (path / "device").write_text("0x%s\n" % device)
+        (path / "class").write_text("0x020000\n")
         if totalvfs is not None:
             (path / "sriov_totalvfs").write_text("%d\n" % totalvfs)
             (path / "sriov_numvfs").write_text("0\n")

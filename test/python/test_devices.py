@@ -37,9 +37,10 @@ def _nics(fake):
     return fake
 
 
-def select(*entries, numvfs=8, driver="systemd", required_by=()):
+def select(*entries, numvfs=8, driver="systemd", required_by=(), firmware=False, vendors=("0x15b3",)):
     return sriov_devices.select({
-        "devices": list(entries), "numvfs": numvfs, "numvfs_driver": driver, "numvfs_required_by": list(required_by)})
+        "devices": list(entries), "numvfs": numvfs, "numvfs_driver": driver, "numvfs_required_by": list(required_by),
+        "firmware": firmware, "mellanox_vendor_ids": list(vendors)})
 
 
 def chosen(*entries, **more):
@@ -78,7 +79,8 @@ def test_each_selector_chooses_what_it_names(nics, selector, addresses):
 def test_a_device_says_all_that_the_next_step_needs(nics):
     assert select({"name": "enp1s0f0", "numvfs": 7}, required_by=["docker.service"]) == [{
         "address": A0, "id": "8086:10c9", "name": "ens1f0", "numvfs": 7, "boot": "systemd", "optional": False, "trigger": "net",
-        "required_by": ["docker.service"], "selector": "sriov_devices[0] (name enp1s0f0)"}]
+        "required_by": ["docker.service"], "selector": "sriov_devices[0] (name enp1s0f0)", "driver": "igb", "firmware": None,
+        "port": None, "probe_vf": 0}]
 
 
 def test_a_pf_without_interface_is_started_by_the_function_itself(fake):
@@ -144,7 +146,8 @@ def test_an_optional_selector_may_choose_nothing(nics, selector, text):
 def test_an_optional_address_is_configured_for_the_day_the_card_appears(nics):
     assert select({"address": "0000:81:00.0", "optional": True}, numvfs=500) == [{
         "address": "0000:81:00.0", "id": None, "name": "", "numvfs": 500, "boot": "systemd", "optional": True, "trigger": "net",
-        "required_by": [], "selector": "sriov_devices[0] (address 0000:81:00.0)"}]
+        "required_by": [], "selector": "sriov_devices[0] (address 0000:81:00.0)", "driver": None, "firmware": None, "port": None,
+        "probe_vf": 0}]
 
 
 def test_an_optional_selector_is_not_optional_in_its_form(nics):
@@ -197,7 +200,8 @@ def test_more_than_the_device_has_is_refused(nics):
 
 @pytest.mark.parametrize("ids, advice", [
     ("8086:10c9", "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"),
-    ("15b3:1017", "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS) and reboot"),
+    ("15b3:1017", "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
+                  "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS"),
 ])
 def test_a_card_that_offers_none_is_refused_with_its_makers_advice(fake, ids, advice):
     fake.add_function(A0, ids, netdevs=["ens1"], totalvfs=0)
@@ -361,3 +365,121 @@ def test_the_module_fails_with_the_sentence_alone(nics, monkeypatch, capsys):
 def test_the_module_refuses_parameters_of_another_type(fake, monkeypatch, capsys, parameters):
     code, result = run_module(monkeypatch, capsys, **parameters)
     assert (code, result["failed"]) == (1, True)
+
+
+# --- Mellanox: what a card offers is for its firmware to say
+
+
+M0, M1, X0 = "0000:5e:00.0", "0000:5e:00.1", "0000:04:00.0"
+
+
+@pytest.fixture(name="mellanox")
+def _mellanox(fake):
+    """A ConnectX-5 whose firmware has SR-IOV off, so that the kernel shows none; and a ConnectX-3 with both ports on one function."""
+    fake.add_function(M0, "15b3:1017", "mlx5_core", ["ens5f0"])
+    fake.add_function(M1, "15b3:1017", "mlx5_core", ["ens5f1"])
+    fake.add_function(X0, "15b3:1003", "mlx4_core", ["ens4", "ens4d1"], totalvfs=16)
+    for port, netdev in enumerate(["ens4", "ens4d1"]):
+        (fake.pci(X0) / ("mlx4_port%d" % (port + 1))).write_text("eth\n")
+        (fake.netdev(netdev) / "dev_port").write_text("%d\n" % port)
+    fake.add_function(A0, "8086:10c9", "igb", ["ens1f0"], totalvfs=7)
+    fake.answer("ip -d -j link show", [
+        {"ifname": "ens4", "address": "02:00:00:00:00:40"}, {"ifname": "ens4d1", "address": "02:00:00:00:00:41", "altnames": ["second"]},
+        {"ifname": "ens5f0", "address": "02:00:00:00:00:50"}, {"ifname": "ens5f1", "address": "02:00:00:00:00:51"}])
+    return fake
+
+
+@pytest.mark.parametrize("selector, addresses", [
+    ({"name": "ens5f1"}, [M1]), ({"address": M0}, [M0]), ({"mac": "02:00:00:00:00:50"}, [M0]),
+    ({"vendor_id": "15b3", "product_id": "1017"}, [M0, M1]), ({"driver": "mlx5_core"}, [M0, M1])])
+def test_a_card_whose_firmware_has_sriov_off_can_be_chosen_every_way(mellanox, selector, addresses):
+    devices = select(selector, numvfs=16, firmware=True)
+    assert [(device["address"], device["numvfs"], device["firmware"]) for device in devices] == [(address, 16, {}) for address in addresses]
+
+
+def test_without_leave_to_set_firmware_such_a_card_is_no_pf(mellanox):
+    assert "ens5f0 (0000:5e:00.0) is no PF, it has no SR-IOV capability: enable SR-IOV in the card's firmware" in refusal({"name": "ens5f0"})
+
+
+def test_more_than_the_firmware_offers_now_is_for_the_firmware(mellanox):
+    mellanox.add_function(B0, "15b3:1017", "mlx5_core", ["ens2"], totalvfs=4)
+    assert select({"address": B0, "numvfs": 16}, firmware=True)[0]["numvfs"] == 16
+    assert refusal({"address": B0, "numvfs": 16}).endswith("has at most 4 VFs, 16 are asked for: lower numvfs")
+
+
+def test_a_vf_of_a_mellanox_card_is_still_no_pf(mellanox):
+    mellanox.add_function(B0, "15b3:1017", "mlx5_core", ["ens2"], totalvfs=4, vf_netdevs=False)
+    mellanox.create(B0, 1)
+    vf = mellanox.vf(B0, 0)
+    (mellanox.pci(vf) / "vendor").write_text("0x15b3\n")
+    assert "is a VF of 0000:3b:00.0: name the PF" in refusal({"address": vf}, firmware=True)
+    assert chosen({"driver": "mlx5_core"}, firmware=True) == [B0, M0, M1]
+
+
+def test_a_mellanox_function_that_is_no_nic_is_left_out(mellanox):
+    mellanox.add_function(B0, "15b3:c2d2", None)
+    (mellanox.pci(B0) / "class").write_text("0x080100\n")
+    assert "no SR-IOV capability" in refusal({"address": B0}, firmware=True)
+
+
+def test_the_pfs_of_the_host_are_told_with_those_that_have_no_vfs_yet(mellanox):
+    assert "ens5f0 (0000:5e:00.0), driver mlx5_core, no VFs before its firmware is set" in refusal({"name": "ens9"}, firmware=True)
+
+
+def test_firmware_parameters_are_checked_and_go_with_the_device(mellanox):
+    [device] = select({"name": "ens5f0", "firmware": {"LINK_TYPE_P1": "ETH", "num_pf_msix": 63}}, firmware=True)
+    assert device["firmware"] == {"LINK_TYPE_P1": "ETH", "NUM_PF_MSIX": 63}
+
+
+@pytest.mark.parametrize("firmware, text", [
+    ("LINK_TYPE_P1=ETH", "sriov_devices[0] (name ens5f0): firmware: "), ({"LINK_TYPE_P1": None}, "LINK_TYPE_P1"),
+    ({"A; reboot": 1}, "sriov_devices[0] (name ens5f0): firmware: "), ({"X": "1; reboot"}, "X"), ({"X": [1]}, "X")])
+def test_firmware_parameters_that_cannot_be_right_are_refused(mellanox, firmware, text):
+    assert text in refusal({"name": "ens5f0", "firmware": firmware}, firmware=True)
+
+
+def test_firmware_parameters_of_another_makers_card_are_refused(mellanox):
+    mellanox.answers["ip -d -j link show"].append({"ifname": "ens1f0", "address": "02:00:00:00:00:10"})
+    assert refusal({"name": "ens1f0", "numvfs": 2, "firmware": {"LINK_TYPE_P1": 2}}, firmware=True) == (
+        "sriov_devices[0] (name ens1f0): ens1f0 (0000:01:00.0) is no Mellanox card (vendor 8086), only their firmware can be set: "
+        "remove firmware from it")
+
+
+@pytest.mark.parametrize("vendors", [["0x15b3"], ["15B3"], ["0x8086", "0X15b3"]])
+def test_vendor_ids_are_taken_however_they_are_written(mellanox, vendors):
+    assert chosen({"name": "ens5f0"}, firmware=True, vendors=vendors) == [M0]
+
+
+def test_other_vendor_ids_make_it_no_mellanox_card(mellanox):
+    assert "is no PF" in refusal({"name": "ens5f0"}, firmware=True, vendors=["0x1234"])
+
+
+@pytest.mark.parametrize("vendor", ["mellanox", "5555555", 15])
+def test_a_vendor_id_that_is_none_is_refused(mellanox, vendor):
+    assert "write four hexadecimal digits in quotes" in refusal({"name": "ens5f0"}, firmware=True, vendors=[vendor])
+
+
+def test_the_ports_of_a_connectx3_are_chosen_by_name_and_mac_and_its_driver_makes_the_vfs(mellanox):
+    devices = select({"name": "ens4", "numvfs": 3}, {"mac": "02:00:00:00:00:41", "numvfs": 5, "probe_vf": 1}, firmware=True)
+    assert [(device["address"], device["port"], device["numvfs"], device["boot"], device["probe_vf"]) for device in devices] == [
+        (X0, 1, 3, "module", 0), (X0, 2, 5, "module", 1)]
+    assert select({"name": "second"}, firmware=True)[0]["port"] == 2
+
+
+@pytest.mark.parametrize("selector", [{"address": X0}, {"driver": "mlx4_core"}])
+def test_a_connectx3_as_a_whole_has_no_port(mellanox, selector):
+    assert select(selector)[0]["port"] is None
+
+
+def test_a_connectx3_with_one_port_has_no_port_to_choose(mellanox):
+    (mellanox.pci(X0) / "mlx4_port2").unlink()
+    assert select({"name": "ens4"})[0]["port"] is None
+
+
+@pytest.mark.parametrize("second", [{"name": "ens4"}, {"address": X0}, {"driver": "mlx4_core"}])
+def test_one_port_of_a_connectx3_twice_is_refused(mellanox, second):
+    assert "choose the same PF ens4, ens4d1 (0000:04:00.0): keep one of them" in refusal({"mac": "02:00:00:00:00:40"}, second)
+
+
+def test_a_connectx3_that_is_to_be_left_alone_is(mellanox):
+    assert select({"name": "ens4", "on_boot_configuration_enabled": False})[0]["boot"] == "none"

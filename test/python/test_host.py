@@ -122,7 +122,8 @@ def test_a_pf_that_a_guest_has_is_skipped(fake, pf):
 
 @pytest.mark.parametrize("ids, advice", [
     ("8086:10c9", "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"),
-    ("15b3:1017", "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS) and reboot"),
+    ("15b3:1017", "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
+                  "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS"),
 ])
 def test_a_card_that_offers_no_vfs_gets_its_makers_advice(fake, ids, advice):
     fake.add_function(ONE, ids, netdevs=["ens1"], totalvfs=0)
@@ -130,6 +131,16 @@ def test_a_card_that_offers_no_vfs_gets_its_makers_advice(fake, ids, advice):
     assert decide(device(id=ids)) == {"do": "fail", "message": "ens1 (0000:01:00.0) offers no VFs: " + advice}
     assert decide(device(TWO, id=ids)) == {"do": "fail", "message": "ens2 (0000:01:00.1) has no SR-IOV capability: " + advice}
     assert decide(device(id=ids, numvfs=0))["do"] == "nothing"
+
+
+def test_vfs_that_wait_for_something_are_no_error_and_what_can_be_made_now_is(fake, pf):
+    fake.add_function(TWO, "15b3:1017", netdevs=["ens2"])
+    assert decide(device(TWO, id="15b3:1017", waits="its firmware is set")) == {
+        "do": "later", "message": "ens2 (0000:01:00.1) has 0 of 4 VFs: its firmware is set"}
+    assert decide(device(numvfs=7, waits="its firmware is set"))["do"] == "set"
+    fake.create(pf, 4)
+    assert decide(device(numvfs=8, waits="its firmware is set")) == {
+        "do": "later", "message": "ens1 (0000:01:00.0) has 4 of 8 VFs: its firmware is set"}
 
 
 def test_more_than_the_device_has_is_refused(fake, pf):

@@ -97,6 +97,13 @@ def test_the_boot_id_is_the_kernels_when_none_is_given(state, tmp_path, monkeypa
     assert recorded(state) == {ON["key"]: "boot-9"}
 
 
+def test_the_keys_of_this_boot_are_told_from_older_ones(state):
+    ask(state, [ON])
+    assert sriov_pending.of_this_boot("kernel", directory=str(state), boot_id="boot-1") == {ON["key"]}
+    assert sriov_pending.of_this_boot("kernel", directory=str(state), boot_id="boot-2") == set()
+    assert sriov_pending.of_this_boot("firmware", directory=str(state), boot_id="boot-1") == set()
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_text("old")

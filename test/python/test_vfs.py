@@ -119,7 +119,7 @@ def test_systemd_a_device_gets_its_vfs_program_configuration_units_link_and_rule
     assert {path: oct(mode) for path, (_text, mode) in two.files().items() if mode} == {
         path: "0o755" if path == PROGRAM else "0o644" for path in AT_BOOT - {BOOT_LINK}}
     assert [pf["state"] for pf in result["pfs"]] == ["changed", "changed"]
-    assert (result["reboot"], result["stuck"], result["boot_id"]) == ([], [], "boot-1")
+    assert (result["reboot"], result["stuck"]) == ([], [])
 
 
 def test_the_boot_program_reads_the_configuration_that_the_module_writes(two):
@@ -154,6 +154,22 @@ def test_a_pf_without_interface_is_started_by_the_function(two):
 def test_none_a_host_that_was_never_ours_gets_no_file(two, devices):
     assert not run(two, *devices)["changed"]
     assert two.files() == {}
+
+
+def test_a_pf_whose_firmware_waits_for_the_reboot_is_configured_and_makes_no_reboot_due_of_its_own(two):
+    two.add_function("0000:5e:00.0", "15b3:1017", "mlx5_core", ["ens5"])
+    waiting = device("0000:5e:00.0", 8, id="15b3:1017", waits="its firmware offers more from the next boot on")
+    result = run(two, device(ONE, 4), waiting)
+    assert [(pf["state"], pf["now"]) for pf in result["pfs"]] == [("changed", 4), ("waiting", 0)]
+    assert result["pfs"][1]["message"] == "ens5 (0000:5e:00.0) has 0 of 8 VFs: its firmware offers more from the next boot on"
+    assert result["reboot"] == []
+    assert [entry["numvfs"] for entry in json.loads(text(two, CONFIG))["devices"]] == [4, 8]
+
+
+def test_a_card_whose_driver_makes_the_vfs_is_left_to_it(two):
+    two.create(ONE, 3)
+    result = run(two, device(ONE, 4, boot="module"), device(TWO, 0, boot="module"))
+    assert (result["changed"], result["pfs"], two.numvfs(ONE), two.files()) == (False, [], 3, {})
 
 
 def test_an_optional_pf_that_is_absent_is_configured_and_skipped(two):

@@ -38,6 +38,8 @@ SYS = "/sys"
 PROC = "/proc"
 UDEV_DATA = "/run/udev/data"
 
+# Where programs of root's are; sudo and systemd may hand over a shorter PATH.
+PROGRAM_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 PCI_ADDRESS = re.compile(r"^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$")
 MELLANOX = "15b3"
 USERSPACE_DRIVERS = ("vfio-pci", "mlx5_vfio_pci", "uio_pci_generic", "igb_uio")
@@ -395,16 +397,22 @@ def locked(timeout=600):
 def why_no_vfs(function):
     """Why a PF offers no VFs at all, as advice."""
     if function["id"].startswith(MELLANOX + ":"):
-        return "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS) and reboot"
+        return ("enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
+                "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS")
     return "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"
+
+
+# What becomes of a device, by what is to be done. "pending" waits for the next boot, "waiting" for something else that waits for it.
+STATES = {"nothing": "ok", "set": "changed", "wait": "pending", "later": "waiting", "skip": "skipped", "fail": "failed"}
 
 
 def decide(device, function, connection, change_connection_pf):
     """What to do for one configured device.
 
-    device: {"address", "numvfs", optionally "id", "optional"}. function: as of read_function, or None. connection: the
-    functions that carry the connection, as a callable, asked only when VFs would have to go.
-    Returns {"do": "nothing" | "set" | "wait" | "skip" | "fail", "message": str, "pending": bool}.
+    device: {"address", "numvfs", optionally "id", "optional", "waits": why more VFs than the device has now come later}.
+    function: as of read_function, or None. connection: the functions that carry the connection, as a callable, asked only
+    when VFs would have to go.
+    Returns {"do": "nothing" | "set" | "wait" | "later" | "skip" | "fail", "message": str}.
     """
     wanted = device["numvfs"]
     if function is None:
@@ -422,6 +430,8 @@ def decide(device, function, connection, change_connection_pf):
         return {"do": "skip", "message": "%s is held by %s: its VFs are set when its own driver has it back" % (
             name, function["driver"])}
     total, current = function["totalvfs"], function["numvfs"]
+    if device.get("waits") and wanted > (total or 0):
+        return {"do": "later", "message": "%s has %d of %d VFs: %s" % (name, current or 0, wanted, device["waits"])}
     if total is None or current is None:
         return {"do": "fail", "message": "%s has no SR-IOV capability: %s" % (name, why_no_vfs(function))}
     if current == wanted:
@@ -601,8 +611,7 @@ def apply(devices, timeout, check=False, change_connection_pf=False):
     """Bring PFs to their configured number of VFs.
 
     devices: as of the configuration file. timeout: seconds for one PF. check: decide, change nothing.
-    Returns a list with, for each device in order: address, name, wanted, before, now, state ("ok", "changed", "pending",
-    "skipped", "failed"), message. One that fails is as it was before, the others are set all the same: put_back() undoes them.
+    Returns a list with, for each device in order: address, name, wanted, before, now, state (see STATES), message. One that fails is as it was before, the others are set all the same: put_back() undoes them.
     """
     known = []
 
@@ -615,12 +624,12 @@ def apply(devices, timeout, check=False, change_connection_pf=False):
     for device in devices:
         function = read_function(device["address"])
         decision = decide(device, function, connection, change_connection_pf)
-        before = function["numvfs"] if function else None
+        before = (function["numvfs"] or 0) if function else None
         result = {
             "address": device["address"],
             "name": (function["netdevs"] or [""])[0] if function else "",
             "wanted": device["numvfs"], "before": before, "now": before, "message": decision["message"],
-            "state": {"nothing": "ok", "set": "changed", "wait": "pending", "skip": "skipped", "fail": "failed"}[decision["do"]],
+            "state": STATES[decision["do"]],
         }
         if decision["do"] == "set":
             to_set[device["address"]] = device["numvfs"]

@@ -79,8 +79,7 @@ def judge(concern, reasons, touched, check_mode, directory=STATE_DIRECTORY, boot
     Raises OSError when the state cannot be written.
     """
     if boot_id is None:
-        with open(BOOT_ID, encoding="ascii") as stream:
-            boot_id = stream.read().strip()
+        boot_id = _boot_id()
     path = os.path.join(directory, "pending-%s.json" % concern)
     known = _read(path)
     now, due, stuck = {}, [], []
@@ -92,6 +91,19 @@ def judge(concern, reasons, touched, check_mode, directory=STATE_DIRECTORY, boot
     if not check_mode and now != known:
         _write(path, now)
     return due, stuck
+
+
+def of_this_boot(concern, directory=STATE_DIRECTORY, boot_id=None):
+    """The keys of a concern that were first reported in this boot, for what cannot be seen otherwise. Arguments as of judge()."""
+    if boot_id is None:
+        boot_id = _boot_id()
+    known = _read(os.path.join(directory, "pending-%s.json" % concern))
+    return {key for key, first_reported in known.items() if first_reported == boot_id}
+
+
+def _boot_id():
+    with open(BOOT_ID, encoding="ascii") as stream:
+        return stream.read().strip()
 
 
 def _read(path):

@@ -37,6 +37,17 @@ options:
     type: list
     elements: str
     default: []
+  firmware:
+    description:
+      - Whether the firmware of Mellanox cards is the role's to set. Their PFs may then have no VFs yet to offer, and the
+        parameters in C(firmware) of an entry are checked.
+    type: bool
+    default: false
+  mellanox_vendor_ids:
+    description: The vendor ids of the cards whose firmware that is.
+    type: list
+    elements: str
+    default: ["0x15b3"]
 attributes:
   check_mode:
     description: Can run in check mode.
@@ -66,21 +77,55 @@ devices:
   sample:
     - address: "0000:3b:00.0"
       boot: systemd
-      id: "8086:159b"
+      driver: mlx5_core
+      firmware: {LINK_TYPE_P1: ETH}
+      id: "15b3:1017"
       name: ens1f0
       numvfs: 8
       optional: false
+      port: null
+      probe_vf: 0
       required_by: []
       selector: "sriov_devices[0] (name ens1f0)"
       trigger: net
+boot_id:
+  description: The kernel's id of the boot that the host is in.
+  returned: success
+  type: str
+  sample: 6e5a1f0e-7d4f-4b0c-9a51-3c7a1df4a2a5
+firmware_tools:
+  description: The programs of the host that can read a Mellanox card's firmware.
+  returned: success
+  type: list
+  elements: str
+  sample: [/usr/bin/mstconfig]
+mlx4_traces:
+  description: Whether M(stackhpc.sriov.sriov_mlx4) has left something on the host that it may have to take away.
+  returned: success
+  type: bool
+  sample: false
+machine:
+  description: The machine's architecture, as C(uname -m) says it.
+  returned: success
+  type: str
+  sample: x86_64
+package_format:
+  description: What the host's packages are, C(rpm) or C(deb).
+  returned: success
+  type: str
+  sample: deb
 """
 
+import os
 import re
+import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
 
 SELECTORS = ("name", "address", "mac", "vendor_id", "driver")
 ORDINARY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}$")
@@ -92,6 +137,17 @@ QUOTE = {
     "address": "0000:3b:00.0", "mac": "b8:59:9f:0c:aa:02", "vendor_id": "15b3", "product_id": "1017",
     "name": "ens1f0", "driver": "ice",
 }
+
+
+# The driver of ConnectX-3 makes VFs when it is loaded, as its module options say.
+MLX4 = "mlx4_core"
+MLX4_TRACES = (
+    "/etc/modprobe.d/stackhpc-sriov-mlx4.conf", pending.STATE_DIRECTORY + "/mlx4-initramfs-stale",
+    pending.STATE_DIRECTORY + "/pending-mlx4.json",
+)
+FIRMWARE_TOOLS = ("mstconfig", "mlxconfig")
+# Network controllers of every kind, Ethernet and InfiniBand (PCI Code and ID Assignment Specification, base class 02h).
+NETWORK_CLASS = 0x02
 
 
 def text_of(entry, key, where):
@@ -160,7 +216,10 @@ def known_pfs(pfs):
     if not pfs:
         return "this host has no PF at all: enable SR-IOV for the card in the BIOS, or in its firmware"
     return "the PFs of this host are " + ", ".join(
-        "%s, driver %s, up to %s VFs" % (host.describe(pf), pf["driver"] or "none", pf["totalvfs"]) for pf in pfs)
+        "%s, driver %s, %s" % (
+            host.describe(pf), pf["driver"] or "none",
+            "no VFs before its firmware is set" if pf["totalvfs"] is None else "up to %d VFs" % pf["totalvfs"])
+        for pf in pfs)
 
 
 def not_a_pf(address, where, pfs):
@@ -216,10 +275,10 @@ def choose(kind, value, where, pfs, details):
     return []
 
 
-def checked_numvfs(entry, default, where):
-    """The wanted number of VFs of an entry. Raises Refusal when it is no whole number of 0 or more."""
-    value = default if entry.get("numvfs") is None else entry["numvfs"]
-    name = "sriov_numvfs" if entry.get("numvfs") is None else "numvfs"
+def checked_numvfs(entry, default, where, key="numvfs"):
+    """A number of VFs of an entry. Raises Refusal when it is no whole number of 0 or more."""
+    value = default if entry.get(key) is None else entry[key]
+    name = "sriov_numvfs" if entry.get(key) is None else key
     try:
         if isinstance(value, (bool, float)):
             raise ValueError
@@ -240,6 +299,68 @@ def flag(entry, key, default, where):
         raise host.Refusal("%s: %s is %r: give true or false" % (where, key, value)) from None
 
 
+def candidates(vendors):
+    """The functions that can be chosen: PFs, and Mellanox NICs that show no SR-IOV because their firmware has it turned off.
+
+    vendors: four hexadecimal digits each, empty where firmware is not ours to set.
+    """
+    pfs = host.read_pfs()
+    known = {pf["address"] for pf in pfs}
+    others = [
+        host.read_function(address) for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))
+        if address not in known and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == NETWORK_CLASS
+    ]
+    return sorted(
+        pfs + [function for function in others if function and not function["physfn"] and function["id"][:4] in vendors],
+        key=lambda function: function["address"])
+
+
+def checked_vendors(parameters):
+    """The vendor ids of cards whose firmware the role sets, four hexadecimal digits each. Raises Refusal for one that is none."""
+    if not parameters["firmware"]:
+        return []
+    vendors = [str(vendor).strip().lower() for vendor in parameters["mellanox_vendor_ids"]]
+    for vendor in vendors:
+        if not HEXADECIMAL_ID.match(vendor):
+            raise host.Refusal('sriov_mellanox_vendor_ids has %r: write four hexadecimal digits in quotes, as in "0x15b3"' % vendor)
+    return [vendor[-4:] for vendor in vendors]
+
+
+def checked_firmware(entry, where):
+    """The parameters in `firmware` of an entry. Raises Refusal for what no firmware parameter can be."""
+    given = entry.get("firmware")
+    if given is None:
+        return {}
+    try:
+        return mstconfig.checked_parameters(given, where)
+    except ValueError as error:
+        raise host.Refusal(str(error)) from None
+
+
+def port_of(pf, kind, value, details):
+    """Which port of a ConnectX-3 an interface's name or MAC address chooses: 1 or 2; None for the card as a whole.
+
+    Both ports of these cards are on one PCI function (dev_port: Documentation/ABI/testing/sysfs-class-net).
+    """
+    if pf["driver"] != MLX4 or kind not in ("name", "mac") or not os.path.exists(host.device_path(pf["address"], "mlx4_port2")):
+        return None
+    for netdev in pf["netdevs"]:
+        detail = (details or {}).get(netdev, {})
+        if detail.get("mac") == value if kind == "mac" else netdev == value or value in detail.get("altnames", []):
+            port = host.read_int(os.path.join(host.SYS, "class/net", netdev, "dev_port"))
+            return None if port is None else port + 1
+    return None
+
+
+def refuse_twice(pf, port, where, chosen_by):
+    """Raise Refusal when a PF is chosen a second time, unless by the other port of a ConnectX-3. Notes the choice."""
+    before = chosen_by.setdefault(pf["address"], {})
+    if before and (port is None or port in before or None in before):
+        raise host.Refusal("%s and %s choose the same PF %s: keep one of them" % (
+            next(iter(before.values())), where, host.describe(pf)))
+    before[port] = where
+
+
 def select(parameters):
     """Apply every entry to the host. Returns the list of chosen devices; raises Refusal for the first thing that is wrong.
 
@@ -249,11 +370,13 @@ def select(parameters):
         (entry,) + checked_selector(entry, index) for index, entry in enumerate(parameters["devices"])
     ]
     counts = [checked_numvfs(entry, parameters["numvfs"], where) for entry, _kind, _value, where in entries]
+    firmwares = [checked_firmware(entry, where) for entry, _kind, _value, where in entries]
+    vendors = checked_vendors(parameters)
     if not entries:
         return []
-    pfs, details = host.read_pfs(), interface_details()
+    pfs, details = candidates(vendors), interface_details()
     devices, chosen_by = [], {}
-    for (entry, kind, value, where), count in zip(entries, counts):
+    for (entry, kind, value, where), count, firmware in zip(entries, counts, firmwares):
         chosen = choose(kind, value, where, pfs, details)
         optional = flag(entry, "optional", False, where)
         if not chosen and not optional:
@@ -274,6 +397,7 @@ def select(parameters):
             "boot": boot,
             "required_by": list(required_by),
             "optional": optional,
+            "probe_vf": checked_numvfs(entry, 0, where, "probe_vf"),
             "selector": where,
         }
         if not flag(entry, "on_boot_configuration_enabled", True, where):
@@ -281,19 +405,27 @@ def select(parameters):
         # One that is not there can be configured all the same: udev brings its VFs when the card appears.
         absent = [{"address": value, "id": None, "netdevs": [], "totalvfs": None}] if kind == "address" and not chosen else []
         for pf in chosen + absent:
-            if pf["address"] in chosen_by:
-                raise host.Refusal("%s and %s choose the same PF %s: keep one of them" % (
-                    chosen_by[pf["address"]], where, host.describe(pf)))
-            chosen_by[pf["address"]] = where
+            refuse_twice(pf, port_of(pf, kind, value, details) if pf in chosen else None, where, chosen_by)
         for pf in chosen:
-            if common["boot"] != "none" and count > (pf["totalvfs"] or 0):
+            managed = pf["id"][:4] in vendors
+            if firmware and parameters["firmware"] and not managed:
+                raise host.Refusal("%s: %s is no Mellanox card (vendor %s), only their firmware can be set: remove firmware from it" % (
+                    where, host.describe(pf), pf["id"][:4]))
+            # What a Mellanox card offers is for its firmware to say, and that comes later.
+            if common["boot"] != "none" and not managed and pf["driver"] != MLX4 and count > (pf["totalvfs"] or 0):
                 if not pf["totalvfs"]:
                     raise host.Refusal("%s: %s offers no VFs: %s" % (where, host.describe(pf), host.why_no_vfs(pf)))
                 raise host.Refusal("%s: %s has at most %d VFs, %d are asked for: lower numvfs" % (
                     where, host.describe(pf), pf["totalvfs"], count))
-            devices.append(dict(common, address=pf["address"], id=pf["id"], name=(pf["netdevs"] or [""])[0],
-                                trigger="net" if pf["netdevs"] else "pci"))
-        devices += [dict(common, address=pf["address"], id=None, name="", trigger="net") for pf in absent]
+            devices.append(dict(
+                common, address=pf["address"], id=pf["id"], name=(pf["netdevs"] or [""])[0], driver=pf["driver"],
+                boot="module" if pf["driver"] == MLX4 and common["boot"] != "none" else common["boot"],
+                firmware=firmware if managed else None, port=port_of(pf, kind, value, details),
+                trigger="net" if pf["netdevs"] else "pci"))
+        devices += [
+            dict(common, address=pf["address"], id=None, name="", driver=None, firmware=None, port=None, trigger="net")
+            for pf in absent
+        ]
     return devices
 
 
@@ -304,6 +436,8 @@ def main():
             "numvfs": {"type": "int", "required": True},
             "numvfs_driver": {"type": "str", "choices": ["systemd", "udev"], "default": "systemd"},
             "numvfs_required_by": {"type": "list", "elements": "str", "default": []},
+            "firmware": {"type": "bool", "default": False},
+            "mellanox_vendor_ids": {"type": "list", "elements": "str", "default": ["0x15b3"]},
         },
         supports_check_mode=True,
     )
@@ -311,7 +445,12 @@ def main():
         devices = select(module.params)
     except host.Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    module.exit_json(changed=False, devices=devices)
+    path = os.pathsep.join((os.environ.get("PATH", ""),) + host.PROGRAM_DIRECTORIES)
+    tools = [shutil.which(tool, path=path) for tool in FIRMWARE_TOOLS]
+    module.exit_json(
+        changed=False, devices=devices, boot_id=host.boot_id(), firmware_tools=[tool for tool in tools if tool],
+        mlx4_traces=any(os.path.exists(path) for path in MLX4_TRACES), machine=os.uname().machine,
+        package_format="deb" if os.path.exists("/etc/debian_version") else "rpm")
 
 
 if __name__ == "__main__":

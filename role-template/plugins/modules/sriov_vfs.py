@@ -81,11 +81,6 @@ files:
   type: list
   elements: str
   sample: [/etc/sriov/vfs.json]
-boot_id:
-  description: The kernel's id of the boot that the host is in.
-  returned: success
-  type: str
-  sample: 6e5a1f0e-7d4f-4b0c-9a51-3c7a1df4a2a5
 reboot:
   description: What only a reboot will make true.
   returned: success
@@ -236,7 +231,7 @@ def to_release(devices, config, released, legacy_addresses):
         if function and entry["id"] in (None, function["id"]):
             left[entry["address"]] = now
     left.update(dict.fromkeys(legacy_addresses, now))
-    zero = {device["address"]: now for device in devices if device["boot"] != "none" and device["numvfs"] == 0}
+    zero = {device["address"]: now for device in devices if device["boot"] in ("systemd", "udev") and device["numvfs"] == 0}
     return dict({address: boot for address, boot in left.items() if boot == now and address not in chosen}, **zero)
 
 
@@ -371,7 +366,8 @@ def make_it_so(module):
     except host.Refusal:
         config = {}
     legacy_paths, legacy_addresses = legacy(parameters["udev_rule_path"])
-    devices = [device for device in parameters["devices"] if device["boot"] != "none" and device["numvfs"] > 0]
+    # Neither those that are left alone nor those whose driver takes the number as a module option (sriov_mlx4).
+    devices = [device for device in parameters["devices"] if device["boot"] in ("systemd", "udev") and device["numvfs"] > 0]
     released_before = read_released()
     leaving = to_release(parameters["devices"], config, released_before, legacy_addresses)
     targets = devices + [
@@ -409,7 +405,7 @@ def make_it_so(module):
     ]
     return {
         "changed": bool(changed or changes.paths), "diff": diff + changes.diff,
-        "pfs": results, "files": sorted(changes.paths), "reboot": due, "stuck": stuck, "boot_id": host.boot_id(),
+        "pfs": results, "files": sorted(changes.paths), "reboot": due, "stuck": stuck,
     }
 
 

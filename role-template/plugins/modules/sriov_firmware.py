@@ -1,0 +1,642 @@
+#!/usr/bin/python
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: sriov_firmware
+short_description: Set parameters of the firmware of Mellanox cards
+version_added: 1.1.0
+description:
+  - Makes the firmware of the cards that have the chosen PFs offer enough VFs, and sets the parameters that are listed
+    for them. Drives C(mstconfig) of mstflint or C(mlxconfig) of MFT, every card at the same time.
+  - The ports of one card are one device, which gets the maximum over them. A conflict between them is refused, and so is
+    whatever the card cannot do, before any card is changed.
+  - A parameter is done only when the card runs with it. What is set and does not run yet waits for a reboot, whichever
+    run has set it; O(reset) makes it current without one, where that disturbs nothing.
+  - Never touches a card of which no PF is given, and never reboots.
+author:
+  - StackHPC (@stackhpc)
+options:
+  devices:
+    description: The PFs, as M(stackhpc.sriov.sriov_devices) returns them. Those without C(firmware) are passed through.
+    type: list
+    elements: dict
+    required: true
+  tool:
+    description:
+      - V(mstflint) is C(mstconfig), V(mft) is C(mlxconfig). V(auto) takes the first of the two that the host has.
+    type: str
+    choices: [auto, mstflint, mft]
+    default: auto
+  exact:
+    description:
+      - Also lower the number of VFs that a firmware offers, and turn SR-IOV off in it when none is wanted.
+    type: bool
+    default: false
+  reset:
+    description:
+      - Reset the card to make a change current. Not done when a VF of it is in use or it carries the connection to the
+        host. The links of all its ports go down for some seconds.
+    type: bool
+    default: false
+  tool_comes_later:
+    description: The tool is not installed yet and will be; what cannot be read is then no error. For check mode only.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Says what would be set, and sets nothing.
+    support: full
+  diff_mode:
+    description: Shows each parameter of each card as it is set for the next boot.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Have the firmware offer the VFs
+  stackhpc.sriov.sriov_firmware:
+    devices: "{{ pfs.devices }}"
+  register: firmware
+
+- name: Say what waits for a reboot
+  ansible.builtin.debug:
+    msg: "{{ firmware.reboot | map(attribute='text') }}"
+"""
+
+RETURN = r"""
+devices:
+  description: The given PFs; one whose VFs can only come when its card runs with its new settings has C(waits), the reason.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+cards:
+  description: Each card that was read, and what is wanted of it.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - card: "0000:3b:00"
+      functions: ["0000:3b:00.0", "0000:3b:00.1"]
+      type: ConnectX5
+      parameters:
+        - {function: "0000:3b:00.0", name: NUM_OF_VFS, wanted: "16", next: "16", current: "8"}
+tool:
+  description: The program used; empty when no card had to be read.
+  returned: success
+  type: str
+  sample: /usr/bin/mstconfig
+reboot:
+  description: What is set and only a reboot will make current.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - key: firmware:0000:3b:00.0:NUM_OF_VFS=16
+      text: firmware parameter NUM_OF_VFS of ens1f0 (0000:3b:00.0) is set to 16 and the card runs with 8
+stuck:
+  description: What is set and did not become current, although the host has rebooted since.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+"""
+
+import concurrent.futures
+import difflib
+import os
+import re
+import shutil
+import subprocess
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+
+TOOLS = {"mstflint": ("mstconfig", "mstfwreset"), "mft": ("mlxconfig", "mlxfwreset")}
+LOCKDOWN = "kernel/security/lockdown"
+TOOL_SECONDS = 120
+RESET_SECONDS = 600
+RETURN_SECONDS = 90
+# A query takes a second and hardly any processor.
+AT_ONCE = 16
+COUNTS = ("SRIOV_EN", "NUM_OF_VFS", "PF_NUM_OF_VF")
+# What each function of a card has for itself: the parameters of class 3 in mstflint's mlxconfig_host.db (4.36).
+OF_A_FUNCTION = re.compile(
+    r"^(PF_(TOTAL_SF|SD_GROUP|VF_BAR2_MODE|DEVICE_ID|DEVICE_ID_ENABLE|SF_BAR_SIZE|NUM_PF_MSIX|NUM_VF_MSIX|NUM_SAT_PF|NUM_OF_VF)"
+    r"|(ECPF|NVME_EMU_MNG|PCI_SWITCH_EMU_MNG|VIRTIO_(BLK|FS|NET)_EMU_MNG|BOOT|UEFI)_\w+|LEGACY_BOOT_PROTOCOL|IP_VER|WOL_MAGIC_EN"
+    r"|PORT_OWNER|ALLOW_RD_COUNTERS|RENEG_ON_CHANGE|TRACER_ENABLE|ROCE_CONTROL|PCI_WR_ORDERING|MULTI_PORT_VHCA_EN)$")
+
+
+# --- what is wanted -----------------------------------------------------------------------------------------------
+
+
+def card_of(address):
+    """The card that a function belongs to: its PCI address without the function."""
+    return address.rpartition(".")[0]
+
+
+def functions_of(card):
+    """The addresses of the PFs of a card that are on the host, VFs left out."""
+    return [
+        address for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))
+        if card_of(address) == card and host.link_name(host.device_path(address, "physfn")) is None
+    ]
+
+
+def gather(devices, exact):
+    """The cards of which something is wanted, in the order of their addresses.
+
+    devices: as sriov_devices returns them; those without `firmware`, and those that are not there, are no concern of ours.
+    Returns a list of {"card", "label", "counts": {function: VFs}, "listed": [(function, name, value, selector)]}.
+    Raises Refusal when the ports of a card want different things, or a device contradicts itself.
+    """
+    cards = {}
+    for device in devices:
+        function = host.read_function(device["address"])
+        if device.get("firmware") is None or function is None:
+            continue
+        card = cards.setdefault(card_of(device["address"]), {
+            "card": card_of(device["address"]), "label": host.describe(function), "counts": {}, "listed": []})
+        # A ConnectX-3 has one function for both ports, and its firmware counts the VFs of both.
+        card["counts"][device["address"]] = card["counts"].get(device["address"], 0) + device["numvfs"]
+        card["listed"] += [
+            (device["address"], name, value, device["selector"]) for name, value in sorted(device["firmware"].items())
+        ]
+    for card in cards.values():
+        refuse_conflicts(card)
+    return [
+        card for _name, card in sorted(cards.items())
+        if card["listed"] or exact or any(count > 0 for count in card["counts"].values())
+    ]
+
+
+def refuse_conflicts(card):
+    """Raise Refusal when what is listed for a card cannot all hold."""
+    known = {}
+    for function, name, value, selector in card["listed"]:
+        key = (function if OF_A_FUNCTION.match(name) else None, name)
+        other_value, other_selector = known.setdefault(key, (value, selector))
+        if mstconfig.argument(name, value) != mstconfig.argument(name, other_value):
+            raise host.Refusal(
+                "%s and %s are ports of one card (%s), whose firmware has one %s for both, and ask for %s and %s: give them the "
+                "same value" % (other_selector, selector, card["card"], name, other_value, value))
+    most = max(card["counts"].values())
+    for function, name, value, selector in card["listed"]:
+        if name == "SRIOV_EN" and most > 0 and not mstconfig.same(True, str(value)):
+            raise host.Refusal("%s: firmware: SRIOV_EN is %s, and %d VFs are asked for: remove one of the two" % (
+                selector, value, most))
+        least = {"NUM_OF_VFS": most, "PF_NUM_OF_VF": card["counts"][function]}.get(name)
+        number = mstconfig.number_and_name(str(value))[0]
+        if least is not None and (number is None or number < least):
+            raise host.Refusal("%s: firmware: %s is %s, and %d VFs are asked for: raise it, or leave it out" % (
+                selector, name, value, least))
+
+
+def needs(card, tables, exact):
+    """What a card's firmware has to say, in the order in which it is set.
+
+    tables: what the tool said of each function that was asked, by address.
+    Returns a list of {"function", "name", "value", "least": whether more is fine too}.
+    """
+    first = min(tables)
+    listed = {}
+    for function, name, value, _selector in card["listed"]:
+        listed.setdefault((function if OF_A_FUNCTION.match(name) else first, name), value)
+    result = [
+        {"function": function, "name": name, "value": value, "least": False}
+        for (function, name), value in sorted(listed.items())
+    ]
+    most = max(card["counts"].values())
+
+    def add(function, name, value, least):
+        if (function, name) not in listed:
+            result.append({"function": function, "name": name, "value": value, "least": least})
+
+    if most > 0:
+        add(first, "SRIOV_EN", True, False)
+        if counts_per_function(card, tables):
+            for function, count in sorted(card["counts"].items()):
+                if count > 0 or exact:
+                    add(function, "PF_NUM_OF_VF", count, not exact)
+        else:
+            add(first, "NUM_OF_VFS", most, not exact)
+    elif exact:
+        add(first, "SRIOV_EN", False, False)
+    return result
+
+
+def counts_per_function(card, tables):
+    """Whether PF_NUM_OF_VF of each function counts for a card, and NUM_OF_VFS does not (mlxconfig_host.db: valid_bit)."""
+    for _function, name, value, _selector in card["listed"]:
+        if name == "PF_NUM_OF_VF_VALID":
+            return mstconfig.same(True, str(value))
+    row = tables[min(tables)]["parameters"].get("PF_NUM_OF_VF_VALID")
+    return bool(row) and mstconfig.same(True, row["next"])
+
+
+def met(need, shown):
+    """Whether a value, as the tool shows it, is what is wanted."""
+    if not need["least"]:
+        return mstconfig.same(need["value"], shown)
+    number = mstconfig.number_and_name(shown)[0]
+    return number is not None and number >= need["value"]
+
+
+def text_of(need):
+    """The wanted value as it is told to people: 16, True, ETH."""
+    return str(need["value"])
+
+
+# --- the tool -----------------------------------------------------------------------------------------------------
+
+
+def find_tools(choice):
+    """The programs (configuration, reset) to use. choice: auto, mstflint or mft.
+
+    The reset program is None when it is not there. Returns None when the host has none that fits.
+    """
+    path = os.pathsep.join((os.environ.get("PATH", ""),) + host.PROGRAM_DIRECTORIES)
+    for package in ("mstflint", "mft") if choice == "auto" else (choice,):
+        config = shutil.which(TOOLS[package][0], path=path)
+        if config:
+            return config, shutil.which(TOOLS[package][1], path=path)
+    return None
+
+
+def run(command, seconds=TOOL_SECONDS):
+    """Run the tool; returns (exit code, what it printed). Its messages go to standard output, those of errors too.
+
+    The exit code is None when it could not be run, or did not end in time; the text then says so.
+    """
+    environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
+                              check=False, env=environment, encoding="utf-8", errors="replace")
+    except subprocess.TimeoutExpired:
+        return None, "-E- it did not finish within %d s" % seconds
+    except OSError as error:
+        return None, "-E- it cannot be run: %s" % error.strerror
+    return done.returncode, done.stdout
+
+
+def at_once(work, items):
+    """[work(item) for item in items], all at the same time. An exception of one is raised when all have ended."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(AT_ONCE, len(items)))) as pool:
+        return [future.result() for future in [pool.submit(work, item) for item in items]]
+
+
+def query(tool, function, label):
+    """What the tool says of one function of a card. Raises Refusal with the tool's reason."""
+    code, text = run([tool, "-d", function, "-e", "q"])
+    if code != 0:
+        raise host.Refusal(mstconfig.explain(text, code, label) + lockdown_hint(text))
+    try:
+        return mstconfig.parse_query(text)
+    except mstconfig.Unreadable as error:
+        raise host.Refusal("%s: %s printed what this role cannot read (%s): report it with `%s -d %s -e q`" % (
+            label, tool, error, tool, function)) from error
+
+
+def lockdown_hint(text):
+    """A reason of this host's for a device that the tool could not open."""
+    state = host.read_text(os.path.join(host.SYS, LOCKDOWN), "")
+    active = re.search(r"\[(integrity|confidentiality)\]", state)
+    if not active or "open" not in (mstconfig.complaint(text) or ""):
+        return ""
+    return ("; the kernel is locked down (%s, as with Secure Boot), which keeps every such tool from the card: set the firmware "
+            "with Secure Boot turned off" % active.group(1))
+
+
+def read_card(tool, card, exact):
+    """Ask for a card, and where its functions differ for each of those. Returns {function: table}; raises Refusal."""
+    first = min(card["counts"])
+    tables = {first: query(tool, first, card["label"])}
+    refuse_modes(card, tables[first])
+    own = {function for function, name, _value, _selector in card["listed"] if OF_A_FUNCTION.match(name)}
+    if counts_per_function(card, tables):
+        own |= set(card["counts"])
+    for function in sorted(own - {first}):
+        tables[function] = query(tool, function, host.describe(host.read_function(function) or {"address": function}))
+    return tables
+
+
+def refuse_modes(card, table):
+    """Raise Refusal when a BlueField's own processor owns the card: the host's VFs are not the host's to set then.
+
+    NVIDIA BlueField modes of operation: in DPU mode INTERNAL_CPU_MODEL is EMBEDDED_CPU with the offload engine enabled.
+    """
+    def runs(name, value):
+        row = table["parameters"].get(name)
+        return row is not None and mstconfig.same(value, row["current"] or row["next"])
+
+    if runs("INTERNAL_CPU_MODEL", "EMBEDDED_CPU") and not runs("INTERNAL_CPU_OFFLOAD_ENGINE", "DISABLED"):
+        raise host.Refusal(
+            "%s is a BlueField in DPU mode, whose own processor decides about VFs: set them there, or put it into NIC mode "
+            "(INTERNAL_CPU_OFFLOAD_ENGINE=1, then a power cycle)" % card["label"])
+
+
+def enough_without(card, exact):
+    """Whether what the kernel sees of a card is all that is wanted, so that its firmware need not be read."""
+    def offered(function):
+        return (host.read_function(function) or {}).get("totalvfs") or 0
+
+    return not exact and not card["listed"] and all(offered(function) >= count for function, count in card["counts"].items())
+
+
+# --- deciding -----------------------------------------------------------------------------------------------------
+
+
+def look(card, need, tables):
+    """A need with what the card has: adds "next" and "current", as the tool shows them; current None when nobody knows.
+
+    Raises Refusal when the card has no such parameter or does not let it be changed.
+    """
+    table = tables[need["function"]]
+    name = need["name"]
+    row = table["parameters"].get(name)
+    if row is None:
+        raise host.Refusal(no_parameter(card, name, table))
+    number, text = mstconfig.number_and_name(row["next"])
+    if number is None and text is None:
+        raise host.Refusal("%s: its firmware shows %s as %s, which is no value that could be compared: set it by hand" % (
+            card["label"], name, row["next"]))
+    if row["read_only"] and not met(need, row["next"]):
+        raise host.Refusal("%s: firmware parameter %s is read-only and %s, %s is asked for: leave it out" % (
+            card["label"], name, row["next"], text_of(need)))
+    current = row["current"]
+    if current is None and name in COUNTS:
+        # The kernel sees what the running firmware offers.
+        total = (host.read_function(need["function"]) or {}).get("totalvfs") or 0
+        current = str(bool(total)) if name == "SRIOV_EN" else str(total)
+    return dict(need, next=row["next"], current=current, set=not met(need, row["next"]))
+
+
+def no_parameter(card, name, table):
+    """The sentence for a parameter that a card does not have."""
+    if name in COUNTS:
+        return "%s: its firmware (%s) has no %s, so it has no VFs to offer: update the firmware, or take the card off the list" % (
+            card["label"], table["type"], name)
+    close = difflib.get_close_matches(name, table["parameters"], 1)
+    advanced = table["parameters"].get("ADVANCED_PCI_SETTINGS")
+    return "%s: its firmware (%s) has no parameter %s%s: correct it, or leave it out%s" % (
+        card["label"], table["type"], name, ", %s is the nearest" % close[0] if close else "",
+        "; some show only with ADVANCED_PCI_SETTINGS set to true" if advanced and mstconfig.same(False, advanced["next"]) else "")
+
+
+def key_of(need):
+    return "firmware:%s:%s" % (need["function"], mstconfig.argument(need["name"], need["value"]))
+
+
+def not_running(needs_of_card, remembered):
+    """Those needs that the card does not run with, and shall from the next boot on.
+
+    remembered: the keys that were reported in this boot; they tell of a card that does not show what it runs with.
+    """
+    return [
+        need for need in needs_of_card
+        if (not met(need, need["current"]) if need["current"] is not None else need["set"] or key_of(need) in remembered)
+    ]
+
+
+def reason(card, need):
+    """Why a reboot is due, as judge() takes it."""
+    runs = " and the card runs with %s" % need["current"] if need["current"] is not None else " and the card does not run with it yet"
+    text = "firmware parameter %s of %s is set to %s%s" % (
+        need["name"], card["label"], text_of(need) if need["set"] else need["next"], runs)
+    if card.get("power_cycle"):
+        text += "; the tool says that this card needs a power cycle for it"
+    if card.get("not_reset"):
+        text += "; the card was not reset: %s" % card["not_reset"]
+    return {"key": key_of(need), "text": text}
+
+
+# --- doing --------------------------------------------------------------------------------------------------------
+
+
+def set_card(tool, card, wanted):
+    """Set what differs and read it back. Returns None, or one sentence."""
+    for function in sorted({need["function"] for need in wanted}):
+        own = [need for need in wanted if need["function"] == function]
+        arguments = [mstconfig.argument(need["name"], need["value"]) for need in own]
+        code, text = run([tool, "-y", "-d", function, "set"] + arguments)
+        if code != 0:
+            return mstconfig.explain(text, code, card["label"], {need["name"]: need["value"] for need in own}) + lockdown_hint(text)
+        card["power_cycle"] = card.get("power_cycle", False) or mstconfig.needs_power_cycle(text)
+        try:
+            rows = query(tool, function, card["label"])["parameters"]
+        except host.Refusal as refusal:
+            return str(refusal)
+        for need in own:
+            shown = rows.get(need["name"], {}).get("next", "nothing")
+            if not met(need, shown):
+                return "%s: %s was taken by the firmware and is %s all the same: set it by hand with %s and see what it says" % (
+                    card["label"], arguments[own.index(need)], shown, tool)
+            need["next"] = shown
+    return None
+
+
+def obstacle(card, carriers):
+    """Why a card must not be reset, in words, or None. carriers: as of host.connection_functions."""
+    functions = functions_of(card["card"])
+    if carriers is None:
+        return "it is not known whether it carries the connection to this host"
+    if set(functions) & carriers:
+        return "it carries the connection to this host"
+    holders = [holder for function in functions for holder in host.vf_holders(function)]
+    return "; ".join(holders) if holders else None
+
+
+def reset_card(tool, card):
+    """Reset a card, its VFs gone first, and wait until the host has it back. Returns None, or why it was not reset."""
+    functions = functions_of(card["card"])
+    before = {function: host.read_function(function) for function in functions}
+    outcomes = host.set_all({function: 0 for function in functions if (before[function] or {}).get("numvfs")}, TOOL_SECONDS)
+    failed = [message for message in outcomes.values() if message]
+    if failed:
+        return "; ".join(failed)
+    # Level 3 stops the driver of this card's functions alone, and starts it again (mlxfwreset_mlnxdriver.py).
+    code, text = run([tool, "-d", min(functions), "-l", "3", "-y", "reset"], RESET_SECONDS)
+    refused = "it did not finish within %d s" % RESET_SECONDS if code is None else mstconfig.reset_refusal(text, code)
+    if refused:
+        return refused
+    deadline = time.monotonic() + RETURN_SECONDS
+    while not all(is_back(function, before[function]) for function in functions):
+        if time.monotonic() >= deadline:
+            return "it was reset, and not all of its interfaces are back after %d s" % RETURN_SECONDS
+        time.sleep(0.5)
+    return None
+
+
+def is_back(function, before):
+    """Whether a function has the driver, and as many interfaces, as it had before."""
+    now = host.read_function(function)
+    return now is not None and now["driver"] == before["driver"] and len(now["netdevs"]) >= len(before["netdevs"])
+
+
+# --- the module ---------------------------------------------------------------------------------------------------
+
+
+def with_waits(devices, cards):
+    """The devices, those with `waits` whose VFs can only come once their card runs with what is set."""
+    texts = {card["card"]: card["waits"] for card in cards if card.get("waits")}
+    result = []
+    for device in devices:
+        function = host.read_function(device["address"])
+        text = texts.get(card_of(device["address"]))
+        total = (function or {}).get("totalvfs") or 0
+        wants_more = device["numvfs"] > total and device.get("firmware") is not None
+        result.append(dict(device, waits=text) if function and text and wants_more else device)
+    return result
+
+
+def refuse_all(sentences):
+    """Raise one Refusal for all that is wrong, if anything is."""
+    found = [sentence for sentence in sentences if sentence]
+    if found:
+        raise host.Refusal("; ".join(found))
+
+
+def read_all(tool, cards, exact, warn):
+    """Read every card at once and decide. Adds "tables" and "needs" to each; returns those that could be read.
+
+    A card that cannot be read and of which the kernel sees enough is left alone, with a warning. Raises Refusal otherwise.
+    """
+    def one(card):
+        try:
+            card["tables"] = read_card(tool, card, exact)
+            card["needs"] = [look(card, need, card["tables"]) for need in needs(card, card["tables"], exact)]
+            return None
+        except host.Refusal as refusal:
+            return str(refusal)
+
+    sentences = at_once(one, cards)
+    refuse_all(sentence for card, sentence in zip(cards, sentences) if sentence and not ("tables" not in card and enough_without(card, exact)))
+    for sentence in sentences:
+        if sentence:
+            warn("%s; it offers enough VFs, so the role goes on" % sentence)
+    return [card for card in cards if "needs" in card]
+
+
+def ensure(parameters, check_mode, warn):
+    """The module's work, under the lock. Returns its result; raises Refusal."""
+    devices, exact = parameters["devices"], parameters["exact"]
+    cards = gather(devices, exact)
+    tools = find_tools(parameters["tool"]) if cards else ("", None)
+    if tools is None:
+        missing = TOOLS["mstflint" if parameters["tool"] == "auto" else parameters["tool"]][0]
+        sentence = "%s is not on this host, and the firmware of %s has to be read" % (
+            missing, ", ".join(card["label"] for card in cards))
+        if parameters["tool_comes_later"] and check_mode:
+            for card in cards:
+                card["waits"] = "%s is to be installed first, then its firmware can be read" % missing
+        elif all(enough_without(card, exact) for card in cards):
+            warn("%s; it offers enough VFs, so the role goes on" % sentence)
+        else:
+            raise host.Refusal("%s: install it, or let the role do it (sriov_install_enabled)" % sentence)
+        due, stuck = [], []
+        return result_of(devices, cards, "", [], due, stuck)
+    tool, reset_tool = tools
+    readable = read_all(tool, cards, exact, warn)
+    changed = [(card, [need for need in card["needs"] if need["set"]]) for card in readable]
+    changed = [(card, wanted) for card, wanted in changed if wanted]
+    diff = [
+        {"before_header": card["card"], "after_header": card["card"],
+         "before": "".join("%s %s\n" % (need["name"], need["next"]) for need in wanted),
+         "after": "".join("%s %s\n" % (need["name"], text_of(need)) for need in wanted)}
+        for card, wanted in changed
+    ]
+    if not check_mode:
+        refuse_all(at_once(lambda pair: set_card(tool, *pair), changed))
+    remembered = pending.of_this_boot("firmware")
+    asks = [(card, not_running(card["needs"], remembered)) for card in readable]
+    asks = [(card, waiting) for card, waiting in asks if waiting]
+    if parameters["reset"] and asks:
+        carriers = host.connection_functions()
+        asks = [pair for pair in asks if not made_current(reset_tool, tool, pair[0], pair[1], carriers, check_mode)]
+    for card, _waiting in asks:
+        card["waits"] = card.get("waits") or "its firmware offers more from the next boot on"
+    reasons = [reason(card, need) for card, waiting in asks for need in waiting]
+    touched = {key_of(need) for _card, wanted in changed for need in wanted}
+    due, stuck = pending.judge("firmware", reasons, touched, check_mode)
+    advised = [
+        {"key": item["key"], "text": item["text"] + ", although the host has been rebooted since: power-cycle it, as a reboot "
+                                                    "does not reset every card, then run the role again"}
+        for item in stuck
+    ]
+    was_reset = [card for card in readable if card.get("reset")]
+    diff += [{"before_header": card["card"], "after_header": card["card"], "before": "", "after": "reset\n"} for card in was_reset]
+    return result_of(devices, cards, tool, diff, due, advised)
+
+
+def made_current(reset_tool, tool, card, waiting, carriers, check_mode):
+    """Reset a card so that it runs with what is set; whether it does, or in check mode would.
+
+    waiting: what it does not run with. carriers: as of host.connection_functions. Otherwise card["not_reset"] says why not.
+    """
+    why = obstacle(card, carriers) if reset_tool else "%s is not on this host" % dict(TOOLS.values())[os.path.basename(tool)]
+    if not why and not check_mode:
+        why = reset_card(reset_tool, card) or still_not_running(tool, card, waiting)
+    card["not_reset"] = why
+    card["reset"] = not why
+    if check_mode and not why:
+        card["waits"] = "its firmware offers more once the card is reset"
+    return not why
+
+
+def still_not_running(tool, card, waiting):
+    """Ask again after a reset. Returns None when the card runs with what is set, else a clause."""
+    try:
+        for need in waiting:
+            need.update(look(card, need, {need["function"]: query(tool, need["function"], card["label"])}))
+    except host.Refusal as refusal:
+        return "after its reset: %s" % refusal
+    return "it was reset and does not run with it all the same" if not_running(waiting, set()) else None
+
+
+def result_of(devices, cards, tool, diff, due, stuck):
+    """What the module returns."""
+    return {
+        "changed": bool(diff), "diff": diff, "tool": tool, "reboot": due, "stuck": stuck, "devices": with_waits(devices, cards),
+        "cards": [
+            {
+                "card": card["card"], "functions": sorted(card["counts"]), "type": card["tables"][min(card["tables"])]["type"],
+                "parameters": [
+                    {"function": need["function"], "name": need["name"], "wanted": text_of(need), "next": need["next"],
+                     "current": need["current"]}
+                    for need in card["needs"]
+                ],
+            } for card in cards if "needs" in card
+        ],
+    }
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "devices": {"type": "list", "elements": "dict", "required": True},
+            "tool": {"type": "str", "choices": ["auto", "mstflint", "mft"], "default": "auto"},
+            "exact": {"type": "bool", "default": False},
+            "reset": {"type": "bool", "default": False},
+            "tool_comes_later": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        with host.locked():
+            result = ensure(module.params, module.check_mode, module.warn)
+    except host.Refusal as refusal:
+        module.fail_json(msg=str(refusal))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -47,7 +47,12 @@ COMMON_PACKAGES = (
     "linux-image-amd64", "initramfs-tools", "lz4", "e2fsprogs", "kmod", "udev",
     "systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo", "python3",
     "iproute2", "iputils-ping", "ethtool", "pciutils", "procps",
+    # Ansible's apt module needs it on its target.
+    "python3-apt",
 )  # fmt: skip
+
+# Not installed. A guest has no way out: these, and what they need, are in an archive in the image (guest/customize.sh).
+ARCHIVE_PACKAGES = ("mstflint",)
 
 # The last console is the one that programs write to. The kernel's log goes to the serial line, without interrupts; programs
 # would wait there half a minute for each close, because no IO-APIC interrupt arrives beside QEMU's AMD IOMMU.
@@ -105,6 +110,7 @@ def recipe_hash(recipe: Recipe, files: dict[str, bytes]) -> str:
         {
             "version": BUILD_VERSION,
             "recipe": dataclasses.asdict(recipe),
+            "archive": ARCHIVE_PACKAGES,
             "cmdline": CMDLINE,
             "disk": [ESP_START_MIB, ESP_SIZE_MIB, ROOT_SIZE_MIB],
             "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
@@ -342,6 +348,10 @@ def make_root_filesystem(recipe: Recipe, work: Path, log: Path) -> None:
     hooks = [
         f"--essential-hook=tar-in {q(str(work / 'rootfs.tar'))} /",
         f"--customize-hook=copy-in {q(str(work / 'customize.sh'))} {q(str(work / 'first-boot.sh'))} /usr/local/sbin",
+        # From outside of the tree, where the mirror's certificates, keys and files are.
+        '--customize-hook=export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; apt-get clean'
+        f' && apt-get install --yes --download-only {" ".join(ARCHIVE_PACKAGES)}'
+        ' && mkdir "$1/var/lib/rig-archive" && mv "$1"/var/cache/apt/archives/*.deb "$1/var/lib/rig-archive"',
         f'--customize-hook=RIG_CMDLINE={q(CMDLINE)} chroot "$1" sh /usr/local/sbin/customize.sh {recipe.loader}',
         '--customize-hook=rm "$1/usr/local/sbin/customize.sh"',
         f'--customize-hook=cat "$1"/boot/vmlinuz-* > {q(str(work / "vmlinuz"))}',
@@ -353,7 +363,9 @@ def make_root_filesystem(recipe: Recipe, work: Path, log: Path) -> None:
     ]
     excluded = ("doc", "man", "locale", "info", "groff", "lintian")
     options = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in excluded]
-    options += ["--dpkgopt=force-unsafe-io", '--aptopt=Acquire::Languages "none"', "--skip=cleanup/reproducible"]
+    options += ["--dpkgopt=force-unsafe-io", '--aptopt=Acquire::Languages "none"']
+    # The disk is made before mmdebstrap would clean up, and the tree is thrown away: customize.sh cleans up.
+    options.append("--skip=cleanup")
     keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
     if keyring.exists():
         options.append(f"--keyring={keyring}")

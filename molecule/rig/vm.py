@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,15 @@ MANAGEMENT_MAC = "52:54:00:5a:00:01"
 USER = "molecule"
 PORTS = range(20022, 21022)
 
-# One root port per slot of the root bus, so that PF n is at 0000:0n:00.0 in every guest.
+# One root port per slot of the root bus, so that card n is at 0000:0n:00 in every guest.
 FIRST_ROOT_PORT_SLOT = 2
 MANAGEMENT_SLOT = 0x1C
 DISK_SLOT = 0x1D
 # Behind the disk, so that the disk is /dev/vda.
 SEED_SLOT = 0x1E
 MAX_PFS = 16
+# Where VFs may have functions of their own (ARI), a function says which is the next. QEMU's functions can name no other than 1.
+MAX_FUNCTIONS = 2
 
 FIRMWARE = (
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
@@ -56,8 +58,9 @@ FIRMWARE = (
 class Machine:
     """How a machine is started.
 
-    PFs are numbered from 1; `missing` are those not plugged in. A `seeded` machine is a cloud
-    image that cloud-init sets up from the rig's volume.
+    Cards are numbered from 1; `missing` are those not plugged in. A card has one PF for each of
+    its `functions`, which are the network ports it has. A `seeded` machine is a cloud image that
+    cloud-init sets up from the rig's volume.
     """
 
     image: str
@@ -71,24 +74,41 @@ class Machine:
     port: int = 0
     lifetime: int = 3600
     seeded: bool = False
+    functions: int = 1
 
 
-def pf_mac(number: int) -> str:
-    """Return the fixed address of a PF."""
-    return f"52:54:00:5a:01:{number:02x}"
+def pf_mac(number: int, function: int = 0) -> str:
+    """Return the fixed address of a PF: a function of a card."""
+    return f"52:54:00:5a:{function + 1:02x}:{number:02x}"
 
 
-def pf_device(number: int) -> dict[str, str]:
-    """Return the QEMU device of a PF, as device_add takes it."""
+def pf_device(number: int) -> dict[str, Any]:
+    """Return the QEMU device of a card with one function, as device_add takes it."""
     return {
         "driver": "igb", "id": f"pf{number}", "bus": f"port{number}", "netdev": f"wire{number}",
         "mac": pf_mac(number), "romfile": "",
     }  # fmt: skip
 
 
-def device_argument(device: dict[str, str]) -> str:
+def card_devices(number: int, functions: int) -> list[dict[str, Any]]:
+    """Return the QEMU devices of a card: one for each function, function 0 first."""
+    first = pf_device(number)
+    if functions == 1:
+        return [first]
+    others = [
+        {
+            **first, "id": f"pf{number}.{function}", "netdev": f"wire{number}.{function}",
+            "mac": pf_mac(number, function), "addr": f"0.{function}",
+        }
+        for function in range(1, functions)
+    ]  # fmt: skip
+    return [{**first, "addr": "0.0", "multifunction": True, "x-pcie-ari-nextfn-1": True}, *others]
+
+
+def device_argument(device: dict[str, Any]) -> str:
     """Write a device as the value of -device."""
-    return ",".join([device["driver"], *(f"{key}={value}" for key, value in device.items() if key != "driver")])
+    values = {key: "on" if value is True else value for key, value in device.items() if key != "driver"}
+    return ",".join([device["driver"], *(f"{key}={value}" for key, value in values.items())])
 
 
 def key_credential(public_key: str) -> str:
@@ -143,10 +163,11 @@ def qemu_arguments(machine: Machine, firmware: str, public_key: str) -> list[str
             "-device", f"virtio-net-pci,netdev=management,mac={MANAGEMENT_MAC},romfile=,addr={MANAGEMENT_SLOT:#x}",
         ]  # fmt: skip
     for number in range(1, machine.pfs + 1):
-        # A hub of its own: the link is up and leads nowhere.
-        arguments += ["-netdev", f"hubport,id=wire{number},hubid={number}"]
-        if number not in machine.missing:
-            arguments += ["-device", device_argument(pf_device(number))]
+        for function, device in enumerate(card_devices(number, machine.functions)):
+            # A hub of its own: the link is up and leads nowhere.
+            arguments += ["-netdev", f"hubport,id={device['netdev']},hubid={number + function * MAX_PFS}"]
+            if number not in machine.missing:
+                arguments += ["-device", device_argument(device)]
     return arguments
 
 
@@ -276,13 +297,16 @@ class Monitor:
         """Run a command of the human monitor."""
         return str(self.execute("human-monitor-command", **{"command-line": command}))
 
-    def wait_event(self, name: str, device: str, timeout: float) -> None:
-        """Wait for an event about a device; TimeoutError when it does not come."""
+    def wait_events(self, name: str, devices: Iterable[str], timeout: float) -> None:
+        """Wait for an event about each of the devices; TimeoutError when one does not come."""
         deadline = time.monotonic() + timeout
+        awaited = set(devices)
         while True:
             for event in self._events:
-                if event.get("event") == name and event.get("data", {}).get("device") == device:
-                    return
+                if event.get("event") == name:
+                    awaited.discard(event.get("data", {}).get("device"))
+            if not awaited:
+                return
             self._events.clear()
             self._socket.settimeout(max(0.1, deadline - time.monotonic()))
             self._events.append(self._read())
@@ -453,22 +477,27 @@ class Run:
             return False
 
     def unplug(self, number: int, timeout: float) -> None:
-        """Take a PF out of the running machine and wait until the guest has let go of it."""
+        """Take a card out of the running machine and wait until the guest has let go of it."""
+        devices = [device["id"] for device in card_devices(number, self.machine().functions)]
         with self.monitor() as monitor:
-            monitor.execute("device_del", id=f"pf{number}")
+            # What is asked of one function of a slot, the guest does with all.
+            monitor.execute("device_del", id=devices[0])
             try:
-                monitor.wait_event("DEVICE_DELETED", f"pf{number}", timeout)
+                monitor.wait_events("DEVICE_DELETED", devices, timeout)
             except TimeoutError:
                 raise RigError(
-                    f"the guest did not let go of PF {number} within {timeout:.0f} s\n{self.logs()}"
+                    f"the guest did not let go of card {number} within {timeout:.0f} s\n{self.logs()}"
                 ) from None
 
     def plug(self, number: int) -> None:
-        """Put a PF into its slot of the running machine."""
-        if not 1 <= number <= self.machine().pfs:
-            raise RigError(f"this machine has slots for PF 1 to {self.machine().pfs}")
+        """Put a card into its slot of the running machine."""
+        machine = self.machine()
+        if not 1 <= number <= machine.pfs:
+            raise RigError(f"this machine has slots for card 1 to {machine.pfs}")
         with self.monitor() as monitor:
-            monitor.execute("device_add", **pf_device(number))
+            # The guest hears of the card when function 0 is there, so that comes last.
+            for device in reversed(card_devices(number, machine.functions)):
+                monitor.execute("device_add", **device)
 
 
 def find_firmware() -> tuple[str, str]:
@@ -558,7 +587,7 @@ def resolve_image(name: str) -> tuple[Path, bool]:
 
 
 def pf_list(text: str) -> tuple[int, ...]:
-    """Read "1,3" as PF numbers; "" is none."""
+    """Read "1,3" as numbers of cards; "" is none."""
     return tuple(int(part) for part in text.split(",") if part)
 
 
@@ -572,7 +601,9 @@ def command_start(run: Run, options: argparse.Namespace) -> None:
     if (run.directory / "vm.json").exists() and run.running():
         raise RigError(f"a machine runs already in {run.directory}; stop it first")
     if not 0 <= options.pf <= MAX_PFS:
-        raise RigError(f"0 to {MAX_PFS} PFs")
+        raise RigError(f"0 to {MAX_PFS} cards")
+    if not 1 <= options.functions <= MAX_FUNCTIONS:
+        raise RigError(f"a card has 1 to {MAX_FUNCTIONS} ports")
     if options.iommu == "amd" and options.connection_pf:
         # Tried with QEMU 10.0: igb reports "Detected Tx Unit Hang" and no packet leaves.
         raise RigError("an emulated PF passes no traffic behind the emulated AMD IOMMU; use another --iommu")
@@ -581,7 +612,7 @@ def command_start(run: Run, options: argparse.Namespace) -> None:
     machine = Machine(
         image=options.image, iommu=options.iommu, pfs=options.pf, missing=pf_list(options.missing),
         connection_pf=options.connection_pf, memory=options.memory, cpus=options.cpus,
-        accel=accel, lifetime=options.lifetime, seeded=seeded,
+        accel=accel, lifetime=options.lifetime, seeded=seeded, functions=options.functions,
     )  # fmt: skip
     run.prepare(machine, disk)
     run.launch(machine)
@@ -651,12 +682,12 @@ def command_wait_ssh(run: Run, options: argparse.Namespace) -> None:
 
 
 def command_unplug(run: Run, options: argparse.Namespace) -> None:
-    """Take a PF out of the running machine."""
+    """Take a card out of the running machine."""
     run.unplug(options.number, options.timeout)
 
 
 def command_plug(run: Run, options: argparse.Namespace) -> None:
-    """Put a PF back into the running machine."""
+    """Put a card back into the running machine."""
     run.plug(options.number)
 
 
@@ -708,8 +739,9 @@ def main(arguments: list[str] | None = None) -> int:
     start = add("start", command_start)
     start.add_argument("--image", default="debian12", help=f"{', '.join(image.RECIPES)}, or a file or an http(s) address of a disk")
     start.add_argument("--iommu", choices=("intel", "amd", "none"), default="intel")
-    start.add_argument("--pf", type=int, default=2, help="number of emulated PFs")
-    start.add_argument("--missing", default="", help="PFs that are not plugged in, such as 2 or 1,2")
+    start.add_argument("--pf", type=int, default=2, help="number of emulated cards")
+    start.add_argument("--ports", dest="functions", type=int, default=Machine.functions, metavar="N", help="of each card; every port is a PF, function 0, 1, ... of the card")
+    start.add_argument("--missing", default="", help="cards that are not plugged in, such as 2 or 1,2")
     start.add_argument("--connection-pf", action=argparse.BooleanOptionalAction, default=False, help="the ssh connection goes through one more PF")
     start.add_argument("--memory", type=int, default=Machine.memory, help="MiB")
     start.add_argument("--cpus", type=int, default=Machine.cpus)
@@ -722,7 +754,7 @@ def main(arguments: list[str] | None = None) -> int:
     wait.add_argument("--timeout", type=float, default=900)
     wait.add_argument("--not-boot-id", help="wait for another boot than this")
     restart = add("restart", command_restart)
-    restart.add_argument("--missing", help="PFs that are not plugged in from now on")
+    restart.add_argument("--missing", help="cards that are not plugged in from now on")
     restart.add_argument("--no-sync", dest="sync", action="store_false", help="do not let the guest write its caches")
     restart.add_argument("--wait", type=int, default=0, metavar="SECONDS", help="wait for ssh")
     add("reset", command_reset)

@@ -101,7 +101,7 @@ def test_a_machine_without_debian_sources_is_told_what_to_set(text: str) -> None
         lines(image.parse_one_line_sources(text))
 
 
-def test_an_image_has_another_name_when_its_recipe_or_a_guest_file_changes() -> None:
+def test_an_image_has_another_name_when_its_recipe_or_a_guest_file_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = image.RECIPES["debian12"]
     files = {"customize.sh": b"one", "rootfs/etc/fstab": b""}
     name = image.recipe_hash(recipe, files)
@@ -112,7 +112,9 @@ def test_an_image_has_another_name_when_its_recipe_or_a_guest_file_changes() -> 
         image.recipe_hash(recipe, {**files, "customize.sh": b"two"}),
         image.recipe_hash(recipe, {**files, "rootfs/etc/hosts": b""}),
     ]
-    assert len({name, *others}) == 5
+    monkeypatch.setattr(image, "ARCHIVE_PACKAGES", ("mstflint", "ethtool"))
+    others.append(image.recipe_hash(recipe, files))
+    assert len({name, *others}) == 6
 
 
 def test_the_archive_of_guest_files_belongs_to_root_and_leaves_scripts_out() -> None:
@@ -141,6 +143,100 @@ def test_each_pf_has_a_root_port_of_its_own_that_stays_when_the_pf_is_missing() 
     assert [dict(part.split("=") for part in port.split(",")[1:])["addr"] for port in ports] == ["0x2", "0x3", "0x4"]
     assert [device for device in without if device.startswith("pcie-root-port")] == ports
     assert set(whole) - set(without) == {"igb,id=pf2,bus=port2,netdev=wire2,mac=52:54:00:5a:01:02,romfile="}
+
+
+def test_a_card_with_two_ports_has_two_functions_with_addresses_and_hubs_of_their_own() -> None:
+    machine = vm.Machine("debian12", pfs=2, missing=(2,), connection_pf=True, functions=2)
+    assert [device for device in devices(machine) if device.startswith("igb,")] == [
+        "igb,id=pf3,bus=port3,netdev=management,mac=52:54:00:5a:00:01,romfile=",
+        "igb,id=pf1,bus=port1,netdev=wire1,mac=52:54:00:5a:01:01,romfile=,addr=0.0,multifunction=on,x-pcie-ari-nextfn-1=on",
+        "igb,id=pf1.1,bus=port1,netdev=wire1.1,mac=52:54:00:5a:02:01,romfile=,addr=0.1",
+    ]
+    arguments = vm.qemu_arguments(machine, "CODE.fd", "ssh-ed25519 AAAA rig")
+    assert [argument for argument in arguments if argument.startswith("hubport,")] == [
+        "hubport,id=wire1,hubid=1", "hubport,id=wire1.1,hubid=17", "hubport,id=wire2,hubid=2", "hubport,id=wire2.1,hubid=18",
+    ]  # fmt: skip
+
+
+def test_no_two_pfs_have_the_same_address_or_hub() -> None:
+    machine = vm.Machine("debian12", pfs=vm.MAX_PFS, connection_pf=True, functions=vm.MAX_FUNCTIONS)
+    arguments = ",".join(vm.qemu_arguments(machine, "CODE.fd", "ssh-ed25519 AAAA rig")).split(",")
+    for key, count in (("mac=", vm.MAX_PFS * vm.MAX_FUNCTIONS + 1), ("hubid=", vm.MAX_PFS * vm.MAX_FUNCTIONS)):
+        values = [argument for argument in arguments if argument.startswith(key)]
+        assert len(values) == len(set(values)) == count
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        (["--ports", "0"], "a card has 1 to 2 ports"),
+        (["--ports", "3"], "a card has 1 to 2 ports"),
+        (["--pf", "17"], "0 to 16 cards"),
+        (["--iommu", "amd", "--connection-pf"], "an emulated PF passes no traffic behind the emulated AMD IOMMU"),
+    ],
+)
+def test_a_machine_that_cannot_be_is_refused_before_anything_is_made(
+    arguments: list[str], refusal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where the refusal is missing, no machine is to be started here.
+    monkeypatch.setattr(vm, "choose_accelerator", lambda wanted: pytest.fail("not refused"))
+    assert vm.main(["start", "--dir", str(tmp_path / "run"), *arguments]) == 1
+    assert capsys.readouterr().err.startswith(f"rig: {refusal}")
+    assert not (tmp_path / "run").exists()
+
+
+class Qemu:
+    """The monitor of a machine whose guest lets go of functions in another order than they are numbered."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: list[dict[str, object]] = []
+        self.server = socket.socket(socket.AF_UNIX)
+        folder_descriptor = os.open(folder, os.O_PATH)
+        self.server.bind(f"/proc/self/fd/{folder_descriptor}/qmp.sock")
+        os.close(folder_descriptor)
+        self.server.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self.server.accept()[0]
+                self.say(connection, {"QMP": {}})
+                # A command is not ended by a newline; the next one is sent when this one is answered.
+                while text := connection.recv(65536):
+                    command = json.loads(text)
+                    self.asked.append(command)
+                    self.say(connection, {"return": {}})
+                    if command["execute"] == "device_del":
+                        card = command["arguments"]["id"]
+                        for device in (f"{card}.1", card):
+                            self.say(connection, {"event": "DEVICE_DELETED", "data": {"device": device}})
+
+    def say(self, connection: socket.socket, message: dict[str, object]) -> None:
+        connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+def test_a_card_is_plugged_and_unplugged_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = vm.Run(tmp_path)
+    machine = vm.Machine("debian12", functions=2)
+    monkeypatch.setattr(run, "machine", lambda: machine)
+    monkeypatch.setattr(run, "running", lambda: True)
+    qemu = Qemu(tmp_path)
+    try:
+        run.unplug(2, 5)
+        run.plug(2)
+        with pytest.raises(vm.RigError, match="this machine has slots for card 1 to 2"):
+            run.plug(3)
+    finally:
+        qemu.server.close()
+    devices = [command["arguments"] for command in qemu.asked if command["execute"] != "qmp_capabilities"]
+    assert devices == [{"id": "pf2"}, *reversed(vm.card_devices(2, 2))]
+    assert [device.get("addr") for device in devices] == [None, "0.1", "0.0"]
+
+
+def test_a_machine_started_by_an_older_rig_has_cards_with_one_port(tmp_path: Path) -> None:
+    (tmp_path / "vm.json").write_text('{"machine": {"image": "x", "pfs": 2, "missing": [2]}, "processes": []}')
+    assert vm.Run(tmp_path).machine() == vm.Machine("x", pfs=2, missing=(2,), functions=1)
 
 
 @pytest.mark.parametrize(

@@ -43,4 +43,23 @@ systemd-boot)
     ;;
 esac
 
-rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+# What is left of the build: its mirror, its settings of apt, its name server, and the packages as they came.
+rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/apt/apt.conf.d/*mmdebstrap \
+    /etc/resolv.conf /tmp/* /var/log/apt/* /var/lib/apt/lists/*
+apt-get clean
+
+# The only packages that apt of a guest can have. One version of each: the name is enough, and has no colon to be escaped.
+cd /var/lib/rig-archive
+for package in *.deb; do
+    name=$(dpkg-deb --field "$package" Package).deb
+    mv "$package" "$name"
+    dpkg-deb --field "$name"
+    printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' \
+        "$name" "$(stat -c %s "$name")" "$(sha256sum "$name" | cut -d ' ' -f 1)"
+done >Packages
+# Without it apt looks for translations too, and calls it an error that there are none.
+printf 'Date: %s\nSHA256:\n %s %s Packages\n' \
+    "$(date -u -R)" "$(sha256sum Packages | cut -d ' ' -f 1)" "$(stat -c %s Packages)" >Release
+chmod 0644 ./*
+printf 'deb [trusted=yes] file:/var/lib/rig-archive ./\n' >/etc/apt/sources.list.d/rig.list
+apt-get update

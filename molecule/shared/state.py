@@ -9,6 +9,7 @@ OF_THE_ROLE = (
     "/usr/local/sbin/sriov-vfs", "/etc/sriov", "/etc/udev/rules.d/70-sriov.rules", "/etc/default/grub.d/zz-sriov.cfg",
     "/etc/systemd/system/sriov-vfs.service", "/etc/systemd/system/sriov-vfs@.service",
     "/etc/systemd/system/sriov-vfs-ready@.service", "/etc/systemd/system/multi-user.target.wants/sriov-vfs.service",
+    "/etc/modprobe.d/stackhpc-sriov-mlx4.conf",
 )
 
 

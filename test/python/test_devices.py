@@ -483,3 +483,11 @@ def test_one_port_of_a_connectx3_twice_is_refused(mellanox, second):
 
 def test_a_connectx3_that_is_to_be_left_alone_is(mellanox):
     assert select({"name": "ens4", "on_boot_configuration_enabled": False})[0]["boot"] == "none"
+
+
+def test_a_connectx3_whose_driver_has_let_go_of_it_is_refused_unless_it_is_to_have_no_vfs(mellanox):
+    mellanox.bind(X0, None)
+    assert refusal({"address": X0, "numvfs": 4}, firmware=True) == (
+        "sriov_devices[0] (address 0000:04:00.0): ens4, ens4d1 (0000:04:00.0) is a ConnectX-3 without its driver: load mlx4_core and see the "
+        "kernel log, it lets go of a card whose options in /etc/modprobe.d are not to its liking")
+    assert select({"address": X0, "numvfs": 0}, firmware=True)[0]["numvfs"] == 0

@@ -124,7 +124,7 @@ class Tool:
 
     def table(self, address):
         rows = dict(self.cards[address])
-        if "PF_NUM_OF_VF_VALID" in rows:
+        if rows.get("PF_NUM_OF_VF_VALID", {}).get("next") == "True(1)":
             rows.update(self.functions[address])
         lines = ["", "Device #1:", "----------", "", "Device type:        %s" % self.type, "Name:               MCX556A-ECA_Ax",
                  "Description:        ConnectX-5", "Device:             %s" % address, ""]
@@ -337,10 +337,13 @@ def test_where_it_is_not_valid_the_number_of_the_card_counts(tool):
     assert tool.sets() == [(A0, ["NUM_OF_VFS=8"])]
 
 
-def test_to_make_it_valid_is_taken_into_account(tool):
+def test_to_make_it_valid_is_a_step_of_its_own_because_the_card_does_not_know_the_number_before(tool):
     tool.add(A0, SRIOV_EN="True(1)", PF_NUM_OF_VF_VALID="False(0)")
-    run(tool, device(numvfs=8, parameters={"PF_NUM_OF_VF_VALID": True}))
-    assert tool.sets() == [(A0, ["PF_NUM_OF_VF_VALID=1", "PF_NUM_OF_VF=8"])]
+    wish = device(numvfs=8, parameters={"PF_NUM_OF_VF_VALID": True})
+    assert run_once(wish, check_mode=True)["changed"] is True
+    assert sorted(due(run_once(wish))) == ["firmware:%s:PF_NUM_OF_VF=8" % A0, "firmware:%s:PF_NUM_OF_VF_VALID=1" % A0]
+    assert run_once(wish)["changed"] is False
+    assert tool.sets() == [(A0, ["PF_NUM_OF_VF_VALID=1"]), (A0, ["PF_NUM_OF_VF=8"])]
 
 
 def test_what_each_function_has_for_itself_may_differ(tool):
@@ -636,6 +639,7 @@ def test_a_refused_reset_falls_back_to_the_reboot_with_its_reason(set_card):
     set_card.reset_answer = (1, "-E- Requested reset level '3' is not supported\n")
     result = run_once(device(numvfs=16), reset=True)
     assert "Requested reset level '3' is not supported" in not_reset(set_card, result)
+    assert (set_card.fake.writes(A0), set_card.fake.numvfs(A0), set_card.fake.numvfs(A1)) == ([0, 2], 2, 3)
     assert result["devices"][0]["waits"] == "its firmware offers more from the next boot on"
 
 
@@ -651,7 +655,8 @@ def test_a_reset_after_which_an_interface_stays_away_falls_back_to_the_reboot(se
         return set_card(command)
 
     monkeypatch.setattr(firmware, "run", lose)
-    assert not_reset(set_card, run_once(device(numvfs=16), reset=True)) == "it was reset, and not all of its interfaces are back after 1 s"
+    assert not_reset(set_card, run_once(device(numvfs=16), reset=True)).startswith(
+        "it was reset, and not all of its interfaces are back after 1 s; ens3bf1 (0000:3b:00.1): setting 3 VFs failed")
 
 
 def test_without_the_reset_tool_the_reboot_is_due(set_card, monkeypatch):

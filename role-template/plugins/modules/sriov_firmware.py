@@ -223,6 +223,9 @@ def needs(card, tables, exact):
 
     if most > 0:
         add(first, "SRIOV_EN", True, False)
+        if becomes_per_function(card, tables):
+            # A card does not know PF_NUM_OF_VF before that is set.
+            return result
         if counts_per_function(card, tables):
             for function, count in sorted(card["counts"].items()):
                 if count > 0 or exact:
@@ -236,11 +239,21 @@ def needs(card, tables, exact):
 
 def counts_per_function(card, tables):
     """Whether PF_NUM_OF_VF of each function counts for a card, and NUM_OF_VFS does not (mlxconfig_host.db: valid_bit)."""
+    row = tables[min(tables)]["parameters"].get("PF_NUM_OF_VF_VALID")
+    return bool(row) and mstconfig.same(True, row["next"]) and listed_valid(card) is not False
+
+
+def becomes_per_function(card, tables):
+    """Whether PF_NUM_OF_VF is to count for a card and does not yet."""
+    return listed_valid(card) is True and not counts_per_function(card, tables)
+
+
+def listed_valid(card):
+    """What PF_NUM_OF_VF_VALID is listed as for a card: True, False, or None when it is not."""
     for _function, name, value, _selector in card["listed"]:
         if name == "PF_NUM_OF_VF_VALID":
             return mstconfig.same(True, str(value))
-    row = tables[min(tables)]["parameters"].get("PF_NUM_OF_VF_VALID")
-    return bool(row) and mstconfig.same(True, row["next"])
+    return None
 
 
 def met(need, shown):
@@ -444,6 +457,21 @@ def set_card(tool, card, wanted):
     return None
 
 
+def set_all(tool, cards, check_mode):
+    """Set what differs on every card at once, unless in check mode. Returns (the needs that were set, the difference); raises Refusal."""
+    wanted = [(card, [need for need in card["needs"] if need["set"]]) for card in cards]
+    wanted = [(card, differing) for card, differing in wanted if differing]
+    diff = [
+        {"before_header": card["card"], "after_header": card["card"],
+         "before": "".join("%s %s\n" % (need["name"], need["next"]) for need in differing),
+         "after": "".join("%s %s\n" % (need["name"], text_of(need)) for need in differing)}
+        for card, differing in wanted
+    ]
+    if not check_mode:
+        refuse_all(at_once(lambda pair: set_card(tool, *pair), wanted))
+    return [need for _card, differing in wanted for need in differing], diff
+
+
 def obstacle(card, carriers):
     """Why a card must not be reset, in words, or None. carriers: as of host.connection_functions."""
     functions = functions_of(card["card"])
@@ -455,14 +483,27 @@ def obstacle(card, carriers):
     return "; ".join(holders) if holders else None
 
 
-def reset_card(tool, card):
-    """Reset a card, its VFs gone first, and wait until the host has it back. Returns None, or why it was not reset."""
-    functions = functions_of(card["card"])
-    before = {function: host.read_function(function) for function in functions}
-    outcomes = host.set_all({function: 0 for function in functions if (before[function] or {}).get("numvfs")}, TOOL_SECONDS)
-    failed = [message for message in outcomes.values() if message]
-    if failed:
-        return "; ".join(failed)
+def reset_card(config_tool, tool, card, waiting):
+    """Reset a card, its VFs gone first, so that it runs with what is set. Returns None, or why it does not; its VFs are then back.
+
+    waiting: what the card does not run with.
+    """
+    before = {function: host.read_function(function) for function in functions_of(card["card"])}
+    had = {function: seen["numvfs"] for function, seen in before.items() if seen and seen["numvfs"]}
+    failed = [message for message in host.set_all(dict.fromkeys(had, 0), TOOL_SECONDS).values() if message]
+    why = "; ".join(failed) or do_reset(tool, before) or still_not_running(config_tool, card, waiting)
+    if why:
+        failed = [message for message in host.set_all(had, TOOL_SECONDS).values() if message]
+        return "; ".join([why] + failed)
+    return None
+
+
+def do_reset(tool, before):
+    """Call the reset tool and wait until the host has the card back. before: its functions, as they were.
+
+    Returns None, or why it was not reset.
+    """
+    functions = sorted(before)
     # Level 3 stops the driver of this card's functions alone, and starts it again (mlxfwreset_mlnxdriver.py).
     code, text = run([tool, "-d", min(functions), "-l", "3", "-y", "reset"], RESET_SECONDS)
     refused = "it did not finish within %d s" % RESET_SECONDS if code is None else mstconfig.reset_refusal(text, code)
@@ -546,16 +587,11 @@ def ensure(parameters, check_mode, warn):
         return result_of(devices, cards, "", [], due, stuck)
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
-    changed = [(card, [need for need in card["needs"] if need["set"]]) for card in readable]
-    changed = [(card, wanted) for card, wanted in changed if wanted]
-    diff = [
-        {"before_header": card["card"], "after_header": card["card"],
-         "before": "".join("%s %s\n" % (need["name"], need["next"]) for need in wanted),
-         "after": "".join("%s %s\n" % (need["name"], text_of(need)) for need in wanted)}
-        for card, wanted in changed
-    ]
-    if not check_mode:
-        refuse_all(at_once(lambda pair: set_card(tool, *pair), changed))
+    changed, diff = set_all(tool, readable, check_mode)
+    again = [card for card in readable if becomes_per_function(card, card["tables"])]
+    if again and not check_mode:
+        more, more_diff = set_all(tool, read_all(tool, again, exact, warn), check_mode)
+        changed, diff = changed + more, diff + more_diff
     remembered = pending.of_this_boot("firmware")
     asks = [(card, not_running(card["needs"], remembered)) for card in readable]
     asks = [(card, waiting) for card, waiting in asks if waiting]
@@ -565,7 +601,7 @@ def ensure(parameters, check_mode, warn):
     for card, _waiting in asks:
         card["waits"] = card.get("waits") or "its firmware offers more from the next boot on"
     reasons = [reason(card, need) for card, waiting in asks for need in waiting]
-    touched = {key_of(need) for _card, wanted in changed for need in wanted}
+    touched = {key_of(need) for need in changed}
     due, stuck = pending.judge("firmware", reasons, touched, check_mode)
     advised = [
         {"key": item["key"], "text": item["text"] + ", although the host has been rebooted since: power-cycle it, as a reboot "
@@ -584,7 +620,7 @@ def made_current(reset_tool, tool, card, waiting, carriers, check_mode):
     """
     why = obstacle(card, carriers) if reset_tool else "%s is not on this host" % dict(TOOLS.values())[os.path.basename(tool)]
     if not why and not check_mode:
-        why = reset_card(reset_tool, card) or still_not_running(tool, card, waiting)
+        why = reset_card(tool, reset_tool, card, waiting)
     card["not_reset"] = why
     card["reset"] = not why
     if check_mode and not why:

@@ -1,0 +1,508 @@
+"""The stand-in Mellanox card of the VM rig, as the tools' users see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+CARD = Path(__file__).resolve().parents[2] / "molecule" / "rig" / "card" / "card.py"
+ONE, TWO = "0000:01:00.0", "0000:01:00.1"
+REBOOT = "-I- Please reboot machine to load new configurations.\n"
+
+
+class Guest:
+    """A guest of files: boot id, sysfs, state and the names of the program."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for number, function in enumerate((ONE, TWO, "0000:02:00.0")):
+            real = root / "sys/devices/pci0000:00" / f"0000:00:0{number + 2}.0" / function
+            (real / "net" / f"eth{number}").mkdir(parents=True)
+            for name, text in {"vendor": "0x8086", "sriov_numvfs": "0", "sriov_totalvfs": "7"}.items():
+                (real / name).write_text(f"{text}\n")
+            (real / "sriov_drivers_autoprobe").write_text("1\n")
+            (real / "driver").symlink_to("../../../../bus/pci/drivers/igb")
+            devices = root / "sys/bus/pci/devices"
+            devices.mkdir(parents=True, exist_ok=True)
+            (devices / function).symlink_to(real)
+        for name in ("igb/bind", "igb/unbind"):
+            path = root / "sys/bus/pci/drivers" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        (root / "dev").mkdir()
+        self.boot("first")
+        bin_folder = root / "bin"
+        bin_folder.mkdir()
+        for name in ("mstconfig", "mlxconfig", "mstfwreset", "mlxfwreset", "mst", "rig-card"):
+            (bin_folder / name).symlink_to(CARD)
+
+    def boot(self, boot_id: str) -> None:
+        path = self.root / "proc/sys/kernel/random/boot_id"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{boot_id}\n")
+        for record in (self.root / "run/rig-card").glob("*.json"):
+            record.unlink()
+
+    def start(self, *words: str, euid: int = 0) -> subprocess.Popen[str]:
+        environment = {**os.environ, "RIG_CARD_ROOT": str(self.root), "RIG_CARD_EUID": str(euid)}
+        return subprocess.Popen(
+            [sys.executable, str(self.root / "bin" / words[0]), *words[1:]], env=environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, *words: str, code: int = 0, answer: str = "", euid: int = 0) -> str:
+        """Run a tool; everything it says is on standard output."""
+        process = self.start(*words, euid=euid)
+        output, errors = process.communicate(answer)
+        assert (process.returncode, errors) == (code, ""), (output, errors)
+        return output
+
+    def set(self, *words: str, device: str = ONE, code: int = 0) -> str:
+        return self.run("mstconfig", "-d", device, "-y", "set", *words, code=code)
+
+    def last(self, *words: str, code: int = 3, **more: int) -> str:
+        return self.run(*words, code=code, **more).split("\n")[-2]
+
+    def values(self, name: str, card: str = ONE) -> list[int]:
+        found = json.loads(self.run("rig-card", "show", name, "--card", card))
+        return [found["current"], found["next"]]
+
+    def sysfs(self, name: str, function: str = ONE) -> str:
+        """Return what is mounted over a file."""
+        return (self.root / "run/rig-card/files" / function / name).read_text().strip()
+
+    def mounts(self) -> str:
+        return (self.root / "commands").read_text()
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Guest:
+    machine = Guest(tmp_path)
+    machine.run("rig-card", "behave", "delay=0")
+    machine.run("rig-card", "add", ONE, TWO)
+    return machine
+
+
+@pytest.fixture
+def fourth(tmp_path: Path) -> Guest:
+    machine = Guest(tmp_path)
+    machine.run("rig-card", "behave", "delay=0")
+    machine.run("rig-card", "add", "--type", "connectx3", "--version", "4.21", ONE)
+    machine.run("rig-card", "current", "SRIOV_EN=1", "NUM_OF_VFS=6", "LINK_TYPE_P1=2", "LINK_TYPE_P2=2")
+    return machine
+
+
+# ---- next and current --------------------------------------------------------------------------
+
+
+def test_only_another_boot_id_makes_next_current(guest: Guest) -> None:
+    assert guest.set("SRIOV_EN=1", "NUM_OF_VFS=8").endswith("Applying... Done!\n" + REBOOT)
+    guest.run("mstconfig", "-d", ONE, "-e", "q")
+    guest.run("rig-card", "boot")
+    assert guest.values("NUM_OF_VFS") == [0, 8]
+    assert guest.sysfs("sriov_totalvfs") == "0"
+    guest.boot("second")
+    assert guest.values("NUM_OF_VFS") == [8, 8]
+    guest.run("rig-card", "boot")
+    assert guest.sysfs("sriov_totalvfs") == guest.sysfs("sriov_totalvfs", TWO) == "8"
+
+
+def test_a_card_that_keeps_its_configuration(guest: Guest) -> None:
+    guest.run("rig-card", "behave", "keeps=true")
+    guest.set("NUM_OF_VFS=8")
+    guest.boot("second")
+    assert guest.values("NUM_OF_VFS") == [0, 8]
+
+
+def test_ports_share_the_configuration(guest: Guest) -> None:
+    guest.set("NUM_OF_VFS=8", device=ONE)
+    guest.set("NUM_OF_VFS=4", device=TWO)
+    assert guest.run("mstconfig", "-d", "01:00.0", "q", "NUM_OF_VFS").split()[-2:] == ["NUM_OF_VFS", "4"]
+
+
+def test_parameters_of_one_function(guest: Guest) -> None:
+    last = guest.last("mstconfig", "-d", ONE, "q", "PF_NUM_OF_VF")
+    assert last == "-E- The Device doesn't support PF_NUM_OF_VF parameter"
+    guest.set("PF_NUM_OF_VF_VALID=1", "SRIOV_EN=1")
+    guest.set("PF_NUM_OF_VF=6", device=TWO)
+    assert guest.values("PF_NUM_OF_VF", ONE) == [0, 0]
+    assert guest.values("PF_NUM_OF_VF", TWO) == [0, 6]
+    guest.boot("second")
+    guest.run("rig-card", "boot")
+    assert (guest.sysfs("sriov_totalvfs", ONE), guest.sysfs("sriov_totalvfs", TWO)) == ("0", "6")
+
+
+def test_no_vf_while_the_firmware_has_sriov_off(guest: Guest) -> None:
+    mounted = f"/{ONE}/sriov_numvfs"
+    assert mounted in guest.mounts()
+    (guest.root / "commands").unlink()
+    guest.run("rig-card", "current", "SRIOV_EN=1", "NUM_OF_VFS=127")
+    assert mounted not in guest.mounts()
+    assert guest.sysfs("sriov_totalvfs") == "127"
+
+
+def test_reset_makes_the_default_values_next(guest: Guest) -> None:
+    guest.run("rig-card", "current", "NUM_OF_VFS=5")
+    output = guest.run("mstconfig", "-d", ONE, "-y", "r")
+    assert output == f"\n Reset configuration for device {ONE}? (y/n) [n] : y\nApplying... Done!\n{REBOOT}"
+    assert guest.values("NUM_OF_VFS") == [5, 0]
+
+
+# ---- tables ------------------------------------------------------------------------------------
+
+OPENING_20 = (
+    f"\nDevice #1:\n----------\n\nDevice type:        ConnectX5           \nName:               MCX512A-ACA_Ax_Bx   \n"
+    "Description:        ConnectX-5 EN network interface card; 10/25GbE dual-port SFP28; PCIe3.0 x8; tall bracket; "
+    f"ROHS R6\nDevice:             {ONE}        \n\n"
+)
+STAR = "The '*' shows parameters with next value different from default/current value.\n"
+RO = "\nThe 'RO' shows parameters which are for read only and cannot be changed\n"
+TABLES = {
+    ("4.21", ""): (
+        "Configurations:                              Next Boot\n",
+        "         NUM_OF_VFS                          10              \n"
+        "         NUM_OF_PF                           2               \n",
+    ),
+    ("4.21", "-e"): (
+        "Configurations:                              Default         Current         Next Boot\n",
+        "*        NUM_OF_VFS                          0               1               10              \n"
+        "         NUM_OF_PF                           2               2               2               \n" + STAR,
+    ),
+    ("4.25", ""): (
+        "Configurations:                                      Next Boot\n",
+        "        NUM_OF_VFS                                  10              \n",
+    ),
+    ("4.25", "-e"): (
+        "Configurations:                                      Default         "
+        "Current         Next Boot\n",
+        "*       NUM_OF_VFS                                  0               1               10              \n" + STAR,
+    ),
+    ("4.26", ""): (
+        "Configurations:                                     Next Boot\n",
+        "        NUM_OF_VFS                                  10                  \n"
+        " RO     NUM_OF_PF                                   2                   \n" + RO,
+    ),
+    ("4.26", "-e"): (
+        "Configurations:                                     Default              "
+        "Current              Next Boot\n",
+        "*       NUM_OF_VFS                                  0                    1                   "
+        " 10                  \n"
+        " RO     NUM_OF_PF                                   2                    2                   "
+        " 2                   \n"
+        + STAR + RO,
+    ),
+    ("4.31", ""): (
+        "Configurations:                                          Next Boot\n",
+        "        NUM_OF_VFS                                  10                  \n"
+        " RO     NUM_OF_PF                                   2                   \n" + RO,
+    ),
+    ("4.31", "-e"): (
+        "Configurations:                                          Default             "
+        "Current         Next Boot\n",
+        "*       NUM_OF_VFS                                  0                    1                   "
+        " 10                  \n"
+        " RO     NUM_OF_PF                                   2                    2                   "
+        " 2                   \n"
+        + STAR + RO,
+    ),
+    ("4.36", ""): (
+        "Configurations:                                         Next Boot                        \n",
+        "        NUM_OF_VFS                                      10                               \n"
+        " RO     NUM_OF_PF                                       2                                \n" + RO,
+    ),
+    ("4.36", "-e"): (
+        "Configurations:                                         Default                           "
+        "Current                           Next Boot                        \n",
+        "*       NUM_OF_VFS                                      0                                 1      "
+        "                           10                               \n"
+        " RO     NUM_OF_PF                                       2                                 2      "
+        "                           2                                \n" + STAR + RO,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "flag"), list(TABLES))
+def test_tables(guest: Guest, version: str, flag: str) -> None:
+    guest.run("rig-card", "behave", f"version={version}")
+    guest.run("rig-card", "current", "NUM_OF_VFS=1")
+    guest.run("rig-card", "next", "NUM_OF_VFS=10")
+    flags = [flag] if flag else []
+    output = guest.run("mstconfig", *flags, "-d", ONE, "q", "NUM_OF_VFS", "NUM_OF_PF")
+    heading, rows = TABLES[version, flag]
+    assert output.partition("Configurations:")[1:] == ("Configurations:", (heading + rows)[len("Configurations:") :])
+    if version >= "4.26":
+        assert output == OPENING_20 + heading + rows
+    else:
+        assert "\nDevice type:    ConnectX5       \nName:           MCX512A-ACA_Ax_Bx\n" in output
+        assert output.partition("Configurations:")[0].endswith(f"\nDevice:         {ONE}    \n\n")
+
+
+def test_the_whole_table(guest: Guest) -> None:
+    output = guest.run("mstconfig", "-d", ONE, "-e", "q")
+    rows = re.findall(r"^[* ](?:RO|  ) {5}([A-Za-z0-9_]+)\s", output, re.MULTILINE)
+    assert len(rows) == len(set(rows)) > 80
+    assert "        LINK_TYPE_P2                                ETH(2)               ETH(2)  " in output
+    assert "        HOST_CHAINING_DESCRIPTORS                   Array[0..7]          Array[0..7]  " in output
+    wide = "PCI_ATOMIC_DISABLED_EXT_ATOMIC_ENABLED(0)"
+    assert f"        PCI_ATOMIC_MODE                             {wide} {wide} {wide}\n" in output
+
+
+def test_the_table_of_set(guest: Guest) -> None:
+    output = guest.set("SRIOV_EN=1", "NUM_OF_VFS=0x10")
+    assert output == (
+        OPENING_20 + "Configurations:                                          Next Boot       New\n"
+        "        SRIOV_EN                                    False(0)             True(1)             \n"
+        "        NUM_OF_VFS                                  0                    0x10(16)            \n"
+        "\n Apply new Configuration? (y/n) [n] : y\nApplying... Done!\n" + REBOOT
+    )
+    assert guest.values("NUM_OF_VFS") == [0, 16]
+    guest.run("rig-card", "behave", "version=4.21")
+    output = guest.set("SRIOV_EN=False", "LINK_TYPE_P1=ib")
+    assert "Configurations:                              Next Boot       New\n" in output
+    assert "         LINK_TYPE_P1                        ETH(2)          IB(1)           \n" in output
+
+
+def test_firmware_that_reads_next_only(guest: Guest) -> None:
+    guest.run("rig-card", "add", "--no-current", ONE, TWO)
+    output = guest.run("mstconfig", "-d", ONE, "-e", "q", "SRIOV_EN")
+    assert output == OPENING_20 + (
+        "Configurations:                                          Next Boot\n"
+        "        SRIOV_EN                                    False(0)            \n"
+        "Device Firmware does not support reading default and current configurations\n"
+    )
+
+
+def test_connectx3(fourth: Guest) -> None:
+    fourth.run("rig-card", "next", "NUM_OF_VFS=5")
+    output = fourth.run("mstconfig", "-d", ONE, "-e", "q", "NUM_OF_VFS", "LINK_TYPE_P1")
+    assert output == (
+        f"\nDevice #1:\n----------\n\nDevice type:    ConnectX3       \nDevice:         {ONE}    \n\n"
+        "Configurations:                              Default         Next Boot\n"
+        "*        NUM_OF_VFS                          8               5               \n"
+        "*        LINK_TYPE_P1                        VPI(3)          ETH(2)          \n"
+        + STAR + "Device Firmware does not support reading current configurations\n"
+    )  # fmt: skip
+    last = fourth.last("mstconfig", "-d", ONE, "-y", "set", "NUM_OF_VFS=64")
+    assert last == "-E- Failed to set configuration: Number of VFs exceeds limit (63)."
+    assert fourth.last("mstconfig", "-d", ONE, "q", "UCTX_EN") == "-E- Unknown Parameter: UCTX_EN"
+    fourth.run("rig-card", "behave", "version=4.26")
+    assert fourth.run("mstconfig", "-d", ONE, "q", code=3) == "-E- Unsupported device\n"
+
+
+def test_dpu(guest: Guest) -> None:
+    guest.run("rig-card", "add", "--type", "bluefield2", ONE, TWO)
+    output = guest.run("mstconfig", "-d", ONE, "q").split()
+    words = dict(zip(output, output[1:]))
+    assert words["INTERNAL_CPU_MODEL"] == "EMBEDDED_CPU(1)"
+    assert words["INTERNAL_CPU_OFFLOAD_ENGINE"] == "ENABLED(0)"
+    assert words["ECPF_ESWITCH_MANAGER"] == "ECPF(1)"
+
+
+def test_json(guest: Guest, tmp_path: Path) -> None:
+    guest.run("rig-card", "next", "NUM_OF_VFS=3")
+    file = tmp_path / "out.json"
+    guest.run("mstconfig", "-d", ONE, "-e", "-j", str(file), "q", "NUM_OF_VFS", "SRIOV_EN")
+    entries = json.loads(file.read_text())["Device #1"]["tlv_configuration"]
+    assert entries["NUM_OF_VFS"] == {
+        "read_only": False, "modified": True, "default_value": 0, "current_value": 0, "next_value": 3,
+    }  # fmt: skip
+    assert entries["SRIOV_EN"]["next_value"] == "False(0)"
+
+
+# ---- errors ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["0000:99:00.0", "1:00.0", "enp1s0", "/dev/mst/mt4119_pciconf0"])
+def test_no_such_device(guest: Guest, device: str) -> None:
+    for words in (["q"], ["-y", "set", "SRIOV_EN=1"]):
+        output = guest.run("mlxconfig", "-d", device, *words, code=3)
+        assert output == "-E- Failed to open the device\n"
+
+
+def test_not_root_and_locked_down_and_livefish(guest: Guest) -> None:
+    failed = "-E- Failed to open the device\n"
+    assert guest.run("mstconfig", "-d", ONE, "q", code=3, euid=1000) == failed
+    assert guest.run("mstfwreset", "-d", ONE, "-y", "r", code=1, euid=1000) == "-E- Only root user can run this tool.\n"
+    guest.run("rig-card", "behave", "locked-down=true")
+    assert guest.run("mstconfig", "-d", ONE, "q", code=3) == failed
+    guest.run("rig-card", "behave", "locked-down=false", "livefish=true")
+    assert guest.run("mstconfig", "-d", ONE, "q", code=3) == "-E- Device in Livefish mode is not supported\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-d", ONE], "No command found. For more information please read the help message:"),
+        (["-d"], "missing device name"),
+        (["-d", ONE, "-x", "q"], "invalid argument: -x"),
+        (["-d", ONE, "set"], "missing configuration arguments. For more information please run mstconfig -h|--help."),
+        (["set", "SRIOV_EN=1"], "set command expects device to be specified."),
+        (["-d", ONE, "set", "SRIOV_EN"], "Invalid Configuration argument SRIOV_EN"),
+        (["-d", ONE, "set", "SRIOV_EN=1", "SRIOV_EN=0"], "Duplicate parameter, SRIOV_EN."),
+    ],
+)
+def test_usage_errors_show_the_help(guest: Guest, words: list[str], message: str) -> None:
+    assert guest.run("mstconfig", *words, code=3).startswith(f"-E- {message}\n    NAME:\n        mstconfig\n")
+
+
+@pytest.mark.parametrize(
+    ("version", "assignment", "message"),
+    [
+        ("4.21", "FOO=1", "Unknown Parameter: FOO"),
+        ("4.31", "FOO=1", "Unknown Parameter: FOO"),
+        ("4.36", "FOO=1", "Failed to find Param / TLV with name 'FOO' port 0 module -1"),
+        ("4.31", "ECPF_PAGE_SUPPLIER=1", "The Device doesn't support ECPF_PAGE_SUPPLIER parameter"),
+        ("4.31", "NUM_OF_VFS=128", "Parameter NUM_OF_VFS' value is larger than maximum allowed 127"),
+        ("4.31", "NUM_OF_VFS=70000", "The value 70000 is not valid,  as its size is 16 bits"),
+        ("4.31", "NUM_OF_VFS=many", "Cannot parse the value"),
+        ("4.31", "SRIOV_EN=yes", "Unknown value yes"),
+        ("4.31", "SRIOV_EN=2", "Unknown value 2"),
+        ("4.21", "NUM_OF_PF=1", "Failed to set nv_global_pci_conf settings Operation is not supported"),
+        ("4.31", "NUM_OF_PF=1", "The Device doesn't support NUM_OF_PF parameter"),
+        ("4.36", "NUM_OF_PF=1", "Operation is not supported (Read only TLV: nv_global_pci_conf)"),
+    ],
+)
+def test_a_set_with_an_error_changes_nothing(guest: Guest, version: str, assignment: str, message: str) -> None:
+    guest.run("rig-card", "behave", f"version={version}")
+    output = guest.set("UCTX_EN=0", assignment, code=3)
+    assert output.endswith(f"-E- {message}\n")
+    late = "larger" in message or "Failed to set" in message
+    assert ("Apply new Configuration? (y/n) [n] : y\nApplying... Failed!\n-E- " in output) == late
+    assert guest.values("UCTX_EN") == [1, 1]
+
+
+def test_supported_maximum_and_unsupported_by_behaviour(guest: Guest) -> None:
+    guest.run("rig-card", "behave", "max-vfs=16", "unsupported=SRIOV_EN", "read-only=UCTX_EN")
+    assert "maximum allowed 16\n" in guest.set("NUM_OF_VFS=17", code=3)
+    guest.set("NUM_OF_VFS=16")
+    last = guest.last("mstconfig", "-d", ONE, "q", "SRIOV_EN")
+    assert last == "-E- The Device doesn't support SRIOV_EN parameter"
+    assert " RO     UCTX_EN " in guest.run("mstconfig", "-d", ONE, "q")
+
+
+@pytest.mark.parametrize("answer", ["", "n\n", "\n", "yep\n"])
+def test_nobody_said_yes(guest: Guest, answer: str) -> None:
+    output = guest.run("mstconfig", "-d", ONE, "set", "NUM_OF_VFS=3", code=2, answer=answer)
+    assert output.endswith("\n Apply new Configuration? (y/n) [n] : -E- Aborted by user.\n")
+    assert guest.values("NUM_OF_VFS") == [0, 0]
+    guest.run("mstconfig", "-d", ONE, "set", "NUM_OF_VFS=3", answer="y\n")
+    assert guest.values("NUM_OF_VFS") == [0, 3]
+
+
+def test_parallel_queries_and_sets(guest: Guest) -> None:
+    guest.run("rig-card", "behave", "delay=1")
+    began = time.monotonic()
+    sets = [guest.start("mstconfig", "-d", ONE, "-y", "set", f"LRO_LOG_TIMEOUT{number}=1") for number in range(4)]
+    queries = [guest.start("mstconfig", "-d", TWO, "q") for _ in range(4)]
+    for process in (*sets, *queries):
+        output, errors = process.communicate("")
+        assert (process.returncode, errors) == (0, ""), output
+    assert 1 <= time.monotonic() - began < 6
+    assert [guest.values(f"LRO_LOG_TIMEOUT{number}")[1] for number in range(4)] == [1, 1, 1, 1]
+
+
+def test_calls_are_logged(guest: Guest) -> None:
+    guest.run("rig-card", "clear-log")
+    guest.run("mstconfig", "-d", ONE, "q", "SRIOV_EN")
+    guest.run("mlxconfig", "-v")
+    log = guest.root / "var/lib/rig-card/log"
+    assert log.read_text() == f"mstconfig -d {ONE} q SRIOV_EN\nmlxconfig -v\n"
+
+
+# ---- mstfwreset and mst ------------------------------------------------------------------------
+
+
+def test_firmware_reset(guest: Guest) -> None:
+    guest.set("SRIOV_EN=1", "NUM_OF_VFS=9")
+    output = guest.run("mstfwreset", "-d", TWO, "-l", "3", "-y", "r")
+    assert output.startswith(
+        f"\nThe reset level for device, {TWO} is:\n\n3: Driver restart and PCI reset\nContinue with reset?[y/N] y\n"
+        "-I- Sending Reset Command To Fw             -Done\n"
+    )
+    assert output.endswith("-I- FW was loaded successfully.\n")
+    assert guest.values("NUM_OF_VFS") == [9, 9]
+    assert guest.sysfs("sriov_totalvfs", ONE) == "9"
+
+
+def test_firmware_reset_that_is_refused(guest: Guest) -> None:
+    guest.set("NUM_OF_VFS=9")
+    (guest.root / "sys/bus/pci/devices" / TWO / "sriov_numvfs").write_text("1\n")
+    assert guest.last("mstfwreset", "-d", ONE, "-y", "r", code=1) == (
+        "-E- Reset virtual functions failed! Please reset virtual functions manually and resume operation."
+    )
+    (guest.root / "sys/bus/pci/devices" / TWO / "sriov_numvfs").write_text("0\n")
+    guest.run("rig-card", "behave", "reset=refused")
+    guest.run("mstfwreset", "-d", ONE, "-y", "r", code=1)
+    guest.run("rig-card", "behave", "reset=power-cycle")
+    assert guest.set("UCTX_EN=0").endswith("-I- Please power cycle machine to load new configurations.\n")
+    assert guest.last("mstfwreset", "-d", ONE, "-l", "3", "-y", "r", code=1) == (
+        "-E- Reset-level '3' is not supported in the current state of this device."
+    )
+    assert guest.last("mstfwreset", "-d", ONE, "r", code=1).endswith("-E- Aborted by user.")
+    output = guest.run("mstfwreset", "-d", "9:00.0", "q", code=1)
+    assert output == "-E- Failed to Identify Device: 9:00.0, mopen: No such file or directory.\n"
+    assert guest.values("NUM_OF_VFS") == [0, 9]
+
+
+def test_mst(guest: Guest) -> None:
+    guest.run("mst", "status", code=1)
+    guest.run("mlxconfig", "-d", ONE, "q", "SRIOV_EN")
+    assert guest.last("mlxconfig", "-d", "/dev/mst/mt4119_pciconf0", "q") == "-E- Failed to open the device"
+    guest.run("mst", "start")
+    assert "/dev/mst/mt4119_pciconf0.1 " in guest.run("mst", "status")
+    guest.run("mlxconfig", "-d", "/dev/mst/mt4119_pciconf0.1", "q", "SRIOV_EN")
+    guest.run("mstconfig", "-d", "/dev/mst/mt4119_pciconf0", "q", code=3)
+    guest.boot("second")
+    guest.run("mst", "status", code=1)
+
+
+# ---- ConnectX-3 --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "vfs", "message"),
+    [
+        ("inbox", "", 0, ""),
+        ("inbox", "num_vfs=4 probe_vf=1", 4, ""),
+        ("inbox", "num_vfs=1,2,3 port_type_array=2,2", 6, ""),
+        ("inbox", "num_vfs=1,2,0 port_type_array=1,2", None, "Invalid syntax of num_vfs/probe_vfs with IB port"),
+        ("inbox", "num_vfs=7", 0, "requested vfs (7) > available vfs (6). Continuing without SR_IOV"),
+        ("inbox", "num_vfs=64", None, "Requested more VF's (64) for port (1) than allowed by driver (63)"),
+        ("inbox", "num_vfs=2 probe_vf=3", None, "probe_vf module parameter cannot be negative"),
+        ("inbox", f"num_vfs={ONE}-1;2;3", None, "invalid value"),
+        ("ofed", f"num_vfs={ONE}-1;2;3", 6, ""),
+        ("ofed", "num_vfs=01:00.0-2,0000:05:00.0-9", 2, ""),
+        ("ofed", "num_vfs=0000:05:00.0-9", 0, ""),
+        ("ofed", "num_vfs=3", 3, ""),
+    ],
+)
+def test_options_of_the_initramfs(fourth: Guest, driver: str, options: str, vfs: int | None, message: str) -> None:
+    lines = f"options mlx4_core num_vfs=9\noptions mlx4_core {options}\n" if options else ""
+    (fourth.root / "run/rig-card-initramfs-options").write_text(lines)
+    fourth.run("rig-card", "behave", f"driver={driver}")
+    fourth.boot("second")
+    fourth.run("rig-card", "boot")
+    mirror = fourth.root / "run/rig-card/mirror" / ONE
+    assert (mirror / "driver").is_symlink() == (vfs is not None)
+    assert (mirror / "sriov_numvfs").read_text() == f"{vfs or 0}\n"
+    real = (fourth.root / "sys/bus/pci/devices" / ONE / "sriov_numvfs").read_text()
+    assert real.strip() == str(vfs or 0)
+    log = fourth.root / "dev/kmsg"
+    assert (message in log.read_text()) if message else not log.exists()
+
+
+def test_connectx3_in_sysfs(fourth: Guest) -> None:
+    mirror = fourth.root / "run/rig-card/mirror" / ONE
+    assert (mirror / "sriov_totalvfs").read_text() == "6\n"
+    assert os.readlink(mirror / "driver") == "../../../../bus/pci/drivers/mlx4_core"
+    assert (mirror / "mlx4_port2").read_text() == "eth\n"
+    fourth.run("rig-card", "current", "SRIOV_EN=0")
+    assert not (mirror / "sriov_totalvfs").exists()
+    assert fourth.mounts().count("update-initramfs -u\n") == 1

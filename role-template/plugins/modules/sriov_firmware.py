@@ -269,6 +269,11 @@ def text_of(need):
     return str(need["value"])
 
 
+def plain(shown):
+    """A value that the tool shows, as it is told to people: True(1) is True, 8 is 8."""
+    return mstconfig.number_and_name(shown)[1] or shown
+
+
 # --- the tool -----------------------------------------------------------------------------------------------------
 
 
@@ -422,9 +427,9 @@ def not_running(needs_of_card, remembered):
 
 def reason(card, need):
     """Why a reboot is due, as judge() takes it."""
-    runs = " and the card runs with %s" % need["current"] if need["current"] is not None else " and the card does not run with it yet"
+    runs = " and the card runs with %s" % plain(need["current"]) if need["current"] is not None else " and the card does not run with it yet"
     text = "firmware parameter %s of %s is set to %s%s" % (
-        need["name"], card["label"], text_of(need) if need["set"] else need["next"], runs)
+        need["name"], card["label"], text_of(need) if need["set"] else plain(need["next"]), runs)
     if card.get("power_cycle"):
         text += "; the tool says that this card needs a power cycle for it"
     if card.get("not_reset"):
@@ -463,7 +468,7 @@ def set_all(tool, cards, check_mode):
     wanted = [(card, differing) for card, differing in wanted if differing]
     diff = [
         {"before_header": card["card"], "after_header": card["card"],
-         "before": "".join("%s %s\n" % (need["name"], need["next"]) for need in differing),
+         "before": "".join("%s %s\n" % (need["name"], plain(need["next"])) for need in differing),
          "after": "".join("%s %s\n" % (need["name"], text_of(need)) for need in differing)}
         for card, differing in wanted
     ]

@@ -155,7 +155,7 @@ describe("ansible-galaxy", function () {
     put(out, { [`${collectionPath}/.ansible/rubbish`]: "x" });
     const { code, output } = await tool("ansible-galaxy", ["collection", "build", "--output-path", target, join(out, collectionPath)], out);
     strictEqual(code, 0, output);
-    const listed = await tool("python", ["-c", "import sys, tarfile; print('\\n'.join(m.name for m in tarfile.open(sys.argv[1]) if m.isfile()))", join(target, "stackhpc-sriov-1.0.0.tar.gz")], out);
+    const listed = await tool("python", ["-c", "import sys, tarfile; print('\\n'.join(m.name for m in tarfile.open(sys.argv[1]) if m.isfile()))", join(target, `stackhpc-sriov-${readSources(root).role.identity.version}.tar.gz`)], out);
     const paths = listed.stdout.trim().split("\n");
     for (const path of ["MANIFEST.json", "README.md", "CHANGELOG.md", "meta/runtime.yml", "roles/sriov/meta/argument_specs.yml", "roles/sriov/README.md"]) ok(paths.includes(path), path);
     ok(!paths.some((path) => path.includes(".ansible/") || path.includes("zz_")), paths.join("\n"));

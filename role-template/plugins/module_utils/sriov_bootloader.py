@@ -19,7 +19,7 @@ import shlex
 import stat
 import tempfile
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import sync_directory, write_atomically
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import sync_directory, write_atomically
 
 INTEL_ON = "intel_iommu=on"
 PASSTHROUGH = "iommu=pt"

@@ -23,6 +23,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,6 +66,20 @@ def read_text(path, default=None):
             return stream.read().strip()
     except OSError:
         return default
+
+
+def read_file(path):
+    """The text of a file as it is, every byte of it, or None when it is not there. Raises OSError."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def find_program(name):
+    """The path of a program that root can run, or None."""
+    return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""),) + PROGRAM_DIRECTORIES))
 
 
 def read_int(path):
@@ -336,8 +351,11 @@ def load_config(path=None):
     return config
 
 
-def write_atomically(path, text, mode=0o644):
-    """Replace a file as a whole, so that a reader, or a crash, sees the old text or the new one and nothing between."""
+def write_atomically(path, text, mode=0o644, owner=None):
+    """Replace `path` by `text` in one step: a reader, or a machine that loses power, sees the old or the new file.
+
+    mode: the permission bits; owner: (uid, gid) or None for the caller's own. Raises OSError.
+    """
     directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o755, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=".sriov-", dir=directory)
@@ -345,18 +363,40 @@ def write_atomically(path, text, mode=0o644):
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             stream.write(text)
             stream.flush()
-            os.fchmod(stream.fileno(), mode)
+            try:
+                if owner is not None:
+                    os.fchown(stream.fileno(), *owner)
+                os.fchmod(stream.fileno(), mode)
+            except PermissionError:
+                # An EFI system partition is FAT: modes and owners come from its mount options.
+                pass
+            _copy_label(path, stream.fileno())
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(OSError):
+        if os.path.exists(temporary):
             os.unlink(temporary)
         raise
-    parent = os.open(directory, os.O_RDONLY)
+    sync_directory(directory)
+
+
+def _copy_label(path, descriptor):
+    """Give a new file the SELinux label of the one it replaces: /etc/default/grub has another than its directory."""
     try:
-        os.fsync(parent)
+        os.setxattr(descriptor, "security.selinux", os.getxattr(path, "security.selinux"))
+    except OSError:
+        pass
+
+
+def sync_directory(directory):
+    """Make renames and removals in `directory` durable, where the filesystem can."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
     finally:
-        os.close(parent)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -13,59 +13,12 @@ __metaclass__ = type
 
 import json
 import os
-import tempfile
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import sync_directory, write_atomically
 
 STATE_DIRECTORY = "/var/lib/sriov"
 # random(4): made anew by the kernel at every boot, so equal ids mean that no reboot happened between.
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-
-
-def write_atomically(path, text, mode=0o644, owner=None):
-    """Replace `path` by `text` in one step: a reader, or a machine that loses power, sees the old or the new file.
-
-    mode: the permission bits; owner: (uid, gid) or None for the caller's own. Raises OSError.
-    """
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".sriov-", dir=directory)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            try:
-                if owner is not None:
-                    os.fchown(stream.fileno(), *owner)
-                os.fchmod(stream.fileno(), mode)
-            except PermissionError:
-                # An EFI system partition is FAT: modes and owners come from its mount options.
-                pass
-            _copy_label(path, stream.fileno())
-            os.fsync(stream.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-    sync_directory(directory)
-
-
-def _copy_label(path, descriptor):
-    """Give a new file the SELinux label of the one it replaces: /etc/default/grub has another than its directory."""
-    try:
-        os.setxattr(descriptor, "security.selinux", os.getxattr(path, "security.selinux"))
-    except OSError:
-        pass
-
-
-def sync_directory(directory):
-    """Make renames and removals in `directory` durable, where the filesystem can."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
 
 
 def judge(concern, reasons, touched, check_mode, directory=STATE_DIRECTORY, boot_id=None):

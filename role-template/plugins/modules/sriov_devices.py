@@ -118,7 +118,6 @@ package_format:
 
 import os
 import re
-import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -451,8 +450,7 @@ def main():
         devices = select(module.params)
     except host.Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    path = os.pathsep.join((os.environ.get("PATH", ""),) + host.PROGRAM_DIRECTORIES)
-    tools = [shutil.which(tool, path=path) for tool in FIRMWARE_TOOLS]
+    tools = [host.find_program(tool) for tool in FIRMWARE_TOOLS]
     module.exit_json(
         changed=False, devices=devices, boot_id=host.boot_id(), firmware_tools=[tool for tool in tools if tool],
         mlx4_traces=any(os.path.exists(path) for path in MLX4_TRACES), machine=os.uname().machine,

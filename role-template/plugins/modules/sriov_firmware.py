@@ -111,7 +111,6 @@ import concurrent.futures
 import difflib
 import os
 import re
-import shutil
 import subprocess
 import time
 
@@ -282,11 +281,10 @@ def find_tools(choice):
 
     The reset program is None when it is not there. Returns None when the host has none that fits.
     """
-    path = os.pathsep.join((os.environ.get("PATH", ""),) + host.PROGRAM_DIRECTORIES)
     for package in ("mstflint", "mft") if choice == "auto" else (choice,):
-        config = shutil.which(TOOLS[package][0], path=path)
+        config = host.find_program(TOOLS[package][0])
         if config:
-            return config, shutil.which(TOOLS[package][1], path=path)
+            return config, host.find_program(TOOLS[package][1])
     return None
 
 

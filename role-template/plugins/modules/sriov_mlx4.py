@@ -93,7 +93,6 @@ stuck:
 
 import os
 import re
-import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -119,20 +118,6 @@ NONE = (0, 0, 0)
 
 
 # --- reading the host ---------------------------------------------------------------------------------------------
-
-
-def read_file(path):
-    """The text of a file as it is, or None when it is not there."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return None
-
-
-def find_program(name):
-    """The path of a program, or None."""
-    return shutil.which(name, path=":".join((os.environ.get("PATH", ""),) + host.PROGRAM_DIRECTORIES))
 
 
 def read_card(function):
@@ -170,7 +155,7 @@ def takes_addresses(run):
     The kernel's own declares them with module_param_array, the other with module_param_string.
     run: runs a command and returns (code, output, errors). Raises Refusal when that cannot be found out.
     """
-    program = find_program("modinfo")
+    program = host.find_program("modinfo")
     if program is None:
         raise host.Refusal("the program modinfo, which tells what options %s takes, is not on this host: install kmod" % DRIVER)
     code, output, errors = run([program, "-F", "parm", DRIVER])
@@ -201,7 +186,7 @@ def option_sources(options_path):
         seen.update(names)
         for name in names:
             path, text = os.path.join(directory, name), ""
-            lines = (read_file(path) or "").split("\n") if os.path.isfile(path) else []
+            lines = (host.read_file(path) or "").split("\n") if os.path.isfile(path) else []
             for number, line in enumerate(lines, 1):
                 text += line
                 if text.endswith("\\"):
@@ -403,7 +388,7 @@ def judge_card(card, num_vfs, probe_vf):
 def initramfs_command():
     """The command that rebuilds every initramfs of this host. Raises Refusal when it has none."""
     for command in INITRAMFS_COMMANDS:
-        program = find_program(command[0])
+        program = host.find_program(command[0])
         if program:
             return [program] + command[1:]
     raise host.Refusal("neither update-initramfs nor dracut is on this host, and the initramfs must have the options of %s: install "
@@ -429,7 +414,7 @@ def make_it_so(module):
     """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done."""
     path = module.params["options_path"]
     stale = os.path.join(pending.STATE_DIRECTORY, "mlx4-initramfs-stale")
-    before = read_file(path)
+    before = host.read_file(path)
     reported = host.read_text(os.path.join(pending.STATE_DIRECTORY, "pending-mlx4.json"), "")
     entries = {}
     for device in module.params["devices"]:

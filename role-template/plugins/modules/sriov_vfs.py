@@ -181,25 +181,16 @@ def legacy(rule_path):
             netdevs.add(match.group(1))
             paths += [path] + sorted(glob.glob("%s/*.[wr]*/%s" % (UNIT_DIRECTORY, os.path.basename(path))))
     for path in {DEFAULT_RULE_PATH, rule_path}:
-        for block in LEGACY_BLOCK.findall(read_file(path) or ""):
+        for block in LEGACY_BLOCK.findall(host.read_file(path) or ""):
             netdevs.update(LEGACY_RULE.findall(block))
     addresses = [host.pci_of_netdev(netdev) for netdev in sorted(netdevs)]
     return paths, [address for address in addresses if address]
 
 
-def read_file(path):
-    """The text of a file as it is, or None when it is not there."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return None
-
-
 def read_released():
     """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as none."""
     try:
-        released = json.loads(read_file(RELEASED_PATH) or "{}")
+        released = json.loads(host.read_file(RELEASED_PATH) or "{}")
     except ValueError:
         return {}
     return released if isinstance(released, dict) else {}
@@ -270,7 +261,7 @@ def wanted_files(parameters, devices, config):
     rule_path = parameters["udev_rule_path"]
     for path in sorted({DEFAULT_RULE_PATH, config.get("udev_rule_path", rule_path), rule_path}):
         ours = devices if path == rule_path else []
-        files[path] = (rule_file(read_file(path), ours), 0o644 if ours else None)
+        files[path] = (rule_file(host.read_file(path), ours), 0o644 if ours else None)
     return files
 
 
@@ -289,7 +280,7 @@ class Changes:
         self.diff.append({"before_header": path, "after_header": path, "before": before or "", "after": after or ""})
 
     def file(self, path, text, mode):
-        before = read_file(path)
+        before = host.read_file(path)
         mode_before = None if before is None else os.stat(path).st_mode & 0o7777
         mode = mode_before if mode is None else mode
         if before == text and (before is None or mode_before == mode):

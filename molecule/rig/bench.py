@@ -107,7 +107,7 @@ def main() -> None:
             make_mellanox(run)
             for pfs in (1, 8):
                 measure(run, pfs)
-            vm(run, "ssh", "sudo rig-card off")
+            vm(run, "ssh", "sudo systemctl disable --quiet rig-card.service; sudo rig-card off")
             # A boot with all cards, and one without the eighth: the rig prints the time to ssh.
             play(run, PFS)
             for missing in ("", str(PFS)):

@@ -80,7 +80,7 @@ def test_a_device_says_all_that_the_next_step_needs(nics):
     assert select({"name": "enp1s0f0", "numvfs": 7}, required_by=["docker.service"]) == [{
         "address": A0, "id": "8086:10c9", "name": "ens1f0", "numvfs": 7, "boot": "systemd", "optional": False, "trigger": "net",
         "required_by": ["docker.service"], "selector": "sriov_devices[0] (name enp1s0f0)", "driver": "igb", "firmware": None,
-        "port": None, "probe_vf": 0}]
+        "port": None, "probe_vf": 0, "enough": True}]
 
 
 def test_a_pf_without_interface_is_started_by_the_function_itself(fake):
@@ -147,7 +147,7 @@ def test_an_optional_address_is_configured_for_the_day_the_card_appears(nics):
     assert select({"address": "0000:81:00.0", "optional": True}, numvfs=500) == [{
         "address": "0000:81:00.0", "id": None, "name": "", "numvfs": 500, "boot": "systemd", "optional": True, "trigger": "net",
         "required_by": [], "selector": "sriov_devices[0] (address 0000:81:00.0)", "driver": None, "firmware": None, "port": None,
-        "probe_vf": 0}]
+        "probe_vf": 0, "enough": True}]
 
 
 def test_an_optional_selector_is_not_optional_in_its_form(nics):
@@ -399,6 +399,19 @@ def test_a_card_whose_firmware_has_sriov_off_can_be_chosen_every_way(mellanox, s
 
 def test_without_leave_to_set_firmware_such_a_card_is_no_pf(mellanox):
     assert "ens5f0 (0000:5e:00.0) is no PF, it has no SR-IOV capability: enable SR-IOV in the card's firmware" in refusal({"name": "ens5f0"})
+
+
+def test_after_the_firmware_was_set_the_rest_waits_for_the_reboot(mellanox, monkeypatch):
+    monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda concern: {"%s:%s:NUM_OF_VFS=8" % (concern, M0)})
+    [device] = select({"name": "ens5f1", "numvfs": 8})
+    assert device["waits"] == "its firmware is set and offers more from the next boot on"
+    assert (device["firmware"], device["enough"]) == (None, False)
+
+
+def test_a_card_offers_enough_when_no_firmware_parameter_is_asked_for(mellanox):
+    mellanox.add_function(B0, "15b3:1017", "mlx5_core", ["ens2"], totalvfs=4)
+    devices = [select({"address": B0, "numvfs": 4, "firmware": wish}, firmware=True)[0] for wish in ({}, {"LINK_TYPE_P1": 2})]
+    assert [device["enough"] for device in devices] == [True, False]
 
 
 def test_more_than_the_firmware_offers_now_is_for_the_firmware(mellanox):

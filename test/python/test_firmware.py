@@ -153,7 +153,10 @@ def _tool(fake, monkeypatch, tmp_path):
     monkeypatch.setattr(pending, "BOOT_ID", str(boot_id))
     judge, of_this_boot = pending.judge, pending.of_this_boot
     monkeypatch.setattr(pending, "judge", lambda *arguments: judge(*arguments, directory=state))
-    monkeypatch.setattr(pending, "of_this_boot", lambda concern: of_this_boot(concern, directory=state))
+    monkeypatch.setattr(pending, "of_this_boot", lambda concern, *_rest: of_this_boot(concern, directory=state))
+    earlier, note = pending.of_earlier_boots, pending.note
+    monkeypatch.setattr(pending, "of_earlier_boots", lambda concern: earlier(concern, directory=state))
+    monkeypatch.setattr(pending, "note", lambda *arguments: note(*arguments, directory=state))
     monkeypatch.setattr(host, "connection_functions", set)
     return tool
 
@@ -393,6 +396,36 @@ def test_a_change_that_a_reboot_did_not_bring_asks_for_a_power_cycle_and_never_f
     assert run_once(device())["stuck"] == []
 
 
+def test_what_something_sets_back_at_every_boot_is_told_and_never_another_reboots_reason(tool):
+    state = tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="4")
+    assert due(run_once(device()))
+    for boot in ("boot-2", "boot-3"):
+        tool.fake.boot(boot)
+        state["NUM_OF_VFS"]["next"] = "4"
+        result = run_once(device())
+        assert (result["reboot"], [reason["key"] for reason in result["stuck"]]) == ([], ["firmware:%s:NUM_OF_VFS=8" % A0])
+        assert "something sets it back when the host boots" in result["stuck"][0]["text"]
+    tool.boot("boot-4")
+    result = run_once(device())
+    assert (result["reboot"], result["stuck"]) == ([], [])
+
+
+def test_what_was_set_before_another_card_refused_is_not_forgotten(tool):
+    tool.reads_current = False
+    tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
+    tool.add(B0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
+    tool.ignores = {"LINK_TYPE_P2"}
+    wishes = device(A0, parameters={"NUM_PF_MSIX": 127}), device(B0, parameters={"LINK_TYPE_P2": "IB"}, index=1)
+    assert "was taken by the firmware and is ETH(2) all the same" in refusal(*wishes)
+    assert due(run_once(device(A0, parameters={"NUM_PF_MSIX": 127}))) == ["firmware:%s:NUM_PF_MSIX=127" % A0]
+
+
+def test_none_wanted_exactly_of_a_card_without_sriov_is_right_already(tool):
+    state = tool.add(A0)
+    del state["SRIOV_EN"]
+    assert run_once(device(numvfs=0), exact=True)["changed"] is False
+
+
 def test_a_parameter_that_is_taken_and_is_not_there_is_an_error_and_no_loop(tool):
     tool.add(A0)
     tool.ignores = {"NUM_OF_VFS"}
@@ -600,7 +633,7 @@ def resets(tool):
 def test_a_reset_makes_it_current_with_the_vfs_of_every_port_gone_first(set_card):
     result = run_once(device(numvfs=16), reset=True)
     assert resets(set_card) == [["-d", A0, "-l", "3", "-y", "reset"]]
-    assert (set_card.fake.numvfs(A0), set_card.fake.numvfs(A1)) == (0, 0)
+    assert (set_card.fake.writes(A0), set_card.fake.writes(A1)) == ([0, 2], [0, 3])
     assert (result["reboot"], result["changed"], "waits" in result["devices"][0]) == ([], True, False)
     assert result["diff"][-1]["after"] == "reset\n"
     again = run_once(device(numvfs=16), reset=True)
@@ -625,6 +658,13 @@ def test_a_card_with_a_vf_in_use_on_the_other_port_is_not_reset(set_card):
     result = run_once(device(numvfs=16), reset=True)
     assert not_reset(set_card, result).startswith("VF %s is bound to vfio-pci" % set_card.fake.vf(A1, 1))
     assert (resets(set_card), set_card.fake.numvfs(A0), set_card.fake.numvfs(A1)) == ([], 2, 3)
+
+
+def test_a_card_whose_other_pf_a_guest_has_is_not_reset(set_card):
+    set_card.fake.create(A1, 0)
+    set_card.fake.bind(A1, "vfio-pci")
+    assert not_reset(set_card, run_once(device(numvfs=16), reset=True)) == "its PF %s is bound to vfio-pci" % A1
+    assert resets(set_card) == []
 
 
 @pytest.mark.parametrize("carriers, text", [

@@ -54,6 +54,24 @@ def of_this_boot(concern, directory=STATE_DIRECTORY, boot_id=None):
     return {key for key, first_reported in known.items() if first_reported == boot_id}
 
 
+def of_earlier_boots(concern, directory=STATE_DIRECTORY, boot_id=None):
+    """The keys of a concern that were first reported in an earlier boot. Arguments as of judge()."""
+    known = _read(os.path.join(directory, "pending-%s.json" % concern))
+    return set(known) - of_this_boot(concern, directory, boot_id)
+
+
+def note(concern, keys, directory=STATE_DIRECTORY, boot_id=None):
+    """Remember keys that are about to be configured, those that are known already as they are; judge() sorts them out later.
+
+    Arguments as of judge(). Raises OSError when the state cannot be written.
+    """
+    path = os.path.join(directory, "pending-%s.json" % concern)
+    known = _read(path)
+    noted = dict(dict.fromkeys(keys, _boot_id() if boot_id is None else boot_id), **known)
+    if noted != known:
+        _write(path, noted)
+
+
 def _boot_id():
     with open(BOOT_ID, encoding="ascii") as stream:
         return stream.read().strip()

@@ -78,6 +78,7 @@ devices:
     - address: "0000:3b:00.0"
       boot: systemd
       driver: mlx5_core
+      enough: false
       firmware: {LINK_TYPE_P1: ETH}
       id: "15b3:1017"
       name: ens1f0
@@ -142,6 +143,7 @@ QUOTE = {
 MLX4 = "mlx4_core"
 # ConnectX-3 and ConnectX-3 Pro (mlx4_pci_table in drivers/net/ethernet/mellanox/mlx4/main.c).
 MLX4_IDS = ("15b3:1003", "15b3:1007")
+WAITS = {"waits": "its firmware is set and offers more from the next boot on"}
 MLX4_TRACES = (
     "/etc/modprobe.d/stackhpc-sriov-mlx4.conf", pending.STATE_DIRECTORY + "/mlx4-initramfs-stale",
     pending.STATE_DIRECTORY + "/pending-mlx4.json",
@@ -300,10 +302,16 @@ def flag(entry, key, default, where):
         raise host.Refusal("%s: %s is %r: give true or false" % (where, key, value)) from None
 
 
-def candidates(vendors):
+def cards_that_wait():
+    """The cards whose firmware the role has set in this boot: their PCI addresses without the function."""
+    matches = [re.match(r"^firmware:([0-9a-f:]+)\.[0-7]:", key) for key in pending.of_this_boot("firmware")]
+    return {match.group(1) for match in matches if match}
+
+
+def candidates(vendors, waiting):
     """The functions that can be chosen: PFs, and Mellanox NICs that show no SR-IOV because their firmware has it turned off.
 
-    vendors: four hexadecimal digits each, empty where firmware is not ours to set.
+    vendors: four hexadecimal digits each, empty where firmware is not ours to set. waiting: as of cards_that_wait.
     """
     pfs = host.read_pfs()
     known = {pf["address"] for pf in pfs}
@@ -312,7 +320,8 @@ def candidates(vendors):
         if address not in known and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == NETWORK_CLASS
     ]
     return sorted(
-        pfs + [function for function in others if function and not function["physfn"] and function["id"][:4] in vendors],
+        pfs + [function for function in others if function and not function["physfn"]
+               and (function["id"][:4] in vendors or function["address"].rpartition(".")[0] in waiting)],
         key=lambda function: function["address"])
 
 
@@ -375,7 +384,8 @@ def select(parameters):
     vendors = checked_vendors(parameters)
     if not entries:
         return []
-    pfs, details = candidates(vendors), interface_details()
+    waiting = set() if parameters["firmware"] else cards_that_wait()
+    pfs, details = candidates(vendors, waiting), interface_details()
     devices, chosen_by = [], {}
     for (entry, kind, value, where), count, firmware in zip(entries, counts, firmwares):
         chosen = choose(kind, value, where, pfs, details)
@@ -409,6 +419,7 @@ def select(parameters):
             refuse_twice(pf, port_of(pf, kind, value, details) if pf in chosen else None, where, chosen_by)
         for pf in chosen:
             managed = pf["id"][:4] in vendors
+            waits = pf["address"].rpartition(".")[0] in waiting and count > (pf["totalvfs"] or 0)
             if firmware and parameters["firmware"] and not managed:
                 raise host.Refusal("%s: %s is no Mellanox card (vendor %s), only their firmware can be set: remove firmware from it" % (
                     where, host.describe(pf), pf["id"][:4]))
@@ -417,7 +428,7 @@ def select(parameters):
                     "%s: %s is a ConnectX-3 without its driver: load %s and see the kernel log, it lets go of a card whose options in "
                     "/etc/modprobe.d are not to its liking" % (where, host.describe(pf), MLX4))
             # What a Mellanox card offers is for its firmware to say, and that comes later.
-            if common["boot"] != "none" and not managed and pf["driver"] != MLX4 and count > (pf["totalvfs"] or 0):
+            if common["boot"] != "none" and not managed and not waits and pf["driver"] != MLX4 and count > (pf["totalvfs"] or 0):
                 if not pf["totalvfs"]:
                     raise host.Refusal("%s: %s offers no VFs: %s" % (where, host.describe(pf), host.why_no_vfs(pf)))
                 raise host.Refusal("%s: %s has at most %d VFs, %d are asked for: lower numvfs" % (
@@ -426,9 +437,10 @@ def select(parameters):
                 common, address=pf["address"], id=pf["id"], name=(pf["netdevs"] or [""])[0], driver=pf["driver"],
                 boot="module" if pf["driver"] == MLX4 and common["boot"] != "none" else common["boot"],
                 firmware=firmware if managed else None, port=port_of(pf, kind, value, details),
-                trigger="net" if pf["netdevs"] else "pci"))
+                enough=count <= (pf["totalvfs"] or 0) and not firmware,
+                trigger="net" if pf["netdevs"] else "pci", **WAITS if waits else {}))
         devices += [
-            dict(common, address=pf["address"], id=None, name="", driver=None, firmware=None, port=None, trigger="net")
+            dict(common, address=pf["address"], id=None, name="", driver=None, firmware=None, port=None, enough=True, trigger="net")
             for pf in absent
         ]
     return devices

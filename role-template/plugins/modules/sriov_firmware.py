@@ -15,7 +15,8 @@ description:
   - Makes the firmware of the cards that have the chosen PFs offer enough VFs, and sets the parameters that are listed
     for them. Drives C(mstconfig) of mstflint or C(mlxconfig) of MFT, every card at the same time.
   - The ports of one card are one device, which gets the maximum over them. A conflict between them is refused, and so is
-    whatever the card cannot do, before any card is changed.
+    whatever the card is seen to be unable to do, before any card is changed; a value too large is
+    known to the tool alone, which refuses it when it is set.
   - A parameter is done only when the card runs with it. What is set and does not run yet waits for a reboot, whichever
     run has set it; O(reset) makes it current without one, where that disturbs nothing.
   - Never touches a card of which no PF is given, and never reboots.
@@ -231,7 +232,7 @@ def needs(card, tables, exact):
                     add(function, "PF_NUM_OF_VF", count, not exact)
         else:
             add(first, "NUM_OF_VFS", most, not exact)
-    elif exact:
+    elif exact and "SRIOV_EN" in tables[first]["parameters"]:
         add(first, "SRIOV_EN", False, False)
     return result
 
@@ -471,6 +472,8 @@ def set_all(tool, cards, check_mode):
         for card, differing in wanted
     ]
     if not check_mode:
+        # First: a run that ends in between would leave nobody who knows that a card without Current does not run with it yet.
+        pending.note("firmware", {key_of(need) for _card, differing in wanted for need in differing})
         refuse_all(at_once(lambda pair: set_card(tool, *pair), wanted))
     return [need for _card, differing in wanted for need in differing], diff
 
@@ -482,7 +485,10 @@ def obstacle(card, carriers):
         return "it is not known whether it carries the connection to this host"
     if set(functions) & carriers:
         return "it carries the connection to this host"
-    holders = [holder for function in functions for holder in host.vf_holders(function)]
+    drivers = {function: host.link_name(host.device_path(function, "driver")) for function in functions}
+    holders = [
+        "its PF %s is bound to %s" % (function, driver) for function, driver in drivers.items() if driver in host.USERSPACE_DRIVERS
+    ] + [holder for function in functions for holder in host.vf_holders(function)]
     return "; ".join(holders) if holders else None
 
 
@@ -495,10 +501,12 @@ def reset_card(config_tool, tool, card, waiting):
     had = {function: seen["numvfs"] for function, seen in before.items() if seen and seen["numvfs"]}
     failed = [message for message in host.set_all(dict.fromkeys(had, 0), TOOL_SECONDS).values() if message]
     why = "; ".join(failed) or do_reset(tool, before) or still_not_running(config_tool, card, waiting)
-    if why:
-        failed = [message for message in host.set_all(had, TOOL_SECONDS).values() if message]
-        return "; ".join([why] + failed)
-    return None
+    # Not all of them need be the role's, and where they are it sets their number afterwards.
+    back = {function: min(count, (host.read_function(function) or {}).get("totalvfs") or 0) for function, count in had.items()}
+    failed = [message for message in host.set_all(back, TOOL_SECONDS).values() if message]
+    if failed and not why:
+        raise host.Refusal("; ".join(failed))
+    return "; ".join([why] + failed) if why else None
 
 
 def do_reset(tool, before):
@@ -590,6 +598,7 @@ def ensure(parameters, check_mode, warn):
         return result_of(devices, cards, "", [], due, stuck)
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
+    before = pending.of_earlier_boots("firmware")
     changed, diff = set_all(tool, readable, check_mode)
     again = [card for card in readable if becomes_per_function(card, card["tables"])]
     if again and not check_mode:
@@ -605,10 +614,14 @@ def ensure(parameters, check_mode, warn):
         card["waits"] = card.get("waits") or "its firmware offers more from the next boot on"
     reasons = [reason(card, need) for card, waiting in asks for need in waiting]
     touched = {key_of(need) for need in changed}
-    due, stuck = pending.judge("firmware", reasons, touched, check_mode)
+    set_back = touched & before
+    # One that was set in an earlier boot and has to be set again: a reboot more would not bring it either.
+    due, stuck = pending.judge("firmware", reasons, touched - set_back, check_mode)
     advised = [
-        {"key": item["key"], "text": item["text"] + ", although the host has been rebooted since: power-cycle it, as a reboot "
-                                                    "does not reset every card, then run the role again"}
+        {"key": item["key"], "text": "%s, although the host has been rebooted since: %s" % (item["text"], (
+            "something sets it back when the host boots, look at the card's settings in the BIOS and in the BMC"
+            if item["key"] in set_back else
+            "power-cycle it, as a reboot does not reset every card, then run the role again"))}
         for item in stuck
     ]
     was_reset = [card for card in readable if card.get("reset")]
@@ -674,6 +687,8 @@ def main():
             result = ensure(module.params, module.check_mode, module.warn)
     except host.Refusal as refusal:
         module.fail_json(msg=str(refusal))
+    except OSError as error:
+        module.fail_json(msg="The firmware cannot be looked after: %s" % error)
     module.exit_json(**result)
 
 

@@ -420,6 +420,8 @@ def main():
             result = make_it_so(module)
     except host.Refusal as refusal:
         module.fail_json(msg=str(refusal))
+    except OSError as error:
+        module.fail_json(msg="The VFs cannot be set: %s" % error)
     module.exit_json(**result)
 
 

@@ -594,8 +594,7 @@ def ensure(parameters, check_mode, warn):
             warn("%s; it offers enough VFs, so the role goes on" % sentence)
         else:
             raise host.Refusal("%s: install it, or let the role do it (sriov_install_enabled)" % sentence)
-        due, stuck = [], []
-        return result_of(devices, cards, "", [], due, stuck)
+        return result_of(devices, cards, "", [], [], [])
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
     before = pending.of_earlier_boots("firmware")

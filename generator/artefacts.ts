@@ -31,6 +31,12 @@ export function readSources(repository: string): Sources {
   return { role: model.role, template, problems: [...problems, ...model.problems] };
 }
 
+/** What belongs into a Kayobe configuration, with paths in it. */
+export function kayobeArtefact({ role, template }: Sources): OutFile[] {
+  const folder = `${artefactRoot("kayobe", role.identity)}/`;
+  return generate(role, template, "kayobe").map((file) => ({ ...file, path: file.path.slice(folder.length) }));
+}
+
 export interface Planned {
   readonly plan: Plan;
   readonly before: readonly OutFile[];

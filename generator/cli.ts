@@ -3,6 +3,8 @@ import { relative, resolve, join } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { Layout, OutFile, Plan, Problem } from "./ir.js";
 import { layouts } from "./ir.js";
+import { vlanRange } from "./kayobe/merge.js";
+import type { VlanRange } from "./kayobe/merge.js";
 
 // Commands load what they need when they run: the compiler alone takes a quarter of a second.
 
@@ -93,6 +95,51 @@ async function isStale(): Promise<boolean> {
   return count > 0;
 }
 
+async function kayobe(options: { configPath: string; environment?: string; check?: boolean; hook?: boolean; vlanRange: readonly VlanRange[] }): Promise<number> {
+  const { kayobeArtefact, readSources, root } = await import("./artefacts.js");
+  const { isFolder, readForeign, writeForeign } = await import("./disk.js");
+  const { concerns, merge } = await import("./kayobe/merge.js");
+  const { configFault } = await import("./kayobe/place.js");
+  const sources = readSources(root);
+  printProblems(sources.problems);
+  if (sources.problems.length > 0) return exit.failed;
+  const name = options.configPath.replace(/(?<=.)\/+$/, "");
+  const folder = resolve(name);
+  const before = isFolder(folder) ? readForeign(folder, concerns) : undefined;
+  const fault = configFault(name, before, isFolder(join(folder, "etc", "kayobe")));
+  if (fault !== undefined || !before) {
+    console.error(fault);
+    return exit.failed;
+  }
+  const { environment, hook = false, vlanRange: vlanRanges } = options;
+  const { write, links, refusals, hints } = merge(kayobeArtefact(sources), before, { ...(environment === undefined ? {} : { environment }), hook, vlanRanges });
+  if (refusals.length > 0) {
+    for (const refusal of refusals) console.error(refusal);
+    console.error("Nothing was written.");
+    return exit.failed;
+  }
+  const there = before.flatMap(({ path, text }) => (text === undefined ? [] : [{ path, text }]));
+  await printDiff({ write, remove: [], same: 0 }, there, name);
+  for (const { path, target } of links) say(`${name}/${path}: a symbolic link to ${target}`);
+  for (const hint of hints) say(`Note: ${hint}`);
+  const count = write.length + links.length;
+  if (count === 0) {
+    say(`Nothing to do: ${name} has all of it.`);
+    return exit.good;
+  }
+  if (options.check) {
+    console.error(`${count} files in ${name} would be written.`);
+    return exit.failed;
+  }
+  writeForeign(folder, write, links);
+  const where = environment === undefined ? "" : ` --environment ${environment}`;
+  say(`${count} files written in ${name}. Look at them, commit them, and type:`);
+  say(`    kayobe control host bootstrap${where}`);
+  say(`    kayobe playbook run $KAYOBE_CONFIG_PATH/ansible/sriov.yml${where}`);
+  say(`    kayobe overcloud service deploy -kt nova,neutron${where}`);
+  return exit.good;
+}
+
 async function lint(): Promise<number> {
   if (await isStale()) return exit.failed;
   const { readSources, root } = await import("./artefacts.js");
@@ -117,7 +164,7 @@ async function lint(): Promise<number> {
 async function verify(names: readonly string[], options: { jobs: number }): Promise<number> {
   const { root } = await import("./artefacts.js");
   const { scenarioReport, scenarios, verify: verifyAll } = await import("./scenarios.js");
-  const { howToInstall, pythonTools } = await import("./setup.js");
+  const { howToInstall, openStack, pythonTools } = await import("./setup.js");
   const { missingPackages } = await import("./machine.js");
   const known = scenarios(root);
   const unknown = names.filter((name) => !known.includes(name));
@@ -136,17 +183,18 @@ async function verify(names: readonly string[], options: { jobs: number }): Prom
     console.error(await howToInstall(missing));
     return exit.failed;
   }
-  const results = await verifyAll({ root, bin: await pythonTools(root), names: chosen, jobs: options.jobs });
+  const results = await verifyAll({ root, bin: await pythonTools(root), openStack: await openStack(root), names: chosen, jobs: options.jobs });
   say(scenarioReport(results));
   return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
 }
 
 async function doctor(): Promise<number> {
   const { root } = await import("./artefacts.js");
-  const { howToInstall, pythonEnvironment } = await import("./setup.js");
+  const { howToInstall, missingOpenStack, pythonEnvironment } = await import("./setup.js");
   const { missingPackages } = await import("./machine.js");
   const python = await pythonEnvironment(root);
   const noPython = typeof python === "string" ? [python] : python.ready ? [] : ["The Python tools are not installed. This installs them:\n    npm run setup"];
+  const noOpenStack = await missingOpenStack(root);
   const missing = await missingPackages();
   const noSystem = missing.length > 0 ? [await howToInstall(missing)] : [];
   const report = (commands: string, lacks: readonly string[]): void => {
@@ -154,9 +202,10 @@ async function doctor(): Promise<number> {
     for (const lack of lacks) say(`  ${lack.replaceAll("\n", "\n  ")}`);
   };
   report("generate, check", []);
-  report("lint, test:unit", noPython);
-  report("verify, test", [...noPython, ...noSystem]);
-  return noPython.length + noSystem.length === 0 ? exit.good : exit.failed;
+  report("lint", noPython);
+  report("test:unit", [...noPython, ...noOpenStack]);
+  report("verify, test", [...noPython, ...noOpenStack, ...noSystem]);
+  return noPython.length + noOpenStack.length + noSystem.length === 0 ? exit.good : exit.failed;
 }
 
 async function setup(options: { python?: boolean }): Promise<number> {
@@ -170,6 +219,14 @@ async function setup(options: { python?: boolean }): Promise<number> {
 function wholeNumber(text: string): number {
   if (!/^[1-9]\d?$/.test(text)) throw new InvalidArgumentError("it must be a number from 1 to 99.");
   return Number(text);
+}
+
+function vlanRanges(text: string, before: readonly VlanRange[]): readonly VlanRange[] {
+  const one = vlanRange(text);
+  if (typeof one === "string") throw new InvalidArgumentError(one);
+  const other = before.find(({ network }) => network === one.network);
+  if (other && other.range !== one.range) throw new InvalidArgumentError(`${one.network} is given twice, with different ranges.`);
+  return other ? before : [...before, one];
 }
 
 function program(): Command {
@@ -186,6 +243,17 @@ function program(): Command {
 
   on(artefactOptions(cli.command("generate").description("write the artefacts; a second run writes nothing")), generate);
   on(artefactOptions(cli.command("check").description("the same without writing; shows what is stale, and where model and templates disagree")), check);
+  on(
+    cli
+      .command("kayobe")
+      .description("merge what Kayobe needs into a Kayobe configuration; a second run writes nothing")
+      .requiredOption("--config-path <dir>", "the configuration: etc/kayobe of its repository, $KAYOBE_CONFIG_PATH")
+      .option("--environment <name>", "put what differs by environment into this one")
+      .option("--check", "show what would be written, and write nothing")
+      .option("--hook", "make the playbook a part of kayobe overcloud host configure")
+      .option("--vlan-range <physnet:first:last>", "VLANs of a physical network, or the network alone; may be given again", vlanRanges, []),
+    kayobe,
+  );
   on(cli.command("lint").description("ansible-lint, production profile, over every artefact, and proof that it looked at every file"), lint);
   on(
     cli
@@ -196,7 +264,7 @@ function program(): Command {
     verify,
   );
   on(cli.command("doctor").description("what this machine lacks for each command, and what installs it"), doctor);
-  on(cli.command("setup").description("install what is missing: the Python tools and, as root, system packages").option("--python", "the Python tools only"), setup);
+  on(cli.command("setup").description("install what is missing: the Python programs and, as root, system packages").option("--python", "the Python programs only"), setup);
   return cli;
 }
 

@@ -4,6 +4,9 @@ import type { OutFile, Problem, Role, Variable } from "./ir.js";
 /** Keys of a task whose whole value is an expression, without braces. */
 const bareExpressions = ["when", "that", "until", "changed_when", "failed_when", "var", "loop_var"];
 
+/** Variables of the role that a Kayobe configuration sets. Its other files are not read by the role. */
+const kayobeSettings = /^kayobe\/inventory\/(group|host)_vars\//;
+
 /** Where variables are used. What is in meta/ is about them, and plugins/ never see them by name. */
 const usingFolders = /^(tasks|handlers|templates|vars|examples)\//;
 
@@ -52,7 +55,25 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
     .filter(({ key }) => !words.has(key))
     .map(({ key, of }) => ({ file: "generator/model/sriov.ts", message: `${key} of ${of}: nothing in role-template/ uses it` }));
 
-  return [...found.flatMap(({ problems }) => problems), ...unique(unknown), ...unused, ...unusedKeys];
+  return [...found.flatMap(({ problems }) => problems), ...unique(unknown), ...unused, ...unusedKeys, ...kayobe(known, files)];
+}
+
+/** Variables set for Kayobe's hosts that neither the role has, nor another file of the Kayobe configuration uses. */
+function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[] {
+  return files
+    .filter(({ path }) => kayobeSettings.test(path))
+    .flatMap((file) => {
+      const { set, problems } = settings(file);
+      const elsewhere = new Set(files.flatMap(({ path, text }) => (path.startsWith("kayobe/") && path !== file.path ? (text.match(/\w+/g) ?? []) : [])));
+      const unknown = set.filter(({ name }) => !known.has(name) && !elsewhere.has(name));
+      return [...problems, ...unknown.map(({ file: path, line, name }) => ({ file: path, line, message: `${name} is no variable of the model, and no other file of kayobe/ uses it` }))];
+    });
+}
+
+function settings({ path, text }: OutFile): Mentions {
+  const result: Mentions = { read: [], indirect: [], set: [], facts: [], problems: [] };
+  readYaml(`role-template/${path}`, text, result);
+  return result;
 }
 
 /** Modules and their helpers have names that look like variables. */

@@ -1,4 +1,4 @@
-import { appendFileSync, chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { OutFile, Plan } from "./ir.js";
 
@@ -122,13 +122,13 @@ export function apply(root: string, { write, remove }: Plan, owned: readonly str
   for (const file of write.filter(({ path }) => path === manifestPath)) writeAtomically(root, file);
 }
 
-function writeAtomically(root: string, file: OutFile): void {
+function writeAtomically(root: string, file: OutFile, mode = file.executable ? 0o755 : 0o644): void {
   const target = join(root, file.path);
   const temporary = join(dirname(target), `.${process.pid}.${target.slice(dirname(target).length + 1)}.tmp`);
   mkdirSync(dirname(target), { recursive: true });
   try {
     writeFileSync(temporary, file.text);
-    chmodSync(temporary, file.executable ? 0o755 : 0o644);
+    chmodSync(temporary, mode);
     renameSync(temporary, target);
   } catch (error) {
     rmSync(temporary, { force: true });
@@ -140,6 +140,56 @@ function removeEmptyFolders(root: string, folder: string): void {
   if (folder === "." || readdirSync(join(root, folder)).length > 0) return;
   rmdirSync(join(root, folder));
   removeEmptyFolders(root, dirname(folder));
+}
+
+/** A file or folder of somebody else, who may have anything there. */
+export interface Entry {
+  readonly path: string;
+  /** Absent for a folder, and for what cannot be read as text in UTF-8. */
+  readonly text?: string;
+  /** What a symbolic link says. */
+  readonly link?: string;
+}
+
+/**
+ * What lies below a folder of somebody else, sorted by path; links are followed, and told.
+ *
+ * @param concerns whether a path is looked at, and below it
+ */
+export function readForeign(root: string, concerns: (path: string) => boolean): Entry[] {
+  const walk = (folder: string, way: readonly string[]): Entry[] =>
+    readdirSync(join(root, folder)).flatMap((name) => {
+      const path = folder === "" ? name : `${folder}/${name}`;
+      if (!concerns(path)) return [];
+      const whole = join(root, path);
+      const link = lstatSync(whole).isSymbolicLink() ? { link: readlinkSync(whole) } : {};
+      const stat = statSync(whole, { throwIfNoEntry: false });
+      if (stat?.isDirectory()) {
+        const real = realpathSync(whole);
+        return [{ path, ...link }, ...(way.includes(real) ? [] : walk(path, [...way, real]))];
+      }
+      if (!stat?.isFile()) return [{ path, ...link }];
+      const bytes = readFileSync(whole);
+      const text = bytes.toString("utf8");
+      return [{ path, ...link, ...(Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
+    });
+  return walk("", [realpathSync(root)]).sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Write files and links of somebody else's folder: each whole or not at all, with the permissions that it has. */
+export function writeForeign(root: string, files: readonly OutFile[], links: readonly { readonly path: string; readonly target: string }[]): void {
+  for (const file of files) {
+    const stat = statSync(join(root, file.path), { throwIfNoEntry: false });
+    writeAtomically(root, file, stat ? stat.mode & 0o7777 : undefined);
+  }
+  for (const { path, target } of links) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    symlinkSync(target, join(root, path));
+  }
+}
+
+export function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Folders directly below one that hold a file of that name, sorted. */

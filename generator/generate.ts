@@ -4,6 +4,7 @@ import { defaults } from "./emit/defaults.js";
 import { galaxy } from "./emit/galaxy.js";
 import { meta } from "./emit/meta.js";
 import { readme } from "./emit/readme.js";
+import { requirements } from "./emit/requirements.js";
 import { schema } from "./emit/schema.js";
 import type { Layout, OutFile, Role } from "./ir.js";
 import { arrange, artefactRoot } from "./layout.js";
@@ -34,7 +35,8 @@ export function generate(role: Role, template: Template, layout: Layout): OutFil
     argspec(role),
     meta(role, authored("meta/main.yml")),
     schema(role),
-    readme(role, authored("README.md.hbs"), examples, layout),
+    ...(layout === "kayobe" ? [] : [readme(role, authored("README.md.hbs"), examples, layout)]),
+    requirements(role.identity),
     galaxy(template.galaxy),
     changelog(authored("CHANGELOG.md")),
   ];

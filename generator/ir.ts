@@ -51,8 +51,10 @@ export interface OutFile {
   readonly executable?: boolean;
 }
 
-export const layouts = ["role", "collection"] as const;
+export const layouts = ["role", "collection", "kayobe"] as const;
 export type Layout = (typeof layouts)[number];
+/** Layouts that are published, with documentation of their own. */
+export type Published = Exclude<Layout, "kayobe">;
 
 /** What the author has to mend, and where. `file` is relative to the repository. */
 export interface Problem {

@@ -13,6 +13,8 @@ export function artefactRoot(layout: Layout, { namespace, name }: Identity): str
       return `roles/${namespace}.${name}`;
     case "collection":
       return `collections/ansible_collections/${namespace}/${name}`;
+    case "kayobe":
+      return "kayobe-config";
   }
 }
 
@@ -23,12 +25,17 @@ export function arrange(files: readonly OutFile[], layout: Layout, identity: Ide
 
 const collectionOnly = /^(galaxy\.yml|CHANGELOG\.md|changelogs\/.*|meta\/runtime\.yml)$/;
 const collectionRoot = /^(plugins|examples)\//;
+const kayobeOnly = /^kayobe\//;
+/** Ansible finds a role's filters by no name, and these import a helper by the collection's. */
+const filters = /^plugins\/filter\//;
 
 /** Where a file of role-template/ (or a derived one, in its terms) lies; a file may be absent, or be there twice. */
 function paths(path: string, layout: Layout): string[] {
+  if (layout === "kayobe") return kayobeOnly.test(path) ? [path.replace(kayobeOnly, "")] : [];
+  if (kayobeOnly.test(path)) return [];
   switch (layout) {
     case "role":
-      if (collectionOnly.test(path)) return [];
+      if (collectionOnly.test(path) || filters.test(path)) return [];
       return [path.replace(/^plugins\/modules\//, "library/").replace(/^plugins\//, "")];
     case "collection":
       if (collectionOnly.test(path) || collectionRoot.test(path)) return [path];
@@ -49,7 +56,9 @@ function rename(text: string, layout: Layout, { namespace, name }: Identity): st
     switch (layout) {
       case "role":
         return imported ? "ansible." : role ? `${namespace}.${name}` : "";
+      // A Kayobe configuration uses the collection.
       case "collection":
+      case "kayobe":
         return imported ? `ansible_collections.${namespace}.${name}.plugins.` : role ? `${namespace}.${name}.${roleName}` : `${namespace}.${name}.`;
     }
   });

@@ -7,7 +7,7 @@ import type { AptFile } from "./apt.js";
 import { run } from "./tools.js";
 import type { Command } from "./tools.js";
 
-/** What outlives a clone: the Python environment and the VM images. */
+/** What outlives a clone: the Python environments and the VM images. */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env["SRIOV_ROLE_CACHE"] || join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "sriov-role");
 }
@@ -18,21 +18,23 @@ export interface Python {
 }
 
 /**
- * The first Python that can run the tools: 3.11 or newer (ansible-core 2.19 wants it), with venv and ensurepip.
+ * The first Python that can run the tools: 3.11 or newer (ansible-core 2.18 and 2.19 want it), with venv and ensurepip.
  *
  * Each candidate is asked, not looked for: a shim of pyenv is there also for versions that are not.
+ *
+ * @param newest the newest 3.x that will do
  */
-export async function findPython(): Promise<Python | undefined> {
+export async function findPython(newest = Infinity): Promise<Python | undefined> {
   const question = "import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print(sys.executable); print('%d.%d.%d' % sys.version_info[:3])";
   for (const candidate of ["python3.13", "python3.12", "python3.11", "python3"]) {
     const { code, stdout } = await run({ file: candidate, args: ["-c", question] });
     const [executable, version] = stdout.trim().split("\n");
-    if (code === 0 && executable && version) return { executable, version };
+    if (code === 0 && executable && version && Number(version.split(".")[1]) <= newest) return { executable, version };
   }
   return undefined;
 }
 
-/** Where the Python environment is, and whether it is whole. */
+/** Where a Python environment is, and whether it is whole. */
 export interface Environment {
   readonly folder: string;
   readonly bin: string;

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { root } from "./artefacts.js";
 import { addTotals, closingLine, lintTotals, mochaTotals, none, pytestTotals, scenarioTotals, single } from "./totals.js";
 import type { Totals } from "./totals.js";
-import { pythonTools, setup } from "./setup.js";
+import { openStack, pythonTools, setup } from "./setup.js";
+import type { OpenStack } from "./setup.js";
 import { run } from "./tools.js";
 import type { Command } from "./tools.js";
 
@@ -19,20 +20,22 @@ interface Stage {
 
 const cli = (...args: string[]): Command => ({ file: process.execPath, args: [join(root, "build", "generator", "cli.js"), ...args], cwd: root });
 
-function stages(bin: string): Stage[] {
+function stages(bin: string, programs: OpenStack): Stage[] {
   const environment = {
     PATH: `${bin}:${process.env["PATH"] ?? ""}`,
     ANSIBLE_CONFIG: join(root, "generator", "ansible.cfg"),
     ANSIBLE_HOME: join(root, "build", "ansible"),
     PYTHONDONTWRITEBYTECODE: "1",
   };
+  const pytest = (title: string, folder: string): Stage => ({
+    title,
+    command: { file: join(bin, "python"), args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", folder], cwd: root, env: { ...environment, ...programs } },
+    totals: pytestTotals,
+  });
   const unit: Stage[] = [
     { title: "mocha", command: { file: process.execPath, args: [join("node_modules", "mocha", "bin", "mocha.js")], cwd: root, env: environment }, totals: mochaTotals },
-    {
-      title: "pytest",
-      command: { file: join(bin, "python"), args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", "test/python"], cwd: root, env: environment },
-      totals: pytestTotals,
-    },
+    pytest("pytest", "test/python"),
+    pytest("pytest with Kayobe, Kolla Ansible, Nova and Neutron", "test/openstack"),
   ];
   if (fast) return unit;
   return [
@@ -62,7 +65,7 @@ async function main(): Promise<number> {
     return 1;
   }
   let totals = none;
-  for (const { title, command, totals: read } of stages(await pythonTools(root))) {
+  for (const { title, command, totals: read } of stages(await pythonTools(root), await openStack(root))) {
     console.log(`\n==== ${title}`);
     const { code, output, seconds } = await run(command, { onLine: (line) => console.log(line), onStart: (pid) => (stop.pid = pid) });
     delete stop.pid;

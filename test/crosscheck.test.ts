@@ -47,6 +47,14 @@ describe("no variable is", () => {
   for (const [title, files] of cases) it(title, () => deepStrictEqual(faults({ ...using, ...files }), []));
 });
 
+describe("what a Kayobe configuration sets for its hosts", () => {
+  const of = (path: string, text: string): string[] => faults({ ...using, [path]: text, "kayobe/kolla.yml": "a:\n  - sriov_openstack\n" });
+  it("may be variables of the model, and those of its other files", () => deepStrictEqual(of("kayobe/inventory/group_vars/g/sriov", "sriov_known: 1\nsriov_openstack: '{{ sriov_whatever }}'\n"), []));
+  it("is no other name of ours", () => deepStrictEqual(of("kayobe/inventory/group_vars/g/sriov", "---\nsriov_typo: 1\n"), ["role-template/kayobe/inventory/group_vars/g/sriov:2 sriov_typo is no variable of the model, and no other file of kayobe/ uses it"]));
+  it("may be anything in its other files", () => deepStrictEqual(of("kayobe/ansible/sriov.yml", "- a: '{{ sriov_reboot_serial }}'\n"), []));
+  it("is YAML", () => match(of("kayobe/inventory/group_vars/g/sriov", "a: [\n")[0] ?? "", /^role-template\/kayobe\/inventory\/group_vars\/g\/sriov:\d+ /));
+});
+
 describe("a variable of the model", () => {
   const uses: [title: string, path: string, text: string][] = [
     ["between braces", "tasks/main.yml", "- a: '{{ sriov_known }}'\n"],
@@ -60,6 +68,7 @@ describe("a variable of the model", () => {
     ["in an example only", "examples/x.yml", "- hosts: all\n  vars:\n    sriov_known: true\n"],
     ["when only an example reads it", "examples/x.yml", "- hosts: all\n  tasks:\n    - a: '{{ sriov_known }}'\n"],
     ["in a comment only", "tasks/main.yml", "# {{ sriov_known }}\n- a: 1\n"],
+    ["in a Kayobe configuration only", "kayobe/inventory/group_vars/g/sriov", "sriov_known: true\n"],
     ["nowhere", "tasks/main.yml", "- a: 1\n"],
   ];
   for (const [title, path, text] of nonUses) it(`is not used ${title}`, () => deepStrictEqual(faults({ [path]: text }), ["generator/model/sriov.ts: sriov_known: no task, handler or template of role-template/ uses it"]));

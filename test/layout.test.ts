@@ -1,10 +1,11 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import type { Layout } from "../generator/ir.js";
 import { arrange, artefactRoot } from "../generator/layout.js";
 import { identity } from "./support.js";
 
 const acme = { ...identity, namespace: "acme", name: "nics" };
-const renamed = (text: string, layout: "role" | "collection", as = identity): string => arrange([{ path: "tasks/main.yml", text }], layout, as)[0]!.text;
-const placed = (path: string, layout: "role" | "collection"): string[] => arrange([{ path, text: "" }], layout, identity).map((file) => file.path);
+const renamed = (text: string, layout: Layout, as = identity, path = "tasks/main.yml"): string => arrange([{ path, text }], layout, as)[0]!.text;
+const placed = (path: string, layout: Layout): string[] => arrange([{ path, text: "" }], layout, identity).map((file) => file.path);
 
 describe("in the standalone role", () => {
   const texts: [title: string, given: string, want: string][] = [
@@ -29,6 +30,9 @@ describe("in the standalone role", () => {
     ["meta/runtime.yml", []],
     ["CHANGELOG.md", []],
     ["changelogs/changelog.yaml", []],
+    ["plugins/filter/openstack.py", []],
+    ["plugins/module_utils/sriov_openstack.py", ["module_utils/sriov_openstack.py"]],
+    ["kayobe/kolla.yml", []],
   ];
   for (const [path, want] of paths) it(`${path} ${want.length === 0 ? "is left out" : `is ${want[0]}`}`, () => deepStrictEqual(placed(path, "role"), want));
 });
@@ -48,11 +52,31 @@ describe("in the collection", () => {
     ["meta/runtime.yml", ["meta/runtime.yml"]],
     ["README.md", ["README.md", "roles/sriov/README.md"]],
     ["examples/minimal.yml", ["examples/minimal.yml"]],
+    ["plugins/filter/openstack.py", ["plugins/filter/openstack.py"]],
+    ["kayobe/kolla.yml", []],
   ];
-  for (const [path, want] of paths) it(`${path} is ${want.join(" and ")}`, () => deepStrictEqual(placed(path, "collection"), want));
+  for (const [path, want] of paths) it(`${path} ${want.length === 0 ? "is left out" : `is ${want.join(" and ")}`}`, () => deepStrictEqual(placed(path, "collection"), want));
+});
+
+describe("in the Kayobe configuration", () => {
+  it("the collection has the name that galaxy.yml gives, for its role and its filters", () => {
+    const text = "name: stackhpc.sriov.sriov\n{{ x | stackhpc.sriov.openstack_devices }} sriov_openstack";
+    strictEqual(renamed(text, "kayobe", acme, "kayobe/a"), "name: acme.nics.sriov\n{{ x | acme.nics.openstack_devices }} sriov_openstack");
+    strictEqual(renamed(text, "kayobe", identity, "kayobe/a"), text);
+  });
+  const paths: [path: string, want: string[]][] = [
+    ["kayobe/kolla.yml", ["kolla.yml"]],
+    ["kayobe/ansible/requirements.yml", ["ansible/requirements.yml"]],
+    ["tasks/main.yml", []],
+    ["README.md", []],
+    ["galaxy.yml", []],
+    ["plugins/filter/openstack.py", []],
+  ];
+  for (const [path, want] of paths) it(`${path} ${want.length === 0 ? "is left out" : `is ${want.join(" and ")}`}`, () => deepStrictEqual(placed(path, "kayobe"), want));
 });
 
 describe(artefactRoot.name, () => {
   it("of the role ends below a roles path", () => strictEqual(artefactRoot("role", acme), "roles/acme.nics"));
+  it("of the Kayobe configuration is no search path", () => strictEqual(artefactRoot("kayobe", acme), "kayobe-config"));
   it("of the collection ends below a collections path", () => strictEqual(artefactRoot("collection", acme), "collections/ansible_collections/acme/nics"));
 });

@@ -26,15 +26,17 @@ describe("ansible-lint", function () {
     return await lint({ out, identity, bin: await pythonTools(root), home: join(out, "home"), config: join(root, "generator/ansible-lint.yml"), ansibleConfig: join(root, "generator/ansible.cfg") });
   }
 
-  it("finds a broken task in both artefacts, in a folder that git ignores", async () => {
+  it("finds a broken task in every artefact, in a folder that git ignores", async () => {
     const folder = temporary();
     strictEqual((await run({ file: "git", args: ["init", "--quiet", folder] })).code, 0);
     put(folder, { ".gitignore": "/dist/\n" });
     const out = join(folder, "dist");
     for (const path of ["roles/stackhpc.sriov", "collections/ansible_collections/stackhpc/sriov/roles/sriov"]) put(out, { [`${path}/tasks/zz_broken.yml`]: broken });
     put(out, { "collections/ansible_collections/stackhpc/sriov/galaxy.yml": "---\nnamespace: stackhpc\nname: sriov\nversion: 1.0.0\nreadme: README.md\nauthors: [x]\n" });
+    put(out, { "kayobe-config/ansible/zz_broken.yml": "---\n- name: Broken\n  hosts: all\n  tasks:\n    - name: Broken\n      ansible.builtin.shell: echo x\n" });
     const results = await lintIn(out);
-    deepStrictEqual(results.map(({ layout, passed }) => [layout, passed]), [["role", false], ["collection", false]]);
+    deepStrictEqual(results.map(({ layout, passed }) => [layout, passed]), [["role", false], ["collection", false], ["kayobe", false]]);
+    match(results[2]!.report, /^ansible\/zz_broken\.yml:\d+.*no-changed-when/m);
     match(results[0]!.report, /^tasks\/zz_broken\.yml:\d+.*no-changed-when/m);
     match(results[1]!.report, /^roles\/sriov\/tasks\/zz_broken\.yml:\d+.*no-changed-when/m);
   });

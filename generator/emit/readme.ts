@@ -1,5 +1,5 @@
 import Handlebars from "handlebars";
-import type { Json, Layout, OutFile, Role, Variable, VarType } from "../ir.js";
+import type { Json, OutFile, Published, Role, Variable, VarType } from "../ir.js";
 
 /**
  * README.md. The template has no logic: rows are prepared here.
@@ -8,7 +8,7 @@ import type { Json, Layout, OutFile, Role, Variable, VarType } from "../ir.js";
  * @param examples whole playbooks; each is quoted under its file name
  * @throws Error when the template names something that it is not given
  */
-export function readme(role: Role, template: string, examples: readonly OutFile[], layout: Layout): OutFile {
+export function readme(role: Role, template: string, examples: readonly OutFile[], layout: Published): OutFile {
   const { namespace, name } = role.identity;
   const groups = tables(role);
   const data = {
@@ -29,7 +29,7 @@ export function readme(role: Role, template: string, examples: readonly OutFile[
   return { path: "README.md", text: render(data) };
 }
 
-function install(layout: Layout, name: string): string {
+function install(layout: Published, name: string): string {
   switch (layout) {
     case "role":
       return `ansible-galaxy role install ${name}`;

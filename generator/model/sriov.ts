@@ -16,6 +16,26 @@ export interface SriovRole {
   sriov_devices?: SriovDevice[];
 
   /**
+   * The physical networks of PFs, for OpenStack: by interface name or by PCI address, as the entry of `sriov_devices`
+   * chooses the PF. The same as `physical_network` of the entry; an entry may have it from either.
+   *
+   * It may name PFs of other hosts: those that are no entry of this host's `sriov_devices` are left aside. It is refused
+   * when one of them is in no entry while an entry of this host has no physical network, for that is a typing
+   * error; an entry with `physical_network: null` has none on purpose.
+   * @default {}
+   * @example { "ens1f0": "physnet2", "0000:3b:00.1": "physnet3" }
+   */
+  sriov_physnet_mappings?: { [device: string]: boolean | number | string };
+
+  /**
+   * The OpenStack release that Nova's device list is for, by number, by name, or `master`; the newest when not set. What `nova` of an
+   * entry asks for and the release does not know is refused.
+   * @unset
+   * @example "2025.1"
+   */
+  sriov_openstack_release?: string;
+
+  /**
    * Number of VFs for a device that has no `numvfs` of its own.
    * @minimum 0
    * @default 8
@@ -276,4 +296,88 @@ export interface SriovDevice {
    * @default false
    */
   optional?: boolean;
+
+  /**
+   * The physical network that the PFs are connected to: Nova and Neutron's SR-IOV agent are told of them. The same as
+   * `sriov_physnet_mappings`, and needs the selector `name`, with the interface's own name, or `address`.
+   * Several PFs may have one physical network.
+   *
+   * The role tells Nova and Neutron nothing. It checks, before it changes anything, that what they are told fits the
+   * hardware; the collection's filter `openstack_devices` makes their configuration of it.
+   * @example "physnet2"
+   */
+  physical_network?: string;
+
+  /**
+   * PCI addresses of VFs that OpenStack leaves alone. Nova must then be told the VFs left, as a list in `nova.address`.
+   * @example ["0000:3b:02.0"]
+   */
+  exclude_vfs?: string[];
+
+  /**
+   * How Nova is told of the VFs, where it is not to be by the selector; and what Nova is told beside.
+   * @example { "address": "0000:3b:02.*", "trusted": true }
+   */
+  nova?: SriovNova;
+}
+
+/**
+ * Keys of Nova's `[pci] device_spec`. Without `devname`, `address`, `vendor_id` and `product_id` Nova is told what the
+ * selector says, which takes all VFs of the PF.
+ */
+export interface SriovNova {
+  /**
+   * The name of a network interface: of a PF, which stands for all of its VFs, or of one VF. Not with `address`.
+   * @example "ens1f0"
+   */
+  devname?: string;
+
+  /**
+   * The PCI address of a PF, which stands for all of its VFs, or of a VF; or one with `*` in place of whole fields
+   * (`0000:3b:02.*`); or a dictionary with a regular expression for any of `domain`, `bus`, `slot` and `function`,
+   * which has to fit the beginning of the field; or a list of all those. It must take VFs of this entry's PFs and no device of another
+   * physical network, or of none. A MAC address is refused: Nova would read it as a PCI address.
+   * @raw
+   * @example "0000:3b:02.*"
+   */
+  address?: string;
+
+  /**
+   * The vendor id of the VFs: four hexadecimal digits, quoted.
+   * @raw
+   * @example "15b3"
+   */
+  vendor_id?: string;
+
+  /**
+   * The product id of the VFs, which is not that of the PF: four hexadecimal digits, quoted.
+   * @raw
+   * @example "1018"
+   */
+  product_id?: string;
+
+  /** Whether a guest may change its VF's MAC address and have it receive everything, when its port asks for that. Rocky and later. */
+  trusted?: boolean;
+
+  /** Whether the VFs belong to a card that another system manages, as a SmartNIC does. Only for VFs named as such. Yoga and later. */
+  remote_managed?: boolean;
+
+  /** Whether libvirt takes a VF from its driver for the guest and gives it back. 2025.1 and later. */
+  managed?: boolean;
+
+  /** Whether a guest can be migrated with the device. Nova does not look at it where there is a physical network. 2025.1 and later. */
+  live_migratable?: boolean;
+
+  /** Whether a device waits for an administrator after each guest. Needs `report_in_placement`, and then no `devname`. 2025.2 and later. */
+  one_time_use?: boolean;
+
+  /** The resource class in Placement, which leaves devices with a physical network aside. Zed and later. */
+  resource_class?: string;
+
+  /**
+   * Traits in Placement, which leaves devices with a physical network aside: a list, or text with commas. Zed and later.
+   * @raw
+   * @example "CUSTOM_FAST,CUSTOM_NEAR"
+   */
+  traits?: string;
 }

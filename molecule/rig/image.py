@@ -70,11 +70,23 @@ class Recipe:
     codename: str
     loader: str
     packages: tuple[str, ...]
+    # Patterns of files and folders. dpkg cannot leave them out: a Python package is not installed when one of its files is missing.
+    removed: tuple[str, ...] = ()
 
+
+# Nova and Neutron as libraries: no tests, no languages, and no services of what they depend on.
+OPENSTACK_PACKAGES = ("python3-nova", "python3-neutron")
+OPENSTACK_REMOVED = (
+    "usr/lib/python3/dist-packages/*/tests", "usr/lib/python3/dist-packages/*/*/tests", "usr/share/python-babel-localedata",
+    "usr/lib/systemd/system/*iscsi*", "etc/systemd/system/*iscsi*", "etc/systemd/system/*/*iscsi*", "etc/init.d/*iscsi*", "etc/rc?.d/*iscsi*",
+)  # fmt: skip
 
 RECIPES = {
     "debian12": Recipe("bookworm", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "cloud-init")),
     "debian13": Recipe("trixie", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "systemd-sysv")),
+    "debian13-openstack": Recipe(
+        "trixie", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "systemd-sysv", *OPENSTACK_PACKAGES), OPENSTACK_REMOVED
+    ),
     "debian13-sdboot": Recipe("trixie", "systemd-boot", (*COMMON_PACKAGES, "systemd-boot")),
 }
 
@@ -109,7 +121,8 @@ def recipe_hash(recipe: Recipe, files: dict[str, bytes]) -> str:
     text = json.dumps(
         {
             "version": BUILD_VERSION,
-            "recipe": dataclasses.asdict(recipe),
+            # What a recipe does not ask for is left out, so that a new kind of wish does not rename every image.
+            "recipe": {key: value for key, value in dataclasses.asdict(recipe).items() if value},
             "archive": ARCHIVE_PACKAGES,
             "cmdline": CMDLINE,
             "disk": [ESP_START_MIB, ESP_SIZE_MIB, ROOT_SIZE_MIB],
@@ -352,6 +365,7 @@ def make_root_filesystem(recipe: Recipe, work: Path, log: Path) -> None:
         '--customize-hook=export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; apt-get clean'
         f' && apt-get install --yes --download-only {" ".join(ARCHIVE_PACKAGES)}'
         ' && mkdir "$1/var/lib/rig-archive" && mv "$1"/var/cache/apt/archives/*.deb "$1/var/lib/rig-archive"',
+        *([f'--customize-hook=cd "$1" && rm -rf {" ".join(recipe.removed)}'] if recipe.removed else []),
         f'--customize-hook=RIG_CMDLINE={q(CMDLINE)} chroot "$1" sh /usr/local/sbin/customize.sh {recipe.loader}',
         '--customize-hook=rm "$1/usr/local/sbin/customize.sh"',
         f'--customize-hook=cat "$1"/boot/vmlinuz-* > {q(str(work / "vmlinuz"))}',

@@ -24,3 +24,4 @@ for depth in range(1, 5):
     _provide(".".join(PACKAGE.split(".")[:depth]))
 _provide(PACKAGE + ".module_utils", PLUGINS / "module_utils")
 _provide(PACKAGE + ".modules", PLUGINS / "modules")
+_provide(PACKAGE + ".filter", PLUGINS / "filter")

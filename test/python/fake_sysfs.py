@@ -97,6 +97,9 @@ class FakeHost:
         if totalvfs is not None:
             (path / "sriov_totalvfs").write_text("%d\n" % totalvfs)
             (path / "sriov_numvfs").write_text("0\n")
+            # As of an 82576; see vf().
+            for name, text in (("sriov_offset", "128"), ("sriov_stride", "2"), ("sriov_vf_device", "10ca")):
+                (path / name).write_text(text + "\n")
             (self.fake / address).mkdir(exist_ok=True)
             (self.fake / address / "behaviour").write_text(json.dumps(behaviour))
         self.bind(address, driver)
@@ -192,7 +195,8 @@ class FakeHost:
             vf = self.vf(address, index)
             vf_driver = behaviour.get("vf_driver", "igbvf")
             wants_netdev = vf_driver and behaviour.get("vf_netdevs", True)
-            self.add_function(vf, "8086:10ca", vf_driver, [self.vf_netdev(address, index)] if wants_netdev else [])
+            vendor = (self.pci(address) / "vendor").read_text()[2:6]
+            self.add_function(vf, vendor + ":10ca", vf_driver, [self.vf_netdev(address, index)] if wants_netdev else [])
             (self.pci(vf) / "physfn").symlink_to(self.pci(address))
             group = self.sys / "kernel/iommu_groups" / str(40 + index)
             group.mkdir(parents=True, exist_ok=True)

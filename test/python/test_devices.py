@@ -37,10 +37,11 @@ def _nics(fake):
     return fake
 
 
-def select(*entries, numvfs=8, driver="systemd", required_by=(), firmware=False, vendors=("0x15b3",)):
+def select(*entries, numvfs=8, driver="systemd", required_by=(), firmware=False, vendors=("0x15b3",), mappings=None,
+           release=None):
     return sriov_devices.select({
         "devices": list(entries), "numvfs": numvfs, "numvfs_driver": driver, "numvfs_required_by": list(required_by),
-        "firmware": firmware, "mellanox_vendor_ids": list(vendors)})
+        "firmware": firmware, "mellanox_vendor_ids": list(vendors), "physnet_mappings": mappings, "openstack_release": release})
 
 
 def chosen(*entries, **more):
@@ -80,7 +81,7 @@ def test_a_device_says_all_that_the_next_step_needs(nics):
     assert select({"name": "enp1s0f0", "numvfs": 7}, required_by=["docker.service"]) == [{
         "address": A0, "id": "8086:10c9", "name": "ens1f0", "numvfs": 7, "boot": "systemd", "optional": False, "trigger": "net",
         "required_by": ["docker.service"], "selector": "sriov_devices[0] (name enp1s0f0)", "driver": "igb", "firmware": None,
-        "port": None, "probe_vf": 0, "enough": True}]
+        "port": None, "probe_vf": 0, "enough": True, "physical_network": None}]
 
 
 def test_a_pf_without_interface_is_started_by_the_function_itself(fake):
@@ -147,7 +148,7 @@ def test_an_optional_address_is_configured_for_the_day_the_card_appears(nics):
     assert select({"address": "0000:81:00.0", "optional": True}, numvfs=500) == [{
         "address": "0000:81:00.0", "id": None, "name": "", "numvfs": 500, "boot": "systemd", "optional": True, "trigger": "net",
         "required_by": [], "selector": "sriov_devices[0] (address 0000:81:00.0)", "driver": None, "firmware": None, "port": None,
-        "probe_vf": 0, "enough": True}]
+        "probe_vf": 0, "enough": True, "physical_network": None}]
 
 
 def test_an_optional_selector_is_not_optional_in_its_form(nics):
@@ -504,3 +505,294 @@ def test_a_connectx3_whose_driver_has_let_go_of_it_is_refused_unless_it_is_to_ha
         "sriov_devices[0] (address 0000:04:00.0): ens4, ens4d1 (0000:04:00.0) is a ConnectX-3 without its driver: load mlx4_core and see the "
         "kernel log, it lets go of a card whose options in /etc/modprobe.d are not to its liking")
     assert select({"address": X0, "numvfs": 0}, firmware=True)[0]["numvfs"] == 0
+
+
+# --- OpenStack: what Nova and the agent are told, against the hardware
+
+
+NETWORK = "physnet2"
+VFS_OF_A0 = ["0000:01:10.0", "0000:01:10.2", "0000:01:10.4", "0000:01:10.6"]
+WORDS_OF_A0 = "the VFs of ens1f0 (0000:01:00.0) are 0000:01:10.0, 0000:01:10.2, 0000:01:10.4, 0000:01:10.6"
+
+
+def ens1f0(numvfs=4, **more):
+    return dict({"name": "ens1f0", "numvfs": numvfs, "physical_network": NETWORK}, **more)
+
+
+def nova(**keys):
+    return ens1f0(nova=keys)
+
+
+@pytest.mark.parametrize("vfs", [0, 2, 4])
+@pytest.mark.parametrize("keys", [
+    {}, {"devname": "ens1f0"}, {"address": A0}, {"address": "01:10.*"}, {"address": "0000:01:*.0"}, {"address": VFS_OF_A0[1]},
+    {"address": VFS_OF_A0}, {"address": {"bus": "01", "slot": "10", "function": "[0246]"}}, {"vendor_id": "8086", "product_id": "10ca"},
+    {"address": "01:10.*", "product_id": "0x10CA"}, {"trusted": True}])
+def test_what_takes_the_vfs_and_nothing_else_is_fine_whether_they_are_there_yet_or_not(nics, keys, vfs):
+    nics.create(A0, vfs)
+    assert [device["physical_network"] for device in select(nova(**keys), {"name": "ens2"})] == [NETWORK, None]
+
+
+def test_a_mapping_gives_the_physical_network_by_name_or_address(nics):
+    mappings = {"ens1f0": "physnet2", "01:00.1": "physnet3", "p4p1": "physnet9"}
+    devices = select({"name": "ens1f0", "numvfs": 4}, {"address": A1, "numvfs": 4}, mappings=mappings)
+    assert [device["physical_network"] for device in devices] == ["physnet2", "physnet3"]
+
+
+def test_a_mistyped_mapping_is_refused_with_what_the_host_has(nics):
+    assert refusal({"name": "ens2"}, mappings={"ens9": "physnet2"}) == (
+        "sriov_physnet_mappings has ens9, which is in no entry of sriov_devices, and sriov_devices[0] (name ens2) has no physical network: "
+        "correct the one, or write physical_network: null at the other when OpenStack is to leave it alone; " + PFS)
+
+
+@pytest.mark.parametrize("entry, key, where", [
+    ({"driver": "igb", "numvfs": 4}, "ens1f1", "sriov_devices[0] (driver igb) chooses ens1f1 (0000:01:00.1)"),
+    ({"driver": "igb", "numvfs": 4}, "01:00.1", "sriov_devices[0] (driver igb) chooses ens1f1 (0000:01:00.1)"),
+    ({"name": "ens1f0", "numvfs": 4, "physical_network": None}, "storage-a", "sriov_devices[0] (name ens1f0) chooses ens1f0 (0000:01:00.0)"),
+    ({"address": A0, "numvfs": 4, "physical_network": "physnet3"}, "ens1f0",
+     "sriov_devices[0] (address 0000:01:00.0) chooses ens1f0 (0000:01:00.0)")])
+def test_a_mapping_by_another_name_than_the_selectors_is_refused(nics, entry, key, where):
+    assert refusal(entry, mappings={key: NETWORK}) == (
+        where + ", for which sriov_physnet_mappings has physnet2 by the name of %s: write physical_network: physnet2 at the one that is "
+        "right, and choose by name or address" % key)
+
+
+def test_a_mapping_that_says_the_same_by_another_name_is_fine(nics):
+    assert select({"address": A0, "numvfs": 4, "physical_network": NETWORK}, mappings={"ens1f0": NETWORK})
+
+
+@pytest.mark.parametrize("selector, reason", [
+    ({"mac": "02:00:00:00:00:a0"}, "mac, and Nova reads a MAC address as a PCI address"),
+    ({"vendor_id": "15b3", "product_id": "1017"}, "vendor_id with product_id"), ({"driver": "mlx5_core"}, "driver")])
+def test_a_selector_that_nova_does_not_know_is_refused_with_the_pfs_to_name(nics, selector, reason):
+    pf = (A0, "ens1f0") if "mac" in selector else (B0, "ens2")
+    assert refusal(dict(selector, numvfs=4, physical_network=NETWORK)).endswith(
+        "): Nova and Neutron's agent cannot choose by %s: for physical_network use address: \"%s\" (%s)" % ((reason,) + pf))
+
+
+def test_all_pfs_of_such_a_selector_are_named(nics):
+    nics.remove_function(A1)
+    nics.add_function(A1, "8086:10c9", "igb", totalvfs=7)
+    assert refusal({"driver": "igb", "numvfs": 4, "physical_network": NETWORK}).endswith(
+        'use address: "0000:01:00.0" (ens1f0), address: "0000:01:00.1"')
+
+
+def test_an_alternative_name_is_refused_with_the_interfaces_own(nics):
+    assert refusal({"name": "storage-a", "numvfs": 4, "physical_network": NETWORK}) == (
+        "sriov_devices[0] (name storage-a): storage-a is an alternative name, and Nova and Neutron's agent know an interface by its own: "
+        "write name: ens1f0")
+    assert chosen({"name": "storage-a"}) == [A0]
+
+
+@pytest.mark.parametrize("ids, text", [
+    ({"vendor_id": "8086", "product_id": "10c9"}, "nova.product_id 10c9 is that of the PF"),
+    ({"vendor_id": "8086", "product_id": "1889"}, "nova.product_id 1889 is another device's"),
+    ({"vendor_id": "15b3", "product_id": "10ca"}, "nova.vendor_id 15b3 is another device's"),
+    ({"address": "01:10.*", "product_id": "10C9"}, "nova.product_id 10c9 is that of the PF")])
+def test_ids_that_are_not_the_vfs_are_refused(nics, ids, text):
+    assert refusal(nova(**ids)) == (
+        "sriov_devices[0] (name ens1f0): %s, and the VFs of ens1f0 (0000:01:00.0) have vendor_id: \"8086\" and product_id: \"10ca\": write "
+        "those" % text)
+
+
+def test_ids_cannot_be_checked_on_a_kernel_that_does_not_tell_them(nics):
+    (nics.pci(A0) / "sriov_vf_device").unlink()
+    assert select(nova(vendor_id="8086", product_id="1889"))
+
+
+@pytest.mark.parametrize("keys, taken", [
+    ({"address": "0000:01:*.*"}, "address 0000:01:*.* takes ens1f1 (0000:01:00.1) too, which is not of physnet2"),
+    ({"address": "*:*:00.0"}, "address *:*:00.0 takes ens2 (0000:3b:00.0) too, which is not of physnet2"),
+    ({"address": {"bus": "0"}}, "address {'bus': '0'} takes mgmt (0000:00:03.0) too, which is not of physnet2"),
+    ({"address": [VFS_OF_A0[0], "0000:00:03.0"]}, "address 0000:00:03.0 takes mgmt (0000:00:03.0) too, which is not of physnet2"),
+    ({"devname": "ens2"}, "devname ens2 takes ens2 (0000:3b:00.0) too, which is not of physnet2")])
+def test_a_device_spec_that_takes_more_than_the_vfs_is_refused(nics, keys, taken):
+    assert refusal(nova(**keys)) == "sriov_devices[0] (name ens1f0): %s: narrow it down in nova; %s" % (taken, WORDS_OF_A0)
+
+
+def test_a_device_spec_that_takes_vfs_of_another_pf_is_refused_those_to_come_too(nics):
+    both = [nova(address="01:10.*"), {"name": "ens1f1", "numvfs": 4, "physical_network": "physnet3"}]
+    text = ("sriov_devices[0] (name ens1f0): address 01:10.* takes 0000:01:10.1 too, which is of physnet3: narrow it down in nova; "
+            + WORDS_OF_A0)
+    assert refusal(*both) == text
+    nics.create(A1, 4)
+    assert refusal(*both) == text.replace("takes 0000:01:10.1", "takes v01101 (0000:01:10.1)")
+    assert select(both[0], dict(both[1], physical_network=NETWORK))
+
+
+def test_ids_alone_that_take_vfs_of_a_pf_without_physical_network_are_refused(nics):
+    nics.create(A1, 1)
+    assert "vendor_id 8086, product_id 10ca takes v01101 (0000:01:10.1) too, which is not of physnet2" in refusal(
+        nova(vendor_id="8086", product_id="10ca"))
+
+
+@pytest.mark.parametrize("vfs", [0, 4])
+@pytest.mark.parametrize("keys, spec", [
+    ({"address": "0000:01:11.*"}, "address 0000:01:11.*"), ({"address": [VFS_OF_A0[0], "0000:01:12.0"]}, "address 0000:01:12.0"),
+    ({"devname": "ens9"}, "devname ens9"), ({"address": {"bus": "01", "slot": "1", "function": "[1357]"}},
+                                            "address {'bus': '01', 'slot': '1', 'function': '[1357]'}")])
+def test_a_device_spec_that_takes_no_vf_is_refused(nics, keys, spec, vfs):
+    nics.create(A0, vfs)
+    assert refusal(nova(**keys)) == "sriov_devices[0] (name ens1f0): %s takes none of its VFs: correct nova; %s" % (spec, WORDS_OF_A0)
+
+
+@pytest.mark.parametrize("attribute, text", [
+    ("sriov_offset", None), ("sriov_stride", None), ("sriov_offset", "0"), ("sriov_stride", "0")])
+def test_where_vfs_will_be_is_not_guessed(nics, attribute, text):
+    (nics.pci(A0) / attribute).unlink()
+    if text:
+        (nics.pci(A0) / attribute).write_text(text)
+    assert select(nova(address="0000:01:11.*"))
+    nics.create(A0, 4)
+    assert "takes none of its VFs" in refusal(nova(address="0000:01:11.*"))
+
+
+def test_vfs_that_will_go_may_be_taken_as_long_as_they_are_there(nics):
+    nics.create(A0, 7)
+    assert select(nova(address={"bus": "01", "slot": "1[01]", "function": "[0246]"}))
+
+
+def test_one_vf_needs_no_stride(nics):
+    (nics.pci(A0) / "sriov_stride").write_text("0")
+    assert "the VFs of ens1f0 (0000:01:00.0) are 0000:01:10.0" in refusal(ens1f0(1, nova={"address": "0000:01:11.*"}))
+
+
+def test_no_vfs_are_taken_when_none_are_wanted(nics):
+    assert select(ens1f0(0, nova={"address": "0000:01:10.*"}))
+
+
+def test_a_pf_that_is_left_alone_is_judged_by_the_vfs_that_it_has(nics):
+    entry = ens1f0(nova={"address": "0000:01:11.*"}, on_boot_configuration_enabled=False)
+    assert select(entry)
+    nics.create(A0, 2)
+    assert refusal(entry).endswith("are 0000:01:10.0, 0000:01:10.2")
+
+
+def test_excluded_vfs_that_nobody_takes_are_fine(nics):
+    assert select(ens1f0(exclude_vfs=[VFS_OF_A0[0]], nova={"address": VFS_OF_A0[1:]}))
+    # There may be such a VF one day.
+    assert select(ens1f0(1, exclude_vfs=["0000:01:11.4"], nova={"address": VFS_OF_A0[0]}))
+
+
+@pytest.mark.parametrize("vfs", [0, 4])
+@pytest.mark.parametrize("address", ["0000:01:10.1", "0000:01:11.6", A0, C0])
+def test_an_excluded_vf_that_is_none_of_the_pfs_is_refused(nics, address, vfs):
+    nics.create(A0, vfs)
+    assert refusal(ens1f0(exclude_vfs=[address], nova={"address": VFS_OF_A0})) == (
+        "sriov_devices[0] (name ens1f0): exclude_vfs has %s, which is no VF of ens1f0 (0000:01:00.0): its VFs are 0000:01:10.0, 0000:01:10.2, "
+        "0000:01:10.4, 0000:01:10.6 and 3 more" % address)
+
+
+def test_an_excluded_vf_of_which_nothing_is_known_is_let_be(nics):
+    (nics.pci(A0) / "sriov_offset").unlink()
+    entry = ens1f0(exclude_vfs=["0000:01:12.0"], nova={"address": VFS_OF_A0})
+    assert select(entry)
+    assert refusal(dict(entry, exclude_vfs=[C0])).endswith("its VFs are none yet")
+    nics.create(A0, 2)
+    assert select(ens1f0(exclude_vfs=VFS_OF_A0[:1], nova={"address": VFS_OF_A0[1]}))
+
+
+def test_an_excluded_vf_that_another_entry_gives_away_is_refused(nics):
+    entries = [ens1f0(exclude_vfs=[VFS_OF_A0[0]], nova={"address": VFS_OF_A0[1:]}),
+               {"name": "ens1f1", "numvfs": 4, "physical_network": NETWORK, "nova": {"address": "01:10.*"}}]
+    assert refusal(*entries) == (
+        "sriov_devices[1] (name ens1f1): address 01:10.* takes 0000:01:10.0, which exclude_vfs of sriov_devices[0] (name ens1f0) leaves out: "
+        "write nova.address as a list of the VFs left; the VFs of ens1f1 (0000:01:00.1) are 0000:01:10.1, 0000:01:10.3, 0000:01:10.5, "
+        "0000:01:10.7")
+
+
+def test_excluded_vfs_and_ids_alone_are_refused(nics):
+    assert "Nova gives it to guests by vendor_id 8086, product_id 10ca" in refusal(
+        ens1f0(exclude_vfs=[VFS_OF_A0[0]], nova={"vendor_id": "8086", "product_id": "10ca"}))
+
+
+@pytest.mark.parametrize("driver", ["vfio-pci", None])
+def test_a_pf_without_interface_is_refused(nics, driver):
+    nics.remove_function(A0)
+    nics.add_function(A0, "8086:10c9", driver, totalvfs=7)
+    assert refusal({"address": A0, "numvfs": 4, "physical_network": NETWORK}) == (
+        "sriov_devices[0] (address 0000:01:00.0): 0000:01:00.0 has no network interface (driver %s), and Neutron's agent needs one: give it "
+        "back to the driver of the NIC, or remove physical_network" % (driver or "none"))
+
+
+def test_an_absent_optional_device_may_have_a_physical_network(nics):
+    entries = [{"name": "ens9", "optional": True, "physical_network": NETWORK},
+               {"address": "81:00.0", "optional": True, "physical_network": NETWORK, "nova": {"address": "81:01.*"}}]
+    assert [device["physical_network"] for device in select(*entries)] == [NETWORK]
+
+
+def test_a_card_in_a_domain_that_nova_does_not_take_is_refused(nics):
+    wide = nics.add_function("10000:81:00.0", "8086:1592", "ice", ["ens8"], totalvfs=8)
+    assert refusal({"address": wide, "physical_network": NETWORK}) == (
+        "sriov_devices[0] (address 10000:81:00.0): Nova takes no PCI domain of more than 16 bits, which ens8 (10000:81:00.0) has: turn VMD "
+        "off for its slot in the BIOS, or remove physical_network")
+
+
+def test_the_host_is_not_read_for_openstack_when_no_entry_is_its(nics, monkeypatch):
+    monkeypatch.setattr(sriov_devices, "every_function", lambda: pytest.fail("all functions were read"))
+    assert select({"name": "ens2"}, mappings={})
+    assert select({"name": "ens2", "physical_network": None}, mappings={"p4p1": NETWORK})
+
+
+def test_a_card_that_waits_for_its_firmware_is_judged_by_what_is_there(mellanox):
+    entry = {"address": M0, "numvfs": 8, "physical_network": NETWORK, "nova": {"address": "5e:00.2"}}
+    assert select(entry, firmware=True)[0]["physical_network"] == NETWORK
+    mellanox.bind(M0, None)
+    mellanox.move_to_namespace("ens5f0")
+    assert select(entry, firmware=True)
+    assert "has no network interface (driver none)" in refusal(dict(entry, numvfs=0, nova={}), firmware=True)
+
+
+def test_more_vfs_than_the_firmware_offers_now_may_be_elsewhere(mellanox, monkeypatch):
+    mellanox.add_function(B0, "15b3:1017", "mlx5_core", ["ens2"], totalvfs=4)
+    entry = {"address": B0, "numvfs": 4, "physical_network": NETWORK, "nova": {"address": "3b:00.*"}}
+    assert "takes none of its VFs" in refusal(entry, firmware=True)
+    assert select(dict(entry, numvfs=16), firmware=True)
+    monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda concern: {"%s:%s:NUM_OF_VFS=16" % (concern, B0)})
+    assert select(dict(entry, numvfs=16))
+
+
+def test_a_connectx3_with_both_ports_on_one_address_is_chosen_by_name(mellanox):
+    assert refusal({"address": X0, "numvfs": 4, "physical_network": NETWORK}, firmware=True) == (
+        "sriov_devices[0] (address 0000:04:00.0): ens4 and ens4d1 are both on this address, and Neutron's agent needs one of them: choose by "
+        "name, as in name: ens4")
+    assert select({"name": "ens4", "numvfs": 4, "physical_network": NETWORK}, firmware=True)
+
+
+X0_VFS = ["0000:04:10.0", "0000:04:10.2", "0000:04:10.4"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("vfs", [0, 3])
+def test_the_ports_of_a_connectx3_on_two_networks_need_a_list_of_vfs_each(mellanox, order, vfs):
+    mellanox.create(X0, vfs)
+    ports = [{"name": "ens4", "numvfs": 2, "physical_network": "physnet2"}, {"name": "ens4d1", "numvfs": 1, "physical_network": "physnet3"}]
+    assert "takes" in refusal(*ports[::order], firmware=True)
+    lists = [dict(ports[0], nova={"address": X0_VFS[:2]}, exclude_vfs=X0_VFS[2:]),
+             dict(ports[1], nova={"address": X0_VFS[2:]}, exclude_vfs=X0_VFS[:2])]
+    assert len(select(*lists[::order], firmware=True)) == 2
+    wrong = [dict(lists[0], nova={"address": X0_VFS}, exclude_vfs=[]), dict(lists[1], exclude_vfs=[])]
+    text = refusal(*wrong[::order], firmware=True)
+    assert "address 0000:04:10.4 takes " in text and "0000:04:10.4" in text and "too, which is of physnet3: narrow it down" in text
+    # The PF itself is the first port's.
+    expression = {"bus": "04", "slot": "00|10", "function": "[02]"}
+    assert select(*[dict(ports[0], nova={"address": expression}), lists[1]][::order], firmware=True)
+
+
+def test_a_mapping_may_have_both_ports_of_a_connectx3(mellanox):
+    ports = [{"name": "ens4", "numvfs": 2, "nova": {"address": X0_VFS[:2]}}, {"name": "ens4d1", "numvfs": 1, "nova": {"address": X0_VFS[2]}}]
+    devices = select(*ports, firmware=True, mappings={"ens4": "physnet2", "ens4d1": "physnet3"})
+    assert [device["physical_network"] for device in devices] == ["physnet2", "physnet3"]
+
+
+def test_what_the_variables_say_wrong_is_refused_by_the_role_too(nics):
+    assert refusal(nova(address="52:54:00")).startswith("sriov_devices[0] (name ens1f0): nova.address '52:54:00' looks like a MAC address")
+    assert "needs Nova 31" in refusal(nova(managed=True), release="2024.1")
+
+
+def test_the_module_takes_mappings_and_a_release(nics, monkeypatch, capsys):
+    code, result = run_module(monkeypatch, capsys, devices=[{"name": "ens2"}], numvfs=4, physnet_mappings={"ens2": NETWORK},
+                              openstack_release=2025.1)
+    assert (code, result["devices"][0]["physical_network"]) == (0, NETWORK)
+    code, result = run_module(monkeypatch, capsys, devices=[{"name": "ens2"}], numvfs=4, openstack_release="2025")
+    assert (code, result["msg"]) == (1, "sriov_openstack_release is '2025': write it as \"2025.1\", as \"zed\", or as \"master\"")

@@ -109,12 +109,53 @@ def test_an_image_has_another_name_when_its_recipe_or_a_guest_file_changes(monke
     others = [
         image.recipe_hash(dataclasses.replace(recipe, packages=recipe.packages[1:]), files),
         image.recipe_hash(dataclasses.replace(recipe, codename="trixie"), files),
+        image.recipe_hash(dataclasses.replace(recipe, removed=("usr/share/doc",)), files),
         image.recipe_hash(recipe, {**files, "customize.sh": b"two"}),
         image.recipe_hash(recipe, {**files, "rootfs/etc/hosts": b""}),
     ]
     monkeypatch.setattr(image, "ARCHIVE_PACKAGES", ("mstflint", "ethtool"))
     others.append(image.recipe_hash(recipe, files))
-    assert len({name, *others}) == 6
+    assert len({name, *others}) == 7
+
+
+def test_a_new_kind_of_wish_renames_no_image_that_does_not_have_it() -> None:
+    recipe = image.RECIPES["debian12"]
+    Newer = dataclasses.make_dataclass("Newer", [("wish", tuple, ())], bases=(image.Recipe,), frozen=True)
+    newer = Newer(**dataclasses.asdict(recipe))
+    assert image.recipe_hash(newer, {}) == image.recipe_hash(recipe, {})
+    assert image.recipe_hash(dataclasses.replace(newer, wish=("one",)), {}) != image.recipe_hash(recipe, {})
+
+
+def customize_hooks(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What mmdebstrap is told to run once the packages of an image are installed."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(image, "debian_sources", lambda codename: [])
+    monkeypatch.setattr(image, "apt_transport_options", lambda: [])
+    monkeypatch.setattr(image, "run_logged", lambda command, *_: commands.append(command))
+    image.make_root_filesystem(image.RECIPES[name], folder, folder / "build.log")
+    start = "--customize-hook="
+    return [argument.removeprefix(start) for argument in commands[0] if argument.startswith(start)]
+
+
+def test_tests_and_services_of_nova_are_taken_away_before_the_tree_is_set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = tmp_path / "tree"
+    packages = "usr/lib/python3/dist-packages"
+    kept = [f"{packages}/nova/pci/whitelist.py", f"{packages}/oslo_config/validator.py", "usr/lib/systemd/system/ssh.service", "etc/fstab"]
+    for name in (
+        *kept, f"{packages}/nova/tests/unit/test_pci.py", f"{packages}/numpy/_core/tests/test_array.py", "usr/share/python-babel-localedata/de.dat",
+        "usr/lib/systemd/system/iscsid.socket", "etc/systemd/system/sockets.target.wants/iscsid.socket", "etc/rc2.d/S01iscsid",
+    ):  # fmt: skip
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    hooks = customize_hooks("debian13-openstack", tmp_path, monkeypatch)
+    removal = next(number for number, hook in enumerate(hooks) if hook.startswith('cd "$1" && rm '))
+    assert removal < next(number for number, hook in enumerate(hooks) if "customize.sh grub" in hook)
+    # As mmdebstrap runs it.
+    subprocess.run(["sh", "-c", hooks[removal], "exec", str(tree)], check=True, cwd=tmp_path)
+    assert sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()) == sorted(kept)
+    others = customize_hooks("debian13", tmp_path, monkeypatch)
+    assert others == [hook for hook in hooks if hook != hooks[removal]]
 
 
 def test_the_archive_of_guest_files_belongs_to_root_and_leaves_scripts_out() -> None:

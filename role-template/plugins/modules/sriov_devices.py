@@ -48,6 +48,15 @@ options:
     type: list
     elements: str
     default: ["0x15b3"]
+  physnet_mappings:
+    description:
+      - Physical networks by interface name or PCI address, beside C(physical_network) of an entry.
+      - What Nova and Neutron are to be told of the PFs is checked against the hardware. Nothing here tells it to them.
+    type: dict
+    default: {}
+  openstack_release:
+    description: The OpenStack release that this is for, as C(2025.1) or C(zed). When not given, the newest.
+    type: str
 attributes:
   check_mode:
     description: Can run in check mode.
@@ -84,6 +93,7 @@ devices:
       name: ens1f0
       numvfs: 8
       optional: false
+      physical_network: physnet2
       port: null
       probe_vf: 0
       required_by: []
@@ -125,20 +135,11 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_openstack as openstack
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_selector as selector
 
-SELECTORS = ("name", "address", "mac", "vendor_id", "driver")
-ORDINARY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}$")
 UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer|mount)$")
-MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
-HEXADECIMAL_ID = re.compile(r"^(0x)?[0-9a-f]{4}$")
-SHORT_ADDRESS = re.compile(r"^[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$")
-QUOTE = {
-    "address": "0000:3b:00.0", "mac": "b8:59:9f:0c:aa:02", "vendor_id": "15b3", "product_id": "1017",
-    "name": "ens1f0", "driver": "ice",
-}
-
-
 # The driver of ConnectX-3 makes VFs when it is loaded, as its module options say.
 MLX4 = "mlx4_core"
 # ConnectX-3 and ConnectX-3 Pro (mlx4_pci_table in drivers/net/ethernet/mellanox/mlx4/main.c).
@@ -153,53 +154,6 @@ FIRMWARE_TOOLS = ("mstconfig", "mlxconfig")
 NETWORK_CLASS = 0x02
 
 
-def text_of(entry, key, where):
-    """A selector's value as lower-case text (names keep their case). Raises Refusal for what YAML made a number of."""
-    value = entry[key]
-    if not isinstance(value, str):
-        raise host.Refusal('%s: %s is %r, which YAML has read as a number: put it in quotes, as in %s: "%s"' % (
-            where, key, value, key, QUOTE[key]))
-    return value.strip() if key in ("name", "driver") else value.strip().lower()
-
-
-def checked_selector(entry, index):
-    """The one selector of an entry, as (kind, value, where), checked in form.
-
-    Raises Refusal when there is none, more than one, or one that cannot be right.
-    """
-    where = "sriov_devices[%d]" % index
-    given = [key for key in SELECTORS if entry.get(key) is not None]
-    if entry.get("product_id") is not None and "vendor_id" not in given:
-        raise host.Refusal("%s: product_id needs vendor_id beside it" % where)
-    if not given:
-        raise host.Refusal("%s has no selector: give it one of name, address, mac, vendor_id with product_id, driver" % where)
-    if len(given) > 1:
-        raise host.Refusal("%s has %d selectors (%s): keep one of them" % (where, len(given), ", ".join(given)))
-    kind = given[0]
-    value = text_of(entry, kind, where)
-    if kind in ("name", "driver") and not ORDINARY_NAME.match(value):
-        raise host.Refusal("%s: %s %r has characters that no interface or driver name has: correct it" % (where, kind, value))
-    if kind == "address":
-        value = "0000:" + value if SHORT_ADDRESS.match(value) else value
-        if not host.PCI_ADDRESS.match(value):
-            raise host.Refusal('%s: address %r is no PCI address: write it as "0000:3b:00.0"' % (where, value))
-    if kind == "mac":
-        value = value.replace("-", ":")
-        if not MAC.match(value):
-            raise host.Refusal('%s: mac %r is no MAC address: write it as "b8:59:9f:0c:aa:02"' % (where, value))
-    if kind == "vendor_id":
-        if entry.get("product_id") is None:
-            raise host.Refusal("%s: vendor_id needs product_id beside it" % where)
-        pair = []
-        for key in ("vendor_id", "product_id"):
-            half = text_of(entry, key, where)
-            if not HEXADECIMAL_ID.match(half):
-                raise host.Refusal('%s: %s %r is not four hexadecimal digits: write it as "%s"' % (where, key, half, QUOTE[key]))
-            pair.append(half[-4:])
-        return "id", ":".join(pair), "%s (vendor_id %s, product_id %s)" % (where, pair[0], pair[1])
-    return kind, value, "%s (%s %s)" % (where, kind, value)
-
-
 def interface_details():
     """Alternative names and permanent MAC address of each interface, by interface name; None when `ip` cannot tell them."""
     details = {}
@@ -212,6 +166,69 @@ def interface_details():
             "mac": (link.get("permaddr") or link.get("address") or "").lower(),
         }
     return details
+
+
+def every_function():
+    """Every PCI function of the host, as takes() of sriov_openstack wants them."""
+    found = [host.read_function(address) for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))]
+    names = {function["address"]: function["netdevs"] for function in found if function}
+    return [{
+        "address": function["address"], "vendor_id": function["id"][:4], "product_id": function["id"][5:],
+        "parent_addr": function["physfn"], "names": function["netdevs"], "parent_names": names.get(function["physfn"], []),
+    } for function in found if function]
+
+
+def vf_details(pf, later):
+    """What the kernel says of the VFs of a PF, those to come too, as check_hardware() of sriov_openstack wants it.
+
+    later: whether the card is another one after a reboot, so that only the VFs that are there can be relied on.
+    """
+    address = pf["address"]
+    # Hexadecimal without 0x, unlike vendor and device; the others are decimal (drivers/pci/iov.c).
+    product = host.read_text(host.device_path(address, "sriov_vf_device"))
+    return {
+        "address": address, "names": pf["netdevs"], "vendor_id": pf["id"][:4], "product_id": pf["id"][5:], "driver": pf["driver"],
+        "vf_product_id": "%04x" % int(product, 16) if product else None,
+        "offset": None if later else host.read_int(host.device_path(address, "sriov_offset")),
+        "stride": host.read_int(host.device_path(address, "sriov_stride")),
+        "totalvfs": pf["totalvfs"], "vfs": [vf for vf in host.vf_addresses(address) if vf],
+    }
+
+
+def check_openstack(parameters, entries, chosen_of, devices, pfs, details):
+    """Refuse what Nova and Neutron's agent would not understand, and note the physical network of each device.
+
+    entries: (entry, kind, value, where). chosen_of: the PFs of each. devices: the list that select() returns, by where they come from.
+    pfs: all of the host. details: as of interface_details. Raises WrongVariable.
+    """
+    mappings, release = parameters.get("physnet_mappings"), parameters.get("openstack_release")
+    plans = openstack.plan(parameters["devices"], mappings, release, chosen_of, known_pfs(pfs))
+    networks = {one["selector"]: one["physical_network"] for one in plans}
+    for device in devices:
+        device["physical_network"] = networks.get(device["selector"])
+    if not plans and not mappings:
+        return
+    openstack.refuse_other_names(mappings, [
+        {
+            "selector": where, "physical_network": networks.get(where), "pf": pf,
+            "altnames": [name for netdev in pf["netdevs"] for name in (details or {}).get(netdev, {}).get("altnames", [])],
+        } for (_entry, _kind, _value, where), chosen in zip(entries, chosen_of) for pf in chosen
+    ], {value for _entry, kind, value, _where in entries if kind in ("name", "address")})
+    choices = []
+    for one in plans:
+        for pf in chosen_of[one["index"]]:
+            [device] = [device for device in devices if (device["selector"], device["address"]) == (one["selector"], pf["address"])]
+            others = [other for other in devices if other["address"] == pf["address"] and (other["port"] or 0) < (device["port"] or 0)]
+            # What its firmware offers after the reboot may be more, and elsewhere.
+            later = "waits" in device or device["firmware"] is not None and device["numvfs"] > (pf["totalvfs"] or 0)
+            details_of_vfs = vf_details(pf, later)
+            choices.append({
+                "plan": one, "pf": details_of_vfs, "later": later, "first": sum(other["numvfs"] for other in others),
+                # Left alone, it has the number that somebody else gives it.
+                "numvfs": len(details_of_vfs["vfs"]) if device["boot"] == "none" else device["numvfs"],
+            })
+    if choices:
+        openstack.check_hardware(choices, every_function())
 
 
 def known_pfs(pfs):
@@ -331,7 +348,7 @@ def checked_vendors(parameters):
         return []
     vendors = [str(vendor).strip().lower() for vendor in parameters["mellanox_vendor_ids"]]
     for vendor in vendors:
-        if not HEXADECIMAL_ID.match(vendor):
+        if not selector.HEXADECIMAL_ID.match(vendor):
             raise host.Refusal('sriov_mellanox_vendor_ids has %r: write four hexadecimal digits in quotes, as in "0x15b3"' % vendor)
     return [vendor[-4:] for vendor in vendors]
 
@@ -376,8 +393,16 @@ def select(parameters):
 
     parameters: the module's parameters.
     """
+    try:
+        return selected(parameters)
+    except selector.WrongVariable as error:
+        raise host.Refusal(str(error)) from None
+
+
+def selected(parameters):
+    """As select(). Raises WrongVariable too."""
     entries = [
-        (entry,) + checked_selector(entry, index) for index, entry in enumerate(parameters["devices"])
+        (entry,) + selector.checked_selector(entry, index) for index, entry in enumerate(parameters["devices"])
     ]
     counts = [checked_numvfs(entry, parameters["numvfs"], where) for entry, _kind, _value, where in entries]
     firmwares = [checked_firmware(entry, where) for entry, _kind, _value, where in entries]
@@ -386,9 +411,10 @@ def select(parameters):
         return []
     waiting = set() if parameters["firmware"] else cards_that_wait()
     pfs, details = candidates(vendors, waiting), interface_details()
-    devices, chosen_by = [], {}
+    devices, chosen_by, chosen_of = [], {}, []
     for (entry, kind, value, where), count, firmware in zip(entries, counts, firmwares):
         chosen = choose(kind, value, where, pfs, details)
+        chosen_of.append(chosen)
         optional = flag(entry, "optional", False, where)
         if not chosen and not optional:
             raise host.Refusal("%s chooses nothing: %s" % (where, known_pfs(pfs)))
@@ -443,6 +469,7 @@ def select(parameters):
             dict(common, address=pf["address"], id=None, name="", driver=None, firmware=None, port=None, enough=True, trigger="net")
             for pf in absent
         ]
+    check_openstack(parameters, entries, chosen_of, devices, pfs, details)
     return devices
 
 
@@ -455,6 +482,8 @@ def main():
             "numvfs_required_by": {"type": "list", "elements": "str", "default": []},
             "firmware": {"type": "bool", "default": False},
             "mellanox_vendor_ids": {"type": "list", "elements": "str", "default": ["0x15b3"]},
+            "physnet_mappings": {"type": "dict", "default": {}},
+            "openstack_release": {"type": "str"},
         },
         supports_check_mode=True,
     )

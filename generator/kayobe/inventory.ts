@@ -1,0 +1,109 @@
+import { LineCounter, isMap, isScalar, isSeq, parseDocument } from "yaml";
+import type { Node, YAMLMap } from "yaml";
+
+// What the files of an inventory say without a run of Ansible: the filter and the role check it all again, later.
+
+export interface PhysicalNetwork {
+  readonly name: string;
+  readonly line: number;
+}
+
+export interface Said {
+  readonly networks: readonly PhysicalNetwork[];
+  readonly faults: readonly { readonly line: number; readonly message: string }[];
+}
+
+/** Whether Ansible Vault has encrypted a file. */
+export function isVaulted(text: string): boolean {
+  return text.startsWith("$ANSIBLE_VAULT");
+}
+
+/** Whether a file of an inventory folder defines a group, in INI or in YAML. */
+export function definesGroup(text: string, group: string): boolean {
+  return new RegExp(`^\\[${group}(:\\w+)?\\]|^\\s*["']?${group}["']?:`, "m").test(text);
+}
+
+/** Whether an INI inventory makes a group part of another; what YAML says is not looked at, and counts as yes. */
+export function isChild(text: string, group: string, parent: string): boolean {
+  if (new RegExp(`^\\s+["']?${group}["']?:`, "m").test(text)) return true;
+  const section = text.split(/^(?=\[)/m).filter((part) => part.startsWith(`[${parent}:children]`));
+  return section.some((part) => part.split("\n").some((line) => line.trim() === group));
+}
+
+/** Physical networks in a file of variables, and what is wrong there for sure. A value with Jinja says nothing. */
+export function readVariables(text: string): Said {
+  const networks: PhysicalNetwork[] = [];
+  const faults: { line: number; message: string }[] = [];
+  const lines = new LineCounter();
+  // As Ansible reads it: 3:00.0 and 8086 are numbers.
+  const document = parseDocument(text, { version: "1.1", uniqueKeys: false, lineCounter: lines, logLevel: "silent" });
+  const top = document.contents;
+  if (document.errors.length > 0 || !isMap(top)) return { networks, faults };
+
+  const lineOf = (node: unknown): number => lines.linePos((node as Node).range?.[0] ?? 0).line;
+  const fault = (node: unknown, message: string): void => void faults.push({ line: lineOf(node), message });
+  const textOf = (node: unknown): string | undefined => {
+    if (!isScalar(node)) return undefined;
+    if (typeof node.value === "string") return node.value;
+    // To PyYAML, numbers to the base of 60 begin with 1 to 9: this is text to Ansible.
+    return typeof node.value === "number" && /^[-+]?0\d*:/.test(node.source ?? "") ? node.source : undefined;
+  };
+  /** A value that must be a text; nothing when it is none, or when only Ansible can say. */
+  const mustBeText = (node: unknown, what: string): string | undefined => {
+    const value = textOf(node);
+    if (value !== undefined) return value.includes("{{") || value.includes("{%") ? undefined : value;
+    if (isScalar(node) && (typeof node.value === "number" || typeof node.value === "boolean")) fault(node, `${what} is ${String(node.source)}, of which YAML makes ${String(node.value)}: put it in quotes`);
+    return undefined;
+  };
+  const network = (node: unknown, what: string): void => {
+    const empty = isScalar(node) && (node.value === null || (typeof node.value === "string" && node.value.trim() === ""));
+    if (empty) return fault(node, `${what} is empty: name the physical network, or take the line away`);
+    const name = mustBeText(node, what);
+    if (name !== undefined && /[\s,:;]/.test(name)) return fault(node, `${what} is "${name}": a physical network has no space, comma, colon or semicolon in its name`);
+    if (name !== undefined) networks.push({ name, line: lineOf(node) });
+  };
+  const at = (map: YAMLMap, key: string): { key: unknown; value: unknown } | undefined => map.items.findLast((pair) => textOf(pair.key) === key);
+
+  const devices = at(top, "sriov_devices")?.value;
+  if (isSeq(devices))
+    for (const [index, device] of devices.items.entries()) {
+      if (!isMap(device)) continue;
+      const where = `sriov_devices[${index}]`;
+      const has = (key: string): unknown => at(device, key)?.value;
+      const own = at(device, "physical_network");
+      // Who writes null means that there is none.
+      const none = isScalar(own?.value) && own.value.value === null && Boolean(own.value.source);
+      if (own && !none) network(own.value ?? device, `physical_network of ${where}`);
+      mustBeText(has("address"), `address of ${where}`);
+      for (const key of ["vendor_id", "product_id"]) {
+        const id = has(key);
+        // The role takes a number that reads as it is written.
+        if (isScalar(id) && typeof id.value === "number" && String(id.value) !== id.source) mustBeText(id, `${key} of ${where}`);
+      }
+      if (has("name") && has("address")) fault(device, `${where} has a name and an address: one of them says which PF it is`);
+      const nova = has("nova");
+      if (!isMap(nova)) continue;
+      const of = (key: string): unknown => at(nova, key)?.value;
+      for (const key of ["vendor_id", "product_id", "devname"]) mustBeText(of(key), `nova.${key} of ${where}`);
+      if (of("devname") && of("address")) fault(nova, `nova of ${where} has devname and address: Nova takes one of them`);
+      const address = of("address");
+      for (const one of isSeq(address) ? address.items : [address]) {
+        const value = mustBeText(one, `nova.address of ${where}`);
+        if (value !== undefined && isMac(value)) fault(one, `nova.address of ${where} is the MAC address ${value}, which Nova would take for a PCI address: give the PCI address`);
+      }
+    }
+
+  const mappings = at(top, "sriov_physnet_mappings")?.value;
+  if (isMap(mappings))
+    for (const { key, value } of mappings.items) {
+      const device = mustBeText(key, "a device in sriov_physnet_mappings");
+      if (device !== undefined && isMac(device)) fault(key, `sriov_physnet_mappings names ${device}, a MAC address: name the interface, or give its PCI address`);
+      network(value ?? key, `the physical network of ${device ?? "a device"} in sriov_physnet_mappings`);
+    }
+  return { networks, faults };
+}
+
+/** A MAC address, or the beginning of one, as people give it for the cards of one vendor. */
+function isMac(text: string): boolean {
+  return /^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(text) || /^[\da-f]{2}(:[\da-f]{2}){2}$/i.test(text) || /^[\da-f]{2}(-[\da-f]{2}){5}$/i.test(text);
+}

@@ -1,0 +1,529 @@
+import { posix } from "node:path";
+import type { OutFile } from "../ir.js";
+import { addToList, addToSection, chunkOf, itemsOf, lastOf, readIni, replaceEntry, trailerOf } from "./ini.js";
+import type { IniEntry } from "./ini.js";
+import { definesGroup, isChild, isVaulted, readVariables } from "./inventory.js";
+import { addItems, addKey, isRefused, lineOfKey, listSource, readYaml, replaceKey, setInItem, setValue, sourceOf, valueText, wrapList } from "./yaml.js";
+import type { Item, Result, Yaml } from "./yaml.js";
+
+/** What lies in a Kayobe configuration; paths are relative to it, with "/". */
+export interface ConfigFile {
+  readonly path: string;
+  /** Absent for a folder, and for what is no text in UTF-8. */
+  readonly text?: string;
+  /** Where a symbolic link leads, as it says itself. */
+  readonly link?: string;
+}
+
+export interface VlanRange {
+  readonly network: string;
+  /** FIRST:LAST; without it the network has no VLANs for tenants. */
+  readonly range?: string;
+}
+
+export interface Wishes {
+  readonly environment?: string;
+  readonly hook: boolean;
+  readonly vlanRanges: readonly VlanRange[];
+}
+
+export interface Link {
+  readonly path: string;
+  readonly target: string;
+}
+
+export interface Merge {
+  readonly write: readonly OutFile[];
+  readonly links: readonly Link[];
+  /** With any, nothing may be written. */
+  readonly refusals: readonly string[];
+  readonly hints: readonly string[];
+}
+
+const group = "compute_sriov";
+const groupFolder = `inventory/group_vars/${group}`;
+/** In the first comment of files that are ours as a whole. */
+const mark = /^(---\s*)?# Written by sriov-role kayobe, which replaces it/;
+const agentMappings = "neutron_sriov_physnets";
+const hookPath = "hooks/overcloud-host-configure/post.d/10-sriov.yml";
+const playbook = "ansible/sriov.yml";
+const requirementsPath = "ansible/requirements.yml";
+const ranges = "kolla_neutron_ml2_network_vlan_ranges";
+const drivers = "kolla_neutron_ml2_mechanism_drivers";
+const filters = { section: "filter_scheduler", key: "enabled_filters" } as const;
+/** Where nova-scheduler reads its filters from. */
+const schedulerFiles = ["kolla/config/global.conf", "kolla/config/nova.conf", "kolla/config/nova/nova-scheduler.conf"];
+
+const inNumbers = (path: string, line: number): string => `${path}:${line}`;
+const indented = (text: string): string => text.trim().replace(/^/gm, "    ");
+
+/** Which files of a configuration are read at all: the rest may be large, and is nobody's business here. */
+export function concerns(path: string): boolean {
+  const inLayer = path.replace(/^environments\/[^/]+\/?/, "");
+  if (path === "environments" || inLayer === "") return true;
+  return /^([^/]+|inventory\/.*|kolla\/(globals\.yml|config)|kolla\/config\/(global\.conf|nova\.conf|nova|nova\/.*|nova_compute|nova_compute\/.*|neutron|neutron\/.*)|hooks\/overcloud-host-configure(\/post\.d(\/[^/]+)?)?|ansible\/(requirements|sriov)\.yml)$/.test(inLayer);
+}
+
+/**
+ * What must happen so that a Kayobe configuration has what the artefact has.
+ *
+ * @param artefact its files, relative to the configuration
+ * @param config what is there, as far as `concerns` says
+ */
+export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[], wishes: Wishes): Merge {
+  const there = new Map(config.map((file) => [file.path, file]));
+  const now = new Map<string, string>();
+  const links: Link[] = [];
+  const refusals: string[] = [];
+  const hints: string[] = [];
+  const refuse = (sentence: string): void => void (refusals.includes(sentence) || refusals.push(sentence));
+  const textOf = (path: string): string | undefined => now.get(path) ?? there.get(path)?.text;
+  const put = (path: string, text: string): void => {
+    if (there.get(path)?.text === text) now.delete(path);
+    else now.set(path, text);
+  };
+  const below = (folder: string): string[] => [...there.keys()].filter((path) => path.startsWith(`${folder}/`));
+
+  const ours = ownNames(artefact);
+  const layers = layersOf(there, wishes.environment, refuse);
+  if (refusals.length > 0) return { write: [], links, refusals, hints };
+  const target = layers.at(-1)!;
+  const lower = layers.slice(0, -1);
+  const command = "sriov-role kayobe";
+
+  /** A file that must be edited and can be; `wanted` is what its owner adds by hand otherwise. */
+  const editable = (path: string, wanted: string): string | undefined => {
+    const text = textOf(path);
+    if (text === undefined && there.has(path)) refuse(`${path} is no file with text in UTF-8.`);
+    else if (text !== undefined && isVaulted(text)) refuse(`${path} is encrypted with Ansible Vault, and cannot be edited here. Move this into a file that is not, or take it out and add by hand:\n${indented(wanted)}`);
+    else return text ?? "";
+    return undefined;
+  };
+  const opened = (path: string): Yaml | undefined => {
+    const text = textOf(path);
+    if (text === undefined || isVaulted(text)) return undefined;
+    const yaml = readYaml(text);
+    return isRefused(yaml) ? undefined : yaml;
+  };
+  const editYaml = (path: string, wanted: string, edit: (yaml: Yaml) => Result<{ readonly text: string }>): void => {
+    const text = editable(path, wanted);
+    if (text === undefined) return;
+    const yaml = path.endsWith(".json") ? { refused: "is JSON, which is not edited here" } : readYaml(text);
+    const result = isRefused(yaml) ? yaml : edit(yaml);
+    // Jinja makes YAML of some files that are none. What somebody added there by hand is there.
+    if (isRefused(result) && text.replaceAll("\r", "").includes(wanted.trim())) return;
+    if (isRefused(result)) refuse(`${path} ${result.refused}. Mend that, or add by hand:\n${indented(wanted)}`);
+    else put(path, result.text);
+  };
+
+  /** The files that may set a variable of a layer, the last one first: Kayobe gives all of them to Ansible. */
+  const variableFiles = (layer: string, path: string): string[] => {
+    if (path.includes("/")) return [layer + path];
+    return [...there.keys(), ...now.keys()].filter((file) => file.startsWith(layer) && /^[^/]+\.(ya?ml|json)$/.test(file.slice(layer.length))).sort().reverse();
+  };
+  const provider = (path: string, key: string): { layer: string; path: string; yaml: Yaml } | undefined => {
+    for (const layer of layers.toReversed())
+      for (const file of variableFiles(layer, path)) {
+        const yaml = opened(file);
+        if (yaml && key in yaml.data) return { layer, path: file, yaml };
+      }
+    return undefined;
+  };
+  const create = (path: string, key: string, source: string, value: unknown): void => {
+    if (textOf(path) === undefined && !there.has(path)) return put(path, `---\n${source.trimStart()}`);
+    editYaml(path, source, (yaml) => addKey(yaml, key, source, value));
+  };
+
+  /** A list gets items. */
+  const union = (path: string, key: string, items: readonly Item[], comment: readonly string[]): void => {
+    const found = provider(path, key);
+    const wanted = listSource(key, comment, items);
+    if (!found) {
+      const elsewhere = layers.flatMap((layer) => below(`${layer}inventory/group_vars`)).find((file) => key in (opened(file)?.data ?? {}));
+      if (elsewhere) return refuse(`${elsewhere} sets ${key}, which a file of $KAYOBE_CONFIG_PATH would hide. Move it to ${target}${path}, and run this again.`);
+      return create(target + path, key, wanted, items);
+    }
+    const value = found.yaml.data[key];
+    // What somebody added to an expression by hand is there.
+    if (typeof value === "string" && items.every((item) => typeof item === "string" && value.includes(item))) return;
+    if (value !== null && !Array.isArray(value)) return refuse(`${inNumbers(found.path, lineOfKey(found.yaml, key))}: ${key} is ${typeof value === "string" ? "an expression" : "no list"}, to which nothing can be added here. Add by hand: ${items.map((item) => JSON.stringify(item)).join(", ")}`);
+    const before: readonly unknown[] = value ?? [];
+    const missing = items.filter((item) => !before.some((old) => JSON.stringify(old) === JSON.stringify(item)));
+    if (missing.length === 0) return;
+    if (found.layer === target) return editYaml(found.path, wanted, (yaml) => addItems(yaml, key, missing));
+    const plain = before.every((item) => typeof item === "string" || (typeof item === "object" && item !== null && Object.values(item).every((part) => typeof part === "string")));
+    if (!plain) return refuse(`${inNumbers(found.path, lineOfKey(found.yaml, key))}: ${key} cannot be copied into ${target}${path}, where it would be replaced as a whole. Copy it by hand, and add: ${items.map((item) => JSON.stringify(item)).join(", ")}`);
+    const all = [...(before as readonly Item[]), ...missing];
+    create(target + path, key, listSource(key, [...comment, `# What ${found.path} has is repeated: the list of an environment replaces it.`], all), all);
+  };
+
+  /** A variable that has one value. */
+  const set = (path: string, key: string, source: string, value: unknown): void => {
+    const found = provider(path, key);
+    if (!found) return create(target + path, key, source, value);
+    const old = found.yaml.data[key];
+    const where = inNumbers(found.path, lineOfKey(found.yaml, key));
+    const change = (edit: (yaml: Yaml) => Result<{ readonly text: string }>): void => {
+      if (found.layer === target) editYaml(found.path, source, edit);
+      else create(target + path, key, source, value);
+    };
+    if (typeof value === "boolean") {
+      const is = truth(old);
+      if (is === value) return;
+      if (is === undefined) return refuse(`${where}: ${key} is ${JSON.stringify(old)}, of which only Ansible knows what comes out. Set it to ${String(value)} by hand.`);
+      return change((yaml) => setValue(yaml, key, String(value), value));
+    }
+    if (typeof value === "object") {
+      // A list or mapping of Kolla's that must be empty.
+      if (old === null) return change((yaml) => setValue(yaml, key, Array.isArray(value) ? "[]" : "{}", value));
+      return;
+    }
+    if (old === value) return;
+    const isOurs = ours.test(valueText(found.yaml, key));
+    if (old === null || key.startsWith("sriov_") || (isOurs && key === agentMappings)) return change((yaml) => replaceKey(yaml, key, source, value));
+    if (key === agentMappings) return refuse(`${where}: ${key} is set already. It follows from sriov_devices now: say it there, by physical_network or in sriov_physnet_mappings, and take this away.`);
+    // Somebody has brought both together, or it is by an earlier version: that cannot be told apart.
+    if (isOurs) hints.push(`${where}: ${key} is not as it is written here, and is left. See that it does the same:\n${indented(source)}`);
+    else refuse(`${where}: ${key} is set already. Bring it together by hand with:\n${indented(source)}`);
+  };
+
+  // Variables that cannot be right, wherever they are.
+  const networks = new Map<string, string>();
+  for (const layer of layers)
+    for (const path of [...variableFiles(layer, "kolla.yml"), ...below(`${layer}inventory/group_vars`), ...below(`${layer}inventory/host_vars`)].sort()) {
+      const said = readVariables(textOf(path) ?? "");
+      for (const { line, message } of said.faults) refuse(`${inNumbers(path, line)}: ${message}.`);
+      for (const { name, line } of said.networks) if (!networks.has(name)) networks.set(name, inNumbers(path, line));
+    }
+
+  for (const file of artefact) {
+    if (mark.test(file.text)) whole(file);
+    else if (file.path.startsWith("inventory/")) seed(file);
+    else if (file.path === requirementsPath) requirements(file);
+    else if (/\.ya?ml$/.test(file.path)) variables(file);
+    else options(file);
+  }
+  neutron();
+  twoHands();
+  if (wishes.hook) hook();
+  remarks();
+
+  for (const path of [...now.keys(), ...links.map((link) => link.path)]) {
+    const link = [...there.values()].find((file) => file.link !== undefined && (path === file.path || path.startsWith(`${file.path}/`)));
+    if (link) refuse(`${link.path} is a symbolic link to ${link.link}, and nothing is written through one. Put a ${link.path === path ? "file" : "folder"} of its own there.`);
+  }
+  return { write: [...now].map(([path, text]) => ({ path, text })), links, refusals, hints };
+
+  function whole(file: OutFile): void {
+    const path = (file.path.startsWith("ansible/") ? "" : target) + file.path;
+    const old = textOf(path);
+    if (file.path.startsWith(`${groupFolder}/`)) {
+      for (const extension of [".yml", ".yaml", ".json"])
+        if (there.has(target + groupFolder + extension)) refuse(`${target}${groupFolder}${extension} and a folder ${group} cannot be both: Ansible reads the folder, and leaves the file out. Type: mkdir -p ${target}${groupFolder} && git mv ${target}${groupFolder}${extension} ${target}${groupFolder}/sriov${extension}`);
+      if (there.get(target + groupFolder)?.text !== undefined) return refuse(`${target}${groupFolder} is a file where a folder must be. Type: git mv ${target}${groupFolder} ${target}${groupFolder}.tmp && mkdir ${target}${groupFolder} && git mv ${target}${groupFolder}.tmp ${target}${groupFolder}/sriov`);
+      const nearest = lower.findLast((layer) => there.has(layer + file.path));
+      if (old === undefined && nearest !== undefined && textOf(nearest + file.path) === file.text) return;
+    }
+    if (there.has(path) && !mark.test(old ?? "")) return refuse(`${path} is not by ${command}, or no longer: its first comment does not say so. Move it away, and run this again.`);
+    put(path, file.text);
+  }
+
+  function seed(file: OutFile): void {
+    if (layers.some((layer) => there.has(layer + file.path))) return;
+    const inventories = layers.flatMap((layer) => below(`${layer}inventory`));
+    const variableFile = (path: string): boolean => /\/(group|host)_vars\//.test(path);
+    if (file.path.startsWith(`${groupFolder}/`)) {
+      // Values of a seed would hide those that are there already, of a group above or of a file read before.
+      if (layers.some((layer) => there.get(layer + groupFolder)?.text !== undefined || [".yml", ".yaml", ".json"].some((extension) => there.has(layer + groupFolder + extension)))) return;
+      if (inventories.some((path) => layers.some((layer) => path.startsWith(`${layer}${groupFolder}/`)) && !path.endsWith("/sriov_openstack"))) return;
+      if (inventories.some((path) => path.includes("/group_vars/") && "sriov_devices" in (opened(path)?.data ?? {}))) return;
+    } else {
+      const hosts = inventories.filter((path) => !variableFile(path) && !/(\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|ini|cfg|retry)|~)$/.test(path));
+      const home = hosts.find((path) => definesGroup(textOf(path) ?? "", group));
+      if (home !== undefined) {
+        if (!hosts.some((path) => isChild(textOf(path) ?? "", group, "compute"))) hints.push(`${home} has the group ${group}, and nothing makes it part of compute: Kayobe passes over its hosts, unless they are in compute by themselves. Otherwise add ${group} below [compute:children].`);
+        return;
+      }
+    }
+    put(target + file.path, file.text);
+  }
+
+  function variables(file: OutFile): void {
+    const yaml = readYaml(file.text) as Yaml;
+    if (file.path === "kolla/globals.yml") kollasOwnLists(file.path);
+    for (const [key, value] of Object.entries(yaml.data)) {
+      const source = sourceOf(yaml, key);
+      if (Array.isArray(value) && value.length > 0) union(file.path, key, value as Item[], source.split("\n").filter((line) => line.startsWith("#")));
+      else set(file.path, key, source, value);
+    }
+  }
+
+  function kollasOwnLists(path: string): void {
+    for (const layer of layers)
+      for (const key of ["nova_pci_passthrough_whitelist", "neutron_sriov_physnet_mappings"]) {
+        const yaml = opened(layer + path);
+        const value = yaml?.data[key];
+        if (!yaml || value === undefined || value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0)) continue;
+        refuse(
+          `${inNumbers(layer + path, lineOfKey(yaml, key))}: ${key} is set by hand, and the same would be said twice. Take it away, and say it in the inventory as DEVICE: PHYSICAL_NETWORK (Kolla has it the other way round):\n${indented(`sriov_physnet_mappings:\n${mappingsOf(value)}`)}`,
+        );
+      }
+  }
+
+  function requirements(file: OutFile): void {
+    const entry = ((readYaml(file.text) as Yaml).data["collections"] as { name: string; version: string }[])[0]!;
+    const item: Item = { name: entry.name, version: entry.version };
+    const comment = [`# \`sriov-role kayobe\` keeps the version of ${entry.name}.`];
+    const path = file.path;
+    const text = textOf(path);
+    if (text === undefined && !there.has(path)) return put(path, file.text);
+    const wanted = listSource("collections", [], [item]);
+    editYaml(path, wanted, (read) => {
+      // A list alone has roles.
+      const wrapped = read.list.length > 0 ? wrapList(read, "roles") : read;
+      if (isRefused(wrapped)) return wrapped;
+      const yaml = readYaml(wrapped.text) as Yaml;
+      const list = yaml.data["collections"];
+      if (list === undefined) return addKey(yaml, "collections", listSource("collections", comment, [item]), [item]);
+      if (list === null) return addItems(yaml, "collections", [item]);
+      if (!Array.isArray(list)) return { refused: "has collections that are no list" };
+      const index = list.findIndex((candidate) => isOurCollection(candidate, entry.name));
+      if (index === -1) return addItems(yaml, "collections", [item]);
+      const old: unknown = list[index];
+      const version = typeof old === "object" && old !== null && !("type" in old) && !("source" in old) && "version" in old ? old.version : undefined;
+      if (version === entry.version) return yaml;
+      if (typeof version === "string" && /^\d/.test(version)) return setInItem(yaml, "collections", index, "version", entry.version);
+      hints.push(`${path} takes ${entry.name} in its own way (${JSON.stringify(old)}), which is left so: see that it is version ${entry.version}.`);
+      return yaml;
+    });
+  }
+
+  function options(file: OutFile): void {
+    const wanted = readIni(file.text);
+    const missing = new Map<string, string[]>();
+    for (const entry of wanted.entries) {
+      const chunk = chunkOf(wanted, entry);
+      if (entry.section === filters.section && entry.key === filters.key) {
+        if (!addFilter(itemsOf(entry).at(-1)!)) missing.set(entry.section, [chunk]);
+      } else if (!exclusive(file.path, entry)) missing.set(entry.section, [...(missing.get(entry.section) ?? []), chunk]);
+    }
+    const path = target + file.path;
+    if (missing.size === 0) return;
+    if (textOf(path) === undefined && !there.has(path) && [...missing.values()].flat().length === wanted.entries.length) return put(path, file.text);
+    for (const [section, chunks] of missing) {
+      const text = editable(path, chunks.join(""));
+      if (text !== undefined) put(path, addToSection(readIni(text), section, chunks.join(""), trailerOf(wanted)));
+    }
+  }
+
+  /** Nova's filter, in every file that has a list of filters. Whether there is a list that all schedulers read. */
+  function addFilter(item: string): boolean {
+    const perHost = new Set(layers.flatMap((layer) => below(`${layer}kolla/config/nova`).map((path) => path.slice(layer.length)).filter((path) => /^kolla\/config\/nova\/[^/]+\/nova\.conf$/.test(path))));
+    let general = false;
+    for (const path of [...schedulerFiles, ...perHost]) {
+      const lists = layers.flatMap((layer) => {
+        const text = textOf(layer + path);
+        const ini = text === undefined || isVaulted(text) ? undefined : readIni(text);
+        const entry = ini && lastOf(ini, filters.section, filters.key);
+        return entry ? [{ layer, ini, entry }] : [];
+      });
+      const last = lists.at(-1);
+      if (!last) continue;
+      general ||= schedulerFiles.includes(path);
+      if (itemsOf(last.entry).includes(item) || last.entry.value.includes(item)) continue;
+      const wanted = `[${filters.section}]\n${filters.key} = ${last.entry.value.replaceAll("\n", " ")}, ${item}`;
+      const text = editable(target + path, wanted);
+      if (text === undefined) continue;
+      if (last.layer === target) put(target + path, addToList(last.ini, last.entry, item));
+      else put(target + path, addToSection(readIni(text), filters.section, `# What ${last.layer}${path} has is repeated: of two lists, Nova takes the last.\n${filters.key} = ${[...itemsOf(last.entry), item].join(", ")}\n`));
+    }
+    return general;
+  }
+
+  /** Whether an option is there already, as we have it; replaces what an earlier version of ours wrote. */
+  function exclusive(path: string, wanted: IniEntry): boolean {
+    // What is not ours is told elsewhere.
+    const [first, second] = layers.flatMap((layer) => {
+      const text = textOf(layer + path);
+      const ini = readIni(text === undefined || isVaulted(text) ? "" : text);
+      return ini.entries.filter((entry) => isSameOption(entry, wanted) && ours.test(`${entry.key} ${entry.value}`)).map((entry) => ({ layer, ini, entry }));
+    });
+    if (!first) return false;
+    if (second) refuse(`${inNumbers(second.layer + path, second.entry.line)}: ${shortKey(wanted)} is there twice, the first time in ${inNumbers(first.layer + path, first.entry.line)}. Delete this one.`);
+    if (first.entry.key === wanted.key && first.entry.value === wanted.value) return true;
+    if (first.layer === target) put(first.layer + path, replaceEntry(first.ini, first.entry, `${wanted.key} = ${wanted.value}`));
+    else refuse(`${inNumbers(first.layer + path, first.entry.line)}: ${shortKey(wanted)} is by an earlier version. Run ${command} for that layer first, ${first.layer === "" ? "without --environment" : `with --environment ${first.layer.split("/")[1]}`}.`);
+    return true;
+  }
+
+  /** Options of Nova and of the agent that somebody else sets: one list would be taken beside ours, or in its place. */
+  function twoHands(): void {
+    for (const layer of layers)
+      for (const path of below(`${layer}kolla/config`).sort()) {
+        const inLayer = path.slice(layer.length);
+        const nova = /^kolla\/config\/(nova\.conf|global\.conf|nova\/.*|nova_compute\/.*)$/.test(inLayer);
+        const agent = /^kolla\/config\/neutron\/([^/]+\/)?sriov_agent\.ini$/.test(inLayer);
+        const text = there.get(path)?.text;
+        if ((!nova && !agent) || text === undefined || isVaulted(text)) continue;
+        for (const entry of readIni(text).entries) {
+          const isPci = nova && pciOption(entry);
+          const isAgent = agent && entry.section === "sriov_nic" && ["physical_device_mappings", "exclude_devices"].includes(entry.key);
+          if (!isPci && !isAgent) continue;
+          const home = isPci ? "kolla/config/nova/nova-compute.conf" : "kolla/config/neutron/sriov_agent.ini";
+          if (inLayer === home && ours.test(`${entry.key} ${entry.value}`)) continue;
+          // Devices that are no NICs, such as GPUs: Nova takes several lines of one file.
+          const others = isPci && !entry.value.includes("physical_network") && /["'](product_id|address)["']/.test(entry.value);
+          if (others && path === target + home) continue;
+          refuse(
+            others
+              ? `${inNumbers(path, entry.line)}: what follows from sriov_devices would come in place of ${shortKey(entry)}. Move it below [pci] of ${target}${home}, where Nova takes both.`
+              : isPci
+              ? `${inNumbers(path, entry.line)}: ${shortKey(entry)} is set by hand, and Nova would take both lists, or this one in place of what follows from sriov_devices. Move it to physical_network (and nova, for what else it says) of the PF in sriov_devices, and take it away here.`
+              : `${inNumbers(path, entry.line)}: ${entry.key} is set by hand, and the agent would take only one of both. Move it to ${entry.key === "exclude_devices" ? "exclude_vfs" : "physical_network"} of the PF in sriov_devices, and take it away here.`,
+          );
+        }
+      }
+    for (const layer of layers)
+      for (const path of variableFiles(layer, "kolla.yml")) {
+        const yaml = opened(path);
+        for (const [key, value] of Object.entries(yaml?.data ?? {}))
+          if (/^kolla_extra_/.test(key) && typeof value === "string" && /^\s*(device_spec|(pci_)?passthrough_whitelist|physical_device_mappings|exclude_devices)\s*[=:]/m.test(value)) refuse(`${inNumbers(path, lineOfKey(yaml!, key))}: ${key} has a list of devices for Nova or for the agent, which would be one of two. Move it to physical_network of the PF in sriov_devices, and take it away here.`);
+      }
+    if (target === "") {
+      const other = [...there.keys()].find((path) => /^environments\/[^/]+\/kolla\/config\/nova\/nova-compute\.conf$/.test(path) && readIni(there.get(path)?.text ?? "").entries.some((entry) => pciOption(entry) && ours.test(`${entry.key} ${entry.value}`)));
+      if (other) refuse(`${other} has it already, and Kayobe joins the files of an environment and of its base: Nova would have everything twice. Delete that part there, or run this with --environment ${other.split("/")[1]}.`);
+    }
+  }
+
+  function neutron(): void {
+    const found = provider("neutron.yml", drivers);
+    const list = found?.yaml.data[drivers];
+    // Without a list Kolla makes its own, with this driver in it.
+    if (Array.isArray(list) ? list.length > 0 : Boolean(list)) union("neutron.yml", drivers, ["sriovnicswitch"], []);
+    const before = provider("neutron.yml", ranges);
+    const old = before?.yaml.data[ranges];
+    const missing: Item[] = [];
+    for (const { network, range } of wishes.vlanRanges) {
+      const entry = Array.isArray(old) ? (old as unknown[]).find((item) => networkOf(item) === network) : undefined;
+      const has = entry === undefined ? undefined : ((entry as { range?: unknown }).range ?? undefined);
+      if (entry === undefined) missing.push({ physical_network: network, ...(range === undefined ? {} : { range }) });
+      else if (has !== range) refuse(`${inNumbers(before!.path, lineOfKey(before!.yaml, ranges))}: ${ranges} has ${network} with ${has === undefined ? "no range" : `the range ${String(has)}`}, which is not ${range === undefined ? "what was asked for, no range" : range}. Change it by hand, or leave --vlan-range ${network} out.`);
+    }
+    if (missing.length > 0) {
+      union("neutron.yml", ranges, missing, ["# VLANs of physical networks that Neutron may choose from."]);
+      if (!Array.isArray(old) || old.length === 0) hints.push(`${ranges} was not set: with Ironic, Kolla took physnet1 for it by itself. Add --vlan-range physnet1 if that is in use.`);
+    }
+  }
+
+  function hook(): void {
+    const climb = (layer: string): string => "../".repeat(3 + layer.split("/").length - 1) + playbook;
+    const leads = (path: string): boolean => {
+      const link = there.get(path)?.link;
+      return link !== undefined && posix.join(posix.dirname(path), link) === playbook;
+    };
+    // A hook of an environment has the place of one of the same name below it.
+    const last = layers.findLast((layer) => there.has(layer + hookPath));
+    if (last !== undefined && leads(last + hookPath)) return;
+    const path = target + hookPath;
+    if (there.has(path)) refuse(`${path} is something else than a symbolic link to ${playbook}. Move it away, and run this again.`);
+    else links.push({ path, target: climb(target) });
+  }
+
+  function remarks(): void {
+    const value = provider("neutron.yml", ranges)?.yaml.data[ranges];
+    if (value === undefined || value === null || Array.isArray(value)) {
+      const known = ((value as unknown[] | undefined | null) ?? []).map(networkOf);
+      if (!known.some((name) => typeof name === "string" && /\{[{%]/.test(name)))
+        for (const [name, where] of networks)
+          if (!known.includes(name)) hints.push(`${where}: ${name} has no entry in ${ranges}. If its networks are VLANs, run this again with --vlan-range ${name}:FIRST:LAST (or with --vlan-range ${name}, where only administrators choose the VLAN).`);
+    }
+    for (const layer of layers)
+      for (const extension of ["yml", "yaml", "json"])
+        if (there.has(`${layer}sriov.${extension}`)) hints.push(`${layer}sriov.${extension}: Kayobe gives its variables to every host, before those of the inventory, and there \`kayobe playbook run sriov.yml\` means this file. The playbook is ${playbook}.`);
+  }
+}
+
+/** PHYSNET or PHYSNET:FIRST:LAST; a sentence when it is neither. */
+export function vlanRange(text: string): VlanRange | string {
+  const [network = "", ...numbers] = text.split(":");
+  if (!/^[^\s,;{}"']+$/.test(network)) return "it begins with no name of a physical network.";
+  if (numbers.length === 0) return { network };
+  const [first = 0, last = 0] = numbers.map((number) => (/^[1-9]\d{0,3}$/.test(number) ? Number(number) : Number.NaN));
+  if (numbers.length !== 2 || !(first >= 1 && first <= last && last <= 4094)) return "it must be PHYSNET or PHYSNET:FIRST:LAST, with VLANs from 1 to 4094.";
+  return { network, range: `${first}:${last}` };
+}
+
+/** The folders whose files Kayobe puts on each other, the last wins: "" for the base, "environments/NAME/" for others. */
+function layersOf(there: ReadonlyMap<string, ConfigFile>, environment: string | undefined, refuse: (sentence: string) => void): string[] {
+  if (environment === undefined) return [""];
+  const names = [...there.values()].flatMap(({ path, text }) => (text === undefined ? (/^environments\/([^/]+)$/.exec(path)?.[1] ?? []) : []));
+  const order: string[] = [];
+  const visit = (name: string, way: readonly string[]): void => {
+    if (way.includes(name)) return refuse(`environments/${name}/.kayobe-environment: it depends on itself: ${[...way, name].join(", ")}.`);
+    if (order.includes(name)) return;
+    if (!names.includes(name)) return refuse(`There is no environment ${name}${way.length > 0 ? `, on which ${way.at(-1)} depends` : ""}: environments/ has ${names.join(", ") || "none"}.`);
+    const text = there.get(`environments/${name}/.kayobe-environment`)?.text;
+    const yaml = text === undefined ? undefined : readYaml(text);
+    const dependencies = yaml && !isRefused(yaml) ? yaml.data["dependencies"] : undefined;
+    if (Array.isArray(dependencies)) for (const dependency of dependencies) visit(String(dependency), [...way, name]);
+    order.push(name);
+  };
+  visit(environment, []);
+  return ["", ...order.map((name) => `environments/${name}/`)];
+}
+
+/** The variables that the artefact defines, and its filter: a value with one of them is ours, of whatever version. */
+function ownNames(artefact: readonly OutFile[]): RegExp {
+  const names = artefact
+    .filter(({ path }) => /^kolla\/globals\.yml$|\/sriov_openstack$/.test(path))
+    .flatMap(({ text }) => Object.entries((readYaml(text) as Yaml).data))
+    .flatMap(([name, value]) => (typeof value === "string" && name.includes("sriov_") ? [name] : []));
+  return new RegExp(`\\b(${[...names, "nova_device_option"].join("|")})`);
+}
+
+/** As Ansible's filter `bool` has it; nothing for an expression. */
+function truth(value: unknown): boolean | undefined {
+  if (typeof value === "string" && /\{[{%]/.test(value)) return undefined;
+  if (typeof value === "object" && value !== null) return undefined;
+  return value === true || value === 1 || (typeof value === "string" && /^(yes|on|1|true)$/i.test(value));
+}
+
+function networkOf(item: unknown): unknown {
+  return typeof item === "object" && item !== null && "physical_network" in item ? item.physical_network : undefined;
+}
+
+/** The collection, by its name, or by an archive or a repository with its name. */
+function isOurCollection(item: unknown, name: string): boolean {
+  const [namespace, own] = name.split(".");
+  const text = typeof item === "string" ? item : typeof item === "object" && item !== null && "name" in item ? String(item.name) : "";
+  const source = typeof item === "object" && item !== null && "source" in item ? String(item.source) : "";
+  return text === name || new RegExp(`(^|/)(${name.replace(".", "\\.")}:|${namespace}-${own}-\\d|ansible-collection-${own}(\\.git|$))`).test(`${text || source}`);
+}
+
+function pciOption({ section, key }: IniEntry): boolean {
+  if (section === "DEFAULT") return key === "pci_passthrough_whitelist";
+  return section === "pci" && (/^(device_spec|passthrough_whitelist)$/.test(key) || key.includes("nova_device_option"));
+}
+
+function isSameOption(entry: IniEntry, wanted: IniEntry): boolean {
+  return pciOption(wanted) ? pciOption(entry) : entry.section === wanted.section && entry.key === wanted.key;
+}
+
+function shortKey({ section, key }: IniEntry): string {
+  return `[${section}] ${key.includes("{{") ? "device_spec" : key}`;
+}
+
+/** Lines for sriov_physnet_mappings from one of Kolla's own lists. */
+function mappingsOf(value: unknown): string {
+  const pairs =
+    typeof value !== "object" || value === null
+      ? []
+      : Array.isArray(value)
+        ? (value as unknown[]).map((item) => {
+            const { devname, address, physical_network } = (item ?? {}) as { [key: string]: unknown };
+            return [devname ?? address, physical_network];
+          })
+        : Object.entries(value).map(([network, device]) => [device, network]);
+  const lines = pairs.filter(([device, network]) => typeof device === "string" && typeof network === "string").map(([device, network]) => `  ${String(device).includes(":") ? JSON.stringify(device) : String(device)}: ${String(network)}`);
+  return lines.length > 0 ? lines.join("\n") : "  ens1f0: physnet2";
+}

@@ -1,0 +1,258 @@
+import { isDeepStrictEqual } from "node:util";
+import { LineCounter, isAlias, isMap, isScalar, isSeq, parseAllDocuments } from "yaml";
+import type { Node, Pair, YAMLMap, YAMLSeq } from "yaml";
+
+// Files of people, in which every byte that need not change stays: the library only says where things are, and the
+// edit is made in the text. What comes out is read again, and must have the data that was meant.
+
+/** What a file or an edit comes to: or a sentence that says why it cannot be. */
+export type Result<Good> = Good | { readonly refused: string };
+
+export function isRefused<Good extends object>(result: Result<Good>): result is { readonly refused: string } {
+  return "refused" in result;
+}
+
+/** A text of YAML, read as Ansible reads it. */
+export interface Yaml {
+  readonly text: string;
+  /** The keys of the document; none when it is empty. */
+  readonly data: { readonly [key: string]: unknown };
+  /** The items, when the document is a list. */
+  readonly list: readonly unknown[];
+  /** The top: a mapping in block style, a list, or nothing. */
+  readonly top: YAMLMap | YAMLSeq | undefined;
+  readonly lineOf: (offset: number) => number;
+}
+
+/** An item of a list: a text, or a mapping of texts. */
+export type Item = string | { readonly [key: string]: string };
+
+type Edit = Result<{ readonly text: string }>;
+type Entry = Pair<Node, Node | null>;
+
+/** Read a document; `refused` goes on after the name of the file. */
+export function readYaml(text: string): Result<Yaml> {
+  const lines = new LineCounter();
+  // Ansible takes the last of two equal keys, and so does this.
+  const documents = parseAllDocuments(text, { version: "1.1", uniqueKeys: false, lineCounter: lines, logLevel: "silent" });
+  const all = Array.isArray(documents) ? documents : [];
+  const lineOf = (offset: number): number => lines.linePos(offset).line;
+  const error = all.flatMap(({ errors }) => errors)[0];
+  if (error) return { refused: `is no YAML: ${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}` };
+  if (all.length > 1) return { refused: "has more than one document" };
+  const contents = all[0]?.contents ?? null;
+  if (contents === null || (isScalar(contents) && contents.value === null && contents.source === "")) return { text, data: {}, list: [], top: undefined, lineOf };
+  const data: unknown = all[0]!.toJS({ maxAliasCount: -1 });
+  if (isSeq(contents)) return { text, data: {}, list: data as unknown[], top: contents, lineOf };
+  if (!isMap(contents)) return { refused: "is no mapping of keys to values" };
+  return { text, data: data as { [key: string]: unknown }, list: [], top: contents, lineOf };
+}
+
+/** The text that defines a key, with the comment above it; a blank line first where something new begins. */
+export function sourceOf(yaml: Yaml, key: string): string {
+  const entry = entryOf(yaml, key)!;
+  const start = entry.key.range![0];
+  const end = pastLine(yaml.text, entry.value?.range?.[1] ?? entry.key.range![1]);
+  const before = yaml.text.slice(0, start).split("\n").slice(0, -1);
+  const comment: string[] = [];
+  while (before.at(-1)?.startsWith("#")) comment.unshift(before.pop()!);
+  const goesOn = !["", "---"].includes(before.at(-1) ?? "");
+  return [...(goesOn ? [] : [""]), ...comment, yaml.text.slice(start, end)].join("\n");
+}
+
+/** The line of a key, or of one item of its list. */
+export function lineOfKey(yaml: Yaml, key: string): number {
+  return yaml.lineOf(entryOf(yaml, key)?.key.range?.[0] ?? 0);
+}
+
+/** The text of a value as it stands in the file. */
+export function valueText(yaml: Yaml, key: string): string {
+  const range = entryOf(yaml, key)?.value?.range;
+  return range ? yaml.text.slice(range[0], range[1]) : "";
+}
+
+/** A key that is not there yet, by its source as `sourceOf` has it, at Kayobe's own commented line for it, or at the end. */
+export function addKey(yaml: Yaml, key: string, source: string, value: unknown): Edit {
+  const { text, top } = yaml;
+  if (top && (isSeq(top) || top.flow)) return { refused: "is no mapping with a key to a line" };
+  const eol = eolOf(text);
+  const indent = top ? columnOf(text, (top.items[0] as Entry).key.range![0]) : 0;
+  const block = source.replace(/^\n/, "").replace(/^(?=.)/gm, " ".repeat(indent)).replaceAll("\n", eol);
+  const places: string[] = [];
+  const example = examplePlace(yaml, key);
+  if (example !== undefined) places.push(splice(text, example, example, `${text.endsWith("\n", example) ? "" : eol}${block}`));
+  const end = documentEnd(yaml);
+  const head = text.slice(0, end);
+  const broken = head === "" || head.endsWith("\n") ? "" : eol;
+  // Jinja takes the end of its own line away.
+  const blank = !(source.startsWith("\n") || head.trimEnd().endsWith("%}")) || /^\s*(---[^\n]*)?\s*$/.test(head) || /\n\r?\n$/.test(head) ? "" : eol;
+  const last = top?.items.at(-1)?.value;
+  if (broken !== "" && isScalar(last) && /^BLOCK/.test(last.type ?? "")) {
+    // PyYAML takes a text without an end of line as it is, and an end of line would become a part of it.
+    const start = lineStart(text, (top!.items[0] as Entry).key.range![0]);
+    places.push(splice(text, start, start, block + eol));
+  }
+  // With the blank line first. A text that runs to the end of the file may take that line for its own.
+  places.push(splice(text, end, end, broken + blank + block), splice(text, end, end, broken + block));
+  return proved(places, { ...yaml.data, [key]: value });
+}
+
+/** Another value for a key that is there. `source` is the whole value, for one line. */
+export function setValue(yaml: Yaml, key: string, source: string, value: unknown): Edit {
+  const entry = entryOf(yaml, key)!;
+  const range = entry.value?.range;
+  const written = range !== undefined && range !== null && range[1] > range[0];
+  const text = written ? splice(yaml.text, range[0], range[1], source + (yaml.text[range[1] - 1] === "\n" ? eolOf(yaml.text) : "")) : splice(yaml.text, colonEnd(yaml, entry), colonEnd(yaml, entry), ` ${source}`);
+  return proved([text], { ...yaml.data, [key]: value });
+}
+
+/** A key that is there, as a whole, by what `source` says. */
+export function replaceKey(yaml: Yaml, key: string, source: string, value: unknown): Edit {
+  const entry = entryOf(yaml, key)!;
+  const end = entry.value?.range?.[1] ?? entry.key.range![1];
+  const whole = yaml.text[end - 1] === "\n";
+  const text = splice(yaml.text, entry.key.range![0], end, source.replace(/^\n?(#.*\n)*/, "").replace(/\n$/, "").replaceAll("\n", eolOf(yaml.text)) + (whole ? eolOf(yaml.text) : ""));
+  return proved([text], { ...yaml.data, [key]: value });
+}
+
+/** Items at the end of a list, in the style of the list. The value is a list, or nothing. */
+export function addItems(yaml: Yaml, key: string, items: readonly Item[]): Edit {
+  const entry = entryOf(yaml, key)!;
+  const before = (yaml.data[key] as unknown[] | null | undefined) ?? [];
+  const wanted = { ...yaml.data, [key]: [...before, ...items] };
+  if (isAlias(entry.value)) return { refused: `has ${key} as an alias of another list` };
+  if (!isSeq(entry.value)) {
+    const eol = eolOf(yaml.text);
+    if (entry.value?.range && entry.value.range[1] > entry.value.range[0]) return setValue(yaml, key, `[${items.map(flow).join(", ")}]`, wanted[key]);
+    const at = lineEnd(yaml.text, colonEnd(yaml, entry));
+    const indent = columnOf(yaml.text, entry.key.range![0]) + 2;
+    return proved([splice(yaml.text, at, at, (yaml.text.endsWith("\n", at) ? "" : eol) + items.map((item) => block(item, indent, eol)).join(""))], wanted);
+  }
+  return proved([withItems(yaml.text, entry.value, items)], wanted);
+}
+
+/** Another value for one key of one item of a list. */
+export function setInItem(yaml: Yaml, list: string, index: number, key: string, value: string): Edit {
+  const item = (entryOf(yaml, list)!.value as YAMLSeq<YAMLMap>).items[index]!;
+  const range = (item.items.find((pair) => isScalar(pair.key) && pair.key.value === key)!.value as Node).range!;
+  const old = yaml.data[list] as readonly { readonly [key: string]: unknown }[];
+  const text = splice(yaml.text, range[0], range[1], styled(yaml.text.slice(range[0], range[1]), value));
+  return proved([text], { ...yaml.data, [list]: old.map((entry, at) => (at === index ? { ...entry, [key]: value } : entry)) });
+}
+
+/** A key with a list, as text of its own. */
+export function listSource(key: string, comment: readonly string[], items: readonly Item[]): string {
+  return `${["", ...comment, `${key}:`].join("\n")}\n${items.map((item) => block(item, 2, "\n")).join("")}`;
+}
+
+/** The items of a list at the top become those of a key. */
+export function wrapList(yaml: Yaml, key: string): Edit {
+  const top = yaml.top as YAMLSeq;
+  if (top.flow) return { refused: "is a list in brackets" };
+  const start = lineStart(yaml.text, top.range![0]);
+  return proved([splice(yaml.text, start, start, `${key}:${eolOf(yaml.text)}`)], { [key]: yaml.list });
+}
+
+function entryOf({ top }: Yaml, key: string): Entry | undefined {
+  if (!top || !isMap(top)) return undefined;
+  return (top.items as Entry[]).findLast((entry) => isScalar(entry.key) && entry.key.value === key);
+}
+
+/** The line after `#key:`, as Kayobe's example files have it. */
+function examplePlace({ text }: Yaml, key: string): number | undefined {
+  const found = [...text.matchAll(new RegExp(`^#[ \\t]?${key}:.*$`, "gm"))].at(-1);
+  return found ? lineEnd(text, found.index) : undefined;
+}
+
+function documentEnd({ text, top }: Yaml): number {
+  const from = top?.range?.[1] ?? 0;
+  const mark = /^\.\.\.[ \t]*\r?$/m.exec(text.slice(from));
+  return mark ? from + mark.index : text.length;
+}
+
+function withItems(text: string, list: YAMLSeq, items: readonly Item[]): string {
+  const eol = eolOf(text);
+  const last = list.items.at(-1) as Node | undefined;
+  if (!list.flow) {
+    const at = pastLine(text, last!.range![1]);
+    return splice(text, at, at, (text.endsWith("\n", at) ? "" : eol) + items.map((item) => block(item, columnOf(text, list.range![0]), eol)).join(""));
+  }
+  const close = list.range![1] - 1;
+  if (!last) return splice(text, list.range![0] + 1, close, items.map(flow).join(", "));
+  const end = last.range![1];
+  const tail = text.slice(end, close);
+  const comma = /^\s*,/.exec(tail)?.[0].length;
+  const more = items.map(flow);
+  // One item to a line when the list is written so.
+  if (text.slice(list.range![0], last.range![0]).includes("\n")) {
+    const indent = " ".repeat(columnOf(text, last.range![0]));
+    const at = tail.includes("\n") ? lineEnd(text, end) : close;
+    const lines = more.map((item, index) => `${indent}${item}${comma !== undefined || index < more.length - 1 ? "," : ""}${eol}`).join("");
+    const started = text.endsWith("\n", at) ? lines : `${eol}${lines.slice(0, -eol.length)}`;
+    const added = splice(text, at, at, started);
+    return comma === undefined ? splice(added, end, end, ",") : added;
+  }
+  if (comma !== undefined) return splice(text, end + comma, end + comma, more.map((item) => ` ${item},`).join(""));
+  return splice(text, end, end, more.map((item) => `, ${item}`).join(""));
+}
+
+function block(item: Item, indent: number, eol: string): string {
+  const space = " ".repeat(indent);
+  if (typeof item === "string") return `${space}- ${scalar(item)}${eol}`;
+  return Object.entries(item).map(([key, value], index) => `${space}${index === 0 ? "- " : "  "}${key}: ${scalar(value)}${eol}`).join("");
+}
+
+function flow(item: Item): string {
+  if (typeof item === "string") return scalar(item);
+  return `{${Object.entries(item).map(([key, value]) => `${key}: ${scalar(value)}`).join(", ")}}`;
+}
+
+/** A text as YAML 1.1 takes it for a text. */
+function scalar(text: string): string {
+  const plain = /^[A-Za-z_][\w.-]*$/.test(text) ? !/^(y|n|yes|no|on|off|true|false|null)$/i.test(text) : /^\d+\.\d+\.\d+$/.test(text);
+  return plain ? text : JSON.stringify(text);
+}
+
+function styled(old: string, value: string): string {
+  return /^['"]/.test(old) ? `${old[0]}${value}${old[0]}` : scalar(value);
+}
+
+/** The first of the texts that says what was meant. */
+function proved(texts: readonly string[], wanted: unknown): Edit {
+  for (const text of texts) {
+    const after = readYaml(text);
+    if (!isRefused(after) && isDeepStrictEqual(after.data, wanted)) return { text };
+  }
+  throw new Error(`No way was found to write this without a change of something else: ${JSON.stringify(wanted)}`);
+}
+
+function colonEnd({ text }: Yaml, entry: Entry): number {
+  return text.indexOf(":", entry.key.range![1]) + 1;
+}
+
+function splice(text: string, from: number, to: number, insert: string): string {
+  return text.slice(0, from) + insert + text.slice(to);
+}
+
+function eolOf(text: string): string {
+  return /\r\n/.test(text) ? "\r\n" : "\n";
+}
+
+/** Where the line after this one begins; the end of the text when there is none. */
+function lineEnd(text: string, at: number): number {
+  const end = text.indexOf("\n", at);
+  return end === -1 ? text.length : end + 1;
+}
+
+/** The same for the end of a value. That of a text in block style is there already. */
+function pastLine(text: string, end: number): number {
+  return text[end - 1] === "\n" ? end : lineEnd(text, end);
+}
+
+function lineStart(text: string, at: number): number {
+  return text.lastIndexOf("\n", at - 1) + 1;
+}
+
+function columnOf(text: string, at: number): number {
+  return at - lineStart(text, at);
+}

@@ -1,0 +1,36 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the role's variables to what Nova and Neutron are told; their documentation is in the .yml files beside this one."""
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_openstack as openstack
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_selector import WrongVariable
+
+
+def openstack_devices(devices, physnet_mappings=None, release=None):
+    """sriov_devices and sriov_physnet_mappings as Nova and Neutron want them."""
+    try:
+        return openstack.openstack_devices(devices, physnet_mappings, release)
+    except WrongVariable as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+def nova_device_option(release):
+    """The name of Nova's option for PCI devices in a release."""
+    try:
+        return openstack.device_option(release)
+    except WrongVariable as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """The filters of this file, by name."""
+
+    def filters(self):
+        return {"openstack_devices": openstack_devices, "nova_device_option": nova_device_option}

@@ -1,0 +1,86 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The selector of an entry of sriov_devices, checked in form: what can be said without the host."""
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+import re
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import PCI_ADDRESS
+
+SELECTORS = ("name", "address", "mac", "vendor_id", "driver")
+ORDINARY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}$")
+MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
+HEXADECIMAL_ID = re.compile(r"^(0x)?[0-9a-f]{4}$")
+SHORT_ADDRESS = re.compile(r"^[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$")
+QUOTE = {
+    "address": "0000:3b:00.0", "mac": "b8:59:9f:0c:aa:02", "vendor_id": "15b3", "product_id": "1017",
+    "name": "ens1f0", "driver": "ice",
+}
+
+
+class WrongVariable(ValueError):
+    """A variable that cannot be right, as one sentence for the operator: what, where, and what to do."""
+
+
+def read_as_number(where, name, value, example):
+    """The sentence for a value that should have been text. name: with what it is in, as in "nova.vendor_id"."""
+    return '%s: %s is %r, which YAML has read as a number: put it in quotes, as in %s: "%s"' % (
+        where, name, value, name.rpartition(".")[2], example)
+
+
+def text_of(entry, key, where):
+    """A selector's value as lower-case text (names keep their case). Raises WrongVariable for what YAML made a number of."""
+    value = entry[key]
+    if not isinstance(value, str):
+        raise WrongVariable(read_as_number(where, key, value, QUOTE[key]))
+    return value.strip() if key in ("name", "driver") else value.strip().lower()
+
+
+def pci_address(text):
+    """A PCI address as the kernel writes it, from one that may lack its domain; None when it is none."""
+    address = text.strip().lower()
+    address = "0000:" + address if SHORT_ADDRESS.match(address) else address
+    return address if PCI_ADDRESS.match(address) else None
+
+
+def checked_selector(entry, index):
+    """The one selector of an entry, as (kind, value, where), checked in form.
+
+    Raises WrongVariable when there is none, more than one, or one that cannot be right.
+    """
+    where = "sriov_devices[%d]" % index
+    given = [key for key in SELECTORS if entry.get(key) is not None]
+    if entry.get("product_id") is not None and "vendor_id" not in given:
+        raise WrongVariable("%s: product_id needs vendor_id beside it" % where)
+    if not given:
+        raise WrongVariable("%s has no selector: give it one of name, address, mac, vendor_id with product_id, driver" % where)
+    if len(given) > 1:
+        raise WrongVariable("%s has %d selectors (%s): keep one of them" % (where, len(given), ", ".join(given)))
+    kind = given[0]
+    value = text_of(entry, kind, where)
+    if kind in ("name", "driver") and not ORDINARY_NAME.match(value):
+        raise WrongVariable("%s: %s %r has characters that no interface or driver name has: correct it" % (where, kind, value))
+    if kind == "address":
+        address = pci_address(value)
+        if address is None:
+            raise WrongVariable('%s: address %r is no PCI address: write it as "0000:3b:00.0"' % (where, value))
+        value = address
+    if kind == "mac":
+        value = value.replace("-", ":")
+        if not MAC.match(value):
+            raise WrongVariable('%s: mac %r is no MAC address: write it as "b8:59:9f:0c:aa:02"' % (where, value))
+    if kind == "vendor_id":
+        if entry.get("product_id") is None:
+            raise WrongVariable("%s: vendor_id needs product_id beside it" % where)
+        pair = []
+        for key in ("vendor_id", "product_id"):
+            half = text_of(entry, key, where)
+            if not HEXADECIMAL_ID.match(half):
+                raise WrongVariable('%s: %s %r is not four hexadecimal digits: write it as "%s"' % (where, key, half, QUOTE[key]))
+            pair.append(half[-4:])
+        return "id", ":".join(pair), "%s (vendor_id %s, product_id %s)" % (where, pair[0], pair[1])
+    return kind, value, "%s (%s %s)" % (where, kind, value)

@@ -1,0 +1,77 @@
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { definesGroup, isChild, readVariables } from "../generator/kayobe/inventory.js";
+
+const device = (text: string): string => `sriov_devices:\n  - ${text.replaceAll("\n", "\n    ")}\n`;
+const faults = (text: string): string[] => readVariables(text).faults.map(({ line, message }) => `${line}: ${message}`);
+
+describe("what cannot be right is told with its line", () => {
+  const cases: [title: string, text: string, want: RegExp][] = [
+    ["an address that is a number", device("name: a\nnova:\n  address: 3:00.0"), /^4: nova\.address of sriov_devices\[0\] is 3:00\.0, of which YAML makes 180: put it in quotes$/],
+    ["an address of a PF that is a number", device("address: 3:00.0"), /^2: address of sriov_devices\[0\] is 3:00\.0/],
+    ["a vendor that is a number", device("name: a\nnova:\n  vendor_id: 8086"), /^4: nova\.vendor_id .*put it in quotes$/],
+    ["a product that is a number", device("name: a\nnova: {product_id: 1018}"), /^3: nova\.product_id /],
+    ["an id that YAML reads as another number", device("vendor_id: 0123\nproduct_id: '1'"), /^2: vendor_id of sriov_devices\[0\] is 0123, of which YAML makes 83/],
+    ["a physical network that is a number", device("name: a\nphysical_network: 100"), /^3: physical_network .*put it in quotes$/],
+    ["a physical network that is a switch", device("name: a\nphysical_network: on"), /^3: physical_network of sriov_devices\[0\] is on, of which YAML makes true/],
+    ["an empty physical network", device('name: a\nphysical_network: ""'), /^3: physical_network of sriov_devices\[0\] is empty/],
+    ["a physical network without a name", device("name: a\nphysical_network:\nnumvfs: 1"), /^\d: physical_network of sriov_devices\[0\] is empty/],
+    ["a physical network with a comma", device("name: a\nphysical_network: a,b"), /no space, comma, colon or semicolon/],
+    ["a name and an address", device('name: a\naddress: "0000:3b:00.0"'), /^2: sriov_devices\[0\] has a name and an address/],
+    ["devname and address for Nova", device('name: a\nnova:\n  devname: a\n  address: "3b:02.*"'), /nova of sriov_devices\[0\] has devname and address/],
+    ["a MAC address for Nova", device("name: a\nnova:\n  address: b8:59:9f:0c:aa:02"), /^4: nova\.address of sriov_devices\[0\] is the MAC address/],
+    ["the beginning of a MAC address for Nova", device('name: a\nnova:\n  address: ["3b:02.0", "b8:59:9f"]'), /^4: .*MAC address b8:59:9f/],
+    ["a MAC address whose digits are all decimal", device("name: a\nnova:\n  address: 00:11:22:33:44:55"), /^4: nova\.address of sriov_devices\[0\] is the MAC address 00:11:22:33:44:55/],
+    ["a MAC address that is mapped", "sriov_physnet_mappings:\n  b8:59:9f:0c:aa:02: physnet1\n", /^2: sriov_physnet_mappings names b8:59:9f:0c:aa:02, a MAC address/],
+    ["a network of a mapping that is a number", "sriov_physnet_mappings:\n  ens1f0: 1\n", /^2: the physical network of ens1f0 in sriov_physnet_mappings is 1/],
+    ["an empty network of a mapping", "sriov_physnet_mappings:\n  ens1f0: ''\n", /^2: the physical network of ens1f0 .* is empty/],
+    ["the second device", "sriov_devices:\n  - name: a\n  - name: b\n    physical_network: 1\n", /^4: physical_network of sriov_devices\[1\]/],
+  ];
+  for (const [title, text, want] of cases)
+    it(title, () => {
+      const [found = "", ...more] = faults(text);
+      match(found, want);
+      deepStrictEqual(more, []);
+    });
+});
+
+describe("nothing is told of", () => {
+  const cases: [title: string, text: string][] = [
+    ["expressions", device('name: a\nphysical_network: "{{ x }}"\nnova:\n  address: "{{ y }}"')],
+    ["numbers that read as they are written", device("vendor_id: 8086\nproduct_id: 1017")],
+    ["addresses, patterns and lists of them", device('name: a\nnova:\n  address:\n    - "0000:3b:02.*"\n    - {domain: "0000", bus: "3b", slot: "0[1-3]", function: ".*"}')],
+    ["variables of others", "a: 1\nother_devices:\n  - address: 1\n"],
+    ["a physical network that is null on purpose", device("name: a\nphysical_network: null")],
+    ["a list that is an expression", 'sriov_devices: "{{ x }}"\nsriov_physnet_mappings: "{{ y }}"\n'],
+    ["an encrypted file", "$ANSIBLE_VAULT;1.1;AES256\n3132\n"],
+    ["a file that is no YAML", "sriov_devices: [\n"],
+  ];
+  for (const [title, text] of cases) it(title, () => deepStrictEqual(faults(text), []));
+});
+
+it("physical networks are read where they stand", () => {
+  const text = `${device('name: a\nphysical_network: physnet2')}sriov_physnet_mappings:\n  ens1f0: physnet3\n  ens1f1: "{{ x }}"\n`;
+  deepStrictEqual(readVariables(text).networks, [{ name: "physnet2", line: 3 }, { name: "physnet3", line: 5 }]);
+});
+
+describe(definesGroup.name, () => {
+  const cases: [text: string, want: boolean][] = [
+    ["[compute_sriov]\nhv1\n", true],
+    ["[compute]\nhv1\n\n[compute_sriov:children]\n", true],
+    ["all:\n  children:\n    compute_sriov:\n      hosts: {}\n", true],
+    ["[compute:children]\ncompute_sriov\n", false],
+    ["# [compute_sriov]\n", false],
+    ["[compute_sriov_old]\n", false],
+  ];
+  for (const [text, want] of cases) it(`${JSON.stringify(text)}: ${want}`, () => strictEqual(definesGroup(text, "compute_sriov"), want));
+});
+
+describe(isChild.name, () => {
+  const cases: [text: string, want: boolean][] = [
+    ["[compute:children]\nother\ncompute_sriov\n", true],
+    ["[compute]\ncompute_sriov\n", false],
+    ["[compute:children]\nother\n[overcloud:children]\ncompute_sriov\n", false],
+    ["all:\n  children:\n    compute:\n      children:\n        compute_sriov:\n", true],
+    ["", false],
+  ];
+  for (const [text, want] of cases) it(`${JSON.stringify(text)}: ${want}`, () => strictEqual(isChild(text, "compute_sriov", "compute"), want));
+});

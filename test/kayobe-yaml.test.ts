@@ -1,0 +1,139 @@
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { parse } from "yaml";
+import { addItems, addKey, isRefused, readYaml, replaceKey, setInItem, setValue, sourceOf, wrapList } from "../generator/kayobe/yaml.js";
+import type { Item, Result, Yaml } from "../generator/kayobe/yaml.js";
+
+const read = (text: string): Yaml => {
+  const yaml = readYaml(text);
+  if (isRefused(yaml)) throw new Error(yaml.refused);
+  return yaml;
+};
+const textOf = (edit: Result<{ readonly text: string }>): string => (isRefused(edit) ? `refused: ${edit.refused}` : edit.text);
+
+describe(addKey.name, () => {
+  const add = (text: string): string => textOf(addKey(read(text), "new", "\n# Why.\nnew: true\n", true));
+  const cases: [title: string, given: string, want: string][] = [
+    ["an empty file", "", "# Why.\nnew: true\n"],
+    ["a file with nothing but its beginning", "---\n", "---\n# Why.\nnew: true\n"],
+    ["a file of comments", "---\n# Yours.\n", "---\n# Yours.\n\n# Why.\nnew: true\n"],
+    ["the end", "---\na: 1\n", "---\na: 1\n\n# Why.\nnew: true\n"],
+    ["a file without the mark of its beginning", "a: 1\n", "a: 1\n\n# Why.\nnew: true\n"],
+    ["an end with a blank line", "a: 1\n\n", "a: 1\n\n# Why.\nnew: true\n"],
+    ["an end without an end of line", "a: 1", "a: 1\n\n# Why.\nnew: true\n"],
+    ["Kayobe's own commented line", "---\n# Say new.\n#new:\n\n# End\nworkaround_ansible_issue_8743: yes\n", "---\n# Say new.\n#new:\n# Why.\nnew: true\n\n# End\nworkaround_ansible_issue_8743: yes\n"],
+    ["a commented line with a space and a value", "a: 1\n# new: false\nb: 2\n", "a: 1\n# new: false\n# Why.\nnew: true\nb: 2\n"],
+    ["a commented line at the end, without an end of line", "a: 1\n#new:", "a: 1\n#new:\n# Why.\nnew: true\n"],
+    ["not a commented line inside a list", "a:\n  - 1\n#new:\n  - 2\n", "a:\n  - 1\n#new:\n  - 2\n\n# Why.\nnew: true\n"],
+    ["not the commented line of a longer name", "#new_one:\na: 1\n", "#new_one:\na: 1\n\n# Why.\nnew: true\n"],
+    ["ends of line of another system", "---\r\na: 1\r\n", "---\r\na: 1\r\n\r\n# Why.\r\nnew: true\r\n"],
+    ["before the mark of the end", "---\na: 1\n...\n", "---\na: 1\n\n# Why.\nnew: true\n...\n"],
+    ["an indented mapping", "---\n  a: 1\n", "---\n  a: 1\n\n  # Why.\n  new: true\n"],
+    ["a text that keeps the blank lines after it", "a: |+\n  x\n", "a: |+\n  x\n# Why.\nnew: true\n"],
+    ["a text that an end of line would change", "a: |\n  x", "# Why.\nnew: true\n\na: |\n  x"],
+  ];
+  for (const [title, given, want] of cases) it(title, () => strictEqual(add(given), want));
+
+  it("that belongs to what is before it, goes on with what is there", () => strictEqual(textOf(addKey(read("a: 1\n"), "new", "new: true\n", true)), "a: 1\nnew: true\n"));
+  it("after Jinja that takes its end of line away, leaves one", () => strictEqual(textOf(addKey(read("a: '{% raw %}x'\nb: c{% endraw %}\n"), "new", "new: true\n", true)), "a: '{% raw %}x'\nb: c{% endraw %}\n\nnew: true\n"));
+  it("is refused in brackets", () => match(add("{a: 1}\n"), /^refused: is no mapping with a key to a line/));
+});
+
+describe(addItems.name, () => {
+  const add = (text: string, ...items: readonly Item[]): string => textOf(addItems(read(text), "l", items.length > 0 ? items : ["new"]));
+  const cases: [title: string, given: string, want: string][] = [
+    ["a list in block style", "l:\n  - a\n", "l:\n  - a\n  - new\n"],
+    ["a list without indentation", "l:\n- a\nm: 1\n", "l:\n- a\n- new\nm: 1\n"],
+    ["a list far to the right", "l:\n      -   a\nm: 1\n", "l:\n      -   a\n      - new\nm: 1\n"],
+    ["a comment on the last item's line", "l:\n  - a # why\n# m\nm: 1\n", "l:\n  - a # why\n  - new\n# m\nm: 1\n"],
+    ["a comment above the first item", "l: # all\n  # first\n  - a\n", "l: # all\n  # first\n  - a\n  - new\n"],
+    ["a list that ends the file without an end of line", "l:\n  - a", "l:\n  - a\n  - new\n"],
+    ["an item of several lines", "l:\n  - a:\n      b: 1\n    c: 2\n\nm: 1\n", "l:\n  - a:\n      b: 1\n    c: 2\n  - new\n\nm: 1\n"],
+    ["an item that is a text of several lines", "l:\n  - |\n    x\nm: 1\n", "l:\n  - |\n    x\n  - new\nm: 1\n"],
+    ["a list with an anchor", "l: &l\n  - a\nm: *l\n", "refused"],
+    ["a list in brackets", "l: [a, b] # c\n", "l: [a, b, new] # c\n"],
+    ["brackets with a comma at the end", "l: [a, b, ]\n", "l: [a, b, new, ]\n"],
+    ["brackets with spaces", "l: [ a ]\n", "l: [ a, new ]\n"],
+    ["empty brackets", "l: []\n", "l: [new]\n"],
+    ["brackets over several lines", "l: [\n  a,\n  b\n]\n", "l: [\n  a,\n  b,\n  new\n]\n"],
+    ["brackets over several lines, with a comma and comments", "l: [\n  a, # A\n  b, # B\n]\n", "l: [\n  a, # A\n  b, # B\n  new,\n]\n"],
+    ["brackets over several lines, with comments", "l: [\n  a, # A\n  b # B\n]\n", "l: [\n  a, # A\n  b, # B\n  new\n]\n"],
+    ["nothing", "l:\nm: 1\n", "l:\n  - new\nm: 1\n"],
+    ["nothing, with a comment", "l: # none yet\nm: 1\n", "l: # none yet\n  - new\nm: 1\n"],
+    ["nothing, at the end of the file", "l:", "l:\n  - new\n"],
+    ["null", "l: null # c\n", "l: [new] # c\n"],
+    ["~", "l: ~\n", "l: [new]\n"],
+    ["the last of two lists of one name", "l: [a]\nl: [b]\n", "l: [a]\nl: [b, new]\n"],
+    ["ends of line of another system", "l:\r\n  - a\r\nm: 1\r\n", "l:\r\n  - a\r\n  - new\r\nm: 1\r\n"],
+  ];
+  for (const [title, given, want] of cases)
+    it(title, () => {
+      if (want !== "refused") return strictEqual(add(given), want);
+      // The alias would have the item too: that is a change of something else.
+      let failed = false;
+      try {
+        failed = add(given).startsWith("refused");
+      } catch (error) {
+        failed = /without a change of something else/.test(String(error));
+      }
+      ok(failed);
+    });
+  it("an alias is refused", () => match(add("m: &l [a]\nl: *l\n"), /^refused: has l as an alias/));
+
+  const ranged: Item = { physical_network: "physnet2", range: "100:199" };
+  it("mappings in a block", () => strictEqual(add("l:\n  - physical_network: a\n", ranged), 'l:\n  - physical_network: a\n  - physical_network: physnet2\n    range: "100:199"\n'));
+  it("mappings in brackets", () => strictEqual(add("l: [{physical_network: a}]\n", ranged), 'l: [{physical_network: a}, {physical_network: physnet2, range: "100:199"}]\n'));
+  for (const word of ["yes", "null", "1", "1e3", "a b", "a:b", "#a"]) it(`${word} stays a text`, () => deepStrictEqual(parse(add("l: [a]\n", word), { version: "1.1" }), { l: ["a", word] }));
+});
+
+describe(setValue.name, () => {
+  const cases: [title: string, given: string, want: string][] = [
+    ["a value, and the comment after it", "k: no  # not yet\n", "k: true  # not yet\n"],
+    ["a text in quotes", 'k: "no"\n', "k: true\n"],
+    ["nothing", "k:\nm: 1\n", "k: true\nm: 1\n"],
+    ["nothing, with a comment", "k: # why\n", "k: true # why\n"],
+    ["a key in quotes", '"k": false\n', '"k": true\n'],
+    ["an alias", "m: &a false\nk: *a\n", "m: &a false\nk: true\n"],
+  ];
+  for (const [title, given, want] of cases) it(title, () => strictEqual(textOf(setValue(read(given), "k", "true", true)), want));
+});
+
+describe(replaceKey.name, () => {
+  const source = "\n# C.\nk: >-\n  {{ a\n  b }}\n";
+  const value = "{{ a b }}";
+  for (const [given, want] of [
+    ["# mine\nk: 1 # c\nm: 2\n", "# mine\nk: >-\n  {{ a\n  b }} # c\nm: 2\n"],
+    ["k: >-\n  old\n\nm: 2\n", "k: >-\n  {{ a\n  b }}\n\nm: 2\n"],
+    ["m: 2\r\nk: x\r\n", "m: 2\r\nk: >-\r\n  {{ a\r\n  b }}\r\n"],
+  ] as const)
+    it(JSON.stringify(given), () => {
+      if (given.includes("# c")) {
+        // The rest of the line would become a part of the text.
+        let threw = false;
+        try {
+          replaceKey(read(given), "k", source, value);
+        } catch {
+          threw = true;
+        }
+        return ok(threw);
+      }
+      return strictEqual(textOf(replaceKey(read(given), "k", source, value)), want);
+    });
+});
+
+describe("other edits", () => {
+  it("one key of one item, in its quotes", () => strictEqual(textOf(setInItem(read("l:\n  - name: a.b\n    version: '1.0.0' # c\n"), "l", 0, "version", "1.2.0")), "l:\n  - name: a.b\n    version: '1.2.0' # c\n"));
+  it("a list becomes that of a key", () => strictEqual(textOf(wrapList(read("---\n# ours\n- src: a\n- b\n"), "roles")), "---\n# ours\nroles:\n- src: a\n- b\n"));
+  it("a list in brackets does not", () => match(textOf(wrapList(read("[a]\n"), "roles")), /^refused/));
+  it("the source of a key has its comment", () => strictEqual(sourceOf(read("a: 1\n\n# One.\n# Two.\nk: >-\n  x\n  y\n\nb: 1\n"), "k"), "\n# One.\n# Two.\nk: >-\n  x\n  y\n"));
+  it("the source of a key that belongs to the one before begins without a blank line", () => deepStrictEqual(["a", "b", "c"].map((key) => sourceOf(read("---\na: 1\n# B.\nb: 2\nc: 3\n"), key)), ["\na: 1\n", "# B.\nb: 2\n", "c: 3\n"]));
+});
+
+describe(readYaml.name, () => {
+  const refusals: [given: string, want: RegExp][] = [
+    ["a: [\n", /^is no YAML: /],
+    ["a: 1\n---\nb: 2\n", /^has more than one document$/],
+    ["just words\n", /^is no mapping of keys to values$/],
+  ];
+  for (const [given, want] of refusals) it(`refuses ${JSON.stringify(given)}`, () => match((readYaml(given) as { refused: string }).refused ?? "", want));
+  it("reads YAML 1.1, as Ansible does", () => deepStrictEqual(read("a: yes\nb: 1:30\nc: !vault |\n  x\n").data, { a: true, b: 90, c: "x\n" }));
+});

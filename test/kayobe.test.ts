@@ -1,0 +1,483 @@
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
+import { chmodSync, cpSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { diffLines } from "diff";
+import { parse } from "yaml";
+import { kayobeArtefact, readSources } from "../generator/artefacts.js";
+import { readForeign } from "../generator/disk.js";
+import { concerns, merge, vlanRange } from "../generator/kayobe/merge.js";
+import type { ConfigFile, Merge, Wishes } from "../generator/kayobe/merge.js";
+import { cli, put, repository, root, temporary, tool } from "./support.js";
+
+const sources = readSources(root);
+const artefact = kayobeArtefact(sources);
+const version = sources.role.identity.version;
+const wanted = (path: string): string => artefact.find((file) => file.path === path)!.text;
+const fixtures = join(root, "test/fixtures/kayobe");
+const fixture = (name: string): ConfigFile[] => readForeign(join(fixtures, name), concerns);
+const none: Wishes = { hook: false, vlanRanges: [] };
+
+/** A configuration with these files, and their folders. */
+function config(files: { readonly [path: string]: string }): ConfigFile[] {
+  const folders = new Set(Object.keys(files).flatMap((path) => path.split("/").slice(0, -1).map((_, index, parts) => parts.slice(0, index + 1).join("/"))));
+  return [...[...folders].map((path) => ({ path })), ...Object.entries(files).map(([path, text]) => ({ path, text }))];
+}
+
+function applied(before: readonly ConfigFile[], { write, links }: Merge): ConfigFile[] {
+  const after = new Map(before.map((file) => [file.path, file]));
+  for (const file of write) after.set(file.path, file);
+  for (const { path, target } of links) after.set(path, { path, link: target });
+  for (const path of [...after.keys()]) for (let folder = dirname(path); folder !== "."; folder = dirname(folder)) if (!after.has(folder)) after.set(folder, { path: folder });
+  return [...after.values()];
+}
+
+/** What comes of a file, after a merge that must be the last one. */
+function merged(before: readonly ConfigFile[], wishes: Partial<Wishes> = {}): Map<string, string | undefined> {
+  const result = merge(artefact, before, { ...none, ...wishes });
+  deepStrictEqual(result.refusals, []);
+  const after = applied(before, result);
+  const again = merge(artefact, after, { ...none, ...wishes });
+  deepStrictEqual([again.write, again.links, again.refusals], [[], [], []]);
+  return new Map(after.map(({ path, text }) => [path, text]));
+}
+
+const refusals = (files: { readonly [path: string]: string }, wishes: Partial<Wishes> = {}): readonly string[] => merge(artefact, config(files), { ...none, ...wishes }).refusals;
+const hints = (files: { readonly [path: string]: string }, wishes: Partial<Wishes> = {}): readonly string[] => merge(artefact, config(files), { ...none, ...wishes }).hints;
+
+/** The one refusal. */
+function refused(files: { readonly [path: string]: string }, wishes: Partial<Wishes> = {}): string {
+  const [first = "", ...more] = refusals(files, wishes);
+  deepStrictEqual(more, []);
+  return first;
+}
+
+const passThrough = "kolla_overcloud_inventory_pass_through_host_vars_extra";
+const vlans = "kolla_neutron_ml2_network_vlan_ranges";
+const drivers = "kolla_neutron_ml2_mechanism_drivers";
+
+describe("a new configuration", () => {
+  const after = merged(config({ "inventory/groups": "[compute]\n" }));
+  for (const { path, text } of artefact) it(`gets ${path}`, () => strictEqual(after.get(path), text));
+});
+
+describe("every fixture", () => {
+  const variants: [title: string, change: (text: string) => string][] = [
+    ["as it is", (text) => text],
+    ["with CRLF", (text) => text.replaceAll("\n", "\r\n")],
+    ["without a final end of line", (text) => text.replace(/\n$/, "")],
+  ];
+  for (const name of readdirSync(fixtures))
+    for (const [title, change] of variants)
+      it(`${name}, ${title}, keeps each of its lines, but for those that had to change`, () => {
+        const before = fixture(name).map((file) => (file.text === undefined || file.path.includes("inventory/") ? file : { ...file, text: change(file.text) }));
+        const environments = name === "environments" ? [undefined, "production", "test"] : [undefined];
+        for (const environment of environments) {
+          const after = merged(before, { hook: true, vlanRanges: [{ network: "physnet2", range: "100:199" }], ...(environment ? { environment } : {}) });
+          for (const { path, text } of before) {
+            if (text === undefined) continue;
+            const now = after.get(path)!;
+            const lost = diffLines(text, now, { stripTrailingCr: false }).filter(({ removed }) => removed).map(({ value }) => value.trimEnd());
+            const changed = lost.flatMap((lines) => lines.split(/\r?\n/)).filter((line) => !now.split(/\r?\n/).includes(line));
+            for (const line of changed) match(line, /^kolla_enable_neutron_sriov: no|our_numa\]$|^nova_pci_passthrough_whitelist:$|^ {4}ImagePropertiesFilter$/, `${path} lost ${line}`);
+            strictEqual(/[^\r]\n/.test(now) && /\r\n/.test(now), false, `${path} has ends of line of two kinds`);
+          }
+        }
+      });
+
+  it("lived_in has what was meant, by a reading of the whole", () => {
+    const after = merged(fixture("lived_in"), { vlanRanges: [{ network: "physnet2", range: "100:199" }, { network: "physnet3" }] });
+    const yaml = (path: string): { [key: string]: unknown } => parse(after.get(path)!, { version: "1.1", logLevel: "silent" }) as { [key: string]: unknown };
+    deepStrictEqual(yaml("ansible/requirements.yml")["collections"], [{ name: "acme.tools", version: "2.0.0" }, { name: "stackhpc.linux", version: "1.5.2" }, { name: "stackhpc.sriov", version }]);
+    strictEqual(yaml("kolla.yml")["kolla_enable_neutron_sriov"], true);
+    deepStrictEqual(yaml("kolla.yml")[passThrough], ["our_bonds", "our_numa", "sriov_openstack"]);
+    deepStrictEqual(yaml("neutron.yml")[drivers], ["openvswitch", "l2population", "sriovnicswitch"]);
+    deepStrictEqual(yaml("neutron.yml")[vlans], [{ physical_network: "physnet1", range: "10:4000" }, { physical_network: "physnet2", range: "100:199" }, { physical_network: "physnet3" }]);
+    for (const key of Object.keys(parse(wanted("kolla/globals.yml")) as object)) deepStrictEqual(yaml("kolla/globals.yml")[key], (parse(wanted("kolla/globals.yml")) as { [key: string]: unknown })[key]);
+    match(after.get("kolla/config/nova.conf")!, /^ {4}ImagePropertiesFilter, PciPassthroughFilter$/m);
+    ok(!after.has("inventory/sriov"), "the group is defined in inventory/hosts");
+    ok(!after.has("inventory/group_vars/compute_sriov/sriov"), "sriov_devices is set for the group above");
+    ok(after.has("inventory/group_vars/compute_sriov/sriov_openstack"));
+  });
+});
+
+describe("PyYAML", function () {
+  this.timeout(60_000);
+  for (const name of ["plain", "lived_in"])
+    it(`reads ${name} as it was meant`, async () => {
+      const after = merged(fixture(name), { vlanRanges: [{ network: "physnet2", range: "100:199" }] });
+      const folder = temporary();
+      const paths = ["kolla.yml", "neutron.yml", "kolla/globals.yml", "ansible/requirements.yml"];
+      put(folder, Object.fromEntries(paths.map((path) => [path, after.get(path)!])));
+      const program = "import json, sys, yaml; yaml.SafeLoader.add_constructor('!vault', lambda l, n: n.value); print(json.dumps([yaml.safe_load(open(p)) for p in sys.argv[1:]]))";
+      const { code, stdout, output } = await tool("python", ["-c", program, ...paths], folder);
+      strictEqual(code, 0, output);
+      deepStrictEqual(JSON.parse(stdout), paths.map((path) => parse(after.get(path)!, { version: "1.1", logLevel: "silent" })));
+    });
+});
+
+describe("files that are ours as a whole", () => {
+  it("are replaced when they are of an earlier version", () => {
+    const path = "ansible/sriov.yml";
+    const after = merged(config({ "kolla.yml": "", [path]: "---\n# Written by sriov-role kayobe, which replaces it. Old.\n- hosts: all\n" }));
+    strictEqual(after.get(path), wanted(path));
+  });
+  for (const path of ["ansible/sriov.yml", "inventory/group_vars/compute_sriov/sriov_openstack"])
+    it(`${path} of somebody else is left, and refused`, () => match(refused({ "kolla.yml": "", [path]: "---\n# Ours.\na: 1\n" }), new RegExp(`^${path.replace(".", "\\.")} is not by sriov-role kayobe`)));
+  it("need a folder for the group", () => match(refused({ "inventory/group_vars/compute_sriov": "a: 1\n" }), /^inventory\/group_vars\/compute_sriov is a file where a folder must be\. Type: git mv /));
+  for (const extension of ["yml", "yaml", "json"])
+    it(`need that no .${extension} of the group is there, which Ansible would leave out`, () => match(refused({ [`inventory/group_vars/compute_sriov.${extension}`]: "{}\n" }), new RegExp(`compute_sriov\\.${extension} and a folder compute_sriov cannot be both: .*git mv `)));
+});
+
+describe("files that are yours after the first time", () => {
+  const seed = "inventory/group_vars/compute_sriov/sriov";
+  const cases: [title: string, files: { readonly [path: string]: string }, left: string][] = [
+    ["inventory/sriov that is there", { "inventory/sriov": "[compute_sriov]\nhv1\n" }, "inventory/sriov"],
+    ["a group that another file of the inventory has", { "inventory/groups": "[compute_sriov]\n" }, "inventory/sriov"],
+    ["a group in YAML, in a folder", { "inventory/more/hosts.yml": "all:\n  children:\n    compute_sriov:\n" }, "inventory/sriov"],
+    ["variables that are there", { [seed]: "sriov_devices: []\n" }, seed],
+    ["variables in another file of the group", { "inventory/group_vars/compute_sriov/nics.yml": "a: 1\n" }, seed],
+    ["devices of a group above", { "inventory/group_vars/compute/sriov": "sriov_devices: []\n" }, seed],
+    ["variables that are encrypted", { [seed]: "$ANSIBLE_VAULT;1.1;AES256\n31\n" }, seed],
+  ];
+  for (const [title, files, left] of cases) it(`are not made beside ${title}`, () => strictEqual(merged(config(files)).get(left), files[left]));
+  it("a group that is no part of compute is told, because Kayobe passes over its hosts", () => {
+    match(hints({ "inventory/groups": "[compute_sriov]\nhv1\n" }).join("\n"), /^inventory\/groups has the group compute_sriov, and nothing makes it part of compute/m);
+    deepStrictEqual(hints({ "inventory/groups": "[compute_sriov]\nhv1\n[compute:children]\ncompute_sriov\n" }), []);
+  });
+  it("are made beside a group in a file that Ansible does not read", () => strictEqual(merged(config({ "inventory/groups.orig": "[compute_sriov]\n" })).get("inventory/sriov"), wanted("inventory/sriov")));
+  it("are made beside what is ours as a whole", () => strictEqual(merged(config({ "kolla.yml": "", "inventory/group_vars/compute_sriov/sriov_openstack": wanted("inventory/group_vars/compute_sriov/sriov_openstack") })).get(seed), wanted(seed)));
+  it("are made beside devices of a host", () => strictEqual(merged(config({ "inventory/host_vars/hv1": "sriov_devices: []\n" })).get(seed), wanted(seed)));
+});
+
+describe("ansible/requirements.yml", () => {
+  const path = "ansible/requirements.yml";
+  const cases: [title: string, given: string, want: string][] = [
+    ["roles alone", "---\nroles:\n  - a\n", `---\nroles:\n  - a\n\n# \`sriov-role kayobe\` keeps the version of stackhpc.sriov.\ncollections:\n  - name: stackhpc.sriov\n    version: ${version}\n`],
+    ["a list of roles", "---\n- src: a\n  version: v1\n", `---\nroles:\n- src: a\n  version: v1\n\n# \`sriov-role kayobe\` keeps the version of stackhpc.sriov.\ncollections:\n  - name: stackhpc.sriov\n    version: ${version}\n`],
+    ["collections without one", "collections:\nroles: []\n", `collections:\n  - name: stackhpc.sriov\n    version: ${version}\nroles: []\n`],
+    ["an earlier version", 'collections:\n- name: stackhpc.sriov # cards\n  version: "0.9.0"\n- name: b.c\n', `collections:\n- name: stackhpc.sriov # cards\n  version: "${version}"\n- name: b.c\n`],
+    ["an earlier version in brackets", "collections: [{name: stackhpc.sriov, version: 0.9.0}]\n", `collections: [{name: stackhpc.sriov, version: ${version}}]\n`],
+  ];
+  for (const [title, given, want] of cases) it(title, () => strictEqual(merged(config({ "kolla.yml": "", [path]: given })).get(path), want));
+  const kept = [
+    "collections:\n  - stackhpc.sriov\n",
+    "collections:\n  - name: stackhpc.sriov\n",
+    'collections:\n  - name: stackhpc.sriov\n    version: ">=1.0.0"\n',
+    "collections:\n  - name: https://example.org/ansible-collection-sriov.git\n    type: git\n    version: main\n",
+    "collections:\n  - name: stackhpc.sriov\n    source: https://example.org/api\n    version: 0.1.0\n",
+    "collections:\n  - name: /srv/stackhpc-sriov-1.0.0.tar.gz\n    type: file\n",
+  ];
+  for (const text of kept)
+    it(`keeps ${JSON.stringify(text)}, and says so`, () => {
+      strictEqual(merged(config({ "kolla.yml": "", [path]: text })).get(path), text);
+      match(hints({ "kolla.yml": "", [path]: text }).join("\n"), /^ansible\/requirements\.yml takes stackhpc\.sriov in its own way/m);
+    });
+  it("a list in brackets is refused", () => match(refused({ "kolla.yml": "", [path]: "[a]\n" }), /^ansible\/requirements\.yml is a list in brackets\. Mend that, or add by hand:\n {4}collections:/));
+});
+
+describe("kolla.yml", () => {
+  const enable = "kolla_enable_neutron_sriov";
+  for (const value of ["true", "yes", '"yes"', '"True"', "on", "1"])
+    it(`${enable}: ${value} is left`, () => match(merged(config({ "kolla.yml": `${enable}: ${value}\n` })).get("kolla.yml")!, new RegExp(`^${enable}: ${value}\n`)));
+  for (const value of ["false", "no", '"no"', "", "~"])
+    it(`${enable}: ${value} becomes true`, () => match(merged(config({ "kolla.yml": `${enable}: ${value}\n` })).get("kolla.yml")!, new RegExp(`^${enable}: true *\n`)));
+  it("an expression is refused", () => match(refused({ "kolla.yml": `a: 1\n${enable}: "{{ x }}"\n` }), /^kolla\.yml:2: kolla_enable_neutron_sriov is "\{\{ x \}\}".* Set it to true by hand\.$/));
+  it("a list that is an expression is refused", () => match(refused({ "kolla.yml": `${passThrough}: "{{ x }}"\n` }), /^kolla\.yml:1: .* is an expression, .* Add by hand: "sriov_openstack"$/));
+  it("an expression with it, added by hand, is left", () => {
+    const text = `${passThrough}: "{{ x + ['sriov_openstack'] }}"\n`;
+    match(merged(config({ "kolla.yml": text })).get("kolla.yml")!, /^kolla_overcloud.*\{\{ x \+ \['sriov_openstack'\] \}\}"\n/);
+  });
+  it("a variable that another file of the folder sets is changed there", () => {
+    const after = merged(config({ "kolla.yml": "a: 1\n", "zz-ours.yml": `${enable}: false\n` }));
+    strictEqual(after.get("zz-ours.yml"), `${enable}: true\n`);
+    doesNotMatch(after.get("kolla.yml")!, new RegExp(enable));
+  });
+  it("of two files that set a variable, the last is changed", () => {
+    const after = merged(config({ "kolla.yml": `${enable}: true\n`, "zz-ours.yml": `${enable}: false\n` }));
+    strictEqual(after.get("zz-ours.yml"), `${enable}: true\n`);
+  });
+  it("a list in group_vars, which it would hide, is refused", () => match(refused({ "inventory/group_vars/all/kolla": `${passThrough}: [a]\n` }), /^inventory\/group_vars\/all\/kolla sets .*Move it to kolla\.yml/));
+  it("encrypted is refused, with what to add", () => match(refusals({ "kolla.yml": "$ANSIBLE_VAULT;1.1;AES256\n3132\n" }).join("\n"), /^kolla\.yml is encrypted with Ansible Vault[^]*\n {4}kolla_enable_neutron_sriov: true$/m));
+  it("that is no text is refused", () => match(merge(artefact, [...config({ "neutron.yml": "" }), { path: "kolla.yml" }], none).refusals[0]!, /^kolla\.yml is no file with text in UTF-8\.$/));
+  it("a variable in JSON is refused", () => match(refused({ "ours.json": `{"${enable}": false}\n` }), /^ours\.json is JSON, which is not edited here\. Mend that, or add by hand:/));
+  it("that is no YAML is refused, with its fault", () => match(refusals({ "kolla.yml": "a: [\n" })[0]!, /^kolla\.yml is no YAML: /));
+});
+
+describe("kolla/globals.yml", () => {
+  const path = "kolla/globals.yml";
+  it("that Jinja makes is refused, until it is added by hand", () => {
+    match(refusals({ [path]: "{% if x %}\na: 1\n{% endif %}\n" })[0]!, /^kolla\/globals\.yml is no YAML: [^]*or add by hand:/);
+    deepStrictEqual(refusals({ [path]: `{% if x %}\na: 1\n{% endif %}\n${wanted(path).slice(4)}` }), []);
+  });
+  for (const [key, value, want] of [
+    ["neutron_sriov_physnet_mappings", "{physnet2: ens1f0}", "ens1f0: physnet2"],
+    ["nova_pci_passthrough_whitelist", '[{devname: ens1f0, physical_network: physnet2}, {address: "0000:3b:00.1", physical_network: physnet3}]', 'ens1f0: physnet2\n {6}"0000:3b:00\\.1": physnet3'],
+    ["nova_pci_passthrough_whitelist", '"{{ x }}"', "ens1f0: physnet2"],
+  ] as const)
+    it(`${key}: ${value} is refused, with the way to say it`, () => match(refused({ [path]: `---\n${key}: ${value}\n` }), new RegExp(`^kolla/globals\\.yml:2: ${key} is set by hand[^]*sriov_physnet_mappings:\n {6}${want}$`)));
+  it("what an earlier version wrote is replaced", () => {
+    const own = Object.keys(parse(wanted(path)) as object).find((key) => key.startsWith("sriov_"));
+    const after = merged(config({ [path]: `neutron_sriov_physnets: "{% raw %}{{ sriov_openstack.old }}{% endraw %}"\n${own}: old\n` })).get(path)!;
+    deepStrictEqual(parse(after), parse(wanted(path)));
+  });
+  it("what somebody else says of the agent's extensions is refused, with ours, until both are brought together", () => {
+    match(refused({ [path]: "neutron_agent_extensions: []\n" }), /^kolla\/globals\.yml:1: neutron_agent_extensions is set already\. Bring it together by hand with:\n[^]* {4}neutron_agent_extensions: /);
+    const text = 'neutron_agent_extensions: "{{ neutron_sriov_physnets }}"\n';
+    match(merged(config({ [path]: text })).get(path)!, /^neutron_agent_extensions: "\{\{ neutron_sriov_physnets \}\}"\n/);
+    match(hints({ [path]: text }).join(), /^kolla\/globals\.yml:1: neutron_agent_extensions is not as it is written here/);
+  });
+  it("what somebody else says of the agent is refused", () => match(refused({ [path]: "neutron_sriov_physnets: physnet2:ens1f0\n" }), /^kolla\/globals\.yml:1: neutron_sriov_physnets is set already/));
+});
+
+describe("neutron.yml", () => {
+  const file = (text: string, ...vlanRanges: Wishes["vlanRanges"]): string | undefined => merged(config({ "kolla.yml": "", "neutron.yml": text }), { vlanRanges }).get("neutron.yml");
+  for (const text of ["a: 1\n", `${drivers}:\n`, `${drivers}: []\n`, `${drivers}: [ovn, sriovnicswitch]\n`, `${drivers}: "{{ x + ['sriovnicswitch'] }}"\n`]) it(`${JSON.stringify(text)} is left`, () => strictEqual(file(text), text));
+  it("a list of drivers gets ours", () => strictEqual(file(`${drivers}: [ovn]\n`), `${drivers}: [ovn, sriovnicswitch]\n`));
+  it("an expression for the drivers is refused", () => match(refused({ "neutron.yml": `${drivers}: "{{ x }}"\n` }), /Add by hand: "sriovnicswitch"$/));
+  it("a range that is there is left", () => strictEqual(file(`${vlans}: [{physical_network: physnet2, range: "1:99"}]\n`, { network: "physnet2", range: "1:99" }), `${vlans}: [{physical_network: physnet2, range: "1:99"}]\n`));
+  it("a network without a range, too", () => strictEqual(file(`${vlans}: [{physical_network: physnet2}]\n`, { network: "physnet2" }), `${vlans}: [{physical_network: physnet2}]\n`));
+  for (const [text, network, range] of [["{physical_network: p, range: 1:99}", "p", "1:98"], ["{physical_network: p}", "p", "1:98"], ['{physical_network: p, range: "1:99"}', "p", undefined]] as const)
+    it(`another range than ${text} is refused`, () => match(refused({ "neutron.yml": `${vlans}: [${text}]\n` }, { vlanRanges: [{ network, ...(range ? { range } : {}) }] }), /^neutron\.yml:1: .* has p with .*, which is not .* Change it by hand, or leave --vlan-range p out\.$/));
+  it("a first range is told, because of Kolla's own", () => match(hints({ "neutron.yml": "" }, { vlanRanges: [{ network: "p" }] }).join(), /Kolla took physnet1/));
+
+  const inventory = { "inventory/group_vars/compute_sriov/sriov": "sriov_devices:\n  - name: a\n    physical_network: physnet2\n", "inventory/host_vars/hv1": "sriov_physnet_mappings: {ens1f0: physnet3}\n" };
+  it("networks without an entry are told, with the option", () => {
+    const [first = "", second = "", ...more] = hints({ ...inventory, "neutron.yml": `${vlans}: [{physical_network: physnet9}]\n` });
+    match(first, /^inventory\/group_vars\/compute_sriov\/sriov:3: physnet2 has no entry in .* --vlan-range physnet2:FIRST:LAST/);
+    match(second, /^inventory\/host_vars\/hv1:1: physnet3 has no entry/);
+    deepStrictEqual(more, []);
+  });
+  it("not when they have one, or an expression decides", () => {
+    deepStrictEqual(hints({ ...inventory, "neutron.yml": `${vlans}: [{physical_network: physnet2}, {physical_network: physnet3}]\n` }), []);
+    deepStrictEqual(hints({ ...inventory, "neutron.yml": `${vlans}: "{{ x }}"\n` }), []);
+    deepStrictEqual(hints({ ...inventory, "neutron.yml": `${vlans}: [{physical_network: "{{ x }}"}]\n` }), []);
+  });
+});
+
+describe(vlanRange.name, () => {
+  const cases: [text: string, want: unknown][] = [
+    ["physnet2", { network: "physnet2" }],
+    ["physnet2:100:199", { network: "physnet2", range: "100:199" }],
+    ["p:1:4094", { network: "p", range: "1:4094" }],
+    ["p:7:7", { network: "p", range: "7:7" }],
+  ];
+  for (const [text, want] of cases) it(text, () => deepStrictEqual(vlanRange(text), want));
+  for (const text of ["p:0:9", "p:1:4095", "p:9:8", "p:1", "p:1:2:3", "p:a:b", ":1:2", "", "a b:1:2", "p::", "p:01:2"]) it(`not ${JSON.stringify(text)}`, () => strictEqual(typeof vlanRange(text), "string"));
+});
+
+describe("Nova's filters", () => {
+  const nova = "kolla/config/nova.conf";
+  const list = (value: string): string => `[filter_scheduler]\nenabled_filters = ${value}\n`;
+  it("are left when ours is among them", () => strictEqual(merged(config({ [nova]: list("A, PciPassthroughFilter") })).get(nova), list("A, PciPassthroughFilter")));
+  it("get ours at the end", () => strictEqual(merged(config({ [nova]: list("A,B") })).get(nova), list("A,B, PciPassthroughFilter")));
+  it("are edited where the last of two lists is", () => strictEqual(merged(config({ [nova]: `${list("A")}${list("B")}` })).get(nova), `${list("A")}${list("B, PciPassthroughFilter")}`));
+  it("come as a section of their own into a file with others", () => strictEqual(merged(config({ [nova]: "[DEFAULT]\na = 1" })).get(nova), `[DEFAULT]\na = 1\n${wanted(nova)}`));
+  for (const path of ["kolla/config/global.conf", "kolla/config/nova/nova-scheduler.conf"])
+    it(`are edited in ${path}, and no other list is made`, () => {
+      const after = merged(config({ [path]: list("A") }));
+      strictEqual(after.get(path), list("A, PciPassthroughFilter"));
+      ok(!after.has(nova));
+    });
+  it("of a single host are edited too, and a list for the others is made", () => {
+    const after = merged(config({ "kolla/config/nova/ctl1/nova.conf": list("A") }));
+    strictEqual(after.get("kolla/config/nova/ctl1/nova.conf"), list("A, PciPassthroughFilter"));
+    strictEqual(after.get(nova), wanted(nova));
+  });
+});
+
+describe("lists for Nova and for the agent", () => {
+  const compute = "kolla/config/nova/nova-compute.conf";
+  const agent = "kolla/config/neutron/sriov_agent.ini";
+  it("that an earlier version wrote are replaced", () => {
+    const after = merged(config({ [compute]: "[pci]\npassthrough_whitelist = {% raw %}{{ sriov_openstack.device_specs | to_json }}{% endraw %}\n\nalias = x\n", [agent]: "[sriov_nic]\nphysical_device_mappings = {{ neutron_sriov_physnets }}\n" }));
+    match(after.get(compute)!, /^\[pci\]\n\{\{ openstack_release.*\{% endraw %\}\n\nalias = x\n$/);
+    match(after.get(agent)!, /^\[sriov_nic\]\nexclude_devices = [^\n]*\n\nphysical_device_mappings = \{% raw %\}\{\{ neutron_sriov_physnets \}\}\{% endraw %\}\n/);
+  });
+  const spec = 'device_spec = {"devname": "ens1f0", "physical_network": "physnet2"}\n';
+  const foreign: [title: string, path: string, text: string, want: RegExp][] = [
+    ["in the same file", compute, `[pci]\n${spec}`, /^kolla\/config\/nova\/nova-compute\.conf:2: \[pci\] device_spec is set by hand, and Nova would take both lists/],
+    ["under the name of before", compute, "[pci]\n# x\npassthrough_whitelist = {}\n", /nova-compute\.conf:3: \[pci\] passthrough_whitelist/],
+    ["under the oldest name", "kolla/config/nova.conf", "[DEFAULT]\npci_passthrough_whitelist = {}\n", /nova\.conf:2: \[DEFAULT\] pci_passthrough_whitelist/],
+    ["for all services", "kolla/config/global.conf", `[pci]\n${spec}`, /global\.conf:2: /],
+    ["for one host", "kolla/config/nova/hv1/nova.conf", `[pci]\n${spec}`, /hv1\/nova\.conf:2: /],
+    ["in another folder", "kolla/config/nova_compute/hv1.conf", `[pci]\n${spec}`, /hv1\.conf:2: /],
+    ["with our variables in a file that is not ours", "kolla/config/nova.conf", "[pci]\ndevice_spec = {{ sriov_openstack.device_specs }}\n", /nova\.conf:2: /],
+    ["under a condition", compute, `[pci]\n{% if x %}${spec.trim()}{% endif %}\n`, /nova-compute\.conf:2: /],
+    ["for the agent", agent, "[sriov_nic]\nphysical_device_mappings = physnet2:ens1f0\n", /sriov_agent\.ini:2: physical_device_mappings is set by hand, and the agent would take only one/],
+    ["VFs that are left out", agent, "[sriov_nic]\nexclude_devices = ens1f0:0000:3b:02.0\n", /sriov_agent\.ini:2: exclude_devices .* exclude_vfs/],
+    ["for the agent of one host", "kolla/config/neutron/hv1/sriov_agent.ini", "[sriov_nic]\nphysical_device_mappings = a:b\n", /hv1\/sriov_agent\.ini:2: /],
+  ];
+  for (const [title, path, text, want] of foreign) it(`by somebody else, ${title}, are refused`, () => match(refused({ [path]: text }), want));
+  const gpu = 'device_spec = {"vendor_id": "10de", "product_id": "20b0"}\n';
+  it("of other kinds may stand beside ours", () => {
+    const after = merged(config({ [compute]: `[pci]\n${gpu}` })).get(compute)!;
+    match(after, /^\[pci\]\n# What follows[^\n]*\n\{\{ openstack_release[^\n]*\n\ndevice_spec = \{"vendor_id": "10de"/);
+  });
+  it("of other kinds are refused where ours would come in their place", () => match(refused({ "kolla/config/nova.conf": `[pci]\n${gpu}` }), /^kolla\/config\/nova\.conf:2: what follows from sriov_devices would come in place of \[pci\] device_spec\. Move it below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, where Nova takes both\.$/));
+  it("in Kayobe's own text for a service are refused", () => match(refused({ "kolla.yml": "kolla_extra_nova: |\n  [pci]\n  device_spec = {}\n" }), /^kolla\.yml:1: kolla_extra_nova has a list of devices/));
+  it("for other services are nobody's business", () => deepStrictEqual(refusals({ "kolla/config/cinder.conf": `[pci]\n${spec}`, [compute]: "[pci]\nalias = x\n# device_spec = y\n[vnc]\ndevice_spec = z\n" }), []));
+  it("that are there twice are refused", () => match(refused({ [compute]: `${wanted(compute)}${wanted(compute)}` }), /is there twice, the first time in .*:4\. Delete this one\.$/));
+  it("of an environment are refused for the base, which would be joined to it", () => match(refused({ [`environments/e/${compute}`]: wanted(compute) }), /^environments\/e\/kolla\/config\/nova\/nova-compute\.conf has it already/));
+});
+
+describe("an environment", () => {
+  const base = Object.fromEntries(fixture("environments").flatMap(({ path, text }) => (text === undefined ? [] : [[path, text]])));
+  it("gets everything but the playbook and the requirements", () => {
+    const { write } = merge(artefact, config(base), { ...none, environment: "test" });
+    deepStrictEqual(write.map(({ path }) => path).filter((path) => !path.startsWith("environments/test/")).sort(), ["ansible/requirements.yml", "ansible/sriov.yml"]);
+  });
+  it("gets nothing that its base has", () => {
+    const after = applied(config(base), merge(artefact, config(base), { ...none, hook: true }));
+    deepStrictEqual(merge(artefact, after, { ...none, hook: true, environment: "test" }).write, []);
+    deepStrictEqual(merge(artefact, after, { ...none, hook: true, environment: "test" }).links, []);
+  });
+  it("gets a list that its base has, with ours, and what it depends on has too", () => {
+    const after = merged(config(base), { environment: "production" });
+    match(after.get("environments/production/kolla.yml")!, new RegExp(`\n# What environments/site/kolla\\.yml has is repeated: [^\n]*\n${passThrough}:\n {2}- our_bonds\n {2}- sriov_openstack\n`));
+    match(after.get("environments/production/neutron.yml")!, new RegExp(`\n${drivers}:\n {2}- ovn\n {2}- sriovnicswitch\n`));
+  });
+  it("gets a list that only the base has, when it does not depend on the other", () => doesNotMatch(merged(config(base), { environment: "test" }).get("environments/test/kolla.yml")!, /our_bonds/));
+  it("adds to its own list", () => {
+    const after = merged(config({ ...base, "environments/production/kolla.yml": `${passThrough}: [own]\n` }), { environment: "production" });
+    match(after.get("environments/production/kolla.yml")!, new RegExp(`^${passThrough}: \\[own, sriov_openstack\\]\n`));
+  });
+  it("repeats the filters of its base", () => {
+    const after = merged(config({ ...base, "kolla/config/nova.conf": "[filter_scheduler]\nenabled_filters = A,\n  B\n" }), { environment: "test" });
+    match(after.get("environments/test/kolla/config/nova.conf")!, /^\n\[filter_scheduler\]\n# What kolla\/config\/nova\.conf has is repeated[^\n]*\nenabled_filters = A, B, PciPassthroughFilter\n$/);
+    strictEqual(after.get("kolla/config/nova.conf"), "[filter_scheduler]\nenabled_filters = A,\n  B\n");
+  });
+  it("does not repeat a list that is more than texts", () => match(refused({ ...base, "neutron.yml": `${vlans}: [{physical_network: a, range: 5}]\n` }, { environment: "test", vlanRanges: [{ network: "p" }] }), /^neutron\.yml:1: .* cannot be copied into environments\/test\/neutron\.yml/));
+  it("gets only those options of a file that its base has not", () => {
+    const agent = "kolla/config/neutron/sriov_agent.ini";
+    const after = merged(config({ ...base, [agent]: "[sriov_nic]\nphysical_device_mappings = {% raw %}{{ neutron_sriov_physnets }}{% endraw %}\n\n" }), { environment: "test" });
+    match(after.get(`environments/test/${agent}`)!, /^\n\[sriov_nic\]\nexclude_devices = /);
+    doesNotMatch(after.get(`environments/test/${agent}`)!, /physical_device_mappings/);
+  });
+  it("turns on what its base turns off", () => match(merged(config({ ...base, "kolla.yml": "kolla_enable_neutron_sriov: false\n" }), { environment: "test" }).get("environments/test/kolla.yml")!, /^kolla_enable_neutron_sriov: true$/m));
+  it("is not merged over an earlier version in its base", () => match(refused({ ...base, "kolla/config/nova/nova-compute.conf": "[pci]\ndevice_spec = {{ sriov_openstack }}\n" }, { environment: "test" }), /is by an earlier version\. Run sriov-role kayobe for that layer first, without --environment\.$/));
+  it("takes no offence at a file of the group in its base, which Ansible reads too", () => {
+    const after = merged(config({ ...base, "inventory/group_vars/compute_sriov.yml": "sriov_devices: []\n" }), { environment: "test" });
+    ok(after.has("environments/test/inventory/group_vars/compute_sriov/sriov_openstack"));
+    ok(!after.has("environments/test/inventory/group_vars/compute_sriov/sriov"));
+  });
+  it("that is not there is refused, with those that are", () => match(refused(base, { environment: "prod" }), /^There is no environment prod: environments\/ has production, site, test\.$/));
+  it("that is a path is refused", () => match(refused(base, { environment: "../x" }), /^There is no environment \.\.\/x/));
+  it("that depends on one that is not there is refused", () => match(refused({ ...base, "environments/test/.kayobe-environment": "dependencies: [prod]\n" }, { environment: "test" }), /^There is no environment prod, on which test depends/));
+  it("that depends on itself is refused", () => match(refused({ ...base, "environments/site/.kayobe-environment": "dependencies: [production]\n" }, { environment: "production" }), /it depends on itself: production, site, production\.$/));
+});
+
+describe("a hook", () => {
+  const path = "hooks/overcloud-host-configure/post.d/10-sriov.yml";
+  const hooked = (more: readonly ConfigFile[], environment?: string): Merge => merge(artefact, [...config({ "kolla.yml": "", "environments/e/kolla.yml": "" }), ...more], { ...none, hook: true, ...(environment ? { environment } : {}) });
+  it("leads to the playbook", () => deepStrictEqual(hooked([]).links, [{ path, target: "../../../ansible/sriov.yml" }]));
+  it("of an environment, too", () => deepStrictEqual(hooked([], "e").links, [{ path: `environments/e/${path}`, target: "../../../../../ansible/sriov.yml" }]));
+  it("that is there is left", () => deepStrictEqual(hooked([{ path, link: "../../..//ansible/sriov.yml", text: "" }]).links, []));
+  it("of the base is enough for an environment", () => deepStrictEqual(hooked([{ path, link: "../../../ansible/sriov.yml", text: "" }], "e").links, []));
+  it("that leads elsewhere is refused", () => match(hooked([{ path, link: "../../../ansible/other.yml" }]).refusals.join(), /10-sriov\.yml is something else than a symbolic link to ansible\/sriov\.yml/));
+  it("that is a file is refused", () => match(hooked([{ path, text: "x" }]).refusals.join(), /is something else/));
+});
+
+describe("what else is told", () => {
+  it("a file of variables with the name of the playbook", () => match(hints({ "kolla.yml": "", "sriov.yml": "sriov_numvfs: 8\n" }).join(), /^sriov\.yml: Kayobe gives its variables to every host/));
+  it("variables that cannot be right, with file and line", () => match(refused({ "inventory/host_vars/hv1/sriov": "sriov_devices:\n  - address: 3:00.0\n" }), /^inventory\/host_vars\/hv1\/sriov:2: address of .* put it in quotes\.$/));
+  it("all refusals at once", () => strictEqual(refusals({ "ansible/sriov.yml": "- hosts: all\n", "inventory/group_vars/compute_sriov": "a: 1\n", "kolla/globals.yml": "neutron_sriov_physnet_mappings: {a: b}\n", "kolla/config/nova.conf": "[pci]\ndevice_spec = {}\n" }).length, 4));
+  it("a symbolic link on the way, through which nothing is written", () => match(merge(artefact, [...config({ "kolla.yml": "" }), { path: "kolla", link: "../shared" }], none).refusals[0] ?? "", /^kolla is a symbolic link to \.\.\/shared, and nothing is written through one\. Put a folder of its own there\.$/));
+  it("a symbolic link that need not change is no fault", () => deepStrictEqual(merge(artefact, [...config({ "kolla.yml": "", "inventory/host_vars/hv1": "" }), { path: "inventory/host_vars/hv2", link: "hv1", text: "" }], none).refusals, []));
+});
+
+describe("the command kayobe", function () {
+  this.timeout(60_000);
+  let folder: string;
+  before(() => void (folder = repository()));
+  const copy = (name: string): string => {
+    const target = join(temporary(), "kayobe");
+    cpSync(join(fixtures, name), target, { recursive: true });
+    return target;
+  };
+  const tree = (path: string): string[] => readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name)).sort().map((file) => `${file} ${lstatSync(file).mtimeMs} ${lstatSync(file).isSymbolicLink() ? readlinkSync(file) : readFileSync(file, "utf8")}`);
+
+  it("shows what it writes, and what to type; a second run writes nothing", async () => {
+    const target = copy("plain");
+    chmodSync(join(target, "kolla.yml"), 0o640);
+    const first = await cli(folder, "kayobe", "--config-path", `${target}/`, "--hook", "--vlan-range", "physnet2:100:199");
+    strictEqual(first.code, 0, first.output);
+    match(first.output, /^\+kolla_enable_neutron_sriov: true$/m);
+    match(first.output, /10-sriov\.yml: a symbolic link to \.\.\/\.\.\/\.\.\/ansible\/sriov\.yml$/m);
+    match(first.output, /^\d+ files written in .*\/kayobe\. [^]*\n {4}kayobe control host bootstrap\n {4}kayobe playbook run \$KAYOBE_CONFIG_PATH\/ansible\/sriov\.yml\n {4}kayobe overcloud service deploy -kt nova,neutron$/m);
+    strictEqual(statSync(join(target, "kolla.yml")).mode & 0o777, 0o640);
+    strictEqual(readFileSync(join(target, "hooks/overcloud-host-configure/post.d/10-sriov.yml"), "utf8"), readFileSync(join(target, "ansible/sriov.yml"), "utf8"));
+    const before = tree(target);
+    const second = await cli(folder, "kayobe", "--config-path", target, "--hook", "--vlan-range", "physnet2:100:199");
+    strictEqual(second.code, 0);
+    match(second.output, /^Nothing to do: .*\/kayobe has all of it\.$/m);
+    doesNotMatch(second.output, /control host bootstrap/);
+    deepStrictEqual(tree(target), before);
+    strictEqual((await cli(folder, "kayobe", "--config-path", target, "--hook", "--check")).code, 0);
+  });
+
+  it("with --check writes nothing, and fails when there is something to do", async () => {
+    const target = copy("lived_in");
+    const before = tree(target);
+    const { code, output } = await cli(folder, "kayobe", "--config-path", target, "--check");
+    strictEqual(code, 1);
+    match(output, /^\+ {4}ImagePropertiesFilter, PciPassthroughFilter$/m);
+    match(output, /^\d+ files in .* would be written\.$/m);
+    deepStrictEqual(tree(target), before);
+  });
+
+  it("that refuses something writes nothing at all", async () => {
+    const target = copy("plain");
+    put(target, { "ansible/sriov.yml": "- hosts: all\n" });
+    const before = tree(target);
+    const { code, output } = await cli(folder, "kayobe", "--config-path", target);
+    strictEqual(code, 1);
+    match(output, /^ansible\/sriov\.yml is not by sriov-role kayobe, [^]*^Nothing was written\.$/m);
+    deepStrictEqual(tree(target), before);
+  });
+
+  it("puts what differs into an environment, and tells the commands for it", async () => {
+    const target = copy("environments");
+    const { code, output } = await cli(folder, "kayobe", "--config-path", target, "--environment", "production");
+    strictEqual(code, 0, output);
+    match(output, /^ {4}kayobe control host bootstrap --environment production$/m);
+    match(readFileSync(join(target, "environments/production/kolla.yml"), "utf8"), /^ {2}- our_bonds\n {2}- sriov_openstack$/m);
+    match((await cli(folder, "kayobe", "--config-path", target, "--environment", "none")).output, /There is no environment none/);
+  });
+
+  it("writes through no symbolic link", async () => {
+    const target = copy("plain");
+    const elsewhere = temporary();
+    writeFileSync(join(elsewhere, "neutron.yml"), `${drivers}: [ovn]\n`);
+    cpSync(join(elsewhere, "neutron.yml"), join(target, "neutron.yml"));
+    mkdirSync(join(target, "inventory/host_vars"), { recursive: true });
+    symlinkSync("..", join(target, "inventory/host_vars/around"));
+    symlinkSync("nowhere", join(target, "inventory/host_vars/broken"));
+    symlinkSync(elsewhere, join(target, "hooks"));
+    strictEqual((await cli(folder, "kayobe", "--config-path", target, "--check")).code, 1);
+    match((await cli(folder, "kayobe", "--config-path", target, "--hook")).output, /^hooks is a symbolic link to .*\nNothing was written\.$/m);
+    strictEqual((await cli(folder, "kayobe", "--config-path", target)).code, 0);
+  });
+
+  it("looks at the folder first", async () => {
+    const target = copy("plain");
+    put(dirname(target), { "repo/etc/kayobe/kolla.yml": "", "repo/setup.cfg": "" });
+    const cases: [path: string, want: RegExp][] = [
+      [join(dirname(target), "none"), /none is no folder\. It must be a Kayobe configuration/],
+      [join(dirname(target), "repo"), /is no Kayobe configuration: .* Did you mean .*\/repo\/etc\/kayobe\?/],
+      [join(target, "kolla"), /is no Kayobe configuration: it has neither kolla\.yml, bifrost\.yml/],
+    ];
+    for (const [path, want] of cases) {
+      const { code, output } = await cli(folder, "kayobe", "--config-path", path);
+      strictEqual(code, 1);
+      match(output, want);
+    }
+  });
+
+  const wrong: [title: string, args: string[]][] = [
+    ["no folder", ["kayobe"]],
+    ["VLANs that are none", ["kayobe", "--config-path", ".", "--vlan-range", "physnet2:100:5000"]],
+    ["two ranges of one network", ["kayobe", "--config-path", ".", "--vlan-range", "p:1:2", "--vlan-range", "p:3:4"]],
+    ["an unknown option", ["kayobe", "--config-path", ".", "--force"]],
+  ];
+  for (const [title, args] of wrong) it(`${title} is wrong use`, async () => strictEqual((await cli(folder, ...args)).code, 2));
+});

@@ -1,0 +1,64 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The programs of OpenStack that `npm run setup` installs, and the collection as a Galaxy serves it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import galaxy_server
+import pytest
+from deployment import ROOT, Deployment
+
+
+def _bin(variable, program):
+    """A folder of programs. Its absence is a failure, never a skip: then nothing would be proved."""
+    folder = os.environ.get(variable, "")
+    if not (Path(folder) / program).is_file():
+        pytest.fail("%s names no folder with %s: run these tests by npm test or npm run test:unit." % (variable, program), pytrace=False)
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def kayobe_bin():
+    return _bin("SRIOV_ROLE_KAYOBE_BIN", "kayobe")
+
+
+@pytest.fixture(scope="session")
+def nova_bin():
+    return _bin("SRIOV_ROLE_NOVA_BIN", "oslo-config-validator")
+
+
+@pytest.fixture(scope="session")
+def artefacts(tmp_path_factory):
+    """What `npm run generate` writes, of the sources as they are now."""
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run(["node", str(ROOT / "generator" / "bootstrap.mjs"), "generate", "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
+    return out
+
+
+@pytest.fixture(scope="session")
+def tarballs(artefacts, kayobe_bin, tmp_path_factory):
+    """The collection, built as for a release."""
+    folder = tmp_path_factory.mktemp("tarballs")
+    source = artefacts / "collections" / "ansible_collections" / "stackhpc" / "sriov"
+    command = [str(kayobe_bin / "ansible-galaxy"), "collection", "build", str(source), "--output-path", str(folder)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "ANSIBLE_HOME": str(folder / "ansible")})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def galaxy(tarballs):
+    with galaxy_server.serving(tarballs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def collections(kayobe_bin, galaxy, tmp_path_factory):
+    """The collection where Kayobe looks for it."""
+    deployment = Deployment(tmp_path_factory.mktemp("collections"), kayobe_bin)
+    deployment.configure()
+    deployment.merge()
+    deployment.bootstrap(galaxy.address)
+    return deployment.kayobe / "ansible" / "collections"

@@ -1,0 +1,88 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bad mapping ends Kayobe's run with one sentence, before Kolla Ansible or a nova-compute has seen it."""
+
+import re
+
+import pytest
+import yaml
+from deployment import SRIOV_HOSTS, Deployment
+
+#: Variables of a host, and what Kayobe's run says of it.
+WRONG = {
+    "unknown-device": (
+        {"sriov_devices": [{"name": "ens1f0", "numvfs": 4}], "sriov_physnet_mappings": {"esn1f0": "physnet2"}},
+        r"sriov_physnet_mappings.* esn1f0\b.*ens1f0\b",
+    ),
+    "empty-physnet": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": ""}]},
+        r"sriov_devices\[0\] \(name ens1f0\): physical_network is empty: ",
+    ),
+    "mac": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"address": "00:11:22:33:44:55"}}]},
+        r"sriov_devices\[0\] \(name ens1f0\): nova\.address .*MAC address.*PCI\s+address",
+    ),
+    "oui": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"address": "52:54:00"}}]},
+        r"sriov_devices\[0\] \(name ens1f0\): nova\.address .*MAC address.*PCI\s+address",
+    ),
+    "mac-selector": (
+        {"sriov_devices": [{"mac": "00:11:22:33:44:55", "physical_network": "physnet2"}]},
+        r"sriov_devices\[0\] \(mac 00:11:22:33:44:55\): .*(name|address)",
+    ),
+    "number-as-id": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"vendor_id": 8086, "product_id": "10ca"}}]},
+        r"sriov_devices\[0\] \(name ens1f0\): nova\.vendor_id .*quotes",
+    ),
+    "both-names": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"devname": "ens1f0", "address": "0000:3b:02.*"}}]},
+        r"sriov_devices\[0\] \(name ens1f0\): .*devname.*address",
+    ),
+    "every-device": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"address": "*"}}]},
+        r"sriov_devices\[0\] \(name ens1f0\): nova\.address .*every PCI device",
+    ),
+    "two-networks": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2"}], "sriov_physnet_mappings": {"ens1f0": "physnet3"}},
+        r"sriov_devices\[0\] \(name ens1f0\): .*physnet2.*physnet3",
+    ),
+    "newer-tag": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"one_time_use": True}}]},
+        r"sriov_devices\[0\] \(name ens1f0\): nova\.one_time_use needs Nova 32, and 2025\.1 has Nova 31",
+    ),
+    "excluded-and-taken": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "exclude_vfs": ["0000:3b:02.0"]}]},
+        r"sriov_devices\[0\] \(name ens1f0\): .*exclude_vfs",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def run(kayobe_bin, collections, tmp_path_factory):
+    """One run with all of them, beside hosts with which nothing is wrong."""
+    deployment = Deployment(tmp_path_factory.mktemp("refusals"), kayobe_bin)
+    deployment.configure()
+    deployment.merge(hosts=[*SRIOV_HOSTS, *WRONG])
+    (deployment.kayobe / "ansible" / "collections").symlink_to(collections)
+    allocation = yaml.safe_load((deployment.kayobe / "network-allocation.yml").read_text())
+    for number, (host, (variables, _sentence)) in enumerate(WRONG.items()):
+        deployment.put("inventory/host_vars/%s/sriov" % host, yaml.safe_dump(variables))
+        allocation["aio_ips"][host] = "192.0.2.%d" % (100 + number)
+    deployment.put("network-allocation.yml", yaml.safe_dump(allocation))
+    return deployment, deployment.kayobe_run("kolla-ansible.yml", check=False)
+
+
+@pytest.mark.parametrize("host", WRONG)
+def test_is_refused_with_a_sentence(run, host):
+    _deployment, result = run
+    fatal, = re.findall(r"^fatal: \[%s -> localhost\]: .*" % host, result.stdout, re.MULTILINE)
+    assert re.search(WRONG[host][1], fatal), fatal
+    assert "Traceback" not in fatal
+
+
+def test_the_run_fails_and_writes_only_what_is_right(run):
+    deployment, result = run
+    written = {path.name for path in (deployment.kolla / "inventory" / "overcloud" / "host_vars").iterdir()}
+    assert result.returncode != 0
+    assert written.isdisjoint(WRONG) and {"named", "addressed", "plain"} <= written

@@ -122,6 +122,8 @@ async function kayobe(options: { configPath: string; environment?: string; check
   await printDiff({ write, remove: [], same: 0 }, there, name);
   for (const { path, target } of links) say(`${name}/${path}: a symbolic link to ${target}`);
   for (const hint of hints) say(`Note: ${hint}`);
+  const usual = process.env["KAYOBE_ENVIRONMENT"];
+  if (environment === undefined && usual) say(`Note: $KAYOBE_ENVIRONMENT is ${usual}, and this was for the base. Run it with --environment ${usual}, too, if that has something of its own in place of what the base has.`);
   const count = write.length + links.length;
   if (count === 0) {
     say(`Nothing to do: ${name} has all of it.`);
@@ -132,8 +134,14 @@ async function kayobe(options: { configPath: string; environment?: string; check
     return exit.failed;
   }
   writeForeign(folder, write, links);
+  const made = (end: string): string | undefined => write.map(({ path }) => path).find((path) => path.endsWith(end) && !there.some((file) => file.path === path));
+  const hosts = made("inventory/sriov");
+  const devices = made("inventory/group_vars/compute_sriov/sriov");
   const where = environment === undefined ? "" : ` --environment ${environment}`;
-  say(`${count} files written in ${name}. Look at them, commit them, and type:`);
+  const first = [...(hosts === undefined ? [] : [`the hosts in ${hosts}`]), ...(devices === undefined ? [] : [`the devices in ${devices}`])];
+  say(`${count} files written in ${name}.`);
+  if (first.length > 0) say(`Name ${first.join(" and ")}.`);
+  say("Look at them, commit them, and type:");
   say(`    kayobe control host bootstrap${where}`);
   say(`    kayobe playbook run $KAYOBE_CONFIG_PATH/ansible/sriov.yml${where}`);
   say(`    kayobe overcloud service deploy -kt nova,neutron${where}`);
@@ -224,9 +232,7 @@ function wholeNumber(text: string): number {
 function vlanRanges(text: string, before: readonly VlanRange[]): readonly VlanRange[] {
   const one = vlanRange(text);
   if (typeof one === "string") throw new InvalidArgumentError(one);
-  const other = before.find(({ network }) => network === one.network);
-  if (other && other.range !== one.range) throw new InvalidArgumentError(`${one.network} is given twice, with different ranges.`);
-  return other ? before : [...before, one];
+  return before.some(({ network, range }) => network === one.network && range === one.range) ? before : [...before, one];
 }
 
 function program(): Command {

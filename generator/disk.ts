@@ -1,5 +1,5 @@
-import { appendFileSync, chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { appendFileSync, chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { OutFile, Plan } from "./ir.js";
 
 /** What we own in the output folder. It lies outside the artefacts, so that it is never published. */
@@ -122,18 +122,22 @@ export function apply(root: string, { write, remove }: Plan, owned: readonly str
   for (const file of write.filter(({ path }) => path === manifestPath)) writeAtomically(root, file);
 }
 
-function writeAtomically(root: string, file: OutFile, mode = file.executable ? 0o755 : 0o644): void {
+function writeAtomically(root: string, file: OutFile): void {
   const target = join(root, file.path);
-  const temporary = join(dirname(target), `.${process.pid}.${target.slice(dirname(target).length + 1)}.tmp`);
+  const temporary = besides(target);
   mkdirSync(dirname(target), { recursive: true });
   try {
     writeFileSync(temporary, file.text);
-    chmodSync(temporary, mode);
+    chmodSync(temporary, file.executable ? 0o755 : 0o644);
     renameSync(temporary, target);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   }
+}
+
+function besides(target: string): string {
+  return join(dirname(target), `.${process.pid}.${basename(target)}.tmp`);
 }
 
 function removeEmptyFolders(root: string, folder: string): void {
@@ -152,40 +156,124 @@ export interface Entry {
 }
 
 /**
- * What lies below a folder of somebody else, sorted by path; links are followed, and told.
+ * What lies below a folder of somebody else, sorted by path; links are followed, and told. What cannot be read, or
+ * leads round in a circle, is there without more: only who needs it is to complain.
  *
  * @param concerns whether a path is looked at, and below it
  */
 export function readForeign(root: string, concerns: (path: string) => boolean): Entry[] {
-  const walk = (folder: string, way: readonly string[]): Entry[] =>
-    readdirSync(join(root, folder)).flatMap((name) => {
+  const below = (folder: string, way: readonly string[], names: readonly string[]): Entry[] =>
+    names.flatMap((name) => {
       const path = folder === "" ? name : `${folder}/${name}`;
       if (!concerns(path)) return [];
       const whole = join(root, path);
-      const link = lstatSync(whole).isSymbolicLink() ? { link: readlinkSync(whole) } : {};
-      const stat = statSync(whole, { throwIfNoEntry: false });
+      const target = lstatSync(whole).isSymbolicLink() ? readlinkSync(whole) : undefined;
+      const entry: Entry = { path, ...(target === undefined ? {} : { link: target }) };
+      const stat = readable(() => statSync(whole, { throwIfNoEntry: false }));
       if (stat?.isDirectory()) {
         const real = realpathSync(whole);
-        return [{ path, ...link }, ...(way.includes(real) ? [] : walk(path, [...way, real]))];
+        return [entry, ...(way.includes(real) ? [] : below(path, [...way, real], readable(() => readdirSync(whole)) ?? []))];
       }
-      if (!stat?.isFile()) return [{ path, ...link }];
-      const bytes = readFileSync(whole);
-      const text = bytes.toString("utf8");
-      return [{ path, ...link, ...(Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
+      const bytes = stat?.isFile() ? readable(() => readFileSync(whole)) : undefined;
+      const text = bytes?.toString("utf8");
+      return [{ ...entry, ...(bytes && text !== undefined && Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
     });
-  return walk("", [realpathSync(root)]).sort((a, b) => (a.path < b.path ? -1 : 1));
+  return below("", [realpathSync(root)], readdirSync(root)).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Write files and links of somebody else's folder: each whole or not at all, with the permissions that it has. */
+function readable<Value>(read: () => Value): Value | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (["EACCES", "EPERM", "ELOOP"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw error;
+  }
+}
+
+interface Staged {
+  readonly path: string;
+  readonly target: string;
+  readonly temporary: string;
+}
+
+/**
+ * Write files and links of somebody else's folder, with the owners and permissions that they have: all of them are
+ * written beside their places first, so that what cannot be written stops everything before anything has changed.
+ *
+ * @throws Error that says which path it was, and what was written
+ */
 export function writeForeign(root: string, files: readonly OutFile[], links: readonly { readonly path: string; readonly target: string }[]): void {
-  for (const file of files) {
-    const stat = statSync(join(root, file.path), { throwIfNoEntry: false });
-    writeAtomically(root, file, stat ? stat.mode & 0o7777 : undefined);
+  const staged: Staged[] = [];
+  const folders: string[] = [];
+  const stage = (path: string, make: (temporary: string, target: string) => void): void => {
+    const target = join(root, path);
+    try {
+      makeFolders(dirname(target), folders);
+      const one = { path, target, temporary: besides(target) };
+      staged.push(one);
+      make(one.temporary, target);
+    } catch (error) {
+      for (const { temporary } of staged) readable(() => rmSync(temporary, { force: true }));
+      for (const folder of folders.reverse()) rmdirSync(folder);
+      throw new Error(`${target} cannot be written: ${reason(error)}. Nothing was written.`);
+    }
+  };
+  for (const file of files)
+    stage(file.path, (temporary, target) => {
+      const stat = statSync(target, { throwIfNoEntry: false });
+      writeFileSync(temporary, file.text);
+      own(temporary, stat ?? ownerOf(target));
+      // After the owner, whose change takes some permissions away.
+      chmodSync(temporary, stat ? stat.mode & 0o7777 : file.executable ? 0o755 : 0o644);
+    });
+  for (const { path, target: leadsTo } of links)
+    stage(path, (temporary, target) => {
+      symlinkSync(leadsTo, temporary);
+      own(temporary, ownerOf(target));
+    });
+  for (const [index, { target, temporary }] of staged.entries())
+    try {
+      renameSync(temporary, target);
+    } catch (error) {
+      for (const rest of staged.slice(index)) rmSync(rest.temporary, { force: true });
+      const done = staged.slice(0, index).map(({ path }) => path);
+      throw new Error(`${target} cannot be written: ${reason(error)}. ${done.length === 0 ? "Nothing was written." : `This was written before: ${done.join(", ")}. Mend that, and run this again for the rest.`}`);
+    }
+}
+
+function makeFolders(folder: string, made: string[]): void {
+  if (isFolder(folder)) return;
+  if (existsSync(folder)) throw new Error(`${folder} is no folder`);
+  makeFolders(dirname(folder), made);
+  mkdirSync(folder);
+  made.push(folder);
+  own(folder, ownerOf(folder));
+}
+
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Whose a new file or folder is to be: root works in the folders of others, and they would not be able to read it. */
+function ownerOf(path: string): Owner | undefined {
+  return process.getuid?.() === 0 ? statSync(dirname(path)) : undefined;
+}
+
+function own(path: string, owner: Owner | undefined): void {
+  const is = lstatSync(path);
+  if (!owner || (is.uid === owner.uid && is.gid === owner.gid)) return;
+  try {
+    lchownSync(path, owner.uid, owner.gid);
+  } catch (error) {
+    // Who may write a file of a group need not be in that group.
+    if (is.uid !== owner.uid || (error as NodeJS.ErrnoException).code !== "EPERM") throw error;
   }
-  for (const { path, target } of links) {
-    mkdirSync(dirname(join(root, path)), { recursive: true });
-    symlinkSync(target, join(root, path));
-  }
+}
+
+/** What the system says of a failure, without the path of a temporary file. */
+function reason(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split(", ")[0]!;
 }
 
 export function isFolder(path: string): boolean {

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { apply, manifest, manifestPath, plan, readOwned, readTree } from "../generator/disk.js";
+import { apply, manifest, manifestPath, plan, readForeign, readOwned, readTree, writeForeign } from "../generator/disk.js";
 import type { OutFile } from "../generator/ir.js";
 import { put, temporary } from "./support.js";
 
@@ -133,4 +133,88 @@ describe(readTree.name, () => {
     throws(() => readTree(root), /is no UTF-8 text/);
   });
   it("of a folder that is not there is empty", () => deepStrictEqual(readTree(join(temporary(), "none")), []));
+});
+
+/** As a user who is not root, whoever runs the tests: root may read and write everything. */
+function asUser<Value>(action: () => Value): Value {
+  if (process.getuid!() !== 0) return action();
+  process.setegid!(65534);
+  process.seteuid!(65534);
+  try {
+    return action();
+  } finally {
+    process.seteuid!(0);
+    process.setegid!(0);
+  }
+}
+
+describe(readForeign.name, () => {
+  const read = (root: string): unknown => readForeign(root, () => true);
+  it("tells where links lead, and what cannot be there", () => {
+    const root = temporary();
+    put(root, { "a/b": "1" });
+    symlinkSync("round", join(root, "round"));
+    symlinkSync("nowhere", join(root, "broken"));
+    symlinkSync("..", join(root, "a/up"));
+    deepStrictEqual(read(root), [{ path: "a" }, { path: "a/b", text: "1" }, { path: "a/up", link: ".." }, { path: "broken", link: "nowhere" }, { path: "round", link: "round" }]);
+  });
+  it("takes what cannot be read for something without text", () => {
+    const root = temporary();
+    chmodSync(root, 0o755);
+    put(root, { file: "1", "folder/x": "2", "other/y": "3" });
+    chmodSync(join(root, "file"), 0);
+    chmodSync(join(root, "folder"), 0);
+    // Its names can be read, and nothing more.
+    chmodSync(join(root, "other"), 0o755);
+    deepStrictEqual(asUser(() => read(root)), [{ path: "file" }, { path: "folder" }, { path: "other" }, { path: "other/y", text: "3" }]);
+    chmodSync(join(root, "folder"), 0o755);
+  });
+});
+
+describe(writeForeign.name, () => {
+  it("writes files and links, with the permissions that they have", () => {
+    const root = temporary();
+    put(root, { a: "old" });
+    chmodSync(join(root, "a"), 0o2640);
+    writeForeign(root, [file("a"), file("n/m/b")], [{ path: "l/c", target: "../a" }]);
+    deepStrictEqual([readFileSync(join(root, "a"), "utf8"), statSync(join(root, "a")).mode & 0o7777, readFileSync(join(root, "n/m/b"), "utf8"), readlinkSync(join(root, "l/c"))], ["a", 0o2640, "n/m/b", "../a"]);
+    deepStrictEqual([readdirSync(root), readdirSync(join(root, "n/m")), readdirSync(join(root, "l"))], [["a", "l", "n"], ["b"], ["c"]]);
+  });
+
+  it("as root keeps the owner of a file, and gives new ones that of their folder", () => {
+    // Who is not root owns all of it anyway.
+    const [uid, gid] = process.getuid!() === 0 ? [1234, 2345] : [process.getuid!(), process.getgid!()];
+    const root = temporary();
+    put(root, { "f/a": "old" });
+    chownSync(join(root, "f"), uid, gid);
+    chownSync(join(root, "f/a"), uid, process.getuid!() === 0 ? 3456 : gid);
+    writeForeign(root, [file("f/a"), file("f/n/m/b")], [{ path: "f/l/c", target: "../a" }]);
+    const owner = (path: string): number[] => [lstatSync(join(root, path)).uid, lstatSync(join(root, path)).gid];
+    deepStrictEqual(owner("f/a"), [uid, process.getuid!() === 0 ? 3456 : gid]);
+    for (const path of ["f/n", "f/n/m", "f/n/m/b", "f/l", "f/l/c"]) deepStrictEqual(owner(path), [uid, gid], path);
+  });
+
+  it("writes nothing, and leaves nothing behind, when one cannot be written", () => {
+    const root = temporary();
+    put(root, { a: "old", z: "a file" });
+    throws(() => writeForeign(root, [file("a"), file("n/m/b"), file("z/b")], []), (error: Error) => error.message.startsWith(`${join(root, "z/b")} cannot be written: `) && error.message.endsWith(". Nothing was written."));
+    strictEqual(readFileSync(join(root, "a"), "utf8"), "old");
+    deepStrictEqual(readdirSync(root), ["a", "z"]);
+  });
+
+  it("says what was written when the last step fails", () => {
+    const root = temporary();
+    put(root, { "z/x": "" });
+    throws(() => writeForeign(root, [file("a"), file("z"), file("b")], []), /z cannot be written: E\w+: [^,]*\. This was written before: a\. Mend that, and run this again for the rest\.$/);
+    deepStrictEqual(readdirSync(root), ["a", "z"]);
+  });
+
+  it("does not take a file of somebody else's away from its owner", () => {
+    if (process.getuid!() !== 0) return;
+    const root = temporary();
+    chmodSync(root, 0o777);
+    put(root, { a: "old" });
+    throws(() => asUser(() => writeForeign(root, [file("a")], [])), /a cannot be written: EPERM: .* Nothing was written\.$/);
+    deepStrictEqual([readFileSync(join(root, "a"), "utf8"), readdirSync(root)], ["old", ["a"]]);
+  });
 });

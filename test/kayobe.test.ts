@@ -6,7 +6,9 @@ import { parse } from "yaml";
 import { kayobeArtefact, readSources } from "../generator/artefacts.js";
 import { readForeign } from "../generator/disk.js";
 import { concerns, merge, vlanRange } from "../generator/kayobe/merge.js";
-import type { ConfigFile, Merge, Wishes } from "../generator/kayobe/merge.js";
+import type { Merge, Wishes } from "../generator/kayobe/merge.js";
+import type { ConfigFile } from "../generator/kayobe/view.js";
+import { run } from "../generator/tools.js";
 import { cli, put, repository, root, temporary, tool } from "./support.js";
 
 const sources = readSources(root);
@@ -198,7 +200,7 @@ describe("kolla.yml", () => {
   });
   it("a list in group_vars, which it would hide, is refused", () => match(refused({ "inventory/group_vars/all/kolla": `${passThrough}: [a]\n` }), /^inventory\/group_vars\/all\/kolla sets .*Move it to kolla\.yml/));
   it("encrypted is refused, with what to add", () => match(refusals({ "kolla.yml": "$ANSIBLE_VAULT;1.1;AES256\n3132\n" }).join("\n"), /^kolla\.yml is encrypted with Ansible Vault[^]*\n {4}kolla_enable_neutron_sriov: true$/m));
-  it("that is no text is refused", () => match(merge(artefact, [...config({ "neutron.yml": "" }), { path: "kolla.yml" }], none).refusals[0]!, /^kolla\.yml is no file with text in UTF-8\.$/));
+  it("that is no text is refused", () => match(merge(artefact, [...config({ "neutron.yml": "" }), { path: "kolla.yml" }], none).refusals[0]!, /^kolla\.yml is no file with text in UTF-8, or cannot be read\.$/));
   it("a variable in JSON is refused", () => match(refused({ "ours.json": `{"${enable}": false}\n` }), /^ours\.json is JSON, which is not edited here\. Mend that, or add by hand:/));
   it("that is no YAML is refused, with its fault", () => match(refusals({ "kolla.yml": "a: [\n" })[0]!, /^kolla\.yml is no YAML: /));
 });
@@ -206,8 +208,12 @@ describe("kolla.yml", () => {
 describe("kolla/globals.yml", () => {
   const path = "kolla/globals.yml";
   it("that Jinja makes is refused, until it is added by hand", () => {
-    match(refusals({ [path]: "{% if x %}\na: 1\n{% endif %}\n" })[0]!, /^kolla\/globals\.yml is no YAML: [^]*or add by hand:/);
-    deepStrictEqual(refusals({ [path]: `{% if x %}\na: 1\n{% endif %}\n${wanted(path).slice(4)}` }), []);
+    const made = "{% if x %}a: 1{% endif %}\n";
+    const refusal = refused({ [path]: made });
+    match(refusal, /^kolla\/globals\.yml is no YAML: .*\. Kayobe makes YAML of it with Jinja, and it cannot be edited here\. Add by hand:\n/);
+    for (const key of Object.keys(parse(wanted(path)) as object)) match(refusal, new RegExp(`^ {4}${key}: `, "m"));
+    deepStrictEqual(refusals({ [path]: `${made}${wanted(path).slice(4)}` }), []);
+    match(refused({ [path]: `${made}${wanted(path).slice(4)}neutron_sriov_physnet_mappings:\n  a: b\n` }), /^kolla\/globals\.yml:\d+: neutron_sriov_physnet_mappings is set by hand/);
   });
   for (const [key, value, want] of [
     ["neutron_sriov_physnet_mappings", "{physnet2: ens1f0}", "ens1f0: physnet2"],
@@ -236,8 +242,11 @@ describe("neutron.yml", () => {
   it("an expression for the drivers is refused", () => match(refused({ "neutron.yml": `${drivers}: "{{ x }}"\n` }), /Add by hand: "sriovnicswitch"$/));
   it("a range that is there is left", () => strictEqual(file(`${vlans}: [{physical_network: physnet2, range: "1:99"}]\n`, { network: "physnet2", range: "1:99" }), `${vlans}: [{physical_network: physnet2, range: "1:99"}]\n`));
   it("a network without a range, too", () => strictEqual(file(`${vlans}: [{physical_network: physnet2}]\n`, { network: "physnet2" }), `${vlans}: [{physical_network: physnet2}]\n`));
-  for (const [text, network, range] of [["{physical_network: p, range: 1:99}", "p", "1:98"], ["{physical_network: p}", "p", "1:98"], ['{physical_network: p, range: "1:99"}', "p", undefined]] as const)
-    it(`another range than ${text} is refused`, () => match(refused({ "neutron.yml": `${vlans}: [${text}]\n` }, { vlanRanges: [{ network, ...(range ? { range } : {}) }] }), /^neutron\.yml:1: .* has p with .*, which is not .* Change it by hand, or leave --vlan-range p out\.$/));
+  it("no range where there is one is refused", () => match(refused({ "neutron.yml": `${vlans}: [{physical_network: p, range: "1:99"}]\n` }, { vlanRanges: [{ network: "p" }] }), /^neutron\.yml:1: .* has p with .*, which is not .* Change it by hand, or leave --vlan-range p out\.$/));
+  for (const [text, want] of [["{physical_network: p, range: 1:99}", '{physical_network: p, range: 1:99}, {physical_network: p, range: "200:299"}'], ["{physical_network: p}", '{physical_network: p}, {physical_network: p, range: "200:299"}']] as const)
+    it(`another range than ${text} comes beside it`, () => strictEqual(file(`${vlans}: [${text}]\n`, { network: "p", range: "200:299" }), `${vlans}: [${want}]\n`));
+  it("of several ranges, any may be the one", () => strictEqual(file(`${vlans}: [{physical_network: p, range: "1:9"}, {physical_network: p, range: "20:99"}]\n`, { network: "p", range: "20:99" }), `${vlans}: [{physical_network: p, range: "1:9"}, {physical_network: p, range: "20:99"}]\n`));
+  it("a range that YAML takes for a number is refused", () => match(refused({ "neutron.yml": `${vlans}: [{physical_network: p, range: 10:40}]\n` }, { vlanRanges: [{ network: "p", range: "10:40" }] }), /^neutron\.yml:1: .* the number 640: put it in quotes\.$/));
   it("a first range is told, because of Kolla's own", () => match(hints({ "neutron.yml": "" }, { vlanRanges: [{ network: "p" }] }).join(), /Kolla took physnet1/));
 
   const inventory = { "inventory/group_vars/compute_sriov/sriov": "sriov_devices:\n  - name: a\n    physical_network: physnet2\n", "inventory/host_vars/hv1": "sriov_physnet_mappings: {ens1f0: physnet3}\n" };
@@ -265,6 +274,31 @@ describe(vlanRange.name, () => {
   for (const text of ["p:0:9", "p:1:4095", "p:9:8", "p:1", "p:1:2:3", "p:a:b", ":1:2", "", "a b:1:2", "p::", "p:01:2"]) it(`not ${JSON.stringify(text)}`, () => strictEqual(typeof vlanRange(text), "string"));
 });
 
+describe("options of ML2 by somebody else", () => {
+  const ml2 = "kolla/config/neutron/ml2_conf.ini";
+  const inventory = { "inventory/group_vars/compute_sriov/x": "sriov_devices:\n  - name: a\n    physical_network: physnet2\n" };
+  const text = "[ml2]\nmechanism_drivers = openvswitch,\n  l2population\n";
+  for (const path of [ml2, "kolla/config/neutron/ctl1/ml2_conf.ini"])
+    it(`${path} without the driver is refused, with what to add`, () => match(refused({ [path]: text }), /ml2_conf\.ini:2: mechanism_drivers comes in place .* Add it by hand: mechanism_drivers = openvswitch, l2population, sriovnicswitch$/));
+  it("in kolla.yml, too", () => match(refused({ "kolla.yml": "kolla_extra_neutron_ml2: |\n  [ml2]\n  mechanism_drivers = ovn\n" }), /^kolla\.yml:1: mechanism_drivers .* = ovn, sriovnicswitch$/));
+  it("with the driver are right", () => deepStrictEqual(refusals({ [ml2]: "[ml2]\nmechanism_drivers = ovn,sriovnicswitch\n[ml2_type_flat]\nmechanism_drivers = x\n" }), []));
+  it("of the base count nothing where an environment has its own", () => deepStrictEqual(refusals({ "kolla.yml": "", [ml2]: text, [`environments/e/${ml2}`]: "[ml2]\nmechanism_drivers = ovn,sriovnicswitch\n" }, { environment: "e" }), []));
+  for (const value of ["physnet2:1:99", "physnet1,physnet2", "{{ x }}"]) it(`ranges ${value} are known`, () => deepStrictEqual(hints({ ...inventory, [ml2]: `[ml2_type_vlan]\nnetwork_vlan_ranges = ${value}\n` }), []));
+  it("ranges of other networks are not", () => match(hints({ ...inventory, [ml2]: "[ml2_type_vlan]\nnetwork_vlan_ranges = physnet1:1:99\n" }).join(), /physnet2 has no entry/));
+  it("ranges of its own let --vlan-range have no effect", () => match(refused({ [ml2]: "[ml2_type_vlan]\nnetwork_vlan_ranges = physnet2:1:99\n" }, { vlanRanges: [{ network: "physnet2" }] }), /^kolla\/config\/neutron\/ml2_conf\.ini:2: network_vlan_ranges comes in place of what --vlan-range would set/));
+});
+
+describe("switches of Kolla's own", () => {
+  for (const value of ["false", "no", '"no"']) it(`enable_neutron_sriov: ${value} is refused`, () => match(refused({ "kolla/globals.yml": `a: 1\nenable_neutron_sriov: ${value}\n` }), /^kolla\/globals\.yml:2: enable_neutron_sriov turns Neutron's SR-IOV agent off/));
+  for (const value of ["true", '"yes"', '"{{ x }}"']) it(`enable_neutron_sriov: ${value} is left`, () => deepStrictEqual(refusals({ "kolla/globals.yml": `enable_neutron_sriov: ${value}\n` }), []));
+  it("in kolla_extra_globals, too", () => match(refused({ "kolla.yml": "kolla_extra_globals:\n  enable_neutron_sriov: no\n" }), /^kolla\.yml:1: kolla_extra_globals: enable_neutron_sriov turns/));
+  it("lists of devices in kolla_extra_globals are refused", () => match(refused({ "kolla.yml": "kolla_extra_globals:\n  neutron_sriov_physnet_mappings: {physnet2: ens1f0}\n" }), /^kolla\.yml:1: kolla_extra_globals: neutron_sriov_physnet_mappings is set by hand[^]*ens1f0: physnet2$/));
+  const whole = "kolla_overcloud_inventory_pass_through_host_vars";
+  for (const value of ["[a]", '"{{ x }}"']) it(`the whole list of what is passed through, ${value}, is refused`, () => match(refused({ "kolla.yml": `${whole}: ${value}\n` }), /^kolla\.yml:1: kolla_overcloud_inventory_pass_through_host_vars is set as a whole/));
+  it("in group_vars, too", () => match(refused({ "kolla.yml": "", "inventory/group_vars/all/x": `${whole}: [a]\n` }), /^inventory\/group_vars\/all\/x:1: .* is set as a whole/));
+  for (const value of ["[a, sriov_openstack]", `"{{ x + ${whole}_extra }}"`]) it(`${value} is left`, () => deepStrictEqual(refusals({ "kolla.yml": `${whole}: ${value}\n` }), []));
+});
+
 describe("Nova's filters", () => {
   const nova = "kolla/config/nova.conf";
   const list = (value: string): string => `[filter_scheduler]\nenabled_filters = ${value}\n`;
@@ -278,6 +312,26 @@ describe("Nova's filters", () => {
       strictEqual(after.get(path), list("A, PciPassthroughFilter"));
       ok(!after.has(nova));
     });
+  it("in kolla.yml are refused, because those of a file come in their place", () => match(refused({ "kolla.yml": "kolla_extra_nova: |\n  [filter_scheduler]\n  enabled_filters = A\n" }), /^kolla\.yml:1: kolla_extra_nova has enabled_filters, .* Move them below \[filter_scheduler\] of kolla\/config\/nova\.conf/));
+  const either = `{% if x %}\n${list("A")}{% else %}\n${list("B, PciPassthroughFilter")}{% endif %}\n`;
+  it("under conditions are edited, each of them", () => strictEqual(merged(config({ [nova]: either })).get(nova), either.replace("= A", "= A, PciPassthroughFilter")));
+  it("under a condition and without are edited, both of them", () => strictEqual(merged(config({ [nova]: `${list("A")}{% if x %}\nenabled_filters = B\n{% endif %}\n` })).get(nova), `${list("A, PciPassthroughFilter")}{% if x %}\nenabled_filters = B, PciPassthroughFilter\n{% endif %}\n`));
+  it("under a condition before one without are left", () => strictEqual(merged(config({ [nova]: `{% if x %}\n${list("B")}{% endif %}\n${list("A")}` })).get(nova), `{% if x %}\n${list("B")}{% endif %}\n${list("A, PciPassthroughFilter")}`));
+  it("under a condition, in text for Kolla, are edited too", () => match(merged(config({ [nova]: `{% raw %}\n${list("A")}{% if x %}\nenabled_filters = B\n{% endif %}\n{% endraw %}\n` })).get(nova)!, /= A, PciPassthroughFilter\n.*\nenabled_filters = B, PciPassthroughFilter\n/));
+  it("under a condition alone are told", () => {
+    match(hints({ [nova]: `{% if x %}\n${list("A")}{% endif %}\n` }).join(), /^kolla\/config\/nova\.conf:3: enabled_filters stands under a condition\. Without that, Nova has its own list/);
+    deepStrictEqual(hints({ [nova]: either }), []);
+    deepStrictEqual(hints({ [nova]: list("A") }), []);
+  });
+  for (const text of ["[filter_scheduler]\n{% if x %}enabled_filters = A{% endif %}\n", `[filter_scheduler]\nenabled_filters = A,\n{% if x %}\n  B\n{% endif %}\n`]) it(`${JSON.stringify(text)} is refused`, () => match(refused({ [nova]: text }), /^kolla\/config\/nova\.conf:\d: enabled_filters has no PciPassthroughFilter, and a condition of Jinja decides/));
+  it("under a condition in the base are refused for an environment", () => match(refused({ "environments/e/kolla.yml": "", [nova]: either }, { environment: "e" }), /^kolla\/config\/nova\.conf:3: .* Add PciPassthroughFilter to it by hand\.$/));
+  it("with an expression are repeated as they are", () => match(merged(config({ "environments/e/kolla.yml": "", [nova]: list("{{ 'B, ' if x else '' }}A,") }), { environment: "e" }).get(`environments/e/${nova}`)!, /^enabled_filters = \{\{ 'B, ' if x else '' \}\}A, PciPassthroughFilter$/m));
+  const vault = "$ANSIBLE_VAULT;1.1;AES256\n3132\n";
+  it("that may be in an encrypted file are refused, until they are in another one", () => {
+    match(refused({ [nova]: vault }), /^kolla\/config\/nova\.conf is encrypted .* Add by hand to kolla\/config\/nova\/nova-scheduler\.conf, which must not be encrypted, [^]*\n {4}\[filter_scheduler\]\n {4}enabled_filters = .*PciPassthroughFilter$/);
+    deepStrictEqual(refusals({ [nova]: vault, "kolla/config/nova/nova-scheduler.conf": list("A, PciPassthroughFilter") }), []);
+    match(refused({ "environments/e/kolla.yml": "", [nova]: vault }, { environment: "e" }), /^kolla\/config\/nova\.conf is encrypted .* Add by hand to environments\/e\/kolla\/config\/nova\/nova-scheduler\.conf/);
+  });
   it("of a single host are edited too, and a list for the others is made", () => {
     const after = merged(config({ "kolla/config/nova/ctl1/nova.conf": list("A") }));
     strictEqual(after.get("kolla/config/nova/ctl1/nova.conf"), list("A, PciPassthroughFilter"));
@@ -318,6 +372,15 @@ describe("lists for Nova and for the agent", () => {
   it("for other services are nobody's business", () => deepStrictEqual(refusals({ "kolla/config/cinder.conf": `[pci]\n${spec}`, [compute]: "[pci]\nalias = x\n# device_spec = y\n[vnc]\ndevice_spec = z\n" }), []));
   it("that are there twice are refused", () => match(refused({ [compute]: `${wanted(compute)}${wanted(compute)}` }), /is there twice, the first time in .*:4\. Delete this one\.$/));
   it("of an environment are refused for the base, which would be joined to it", () => match(refused({ [`environments/e/${compute}`]: wanted(compute) }), /^environments\/e\/kolla\/config\/nova\/nova-compute\.conf has it already/));
+});
+
+describe("encrypted files for services", () => {
+  const compute = "kolla/config/nova/nova-compute.conf";
+  const vault = "$ANSIBLE_VAULT;1.1;AES256\n3132\n";
+  it("are refused with the section, until the option is in a file that is not encrypted", () => {
+    match(refused({ [compute]: vault }), /^kolla\/config\/nova\/nova-compute\.conf is encrypted .* in a file that is not encrypted: .* add by hand to kolla\/config\/nova\.conf:\n {4}\[pci\]\n/);
+    deepStrictEqual(refusals({ [compute]: vault, "kolla/config/nova.conf": wanted(compute) }), []);
+  });
 });
 
 describe("an environment", () => {
@@ -361,6 +424,18 @@ describe("an environment", () => {
     ok(!after.has("environments/test/inventory/group_vars/compute_sriov/sriov"));
   });
   it("that is not there is refused, with those that are", () => match(refused(base, { environment: "prod" }), /^There is no environment prod: environments\/ has production, site, test\.$/));
+  for (const text of ["dependencies: site\n", "dependencies: {a: b}\n"]) it(`with ${JSON.stringify(text)} is refused`, () => match(refused({ ...base, "environments/test/.kayobe-environment": text }, { environment: "test" }), /^environments\/test\/\.kayobe-environment:1: dependencies must be a list/));
+  it("with something of its own in place of what the base has is told", () => {
+    const told = hints({ ...base, "environments/a/kolla.yml": "kolla_enable_neutron_sriov: false\n", "environments/b/kolla/config/nova.conf": "[filter_scheduler]\nenabled_filters = A\n" });
+    const names = told.flatMap((hint) => /^environments\/(\w+) has something of its own in place of .* --environment \1, which writes /.exec(hint)?.[1] ?? []);
+    deepStrictEqual(names.sort(), ["a", "b", "production", "site"]);
+    match(told.join("\n"), /--environment b, which writes environments\/b\/kolla\/config\/nova\.conf\.$/m);
+  });
+  it("with something that cannot be is told", () => match(hints({ ...base, "environments/test/kolla/globals.yml": "enable_neutron_sriov: false\n" }).join("\n"), /^environments\/test has something of its own, with which this cannot be: .* Then run this again with --environment test\.$/m));
+  it("is nothing to tell where it has what is wanted", () => {
+    const files = { "environments/c/kolla.yml": `${passThrough}: [a, sriov_openstack]\n`, "environments/c/kolla/config/nova.conf": "[filter_scheduler]\nenabled_filters = A, PciPassthroughFilter\n" };
+    deepStrictEqual(hints({ "kolla.yml": "", ...files }), []);
+  });
   it("that is a path is refused", () => match(refused(base, { environment: "../x" }), /^There is no environment \.\.\/x/));
   it("that depends on one that is not there is refused", () => match(refused({ ...base, "environments/test/.kayobe-environment": "dependencies: [prod]\n" }, { environment: "test" }), /^There is no environment prod, on which test depends/));
   it("that depends on itself is refused", () => match(refused({ ...base, "environments/site/.kayobe-environment": "dependencies: [production]\n" }, { environment: "production" }), /it depends on itself: production, site, production\.$/));
@@ -378,6 +453,20 @@ describe("a hook", () => {
 });
 
 describe("what else is told", () => {
+  const devices = "sriov_devices:\n  - name: ens1f0\n    physical_network: physnet2\n";
+  const two = { "neutron.yml": `${vlans}: [{physical_network: physnet2}]\n`, "inventory/group_vars/compute_sriov/sriov": devices, "inventory/group_vars/rack2.yml": devices };
+  it("devices of two groups, of which one hides the other", () => match(hints(two).join("\n"), /^inventory\/group_vars\/rack2\.yml and inventory\/group_vars\/compute_sriov\/sriov both set sriov_devices, .* add rack2 below \[compute_sriov:children\]/));
+  for (const [title, text] of [["a child", "[compute_sriov:children]\nrack2\n"], ["a child of a child", "[compute_sriov:children]\nrow\n[row:children]\nrack2\n"], ["a group above", "[rack2:children]\ncompute_sriov\n"]] as const)
+    it(`not those of ${title}`, () => doesNotMatch(hints({ ...two, "inventory/groups": text }).join("\n"), /both set/));
+  it("not those of all", () => deepStrictEqual(hints({ "neutron.yml": two["neutron.yml"], "inventory/group_vars/compute_sriov/sriov": devices, "inventory/group_vars/all/sriov": devices }), []));
+
+  const pci = { "neutron.yml": two["neutron.yml"], "kolla/config/nova.conf": "[pci]\nreport_in_placement = True\n" };
+  const inventory = "inventory/group_vars/compute_sriov/sriov";
+  it("names of interfaces where Nova's placement needs addresses", () => match(hints({ ...pci, [inventory]: devices }).join("\n"), /^kolla\/config\/nova\.conf:2: with report_in_placement .* as ens1f0 is in inventory\/group_vars\/compute_sriov\/sriov:2\./));
+  it("also of a mapping", () => match(hints({ ...pci, [inventory]: "sriov_physnet_mappings: {ens1f0: physnet2}\n" }).join("\n"), /with report_in_placement .* as ens1f0 /));
+  for (const text of ['sriov_devices: [{address: "0000:3b:00.0", physical_network: physnet2}]\n', 'sriov_devices: [{name: a, physical_network: physnet2, nova: {address: "3b:02.*"}}]\n', "sriov_devices: [{name: a}]\n", 'sriov_physnet_mappings: {"0000:3b:00.0": physnet2}\n']) it(`not with ${text.trim()}`, () => deepStrictEqual(hints({ ...pci, [inventory]: text }), []));
+  it("not when it is off", () => deepStrictEqual(hints({ ...pci, [inventory]: devices, "kolla/config/nova.conf": "[pci]\nreport_in_placement = false\n" }), []));
+
   it("a file of variables with the name of the playbook", () => match(hints({ "kolla.yml": "", "sriov.yml": "sriov_numvfs: 8\n" }).join(), /^sriov\.yml: Kayobe gives its variables to every host/));
   it("variables that cannot be right, with file and line", () => match(refused({ "inventory/host_vars/hv1/sriov": "sriov_devices:\n  - address: 3:00.0\n" }), /^inventory\/host_vars\/hv1\/sriov:2: address of .* put it in quotes\.$/));
   it("all refusals at once", () => strictEqual(refusals({ "ansible/sriov.yml": "- hosts: all\n", "inventory/group_vars/compute_sriov": "a: 1\n", "kolla/globals.yml": "neutron_sriov_physnet_mappings: {a: b}\n", "kolla/config/nova.conf": "[pci]\ndevice_spec = {}\n" }).length, 4));
@@ -403,7 +492,7 @@ describe("the command kayobe", function () {
     strictEqual(first.code, 0, first.output);
     match(first.output, /^\+kolla_enable_neutron_sriov: true$/m);
     match(first.output, /10-sriov\.yml: a symbolic link to \.\.\/\.\.\/\.\.\/ansible\/sriov\.yml$/m);
-    match(first.output, /^\d+ files written in .*\/kayobe\. [^]*\n {4}kayobe control host bootstrap\n {4}kayobe playbook run \$KAYOBE_CONFIG_PATH\/ansible\/sriov\.yml\n {4}kayobe overcloud service deploy -kt nova,neutron$/m);
+    match(first.output, /^\d+ files written in .*\/kayobe\.\nName the hosts in inventory\/sriov and the devices in inventory\/group_vars\/compute_sriov\/sriov\.\n[^]*\n {4}kayobe control host bootstrap\n {4}kayobe playbook run \$KAYOBE_CONFIG_PATH\/ansible\/sriov\.yml\n {4}kayobe overcloud service deploy -kt nova,neutron$/m);
     strictEqual(statSync(join(target, "kolla.yml")).mode & 0o777, 0o640);
     strictEqual(readFileSync(join(target, "hooks/overcloud-host-configure/post.d/10-sriov.yml"), "utf8"), readFileSync(join(target, "ansible/sriov.yml"), "utf8"));
     const before = tree(target);
@@ -444,6 +533,36 @@ describe("the command kayobe", function () {
     match((await cli(folder, "kayobe", "--config-path", target, "--environment", "none")).output, /There is no environment none/);
   });
 
+  it("names what to fill in only when it made that", async () => {
+    const target = copy("lived_in");
+    const { code, output } = await cli(folder, "kayobe", "--config-path", target);
+    strictEqual(code, 0, output);
+    doesNotMatch(output, /^Name /m);
+  });
+
+  it("says that the environment of the shell is another", async () => {
+    const target = copy("environments");
+    const { output } = await run({ file: process.execPath, args: [join(folder, "build/generator/cli.js"), "kayobe", "--config-path", target, "--check"], cwd: folder, env: { KAYOBE_ENVIRONMENT: "production" } });
+    match(output, /^Note: \$KAYOBE_ENVIRONMENT is production, and this was for the base\. Run it with --environment production/m);
+    doesNotMatch((await cli(folder, "kayobe", "--config-path", target, "--check", "--environment", "production")).output, /KAYOBE_ENVIRONMENT/);
+  });
+
+  it("takes several ranges of a network", async () => {
+    const target = copy("plain");
+    strictEqual((await cli(folder, "kayobe", "--config-path", target, "--vlan-range", "p:1:2", "--vlan-range", "p:3:4", "--vlan-range", "p:1:2")).code, 0);
+    match(readFileSync(join(target, "neutron.yml"), "utf8"), /- physical_network: p\n {4}range: "1:2"\n {2}- physical_network: p\n {4}range: "3:4"\n\n/);
+  });
+
+  it("writes nothing when one file cannot be written", async () => {
+    const target = copy("plain");
+    writeFileSync(join(target, "hooks"), "");
+    const before = tree(target);
+    const { code, output } = await cli(folder, "kayobe", "--config-path", target, "--hook");
+    strictEqual(code, 1);
+    match(output, /hooks\/overcloud-host-configure\/post\.d\/10-sriov\.yml cannot be written: [^,]*\. Nothing was written\.$/m);
+    deepStrictEqual(tree(target), before);
+  });
+
   it("writes through no symbolic link", async () => {
     const target = copy("plain");
     const elsewhere = temporary();
@@ -476,7 +595,6 @@ describe("the command kayobe", function () {
   const wrong: [title: string, args: string[]][] = [
     ["no folder", ["kayobe"]],
     ["VLANs that are none", ["kayobe", "--config-path", ".", "--vlan-range", "physnet2:100:5000"]],
-    ["two ranges of one network", ["kayobe", "--config-path", ".", "--vlan-range", "p:1:2", "--vlan-range", "p:3:4"]],
     ["an unknown option", ["kayobe", "--config-path", ".", "--force"]],
   ];
   for (const [title, args] of wrong) it(`${title} is wrong use`, async () => strictEqual((await cli(folder, ...args)).code, 2));

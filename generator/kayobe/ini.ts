@@ -1,6 +1,8 @@
 // Configuration of OpenStack's services as Kayobe and Kolla have it: oslo.config's INI, in which keys may come again,
 // a value goes on in lines that begin with a space, and Jinja stands anywhere, in keys too.
 
+import { conditionsOf, depthAt, jinjaOf } from "./jinja.js";
+
 export interface IniEntry {
   readonly section: string;
   readonly key: string;
@@ -10,6 +12,10 @@ export interface IniEntry {
   /** Offsets: of the key, and of the end of the value. */
   readonly start: number;
   readonly end: number;
+  /** Whether it is there only under a condition, of Kayobe's or of Kolla's templating. */
+  readonly conditional: boolean;
+  /** Whether its end is what always comes out: a condition may stand in its line, or in the lines on which it goes on. */
+  readonly open: boolean;
 }
 
 interface Section {
@@ -29,12 +35,17 @@ export interface Ini {
 export function readIni(text: string): Ini {
   const jinja = jinjaOf(text);
   const inside = (at: number): boolean => jinja.some(({ start, end }) => start < at && at < end);
+  const conditions = conditionsOf(text);
   const entries: IniEntry[] = [];
   const sections: Section[] = [];
   let section = "DEFAULT";
   let open: { key: string; value: string; line: number; start: number; end: number; section: string } | undefined;
   const close = (): void => {
-    if (open) entries.push(open);
+    if (open) {
+      const before = depthAt(conditions, open.start);
+      const inLine = /^(\{%[-+]?\s*raw\s*[-+]?%\})?\{%[-+]?\s*(if|for)/.test(text.slice(open.start, open.end));
+      entries.push({ ...open, conditional: before > 0 || inLine, open: !inLine && depthAt(conditions, open.end) === before });
+    }
     open = undefined;
   };
   let at = 0;
@@ -117,36 +128,6 @@ export function itemsOf(entry: IniEntry): string[] {
 function separatorOf(line: string): number {
   const skipped = line.replace(/\{\{.*?\}\}|\{%.*?%\}/g, (expression) => "x".repeat(expression.length));
   return skipped.search(/[=:]/);
-}
-
-interface Statement {
-  readonly start: number;
-  readonly end: number;
-  /** How many statements more are open after it. */
-  readonly opens: number;
-}
-
-/** Every piece of Jinja; in {% raw %} there is none. */
-function jinjaOf(text: string): Statement[] {
-  const found: Statement[] = [];
-  const pattern = /\{#[\s\S]*?#\}|\{\{[\s\S]*?\}\}|\{%[-+]?\s*(\w+)([\s\S]*?)%\}/g;
-  for (let match = pattern.exec(text); match; match = pattern.exec(text)) {
-    const [whole, name = "", rest = ""] = match;
-    const end = match.index + whole.length;
-    const opens = name.startsWith("end") ? -1 : /^(if|for|raw|macro|call|filter|block|with|autoescape)$/.test(name) || (name === "set" && !rest.includes("=")) ? 1 : 0;
-    found.push({ start: match.index, end, opens });
-    if (name === "raw") {
-      const closing = /\{%[-+]?\s*endraw/g;
-      closing.lastIndex = end;
-      const last = closing.exec(text);
-      pattern.lastIndex = last ? last.index : text.length;
-    }
-  }
-  return found;
-}
-
-function depthAt(jinja: readonly Statement[], at: number): number {
-  return jinja.filter(({ end }) => end <= at).reduce((depth, { opens }) => depth + opens, 0);
 }
 
 function eolOf(text: string): string {

@@ -10,6 +10,8 @@ export interface PhysicalNetwork {
 
 export interface Said {
   readonly networks: readonly PhysicalNetwork[];
+  /** PFs with a physical network that Nova is told by the name of the interface. */
+  readonly names: readonly PhysicalNetwork[];
   readonly faults: readonly { readonly line: number; readonly message: string }[];
 }
 
@@ -23,6 +25,18 @@ export function definesGroup(text: string, group: string): boolean {
   return new RegExp(`^\\[${group}(:\\w+)?\\]|^\\s*["']?${group}["']?:`, "m").test(text);
 }
 
+/** Whether a group is part of another one, by way of others too, as far as files of an inventory say. */
+export function isBelow(texts: readonly string[], group: string, parent: string, way: readonly string[] = []): boolean {
+  if (texts.some((text) => isChild(text, group, parent))) return true;
+  const between = texts.flatMap((text) => [...text.matchAll(/^\[([\w-]+):children\]/gm)].map((found) => found[1]!)).filter((name) => !way.includes(name) && name !== group);
+  return between.some((name) => texts.some((text) => isChild(text, group, name)) && isBelow(texts, name, parent, [...way, group, name]));
+}
+
+/** Files of an inventory folder in which Ansible looks for hosts and groups. */
+export function isHostsFile(path: string): boolean {
+  return !/\/(group|host)_vars\//.test(path) && !/(\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|ini|cfg|retry)|~)$/.test(path);
+}
+
 /** Whether an INI inventory makes a group part of another; what YAML says is not looked at, and counts as yes. */
 export function isChild(text: string, group: string, parent: string): boolean {
   if (new RegExp(`^\\s+["']?${group}["']?:`, "m").test(text)) return true;
@@ -33,12 +47,13 @@ export function isChild(text: string, group: string, parent: string): boolean {
 /** Physical networks in a file of variables, and what is wrong there for sure. A value with Jinja says nothing. */
 export function readVariables(text: string): Said {
   const networks: PhysicalNetwork[] = [];
+  const names: PhysicalNetwork[] = [];
   const faults: { line: number; message: string }[] = [];
   const lines = new LineCounter();
   // As Ansible reads it: 3:00.0 and 8086 are numbers.
   const document = parseDocument(text, { version: "1.1", uniqueKeys: false, lineCounter: lines, logLevel: "silent" });
   const top = document.contents;
-  if (document.errors.length > 0 || !isMap(top)) return { networks, faults };
+  if (document.errors.length > 0 || !isMap(top)) return { networks, names, faults };
 
   const lineOf = (node: unknown): number => lines.linePos((node as Node).range?.[0] ?? 0).line;
   const fault = (node: unknown, message: string): void => void faults.push({ line: lineOf(node), message });
@@ -80,6 +95,10 @@ export function readVariables(text: string): Said {
         // The role takes a number that reads as it is written.
         if (isScalar(id) && typeof id.value === "number" && String(id.value) !== id.source) mustBeText(id, `${key} of ${where}`);
       }
+      const told = has("nova");
+      const toldOtherwise = isMap(told) && ["address", "vendor_id", "product_id"].some((key) => at(told, key));
+      const name = isMap(told) && at(told, "devname") ? textOf(at(told, "devname")?.value) : toldOtherwise ? undefined : textOf(has("name"));
+      if (own && !none && name !== undefined) names.push({ name, line: lineOf(device) });
       if (has("name") && has("address")) fault(device, `${where} has a name and an address: one of them says which PF it is`);
       const nova = has("nova");
       if (!isMap(nova)) continue;
@@ -97,10 +116,11 @@ export function readVariables(text: string): Said {
   if (isMap(mappings))
     for (const { key, value } of mappings.items) {
       const device = mustBeText(key, "a device in sriov_physnet_mappings");
+      if (device !== undefined && !device.includes(":")) names.push({ name: device, line: lineOf(key) });
       if (device !== undefined && isMac(device)) fault(key, `sriov_physnet_mappings names ${device}, a MAC address: name the interface, or give its PCI address`);
       network(value ?? key, `the physical network of ${device ?? "a device"} in sriov_physnet_mappings`);
     }
-  return { networks, faults };
+  return { networks, names, faults };
 }
 
 /** A MAC address, or the beginning of one, as people give it for the cards of one vendor. */

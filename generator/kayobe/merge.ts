@@ -1,19 +1,16 @@
 import { posix } from "node:path";
 import type { OutFile } from "../ir.js";
-import { addToList, addToSection, chunkOf, itemsOf, lastOf, readIni, replaceEntry, trailerOf } from "./ini.js";
+import { filterEdits, filters } from "./filters.js";
+import { driver, handsOfOthers, nova, novaElsewhere, pciOption, shortKey } from "./hands.js";
+import { addToSection, chunkOf, itemsOf, readIni, replaceEntry, trailerOf } from "./ini.js";
 import type { IniEntry } from "./ini.js";
-import { definesGroup, isChild, isVaulted, readVariables } from "./inventory.js";
+import { definesGroup, isChild, isHostsFile, isVaulted, readVariables } from "./inventory.js";
+import { networkOf, ranges, remarks } from "./remarks.js";
+import type { Found } from "./remarks.js";
+import { indented, inNumbers, isTemplated, truth, viewOf } from "./view.js";
+import type { ConfigFile } from "./view.js";
 import { addItems, addKey, isRefused, lineOfKey, listSource, readYaml, replaceKey, setInItem, setValue, sourceOf, valueText, wrapList } from "./yaml.js";
 import type { Item, Result, Yaml } from "./yaml.js";
-
-/** What lies in a Kayobe configuration; paths are relative to it, with "/". */
-export interface ConfigFile {
-  readonly path: string;
-  /** Absent for a folder, and for what is no text in UTF-8. */
-  readonly text?: string;
-  /** Where a symbolic link leads, as it says itself. */
-  readonly link?: string;
-}
 
 export interface VlanRange {
   readonly network: string;
@@ -48,15 +45,7 @@ const agentMappings = "neutron_sriov_physnets";
 const hookPath = "hooks/overcloud-host-configure/post.d/10-sriov.yml";
 const playbook = "ansible/sriov.yml";
 const requirementsPath = "ansible/requirements.yml";
-const ranges = "kolla_neutron_ml2_network_vlan_ranges";
 const drivers = "kolla_neutron_ml2_mechanism_drivers";
-const filters = { section: "filter_scheduler", key: "enabled_filters" } as const;
-/** Where nova-scheduler reads its filters from. */
-const schedulerFiles = ["kolla/config/global.conf", "kolla/config/nova.conf", "kolla/config/nova/nova-scheduler.conf"];
-
-const inNumbers = (path: string, line: number): string => `${path}:${line}`;
-const indented = (text: string): string => text.trim().replace(/^/gm, "    ");
-
 /** Which files of a configuration are read at all: the rest may be large, and is nobody's business here. */
 export function concerns(path: string): boolean {
   const inLayer = path.replace(/^environments\/[^/]+\/?/, "");
@@ -77,38 +66,31 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   const refusals: string[] = [];
   const hints: string[] = [];
   const refuse = (sentence: string): void => void (refusals.includes(sentence) || refusals.push(sentence));
-  const textOf = (path: string): string | undefined => now.get(path) ?? there.get(path)?.text;
   const put = (path: string, text: string): void => {
     if (there.get(path)?.text === text) now.delete(path);
     else now.set(path, text);
   };
-  const below = (folder: string): string[] => [...there.keys()].filter((path) => path.startsWith(`${folder}/`));
 
   const ours = ownNames(artefact);
   const layers = layersOf(there, wishes.environment, refuse);
   if (refusals.length > 0) return { write: [], links, refusals, hints };
-  const target = layers.at(-1)!;
+  const view = viewOf(there, now, layers);
+  const { target, textOf, below, opened, variableFiles, provider } = view;
   const lower = layers.slice(0, -1);
   const command = "sriov-role kayobe";
 
-  /** A file that must be edited and can be; `wanted` is what its owner adds by hand otherwise. */
-  const editable = (path: string, wanted: string): string | undefined => {
+  /** A file that must be edited and can be; `wanted` is what its owner adds by hand otherwise, to another one perhaps. */
+  const editable = (path: string, wanted: string, other?: string): string | undefined => {
     const text = textOf(path);
-    if (text === undefined && there.has(path)) refuse(`${path} is no file with text in UTF-8.`);
-    else if (text !== undefined && isVaulted(text)) refuse(`${path} is encrypted with Ansible Vault, and cannot be edited here. Move this into a file that is not, or take it out and add by hand:\n${indented(wanted)}`);
+    if (text === undefined && there.has(path)) refuse(`${path} is no file with text in UTF-8, or cannot be read.`);
+    else if (text !== undefined && isVaulted(text)) refuse(`${path} is encrypted with Ansible Vault, and cannot be edited here. This must be in a file that is not encrypted: move the secrets of ${path} into another one${other === undefined ? "" : `, or add by hand to ${other}`}:\n${indented(wanted)}`);
     else return text ?? "";
     return undefined;
   };
-  const opened = (path: string): Yaml | undefined => {
-    const text = textOf(path);
-    if (text === undefined || isVaulted(text)) return undefined;
-    const yaml = readYaml(text);
-    return isRefused(yaml) ? undefined : yaml;
-  };
   const editYaml = (path: string, wanted: string, edit: (yaml: Yaml) => Result<{ readonly text: string }>): void => {
-    const text = editable(path, wanted);
+    const text = editable(path, wanted, /\//.test(path.slice(target.length)) ? undefined : "another .yml file of its folder");
     if (text === undefined) return;
-    const yaml = path.endsWith(".json") ? { refused: "is JSON, which is not edited here" } : readYaml(text);
+    const yaml = path.endsWith(".json") ? { refused: "is JSON, which is not edited here" } : readYaml(text, isTemplated(path));
     const result = isRefused(yaml) ? yaml : edit(yaml);
     // Jinja makes YAML of some files that are none. What somebody added there by hand is there.
     if (isRefused(result) && text.replaceAll("\r", "").includes(wanted.trim())) return;
@@ -116,19 +98,6 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     else put(path, result.text);
   };
 
-  /** The files that may set a variable of a layer, the last one first: Kayobe gives all of them to Ansible. */
-  const variableFiles = (layer: string, path: string): string[] => {
-    if (path.includes("/")) return [layer + path];
-    return [...there.keys(), ...now.keys()].filter((file) => file.startsWith(layer) && /^[^/]+\.(ya?ml|json)$/.test(file.slice(layer.length))).sort().reverse();
-  };
-  const provider = (path: string, key: string): { layer: string; path: string; yaml: Yaml } | undefined => {
-    for (const layer of layers.toReversed())
-      for (const file of variableFiles(layer, path)) {
-        const yaml = opened(file);
-        if (yaml && key in yaml.data) return { layer, path: file, yaml };
-      }
-    return undefined;
-  };
   const create = (path: string, key: string, source: string, value: unknown): void => {
     if (textOf(path) === undefined && !there.has(path)) return put(path, `---\n${source.trimStart()}`);
     editYaml(path, source, (yaml) => addKey(yaml, key, source, value));
@@ -188,12 +157,14 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   };
 
   // Variables that cannot be right, wherever they are.
-  const networks = new Map<string, string>();
+  const networks: Found[] = [];
+  const names: Found[] = [];
   for (const layer of layers)
     for (const path of [...variableFiles(layer, "kolla.yml"), ...below(`${layer}inventory/group_vars`), ...below(`${layer}inventory/host_vars`)].sort()) {
       const said = readVariables(textOf(path) ?? "");
       for (const { line, message } of said.faults) refuse(`${inNumbers(path, line)}: ${message}.`);
-      for (const { name, line } of said.networks) if (!networks.has(name)) networks.set(name, inNumbers(path, line));
+      networks.push(...said.networks.map((network) => ({ ...network, path })));
+      names.push(...said.names.map((name) => ({ ...name, path })));
     }
 
   for (const file of artefact) {
@@ -204,15 +175,18 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     else options(file);
   }
   neutron();
-  twoHands();
+  // As it is before this run, so that the lines are those that are there.
+  for (const sentence of handsOfOthers(viewOf(there, new Map(), layers), ours, wishes.vlanRanges.length > 0)) refuse(sentence);
   if (wishes.hook) hook();
-  remarks();
+  hints.push(...remarks(view, group, playbook, networks, names));
 
   for (const path of [...now.keys(), ...links.map((link) => link.path)]) {
     const link = [...there.values()].find((file) => file.link !== undefined && (path === file.path || path.startsWith(`${file.path}/`)));
     if (link) refuse(`${link.path} is a symbolic link to ${link.link}, and nothing is written through one. Put a ${link.path === path ? "file" : "folder"} of its own there.`);
   }
-  return { write: [...now].map(([path, text]) => ({ path, text })), links, refusals, hints };
+  const write = [...now].map(([path, text]) => ({ path, text }));
+  if (target === "" && refusals.length === 0) hints.push(...overrides(artefact, config, write, links, wishes));
+  return { write, links, refusals, hints };
 
   function whole(file: OutFile): void {
     const path = (file.path.startsWith("ansible/") ? "" : target) + file.path;
@@ -231,14 +205,13 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   function seed(file: OutFile): void {
     if (layers.some((layer) => there.has(layer + file.path))) return;
     const inventories = layers.flatMap((layer) => below(`${layer}inventory`));
-    const variableFile = (path: string): boolean => /\/(group|host)_vars\//.test(path);
     if (file.path.startsWith(`${groupFolder}/`)) {
       // Values of a seed would hide those that are there already, of a group above or of a file read before.
       if (layers.some((layer) => there.get(layer + groupFolder)?.text !== undefined || [".yml", ".yaml", ".json"].some((extension) => there.has(layer + groupFolder + extension)))) return;
       if (inventories.some((path) => layers.some((layer) => path.startsWith(`${layer}${groupFolder}/`)) && !path.endsWith("/sriov_openstack"))) return;
       if (inventories.some((path) => path.includes("/group_vars/") && "sriov_devices" in (opened(path)?.data ?? {}))) return;
     } else {
-      const hosts = inventories.filter((path) => !variableFile(path) && !/(\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|ini|cfg|retry)|~)$/.test(path));
+      const hosts = inventories.filter(isHostsFile);
       const home = hosts.find((path) => definesGroup(textOf(path) ?? "", group));
       if (home !== undefined) {
         if (!hosts.some((path) => isChild(textOf(path) ?? "", group, "compute"))) hints.push(`${home} has the group ${group}, and nothing makes it part of compute: Kayobe passes over its hosts, unless they are in compute by themselves. Otherwise add ${group} below [compute:children].`);
@@ -250,24 +223,19 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
 
   function variables(file: OutFile): void {
     const yaml = readYaml(file.text) as Yaml;
-    if (file.path === "kolla/globals.yml") kollasOwnLists(file.path);
+    const text = textOf(target + file.path);
+    const read = text === undefined || isVaulted(text) || !isTemplated(file.path) ? undefined : readYaml(text, true);
+    if (read && isRefused(read)) {
+      // What somebody added there by hand is there.
+      const missing = Object.keys(yaml.data).map((key) => sourceOf(yaml, key)).filter((source) => !text!.replaceAll("\r", "").includes(source.trim()));
+      if (missing.length > 0) refuse(`${target}${file.path} ${read.refused}. Kayobe makes YAML of it with Jinja, and it cannot be edited here. Add by hand:\n${indented(missing.join(""))}`);
+      return;
+    }
     for (const [key, value] of Object.entries(yaml.data)) {
       const source = sourceOf(yaml, key);
       if (Array.isArray(value) && value.length > 0) union(file.path, key, value as Item[], source.split("\n").filter((line) => line.startsWith("#")));
       else set(file.path, key, source, value);
     }
-  }
-
-  function kollasOwnLists(path: string): void {
-    for (const layer of layers)
-      for (const key of ["nova_pci_passthrough_whitelist", "neutron_sriov_physnet_mappings"]) {
-        const yaml = opened(layer + path);
-        const value = yaml?.data[key];
-        if (!yaml || value === undefined || value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0)) continue;
-        refuse(
-          `${inNumbers(layer + path, lineOfKey(yaml, key))}: ${key} is set by hand, and the same would be said twice. Take it away, and say it in the inventory as DEVICE: PHYSICAL_NETWORK (Kolla has it the other way round):\n${indented(`sriov_physnet_mappings:\n${mappingsOf(value)}`)}`,
-        );
-      }
   }
 
   function requirements(file: OutFile): void {
@@ -304,48 +272,35 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     for (const entry of wanted.entries) {
       const chunk = chunkOf(wanted, entry);
       if (entry.section === filters.section && entry.key === filters.key) {
-        if (!addFilter(itemsOf(entry).at(-1)!)) missing.set(entry.section, [chunk]);
+        if (!addFilter(itemsOf(entry).at(-1)!, entry.value)) missing.set(entry.section, [chunk]);
       } else if (!exclusive(file.path, entry)) missing.set(entry.section, [...(missing.get(entry.section) ?? []), chunk]);
     }
     const path = target + file.path;
-    if (missing.size === 0) return;
+    if (missing.size === 0 || (file.path === nova && novaElsewhere(view, ours))) return;
     if (textOf(path) === undefined && !there.has(path) && [...missing.values()].flat().length === wanted.entries.length) return put(path, file.text);
     for (const [section, chunks] of missing) {
-      const text = editable(path, chunks.join(""));
+      const text = editable(path, `[${section}]\n${chunks.join("")}`, file.path === nova ? `${target}kolla/config/nova.conf` : undefined);
       if (text !== undefined) put(path, addToSection(readIni(text), section, chunks.join(""), trailerOf(wanted)));
     }
   }
 
-  /** Nova's filter, in every file that has a list of filters. Whether there is a list that all schedulers read. */
-  function addFilter(item: string): boolean {
-    const perHost = new Set(layers.flatMap((layer) => below(`${layer}kolla/config/nova`).map((path) => path.slice(layer.length)).filter((path) => /^kolla\/config\/nova\/[^/]+\/nova\.conf$/.test(path))));
-    let general = false;
-    for (const path of [...schedulerFiles, ...perHost]) {
-      const lists = layers.flatMap((layer) => {
-        const text = textOf(layer + path);
-        const ini = text === undefined || isVaulted(text) ? undefined : readIni(text);
-        const entry = ini && lastOf(ini, filters.section, filters.key);
-        return entry ? [{ layer, ini, entry }] : [];
-      });
-      const last = lists.at(-1);
-      if (!last) continue;
-      general ||= schedulerFiles.includes(path);
-      if (itemsOf(last.entry).includes(item) || last.entry.value.includes(item)) continue;
-      const wanted = `[${filters.section}]\n${filters.key} = ${last.entry.value.replaceAll("\n", " ")}, ${item}`;
-      const text = editable(target + path, wanted);
-      if (text === undefined) continue;
-      if (last.layer === target) put(target + path, addToList(last.ini, last.entry, item));
-      else put(target + path, addToSection(readIni(text), filters.section, `# What ${last.layer}${path} has is repeated: of two lists, Nova takes the last.\n${filters.key} = ${[...itemsOf(last.entry), item].join(", ")}\n`));
+  function addFilter(item: string, ownList: string): boolean {
+    const edits = filterEdits(view, item, ownList);
+    for (const { path, text } of edits.texts) put(path, text);
+    for (const { path, chunk } of edits.lists) {
+      const text = editable(path, `[${filters.section}]\n${chunk}`);
+      if (text !== undefined) put(path, addToSection(readIni(text), filters.section, chunk));
     }
-    return general;
+    for (const sentence of edits.refusals) refuse(sentence);
+    hints.push(...edits.hints);
+    return edits.general;
   }
 
   /** Whether an option is there already, as we have it; replaces what an earlier version of ours wrote. */
   function exclusive(path: string, wanted: IniEntry): boolean {
     // What is not ours is told elsewhere.
     const [first, second] = layers.flatMap((layer) => {
-      const text = textOf(layer + path);
-      const ini = readIni(text === undefined || isVaulted(text) ? "" : text);
+      const ini = view.options(layer + path);
       return ini.entries.filter((entry) => isSameOption(entry, wanted) && ours.test(`${entry.key} ${entry.value}`)).map((entry) => ({ layer, ini, entry }));
     });
     if (!first) return false;
@@ -356,58 +311,23 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     return true;
   }
 
-  /** Options of Nova and of the agent that somebody else sets: one list would be taken beside ours, or in its place. */
-  function twoHands(): void {
-    for (const layer of layers)
-      for (const path of below(`${layer}kolla/config`).sort()) {
-        const inLayer = path.slice(layer.length);
-        const nova = /^kolla\/config\/(nova\.conf|global\.conf|nova\/.*|nova_compute\/.*)$/.test(inLayer);
-        const agent = /^kolla\/config\/neutron\/([^/]+\/)?sriov_agent\.ini$/.test(inLayer);
-        const text = there.get(path)?.text;
-        if ((!nova && !agent) || text === undefined || isVaulted(text)) continue;
-        for (const entry of readIni(text).entries) {
-          const isPci = nova && pciOption(entry);
-          const isAgent = agent && entry.section === "sriov_nic" && ["physical_device_mappings", "exclude_devices"].includes(entry.key);
-          if (!isPci && !isAgent) continue;
-          const home = isPci ? "kolla/config/nova/nova-compute.conf" : "kolla/config/neutron/sriov_agent.ini";
-          if (inLayer === home && ours.test(`${entry.key} ${entry.value}`)) continue;
-          // Devices that are no NICs, such as GPUs: Nova takes several lines of one file.
-          const others = isPci && !entry.value.includes("physical_network") && /["'](product_id|address)["']/.test(entry.value);
-          if (others && path === target + home) continue;
-          refuse(
-            others
-              ? `${inNumbers(path, entry.line)}: what follows from sriov_devices would come in place of ${shortKey(entry)}. Move it below [pci] of ${target}${home}, where Nova takes both.`
-              : isPci
-              ? `${inNumbers(path, entry.line)}: ${shortKey(entry)} is set by hand, and Nova would take both lists, or this one in place of what follows from sriov_devices. Move it to physical_network (and nova, for what else it says) of the PF in sriov_devices, and take it away here.`
-              : `${inNumbers(path, entry.line)}: ${entry.key} is set by hand, and the agent would take only one of both. Move it to ${entry.key === "exclude_devices" ? "exclude_vfs" : "physical_network"} of the PF in sriov_devices, and take it away here.`,
-          );
-        }
-      }
-    for (const layer of layers)
-      for (const path of variableFiles(layer, "kolla.yml")) {
-        const yaml = opened(path);
-        for (const [key, value] of Object.entries(yaml?.data ?? {}))
-          if (/^kolla_extra_/.test(key) && typeof value === "string" && /^\s*(device_spec|(pci_)?passthrough_whitelist|physical_device_mappings|exclude_devices)\s*[=:]/m.test(value)) refuse(`${inNumbers(path, lineOfKey(yaml!, key))}: ${key} has a list of devices for Nova or for the agent, which would be one of two. Move it to physical_network of the PF in sriov_devices, and take it away here.`);
-      }
-    if (target === "") {
-      const other = [...there.keys()].find((path) => /^environments\/[^/]+\/kolla\/config\/nova\/nova-compute\.conf$/.test(path) && readIni(there.get(path)?.text ?? "").entries.some((entry) => pciOption(entry) && ours.test(`${entry.key} ${entry.value}`)));
-      if (other) refuse(`${other} has it already, and Kayobe joins the files of an environment and of its base: Nova would have everything twice. Delete that part there, or run this with --environment ${other.split("/")[1]}.`);
-    }
-  }
-
   function neutron(): void {
     const found = provider("neutron.yml", drivers);
     const list = found?.yaml.data[drivers];
     // Without a list Kolla makes its own, with this driver in it.
-    if (Array.isArray(list) ? list.length > 0 : Boolean(list)) union("neutron.yml", drivers, ["sriovnicswitch"], []);
+    if (Array.isArray(list) ? list.length > 0 : Boolean(list)) union("neutron.yml", drivers, [driver], []);
     const before = provider("neutron.yml", ranges);
     const old = before?.yaml.data[ranges];
     const missing: Item[] = [];
     for (const { network, range } of wishes.vlanRanges) {
-      const entry = Array.isArray(old) ? (old as unknown[]).find((item) => networkOf(item) === network) : undefined;
-      const has = entry === undefined ? undefined : ((entry as { range?: unknown }).range ?? undefined);
-      if (entry === undefined) missing.push({ physical_network: network, ...(range === undefined ? {} : { range }) });
-      else if (has !== range) refuse(`${inNumbers(before!.path, lineOfKey(before!.yaml, ranges))}: ${ranges} has ${network} with ${has === undefined ? "no range" : `the range ${String(has)}`}, which is not ${range === undefined ? "what was asked for, no range" : range}. Change it by hand, or leave --vlan-range ${network} out.`);
+      const given = (Array.isArray(old) ? (old as unknown[]) : []).filter((item) => networkOf(item) === network).map((item) => (item as { range?: unknown }).range ?? undefined);
+      if (given.includes(range)) continue;
+      const where = before ? inNumbers(before.path, lineOfKey(before.yaml, ranges)) : "";
+      const number = given.find((other) => typeof other === "number");
+      if (number !== undefined) refuse(`${where}: ${ranges} has a range of ${network} of which YAML makes the number ${String(number)}: put it in quotes.`);
+      // Neutron takes several ranges of a network.
+      else if (range !== undefined || given.length === 0) missing.push({ physical_network: network, ...(range === undefined ? {} : { range }) });
+      else refuse(`${where}: ${ranges} has ${network} with the range ${String(given[0])}, which is not what was asked for, no range. Change it by hand, or leave --vlan-range ${network} out.`);
     }
     if (missing.length > 0) {
       union("neutron.yml", ranges, missing, ["# VLANs of physical networks that Neutron may choose from."]);
@@ -429,18 +349,20 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     else links.push({ path, target: climb(target) });
   }
 
-  function remarks(): void {
-    const value = provider("neutron.yml", ranges)?.yaml.data[ranges];
-    if (value === undefined || value === null || Array.isArray(value)) {
-      const known = ((value as unknown[] | undefined | null) ?? []).map(networkOf);
-      if (!known.some((name) => typeof name === "string" && /\{[{%]/.test(name)))
-        for (const [name, where] of networks)
-          if (!known.includes(name)) hints.push(`${where}: ${name} has no entry in ${ranges}. If its networks are VLANs, run this again with --vlan-range ${name}:FIRST:LAST (or with --vlan-range ${name}, where only administrators choose the VLAN).`);
-    }
-    for (const layer of layers)
-      for (const extension of ["yml", "yaml", "json"])
-        if (there.has(`${layer}sriov.${extension}`)) hints.push(`${layer}sriov.${extension}: Kayobe gives its variables to every host, before those of the inventory, and there \`kayobe playbook run sriov.yml\` means this file. The playbook is ${playbook}.`);
-  }
+}
+
+/** Environments that have something of their own in place of what the base got: a run for one of them would write. */
+function overrides(artefact: readonly OutFile[], config: readonly ConfigFile[], write: readonly OutFile[], links: readonly Link[], wishes: Wishes): string[] {
+  const written = new Map<string, ConfigFile>(config.map((file) => [file.path, file]));
+  for (const file of write) written.set(file.path, file);
+  for (const { path, target } of links) written.set(path, { path, link: target });
+  const environments = config.flatMap(({ path, text }) => (text === undefined ? (/^environments\/([^/]+)$/.exec(path)?.[1] ?? []) : []));
+  return environments.flatMap((environment) => {
+    const of = merge(artefact, [...written.values()], { ...wishes, environment });
+    const paths = [...of.write, ...of.links].map(({ path }) => path);
+    if (of.refusals.length > 0) return [`environments/${environment} has something of its own, with which this cannot be: ${of.refusals[0]!.split("\n")[0]} Then run this again with --environment ${environment}.`];
+    return paths.length > 0 ? [`environments/${environment} has something of its own in place of what its base has now: run this again with --environment ${environment}, which writes ${paths.join(", ")}.`] : [];
+  });
 }
 
 /** PHYSNET or PHYSNET:FIRST:LAST; a sentence when it is neither. */
@@ -464,7 +386,9 @@ function layersOf(there: ReadonlyMap<string, ConfigFile>, environment: string | 
     if (!names.includes(name)) return refuse(`There is no environment ${name}${way.length > 0 ? `, on which ${way.at(-1)} depends` : ""}: environments/ has ${names.join(", ") || "none"}.`);
     const text = there.get(`environments/${name}/.kayobe-environment`)?.text;
     const yaml = text === undefined ? undefined : readYaml(text);
-    const dependencies = yaml && !isRefused(yaml) ? yaml.data["dependencies"] : undefined;
+    if (yaml && isRefused(yaml)) return refuse(`environments/${name}/.kayobe-environment ${yaml.refused}.`);
+    const dependencies = yaml?.data["dependencies"];
+    if (dependencies !== undefined && dependencies !== null && !Array.isArray(dependencies)) return refuse(`${inNumbers(`environments/${name}/.kayobe-environment`, lineOfKey(yaml!, "dependencies"))}: dependencies must be a list of environments, and is none.`);
     if (Array.isArray(dependencies)) for (const dependency of dependencies) visit(String(dependency), [...way, name]);
     order.push(name);
   };
@@ -481,17 +405,6 @@ function ownNames(artefact: readonly OutFile[]): RegExp {
   return new RegExp(`\\b(${[...names, "nova_device_option"].join("|")})`);
 }
 
-/** As Ansible's filter `bool` has it; nothing for an expression. */
-function truth(value: unknown): boolean | undefined {
-  if (typeof value === "string" && /\{[{%]/.test(value)) return undefined;
-  if (typeof value === "object" && value !== null) return undefined;
-  return value === true || value === 1 || (typeof value === "string" && /^(yes|on|1|true)$/i.test(value));
-}
-
-function networkOf(item: unknown): unknown {
-  return typeof item === "object" && item !== null && "physical_network" in item ? item.physical_network : undefined;
-}
-
 /** The collection, by its name, or by an archive or a repository with its name. */
 function isOurCollection(item: unknown, name: string): boolean {
   const [namespace, own] = name.split(".");
@@ -500,30 +413,6 @@ function isOurCollection(item: unknown, name: string): boolean {
   return text === name || new RegExp(`(^|/)(${name.replace(".", "\\.")}:|${namespace}-${own}-\\d|ansible-collection-${own}(\\.git|$))`).test(`${text || source}`);
 }
 
-function pciOption({ section, key }: IniEntry): boolean {
-  if (section === "DEFAULT") return key === "pci_passthrough_whitelist";
-  return section === "pci" && (/^(device_spec|passthrough_whitelist)$/.test(key) || key.includes("nova_device_option"));
-}
-
 function isSameOption(entry: IniEntry, wanted: IniEntry): boolean {
   return pciOption(wanted) ? pciOption(entry) : entry.section === wanted.section && entry.key === wanted.key;
-}
-
-function shortKey({ section, key }: IniEntry): string {
-  return `[${section}] ${key.includes("{{") ? "device_spec" : key}`;
-}
-
-/** Lines for sriov_physnet_mappings from one of Kolla's own lists. */
-function mappingsOf(value: unknown): string {
-  const pairs =
-    typeof value !== "object" || value === null
-      ? []
-      : Array.isArray(value)
-        ? (value as unknown[]).map((item) => {
-            const { devname, address, physical_network } = (item ?? {}) as { [key: string]: unknown };
-            return [devname ?? address, physical_network];
-          })
-        : Object.entries(value).map(([network, device]) => [device, network]);
-  const lines = pairs.filter(([device, network]) => typeof device === "string" && typeof network === "string").map(([device, network]) => `  ${String(device).includes(":") ? JSON.stringify(device) : String(device)}: ${String(network)}`);
-  return lines.length > 0 ? lines.join("\n") : "  ens1f0: physnet2";
 }

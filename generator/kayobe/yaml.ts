@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { LineCounter, isAlias, isMap, isScalar, isSeq, parseAllDocuments } from "yaml";
 import type { Node, Pair, YAMLMap, YAMLSeq } from "yaml";
+import { conditionsOf, depthAt, masked } from "./jinja.js";
 
 // Files of people, in which every byte that need not change stays: the library only says where things are, and the
 // edit is made in the text. What comes out is read again, and must have the data that was meant.
@@ -22,6 +23,8 @@ export interface Yaml {
   /** The top: a mapping in block style, a list, or nothing. */
   readonly top: YAMLMap | YAMLSeq | undefined;
   readonly lineOf: (offset: number) => number;
+  /** Whether Jinja makes YAML of it: what is read is what stands between the lines of Jinja. */
+  readonly templated: boolean;
 }
 
 /** An item of a list: a text, or a mapping of texts. */
@@ -31,21 +34,35 @@ type Edit = Result<{ readonly text: string }>;
 type Entry = Pair<Node, Node | null>;
 
 /** Read a document; `refused` goes on after the name of the file. */
-export function readYaml(text: string): Result<Yaml> {
+export function readYaml(text: string, templated = false): Result<Yaml> {
+  const yaml = readAs(text, text, templated);
+  if (!isRefused(yaml) || !templated) return yaml;
+  const between = readAs(masked(text), text, templated);
+  return isRefused(between) ? yaml : between;
+}
+
+/** What `source` says, of equal length, of which `text` is what it is in the file. */
+function readAs(source: string, text: string, templated: boolean): Result<Yaml> {
   const lines = new LineCounter();
   // Ansible takes the last of two equal keys, and so does this.
-  const documents = parseAllDocuments(text, { version: "1.1", uniqueKeys: false, lineCounter: lines, logLevel: "silent" });
+  const documents = parseAllDocuments(source, { version: "1.1", uniqueKeys: false, lineCounter: lines, logLevel: "silent" });
   const all = Array.isArray(documents) ? documents : [];
   const lineOf = (offset: number): number => lines.linePos(offset).line;
   const error = all.flatMap(({ errors }) => errors)[0];
-  if (error) return { refused: `is no YAML: ${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}` };
+  // What stands there is not told: it may be a secret.
+  if (error) return { refused: `is no YAML: ${error.message.split("\n")[0]?.replace(/:? *"(?:[^"\\]|\\.)*"/g, "").replace(/:$/, "") ?? ""}` };
   if (all.length > 1) return { refused: "has more than one document" };
   const contents = all[0]?.contents ?? null;
-  if (contents === null || (isScalar(contents) && contents.value === null && contents.source === "")) return { text, data: {}, list: [], top: undefined, lineOf };
-  const data: unknown = all[0]!.toJS({ maxAliasCount: -1 });
-  if (isSeq(contents)) return { text, data: {}, list: data as unknown[], top: contents, lineOf };
+  if (contents === null || (isScalar(contents) && contents.value === null && contents.source === "")) return { text, data: {}, list: [], top: undefined, lineOf, templated };
+  let data: unknown;
+  try {
+    data = all[0]!.toJS({ maxAliasCount: -1 });
+  } catch {
+    return { refused: "is no YAML: an alias (*) or a merge (<<) in it leads to nothing that can be there" };
+  }
+  if (isSeq(contents)) return { text, data: {}, list: data as unknown[], top: contents, lineOf, templated };
   if (!isMap(contents)) return { refused: "is no mapping of keys to values" };
-  return { text, data: data as { [key: string]: unknown }, list: [], top: contents, lineOf };
+  return { text, data: data as { [key: string]: unknown }, list: [], top: contents, lineOf, templated };
 }
 
 /** The text that defines a key, with the comment above it; a blank line first where something new begins. */
@@ -79,8 +96,9 @@ export function addKey(yaml: Yaml, key: string, source: string, value: unknown):
   const indent = top ? columnOf(text, (top.items[0] as Entry).key.range![0]) : 0;
   const block = source.replace(/^\n/, "").replace(/^(?=.)/gm, " ".repeat(indent)).replaceAll("\n", eol);
   const places: string[] = [];
+  const conditions = yaml.templated ? conditionsOf(text) : [];
   const example = examplePlace(yaml, key);
-  if (example !== undefined) places.push(splice(text, example, example, `${text.endsWith("\n", example) ? "" : eol}${block}`));
+  if (example !== undefined && depthAt(conditions, example) === 0) places.push(splice(text, example, example, `${text.endsWith("\n", example) ? "" : eol}${block}`));
   const end = documentEnd(yaml);
   const head = text.slice(0, end);
   const broken = head === "" || head.endsWith("\n") ? "" : eol;
@@ -94,30 +112,33 @@ export function addKey(yaml: Yaml, key: string, source: string, value: unknown):
   }
   // With the blank line first. A text that runs to the end of the file may take that line for its own.
   places.push(splice(text, end, end, broken + blank + block), splice(text, end, end, broken + block));
-  return proved(places, { ...yaml.data, [key]: value });
+  return proved(yaml, key, places, { ...yaml.data, [key]: value });
 }
 
 /** Another value for a key that is there. `source` is the whole value, for one line. */
 export function setValue(yaml: Yaml, key: string, source: string, value: unknown): Edit {
-  const entry = entryOf(yaml, key)!;
+  const entry = editable(yaml, key);
+  if (isRefused(entry)) return entry;
   const range = entry.value?.range;
   const written = range !== undefined && range !== null && range[1] > range[0];
   const text = written ? splice(yaml.text, range[0], range[1], source + (yaml.text[range[1] - 1] === "\n" ? eolOf(yaml.text) : "")) : splice(yaml.text, colonEnd(yaml, entry), colonEnd(yaml, entry), ` ${source}`);
-  return proved([text], { ...yaml.data, [key]: value });
+  return proved(yaml, key, [text], { ...yaml.data, [key]: value });
 }
 
 /** A key that is there, as a whole, by what `source` says. */
 export function replaceKey(yaml: Yaml, key: string, source: string, value: unknown): Edit {
-  const entry = entryOf(yaml, key)!;
+  const entry = editable(yaml, key);
+  if (isRefused(entry)) return entry;
   const end = entry.value?.range?.[1] ?? entry.key.range![1];
   const whole = yaml.text[end - 1] === "\n";
   const text = splice(yaml.text, entry.key.range![0], end, source.replace(/^\n?(#.*\n)*/, "").replace(/\n$/, "").replaceAll("\n", eolOf(yaml.text)) + (whole ? eolOf(yaml.text) : ""));
-  return proved([text], { ...yaml.data, [key]: value });
+  return proved(yaml, key, [text], { ...yaml.data, [key]: value });
 }
 
 /** Items at the end of a list, in the style of the list. The value is a list, or nothing. */
 export function addItems(yaml: Yaml, key: string, items: readonly Item[]): Edit {
-  const entry = entryOf(yaml, key)!;
+  const entry = editable(yaml, key);
+  if (isRefused(entry)) return entry;
   const before = (yaml.data[key] as unknown[] | null | undefined) ?? [];
   const wanted = { ...yaml.data, [key]: [...before, ...items] };
   if (isAlias(entry.value)) return { refused: `has ${key} as an alias of another list` };
@@ -126,18 +147,22 @@ export function addItems(yaml: Yaml, key: string, items: readonly Item[]): Edit 
     if (entry.value?.range && entry.value.range[1] > entry.value.range[0]) return setValue(yaml, key, `[${items.map(flow).join(", ")}]`, wanted[key]);
     const at = lineEnd(yaml.text, colonEnd(yaml, entry));
     const indent = columnOf(yaml.text, entry.key.range![0]) + 2;
-    return proved([splice(yaml.text, at, at, (yaml.text.endsWith("\n", at) ? "" : eol) + items.map((item) => block(item, indent, eol)).join(""))], wanted);
+    return proved(yaml, key, [splice(yaml.text, at, at, (yaml.text.endsWith("\n", at) ? "" : eol) + items.map((item) => block(item, indent, eol)).join(""))], wanted);
   }
-  return proved([withItems(yaml.text, entry.value, items)], wanted);
+  return proved(yaml, key, [withItems(yaml.text, entry.value, items)], wanted);
 }
 
 /** Another value for one key of one item of a list. */
 export function setInItem(yaml: Yaml, list: string, index: number, key: string, value: string): Edit {
-  const item = (entryOf(yaml, list)!.value as YAMLSeq<YAMLMap>).items[index]!;
-  const range = (item.items.find((pair) => isScalar(pair.key) && pair.key.value === key)!.value as Node).range!;
+  const entry = editable(yaml, list);
+  if (isRefused(entry)) return entry;
+  const item = isSeq(entry.value) ? entry.value.items[index] : undefined;
+  const pair = isMap(item) ? item.items.find((candidate) => isScalar(candidate.key) && candidate.key.value === key) : undefined;
+  const range = (pair?.value as Node | null | undefined)?.range;
+  if (!range) return { refused: `has ${key} in ${list} by an anchor (&) and an alias (*)` };
   const old = yaml.data[list] as readonly { readonly [key: string]: unknown }[];
   const text = splice(yaml.text, range[0], range[1], styled(yaml.text.slice(range[0], range[1]), value));
-  return proved([text], { ...yaml.data, [list]: old.map((entry, at) => (at === index ? { ...entry, [key]: value } : entry)) });
+  return proved(yaml, list, [text], { ...yaml.data, [list]: old.map((entry, at) => (at === index ? { ...entry, [key]: value } : entry)) });
 }
 
 /** A key with a list, as text of its own. */
@@ -150,7 +175,7 @@ export function wrapList(yaml: Yaml, key: string): Edit {
   const top = yaml.top as YAMLSeq;
   if (top.flow) return { refused: "is a list in brackets" };
   const start = lineStart(yaml.text, top.range![0]);
-  return proved([splice(yaml.text, start, start, `${key}:${eolOf(yaml.text)}`)], { [key]: yaml.list });
+  return proved(yaml, key, [splice(yaml.text, start, start, `${key}:${eolOf(yaml.text)}`)], { [key]: yaml.list });
 }
 
 function entryOf({ top }: Yaml, key: string): Entry | undefined {
@@ -158,10 +183,18 @@ function entryOf({ top }: Yaml, key: string): Entry | undefined {
   return (top.items as Entry[]).findLast((entry) => isScalar(entry.key) && entry.key.value === key);
 }
 
-/** The line after `#key:`, as Kayobe's example files have it. */
+/** The key, as far as the text of the file has it, and always. */
+function editable(yaml: Yaml, key: string): Result<Entry> {
+  const entry = entryOf(yaml, key);
+  if (!entry) return { refused: `has ${key} by a merge (<<), where nothing can be changed here` };
+  if (yaml.templated && depthAt(conditionsOf(yaml.text), entry.key.range![0]) > 0) return { refused: `has ${key} under a condition of Jinja` };
+  return entry;
+}
+
+/** The line after `#key:`, as Kayobe's example files have it, and after the commented lines of its value. */
 function examplePlace({ text }: Yaml, key: string): number | undefined {
-  const found = [...text.matchAll(new RegExp(`^#[ \\t]?${key}:.*$`, "gm"))].at(-1);
-  return found ? lineEnd(text, found.index) : undefined;
+  const found = [...text.matchAll(new RegExp(`^#([ \\t]?)${key}:.*$(\\r?\\n#\\1(  |- ).*$)*`, "gm"))].at(-1);
+  return found ? lineEnd(text, found.index + found[0].length) : undefined;
 }
 
 function documentEnd({ text, top }: Yaml): number {
@@ -218,12 +251,13 @@ function styled(old: string, value: string): string {
 }
 
 /** The first of the texts that says what was meant. */
-function proved(texts: readonly string[], wanted: unknown): Edit {
+function proved({ templated }: Yaml, key: string, texts: readonly string[], wanted: unknown): Edit {
   for (const text of texts) {
-    const after = readYaml(text);
+    const after = readYaml(text, templated);
     if (!isRefused(after) && isDeepStrictEqual(after.data, wanted)) return { text };
   }
-  throw new Error(`No way was found to write this without a change of something else: ${JSON.stringify(wanted)}`);
+  // The data is not told: it may be a secret.
+  return { refused: `has ${key} in a way in which nothing can be changed without a change of something else, such as an anchor (&) or a comment in its line` };
 }
 
 function colonEnd({ text }: Yaml, entry: Entry): number {

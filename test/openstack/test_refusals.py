@@ -51,6 +51,15 @@ WRONG = {
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"one_time_use": True}}]},
         r"sriov_devices\[0\] \(name ens1f0\): nova\.one_time_use needs Nova 32, and 2025\.1 has Nova 31",
     ),
+    # Ansible's own `default` would make nothing of it, and Nova would lose its devices without a word.
+    "undefined-in-devices": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "{{ no_such_variable }}"}]},
+        r"sriov_devices of undefined-in-devices has an undefined variable in it\.",
+    ),
+    "undefined-in-mappings": (
+        {"sriov_devices": [{"name": "ens1f0"}], "sriov_physnet_mappings": {"ens1f0": "{{ no_such_variable }}"}},
+        r"sriov_physnet_mappings of undefined-in-mappings has an undefined variable in it\.",
+    ),
     "excluded-and-taken": (
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "exclude_vfs": ["0000:3b:02.0"]}]},
         r"sriov_devices\[0\] \(name ens1f0\): .*exclude_vfs",

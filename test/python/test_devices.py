@@ -715,6 +715,34 @@ def test_a_pf_without_interface_is_refused(nics, driver):
         "back to the driver of the NIC, or remove physical_network" % (driver or "none"))
 
 
+def test_an_absent_optional_device_gives_nova_nothing_of_what_is_there(nics):
+    absent = {"name": "ens9", "optional": True, "physical_network": NETWORK, "nova": {"vendor_id": "8086", "product_id": "10ca"}}
+    told = refusal(absent, {"name": "ens1f0", "numvfs": 2})
+    assert told.startswith("sriov_devices[0] (name ens9) chooses nothing on this host, and Nova would give guests 0000:01:10.0 by ")
+    assert told.endswith(", which is not of physnet2: narrow it down in nova")
+    absent = dict(absent, nova={"address": A0})
+    assert refusal({"name": "ens1f0", "numvfs": 2, "physical_network": "physnet3"}, absent).endswith(
+        "which is of physnet3: narrow it down in nova")
+    assert chosen({"name": "ens1f0", "numvfs": 2, "physical_network": NETWORK}, absent) == [A0]
+
+
+def test_a_pf_with_the_connection_that_a_guest_could_be_given_whole_is_told(nics, monkeypatch):
+    monkeypatch.setattr(sriov_devices.host, "connection_functions", lambda: {A0})
+    whole = select(ens1f0(), {"name": "ens1f1", "numvfs": 2, "physical_network": NETWORK})
+    assert sriov_devices.warnings_about(whole) == [
+        "sriov_devices[0] (name ens1f0): Nova may give ens1f0 itself to a guest whose port is of type direct-physical, and it carries the "
+        'connection to this host. To have Nova take its VFs alone, write their ids beside the name: nova: {devname: ens1f0, vendor_id: "8086", '
+        'product_id: "10ca"}']
+    by_address = select({"address": A0, "numvfs": 4, "physical_network": NETWORK})
+    assert 'nova: {address: "0000:01:00.0", vendor_id: "8086", ' in sriov_devices.warnings_about(by_address)[0]
+    told_alone = select(ens1f0(nova={"devname": "ens1f0", "vendor_id": "8086", "product_id": "10ca"}))
+    assert sriov_devices.warnings_about(told_alone) == []
+    monkeypatch.setattr(sriov_devices.host, "connection_functions", lambda: None)
+    assert sriov_devices.warnings_about(whole) == []
+    monkeypatch.setattr(sriov_devices.host, "connection_functions", lambda: pytest.fail("the connection was looked for"))
+    assert sriov_devices.warnings_about(select({"name": "ens1f0", "numvfs": 2})) == []
+
+
 def test_an_absent_optional_device_may_have_a_physical_network(nics):
     entries = [{"name": "ens9", "optional": True, "physical_network": NETWORK},
                {"address": "81:00.0", "optional": True, "physical_network": NETWORK, "nova": {"address": "81:01.*"}}]

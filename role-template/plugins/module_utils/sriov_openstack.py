@@ -556,16 +556,19 @@ def describe(function):
 def check_hardware(choices, functions):
     """Raise WrongVariable for what Nova or Neutron's agent would not understand on this host, or not as it is meant.
 
-    choices: one for each plan and PF chosen, with plan; pf, which has with address, names, vendor_id, product_id, driver, vf_product_id, offset,
+    choices: one for each PF chosen, with plan, of no physical network for those that OpenStack leaves alone; pf, None for an entry that
+    chooses nothing here, otherwise with address, names, vendor_id, product_id, driver, vf_product_id, offset,
     stride, totalvfs (None where the kernel says none) and vfs; numvfs; first, the number of its first VF (other than 0 for the
     second port of a ConnectX-3); later, whether the PF is not yet what it will be after a reboot.
     functions: every PCI function of the host, as of takes().
     """
-    for choice in choices:
-        check_names(choice)
-        check_ids(choice)
-    owners, excluded = owners_of(choices, functions), {}
-    for choice in choices:
+    present = [choice for choice in choices if choice["pf"]]
+    for choice in present:
+        if choice["plan"]["physical_network"]:
+            check_names(choice)
+            check_ids(choice)
+    owners, excluded = owners_of(present, functions), {}
+    for choice in present:
         check_exclusions(choice, functions)
         # What a port of a ConnectX-3 leaves to the other one is that one's to give away.
         excluded.update({
@@ -575,7 +578,10 @@ def check_hardware(choices, functions):
     every = functions + [vf for address, (vf, _network) in owners.items() if address not in there]
     for choice in choices:
         for spec in choice["plan"]["specs"]:
-            check_spec(spec, choice, every, owners, excluded)
+            if choice["pf"]:
+                check_spec(spec, choice, every, owners, excluded)
+            else:
+                check_absent(spec, choice["plan"], every, owners)
 
 
 def check_names(choice):
@@ -617,7 +623,7 @@ def wanted_vfs(choice):
 
 
 def owners_of(choices, functions):
-    """The VFs and PFs with a physical network, those to come too: {address: (function, physical network)}."""
+    """The PFs chosen and their VFs, those to come too: {address: (function, physical network or None)}."""
     owners = {}
     known = {function["address"]: function for function in functions}
     # The VFs of a second port come after those of the first.
@@ -645,6 +651,15 @@ def check_exclusions(choice, functions):
         if possible is not None or address in there:
             raise WrongVariable("%s: exclude_vfs has %s, which is no VF of %s: its VFs are %s" % (
                 one["selector"], address, describe(pf), vfs_in_words(possible or pf["vfs"])))
+
+
+def check_absent(spec, one, every, owners):
+    """A device_spec of an entry that chooses nothing on this host takes nothing that is not of its physical network."""
+    for function in every:
+        of = owners[function["address"]][1] if function["address"] in owners else None
+        if takes(spec, function) and of != one["physical_network"]:
+            raise WrongVariable("%s chooses nothing on this host, and Nova would give guests %s by %s, which is %s %s: narrow it down in nova" % (
+                one["selector"], describe(function), named(spec), "of" if of else "not of", of or one["physical_network"]))
 
 
 def check_spec(spec, choice, every, owners, excluded):

@@ -178,17 +178,22 @@ def every_function():
     } for function in found if function]
 
 
+def vf_product(address):
+    """The product id of a PF's VFs, four hexadecimal digits; None where the kernel does not say it."""
+    # Hexadecimal without 0x, unlike vendor and device (drivers/pci/iov.c).
+    product = host.read_text(host.device_path(address, "sriov_vf_device"))
+    return "%04x" % int(product, 16) if product else None
+
+
 def vf_details(pf, later):
     """What the kernel says of the VFs of a PF, those to come too, as check_hardware() of sriov_openstack wants it.
 
     later: whether the card is another one after a reboot, so that only the VFs that are there can be relied on.
     """
     address = pf["address"]
-    # Hexadecimal without 0x, unlike vendor and device; the others are decimal (drivers/pci/iov.c).
-    product = host.read_text(host.device_path(address, "sriov_vf_device"))
     return {
         "address": address, "names": pf["netdevs"], "vendor_id": pf["id"][:4], "product_id": pf["id"][5:], "driver": pf["driver"],
-        "vf_product_id": "%04x" % int(product, 16) if product else None,
+        "vf_product_id": vf_product(address),
         "offset": None if later else host.read_int(host.device_path(address, "sriov_offset")),
         "stride": host.read_int(host.device_path(address, "sriov_stride")),
         "totalvfs": pf["totalvfs"], "vfs": [vf for vf in host.vf_addresses(address) if vf],
@@ -215,9 +220,15 @@ def check_openstack(parameters, entries, chosen_of, devices, pfs, details):
         } for (_entry, _kind, _value, where), chosen in zip(entries, chosen_of) for pf in chosen
     ], {value for _entry, kind, value, _where in entries if kind in ("name", "address")})
     choices = []
-    for one in plans:
-        for pf in chosen_of[one["index"]]:
-            [device] = [device for device in devices if (device["selector"], device["address"]) == (one["selector"], pf["address"])]
+    by_selector = {one["selector"]: one for one in plans}
+    for (_entry, _kind, _value, where), chosen in zip(entries, chosen_of):
+        # The VFs of a PF without a physical network count too: no device_spec of another may take them.
+        one = by_selector.get(where, {"selector": where, "physical_network": None, "specs": [], "exclude_vfs": []})
+        if not chosen:
+            # Nova is told of it all the same.
+            choices.append({"plan": one, "pf": None})
+        for pf in chosen:
+            [device] = [device for device in devices if (device["selector"], device["address"]) == (where, pf["address"])]
             others = [other for other in devices if other["address"] == pf["address"] and (other["port"] or 0) < (device["port"] or 0)]
             # What its firmware offers after the reboot may be more, and elsewhere.
             later = "waits" in device or device["firmware"] is not None and device["numvfs"] > (pf["totalvfs"] or 0)
@@ -227,8 +238,29 @@ def check_openstack(parameters, entries, chosen_of, devices, pfs, details):
                 # Left alone, it has the number that somebody else gives it.
                 "numvfs": len(details_of_vfs["vfs"]) if device["boot"] == "none" else device["numvfs"],
             })
-    if choices:
-        openstack.check_hardware(choices, every_function())
+    if plans:
+        functions = every_function()
+        openstack.check_hardware(choices, functions)
+        pools = [spec for one in plans for spec in one["specs"]]
+        whole = {function["address"] for function in functions if any(openstack.takes(spec, function) for spec in pools)}
+        for device in devices:
+            if device["address"] in whole:
+                device["whole"] = True
+
+
+def warnings_about(devices):
+    """One sentence for each PF that a guest could be given as a whole, and with it the connection to this host."""
+    if not any(device.get("whole") for device in devices):
+        return []
+    carriers = host.connection_functions() or ()
+    return [
+        "%s: Nova may give %s itself to a guest whose port is of type direct-physical, and it carries the connection to this host. To have "
+        "Nova take its VFs alone, write their ids beside the name: nova: {%s: %s, vendor_id: \"%s\", product_id: \"%s\"}" % (
+            device["selector"], device["name"] or device["address"], *(
+                ("devname", device["name"]) if device["name"] and "(name " in device["selector"] else ("address", '"%s"' % device["address"])),
+            device["id"][:4], vf_product(device["address"]) or "that of its VFs")
+        for device in devices if device.get("whole") and device["address"] in carriers
+    ]
 
 
 def known_pfs(pfs):
@@ -491,6 +523,8 @@ def main():
         devices = select(module.params)
     except host.Refusal as refusal:
         module.fail_json(msg=str(refusal))
+    for sentence in warnings_about(devices):
+        module.warn(sentence)
     tools = [host.find_program(tool) for tool in FIRMWARE_TOOLS]
     module.exit_json(
         changed=False, devices=devices, boot_id=host.boot_id(), firmware_tools=[tool for tool in tools if tool],

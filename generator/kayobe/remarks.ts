@@ -1,0 +1,69 @@
+import { isBelow, isHostsFile } from "./inventory.js";
+import type { PhysicalNetwork } from "./inventory.js";
+import { isNovas, ml2Networks } from "./hands.js";
+import { inNumbers, truth } from "./view.js";
+import type { View } from "./view.js";
+
+// What a run does not change, and somebody should look at.
+
+export interface Found extends PhysicalNetwork {
+  readonly path: string;
+}
+
+export const ranges = "kolla_neutron_ml2_network_vlan_ranges";
+
+/** @param names PFs that Nova is told by the name of the interface */
+export function remarks(view: View, group: string, playbook: string, networks: readonly Found[], names: readonly Found[]): readonly string[] {
+  return [...withoutRange(view, networks), ...hiddenDevices(view, group), ...placement(view, names), ...namesakes(view, playbook)];
+}
+
+export function networkOf(item: unknown): unknown {
+  return typeof item === "object" && item !== null && "physical_network" in item ? item.physical_network : undefined;
+}
+
+function withoutRange(view: View, networks: readonly Found[]): string[] {
+  const value = view.provider("neutron.yml", ranges)?.yaml.data[ranges];
+  if (value !== undefined && value !== null && !Array.isArray(value)) return [];
+  const known = [...((value as unknown[] | undefined | null) ?? []).map(networkOf), ...ml2Networks(view)];
+  if (known.some((name) => typeof name === "string" && /\{[{%]/.test(name))) return [];
+  const first = networks.filter(({ name }, index) => networks.findIndex((other) => other.name === name) === index);
+  return first
+    .filter(({ name }) => !known.includes(name))
+    .map(({ name, path, line }) => `${inNumbers(path, line)}: ${name} has no entry in ${ranges}. If its networks are VLANs, run this again with --vlan-range ${name}:FIRST:LAST (or with --vlan-range ${name}, where only administrators choose the VLAN).`);
+}
+
+/** Of lists for two groups that a host is in, Ansible takes one. */
+function hiddenDevices(view: View, group: string): string[] {
+  const texts = view.layers.flatMap((layer) => view.below(`${layer}inventory`)).filter(isHostsFile).map((path) => view.textOf(path) ?? "");
+  const lists = view.layers.flatMap((layer) =>
+    view.below(`${layer}inventory/group_vars`).flatMap((path) => {
+      const owner = path.slice(`${layer}inventory/group_vars/`.length).split("/")[0]!.replace(/\.(ya?ml|json)$/, "");
+      return "sriov_devices" in (view.opened(path)?.data ?? {}) ? [{ path, owner }] : [];
+    }),
+  );
+  const own = lists.find(({ owner }) => owner === group);
+  if (!own) return [];
+  return lists
+    // A group above is meant to be overridden.
+    .filter(({ owner }) => owner !== group && owner !== "all" && !isBelow(texts, owner, group) && !isBelow(texts, group, owner))
+    .map(({ path, owner }) => `${path} and ${own.path} both set sriov_devices, and of a host in both groups Ansible takes one list, by the names of the groups. Make ${owner} a child of ${group}, whose list then counts for the other hosts: add ${owner} below [${group}:children] in the inventory.`);
+}
+
+/** Nova's placement knows devices by address alone. */
+function placement(view: View, names: readonly Found[]): string[] {
+  const [first] = names;
+  if (!first) return [];
+  return view.layers.flatMap((layer) =>
+    view.below(`${layer}kolla/config`).filter((path) => isNovas(path.slice(layer.length))).flatMap((path) =>
+      view.options(path).entries
+        .filter(({ section, key, value }) => section === "pci" && key === "report_in_placement" && truth(value) === true)
+        .map(({ line }) => `${inNumbers(path, line)}: with report_in_placement Nova refuses devices that are chosen by the name of an interface, as ${first.name} is in ${inNumbers(first.path, first.line)}. Give nova.address of the VFs there, or the address of the PF in place of its name.`),
+    ),
+  );
+}
+
+function namesakes(view: View, playbook: string): string[] {
+  return view.layers.flatMap((layer) =>
+    ["yml", "yaml", "json"].filter((extension) => view.has(`${layer}sriov.${extension}`)).map((extension) => `${layer}sriov.${extension}: Kayobe gives its variables to every host, before those of the inventory, and there \`kayobe playbook run sriov.yml\` means this file. The playbook is ${playbook}.`),
+  );
+}

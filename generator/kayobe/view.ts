@@ -1,0 +1,110 @@
+import { readIni } from "./ini.js";
+import type { Ini, IniEntry } from "./ini.js";
+import { isVaulted } from "./inventory.js";
+import { isRefused, readYaml } from "./yaml.js";
+import type { Yaml } from "./yaml.js";
+
+/** What lies in a Kayobe configuration; paths are relative to it, with "/". */
+export interface ConfigFile {
+  readonly path: string;
+  /** Absent for a folder, and for what cannot be read, or is no text in UTF-8. */
+  readonly text?: string;
+  /** Where a symbolic link leads, as it says itself. */
+  readonly link?: string;
+}
+
+/** A configuration as it is when what was put so far is written. */
+export interface View {
+  /** The folders whose files Kayobe puts on each other, the last wins: "" for the base, "environments/NAME/" for others. */
+  readonly layers: readonly string[];
+  readonly target: string;
+  readonly paths: () => readonly string[];
+  readonly has: (path: string) => boolean;
+  readonly textOf: (path: string) => string | undefined;
+  readonly below: (folder: string) => readonly string[];
+  /** Its YAML, when it is some. */
+  readonly opened: (path: string) => Yaml | undefined;
+  readonly options: (path: string) => Ini;
+  /** The files that may set a variable of a layer, the last one first: Kayobe gives all of them to Ansible. */
+  readonly variableFiles: (layer: string, path: string) => readonly string[];
+  /** The file whose value of a variable holds. */
+  readonly provider: (path: string, key: string) => { readonly layer: string; readonly path: string; readonly yaml: Yaml } | undefined;
+}
+
+export function viewOf(there: ReadonlyMap<string, ConfigFile>, now: ReadonlyMap<string, string>, layers: readonly string[]): View {
+  const textOf = (path: string): string | undefined => now.get(path) ?? there.get(path)?.text;
+  const opened = (path: string): Yaml | undefined => {
+    const text = textOf(path);
+    if (text === undefined || isVaulted(text)) return undefined;
+    const yaml = readYaml(text, isTemplated(path));
+    return isRefused(yaml) ? undefined : yaml;
+  };
+  const variableFiles = (layer: string, path: string): string[] => {
+    if (path.includes("/")) return [layer + path];
+    return [...new Set([...there.keys(), ...now.keys()])].filter((file) => file.startsWith(layer) && /^[^/]+\.(ya?ml|json)$/.test(file.slice(layer.length))).sort().reverse();
+  };
+  return {
+    layers,
+    target: layers.at(-1)!,
+    paths: () => [...there.keys()],
+    has: (path) => there.has(path),
+    textOf,
+    below: (folder) => [...there.keys()].filter((path) => path.startsWith(`${folder}/`)),
+    opened,
+    options: (path) => readIni(isSealed(textOf(path)) ? "" : textOf(path)!),
+    variableFiles,
+    provider: (path, key) => {
+      for (const layer of layers.toReversed())
+        for (const file of variableFiles(layer, path)) {
+          const yaml = opened(file);
+          if (yaml && key in yaml.data) return { layer, path: file, yaml };
+        }
+      return undefined;
+    },
+  };
+}
+
+/** Kayobe makes YAML of this one with Jinja. */
+export function isTemplated(path: string): boolean {
+  return /(^|\/)kolla\/globals\.yml$/.test(path);
+}
+
+/** Whether nobody sees here what a file says. */
+export function isSealed(text: string | undefined): boolean {
+  return text === undefined || isVaulted(text);
+}
+
+export interface Holding {
+  readonly layer: string;
+  readonly path: string;
+  readonly ini: Ini;
+  readonly entry: IniEntry;
+}
+
+/** The values of an option of which one comes to hold: the last, and what comes before as long as that is under a condition. */
+export function holding(view: View, path: string, section: string, key: string): readonly Holding[] {
+  const found: Holding[] = [];
+  for (const layer of view.layers.toReversed()) {
+    const ini = view.options(layer + path);
+    for (const entry of ini.entries.filter((candidate) => candidate.section === section && candidate.key === key).reverse()) {
+      found.unshift({ layer, path: layer + path, ini, entry });
+      if (!entry.conditional) return found;
+    }
+  }
+  return found;
+}
+
+/** As Ansible's filter `bool` has it; nothing for an expression. */
+export function truth(value: unknown): boolean | undefined {
+  if (typeof value === "string" && /\{[{%]/.test(value)) return undefined;
+  if (typeof value === "object" && value !== null) return undefined;
+  return value === true || value === 1 || (typeof value === "string" && /^(yes|on|1|true)$/i.test(value));
+}
+
+export function inNumbers(path: string, line: number): string {
+  return `${path}:${line}`;
+}
+
+export function indented(text: string): string {
+  return text.trim().replace(/^/gm, "    ");
+}

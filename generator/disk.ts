@@ -176,6 +176,14 @@ export function readForeign(root: string, concerns: (path: string) => boolean): 
   return walk("", [realpathSync(root)]).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
+/** One file of somebody else, as a list; nothing when there is no such file. */
+export function readForeignFile(path: string): Entry[] | undefined {
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return undefined;
+  const bytes = readFileSync(path);
+  const text = bytes.toString("utf8");
+  return [{ path, ...(Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
+}
+
 /** Write files and links of somebody else's folder: each whole or not at all, with the permissions that it has. */
 export function writeForeign(root: string, files: readonly OutFile[], links: readonly { readonly path: string; readonly target: string }[]): void {
   for (const file of files) {

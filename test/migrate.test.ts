@@ -51,6 +51,11 @@ describe("the facts about the predecessors", () => {
     deepStrictEqual([...summary.matchAll(/^ {4}(sriov_\w+):/gm)].map((found) => found[1]), newFacts);
   });
 
+  it("has each variable on the page", () => {
+    const page = readFileSync(join(root, "docs/moving-over.md"), "utf8");
+    deepStrictEqual([...Object.keys(oldVariables), ...Object.keys(oldKeys), ...Object.keys(goneFacts)].filter((name) => !page.includes(`\`${name}\``)), []);
+  });
+
   it("ends the rules of each with one that always holds", () => {
     for (const [name, { rules }] of Object.entries({ ...oldVariables, ...iommuVariables, ...oldKeys }))
       for (const from of predecessors) {

@@ -149,9 +149,9 @@ async function migrate(paths: readonly string[], options: { from?: Predecessor }
   const { role, problems } = readSources(root);
   printProblems(problems);
   if (problems.length > 0) return exit.failed;
-  const files: { path: string; text?: string }[] = [];
+  const files: { path: string; text?: string; aside?: boolean }[] = [];
   for (const name of paths) {
-    const one = isFolder(name) ? readForeign(name, concerns).filter(({ path }) => isReadable(path)).map((entry) => ({ ...entry, path: join(name, entry.path) })) : readForeignFile(name);
+    const one = isFolder(name) ? readForeign(name, concerns).map((entry) => ({ ...entry, path: join(name, entry.path), aside: !isReadable(entry.path) })) : readForeignFile(name);
     if (!one) {
       console.error(`${name} is not there.`);
       return exit.wrongUse;

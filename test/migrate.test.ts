@@ -132,9 +132,16 @@ describe("what becomes of a variable", () => {
     match(judged('sriov_entirely_different: 4\nb: "{{ sriov_entirely_different }}"\n', linux)[0]!, /^1 fine: .*a variable of yours/);
     match(judged("- set_fact:\n    sriov_entirely_different: 4\n- debug:\n  when: sriov_entirely_different > 3\n", linux)[0]!, /^2 fine: .*a variable of yours/);
   });
+  it("that a template uses, which is not judged itself", () => {
+    const [one, ...more] = told(judge([{ path: "a.yml", text: "sriov_entirely_different: 4\n" }, { path: "b.conf", aside: true, text: "sriov_numvf: {{ sriov_entirely_different }}\n" }], present, linux).findings);
+    match(one!, /^1 fine: .*a variable of yours/);
+    deepStrictEqual(more, []);
+  });
   it("for either of the old roles, when nothing tells which it was", () => {
     match(judged("sriov_do_reboot: false")[0]!, /different: sriov_do_reboot: from stackhpc\.sriov 0\.2\.1: .*; from stackhpc\.linux\.sriov 1\.6\.4: the role no longer fails/);
     doesNotMatch(judged("- hosts: a\n  vars:\n    sriov_do_reboot: false\n  roles: [stackhpc.linux.sriov]\n")[0]!, /from stackhpc/);
+    doesNotMatch(judged("- hosts: a\n  collections: [stackhpc.linux]\n  vars:\n    sriov_do_reboot: false\n  roles: [sriov]\n")[1]!, /from stackhpc/);
+    match(judged('sriov_do_reboot: "{{ x }}"\n', "stackhpc.sriov")[0]!, /unjudged: (?!.*no longer fails)/);
   });
 });
 
@@ -144,6 +151,7 @@ describe("what becomes of a device", () => {
     ['{name: a, numvfs: "4"}', undefined],
     ['{name: "{{ a }}", numvfs: "{{ b }}"}', undefined],
     ['{address: "0000:3b:00.0", optional: true}', undefined],
+    ["{name: a, numvfs: 1_0}", undefined],
     ["{name: a, numvfs: many}", /^1 different: numvfs of sriov_devices\[0\]: .*whole number/],
     ["{name: a, numvfs: 4.5}", /^1 different: numvfs/],
     ["{name: a, numvf: 4}", /^1 unknown: numvf of sriov_devices\[0\]: .*numvfs is the nearest key/],
@@ -195,6 +203,7 @@ describe("what becomes of a requirement", () => {
     ["- src: stackhpc.sriov\n  version: 0.2.1\n", /^1 different: .*write stackhpc\.sriov, version 9\.8\.7/],
     ["roles:\n  - name: stackhpc.sriov\n    version: v0.1.0\n", /^2 different/],
     ["roles:\n  - src: https://github.com/stackhpc/ansible-role-sriov.git\n    scm: git\n    version: 0.2.1\n", /^2 different/],
+    ["roles:\n  - name: stackhpc.sriov\n    scm: git\n", /^2 fine: requirement/],
     ["roles:\n  - src: stackhpc.sriov\n    version: 1.2.0\n", /^2 fine: .*--force/],
     ["- src: stackhpc.grubcmdline\n", /^1 ineffective/],
     ["collections:\n  - stackhpc.linux\n", /^2 fine/],
@@ -213,6 +222,11 @@ describe("what becomes of a requirement", () => {
 describe("a file", () => {
   it("that is encrypted cannot be judged", () => match(judged("$ANSIBLE_VAULT;1.1;AES256\n61\n")[0]!, /^- unjudged: is encrypted/));
   it("that is no YAML cannot be judged", () => match(judged("sriov_devices: [\n")[0]!, /^- unjudged: is no YAML/));
+  it("that is no text cannot be judged", () => deepStrictEqual(told(judge([{ path: "a.yml" }, { path: "b" }], present).findings).map((line) => line.slice(0, 12)), ["- unjudged: "]));
+  it("that is empty, or goes round in a circle, says nothing", () => {
+    for (const text of ["", "---\n", "# a\n", "a: &a\n  b: *a\n", "- &a [*a]\n"]) deepStrictEqual(judged(text), [], text);
+    match(judged("sriov_devices: &a [*a]\n", linux)[1]!, /different: sriov_devices\[0\]: it is no dictionary/);
+  });
   it("that is an INI inventory is read", () => {
     const found = judged('[a]\nhv1 sriov_numvfs=4 ansible_host=b\n# sriov_numvf=1\n[a:vars]\nsriov_do_reboot = "no"\nsriov_devices=[{"name": "a"}]\n', linux, "hosts");
     deepStrictEqual(found.map((line) => line.split(":").slice(0, 2).join(":")), ["2 fine: sriov_numvfs", "5 different: sriov_do_reboot", "6 unjudged: sriov_devices"]);
@@ -265,7 +279,7 @@ describe("the command", () => {
   });
   it("writes nothing, and looks at no environment of programs", async () => {
     const folder = temporary();
-    put(folder, { "site.yml": "- hosts: a\n  roles: [stackhpc.sriov]\n", ".venv/x.yml": "sriov_numvf: 1\n", "ansible_collections/a/b/x.yml": "sriov_numvf: 1\n" });
+    put(folder, { "site.yml": "- hosts: a\n  roles: [stackhpc.sriov]\n", "x.conf": "sriov_numvf: 1\n", ".venv/x.yml": "sriov_numvf: 1\n", "ansible_collections/a/b/x.yml": "sriov_numvf: 1\n" });
     strictEqual((await cli(root, "migrate", folder)).code, 0);
     strictEqual(readFileSync(join(folder, "site.yml"), "utf8"), "- hosts: a\n  roles: [stackhpc.sriov]\n");
   });

@@ -49,12 +49,21 @@ const marks = { old: "/tasks/mlxconfig.yml", present: "/tasks/firmware_tool.yml"
 const silent = /(^|\/)(\.git|\.tox|node_modules|\.?venv|ansible_collections)(\/|$)/;
 const readable = /(^|\/)[^./][^./]*$|\.(ya?ml|json)$/;
 
+/** A file of somebody's. */
+export interface Given {
+  readonly path: string;
+  /** Absent: it cannot be read as text. */
+  readonly text?: string;
+  /** It is not judged, a template say; what it uses is used. */
+  readonly aside?: boolean;
+}
+
 /** Whether a path below a folder is looked at. Installed collections are nobody's configuration. */
 export function concerns(path: string): boolean {
   return !silent.test(path);
 }
 
-/** Whether a file below a folder may be one that Ansible reads as YAML, or as an inventory. */
+/** Whether a file below a folder may be one that Ansible reads as YAML, or as an inventory. Others are aside. */
 export function isReadable(path: string): boolean {
   return readable.test(path);
 }
@@ -62,15 +71,14 @@ export function isReadable(path: string): boolean {
 /**
  * Judge files.
  *
- * @param files text absent: it cannot be read as text
  * @param from the predecessor, when it is known; otherwise what the files use, and both when they do not tell
  */
-export function judge(files: readonly { readonly path: string; readonly text?: string }[], present: Present, from?: Predecessor): Report {
+export function judge(files: readonly Given[], present: Present, from?: Predecessor): Report {
   const foldersWith = (mark: string): string[] => files.flatMap(({ path }) => (path.endsWith(mark) ? [path.slice(0, -mark.length)] : []));
   const old = foldersWith(marks.old);
   const copies = [...old, ...foldersWith(marks.present)];
   const own = files.filter(({ path }) => !copies.some((folder) => path.startsWith(`${folder}/`)));
-  const sources = own.map(({ path, text }): Source => ({ file: path, said: text === undefined ? unreadable(path) : readFile(path, text) }));
+  const sources = own.filter(({ aside }) => !aside).map(({ path, text }): Source => ({ file: path, said: text === undefined ? unreadable(path) : readFile(path, text) }));
   const all = sources.map(({ said }) => said);
   const context: Context = {
     from: from === undefined ? usedBy(all) : [from],

@@ -100,15 +100,16 @@ function joined(one: Said, other: Said): Said {
   };
 }
 
-function valueOf(node: unknown, document: Document, lines: LineCounter): Value {
+/** @param inside the anchors that the node is in, one of which it may name again */
+function valueOf(node: unknown, document: Document, lines: LineCounter, inside: readonly unknown[] = []): Value {
   const at = (node as Node | null)?.range?.[0];
   const line = at === undefined ? 0 : lines.linePos(at).line;
   if (isAlias(node)) {
     const target = node.resolve(document);
-    return target ? { ...valueOf(target, document, lines), line } : { kind: "jinja", line, text: "" };
+    return target && !inside.includes(target) ? { ...valueOf(target, document, lines, [...inside, target]), line } : { kind: "jinja", line, text: "" };
   }
-  if (isMap(node)) return { kind: "map", line, entries: entriesOf(node, document, lines) };
-  if (isSeq(node)) return { kind: "list", line, items: node.items.map((item) => valueOf(item, document, lines)) };
+  if (isMap(node)) return { kind: "map", line, entries: entriesOf(node, document, lines, inside) };
+  if (isSeq(node)) return { kind: "list", line, items: node.items.map((item) => valueOf(item, document, lines, inside)) };
   if (!isScalar(node)) return { kind: "plain", line, data: null, quoted: false };
   if (node.tag === "!vault" || node.tag === "!vault-encrypted") return { kind: "vault", line };
   const data = plain(node.value, node.source);
@@ -122,11 +123,11 @@ function plain(value: unknown, source: string | undefined): Plain {
   return source ?? String(value);
 }
 
-function entriesOf(map: YAMLMap, document: Document, lines: LineCounter): Entry[] {
+function entriesOf(map: YAMLMap, document: Document, lines: LineCounter, inside: readonly unknown[]): Entry[] {
   const entries = map.items.flatMap((pair): Entry[] => {
     const key = pair.key as Node | null;
     const line = lines.linePos(key?.range?.[0] ?? 0).line;
-    const value = valueOf(pair.value, document, lines);
+    const value = valueOf(pair.value, document, lines, inside);
     // "<<" brings the entries of other maps.
     if (isScalar(key) && key.source === "<<") return (value.kind === "list" ? value.items : [value]).flatMap((from) => (from.kind === "map" ? from.entries : []));
     return [{ key: isScalar(key) ? String(key.value) : "", line, value: value.line === 0 ? { ...value, line } : value }];

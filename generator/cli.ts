@@ -5,6 +5,8 @@ import type { Layout, OutFile, Plan, Problem } from "./ir.js";
 import { layouts } from "./ir.js";
 import { vlanRange } from "./kayobe/merge.js";
 import type { VlanRange } from "./kayobe/merge.js";
+import { predecessors } from "./migrate/predecessors.js";
+import type { Predecessor } from "./migrate/predecessors.js";
 
 // Commands load what they need when they run: the compiler alone takes a quarter of a second.
 
@@ -148,6 +150,36 @@ async function kayobe(options: { configPath: string; environment?: string; check
   return exit.good;
 }
 
+async function migrate(paths: readonly string[], options: { from?: Predecessor }): Promise<number> {
+  const { readSources, root } = await import("./artefacts.js");
+  const { isFolder, readForeign, readForeignFile } = await import("./disk.js");
+  const { concerns, isReadable, judge } = await import("./migrate/judge.js");
+  const { role, problems } = readSources(root);
+  printProblems(problems);
+  if (problems.length > 0) return exit.failed;
+  const files: { path: string; text?: string; aside?: boolean }[] = [];
+  for (const name of paths) {
+    const one = isFolder(name) ? readForeign(name, concerns).map((entry) => ({ ...entry, path: join(name, entry.path), aside: !isReadable(entry.path) })) : readForeignFile(name);
+    if (!one) {
+      console.error(`${name} is not there.`);
+      return exit.wrongUse;
+    }
+    files.push(...one);
+  }
+  const { namespace, name, version } = role.identity;
+  const { findings, notes } = judge(files, { variables: role.variables, role: `${namespace}.${name}`, collection: `${namespace}.${name}`, version }, options.from);
+  if (findings.length === 0) {
+    console.error(`Nothing of the old roles, and no variable of this one, is in ${paths.join(", ")}.`);
+    return exit.failed;
+  }
+  const words = { fine: "fine", ineffective: "ineffective now", different: "different now", unjudged: "cannot be judged", unknown: "unknown" } as const;
+  for (const { file, line, outcome, text } of findings) say(`${file}${line === undefined ? "" : `:${line}`}: ${words[outcome]}: ${text}`);
+  if (notes.length > 0) say(["", "What changes for every host (docs/moving-over.md):", ...notes.map((note) => `  - ${note}`), ""].join("\n"));
+  const counts = Object.entries(words).map(([outcome, word]) => `${findings.filter((finding) => finding.outcome === outcome).length} ${word}`);
+  say(`${counts.join(", ")}.`);
+  return findings.every(({ outcome }) => outcome === "fine") ? exit.good : exit.failed;
+}
+
 async function lint(): Promise<number> {
   if (await isStale()) return exit.failed;
   const { readSources, root } = await import("./artefacts.js");
@@ -259,6 +291,14 @@ function program(): Command {
       .option("--hook", "make the playbook a part of kayobe overcloud host configure")
       .option("--vlan-range <physnet:first:last>", "VLANs of a physical network, or the network alone; may be given again", vlanRanges, []),
     kayobe,
+  );
+  on(
+    cli
+      .command("migrate")
+      .description("what becomes of playbooks and variables of the old roles under this one; 1 when something asks for attention; writes nothing")
+      .argument("<path...>", "playbooks, files of variables, requirements.yml, or folders of them")
+      .addOption(new Option("--from <role>", "the old role, where the files do not tell").choices([...predecessors])),
+    migrate,
   );
   on(cli.command("lint").description("ansible-lint, production profile, over every artefact, and proof that it looked at every file"), lint);
   on(

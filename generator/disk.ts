@@ -181,6 +181,14 @@ export function readForeign(root: string, concerns: (path: string) => boolean): 
   return below("", [realpathSync(root)], readdirSync(root)).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
+/** One file of somebody else, as a list; nothing when there is no such file. */
+export function readForeignFile(path: string): Entry[] | undefined {
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return undefined;
+  const bytes = readFileSync(path);
+  const text = bytes.toString("utf8");
+  return [{ path, ...(Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
+}
+
 function readable<Value>(read: () => Value): Value | undefined {
   try {
     return read();

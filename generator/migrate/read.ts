@@ -1,0 +1,194 @@
+import { LineCounter, isAlias, isMap, isScalar, isSeq, parseAllDocuments } from "yaml";
+import type { Document, Node, YAMLMap } from "yaml";
+import type { Plain } from "./predecessors.js";
+
+// What files of Ansible say, as far as it shows without running it. Nothing here knows what is right.
+
+/** A value with its line; what only a run of Ansible can tell is "jinja" or "vault". */
+export type Value = { readonly line: number } & (
+  | { readonly kind: "jinja"; readonly text: string }
+  | { readonly kind: "vault" }
+  | { readonly kind: "plain"; readonly data: Plain; readonly quoted: boolean }
+  | { readonly kind: "list"; readonly items: readonly Value[] }
+  | { readonly kind: "map"; readonly entries: readonly Entry[] }
+);
+
+export interface Entry {
+  readonly key: string;
+  readonly line: number;
+  readonly value: Value;
+}
+
+export interface RoleUse {
+  readonly name: string;
+  readonly line: number;
+  readonly tasksFrom?: string;
+}
+
+export interface Requirement {
+  readonly kind: "role" | "collection";
+  /** Its name, or where it comes from. */
+  readonly name: string;
+  readonly version: string;
+  readonly line: number;
+}
+
+export interface Text {
+  readonly text: string;
+  readonly line: number;
+}
+
+export interface Said {
+  readonly settings: readonly Entry[];
+  readonly roles: readonly RoleUse[];
+  readonly requirements: readonly Requirement[];
+  /** Names of handlers, and what they listen to. */
+  readonly handlers: readonly string[];
+  /** Every text that is a value. */
+  readonly texts: readonly Text[];
+  /** Why the file cannot be judged as a whole. */
+  readonly fault?: string;
+}
+
+const nothing: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [] };
+const setting = /^(sriov_\w+|iommu_pt|iommu_do_reboot)$/;
+const include = /^(ansible\.(builtin|legacy)\.)?(include_role|import_role)$/;
+
+/** Read one file as Ansible does: YAML 1.1, of two equal keys the last. */
+export function readFile(path: string, text: string): Said {
+  if (text.startsWith("$ANSIBLE_VAULT")) return { ...nothing, fault: "is encrypted: look at it with ansible-vault view" };
+  const lines = new LineCounter();
+  const parsed = parseAllDocuments(text, { version: "1.1", uniqueKeys: false, lineCounter: lines, logLevel: "silent" });
+  const documents = Array.isArray(parsed) ? (parsed as Document[]) : [];
+  const error = documents.flatMap(({ errors }) => errors)[0];
+  if (error) {
+    if (/\.(ya?ml|json)$/.test(path)) return { ...nothing, fault: `is no YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand` };
+    return { ...nothing, settings: inventorySettings(text) };
+  }
+  const values = documents.flatMap((document) => (document.contents === null ? [] : [valueOf(document.contents as Node, document, lines)]));
+  const inHandlers = /(^|\/)handlers\//.test(path);
+  return values.reduce<Said>((said, value) => [gather(value, inHandlers), oldRequirements(value)].reduce(joined, said), nothing);
+}
+
+/** What an inventory in the INI format sets, for a host or below [GROUP:vars]. */
+function inventorySettings(text: string): Entry[] {
+  return text.split("\n").flatMap((line, index) =>
+    [...line.replace(/^\s*[#;].*/, "").matchAll(/(?<=^|\s)(\w+)\s*=\s*("[^"]*"|'[^']*'|\S*)/g)].flatMap(([, key = "", written = ""]): Entry[] => {
+      if (!setting.test(key)) return [];
+      const data = written.replace(/^(["'])(.*)\1$/, "$2");
+      const at = index + 1;
+      // Of a list or dictionary only Ansible knows where it ends.
+      const value: Value = /\{\{|^[[{]/.test(data) ? { kind: "jinja", line: at, text: data } : { kind: "plain", line: at, data: /^\d+$/.test(data) ? Number(data) : data, quoted: true };
+      return [{ key, line: at, value }];
+    }),
+  );
+}
+
+/** A list of roles to install, as requirements.yml was written before collections came. */
+function oldRequirements(value: Value): Said {
+  if (value.kind !== "list") return nothing;
+  return { ...nothing, requirements: value.items.filter(isRequirement).flatMap((item) => requirementOf(item, "role")) };
+}
+
+function joined(one: Said, other: Said): Said {
+  return {
+    settings: [...one.settings, ...other.settings],
+    roles: [...one.roles, ...other.roles],
+    requirements: [...one.requirements, ...other.requirements],
+    handlers: [...one.handlers, ...other.handlers],
+    texts: [...one.texts, ...other.texts],
+  };
+}
+
+/** @param inside the anchors that the node is in, one of which it may name again */
+function valueOf(node: unknown, document: Document, lines: LineCounter, inside: readonly unknown[] = []): Value {
+  const at = (node as Node | null)?.range?.[0];
+  const line = at === undefined ? 0 : lines.linePos(at).line;
+  if (isAlias(node)) {
+    const target = node.resolve(document);
+    return target && !inside.includes(target) ? { ...valueOf(target, document, lines, [...inside, target]), line } : { kind: "jinja", line, text: "" };
+  }
+  if (isMap(node)) return { kind: "map", line, entries: entriesOf(node, document, lines, inside) };
+  if (isSeq(node)) return { kind: "list", line, items: node.items.map((item) => valueOf(item, document, lines, inside)) };
+  if (!isScalar(node)) return { kind: "plain", line, data: null, quoted: false };
+  if (node.tag === "!vault" || node.tag === "!vault-encrypted") return { kind: "vault", line };
+  const data = plain(node.value, node.source);
+  if (typeof data === "string" && /\{\{|\{%/.test(data) && node.tag !== "!unsafe") return { kind: "jinja", line, text: data };
+  return { kind: "plain", line, data, quoted: node.type !== "PLAIN" };
+}
+
+function plain(value: unknown, source: string | undefined): Plain {
+  if (value === null || typeof value === "boolean" || typeof value === "number" || typeof value === "string") return value;
+  // Dates and the like.
+  return source ?? String(value);
+}
+
+function entriesOf(map: YAMLMap, document: Document, lines: LineCounter, inside: readonly unknown[]): Entry[] {
+  const entries = map.items.flatMap((pair): Entry[] => {
+    const key = pair.key as Node | null;
+    const line = lines.linePos(key?.range?.[0] ?? 0).line;
+    const value = valueOf(pair.value, document, lines, inside);
+    // "<<" brings the entries of other maps.
+    if (isScalar(key) && key.source === "<<") return (value.kind === "list" ? value.items : [value]).flatMap((from) => (from.kind === "map" ? from.entries : []));
+    return [{ key: isScalar(key) ? String(key.value) : "", line, value: value.line === 0 ? { ...value, line } : value }];
+  });
+  return entries.filter((entry, index) => !entries.some((later, place) => place > index && later.key === entry.key));
+}
+
+/** All that a value says, at every depth. */
+function gather(value: Value, inHandlers: boolean): Said {
+  if (value.kind === "vault") return nothing;
+  if (value.kind === "jinja") return { ...nothing, texts: [{ text: value.text, line: value.line }] };
+  if (value.kind === "plain") return typeof value.data === "string" ? { ...nothing, texts: [{ text: value.data, line: value.line }] } : nothing;
+  if (value.kind === "list") return value.items.map((item) => ofItem(item, inHandlers)).reduce(joined, nothing);
+  return value.entries.map((entry) => joined(ofEntry(entry), gather(entry.value, entry.key === "handlers"))).reduce(joined, nothing);
+}
+
+function ofItem(item: Value, inHandlers: boolean): Said {
+  const below = gather(item, inHandlers);
+  if (!inHandlers || item.kind !== "map") return below;
+  const names = item.entries.filter(({ key }) => key === "name" || key === "listen").flatMap((entry) => textsOf(entry.value));
+  return { ...below, handlers: [...below.handlers, ...names.map(({ text }) => text)] };
+}
+
+function ofEntry(entry: Entry): Said {
+  const said: Said = setting.test(entry.key) ? { ...nothing, settings: [entry] } : nothing;
+  if (include.test(entry.key)) return { ...said, roles: [...roleOf(entry.value)] };
+  if (entry.key === "collections" && entry.value.kind === "list") return { ...said, requirements: entry.value.items.flatMap((item) => requirementOf(item, "collection")) };
+  if ((entry.key === "roles" || entry.key === "dependencies") && entry.value.kind === "list") {
+    const items = entry.value.items;
+    return { ...said, roles: items.flatMap((item) => (isRequirement(item) ? [] : roleOf(item))), requirements: items.flatMap((item) => (isRequirement(item) ? requirementOf(item, "role") : [])) };
+  }
+  return said;
+}
+
+/** An item of `roles:` is a requirement when it says where the role comes from, or which one of its versions. */
+function isRequirement(item: Value): boolean {
+  return item.kind === "map" && item.entries.some(({ key }) => key === "src" || key === "version" || key === "scm");
+}
+
+function requirementOf(item: Value, kind: Requirement["kind"]): Requirement[] {
+  if (item.kind === "plain" && typeof item.data === "string") return kind === "collection" ? [{ kind, name: item.data, version: "", line: item.line }] : [];
+  if (item.kind !== "map") return [];
+  const text = (key: string): string => textsOf(item.entries.find((entry) => entry.key === key)?.value)[0]?.text ?? "";
+  const name = text("name") || text("src");
+  return name === "" ? [] : [{ kind, name, version: text("version"), line: item.line }];
+}
+
+function roleOf(value: Value): RoleUse[] {
+  if (value.kind === "plain" && typeof value.data === "string") {
+    const words = new Map([...value.data.matchAll(/(\w+)=(\S+)/g)].map((match) => [match[1]!, match[2]!] as const));
+    const tasksFrom = words.get("tasks_from");
+    return [{ name: words.get("name") ?? value.data.trim(), line: value.line, ...(tasksFrom === undefined ? {} : { tasksFrom }) }];
+  }
+  if (value.kind !== "map") return [];
+  const entry = value.entries.find(({ key }) => key === "name") ?? value.entries.find(({ key }) => key === "role");
+  const role = value.entries.find(({ key }) => key === "role") ?? entry;
+  const tasksFrom = textsOf(value.entries.find(({ key }) => key === "tasks_from")?.value)[0]?.text;
+  return textsOf(role?.value).map(({ text, line }) => ({ name: text, line, ...(tasksFrom === undefined ? {} : { tasksFrom }) }));
+}
+
+function textsOf(value: Value | undefined): Text[] {
+  if (value?.kind === "list") return value.items.flatMap(textsOf);
+  return value?.kind === "plain" && value.data !== null ? [{ text: String(value.data), line: value.line }] : [];
+}

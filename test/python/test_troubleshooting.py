@@ -1,0 +1,154 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/troubleshooting.md lists the messages of the role: each of them, and no other.
+
+A message is a text with three words or more anywhere in a plugin, or with two where an error or a warning is made, and each
+fail_msg of the tasks. What fills a placeholder is not looked at.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "role-template"
+PAGE = ROOT / "docs" / "troubleshooting.md"
+PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[sdrXxi]")
+QUOTED = re.compile(r"^- (`+)(.+?)\1(?!`)$")
+DOCUMENTS = ("DOCUMENTATION", "EXAMPLES", "RETURN")
+RAISING = ("fail_json", "warn", "Refusal", "WrongVariable", "BootLoaderError", "Unreadable", "ValueError")
+
+# Texts with as many words that nobody is shown as a message, as they stand in the source.
+PIECES = (
+    # They fill the placeholders of messages.
+    "the entries", "a name", "a name or a list of names", "name or address", "that of the PF", "another device's", "not of",
+    "vendor_id with product_id", "%s (vendor_id %s, product_id %s)", "exit code %d", "the kernel command line", "no VF",
+    "%s num_vfs=%s probe_vf=%s", "no longer has", "no output", "what was asked for", "the PFs of this host are ", "see the kernel log",
+    # Words of programs and of drivers, to be recognised.
+    "PCI rescan is required", "array of byte",
+    # The help of sriov-vfs.
+    "Give SR-IOV PFs their configured number of VFs.", "set every PF that is to be set at boot (run by sriov-vfs.service)",
+    "set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)", "succeed when these PFs have their VFs",
+    "show each configured PF and its VFs; exit 1 when one differs",
+)
+# What is written into files.
+OF_FILES = re.compile(r"^(#|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")
+
+
+def plain(text, placeholder=PLACEHOLDER):
+    """A message without what differs from time to time, and with single blanks."""
+    return " ".join(placeholder.sub("<>", text).replace("%%", "%").split())
+
+
+def words(text):
+    return len(re.findall(r"[A-Za-z]{2,}", PLACEHOLDER.sub("", text)))
+
+
+def constants(tree):
+    """Every text of a module, as (text, whether an error or a warning is made of it); documentation and expressions left out."""
+    aside = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            aside.add(node.value)
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in DOCUMENTS + ("BUSY",):
+            aside.update(ast.walk(node.value))
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "ADVICE":
+            aside.update(pair.elts[0] for pair in ast.walk(node.value) if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "re":
+            aside.update(inner for argument in node.args[:1] for inner in ast.walk(argument))
+
+    def walk(node, raised):
+        if node in aside and not isinstance(node, ast.Call):
+            return
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, raised
+        called = node.func if isinstance(node, ast.Call) else None
+        raised = raised or isinstance(node, ast.Raise) or getattr(called, "attr", getattr(called, "id", "")) in RAISING
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, raised)
+
+    yield from walk(tree, False)
+
+
+def of_python(source):
+    """The messages in a module's source, as they stand there."""
+    return [
+        text for text, raised in constants(ast.parse(source))
+        if " " in text and not OF_FILES.match(text) and words(text) >= (2 if raised else 3)
+    ]
+
+
+def of_yaml(source):
+    """The messages of failed checks in a file of tasks, with Jinja's expressions as placeholders."""
+    def walk(node):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                yield from [value] if key == "fail_msg" else walk(value)
+        elif isinstance(node, list):
+            for item in node:
+                yield from walk(item)
+
+    return list(walk(yaml.safe_load(source)))
+
+
+def of_role():
+    """Every message of the role, plain."""
+    found = {plain(text) for path in TEMPLATE.glob("plugins/**/*.py") for text in of_python(path.read_text()) if text not in PIECES}
+    jinja = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+    return found | {plain(text, jinja) for path in TEMPLATE.glob("tasks/*.yml") for text in of_yaml(path.read_text())}
+
+
+def of_page():
+    """The messages that the page quotes, plain."""
+    quoted = [QUOTED.match(line) for line in PAGE.read_text().splitlines()]
+    return [plain(match.group(2), re.compile(r"<[^<>]+>")) for match in quoted if match]
+
+
+def test_the_page_lists_every_message():
+    assert sorted(of_role() - set(of_page())) == []
+
+
+def test_the_page_lists_no_message_that_is_gone():
+    assert sorted(set(of_page()) - of_role()) == []
+
+
+def test_the_page_lists_each_message_once():
+    page = of_page()
+    assert sorted(text for text in set(page) if page.count(text) > 1) == []
+
+
+def test_every_message_has_a_cause_and_a_cure():
+    for block in re.findall(r"(?:^- `.+`\n)+\n(.*\n.*)", PAGE.read_text(), re.MULTILINE):
+        assert re.match(r"^\*\*Why:\*\* \S.*\n\*\*Do:\*\* \S", block), block
+
+
+def test_what_is_set_aside_is_there():
+    every = {text for path in TEMPLATE.glob("plugins/**/*.py") for text, _raised in constants(ast.parse(path.read_text()))}
+    assert sorted(set(PIECES) - every) == []
+
+
+def test_enough_is_found_to_be_believed():
+    assert len(of_role()) > 200
+
+
+@pytest.mark.parametrize("source, want", [
+    ('def f():\n    """Words of a docstring."""\n    raise Refusal("%s went away" % a)\n', ["%s went away"]),
+    ('raise host.Refusal("gone away: " + reason)\n', ["gone away: "]),
+    ('return {"do": "fail", "message": "%s has no driver: load it"}\n', ["%s has no driver: load it"]),
+    ('x = "two words"\n', []),
+    ('x = re.compile(r"three words here")\n', []),
+    ('DOCUMENTATION = "three words here"\n', []),
+    ('ADVICE = tuple((re.compile(e), a) for e, a in (("what a tool says", "what is to be done"),))\n', ["what is to be done"]),
+    ('module.fail_json(msg="Cannot do: %s" % error)\n', ["Cannot do: %s"]),
+    ('module.warn("too bad")\n', ["too bad"]),
+])
+def test_messages_are_found_in_python(source, want):
+    assert of_python("def g():\n" + "".join("    %s\n" % line for line in source.splitlines())) == want
+
+
+def test_messages_are_found_in_tasks():
+    assert of_yaml("- block:\n    - assert:\n        that: a\n        fail_msg: >-\n          {{ a }} is\n          wrong\n") == ["{{ a }} is wrong"]

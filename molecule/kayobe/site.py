@@ -22,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "test" / "openstack"))
 
+# Not at the top (E402): they are found by the path above.
 import galaxy_server  # noqa: E402
 from deployment import Deployment  # noqa: E402
 

@@ -55,10 +55,15 @@ def galaxy(tarballs):
 
 
 @pytest.fixture(scope="session")
-def collections(kayobe_bin, galaxy, tmp_path_factory):
-    """The collection where Kayobe looks for it."""
-    deployment = Deployment(tmp_path_factory.mktemp("collections"), kayobe_bin)
+def installed(kayobe_bin, galaxy, tmp_path_factory):
+    """A deployment with the collection where Kayobe looks for it."""
+    deployment = Deployment(tmp_path_factory.mktemp("bootstrap"), kayobe_bin)
     deployment.configure()
     deployment.merge()
     deployment.bootstrap(galaxy.address)
-    return deployment.kayobe / "ansible" / "collections"
+    return deployment
+
+
+@pytest.fixture(scope="session")
+def collections(installed):
+    return installed.kayobe / "ansible" / "collections"

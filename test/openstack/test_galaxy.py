@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import galaxy_server
 import pytest
 import yaml
-from deployment import HERE, Deployment
+from deployment import HERE
 
 
 def tarball(folder, version, dependencies=None):
@@ -81,15 +81,6 @@ class TestServer:
                     assert answer.status == 200
             finally:
                 process.terminate()
-
-
-@pytest.fixture(scope="module")
-def installed(kayobe_bin, galaxy, tmp_path_factory):
-    deployment = Deployment(tmp_path_factory.mktemp("bootstrap"), kayobe_bin)
-    deployment.configure()
-    deployment.merge()
-    deployment.bootstrap(galaxy.address)
-    return deployment
 
 
 class TestBootstrap:

@@ -104,6 +104,14 @@ export function checks(around: Surroundings, { identity, collection, role }: Rel
   ];
 }
 
+/** The same for the same files and tools: whether they passed need not be asked twice. */
+export function fingerprint({ collection, role }: Release, bin: string): string {
+  return sha256(Buffer.from(JSON.stringify({ collection, role, bin, checks: checksVersion })));
+}
+
+/** To be raised when the checks become other ones. */
+const checksVersion = 1;
+
 /** What is in the folder of a release. */
 export interface Written {
   readonly tarball: string;

@@ -11,25 +11,31 @@ export interface Member {
 }
 
 const block = 512;
-const kinds = { file: "0", oldFile: "\0", folder: "5" } as const;
+const kinds = { file: "0", folder: "5", extended: "x" } as const;
 
 /**
  * The members of a tarball that `ansible-galaxy collection build` has made.
  *
- * @throws Error for what it does not make of our files: links, devices, names longer than the header
+ * @throws Error for what it does not make of our files: links, devices
  */
 export function readTarball(bytes: Uint8Array): Member[] {
   const tar = gunzipSync(bytes);
   const members: Member[] = [];
+  // Python writes what a header has no room for before it (POSIX pax): fractions of a second, and a long path.
+  let longPath: string | undefined;
   for (let at = 0; at + block <= tar.length && tar[at] !== 0; ) {
     const text = (from: number, length: number): string => tar.toString("utf8", at + from, at + from + length).replace(/\0.*$/s, "");
     const size = Number.parseInt(text(124, 12).trim() || "0", 8);
     const kind = tar.toString("latin1", at + 156, at + 157);
     const prefix = text(345, 155);
-    const path = `${prefix === "" ? "" : `${prefix}/`}${text(0, 100)}`.replace(/\/$/, "");
+    const path = (longPath ?? `${prefix === "" ? "" : `${prefix}/`}${text(0, 100)}`).replace(/\/$/, "");
     if (!Object.values<string>(kinds).includes(kind)) throw new Error(`${path} in the tarball is neither file nor folder (type ${JSON.stringify(kind)})`);
-    const executable = (Number.parseInt(text(100, 8).trim(), 8) & 0o100) !== 0;
-    members.push({ path, folder: kind === kinds.folder, executable, content: Buffer.from(tar.subarray(at + block, at + block + size)) });
+    const content = Buffer.from(tar.subarray(at + block, at + block + size));
+    if (kind === kinds.extended) longPath = /^\d+ path=(.*)$/m.exec(content.toString("utf8"))?.[1];
+    else {
+      members.push({ path, folder: kind === kinds.folder, executable: (Number.parseInt(text(100, 8).trim(), 8) & 0o100) !== 0, content });
+      longPath = undefined;
+    }
     at += block + Math.ceil(size / block) * block;
   }
   return members;

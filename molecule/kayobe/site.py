@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "test" / "openstack"))
+sys.path[:0] = [str(ROOT / "test" / folder) for folder in ("openstack", "galaxy")]
 
 import galaxy_server  # noqa: E402
 from deployment import Deployment  # noqa: E402

@@ -1,12 +1,15 @@
-import { availableParallelism } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { relative, resolve, join } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { Sources } from "./artefacts.js";
 import type { Layout, OutFile, Plan, Problem } from "./ir.js";
 import { layouts } from "./ir.js";
 import { vlanRange } from "./kayobe/merge.js";
 import type { VlanRange } from "./kayobe/merge.js";
 import { predecessors } from "./migrate/predecessors.js";
 import type { Predecessor } from "./migrate/predecessors.js";
+import type { Written } from "./release/build.js";
+import type { Head } from "./release/repository.js";
 
 // Commands load what they need when they run: the compiler alone takes a quarter of a second.
 
@@ -201,6 +204,186 @@ async function lint(): Promise<number> {
   return results.every(({ passed }) => passed) ? exit.good : exit.failed;
 }
 
+/** What a release is made from, when nothing speaks against one. Tells what does. */
+async function prepared(): Promise<{ sources: Sources; commit: Head } | undefined> {
+  const { readSources, root } = await import("./artefacts.js");
+  const { crosscheck } = await import("./crosscheck.js");
+  const { disagreements } = await import("./release/build.js");
+  const { head } = await import("./release/repository.js");
+  const sources = readSources(root);
+  const problems = sources.problems.length > 0 ? sources.problems : [...crosscheck(sources.role, sources.template.files), ...disagreements(root, sources)];
+  printProblems(problems);
+  return problems.length > 0 ? undefined : { sources, commit: await head(root) };
+}
+
+/**
+ * Build, let every check pass, and put the release into a folder. Tells what a check complains of.
+ *
+ * @param again make the checks even when just this has passed them on this machine, with just these tools
+ */
+async function builtAndChecked({ sources, commit }: { sources: Sources; commit: Head }, out: string, again: boolean): Promise<Written | undefined> {
+  const { root } = await import("./artefacts.js");
+  const { isFile, makeFolder, removeFolder, writeBytes } = await import("./disk.js");
+  const { cacheFolder, locked } = await import("./machine.js");
+  const { progress } = await import("./progress.js");
+  const { buildCollection, buildTime, checks, fingerprint, release, writeRelease } = await import("./release/build.js");
+  const { pythonTools } = await import("./setup.js");
+  const bin = await pythonTools(root);
+  const cache = join(cacheFolder(), "release");
+  const temporary = makeFolder(join(tmpdir(), "sriov-role-release-"));
+  // What the checks keep is one folder for all runs.
+  return await locked("release", async () => {
+    try {
+      const around = { bin, cache, temporary };
+      const made = release(sources);
+      const tarball = await buildCollection(around, made, buildTime(commit.time));
+      const mark = join(cache, "passed", fingerprint(made, bin));
+      if (!again && isFile(mark)) {
+        say("Galaxy's checks: passed before, with these files and tools.");
+        return writeRelease(out, made, tarball);
+      }
+      const complaints: string[] = [];
+      const jobs = checks(around, made, tarball).map(({ title, work }) => ({
+        title,
+        work: async (): Promise<void> => {
+          const found = await work();
+          complaints.push(...found.map((line) => `${title}: ${line}`));
+          if (found.length > 0) throw new Error("see below");
+        },
+      }));
+      await progress(jobs).catch((error: unknown) => {
+        if (complaints.length === 0) throw error;
+      });
+      for (const complaint of complaints) console.error(complaint);
+      removeFolder(mark);
+      if (complaints.length > 0) return undefined;
+      writeBytes(mark, Buffer.alloc(0));
+      return writeRelease(out, made, tarball);
+    } finally {
+      removeFolder(temporary);
+    }
+  });
+}
+
+async function build(options: { out?: string }): Promise<number> {
+  const { root } = await import("./artefacts.js");
+  const ready = await prepared();
+  const { changed, commit } = ready?.commit ?? { changed: [], commit: "" };
+  const written = ready && (await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), true));
+  if (!written) {
+    console.error("Nothing was written.");
+    return exit.failed;
+  }
+  say(`${here(written.tarball)}  sha256 ${written.sha256}`);
+  say(`${here(written.role)}  the role, as its repository holds it`);
+  say(`Built from commit ${commit.slice(0, 12)}${changed.length === 0 ? "." : ` and ${changed.length} changes that are not in it: this can be looked at, not published.`}`);
+  return exit.good;
+}
+
+interface PublishOptions {
+  readonly dryRun?: boolean;
+  readonly collection?: boolean;
+  readonly role?: boolean;
+  readonly server?: string;
+  readonly roleRepository?: string;
+  readonly out?: string;
+}
+
+async function publish(options: PublishOptions): Promise<number> {
+  const { root } = await import("./artefacts.js");
+  const { makeFolder, removeFolder } = await import("./disk.js");
+  const { release } = await import("./release/build.js");
+  const { access, askGalaxy, filtered, importCommand, publishCommand, serverRefusals, secretsOf, sourceInWords } = await import("./release/publish.js");
+  const { hasPassword, ownerAndName, push, readRemote, tagsElsewhere } = await import("./release/repository.js");
+  const { pythonTools } = await import("./setup.js");
+  const { run } = await import("./tools.js");
+  const both = options.collection !== true && options.role !== true;
+  const what = { collection: both || options.collection === true, role: both || options.role === true };
+  const address = options.roleRepository;
+  const repository = address === undefined ? undefined : ownerAndName(address);
+  if (what.role && (address === undefined || !repository)) {
+    console.error("The role is published through a repository of its own: --role-repository URL, or --collection to publish the collection alone.");
+    return exit.wrongUse;
+  }
+  if (address !== undefined && hasPassword(address)) {
+    console.error("The address of the role's repository has a password in it; leave that to git's credential helper.");
+    return exit.wrongUse;
+  }
+  const ready = await prepared();
+  if (!ready) {
+    console.error("Nothing was sent.");
+    return exit.failed;
+  }
+  const { identity } = ready.sources.role;
+  const { commit, time, changed } = ready.commit;
+  const { version } = identity;
+  const title = `${identity.namespace}.${identity.name} ${version}`;
+  const bin = await pythonTools(root);
+  const way = access(options);
+  const answer = await askGalaxy(bin, root, identity, way);
+  const secrets = [...secretsOf(process.env), ...answer.secrets];
+  const tell = (line: string): void => say(filtered(line, secrets));
+  const remote = what.role && address !== undefined ? await readRemote(address, version) : undefined;
+  const refusals = [
+    ...(changed.length === 0 ? [] : [`${changed.length} files are changed or not in git, ${changed[0]!.slice(3)} among them: commit them first.`]),
+    ...(await tagsElsewhere(root, version, commit)),
+    ...serverRefusals(identity, answer, what),
+    ...(remote?.tags ?? []).map((tag) => `${address} has the tag ${tag} already.`),
+  ];
+  const target = `${answer.url} (${answer.name}), ${sourceInWords(answer.source)}`;
+  tell(`${title}, commit ${commit.slice(0, 12)}:`);
+  if (what.collection) tell(`  the collection goes to ${target}`);
+  if (what.role && remote && repository) {
+    tell(`  the role goes to the branch ${remote.branch} of ${address}, with the tag ${version}`);
+    tell(`  then the role ${repository.owner}/${repository.name} is imported by ${target}`);
+  }
+  if (refusals.length > 0) {
+    for (const refusal of refusals) console.error(filtered(refusal, secrets));
+    console.error("Nothing was sent.");
+    return exit.failed;
+  }
+  const written = await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), false);
+  if (!written) {
+    console.error("Nothing was sent.");
+    return exit.failed;
+  }
+  tell(`${here(written.tarball)}  sha256 ${written.sha256}`);
+  if (options.dryRun) {
+    say("Nothing was sent: this was a dry run.");
+    return exit.good;
+  }
+  const done: string[] = [];
+  const failed = (part: string): number => {
+    console.error(`The ${part} was not published.${done.length > 0 ? ` Published before it: ${done.join(", ")}; leave that out of the next run (--role).` : ""}`);
+    return exit.failed;
+  };
+  if (what.collection) {
+    const { code } = await run(publishCommand(bin, way, written.tarball), { onLine: tell });
+    if (code !== 0) return failed("collection");
+    done.push("the collection");
+    say(`Published: the collection ${title}`);
+  }
+  if (remote && address !== undefined && repository) {
+    const temporary = makeFolder(join(tmpdir(), "sriov-role-publish-"));
+    try {
+      await push(join(temporary, "role"), { address, remote, files: release(ready.sources).role, version, message: `${title}\n\nMade from commit ${commit}.`, time });
+    } catch (error) {
+      console.error(filtered(error instanceof Error ? error.message : String(error), secrets));
+      return failed("role");
+    } finally {
+      removeFolder(temporary);
+    }
+    say(`Pushed: the role, to ${address}`);
+    const { code } = await run(importCommand(bin, way, repository, remote.branch), { onLine: tell });
+    if (code !== 0) {
+      console.error(`The role is in its repository, and Galaxy did not import it. Once that is mended: ansible-galaxy role import --branch ${remote.branch} ${repository.owner} ${repository.name}`);
+      return exit.failed;
+    }
+    say(`Published: the role ${title}`);
+  }
+  return exit.good;
+}
+
 async function verify(names: readonly string[], options: { jobs: number }): Promise<number> {
   const { root } = await import("./artefacts.js");
   const { scenarioReport, scenarios, verify: verifyAll } = await import("./scenarios.js");
@@ -242,7 +425,7 @@ async function doctor(): Promise<number> {
     for (const lack of lacks) say(`  ${lack.replaceAll("\n", "\n  ")}`);
   };
   report("generate, check", []);
-  report("lint", noPython);
+  report("lint, build, publish", noPython);
   report("test:unit", [...noPython, ...noOpenStack]);
   report("verify, test", [...noPython, ...noOpenStack, ...noSystem]);
   return noPython.length + noOpenStack.length + noSystem.length === 0 ? exit.good : exit.failed;
@@ -301,6 +484,19 @@ function program(): Command {
     migrate,
   );
   on(cli.command("lint").description("ansible-lint, production profile, over every artefact, and proof that it looked at every file"), lint);
+  on(cli.command("build").description("the collection's tarball and the role's repository, checked as Galaxy checks them").option("--out <dir>", "where to (default: build/release in the repository)"), build);
+  on(
+    cli
+      .command("publish")
+      .description("build, and publish on Galaxy; tells first what goes where")
+      .option("--dry-run", "everything but sending")
+      .option("--collection", "the collection alone")
+      .option("--role", "the role alone")
+      .option("--server <name-or-url>", "a server of Ansible's configuration, or its address (default: as ansible-galaxy; with GALAXY_TOKEN, galaxy.ansible.com)")
+      .option("--role-repository <url>", "the git repository that Galaxy imports the role from")
+      .option("--out <dir>", "where to build (default: build/release in the repository)"),
+    publish,
+  );
   on(
     cli
       .command("verify")

@@ -310,3 +310,32 @@ export function makeFolder(prefix: string): string {
 export function removeFolder(path: string): void {
   rmSync(path, { recursive: true, force: true });
 }
+
+export function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+/** The text of a file that need not be there. */
+export function readTextIfThere(path: string): string | undefined {
+  return isFile(path) ? readText(path) : undefined;
+}
+
+export function readBytes(path: string): Buffer {
+  return readFileSync(path);
+}
+
+/** A file that is not text; its folder is made. */
+export function writeBytes(path: string, bytes: Uint8Array): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, bytes);
+}
+
+/** Files of our own below a folder that is made, with permissions that do not depend on the umask. */
+export function writeTree(root: string, files: readonly OutFile[]): void {
+  for (const file of files) writeAtomically(root, file);
+}
+
+/** Remove what lies directly in a folder of our own, but for some names. */
+export function emptyFolder(path: string, keep: (name: string) => boolean): void {
+  for (const name of readdirSync(path)) if (!keep(name)) rmSync(join(path, name), { recursive: true, force: true });
+}

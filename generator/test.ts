@@ -43,6 +43,8 @@ function stages(bin: string, programs: OpenStack): Stage[] {
     { title: "generate", command: cli("generate"), totals: single },
     { title: "check", command: cli("check"), totals: single },
     { title: "lint", command: cli("lint"), totals: lintTotals },
+    { title: "build", command: cli("build"), totals: single },
+    pytest("pytest of publishing, with a Galaxy on this machine", "test/galaxy"),
     { title: "verify", command: cli("verify"), totals: scenarioTotals },
   ];
 }

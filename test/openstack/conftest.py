@@ -5,11 +5,14 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
-import galaxy_server
 import pytest
 from deployment import ROOT, Deployment
+
+sys.path.insert(0, str(ROOT / "test" / "galaxy"))
+import galaxy_server  # noqa: E402
 
 
 def _bin(variable, program):

@@ -42,7 +42,7 @@ def get(server, path):
 
 class TestServer:
     def test_says_which_api_it_has(self, small):
-        assert get(small, "/api/") == {"available_versions": {"v3": "v3/"}}
+        assert get(small, "/api/") == {"available_versions": {"v1": "v1/", "v3": "v3/"}}
 
     def test_lists_versions_page_by_page(self, small):
         path, seen = "/api/v3/collections/a/b/versions/?limit=2", []
@@ -75,7 +75,7 @@ class TestServer:
 
     def test_is_a_program_that_prints_its_address(self, tmp_path):
         tarball(tmp_path, "1.0.0")
-        with subprocess.Popen([sys.executable, str(HERE / "galaxy_server.py"), str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen([sys.executable, galaxy_server.__file__, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
             try:
                 with urlopen(process.stdout.readline().strip() + "/api/v3/collections/a/b/") as answer:
                     assert answer.status == 200

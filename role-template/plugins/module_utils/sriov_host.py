@@ -651,7 +651,8 @@ def apply(devices, timeout, check=False, change_connection_pf=False):
     """Bring PFs to their configured number of VFs.
 
     devices: as of the configuration file. timeout: seconds for one PF. check: decide, change nothing.
-    Returns a list with, for each device in order: address, name, wanted, before, now, state (see STATES), message. One that fails is as it was before, the others are set all the same: put_back() undoes them.
+    Returns a list with, for each device in order: address, name, wanted, before, now, state (see STATES), message. One that
+    fails is as it was before, the others are set all the same: put_back() undoes them.
     """
     known = []
 
@@ -703,6 +704,8 @@ def put_back(results, timeout):
 
 
 # --- the command line ---------------------------------------------------------------------------------------------
+
+# This part runs as a program, never in a module: it prints and exits. pylint: disable=ansible-bad-function
 
 
 def report(results):

@@ -19,7 +19,7 @@ author:
 options:
   devices:
     description:
-      - The entries of O(sriov_devices) of the role. See the role's documentation for the keys.
+      - The entries of C(sriov_devices) of the role. See the role's documentation for the keys.
     type: list
     elements: dict
     required: true

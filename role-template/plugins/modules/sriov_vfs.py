@@ -180,7 +180,7 @@ def legacy(rule_path):
         if match:
             netdevs.add(match.group(1))
             paths += [path] + sorted(glob.glob("%s/*.[wr]*/%s" % (UNIT_DIRECTORY, os.path.basename(path))))
-    for path in {DEFAULT_RULE_PATH, rule_path}:
+    for path in sorted({DEFAULT_RULE_PATH, rule_path}):
         for block in LEGACY_BLOCK.findall(host.read_file(path) or ""):
             netdevs.update(LEGACY_RULE.findall(block))
     addresses = [host.pci_of_netdev(netdev) for netdev in sorted(netdevs)]

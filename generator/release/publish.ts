@@ -1,0 +1,104 @@
+import { join } from "node:path";
+import type { Identity } from "../ir.js";
+import { run } from "../tools.js";
+import type { Command } from "../tools.js";
+
+/** Where a release goes. */
+export interface Destination {
+  /** A server's name in Ansible's configuration, or its address; absent: the first of the configuration, or Galaxy's. */
+  readonly server?: string;
+}
+
+const publicGalaxy = "https://galaxy.ansible.com";
+const tokenVariable = "GALAXY_TOKEN";
+/** The name under which a token in GALAXY_TOKEN is given to ansible-galaxy, which knows tokens of named servers only. */
+const ownServer = "sriov_role_release";
+
+/** How ansible-galaxy is told where to go: a name or an address, and an environment. No token is on a command line. */
+export interface Access {
+  readonly server?: string;
+  readonly env: { readonly [name: string]: string | undefined };
+}
+
+/**
+ * GALAXY_TOKEN is for an address, or for galaxy.ansible.com; a named server has its token in Ansible's configuration or
+ * in ANSIBLE_GALAXY_SERVER_<NAME>_TOKEN (docs.ansible.com, "Configuring the ansible-galaxy client").
+ */
+export function access({ server }: Destination, env: NodeJS.ProcessEnv = process.env): Access {
+  const token = env[tokenVariable];
+  const common = { [tokenVariable]: undefined, ANSIBLE_NOCOLOR: "1", ANSIBLE_FORCE_COLOR: undefined };
+  const address = server === undefined ? publicGalaxy : /^https?:\/\//.test(server) ? server : undefined;
+  if (token === undefined || token === "" || address === undefined) return { ...(server === undefined ? {} : { server }), env: common };
+  const variable = (key: string): string => `ANSIBLE_GALAXY_SERVER_${ownServer.toUpperCase()}_${key}`;
+  return { server: ownServer, env: { ...common, ANSIBLE_GALAXY_SERVER_LIST: ownServer, [variable("URL")]: address, [variable("TOKEN")]: token } };
+}
+
+/** What ask_galaxy.py says. */
+export interface Answer {
+  readonly name: string;
+  readonly url: string;
+  /** Where the token comes from; null when there is none. */
+  readonly source: string | null;
+  readonly secrets: readonly string[];
+  readonly apis: readonly string[];
+  readonly collection: readonly string[];
+  readonly role: readonly string[];
+}
+
+/**
+ * Which server it is, with whose token, and which versions it has.
+ *
+ * @throws Error when the server cannot be asked
+ */
+export async function askGalaxy(bin: string, root: string, { namespace, name }: Identity, { server, env }: Access): Promise<Answer> {
+  const command: Command = { file: join(bin, "python"), args: [join(root, "generator", "release", "ask_galaxy.py"), namespace, name, ...(server === undefined ? [] : [server])], env };
+  const { stdout, output } = await run(command);
+  const last = stdout.trim().split("\n").at(-1) ?? "";
+  const secrets = secretsOf({ ...process.env, ...env });
+  if (!last.startsWith("{")) throw new Error(filtered(`The server could not be asked which versions it has:\n${output.trim()}`, secrets));
+  const answer = JSON.parse(last) as Answer | { readonly error: string; readonly secrets: readonly string[] };
+  if ("error" in answer) throw new Error(filtered(`The server could not be asked which versions it has: ${answer.error}`, [...secrets, ...answer.secrets]));
+  return answer.source !== null && answer.source.includes(ownServer.toUpperCase()) ? { ...answer, source: `the environment variable ${tokenVariable}` } : answer;
+}
+
+/** Where a token comes from, in words. */
+export function sourceInWords(source: string | null): string {
+  if (source === null) return "without a token";
+  const variable = /^env: (.+)$/.exec(source)?.[1];
+  return `with the token from ${variable === undefined ? source : `the environment variable ${variable}`}`;
+}
+
+/** Secrets of Galaxy in an environment. */
+export function secretsOf(env: NodeJS.ProcessEnv): string[] {
+  return Object.entries(env).flatMap(([name, value]) => (value && (name === tokenVariable || /^ANSIBLE_GALAXY_SERVER_.*_(TOKEN|PASSWORD|CLIENT_SECRET)$/.test(name)) ? [value] : []));
+}
+
+/** A text without the secrets, in any form that is likely in a message. */
+export function filtered(text: string, secrets: readonly string[]): string {
+  const forms = secrets.filter((secret) => secret !== "").flatMap((secret) => [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), Buffer.from(secret).toString("base64")]);
+  return [...new Set(forms)].sort((a, b) => b.length - a.length).reduce((clean, form) => clean.replaceAll(form, "***"), text);
+}
+
+export function publishCommand(bin: string, { server, env }: Access, tarball: string): Command {
+  return { file: join(bin, "ansible-galaxy"), args: ["collection", "publish", tarball, ...serverOption(server)], env };
+}
+
+export function importCommand(bin: string, { server, env }: Access, { owner, name }: { readonly owner: string; readonly name: string }, branch: string): Command {
+  return { file: join(bin, "ansible-galaxy"), args: ["role", "import", "--branch", branch, ...serverOption(server), owner, name], env };
+}
+
+function serverOption(server: string | undefined): string[] {
+  return server === undefined ? [] : ["--server", server];
+}
+
+/** What speaks against publishing on the server: sentences. */
+export function serverRefusals({ namespace, name, version }: Identity, answer: Answer, what: { readonly collection: boolean; readonly role: boolean }): string[] {
+  const has = (versions: readonly string[]): boolean => versions.some((there) => there === version || there === `v${version}`);
+  return [
+    ...(answer.source === null ? [`There is no token for ${answer.url}: set ${tokenVariable}, or Ansible's own configuration of the server.`] : []),
+    ...(what.collection && !answer.apis.includes("v3") ? [`${answer.url} has no API v3, by which collections are published.`] : []),
+    ...(what.role && !answer.apis.includes("v1") ? [`${answer.url} has no API v1, by which roles are imported.`] : []),
+    ...(what.collection && has(answer.collection) ? [`${answer.url} has the collection ${namespace}.${name} ${version} already.`] : []),
+    ...(what.role && has(answer.role) ? [`${answer.url} has the role ${namespace}.${name} ${version} already.`] : []),
+  ];
+}

@@ -1,0 +1,219 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`sriov-role publish`, with the real ansible-galaxy and git, against a Galaxy on this machine."""
+
+import hashlib
+import json
+import re
+import subprocess
+
+import pytest
+from conftest import BIN, ROOT, TOKEN, clean_environment
+
+VERSION = json.loads((ROOT / "package.json").read_text())["version"]
+
+
+def galaxy(folder, *arguments, **environment):
+    command = [str(BIN / "ansible-galaxy"), *map(str, arguments)]
+    env = {**clean_environment(), "ANSIBLE_HOME": str(folder / "ansible"), **environment}
+    return subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+
+
+class TestRelease:
+    def test_says_first_what_goes_where_and_does_it(self, published):
+        assert published.outcome.returncode == 0, published.outcome.stdout
+        address = published.server.address
+        told = published.outcome.stdout
+        expected = [
+            "stackhpc.sriov %s, commit " % VERSION,
+            "  the collection goes to %s/api (sriov_role_release), with the token from the environment variable GALAXY_TOKEN" % address,
+            "  the role goes to the branch main of %s, with the tag %s" % (published.repository, VERSION),
+            "  then the role stackhpc/ansible-role-sriov is imported by %s/api (" % address,
+            "Published: the collection stackhpc.sriov %s" % VERSION,
+            "Pushed: the role, to %s" % published.repository,
+            "Published: the role stackhpc.sriov %s" % VERSION,
+        ]
+        positions = [told.find("\n" + line) if index else told.find(line) for index, line in enumerate(expected)]
+        assert -1 not in positions and positions == sorted(positions), told
+
+    def test_never_prints_the_token(self, published):
+        assert TOKEN not in published.outcome.stdout
+
+    def test_uploads_what_it_built(self, published):
+        name = "stackhpc-sriov-%s.tar.gz" % VERSION
+        served = (published.folder / "served" / name).read_bytes()
+        assert served == (published.checkout.folder / "build" / "release" / name).read_bytes()
+        assert hashlib.sha256(served).hexdigest() in published.outcome.stdout
+
+    def test_is_refused_the_second_time(self, published):
+        before = list(published.sent)
+        outcome = published.checkout.run("publish", *published.options, GALAXY_TOKEN=TOKEN)
+        assert outcome.returncode == 1
+        for line in (
+            "%s/api has the collection stackhpc.sriov %s already." % (published.server.address, VERSION),
+            "%s/api has the role stackhpc.sriov %s already." % (published.server.address, VERSION),
+            "%s has the tag %s already." % (published.repository, VERSION),
+            "Nothing was sent.",
+        ):
+            assert line in outcome.stdout.splitlines()
+        assert published.sent == before
+
+    def test_the_collection_is_installed_from_there(self, published, tmp_path):
+        (tmp_path / "requirements.yml").write_text("collections:\n  - name: stackhpc.sriov\n    version: %s\n" % VERSION)
+        outcome = galaxy(tmp_path, "collection", "install", "-r", "requirements.yml", "-p", tmp_path / "c", ANSIBLE_GALAXY_SERVER=published.server.address)
+        assert outcome.returncode == 0, outcome.stdout
+        there = tmp_path / "c" / "ansible_collections" / "stackhpc" / "sriov"
+        assert json.loads((there / "MANIFEST.json").read_text())["collection_info"]["version"] == VERSION
+        assert galaxy(tmp_path, "collection", "verify", "stackhpc.sriov", "--offline", "-p", tmp_path / "c").returncode == 0
+
+    def test_the_role_is_installed_from_its_repository(self, published, tmp_path):
+        (tmp_path / "requirements.yml").write_text(
+            "roles:\n  - name: stackhpc.sriov\n    src: file://%s\n    scm: git\n    version: %s\n" % (published.repository, VERSION))
+        outcome = galaxy(tmp_path, "role", "install", "-r", "requirements.yml", "-p", tmp_path / "r")
+        assert outcome.returncode == 0, outcome.stdout
+        built = published.checkout.folder / "build" / "release" / "stackhpc.sriov"
+        names = sorted(str(path.relative_to(built)) for path in built.rglob("*") if path.is_file())
+        assert {"meta/main.yml", "README.md", "CHANGELOG.md", "library/sriov_vfs.py"} <= set(names)
+        there = tmp_path / "r" / "stackhpc.sriov"
+        # ansible-galaxy takes what `git archive` gives, and adds a file of its own.
+        installed = sorted(str(path.relative_to(there)) for path in there.rglob("*") if path.is_file())
+        assert installed == sorted(names + ["meta/.galaxy_install_info"])
+        assert [name for name in names if (built / name).read_bytes() != (there / name).read_bytes()] == []
+
+    def test_the_role_by_the_short_form(self, published, tmp_path):
+        outcome = galaxy(tmp_path, "role", "install", "git+file://%s,%s" % (published.repository, VERSION), "-p", tmp_path / "r")
+        assert outcome.returncode == 0, outcome.stdout
+
+
+class TestNothingIsSent:
+    def refused(self, checkout, place, *options, token=TOKEN, code=1, **environment):
+        if token:
+            environment["GALAXY_TOKEN"] = token
+        outcome = checkout.run("publish", *place.options, *options, **environment)
+        assert outcome.returncode == code, outcome.stdout
+        assert place.sent == []
+        assert TOKEN not in outcome.stdout
+        return outcome.stdout
+
+    def test_with_a_file_that_is_not_committed(self, checkout, place):
+        (checkout.folder / "notes.txt").write_text("x")
+        assert "1 files are changed or not in git, notes.txt among them: commit them first." in self.refused(checkout, place)
+
+    def test_with_a_tag_of_the_version_elsewhere(self, checkout, place):
+        checkout.git("tag", "v" + VERSION)
+        (checkout.folder / "README.md").write_text("more\n")
+        checkout.commit("second")
+        assert re.search(r"^The tag v%s is at commit \w{12}, and the release would be of \w{12}\.$" % re.escape(VERSION), self.refused(checkout, place), re.MULTILINE)
+
+    def test_without_a_changelog_entry(self, checkout, place):
+        checkout.edit("role-template/CHANGELOG.md", "## %s - " % VERSION, "## 0.9.9 - ")
+        checkout.commit("second")
+        assert "role-template/CHANGELOG.md: the newest entry is 0.9.9, and galaxy.yml says version %s" % VERSION in self.refused(checkout, place)
+
+    def test_with_another_version_of_the_package(self, checkout, place):
+        checkout.edit("package.json", '"version": "%s"' % VERSION, '"version": "9.9.9"')
+        checkout.commit("second")
+        assert "package.json: version is 9.9.9, and galaxy.yml says version %s" % VERSION in self.refused(checkout, place)
+
+    def test_without_a_token(self, checkout, place):
+        assert "There is no token for %s/api: set GALAXY_TOKEN" % place.server.address in self.refused(checkout, place, token=None)
+
+    def test_with_a_wrong_token(self, checkout, place):
+        place.server.tokens.clear()
+        place.server.echoes = True
+        said = self.refused(checkout, place)
+        assert "Invalid token ***." in said and "HTTP Code: 401" in said
+
+    def test_where_there_is_no_server(self, checkout, place):
+        outcome = checkout.run("publish", "--collection", "--server", "http://127.0.0.1:9", GALAXY_TOKEN=TOKEN)
+        assert outcome.returncode == 1 and "could not be asked which versions it has" in outcome.stdout
+
+    def test_in_a_dry_run(self, checkout, place):
+        said = self.refused(checkout, place, "--dry-run", code=0)
+        assert "  the collection goes to %s" % place.server.address in said and said.endswith("Nothing was sent: this was a dry run.\n")
+
+    def test_when_a_check_fails(self, checkout, place):
+        checkout.edit("role-template/tasks/summary.yml", "---\n", "---\n- name: broken\n  ansible.builtin.shell: echo x\n\n")
+        checkout.edit("role-template/plugins/modules/sriov_devices.py", "import ", "import os\nimport ")
+        checkout.commit("second")
+        said = self.refused(checkout, place)
+        assert re.search(r"^galaxy-importer, collection: WARNING: .*no-changed-when", said, re.MULTILINE), said
+        assert re.search(r"^galaxy-importer, role: WARNING: .*no-changed-when", said, re.MULTILINE), said
+        assert re.search(r"^ansible-test sanity: ERROR: plugins/modules/sriov_devices\.py:", said, re.MULTILINE), said
+
+    def test_with_a_password_in_an_address(self, checkout, place):
+        outcome = checkout.run("publish", "--role", "--role-repository", "https://me:secret@example.org/a/b.git")
+        assert outcome.returncode == 2 and "secret" not in outcome.stdout and "password" in outcome.stdout
+
+    def test_without_a_repository_for_the_role(self, checkout, place):
+        assert checkout.run("publish", "--server", place.server.address).returncode == 2
+
+
+class TestTokens:
+    """Where ansible-galaxy has them from, so have we."""
+
+    def said(self, checkout, place, *options, **environment):
+        outcome = checkout.run("publish", "--dry-run", "--collection", *options, **environment)
+        assert outcome.returncode == 0, outcome.stdout
+        assert TOKEN not in outcome.stdout
+        return outcome.stdout
+
+    def test_from_the_variable_of_a_named_server(self, checkout, place):
+        said = self.said(checkout, place, "--server", "mine", ANSIBLE_GALAXY_SERVER_LIST="mine", ANSIBLE_GALAXY_SERVER_MINE_URL=place.server.address, ANSIBLE_GALAXY_SERVER_MINE_TOKEN=TOKEN)
+        assert "(mine), with the token from the environment variable ANSIBLE_GALAXY_SERVER_MINE_TOKEN" in said
+
+    def test_from_the_configuration(self, checkout, place):
+        path = place.folder / "ansible.cfg"
+        path.write_text("[galaxy]\nserver_list = mine\n[galaxy_server.mine]\nurl = %s\ntoken = %s\n" % (place.server.address, TOKEN))
+        assert "(mine), with the token from %s" % path in self.said(checkout, place, ANSIBLE_CONFIG=str(path))
+
+    def test_from_the_token_file(self, checkout, place):
+        path = place.folder / "token"
+        path.write_text("token: %s\n" % json.dumps(TOKEN))
+        said = self.said(checkout, place, "--server", place.server.address, ANSIBLE_GALAXY_TOKEN_PATH=str(path))
+        assert "(cmd_arg), with the token from %s" % path in said
+
+
+class TestTheServerRefuses:
+    def outcome(self, checkout, place, *options):
+        outcome = checkout.run("publish", *place.options, *options, GALAXY_TOKEN=TOKEN)
+        assert outcome.returncode == 1
+        assert TOKEN not in outcome.stdout
+        return outcome.stdout
+
+    def test_a_token_for_another_namespace(self, checkout, place):
+        place.server.tokens[TOKEN] = ["other"]
+        said = self.outcome(checkout, place)
+        assert "HTTP Code: 403" in said and "The collection was not published." in said
+        assert place.sent == ["POST /api/v3/artifacts/collections/"]
+
+    def test_in_the_import_of_the_collection(self, checkout, place):
+        place.server.import_error = "the importer knows no %s" % TOKEN
+        place.server.import_warnings = ["beware of %s" % TOKEN]
+        said = self.outcome(checkout, place, "--collection")
+        assert "the importer knows no ***" in said and "beware of ***" in said
+
+    def test_in_the_import_of_the_role(self, checkout, place):
+        place.server.import_error = "no such thing"
+        said = self.outcome(checkout, place, "--role")
+        assert "the import failed: no such thing" in said
+        assert "The role is in its repository, and Galaxy did not import it. Once that is mended: ansible-galaxy role import --branch main stackhpc ansible-role-sriov" in said
+
+
+class TestTheRolesRepository:
+    def test_keeps_its_history_and_what_begins_with_a_dot(self, checkout, place):
+        work = place.folder / "work"
+        subprocess.run(["git", "clone", "--quiet", str(place.repository), str(work)], check=True, stderr=subprocess.DEVNULL)
+        (work / ".github").mkdir()
+        (work / ".github" / "ci.yml").write_text("x: 1\n")
+        (work / "old.yml").write_text("x: 1\n")
+        for command in (["add", "--all"], ["commit", "--quiet", "--message", "old"], ["push", "--quiet", "origin", "HEAD:refs/heads/trunk"]):
+            subprocess.run(["git", *command], cwd=work, check=True, env=clean_environment())
+        outcome = checkout.run("publish", "--role", *place.options, GALAXY_TOKEN=TOKEN)
+        assert outcome.returncode == 0, outcome.stdout
+        git = ["git", "-C", str(place.repository)]
+        names = subprocess.run([*git, "ls-tree", "-r", "--name-only", VERSION], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        assert ".github/ci.yml" in names and "tasks/main.yml" in names and "old.yml" not in names
+        subjects = subprocess.run([*git, "log", "--format=%s", "trunk"], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+        assert subjects == ["stackhpc.sriov %s" % VERSION, "old"]

@@ -1,0 +1,228 @@
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "node:assert/strict";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { readSources } from "../generator/artefacts.js";
+import { agreement, newestFirst } from "../generator/release/agreement.js";
+import type { Statements } from "../generator/release/agreement.js";
+import { buildCollection, buildTime, disagreements, fingerprint, release, writeRelease } from "../generator/release/build.js";
+import { judgeImporter, judgeSanity } from "../generator/release/checks.js";
+import { access, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
+import type { Answer } from "../generator/release/publish.js";
+import { hasPassword, ownerAndName } from "../generator/release/repository.js";
+import { inOrder, readTarball, strays, writeTarball } from "../generator/release/tarball.js";
+import type { Member } from "../generator/release/tarball.js";
+import { pythonTools } from "../generator/setup.js";
+import { run } from "../generator/tools.js";
+import { identity, put, root, temporary } from "./support.js";
+
+const member = (path: string, text: string, executable = false): Member => ({ path, folder: false, executable, content: Buffer.from(text) });
+const folder = (path: string): Member => ({ path, folder: true, executable: true, content: Buffer.alloc(0) });
+
+describe("a tarball", () => {
+  const long = `${"a".repeat(60)}/${"b".repeat(90)}.yml`;
+  const members = [member("z.yml", "z"), folder("tasks"), member("tasks/main.yml", "- a: 1\n"), member(long, "long"), member("run", "x", true)];
+
+  it("has the same bytes whatever the order of its members", () => deepStrictEqual(writeTarball([...members].reverse(), 1e9), writeTarball(members, 1e9)));
+  it("has other bytes at another time", () => ok(!writeTarball(members, 1e9).equals(writeTarball(members, 1e9 + 1))));
+  it("is read as it was written", () => deepStrictEqual(readTarball(writeTarball(members, 1e9)), [...members].sort((a, b) => (a.path < b.path ? -1 : 1))));
+  it("has neither name nor time in gzip's header", () => strictEqual(writeTarball(members, 1e9).subarray(0, 10).toString("hex").replace(/^(.{16})../, "$1--"), "1f8b080000000000--ff"));
+  it("is what tar reads, with owner, mode and time", async () => {
+    const path = join(temporary(), "a.tar");
+    writeFileSync(path, gunzipSync(writeTarball(members, 1e9)));
+    const { stdout } = await run({ file: "tar", args: ["--list", "--verbose", "--numeric-owner", "--utc", "--full-time", "--file", path] });
+    deepStrictEqual(stdout.trim().split("\n").map((line) => line.replace(/ +/g, " ")), [
+      `-rw-r--r-- 0/0 4 2001-09-09 01:46:40 ${long}`,
+      "-rwxr-xr-x 0/0 1 2001-09-09 01:46:40 run",
+      "drwxr-xr-x 0/0 0 2001-09-09 01:46:40 tasks/",
+      "-rw-r--r-- 0/0 7 2001-09-09 01:46:40 tasks/main.yml",
+      "-rw-r--r-- 0/0 1 2001-09-09 01:46:40 z.yml",
+    ]);
+  });
+  it("takes no path that is too long", () => throws(() => writeTarball([member("a".repeat(101), "")], 0), /is too long for a tarball$/));
+});
+
+describe("a build of the collection", function () {
+  this.timeout(120_000);
+  const sources = readSources(root);
+  const made = release(sources);
+  const built = async (seconds: number): Promise<Buffer> => await buildCollection({ bin: await pythonTools(root), cache: temporary(), temporary: temporary() }, made, seconds);
+  let first: Buffer;
+  before(async () => {
+    first = await built(1_700_000_000);
+  });
+
+  it("has the same bytes a second later, in another folder, with another umask", async () => {
+    const before = process.umask(0o077);
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+      deepStrictEqual(await built(1_700_000_000), first);
+    } finally {
+      process.umask(before);
+    }
+  });
+
+  it("has what was generated, and its own two lists, which are right", () => {
+    const members = readTarball(first);
+    deepStrictEqual(strays(members, made.collection), []);
+    deepStrictEqual(members.filter(({ folder: is }) => !is).map(({ path }) => path).sort(), [...made.collection.map(({ path }) => path).filter((path) => path !== "galaxy.yml"), "FILES.json", "MANIFEST.json"].sort());
+  });
+
+  const withMember = (path: string, change: (member: Member) => Member | undefined): Member[] => readTarball(first).flatMap((one) => (one.path === path ? change(one) ?? [] : one));
+  const cases: [title: string, members: () => Member[], want: RegExp][] = [
+    ["a file that does not belong there", () => [...readTarball(first), member("node_modules/x.js", "x")], /^node_modules\/x\.js is in the tarball and does not belong there$/],
+    ["a file that is missing", () => withMember("README.md", () => undefined), /^README\.md is not in the tarball$/],
+    ["a byte that is another", () => withMember("README.md", (one) => ({ ...one, content: Buffer.concat([one.content, Buffer.from(" ")]) })), /^README\.md in the tarball is not what was generated$/],
+    ["a file that may be executed", () => withMember("README.md", (one) => ({ ...one, executable: true })), /^README\.md in the tarball is executable$/],
+    ["a list that is not the one with the sum", () => withMember("FILES.json", (one) => ({ ...one, content: Buffer.concat([one.content, Buffer.from("\n")]) })), /^MANIFEST\.json has another sum of FILES\.json$/],
+    ["no list at all", () => withMember("FILES.json", () => undefined), /^FILES\.json is not in the tarball$/],
+  ];
+  for (const [title, members, want] of cases) it(`is refused with ${title}`, () => match(strays(members(), made.collection)[0] ?? "", want));
+
+  it("lists its files in one order, whatever the disk's", () => {
+    const members = readTarball(first);
+    const files = JSON.parse(members.find(({ path }) => path === "FILES.json")!.content.toString()) as { files: { name: string }[] };
+    const shuffled = members.map((one) => (one.path === "FILES.json" ? { ...one, content: Buffer.from(JSON.stringify({ ...files, files: [...files.files].reverse() })) } : one));
+    deepStrictEqual(inOrder(shuffled), members);
+  });
+
+  it("comes with a role for Galaxy, which wants no `standalone`", () => {
+    const meta = made.role.find(({ path }) => path === "meta/main.yml")?.text ?? "";
+    match(meta, /^ {2}role_name: sriov$/m);
+    doesNotMatch(meta, /standalone/);
+    deepStrictEqual(["CHANGELOG.md", ".gitignore", "README.md", "tasks/main.yml"].filter((path) => !made.role.some((file) => file.path === path)), []);
+  });
+
+  it("is written with the role, of which an earlier file goes, and others stay", () => {
+    const out = temporary();
+    writeRelease(out, { ...made, role: [...made.role, { path: "tasks/old.yml", text: "x" }] }, first);
+    put(out, { "stackhpc.sriov/.git/config": "mine", "other": "mine" });
+    const { tarball, role } = writeRelease(out, made, first);
+    deepStrictEqual(readFileSync(tarball), first);
+    deepStrictEqual(["tasks/old.yml", ".git/config", "tasks/main.yml", "../other"].map((path) => statSync(join(role, path), { throwIfNoEntry: false }) !== undefined), [false, true, true, true]);
+  });
+
+  it("is known again by its files and tools alone", () => {
+    strictEqual(fingerprint(made, "/a"), fingerprint(release(readSources(root)), "/a"));
+    ok(fingerprint(made, "/a") !== fingerprint(made, "/b"));
+    ok(fingerprint(made, "/a") !== fingerprint({ ...made, role: made.role.slice(1) }, "/a"));
+  });
+});
+
+describe(buildTime.name, () => {
+  it("is the commit's", () => strictEqual(buildTime(5, ""), 5));
+  it("is SOURCE_DATE_EPOCH, when it is there", () => strictEqual(buildTime(5, "7"), 7));
+  it("is no text", () => throws(() => buildTime(5, "today"), /^Error: SOURCE_DATE_EPOCH is "today"/));
+});
+
+describe("a release agrees with itself", () => {
+  it("in this repository", () => deepStrictEqual(disagreements(root, readSources(root)), []));
+
+  const good: Statements = {
+    identity: { ...identity, version: "1.2.0" },
+    packageJson: '{"version": "1.2.0"}',
+    packageLock: '{"version": "1.2.0", "packages": {"": {"version": "1.2.0"}}}',
+    changelog: "# Changelog\n\n## 1.2.0 - 2026-01-02\n\n## 1.1.0 - 2026-01-01\n",
+    runtime: 'requires_ansible: ">=2.17.0"\n',
+    meta: 'galaxy_info:\n  min_ansible_version: "2.17"\n',
+    pages: [{ path: "README.md", text: "It needs ansible-core 2.17 to 2.20. Kayobe has ansible-core 2.18." }],
+    changelogYaml: "releases:\n  1.2.0: {}\n  1.1.0: {}\n",
+    requirements: "collections:\n  - name: stackhpc.sriov\n    version: 1.2.0\n",
+  };
+  it("when everything does", () => deepStrictEqual(agreement(good), []));
+
+  const cases: [title: string, change: Partial<Statements>, want: string][] = [
+    ["the package", { packageJson: '{"version": "1.2.1"}' }, "package.json: version is 1.2.1, and galaxy.yml says version 1.2.0"],
+    ["the lock file", { packageLock: '{"version": "1.2.0", "packages": {"": {"version": "1.1.0"}}}' }, "package-lock.json: version of the root package is 1.1.0, and galaxy.yml says version 1.2.0"],
+    ["the changelog", { changelog: "## 1.3.0 - 2026-01-02\n" }, "role-template/CHANGELOG.md: the newest entry is 1.3.0, and galaxy.yml says version 1.2.0"],
+    ["a changelog without entry", { changelog: "# Changelog\n" }, "role-template/CHANGELOG.md: the newest entry is missing, and galaxy.yml says version 1.2.0"],
+    ["the changelog's order", { changelog: "## 1.2.0 - 2026-01-02\n## 1.10.0 - 2026-01-01\n" }, "role-template/CHANGELOG.md: 1.2.0 is above 1.10.0, which is not older"],
+    ["changelogs/", { changelogYaml: "releases:\n  1.1.0: {}\n" }, "changelogs/changelog.yaml: the newest release is 1.1.0, and galaxy.yml says version 1.2.0"],
+    ["Kayobe's requirements", { requirements: "collections: [{name: stackhpc.sriov, version: 1.0.0}]\n" }, "kayobe/ansible/requirements.yml: the version of stackhpc.sriov is 1.0.0, and galaxy.yml says version 1.2.0"],
+    ["the role's metadata", { meta: 'galaxy_info:\n  min_ansible_version: "2.16"\n' }, "role-template/meta/main.yml: min_ansible_version is 2.16, and role-template/meta/runtime.yml says >=2.17.0"],
+    ["a page", { pages: [{ path: "docs/a.md", text: "x\n\nansible-core 2.16\nor newer" }] }, 'docs/a.md: "ansible-core 2.16 or newer", and role-template/meta/runtime.yml says >=2.17.0'],
+    ["a page's newest", { runtime: 'requires_ansible: ">=2.17.0,<2.20"\n' }, 'README.md: "ansible-core 2.17 to 2.20", and role-template/meta/runtime.yml says >=2.17.0,<2.20'],
+    ["no oldest version", { runtime: "requires_ansible: '*'\n" }, 'role-template/meta/runtime.yml: requires_ansible "*" names no oldest version (>=)'],
+  ];
+  for (const [title, change, want] of cases) it(`or tells: ${title}`, () => deepStrictEqual(agreement({ ...good, ...change }).map(({ file, message }) => `${file}: ${message}`), [want]));
+
+  it("by the order of semantic versions", () => {
+    const order = ["1.10.0", "1.2.0", "1.2.0-rc.2", "1.2.0-rc.1", "1.2.0-beta", "1.2.0-1", "0.9.9"];
+    deepStrictEqual([...order].reverse().sort(newestFirst), order);
+  });
+});
+
+describe(judgeImporter.name, () => {
+  const said = ["Importing with galaxy-importer 0.4.44", "Loading role sriov", "Linting collection via ansible-lint 26.10.1...", "...ansible-lint run complete", "Importer processing completed successfully"];
+  const result = '{"metadata": {"namespace": "stackhpc", "name": "sriov"}}';
+  const cases: [title: string, got: string[], want: string[]][] = [
+    ["is content", judgeImporter(0, said.join("\n"), result, identity), []],
+    ["is content with a role", judgeImporter(0, said.join("\n"), '{"namespace": "stackhpc", "name": "sriov", "metadata": {}}', identity), []],
+    ["takes no warning", judgeImporter(0, [...said, "WARNING: No changelog found."].join("\n"), result, identity), ["WARNING: No changelog found."]],
+    ["takes no words that it does not know", judgeImporter(0, [...said, "something else"].join("\n"), result, identity), ["something else"]],
+    ["fails as the importer does", judgeImporter(1, said.join("\n"), undefined, identity), ["galaxy-importer ended with 1"]],
+    ["wants the lint to have run", judgeImporter(0, said.filter((line) => !line.includes("lint")).join("\n"), result, identity).map((line) => line.slice(0, 29)), ["galaxy-importer did not say: "]],
+    ["wants the right collection", judgeImporter(0, said.join("\n"), '{"metadata": {"namespace": "a", "name": "b"}}', identity), ["galaxy-importer's result is not of stackhpc.sriov"]],
+  ];
+  for (const [title, got, want] of cases) it(title, () => deepStrictEqual(got, want));
+});
+
+describe(judgeSanity.name, () => {
+  const ran = 'Running sanity test "pep8"\nRunning sanity test "import" on Python 3.11\n';
+  const known = ["pep8", "import", "shellcheck"];
+  const cases: [title: string, got: string[], want: string[]][] = [
+    ["is content", judgeSanity(0, ran, known, ["a.py"]), []],
+    ["takes no skip", judgeSanity(0, `${ran}WARNING: Skipping sanity test "import" on Python 3.9\n`, known, []), ['WARNING: Skipping sanity test "import" on Python 3.9']],
+    ["misses a test", judgeSanity(0, ran, [...known, "pylint"], []), ["ansible-test did not run: pylint"]],
+    ["wants to know of tests", judgeSanity(0, ran, [], []), ["ansible-test knows of no test"]],
+    ["leaves out what looks at nothing, while there is nothing", judgeSanity(0, ran, known, ["a.sh"]), ['the test "shellcheck" is left out because there is no shell script, and there is a.sh']],
+    ["tells the errors", judgeSanity(1, `${ran}ERROR: a.py:1:1: E501: long\n`, known, []), ["ERROR: a.py:1:1: E501: long"]],
+    ["fails as ansible-test does", judgeSanity(1, ran, known, []), [`ansible-test ended with 1:\n${ran.trim()}`]],
+  ];
+  for (const [title, got, want] of cases) it(title, () => deepStrictEqual(got, want));
+});
+
+describe("a token", () => {
+  const token = "s3cret/+&token";
+  it("is in no command line, and in no other variable than Ansible's", () => {
+    const way = access({ server: "http://127.0.0.1:1" }, { GALAXY_TOKEN: token });
+    strictEqual(way.env["ANSIBLE_GALAXY_SERVER_SRIOV_ROLE_RELEASE_TOKEN"], token);
+    ok("GALAXY_TOKEN" in way.env && way.env["GALAXY_TOKEN"] === undefined);
+    for (const { args } of [publishCommand("/bin", way, "a.tar.gz"), importCommand("/bin", way, { owner: "a", name: "b" }, "main")]) ok(!args.join(" ").includes(token));
+  });
+  it("in GALAXY_TOKEN is for galaxy.ansible.com, when no server is named", () => strictEqual(access({}, { GALAXY_TOKEN: token }).env["ANSIBLE_GALAXY_SERVER_SRIOV_ROLE_RELEASE_URL"], "https://galaxy.ansible.com"));
+  it("in GALAXY_TOKEN is not given to a server of the configuration", () => deepStrictEqual([access({ server: "mine" }, { GALAXY_TOKEN: token }).server, JSON.stringify(access({ server: "mine" }, { GALAXY_TOKEN: token })).includes(token)], ["mine", false]));
+  it("is taken out of a text, in every form", () => {
+    const text = `a ${token} b ${encodeURIComponent(token)} c ${Buffer.from(token).toString("base64")} d`;
+    strictEqual(filtered(text, [token, ""]), "a *** b *** c *** d");
+  });
+  it("has a source in words", () => deepStrictEqual([sourceInWords("env: A_TOKEN"), sourceInWords("/x/galaxy_token"), sourceInWords(null)], ["with the token from the environment variable A_TOKEN", "with the token from /x/galaxy_token", "without a token"]));
+});
+
+describe(serverRefusals.name, () => {
+  const answer: Answer = { name: "g", url: "U", source: "s", secrets: [], apis: ["v1", "v3"], collection: ["0.9.0"], role: ["0.9.0"] };
+  const what = { collection: true, role: true };
+  const cases: [title: string, got: string[], want: string[]][] = [
+    ["none", serverRefusals(identity, answer, what), []],
+    ["a version that is there", serverRefusals(identity, { ...answer, collection: ["1.0.0"], role: ["v1.0.0"] }, what), ["U has the collection stackhpc.sriov 1.0.0 already.", "U has the role stackhpc.sriov 1.0.0 already."]],
+    ["a version that is there, of what is not published", serverRefusals(identity, { ...answer, role: ["1.0.0"] }, { collection: true, role: false }), []],
+    ["an API that is not there", serverRefusals(identity, { ...answer, apis: ["v1"] }, what), ["U has no API v3, by which collections are published."]],
+    ["no token", serverRefusals(identity, { ...answer, source: null }, what), ["There is no token for U: set GALAXY_TOKEN, or Ansible's own configuration of the server."]],
+  ];
+  for (const [title, got, want] of cases) it(title, () => deepStrictEqual(got, want));
+});
+
+describe("the address of a repository", () => {
+  const cases: [address: string, want: string | undefined][] = [
+    ["https://github.com/stackhpc/ansible-role-sriov.git", "stackhpc/ansible-role-sriov"],
+    ["git@github.com:stackhpc/ansible-role-sriov.git", "stackhpc/ansible-role-sriov"],
+    ["file:///srv/git/stackhpc/sriov/", "stackhpc/sriov"],
+    ["sriov", undefined],
+  ];
+  for (const [address, want] of cases)
+    it(address, () => {
+      const found = ownerAndName(address);
+      strictEqual(found && `${found.owner}/${found.name}`, want);
+    });
+  it("has no password", () => deepStrictEqual(["https://a:b@c/d", "https://a@c/d", "git@c:d/e"].map(hasPassword), [true, false, false]));
+});

@@ -36,7 +36,7 @@ try {
 }
 
 if (!process.argv.includes("--fast")) {
-  const faults = await setup(root, { system: true });
+  const faults = await setup(root, { machines: true });
   if (faults.length > 0) throw new Error(faults.join("\n"));
   const bin = await pythonTools(root);
   const steps: Command[] = [

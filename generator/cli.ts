@@ -219,9 +219,9 @@ async function prepared(): Promise<{ sources: Sources; commit: Head } | undefine
 /**
  * Build, let every check pass, and put the release into a folder. Tells what a check complains of.
  *
- * @param again make the checks even when just this has passed them on this machine, with just these tools
+ * @param which checks are made: all; those that have not passed on this machine with just these files and tools; none
  */
-async function builtAndChecked({ sources, commit }: { sources: Sources; commit: Head }, out: string, again: boolean): Promise<Written | undefined> {
+async function builtAndChecked({ sources, commit }: { sources: Sources; commit: Head }, out: string, which: "all" | "new" | "none"): Promise<Written | undefined> {
   const { root } = await import("./artefacts.js");
   const { isFile, makeFolder, removeFolder, writeBytes } = await import("./disk.js");
   const { cacheFolder, locked } = await import("./machine.js");
@@ -238,7 +238,8 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
       const made = release(sources);
       const tarball = await buildCollection(around, made, buildTime(commit.time));
       const mark = join(cache, "passed", fingerprint(made, bin));
-      if (!again && isFile(mark)) {
+      if (which === "none") return writeRelease(out, made, tarball);
+      if (which === "new" && isFile(mark)) {
         say("Galaxy's checks: passed before, with these files and tools.");
         return writeRelease(out, made, tarball);
       }
@@ -265,17 +266,18 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
   });
 }
 
-async function build(options: { out?: string }): Promise<number> {
+async function build(options: { out?: string; checks: boolean }): Promise<number> {
   const { root } = await import("./artefacts.js");
   const ready = await prepared();
   const { changed, commit } = ready?.commit ?? { changed: [], commit: "" };
-  const written = ready && (await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), true));
+  const written = ready && (await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), options.checks ? "all" : "none"));
   if (!written) {
     console.error("Nothing was written.");
     return exit.failed;
   }
   say(`${here(written.tarball)}  sha256 ${written.sha256}`);
   say(`${here(written.role)}  the role, as its repository holds it`);
+  if (!options.checks) say("Not checked as Galaxy checks it.");
   say(`Built from commit ${commit.slice(0, 12)}${changed.length === 0 ? "." : ` and ${changed.length} changes that are not in it: this can be looked at, not published.`}`);
   return exit.good;
 }
@@ -342,7 +344,7 @@ async function publish(options: PublishOptions): Promise<number> {
     console.error("Nothing was sent.");
     return exit.failed;
   }
-  const written = await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), false);
+  const written = await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), "new");
   if (!written) {
     console.error("Nothing was sent.");
     return exit.failed;
@@ -384,15 +386,19 @@ async function publish(options: PublishOptions): Promise<number> {
   return exit.good;
 }
 
-async function verify(names: readonly string[], options: { jobs: number }): Promise<number> {
+async function verify(names: readonly string[], options: { jobs: number; ansible?: string }): Promise<number> {
   const { root } = await import("./artefacts.js");
   const { scenarioReport, scenarios, verify: verifyAll } = await import("./scenarios.js");
-  const { howToInstall, openStack, pythonTools } = await import("./setup.js");
+  const { howToInstall, otherAnsible, programFolders, pythonTools } = await import("./setup.js");
   const { missingPackages } = await import("./machine.js");
   const known = scenarios(root);
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) {
     console.error(`No such scenario: ${unknown.join(", ")}. There are: ${known.join(", ")}`);
+    return exit.wrongUse;
+  }
+  if (options.ansible !== undefined && !otherAnsible.includes(options.ansible)) {
+    console.error(`--ansible ${options.ansible}: there are ${otherAnsible.join(", ")}`);
     return exit.wrongUse;
   }
   const chosen = names.length > 0 ? [...new Set(names)] : known;
@@ -406,18 +412,19 @@ async function verify(names: readonly string[], options: { jobs: number }): Prom
     console.error(await howToInstall(missing));
     return exit.failed;
   }
-  const results = await verifyAll({ root, bin: await pythonTools(root), openStack: await openStack(root), names: chosen, jobs: options.jobs });
+  const programs = { ...(await programFolders(root, { machines: true })), ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }) };
+  const results = await verifyAll({ root, bin: await pythonTools(root), programs, names: chosen, jobs: options.jobs });
   say(scenarioReport(results));
   return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
 }
 
 async function doctor(): Promise<number> {
   const { root } = await import("./artefacts.js");
-  const { howToInstall, missingOpenStack, pythonEnvironment } = await import("./setup.js");
+  const { howToInstall, missingPrograms, pythonEnvironment } = await import("./setup.js");
   const { missingPackages } = await import("./machine.js");
   const python = await pythonEnvironment(root);
   const noPython = typeof python === "string" ? [python] : python.ready ? [] : ["The Python tools are not installed. This installs them:\n    npm run setup"];
-  const noOpenStack = await missingOpenStack(root);
+  const noPrograms = { tests: await missingPrograms(root, { machines: false }), machines: await missingPrograms(root, { machines: true }) };
   const missing = await missingPackages();
   const noSystem = missing.length > 0 ? [await howToInstall(missing)] : [];
   const report = (commands: string, lacks: readonly string[]): void => {
@@ -426,15 +433,15 @@ async function doctor(): Promise<number> {
   };
   report("generate, check", []);
   report("lint, build, publish", noPython);
-  report("test:unit", [...noPython, ...noOpenStack]);
-  report("verify, test", [...noPython, ...noOpenStack, ...noSystem]);
-  return noPython.length + noOpenStack.length + noSystem.length === 0 ? exit.good : exit.failed;
+  report("test:unit", [...noPython, ...noPrograms.tests]);
+  report("verify, test", [...noPython, ...noPrograms.machines, ...noSystem]);
+  return noPython.length + noPrograms.machines.length + noSystem.length === 0 ? exit.good : exit.failed;
 }
 
 async function setup(options: { python?: boolean }): Promise<number> {
   const { root } = await import("./artefacts.js");
   const { setup: setUp } = await import("./setup.js");
-  const faults = await setUp(root, { system: !options.python });
+  const faults = await setUp(root, { machines: !options.python });
   for (const fault of faults) console.error(fault);
   return faults.length === 0 ? exit.good : exit.failed;
 }
@@ -484,7 +491,7 @@ function program(): Command {
     migrate,
   );
   on(cli.command("lint").description("ansible-lint, production profile, over every artefact, and proof that it looked at every file"), lint);
-  on(cli.command("build").description("the collection's tarball and the role's repository, checked as Galaxy checks them").option("--out <dir>", "where to (default: build/release in the repository)"), build);
+  on(cli.command("build").description("the collection's tarball and the role's repository, checked as Galaxy checks them").option("--out <dir>", "where to (default: build/release in the repository)").option("--no-checks", "without the checks of Galaxy's importer and ansible-test, for a look"), build);
   on(
     cli
       .command("publish")
@@ -502,11 +509,12 @@ function program(): Command {
       .command("verify")
       .description("Molecule on VMs with emulated SR-IOV; logs are in build/logs")
       .argument("[scenario...]", "folders of molecule/ (default: all)")
-      .option("--jobs <n>", "scenarios at once", wholeNumber, Math.min(availableParallelism(), 2)),
+      .option("--jobs <n>", "scenarios at once", wholeNumber, Math.min(availableParallelism(), 2))
+      .option("--ansible <release>", "run the playbooks with another ansible-core, as 2.20"),
     verify,
   );
   on(cli.command("doctor").description("what this machine lacks for each command, and what installs it"), doctor);
-  on(cli.command("setup").description("install what is missing: the Python programs and, as root, system packages").option("--python", "the Python programs only"), setup);
+  on(cli.command("setup").description("install what is missing: the Python programs and, as root, system packages").option("--python", "what the tests without VMs need only"), setup);
   return cli;
 }
 

@@ -17,19 +17,26 @@ export interface Python {
   readonly version: string;
 }
 
+/** Minor versions of Python 3. */
+export interface PythonRange {
+  readonly oldest?: number;
+  readonly newest?: number;
+}
+
+const pythonNames = ["python3.13", "python3.12", "python3.11", "python3"];
+
 /**
- * The first Python that can run the tools: 3.11 or newer (ansible-core 2.18 and 2.19 want it), with venv and ensurepip.
+ * The first Python that can run some tools: 3.11 or newer (ansible-core 2.18 and 2.19 want it), with venv and ensurepip.
  *
  * Each candidate is asked, not looked for: a shim of pyenv is there also for versions that are not.
- *
- * @param newest the newest 3.x that will do
  */
-export async function findPython(newest = Infinity): Promise<Python | undefined> {
+export async function findPython({ oldest = 11, newest = Infinity }: PythonRange = {}, candidates: readonly string[] = pythonNames): Promise<Python | undefined> {
   const question = "import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print(sys.executable); print('%d.%d.%d' % sys.version_info[:3])";
-  for (const candidate of ["python3.13", "python3.12", "python3.11", "python3"]) {
+  for (const candidate of candidates) {
     const { code, stdout } = await run({ file: candidate, args: ["-c", question] });
     const [executable, version] = stdout.trim().split("\n");
-    if (code === 0 && executable && version && Number(version.split(".")[1]) <= newest) return { executable, version };
+    const minor = Number(version?.split(".")[1]);
+    if (code === 0 && executable && version && minor >= oldest && minor <= newest) return { executable, version };
   }
   return undefined;
 }

@@ -5,7 +5,7 @@ import { parse } from "yaml";
 import { foldersWith, openLog, readText } from "./disk.js";
 import { cacheFolder } from "./machine.js";
 import { progress } from "./progress.js";
-import type { OpenStack } from "./setup.js";
+import type { ProgramFolders } from "./setup.js";
 import { run } from "./tools.js";
 import type { Command } from "./tools.js";
 
@@ -35,7 +35,7 @@ export function runFolder(root: string, scenario: string): string {
 }
 
 /** Molecule for one scenario, from the repository's root. */
-export function moleculeCommand(root: string, bin: string, openStack: OpenStack, action: "test" | "destroy", scenario: string): Command {
+export function moleculeCommand(root: string, bin: string, programs: ProgramFolders, action: "test" | "destroy", scenario: string): Command {
   return {
     file: join(bin, "molecule"),
     args: ["-c", baseFile, action, "-s", scenario],
@@ -46,7 +46,7 @@ export function moleculeCommand(root: string, bin: string, openStack: OpenStack,
       MOLECULE_GLOB: "molecule/*/molecule.yml",
       // Molecule names its own folder after the last part of the clone's path, so that two clones would share their VMs.
       MOLECULE_EPHEMERAL_DIRECTORY: runFolder(root, scenario),
-      ...openStack,
+      ...programs,
       ANSIBLE_ROLES_PATH: join(root, "dist", "roles"),
       ANSIBLE_COLLECTIONS_PATH: join(root, "dist", "collections"),
       PYTHONUNBUFFERED: "1",
@@ -107,7 +107,7 @@ export interface VerifyOptions {
   readonly root: string;
   /** Folder of the Python tools. */
   readonly bin: string;
-  readonly openStack: OpenStack;
+  readonly programs: ProgramFolders;
   readonly names: readonly string[];
   readonly jobs: number;
 }
@@ -202,7 +202,7 @@ async function prepareImages({ root, bin, names }: VerifyOptions, watched: Watch
   ]);
 }
 
-async function runScenario({ root, bin, openStack }: VerifyOptions, scenario: string, stop: { readonly asked: boolean }, watched: Watched, say: (line: string) => void): Promise<ScenarioResult> {
+async function runScenario({ root, bin, programs }: VerifyOptions, scenario: string, stop: { readonly asked: boolean }, watched: Watched, say: (line: string) => void): Promise<ScenarioResult> {
   const path = join(root, "build", "logs", `${scenario}.log`);
   if (stop.asked) return { scenario, outcome: "stopped", seconds: 0, log: path, why: "stopped before it began", tail: [] };
   const log = openLog(path);
@@ -225,10 +225,10 @@ async function runScenario({ root, bin, openStack }: VerifyOptions, scenario: st
   // A terminal's line is redrawn; elsewhere each is one more line in somebody's log.
   const ticking = setInterval(tell, process.stdout.isTTY ? 1000 : 60_000);
   try {
-    const code = await watched(moleculeCommand(root, bin, openStack, "test", scenario), keep);
+    const code = await watched(moleculeCommand(root, bin, programs, "test", scenario), keep);
     if (stop.asked) {
       const why = `stopped during ${step}`;
-      await watched(moleculeCommand(root, bin, openStack, "destroy", scenario), keep);
+      await watched(moleculeCommand(root, bin, programs, "destroy", scenario), keep);
       return { scenario, outcome: "stopped", seconds: elapsed(), log: path, why, tail: [] };
     }
     const why = judgeScenario(code, lines);

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { readText } from "./disk.js";
 import { environment, environmentCommands, findPython, finishEnvironment, installation, isRoot, locked, missingPackages, writeSystemFile } from "./machine.js";
-import type { Environment, Installation, Python } from "./machine.js";
+import type { Environment, Installation, Python, PythonRange } from "./machine.js";
 import { progress } from "./progress.js";
 import type { Job } from "./progress.js";
 import { run, shown } from "./tools.js";
@@ -11,25 +11,64 @@ import type { Command } from "./tools.js";
 interface Programs {
   readonly title: string;
   readonly requirements: string;
-  /** The newest 3.x that they run on. */
-  readonly newestPython?: number;
+  /** The 3.x that they run on. */
+  readonly pythons?: PythonRange;
+  /** The environment variable by which tests and scenarios find them. */
+  readonly variable?: string;
 }
 
 const tools: Programs = { title: "Python tools", requirements: "requirements.txt" };
-const kayobe: Programs = { title: "Kayobe and Kolla Ansible", requirements: "test/openstack/requirements-kayobe.txt", newestPython: 12 };
-const nova: Programs = { title: "Nova and Neutron", requirements: "test/openstack/requirements-nova.txt", newestPython: 12 };
-const allPrograms = [tools, kayobe, nova];
+const openStackPrograms: readonly Programs[] = [
+  { title: "Kayobe and Kolla Ansible", requirements: "test/openstack/requirements-kayobe.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_KAYOBE_BIN" },
+  { title: "Nova and Neutron", requirements: "test/openstack/requirements-nova.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_NOVA_BIN" },
+];
+
+/**
+ * The releases of ansible-core that scenarios run with, beside that of the Python tools, with the Pythons that each runs on
+ * (docs.ansible.com, "ansible-core support matrix").
+ */
+const ansibleReleases: Readonly<Record<string, PythonRange>> = {
+  "2.17": { newest: 12 },
+  "2.18": { newest: 13 },
+  "2.20": { oldest: 12 },
+  "2.21": { oldest: 12 },
+};
+const ansiblePrograms: readonly Programs[] = Object.entries(ansibleReleases).map(([release, pythons]) => ({
+  title: `ansible-core ${release}`,
+  requirements: `molecule/versions/ansible-core-${release}.txt`,
+  pythons,
+  variable: ansibleVariable(release),
+}));
+
+/** The releases of ansible-core that scenarios can run with instead of that of the Python tools, as "2.20". */
+export const otherAnsible: readonly string[] = Object.keys(ansibleReleases);
+
+/** The environment variable with the folder of a release's programs, for molecule/shared/step.yml. */
+function ansibleVariable(release: string): string {
+  return `SRIOV_ROLE_ANSIBLE_${release.replace(".", "_")}_BIN`;
+}
 
 const pythonPackages = ["python3", "python3-venv"];
+const newerPython = "molecule/rig/newer_python.py";
 
-function noPython({ title, newestPython }: Programs): string {
-  return newestPython === undefined
+function noPython({ title, pythons = {} }: Programs): string {
+  const { oldest, newest } = pythons;
+  if (oldest !== undefined) return `no Python 3.${oldest} or newer with venv and ensurepip was found, and older ones are too old for ${title}. This makes one out of Debian's packages:\n    python3 ${newerPython} ensure`;
+  return newest === undefined
     ? `no Python 3.11 or newer with venv and ensurepip was found. On Debian 12 or newer this installs it:\n    sudo apt-get install ${pythonPackages.join(" ")}`
-    : `no Python from 3.11 to 3.${newestPython} with venv and ensurepip was found, and ${title} run on no newer one; put one on the PATH as python3.${newestPython}, for example by:\n    uv python install 3.${newestPython}`;
+    : `no Python from 3.11 to 3.${newest} with venv and ensurepip was found, and newer ones are too new for ${title}; put one on the PATH as python3.${newest}, for example by:\n    uv python install 3.${newest}`;
+}
+
+/** The Python that programs run on: one of this machine's, or that which was made because it has none so new. */
+async function pythonFor(root: string, { pythons }: Programs): Promise<Python | undefined> {
+  const found = await findPython(pythons);
+  if (found || pythons?.oldest === undefined) return found;
+  const { code, stdout } = await run({ file: "python3", args: [join(root, newerPython), "path"] });
+  return code === 0 ? await findPython(pythons, [stdout.trim()]) : undefined;
 }
 
 async function environmentOf(root: string, programs: Programs): Promise<Environment | string> {
-  const python = await findPython(programs.newestPython);
+  const python = await pythonFor(root, programs);
   if (!python) return noPython(programs);
   return environment(readText(join(root, programs.requirements)), python);
 }
@@ -51,39 +90,42 @@ export async function pythonTools(root: string): Promise<string> {
 async function binOf(root: string, programs: Programs): Promise<string> {
   const found = await environmentOf(root, programs);
   if (typeof found === "string") throw new Error(found);
-  if (!found.ready) throw new Error(`${programs.title} are not installed. Run: npm run setup`);
+  if (!found.ready) throw new Error(`${programs.title}: not installed. Run: npm run setup`);
   return found.bin;
 }
 
-/** Where tests and scenarios find the programs of OpenStack. */
-export interface OpenStack {
-  readonly SRIOV_ROLE_KAYOBE_BIN: string;
-  readonly SRIOV_ROLE_NOVA_BIN: string;
+export interface Want {
+  /** Also what `verify` needs: its packages of the system, and the releases of ansible-core that scenarios run with. */
+  readonly machines: boolean;
 }
+
+function testPrograms({ machines }: Want): readonly Programs[] {
+  return machines ? [...openStackPrograms, ...ansiblePrograms] : openStackPrograms;
+}
+
+/** Folders of programs, by the environment variables that tell them. */
+export type ProgramFolders = Readonly<Record<string, string>>;
 
 /**
- * The folders of OpenStack's programs, as environment variables for what is tested with them.
+ * Folders of the programs that tests and scenarios run.
  *
- * @throws Error with what to type when they are not there
+ * @throws Error with what to type when one is not there
  */
-export async function openStack(root: string): Promise<OpenStack> {
-  return { SRIOV_ROLE_KAYOBE_BIN: await binOf(root, kayobe), SRIOV_ROLE_NOVA_BIN: await binOf(root, nova) };
+export async function programFolders(root: string, want: Want): Promise<ProgramFolders> {
+  const folders: Record<string, string> = {};
+  for (const programs of testPrograms(want)) if (programs.variable !== undefined) folders[programs.variable] = await binOf(root, programs);
+  return folders;
 }
 
-/** Sentences about OpenStack's programs that are not there, with what to type; empty when all are. */
-export async function missingOpenStack(root: string): Promise<string[]> {
+/** Sentences about those programs that are not there, with what to type; empty when all are. */
+export async function missingPrograms(root: string, want: Want): Promise<string[]> {
   const missing: string[] = [];
-  for (const programs of [kayobe, nova]) {
+  for (const programs of testPrograms(want)) {
     const found = await environmentOf(root, programs);
     if (typeof found === "string") missing.push(found);
-    else if (!found.ready) missing.push(`${programs.title} are not installed. This installs them:\n    npm run setup`);
+    else if (!found.ready) missing.push(`${programs.title}: not installed. This installs it:\n    npm run setup`);
   }
   return missing;
-}
-
-export interface Want {
-  /** Also what `verify` takes from the system, not only what is in Python. */
-  readonly system: boolean;
 }
 
 /**
@@ -91,7 +133,7 @@ export interface Want {
  *
  * @returns sentences about what could not be installed, with what to type; empty when all is there
  */
-export async function setup(root: string, { system }: Want): Promise<string[]> {
+export async function setup(root: string, { machines }: Want): Promise<string[]> {
   const faults: string[] = [];
   const job = (title: string, work: (say: (line: string) => void) => Promise<string[]>): Job => ({
     title,
@@ -101,14 +143,16 @@ export async function setup(root: string, { system }: Want): Promise<string[]> {
       if (found.length > 0) throw new Error("see below");
     },
   });
-  await progress([...allPrograms.map((programs) => job(programs.title, (say) => setUpPython(root, programs, say))), ...(system ? [job("System packages", setUpSystem)] : [])]).catch((error: unknown) => {
+  // The system first: a newer Python is made by one of its packages.
+  const programs = [tools, ...testPrograms({ machines })].map((each) => job(each.title, (say) => setUpPython(root, each, say)));
+  await progress([...(machines ? [job("System packages", setUpSystem)] : []), ...programs]).catch((error: unknown) => {
     if (faults.length === 0) throw error;
   });
   return faults;
 }
 
 async function setUpPython(root: string, programs: Programs, say: (line: string) => void): Promise<string[]> {
-  const python = (await findPython(programs.newestPython)) ?? (await installPython(programs, say));
+  const python = (await pythonFor(root, programs)) ?? (await installPython(root, programs, say));
   if (!python) return [noPython(programs)];
   const requirements = readText(join(root, programs.requirements));
   if (environment(requirements, python).ready) return [];
@@ -124,13 +168,20 @@ async function setUpPython(root: string, programs: Programs, say: (line: string)
   });
 }
 
-/** Debian's own Python comes without venv, and its containers without Python. */
-async function installPython({ newestPython }: Programs, say: (line: string) => void): Promise<Python | undefined> {
+/** Debian's own Python comes without venv, its containers without Python, and its older releases without one that is new enough. */
+async function installPython(root: string, programs: Programs, say: (line: string) => void): Promise<Python | undefined> {
+  if (programs.pythons?.oldest !== undefined) {
+    const command = { file: "python3", args: [join(root, newerPython), "ensure"] };
+    say(shown(command));
+    const fault = await runAll([command]);
+    if (fault !== undefined) throw new Error(fault);
+    return await pythonFor(root, programs);
+  }
   if (!isRoot()) return undefined;
   const way = await installation(pythonPackages);
   if (typeof way === "string") return undefined;
   say(`installing ${pythonPackages.join(" ")}`);
-  return (await runAll(way.commands)) === undefined ? await findPython(newestPython) : undefined;
+  return (await runAll(way.commands)) === undefined ? await pythonFor(root, programs) : undefined;
 }
 
 async function setUpSystem(say: (line: string) => void): Promise<string[]> {

@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { root } from "./artefacts.js";
 import { addTotals, closingLine, lintTotals, mochaTotals, none, pytestTotals, scenarioTotals, single } from "./totals.js";
 import type { Totals } from "./totals.js";
-import { openStack, pythonTools, setup } from "./setup.js";
-import type { OpenStack } from "./setup.js";
+import { programFolders, pythonTools, setup } from "./setup.js";
+import type { ProgramFolders } from "./setup.js";
 import { run } from "./tools.js";
 import type { Command } from "./tools.js";
 
 const fast = process.argv.includes("--fast");
+const want = { machines: !fast };
 
 interface Stage {
   readonly title: string;
@@ -20,7 +21,7 @@ interface Stage {
 
 const cli = (...args: string[]): Command => ({ file: process.execPath, args: [join(root, "build", "generator", "cli.js"), ...args], cwd: root });
 
-function stages(bin: string, programs: OpenStack): Stage[] {
+function stages(bin: string, programs: ProgramFolders): Stage[] {
   const environment = {
     PATH: `${bin}:${process.env["PATH"] ?? ""}`,
     ANSIBLE_CONFIG: join(root, "generator", "ansible.cfg"),
@@ -60,14 +61,14 @@ async function main(): Promise<number> {
   process.on("SIGTERM", onSignal);
   process.on("SIGHUP", onSignal);
 
-  const faults = await setup(root, { system: !fast });
+  const faults = await setup(root, want);
   if (faults.length > 0) {
     for (const fault of faults) console.error(fault);
     console.log(closingLine(single("", 1)));
     return 1;
   }
   let totals = none;
-  for (const { title, command, totals: read } of stages(await pythonTools(root), await openStack(root))) {
+  for (const { title, command, totals: read } of stages(await pythonTools(root), await programFolders(root, want))) {
     console.log(`\n==== ${title}`);
     const { code, output, seconds } = await run(command, { onLine: (line) => console.log(line), onStart: (pid) => (stop.pid = pid) });
     delete stop.pid;

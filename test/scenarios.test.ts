@@ -37,15 +37,15 @@ describe("the images to prepare", () => {
   for (const [title, base, texts, want] of cases) it(title, () => deepStrictEqual(imagesOf(base, texts), want));
 });
 
-const openStack = { SRIOV_ROLE_KAYOBE_BIN: "/k/bin", SRIOV_ROLE_NOVA_BIN: "/n/bin" };
+const programs = { SRIOV_ROLE_KAYOBE_BIN: "/k/bin", SRIOV_ROLE_NOVA_BIN: "/n/bin" };
 
 describe(moleculeCommand.name, () => {
   it("finds scenarios and artefacts from the root", () => {
-    const command = moleculeCommand("/r", "/v/bin", openStack, "test", "default");
+    const command = moleculeCommand("/r", "/v/bin", programs, "test", "default");
     strictEqual(shown({ ...command, env: { MOLECULE_GLOB: command.env?.["MOLECULE_GLOB"], ANSIBLE_ROLES_PATH: command.env?.["ANSIBLE_ROLES_PATH"] } }), "MOLECULE_GLOB='molecule/*/molecule.yml' ANSIBLE_ROLES_PATH=/r/dist/roles /v/bin/molecule -c molecule/base.yml test -s default");
   });
-  it("tells where OpenStack's programs are", () => {
-    const { env } = moleculeCommand("/r", "/v/bin", openStack, "test", "default");
+  it("tells where the programs are that it is tested with", () => {
+    const { env } = moleculeCommand("/r", "/v/bin", programs, "test", "default");
     deepStrictEqual([env?.["SRIOV_ROLE_KAYOBE_BIN"], env?.["SRIOV_ROLE_NOVA_BIN"]], ["/k/bin", "/n/bin"]);
   });
 });
@@ -53,7 +53,7 @@ describe(moleculeCommand.name, () => {
 describe(runFolder.name, () => {
   it("is another for a clone of the same name", () => notStrictEqual(runFolder("/a/sriov", "live"), runFolder("/b/sriov", "live")));
   it("is what molecule gets, for its own end too", () => {
-    const folder = (action: "test" | "destroy"): string | undefined => moleculeCommand("/a/sriov", "/v", openStack, action, "live").env?.["MOLECULE_EPHEMERAL_DIRECTORY"];
+    const folder = (action: "test" | "destroy"): string | undefined => moleculeCommand("/a/sriov", "/v", programs, action, "live").env?.["MOLECULE_EPHEMERAL_DIRECTORY"];
     deepStrictEqual([folder("test"), folder("destroy")], [runFolder("/a/sriov", "live"), runFolder("/a/sriov", "live")]);
   });
 });

@@ -2,7 +2,8 @@ import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { findPython } from "../generator/machine.js";
-import { missingOpenStack, openStack } from "../generator/setup.js";
+import type { PythonRange } from "../generator/machine.js";
+import { missingPrograms, otherAnsible, programFolders } from "../generator/setup.js";
 import { put, root, temporary } from "./support.js";
 
 /** A machine with these Pythons, by minor version, and nothing installed. */
@@ -26,33 +27,51 @@ async function withPythons<T>(minors: readonly number[], work: () => Promise<T>)
 }
 
 describe(findPython.name, () => {
-  const cases: [title: string, there: number[], newest: number | undefined, want: string | undefined][] = [
-    ["takes the newest", [11, 12, 13], undefined, "3.13.1"],
-    ["takes the newest that will do", [11, 12, 13], 12, "3.12.1"],
-    ["takes an older one", [11], 12, "3.11.1"],
-    ["takes none that is too new", [13], 12, undefined],
+  const cases: [title: string, there: number[], range: PythonRange, want: string | undefined][] = [
+    ["takes the newest", [11, 12, 13], {}, "3.13.1"],
+    ["takes the newest that will do", [11, 12, 13], { newest: 12 }, "3.12.1"],
+    ["takes an older one", [11], { newest: 12 }, "3.11.1"],
+    ["takes none that is too new", [13], { newest: 12 }, undefined],
+    ["takes none that is too old", [11], { oldest: 12 }, undefined],
+    ["takes the oldest that will do", [11, 12], { oldest: 12 }, "3.12.1"],
   ];
-  for (const [title, there, newest, want] of cases) it(title, async () => strictEqual((await withPythons(there, () => findPython(newest)))?.version, want));
+  for (const [title, there, range, want] of cases) it(title, async () => strictEqual((await withPythons(there, () => findPython(range)))?.version, want));
 });
 
-describe("the programs of OpenStack", () => {
+describe("the programs that are tested with", () => {
   it("that are not installed are told, with what installs them", async () => {
-    deepStrictEqual(await withPythons([12], () => missingOpenStack(root)), [
-      "Kayobe and Kolla Ansible are not installed. This installs them:\n    npm run setup",
-      "Nova and Neutron are not installed. This installs them:\n    npm run setup",
-    ]);
-    await withPythons([12], () => rejects(openStack(root), /^Error: Kayobe and Kolla Ansible are not installed\. Run: npm run setup$/));
+    const openStack = ["Kayobe and Kolla Ansible: not installed. This installs it:\n    npm run setup", "Nova and Neutron: not installed. This installs it:\n    npm run setup"];
+    deepStrictEqual(await withPythons([12], () => missingPrograms(root, { machines: false })), openStack);
+    const all = await withPythons([12], () => missingPrograms(root, { machines: true }));
+    deepStrictEqual(all.slice(0, 2), openStack);
+    deepStrictEqual(all.slice(2).map((sentence) => sentence.split(":")[0]), ["ansible-core 2.17", "ansible-core 2.18", "ansible-core 2.20", "ansible-core 2.21"]);
+    await withPythons([12], () => rejects(programFolders(root, { machines: false }), /^Error: Kayobe and Kolla Ansible: not installed\. Run: npm run setup$/));
   });
 
   it("need a Python that is not too new, and say how to get one", async () => {
-    const [first] = await withPythons([13], () => missingOpenStack(root));
-    match(first ?? "", /^no Python from 3\.11 to 3\.12 .* Kayobe and Kolla Ansible run on no newer one; .*\n {4}uv python install 3\.12$/);
+    const [first] = await withPythons([13], () => missingPrograms(root, { machines: false }));
+    match(first ?? "", /^no Python from 3\.11 to 3\.12 .* newer ones are too new for Kayobe and Kolla Ansible; .*\n {4}uv python install 3\.12$/);
   });
 
-  for (const name of ["kayobe", "nova"])
-    it(`are pinned (${name})`, () => {
-      const lines = readFileSync(join(root, `test/openstack/requirements-${name}.txt`), "utf8").split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  it("need a Python that is not too old, which can be made", async () => {
+    const sentences = await withPythons([11], () => missingPrograms(root, { machines: true }));
+    deepStrictEqual(
+      sentences.filter((sentence) => sentence.startsWith("no Python")),
+      ["2.20", "2.21"].map((release) => `no Python 3.12 or newer with venv and ensurepip was found, and older ones are too old for ansible-core ${release}. This makes one out of Debian's packages:\n    python3 molecule/rig/newer_python.py ensure`),
+    );
+  });
+
+  const pinned: [path: string, fewest: number][] = [
+    ["test/openstack/requirements-kayobe.txt", 40],
+    ["test/openstack/requirements-nova.txt", 40],
+    ...otherAnsible.map((release): [string, number] => [`molecule/versions/ansible-core-${release}.txt`, 9]),
+  ];
+  for (const [path, fewest] of pinned)
+    it(`are pinned (${path})`, () => {
+      const lines = readFileSync(join(root, path), "utf8").split("\n").filter((line) => line !== "" && !line.startsWith("#"));
       deepStrictEqual(lines.filter((line) => !/^[\w.-]+==[\w.]+$/.test(line)), []);
-      strictEqual(lines.length > 40, true);
+      strictEqual(lines.length >= fewest, true);
     });
+
+  for (const release of otherAnsible) it(`are ansible-core ${release} where that is said`, () => match(readFileSync(join(root, `molecule/versions/ansible-core-${release}.txt`), "utf8"), new RegExp(`^ansible-core==${release.replace(".", "\\.")}\\.\\d+$`, "m")));
 });

@@ -247,6 +247,12 @@ def apt_transport_options() -> list[str]:
     return [f"--aptopt={line.rstrip(';')}" for line in dump.splitlines() if wanted.match(line)]
 
 
+def keyring_options() -> list[str]:
+    """Return where Debian's keys are, as an mmdebstrap option; an Ubuntu's apt does not trust them by itself."""
+    keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+    return [f"--keyring={keyring}"] if keyring.exists() else []
+
+
 def rootfs_archive(files: dict[str, bytes]) -> bytes:
     """Return guest/rootfs as a tar archive whose files belong to root, whoever owns the clone."""
     buffer = io.BytesIO()
@@ -380,12 +386,9 @@ def make_root_filesystem(recipe: Recipe, work: Path, log: Path) -> None:
     options += ["--dpkgopt=force-unsafe-io", '--aptopt=Acquire::Languages "none"']
     # The disk is made before mmdebstrap would clean up, and the tree is thrown away: customize.sh cleans up.
     options.append("--skip=cleanup")
-    keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-    if keyring.exists():
-        options.append(f"--keyring={keyring}")
     run_logged(
         ["mmdebstrap", "--variant=minbase", f"--include={','.join(recipe.packages)}", *options,
-         *apt_transport_options(), *hooks, "--format=null", recipe.codename, "/dev/null",
+         *keyring_options(), *apt_transport_options(), *hooks, "--format=null", recipe.codename, "/dev/null",
          *map(one_line, debian_sources(recipe.codename))],
         log, f"{recipe.codename}: installing packages", 1800,
     )  # fmt: skip

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { parse } from "yaml";
-import { foldersWith, openLog, readText } from "./disk.js";
+import { foldersWith, openLog, readText, readTextIfThere } from "./disk.js";
 import { cacheFolder } from "./machine.js";
 import { progress } from "./progress.js";
 import type { ProgramFolders } from "./setup.js";
@@ -27,6 +27,16 @@ const imageFallback = "debian12";
 /** Every scenario that there is, by name. */
 export function scenarios(root: string): string[] {
   return foldersWith(join(root, "molecule"), "molecule.yml");
+}
+
+/** Scenarios in the order in which to begin them, so that none goes on long after the others: those with the most steps first. */
+export function mostStepsFirst(root: string, names: readonly string[]): string[] {
+  const count = (name: string): number => {
+    const text = readTextIfThere(join(root, "molecule", name, "steps.yml")) ?? "";
+    const { steps } = (parse(text, { logLevel: "error" }) ?? {}) as { steps?: unknown };
+    return Array.isArray(steps) ? steps.length : 0;
+  };
+  return names.map((name) => ({ name, steps: count(name) })).sort((a, b) => b.steps - a.steps).map(({ name }) => name);
 }
 
 /** The folder of a scenario's machine: its own for each clone, with a path short enough for a socket in it. */
@@ -158,7 +168,7 @@ export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> 
     await prepareImages(options, watched);
     const results: ScenarioResult[] = [];
     await progress(
-      options.names.map((scenario) => ({
+      mostStepsFirst(options.root, options.names).map((scenario) => ({
         title: scenario,
         work: async (say) => {
           const result = await runScenario(options, scenario, stop, watched, say);

@@ -2,7 +2,7 @@ import { deepStrictEqual, match, notStrictEqual, strictEqual } from "node:assert
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { duration, imagesOf, judgeScenario, moleculeCommand, runFolder, scenarios, stepOf } from "../generator/scenarios.js";
+import { duration, imagesOf, judgeScenario, moleculeCommand, mostStepsFirst, runFolder, scenarios, stepOf } from "../generator/scenarios.js";
 import { run, shown } from "../generator/tools.js";
 import { put, root, temporary } from "./support.js";
 
@@ -67,6 +67,14 @@ describe(scenarios.name, () => {
     const folder = temporary();
     put(folder, { "molecule/b/molecule.yml": "", "molecule/a/molecule.yml": "", "molecule/shared/create.yml": "", "molecule/base.yml": "" });
     deepStrictEqual(scenarios(folder), ["a", "b"]);
+  });
+});
+
+describe(mostStepsFirst.name, () => {
+  it("counts them, and leaves those with as many in their order", () => {
+    const folder = temporary();
+    put(folder, { "molecule/b/steps.yml": "steps: [1, !unsafe 2]\n", "molecule/c/steps.yml": "steps: [1, 2, 3]\n", "molecule/d/steps.yml": "steps: [1, 2]\n" });
+    deepStrictEqual(mostStepsFirst(folder, ["a", "b", "c", "d"]), ["c", "b", "d", "a"]);
   });
 });
 

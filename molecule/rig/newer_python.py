@@ -55,7 +55,7 @@ def make(tree: Path) -> None:
         archive.touch()
         archive.chmod(0o666)
         image.run_logged(
-            ["mmdebstrap", "--variant=extract", "--include=python3,python3-venv", "--format=tar", "--dpkgopt=path-exclude=/usr/share/doc/*",
+            ["mmdebstrap", "--variant=extract", "--include=python3,python3-venv", "--format=tar",
              *image.keyring_options(), *image.apt_transport_options(), CODENAME, str(archive), *map(image.one_line, image.debian_sources(CODENAME))],
             work / "build.log", f"{PROGRAM}: unpacking packages", 900,
         )  # fmt: skip
@@ -79,7 +79,7 @@ def ensure() -> Path:
     """Return the Python, made first when it is not there."""
     tree = tree_path()
     if not program_path().exists():
-        with image.locked(tree.with_suffix(".lock"), f"it unpacks {PROGRAM}"):
+        with image.locked(tree.with_name(f"{tree.name}.lock"), f"it unpacks {PROGRAM}"):
             if not program_path().exists():
                 make(tree)
     return program_path()

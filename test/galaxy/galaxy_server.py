@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Galaxy on 127.0.0.1, with the collections of a folder: what ansible-galaxy 2.17 to 2.20 asks of one to install and to publish.
+"""A Galaxy on 127.0.0.1, with the collections of a folder: what ansible-galaxy 2.17 to 2.21 asks of one to install and to publish.
 
     python3 galaxy_server.py FOLDER
 

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "molecule" / "rig")
 
 import cloud
 import image
+import newer_python
 import vm
 
 DEB822 = """\
@@ -678,3 +679,74 @@ def test_the_image_in_hand_counts_as_used_and_a_file_of_the_users_is_not_touched
     os.utime(own, (0, 0))
     image.keep(own)
     assert own.stat().st_mtime == 0
+
+
+class TestNewerPython:
+    """A Python out of packages. That which it makes is used by the scenarios with the newest ansible-core."""
+
+    @pytest.fixture()
+    def packages(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+        """Play mmdebstrap: a loader that says how it is called, in place of Debian's packages. Returns its calls."""
+        monkeypatch.setenv("SRIOV_ROLE_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(image, "debian_sources", lambda codename: [image.AptSource("http://mirror.example", codename, ("main",), None)])
+        monkeypatch.setattr(image, "apt_transport_options", lambda: [])
+        monkeypatch.setattr(image, "check_tools", lambda tools: None)
+        calls: list[list[str]] = []
+
+        def run(command: list[str], *_: object) -> None:
+            calls.append(command)
+            root = tmp_path / "packages"
+            for name, content, mode in (
+                ("usr/lib64/ld-linux-x86-64.so.2", '#!/bin/sh\nprintf "%s\\n" "$@"\n', 0o755),
+                ("usr/bin/python3.13", "", 0o755),
+                ("usr/bin/perl", "", 0o755),
+                ("usr/lib/python3.13/_sysconfigdata__linux_x86_64-linux-gnu.py", "build = {'WHEEL_PKG_DIR': '/usr/share/python-wheels/'}\n", 0o644),
+                ("usr/share/python-wheels/pip.whl", "", 0o644),
+                ("etc/passwd", "", 0o644),
+            ):
+                path = root / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(content)
+                path.chmod(mode)
+            archive = next(word for word in command if word.endswith(".tar"))
+            subprocess.run(["tar", "-C", str(root), "-cf", archive, "."], check=True)
+
+        monkeypatch.setattr(image, "run_logged", run)
+        return calls
+
+    def test_is_started_with_the_loader_and_the_libraries_of_its_tree_under_the_name_it_was_called_by(
+        self, packages: list[list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert newer_python.main(["path"]) == 0
+        program = Path(capsys.readouterr().out.strip())
+        assert not program.exists() and packages == []
+        assert newer_python.main(["ensure"]) == 0
+        assert capsys.readouterr().out == f"{program}\n"
+        tree = program.parents[2]
+        link = tmp_path / "python"
+        link.symlink_to(program)
+        said = subprocess.run([str(link), "-c", "two words"], capture_output=True, text=True, check=True).stdout.splitlines()
+        assert said == [
+            "--library-path", f"{tree}/usr/lib/x86_64-linux-gnu", "--argv0", str(link), f"{tree}/usr/bin/python3.13.real", "-c", "two words",
+        ]  # fmt: skip
+        assert not (tree / "etc").exists() and not (tree / "usr/bin/perl").exists()
+        data: dict[str, dict[str, str]] = {}
+        exec(next(tree.glob("usr/lib/python3.13/_sysconfigdata_*")).read_text(), data)
+        assert list(Path(data["build"]["WHEEL_PKG_DIR"]).iterdir()) == [tree / "usr/share/python-wheels/pip.whl"]
+
+    def test_is_made_once(self, packages: list[list[str]]) -> None:
+        newer_python.ensure()
+        newer_python.ensure()
+        assert len(packages) == 1
+        assert packages[0][-1] == "deb http://mirror.example trixie main"
+
+    def test_a_failure_is_told_and_leaves_nothing(
+        self, packages: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise image.RigError("no mirror answers")
+
+        monkeypatch.setattr(image, "run_logged", fail)
+        assert newer_python.main(["ensure"]) == 1
+        assert capsys.readouterr().err == "rig: no mirror answers\n"
+        assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]

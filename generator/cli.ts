@@ -420,12 +420,14 @@ async function doctor(): Promise<number> {
   const noOpenStack = await missingOpenStack(root);
   const missing = await missingPackages();
   const noSystem = missing.length > 0 ? [await howToInstall(missing)] : [];
+  const noGit = missing.includes("git") ? [await howToInstall(["git"])] : [];
   const report = (commands: string, lacks: readonly string[]): void => {
     say(`${commands}: ${lacks.length === 0 ? "ready" : "not ready"}`);
     for (const lack of lacks) say(`  ${lack.replaceAll("\n", "\n  ")}`);
   };
   report("generate, check", []);
-  report("lint, build, publish", noPython);
+  report("lint", noPython);
+  report("build, publish", [...noPython, ...noGit]);
   report("test:unit", [...noPython, ...noOpenStack]);
   report("verify, test", [...noPython, ...noOpenStack, ...noSystem]);
   return noPython.length + noOpenStack.length + noSystem.length === 0 ? exit.good : exit.failed;

@@ -1,9 +1,9 @@
-import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, rejects, strictEqual } from "node:assert/strict";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { findPython } from "../generator/machine.js";
 import { missingOpenStack, openStack } from "../generator/setup.js";
-import { put, root, temporary } from "./support.js";
+import { cli, put, root, temporary } from "./support.js";
 
 /** A machine with these Pythons, by minor version, and nothing installed. */
 async function withPythons<T>(minors: readonly number[], work: () => Promise<T>): Promise<T> {
@@ -33,6 +33,23 @@ describe(findPython.name, () => {
     ["takes none that is too new", [13], 12, undefined],
   ];
   for (const [title, there, newest, want] of cases) it(title, async () => strictEqual((await withPythons(there, () => findPython(newest)))?.version, want));
+});
+
+describe("doctor", () => {
+  const told = async (): Promise<string> => (await withPythons([12], () => cli(root, "doctor"))).output;
+  it("says that build and publish need git", async () => match(await told(), /^build, publish: not ready\n(?: {2}.*\n)* {2}Missing: git[.:]/m));
+  it("does not, where it is", async () => {
+    const before = process.env["PATH"];
+    const folder = temporary();
+    put(folder, { git: "#!/bin/sh\n" });
+    chmodSync(join(folder, "git"), 0o755);
+    process.env["PATH"] = folder;
+    try {
+      doesNotMatch((await cli(root, "doctor")).output, /\bgit\b/);
+    } finally {
+      process.env["PATH"] = before;
+    }
+  });
 });
 
 describe("the programs of OpenStack", () => {

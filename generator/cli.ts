@@ -427,12 +427,14 @@ async function doctor(): Promise<number> {
   const noPrograms = { tests: await missingPrograms(root, { machines: false }), machines: await missingPrograms(root, { machines: true }) };
   const missing = await missingPackages();
   const noSystem = missing.length > 0 ? [await howToInstall(missing)] : [];
+  const noGit = missing.includes("git") ? [await howToInstall(["git"])] : [];
   const report = (commands: string, lacks: readonly string[]): void => {
     say(`${commands}: ${lacks.length === 0 ? "ready" : "not ready"}`);
     for (const lack of lacks) say(`  ${lack.replaceAll("\n", "\n  ")}`);
   };
   report("generate, check", []);
-  report("lint, build, publish", noPython);
+  report("lint", noPython);
+  report("build, publish", [...noPython, ...noGit]);
   report("test:unit", [...noPython, ...noPrograms.tests]);
   report("verify, test", [...noPython, ...noPrograms.machines, ...noSystem]);
   return noPython.length + noPrograms.machines.length + noSystem.length === 0 ? exit.good : exit.failed;

@@ -7,6 +7,7 @@ import { readme } from "./emit/readme.js";
 import { requirements } from "./emit/requirements.js";
 import { schema } from "./emit/schema.js";
 import type { Layout, OutFile, Role } from "./ir.js";
+import { pictures } from "./model/pictures.js";
 import { arrange, artefactRoot } from "./layout.js";
 
 /** What is authored: role-template/, and the root galaxy.yml. */
@@ -35,7 +36,7 @@ export function generate(role: Role, template: Template, layout: Layout): OutFil
     argspec(role),
     meta(role, authored("meta/main.yml")),
     schema(role),
-    ...(layout === "kayobe" ? [] : [readme(role, authored("README.md.hbs"), examples, layout)]),
+    ...(layout === "kayobe" ? [] : [readme(role, authored("README.md.hbs"), examples, pictures, layout)]),
     requirements(role.identity),
     galaxy(template.galaxy),
     changelog(authored("CHANGELOG.md")),

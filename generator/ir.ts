@@ -44,6 +44,23 @@ export interface Role {
   readonly variables: readonly Variable[];
 }
 
+/** What happens, one step after the other; drawn for people. */
+export interface Picture {
+  readonly title: string;
+  readonly steps: readonly Step[];
+}
+
+export interface Step {
+  readonly id: string;
+  readonly says: string;
+  /** Whether it asks something: its ways out are the answers. */
+  readonly asks?: boolean;
+  /** Ways that lead away from the next step. */
+  readonly otherwise?: readonly { readonly when: string; readonly says: string }[];
+  /** When it goes on to the next step, where that is not always. */
+  readonly goesOn?: string;
+}
+
 /** A file to be; `path` is relative, with "/". */
 export interface OutFile {
   readonly path: string;

@@ -24,7 +24,7 @@ export function arrange(files: readonly OutFile[], layout: Layout, identity: Ide
 }
 
 const collectionOnly = /^(galaxy\.yml|CHANGELOG\.md|changelogs\/.*|meta\/runtime\.yml)$/;
-const collectionRoot = /^(plugins|examples)\//;
+const collectionRoot = /^((plugins|examples|LICENSES)\/|LICENSE$)/;
 const kayobeOnly = /^kayobe\//;
 /** Ansible finds a role's filters by no name, and these import a helper by the collection's. */
 const filters = /^plugins\/filter\//;

@@ -128,6 +128,7 @@ const needs: readonly Need[] = [
   { package: "ovmf", files: ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd"] },
   { package: "openssh-client", program: "ssh" },
   { package: "systemd", program: "systemd-analyze" },
+  { package: "git", program: "git" },
 ];
 
 /** Is the program on the PATH, or where only root looks? */
@@ -143,7 +144,7 @@ function hasProgram(name: string): boolean {
   });
 }
 
-/** Debian packages that `verify` lacks here; an old QEMU counts as lacking. */
+/** Debian packages that `test` lacks here; an old QEMU counts as lacking. */
 export async function missingPackages(): Promise<string[]> {
   const missing = needs.filter(({ program, files }) => !(program ? hasProgram(program) : (files ?? []).some((file) => existsSync(file)))).map((need) => need.package);
   if (!missing.includes("qemu-system-x86") && (await qemuMajor()) < oldestQemu) missing.unshift("qemu-system-x86");

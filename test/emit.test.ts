@@ -165,17 +165,18 @@ galaxy_info:
 });
 
 describe("README.md", () => {
-  const template = "# {{title}}\n{{install}}\n{{#each variables}}{{#each rows}}| {{name}} | {{type}} | {{default}} | {{description}} |\n{{/each}}{{/each}}{{#each examples}}{{title}}\n{{text}}\n{{/each}}";
+  const template = "# {{title}}\n{{install}}\n{{variables}}\n{{#each pictures}}{{title}}\n{{text}}\n{{/each}}{{#each examples}}{{title}}\n{{text}}\n{{/each}}";
   it("has rows that stay whole, and braces that stay braces", () => {
     const bar = { ...text("{{ x | default('y') }}"), description: ["a=b | c."] };
+    const picture = { title: "At boot", steps: [{ id: "a", says: "A", otherwise: [{ when: "no", says: "none" }], goesOn: "yes" }, { id: "b", says: "B" }] };
     const example = { path: "examples/two_cards.yml", text: "- hosts: all\n  vars:\n    a: '{{ b }}'\n" };
     strictEqual(
-      readme(role(bar, unset), template, [example], "collection").text,
-      "# stackhpc.sriov\nansible-galaxy collection install stackhpc.sriov\n| `sriov_text` | str | `\"{{ x \\| default('y') }}\"` | a=b \\| c. |\n| `sriov_unset` | bool | not set | Perhaps. |\nTwo cards\n- hosts: all\n  vars:\n    a: '{{ b }}'\n",
+      readme(role(bar, unset), template, [example], [picture], "collection").text,
+      "# stackhpc.sriov\nansible-galaxy collection install stackhpc.sriov\n## Variables\n\nEvery variable is checked before the first task. `schema.json` in the role lets editors complete and check them too.\n\n| variable | type | default | what it does |\n| --- | --- | --- | --- |\n| `sriov_text` | str | `\"{{ x \\| default('y') }}\"` | a=b \\| c. |\n| `sriov_unset` | bool | not set | Perhaps. |\nAt boot\nA\n  |-- no --> none\n  v  yes\nB\nTwo cards\n- hosts: all\n  vars:\n    a: '{{ b }}'\n",
     );
   });
-  it("of the role says how to install the role", () => match(readme(role(), template, [], "role").text, /ansible-galaxy role install stackhpc\.sriov/));
-  it("refuses a name that it is not given", () => throws(() => readme(role(), "{{ ansible_host }}", [], "role"), /ansible_host/));
+  it("of the role says how to install the role", () => match(readme(role(), template, [], [], "role").text, /ansible-galaxy role install stackhpc\.sriov/));
+  it("refuses a name that it is not given", () => throws(() => readme(role(), "{{ ansible_host }}", [], [], "role"), /ansible_host/));
 });
 
 describe("changelogs/changelog.yaml", () => {

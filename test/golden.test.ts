@@ -16,6 +16,8 @@ const template = {
   galaxy: "---\n# Ours.\nnamespace: stackhpc\nname: sriov\nversion: 1.0.0\nbuild_ignore:\n  - dist\n",
   files: [
     { path: "README.md.hbs", text: readFileSync(join(root, "role-template/README.md.hbs"), "utf8") },
+    { path: "LICENSE", text: "Do.\n" },
+    { path: "LICENSES/MIT.txt", text: "Do.\n" },
     { path: "CHANGELOG.md", text: "# Changelog\n\n## 1.0.0 - 2026-01-01\n\nFirst.\n\n### Added\n\n- A thing.\n" },
     { path: "meta/main.yml", text: '---\ngalaxy_info:\n  min_ansible_version: "2.17" # the oldest\n' },
     { path: "meta/runtime.yml", text: '---\nrequires_ansible: ">=2.17.0"\n' },

@@ -1,9 +1,11 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { readSources, root } from "../generator/artefacts.js";
 import { crosscheck } from "../generator/crosscheck.js";
+import { generate } from "../generator/generate.js";
 
 const text = (path: string): string => readFileSync(join(root, path), "utf8");
 const { role, template, problems } = readSources(root);
@@ -15,6 +17,24 @@ describe("the repository", () => {
     const { version } = JSON.parse(text("package.json")) as { version: string };
     strictEqual(version, role.identity.version);
     match(text("role-template/CHANGELOG.md"), new RegExp(`^## ${version.replaceAll(".", "\\.")} - `, "m"));
+  });
+
+  it("has the text of each of its licences, unchanged, and for the repository too", () => {
+    const sums: { readonly [path: string]: string } = {
+      LICENSE: "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",
+      "LICENSES/GPL-3.0-or-later.txt": "3972dc9744f6499f0f9b2dbf76696f2ae7ad8af9b23dde66d6af86c9dfb36986",
+    };
+    deepStrictEqual(role.identity.license, ["Apache-2.0", "GPL-3.0-or-later"]);
+    const texts = template.files.filter(({ path }) => path.startsWith("LICENSE"));
+    deepStrictEqual(Object.fromEntries(texts.map((file) => [file.path, createHash("sha256").update(file.text).digest("hex")])), sums);
+    strictEqual(text("LICENSE"), texts.find(({ path }) => path === "LICENSE")?.text);
+    for (const layout of ["role", "collection"] as const)
+      deepStrictEqual(generate(role, template, layout).flatMap(({ path }) => /\/(LICENSE.*)$/.exec(path)?.[1] ?? []).sort(), Object.keys(sums));
+  });
+
+  it("has its Python under the GPL, and nothing else", () => {
+    const isGpl = (file: string): boolean => /^# SPDX-License-Identifier: GPL-3\.0-or-later$/m.test(file);
+    deepStrictEqual(template.files.filter((file) => file.path.endsWith(".py") !== isGpl(file.text)).map(({ path }) => path), []);
   });
 
   it("mixes no Handlebars and Jinja in a file", () => {

@@ -1,10 +1,10 @@
-import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, rejects, strictEqual } from "node:assert/strict";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { findPython } from "../generator/machine.js";
 import type { PythonRange } from "../generator/machine.js";
 import { missingPrograms, otherAnsible, programFolders } from "../generator/setup.js";
-import { put, root, temporary } from "./support.js";
+import { cli, put, root, temporary } from "./support.js";
 
 /** A machine with these Pythons, by minor version, and nothing installed. */
 async function withPythons<T>(minors: readonly number[], work: () => Promise<T>): Promise<T> {
@@ -36,6 +36,23 @@ describe(findPython.name, () => {
     ["takes the oldest that will do", [11, 12], { oldest: 12 }, "3.12.1"],
   ];
   for (const [title, there, range, want] of cases) it(title, async () => strictEqual((await withPythons(there, () => findPython(range)))?.version, want));
+});
+
+describe("doctor", () => {
+  const told = async (): Promise<string> => (await withPythons([12], () => cli(root, "doctor"))).output;
+  it("says that build and publish need git", async () => match(await told(), /^build, publish: not ready\n(?: {2}.*\n)* {2}Missing: git[.:]/m));
+  it("does not, where it is", async () => {
+    const before = process.env["PATH"];
+    const folder = temporary();
+    put(folder, { git: "#!/bin/sh\n" });
+    chmodSync(join(folder, "git"), 0o755);
+    process.env["PATH"] = folder;
+    try {
+      doesNotMatch((await cli(root, "doctor")).output, /\bgit\b/);
+    } finally {
+      process.env["PATH"] = before;
+    }
+  });
 });
 
 describe("the programs that are tested with", () => {

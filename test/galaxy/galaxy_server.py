@@ -107,6 +107,8 @@ class Handler(BaseHTTPRequestHandler):
         """Take a collection, and make a task of its import."""
         parts = uploaded(self.headers["Content-Type"], body)
         content = parts.get("file")
+        if self.server.spoils:
+            content += b"spoiled"
         if content is None or parts.get("sha256", b"").decode() != hashlib.sha256(content).hexdigest():
             raise Refused(400, "invalid", "Invalid input.", "The expected sha256 is not that of the file.")
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
@@ -181,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
         if url.path.startswith(ARTIFACTS + "/"):
             return self.send_tarball(parts[-1])
         if url.path.startswith(API + "/collections/") and len(parts) in (5, 6, 7) and parts[5:6] in ([], ["versions"]):
-            versions = collections(self.server.folder).get((parts[3], parts[4]))
+            versions = None if self.server.hides else collections(self.server.folder).get((parts[3], parts[4]))
             if versions and len(parts) == 5:
                 return self.answer(self.collection(parts[3], parts[4]))
             if versions and len(parts) == 6:
@@ -278,6 +280,10 @@ class GalaxyServer(ThreadingHTTPServer):
         self.import_warnings = []
         #: Whether a refusal has the token in it, as no server should.
         self.echoes = False
+        #: Whether collections that are there are not listed, as those that another client has just sent.
+        self.hides = False
+        #: Whether what is uploaded arrives as something else.
+        self.spoils = False
 
     @property
     def address(self):

@@ -4,9 +4,11 @@
 """`sriov-role publish`, with the real ansible-galaxy and git, against a Galaxy on this machine."""
 
 import hashlib
+import io
 import json
 import re
 import subprocess
+import tarfile
 
 import pytest
 from conftest import BIN, ROOT, TOKEN, clean_environment
@@ -175,24 +177,56 @@ class TestTokens:
         assert "(cmd_arg), with the token from %s" % path in said
 
 
+def manifest_alone(folder):
+    """A collection of this version that somebody else has sent."""
+    manifest = json.dumps({"collection_info": {"namespace": "stackhpc", "name": "sriov", "version": VERSION, "dependencies": {}}}).encode()
+    with tarfile.open(folder / ("stackhpc-sriov-%s.tar.gz" % VERSION), "w:gz") as archive:
+        member = tarfile.TarInfo("MANIFEST.json")
+        member.size = len(manifest)
+        archive.addfile(member, io.BytesIO(manifest))
+
+
 class TestTheServerRefuses:
+    """Nothing is told to be published that is not, and what comes after is not begun."""
+
+    UPLOAD = "POST /api/v3/artifacts/collections/"
+
     def outcome(self, checkout, place, *options):
         outcome = checkout.run("publish", *place.options, *options, GALAXY_TOKEN=TOKEN)
         assert outcome.returncode == 1
         assert TOKEN not in outcome.stdout
+        assert not re.search(r"^(Published|Pushed): the collection|^Published: the role", outcome.stdout, re.MULTILINE), outcome.stdout
         return outcome.stdout
+
+    def refused(self, checkout, place):
+        """The collection comes first: the role's repository and the role's import are left alone."""
+        said = self.outcome(checkout, place)
+        assert said.endswith("The collection was not published.\n")
+        assert place.sent == [self.UPLOAD]
+        return said
 
     def test_a_token_for_another_namespace(self, checkout, place):
         place.server.tokens[TOKEN] = ["other"]
-        said = self.outcome(checkout, place)
-        assert "HTTP Code: 403" in said and "The collection was not published." in said
-        assert place.sent == ["POST /api/v3/artifacts/collections/"]
+        assert "HTTP Code: 403" in self.refused(checkout, place)
+
+    def test_a_version_that_it_has_and_did_not_list(self, checkout, place):
+        manifest_alone(place.folder / "served")
+        place.server.hides = True
+        said = self.refused(checkout, place)
+        assert "HTTP Code: 409" in said and 'Collection "stackhpc-sriov-%s" already exists.' % VERSION in said
+
+    def test_a_collection_that_arrives_with_another_sum(self, checkout, place):
+        place.server.spoils = True
+        said = self.refused(checkout, place)
+        assert "HTTP Code: 400" in said and "The expected sha256 is not that of the file." in said
+        assert list((place.folder / "served").iterdir()) == []
 
     def test_in_the_import_of_the_collection(self, checkout, place):
         place.server.import_error = "the importer knows no %s" % TOKEN
         place.server.import_warnings = ["beware of %s" % TOKEN]
-        said = self.outcome(checkout, place, "--collection")
+        said = self.refused(checkout, place)
         assert "the importer knows no ***" in said and "beware of ***" in said
+        assert list((place.folder / "served").iterdir()) == []
 
     def test_in_the_import_of_the_role(self, checkout, place):
         place.server.import_error = "no such thing"

@@ -17,8 +17,8 @@ export type VarType =
   | { readonly kind: "bool" }
   | { readonly kind: "path" }
   | { readonly kind: "str"; readonly choices?: readonly string[] }
-  /** A string which YAML 1.1 may have turned into a number on the way: Ansible must not convert it back. */
-  | { readonly kind: "raw" }
+  /** A string which YAML 1.1 may have turned into a number on the way: Ansible must not convert it back. Or what may be one of several. */
+  | { readonly kind: "raw"; readonly also?: readonly ("list" | "dict")[] }
   | { readonly kind: "int"; readonly minimum?: number; readonly maximum?: number }
   | { readonly kind: "list"; readonly elements: VarType }
   | { readonly kind: "dict"; readonly fields: readonly Variable[] }

@@ -168,6 +168,10 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
     return elements && { kind: "list", elements };
   }
   if (Node.isUnionTypeNode(node)) {
+    const kinds = node.getTypeNodes().map((member): "str" | "list" | "dict" | undefined =>
+      member.getKind() === SyntaxKind.StringKeyword ? "str" : Node.isArrayTypeNode(member) ? "list" : Node.isTypeLiteral(member) ? "dict" : undefined,
+    );
+    if (kinds.includes("str") && !kinds.includes(undefined)) return { kind: "raw", also: kinds.flatMap((kind) => (kind === "list" || kind === "dict" ? [kind] : [])) };
     const choices = node.getTypeNodes().map((choice) => (Node.isLiteralTypeNode(choice) && Node.isStringLiteral(choice.getLiteral()) ? (choice.getLiteral() as { getLiteralText(): string }).getLiteralText() : undefined));
     return choices.every((choice) => choice !== undefined) ? { kind: "str", choices } : undefined;
   }

@@ -18,6 +18,7 @@ describe("a variable of the model", () => {
     ["boolean is bool", "/** D. @default true */ a?: boolean;", { type: { kind: "bool" }, required: false, default: true }],
     ["string is str", '/** D. @default "x" */ a?: string;', { type: { kind: "str" }, required: false, default: "x" }],
     ["string with @format path is path", '/** D.\n * @format path\n * @default "/x" */ a?: string;', { type: { kind: "path" }, required: false, default: "/x" }],
+    ["string or list or dictionary is raw", "/** D. */ a: string | string[] | { [key: string]: string };", { type: { kind: "raw", also: ["list", "dict"] }, required: true }],
     ["string with @raw is raw", "/** D.\n * @raw */ a: string;", { type: { kind: "raw" }, required: true }],
     ["a union keeps the author's order, whatever was used before", '/** D. @default "b" */ a?: "b" | "a";', { type: { kind: "str", choices: ["b", "a"] }, required: false, default: "b" }, 'type Before = "a" | "b";'],
     ["number is int, with bounds", "/** D.\n * @minimum 0\n * @maximum 9\n * @default 8 */ a?: number;", { type: { kind: "int", minimum: 0, maximum: 9 }, required: false, default: 8 }],

@@ -52,6 +52,10 @@ describe("schema.json", () => {
     [{ sriov_numvfs_driver: "cron" }, false],
     [{ sriov_devices: [{ nam: "ens1f0" }] }, false],
     [{ sriov_devices: { name: "ens1f0" } }, false],
+    [{ sriov_devices: [{ name: "ens1f0", nova: { address: [{ bus: "3b", function: "[0-3]" }, "0000:3b:02.*"], traits: ["CUSTOM_FAST"] } }] }, true],
+    [{ sriov_devices: [{ name: "ens1f0", nova: { address: { bus: "3b" }, traits: "CUSTOM_FAST" } }] }, true],
+    [{ sriov_devices: [{ name: "ens1f0", nova: { address: 3 } }] }, false],
+    [{ sriov_devices: [{ name: "ens1f0", nova: { traits: { CUSTOM_FAST: true } } }] }, false],
   ];
   for (const [given, want] of cases) it(`${want ? "takes" : "refuses"} ${JSON.stringify(given)}`, () => strictEqual(valid(given), want));
 });

@@ -38,8 +38,9 @@ function type(of: VarType): { readonly [key: string]: Json } {
     case "bool":
       return { type: "boolean" };
     case "path":
-    case "raw":
       return { type: "string" };
+    case "raw":
+      return of.also ? { anyOf: [{ type: "string" }, ...of.also.map((kind) => ({ type: kind === "list" ? "array" : "object" }))] } : { type: "string" };
     case "str":
       return { type: "string", ...(of.choices ? { enum: of.choices } : {}) };
     case "int":

@@ -337,10 +337,9 @@ export interface SriovNova {
    * (`0000:3b:02.*`); or a dictionary with a regular expression for any of `domain`, `bus`, `slot` and `function`,
    * which has to fit the beginning of the field; or a list of all those. It must take VFs of this entry's PFs and no device of another
    * physical network, or of none. A MAC address is refused: Nova would read it as a PCI address.
-   * @raw
    * @example "0000:3b:02.*"
    */
-  address?: string;
+  address?: string | { [field: string]: string } | (string | { [field: string]: string })[];
 
   /**
    * The vendor id of the VFs: four hexadecimal digits, quoted.
@@ -376,8 +375,7 @@ export interface SriovNova {
 
   /**
    * Traits in Placement, which leaves devices with a physical network aside: a list, or text with commas. Zed and later.
-   * @raw
    * @example "CUSTOM_FAST,CUSTOM_NEAR"
    */
-  traits?: string;
+  traits?: string | string[];
 }

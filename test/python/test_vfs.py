@@ -419,7 +419,7 @@ def predecessor(fake, name, numvfs, address):
     put(fake, SYSTEMD + unit, LEGACY_UNIT.format(name=name, numvfs=numvfs))
     for directory in ("network-pre.target.wants", "systemd-networkd.service.wants", "docker.service.requires"):
         (fake.root / SYSTEMD / directory).mkdir(exist_ok=True)
-        (fake.root / SYSTEMD / directory / unit).symlink_to("/etc/systemd/system/" + unit)
+        (fake.root / SYSTEMD / directory / unit).symlink_to(fake.root / SYSTEMD / unit)
     fake.create(address, numvfs)
 
 
@@ -474,6 +474,25 @@ def test_the_predecessors_unit_of_a_nic_that_is_gone_is_removed_all_the_same(two
     two.remove_function(TWO)
     run(two)
     assert two.files() == {}
+
+
+def test_links_of_a_unit_that_the_predecessor_removed_without_disabling_it_go(two):
+    predecessor(two, "ens2", 3, TWO)
+    (two.root / SYSTEMD / "virtual-functions-ens2.service").unlink()
+    result = run(two, device(ONE), device(TWO, boot="none"))
+    assert set(two.files()) == AT_BOOT
+    assert (two.numvfs(TWO), [pf["address"] for pf in result["pfs"]]) == (3, [ONE])
+    assert not run(two, device(ONE), device(TWO, boot="none"))["changed"]
+
+
+@pytest.mark.parametrize("target", ["../virtual-functions-mine.service", "/usr/lib/systemd/system/gone.service"])
+def test_a_link_of_somebody_elses_under_such_a_name_stays(two, target):
+    put(two, SYSTEMD + "virtual-functions-mine.service", "[Service]\nExecStart=/bin/true\n")
+    link = SYSTEMD + "docker.service.requires/virtual-functions-mine.service"
+    (two.root / link).parent.mkdir()
+    (two.root / link).symlink_to(target)
+    run(two, device())
+    assert (two.root / link).is_symlink()
 
 
 def test_a_unit_of_somebody_elses_under_such_a_name_stays(two):

@@ -180,6 +180,11 @@ def legacy(rule_path):
         if match:
             netdevs.add(match.group(1))
             paths += [path] + sorted(glob.glob("%s/*.[wr]*/%s" % (UNIT_DIRECTORY, os.path.basename(path))))
+    # A link of a unit that it removed without disabling it keeps what requires that unit from starting.
+    paths += [
+        link for link in sorted(glob.glob(UNIT_DIRECTORY + "/*.[wr]*/virtual-functions-*.service"))
+        if os.path.islink(link) and os.readlink(link).startswith(UNIT_DIRECTORY + "/") and not os.path.exists(link)
+    ]
     for path in sorted({DEFAULT_RULE_PATH, rule_path}):
         for block in LEGACY_BLOCK.findall(host.read_file(path) or ""):
             netdevs.update(LEGACY_RULE.findall(block))

@@ -389,7 +389,7 @@ async function publish(options: PublishOptions): Promise<number> {
 async function verify(names: readonly string[], options: { jobs: number; ansible?: string }): Promise<number> {
   const { root } = await import("./artefacts.js");
   const { scenarioReport, scenarios, verify: verifyAll } = await import("./scenarios.js");
-  const { howToInstall, otherAnsible, programFolders, pythonTools } = await import("./setup.js");
+  const { howToInstall, ansibleCores, programFolders, pythonTools } = await import("./setup.js");
   const { missingPackages } = await import("./machine.js");
   const known = scenarios(root);
   const unknown = names.filter((name) => !known.includes(name));
@@ -397,8 +397,8 @@ async function verify(names: readonly string[], options: { jobs: number; ansible
     console.error(`No such scenario: ${unknown.join(", ")}. There are: ${known.join(", ")}`);
     return exit.wrongUse;
   }
-  if (options.ansible !== undefined && !otherAnsible.includes(options.ansible)) {
-    console.error(`--ansible ${options.ansible}: there are ${otherAnsible.join(", ")}`);
+  if (options.ansible !== undefined && !ansibleCores.includes(options.ansible)) {
+    console.error(`--ansible ${options.ansible}: there are ${ansibleCores.join(", ")}`);
     return exit.wrongUse;
   }
   const chosen = names.length > 0 ? [...new Set(names)] : known;

@@ -23,6 +23,10 @@ export interface PythonRange {
   readonly newest?: number;
 }
 
+export function isWithin(minor: number, { oldest = 11, newest = Infinity }: PythonRange): boolean {
+  return minor >= oldest && minor <= newest;
+}
+
 const pythonNames = ["python3.13", "python3.12", "python3.11", "python3"];
 
 /**
@@ -30,13 +34,12 @@ const pythonNames = ["python3.13", "python3.12", "python3.11", "python3"];
  *
  * Each candidate is asked, not looked for: a shim of pyenv is there also for versions that are not.
  */
-export async function findPython({ oldest = 11, newest = Infinity }: PythonRange = {}, candidates: readonly string[] = pythonNames): Promise<Python | undefined> {
+export async function findPython(range: PythonRange = {}, candidates: readonly string[] = pythonNames): Promise<Python | undefined> {
   const question = "import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print(sys.executable); print('%d.%d.%d' % sys.version_info[:3])";
   for (const candidate of candidates) {
     const { code, stdout } = await run({ file: candidate, args: ["-c", question] });
     const [executable, version] = stdout.trim().split("\n");
-    const minor = Number(version?.split(".")[1]);
-    if (code === 0 && executable && version && minor >= oldest && minor <= newest) return { executable, version };
+    if (code === 0 && executable && version && isWithin(Number(version.split(".")[1]), range)) return { executable, version };
   }
   return undefined;
 }
@@ -50,9 +53,9 @@ export interface Environment {
 
 const completeMark = ".complete";
 
-/** The environment that belongs to these requirements and this Python: another of either is another folder. */
+/** The environment that belongs to these requirements and this Python, at its place: another of either is another folder. */
 export function environment(requirements: string, python: Python): Environment {
-  const hash = createHash("sha256").update(`${python.version}\n${requirements}`).digest("hex").slice(0, 12);
+  const hash = createHash("sha256").update(`${python.executable}\n${python.version}\n${requirements}`).digest("hex").slice(0, 12);
   const folder = join(cacheFolder(), `venv-${hash}`);
   return { folder, bin: join(folder, "bin"), ready: existsSync(join(folder, completeMark)) && existsSync(join(folder, "bin", "python")) };
 }
@@ -118,6 +121,8 @@ const needs: readonly Need[] = [
   { package: "qemu-system-x86", program: "qemu-system-x86_64" },
   { package: "qemu-utils", program: "qemu-img" },
   { package: "mmdebstrap", program: "mmdebstrap" },
+  // Debian's keys, which another distribution's apt does not have.
+  { package: "debian-archive-keyring", files: ["/usr/share/keyrings/debian-archive-keyring.gpg"] },
   // mmdebstrap needs it when it is not root.
   { package: "uidmap", program: "newuidmap" },
   { package: "arch-test", program: "arch-test" },

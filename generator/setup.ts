@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { readText } from "./disk.js";
-import { environment, environmentCommands, findPython, finishEnvironment, installation, isRoot, locked, missingPackages, writeSystemFile } from "./machine.js";
+import { environment, environmentCommands, findPython, finishEnvironment, installation, isRoot, isWithin, locked, missingPackages, writeSystemFile } from "./machine.js";
 import type { Environment, Installation, Python, PythonRange } from "./machine.js";
 import { progress } from "./progress.js";
 import type { Job } from "./progress.js";
@@ -24,8 +24,8 @@ const openStackPrograms: readonly Programs[] = [
 ];
 
 /**
- * The releases of ansible-core that scenarios run with, beside that of the Python tools, with the Pythons that each runs on
- * (docs.ansible.com, "ansible-core support matrix").
+ * The releases of ansible-core that scenarios run with, beside that of the Python tools (2.19), with the Pythons that each
+ * runs on (docs.ansible.com, "ansible-core support matrix").
  */
 const ansibleReleases: Readonly<Record<string, PythonRange>> = {
   "2.17": { newest: 12 },
@@ -40,8 +40,10 @@ const ansiblePrograms: readonly Programs[] = Object.entries(ansibleReleases).map
   variable: ansibleVariable(release),
 }));
 
-/** The releases of ansible-core that scenarios can run with instead of that of the Python tools, as "2.20". */
-export const otherAnsible: readonly string[] = Object.keys(ansibleReleases);
+const ownAnsible = "2.19";
+
+/** The releases of ansible-core that scenarios can run with. */
+export const ansibleCores: readonly string[] = [...Object.keys(ansibleReleases), ownAnsible].sort();
 
 /** The environment variable with the folder of a release's programs, for molecule/shared/step.yml. */
 function ansibleVariable(release: string): string {
@@ -49,21 +51,28 @@ function ansibleVariable(release: string): string {
 }
 
 const pythonPackages = ["python3", "python3-venv"];
-const newerPython = "molecule/rig/newer_python.py";
+const pythonTree = "molecule/rig/python_tree.py";
 
-function noPython({ title, pythons = {} }: Programs): string {
-  const { oldest, newest } = pythons;
-  if (oldest !== undefined) return `no Python 3.${oldest} or newer with venv and ensurepip was found, and older ones are too old for ${title}. This makes one out of Debian's packages:\n    python3 ${newerPython} ensure`;
-  return newest === undefined
-    ? `no Python 3.11 or newer with venv and ensurepip was found. On Debian 12 or newer this installs it:\n    sudo apt-get install ${pythonPackages.join(" ")}`
-    : `no Python from 3.11 to 3.${newest} with venv and ensurepip was found, and newer ones are too new for ${title}; put one on the PATH as python3.${newest}, for example by:\n    uv python install 3.${newest}`;
+/** The Python of these that python_tree.py can make and that the programs run on. */
+function madeRelease({ pythons = {} }: Programs): string | undefined {
+  return ["3.13", "3.11"].find((release) => isWithin(Number(release.split(".")[1]), pythons));
 }
 
-/** The Python that programs run on: one of this machine's, or that which was made because it has none so new. */
-async function pythonFor(root: string, { pythons }: Programs): Promise<Python | undefined> {
+function noPython(programs: Programs): string {
+  const { pythons } = programs;
+  if (pythons === undefined) return `no Python 3.11 or newer with venv and ensurepip was found. On Debian 12 or newer this installs it:\n    sudo apt-get install ${pythonPackages.join(" ")}`;
+  const { oldest = 11, newest } = pythons;
+  const range = newest === undefined ? `3.${oldest} or newer` : `from 3.${oldest} to 3.${newest}`;
+  return `no Python ${range} with venv and ensurepip was found, and others are no good for ${programs.title}. This makes one out of Debian's packages:\n    python3 ${pythonTree} ensure ${madeRelease(programs)}`;
+}
+
+/** The Python that programs run on: one of this machine's, or that which was made because it has none that will do. */
+async function pythonFor(root: string, programs: Programs): Promise<Python | undefined> {
+  const { pythons } = programs;
   const found = await findPython(pythons);
-  if (found || pythons?.oldest === undefined) return found;
-  const { code, stdout } = await run({ file: "python3", args: [join(root, newerPython), "path"] });
+  const release = madeRelease(programs);
+  if (found || pythons === undefined || release === undefined) return found;
+  const { code, stdout } = await run({ file: "python3", args: [join(root, pythonTree), "path", release] });
   return code === 0 ? await findPython(pythons, [stdout.trim()]) : undefined;
 }
 
@@ -112,7 +121,7 @@ export type ProgramFolders = Readonly<Record<string, string>>;
  * @throws Error with what to type when one is not there
  */
 export async function programFolders(root: string, want: Want): Promise<ProgramFolders> {
-  const folders: Record<string, string> = {};
+  const folders: Record<string, string> = want.machines ? { [ansibleVariable(ownAnsible)]: await binOf(root, tools) } : {};
   for (const programs of testPrograms(want)) if (programs.variable !== undefined) folders[programs.variable] = await binOf(root, programs);
   return folders;
 }
@@ -152,50 +161,64 @@ export async function setup(root: string, { machines }: Want): Promise<string[]>
 }
 
 async function setUpPython(root: string, programs: Programs, say: (line: string) => void): Promise<string[]> {
-  const python = (await pythonFor(root, programs)) ?? (await installPython(root, programs, say));
+  let python = await pythonFor(root, programs);
+  if (!python) {
+    const fault = await getPython(root, programs, say);
+    if (fault !== undefined) return [fault];
+    python = await pythonFor(root, programs);
+  }
   if (!python) return [noPython(programs)];
   const requirements = readText(join(root, programs.requirements));
-  if (environment(requirements, python).ready) return [];
+  const { ready } = environment(requirements, python);
+  if (ready) return [];
+  const chosen = python;
   return await locked("venv", async () => {
     // Another run may have made it while this one waited.
-    const now = environment(requirements, python);
+    const now = environment(requirements, chosen);
     if (now.ready) return [];
     say(`installing ${programs.requirements} into ${now.folder}`);
-    const fault = await runAll(environmentCommands(now, python, join(root, programs.requirements)));
+    const fault = await runAll(environmentCommands(now, chosen, join(root, programs.requirements)));
     if (fault !== undefined) return [fault];
     finishEnvironment(now);
     return [];
   });
 }
 
-/** Debian's own Python comes without venv, its containers without Python, and its older releases without one that is new enough. */
-async function installPython(root: string, programs: Programs, say: (line: string) => void): Promise<Python | undefined> {
-  if (programs.pythons?.oldest !== undefined) {
-    const command = { file: "python3", args: [join(root, newerPython), "ensure"] };
+/**
+ * Get a Python onto this machine: Debian's own comes without venv, its containers without any; a release that the
+ * distribution does not have is made.
+ *
+ * @returns why that failed
+ */
+async function getPython(root: string, programs: Programs, say: (line: string) => void): Promise<string | undefined> {
+  const release = madeRelease(programs);
+  if (programs.pythons !== undefined && release !== undefined) {
+    const command = { file: "python3", args: [join(root, pythonTree), "ensure", release] };
     say(shown(command));
-    const fault = await runAll([command]);
-    if (fault !== undefined) throw new Error(fault);
-    return await pythonFor(root, programs);
+    return await runAll([command]);
   }
   if (!isRoot()) return undefined;
-  const way = await installation(pythonPackages);
-  if (typeof way === "string") return undefined;
   say(`installing ${pythonPackages.join(" ")}`);
-  return (await runAll(way.commands)) === undefined ? await pythonFor(root, programs) : undefined;
+  return await locked("apt", async () => {
+    const way = await installation(pythonPackages);
+    return typeof way === "string" ? undefined : await runAll(way.commands);
+  });
 }
 
 async function setUpSystem(say: (line: string) => void): Promise<string[]> {
   const missing = await missingPackages();
   if (missing.length === 0) return [];
   if (!isRoot()) return [await howToInstall(missing)];
-  // Before the lists are there, apt knows of no version to choose from.
-  say("reading apt's package lists");
-  await run({ file: "apt-get", args: ["update"] });
-  const way = await installation(missing);
-  if (typeof way === "string") return [`Missing: ${missing.join(" ")}: ${way}`];
-  say(`installing ${missing.join(" ")}`);
-  if (way.file) writeSystemFile(way.file);
-  const fault = await runAll(way.commands);
+  const fault = await locked("apt", async () => {
+    // Before the lists are there, apt knows of no version to choose from.
+    say("reading apt's package lists");
+    await run({ file: "apt-get", args: ["update"] });
+    const way = await installation(missing);
+    if (typeof way === "string") return `Missing: ${missing.join(" ")}: ${way}`;
+    say(`installing ${missing.join(" ")}`);
+    if (way.file) writeSystemFile(way.file);
+    return await runAll(way.commands);
+  });
   if (fault !== undefined) return [fault];
   const still = await missingPackages();
   return still.length === 0 ? [] : [`apt installed what was asked, and this is still missing: ${still.join(" ")}`];

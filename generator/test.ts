@@ -57,16 +57,16 @@ async function main(): Promise<number> {
     if (!stop.asked && stop.pid !== undefined) process.kill(stop.pid, "SIGTERM");
     stop.asked = true;
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  process.on("SIGHUP", onSignal);
-
   const faults = await setup(root, want);
   if (faults.length > 0) {
     for (const fault of faults) console.error(fault);
     console.log(closingLine(single("", 1)));
     return 1;
   }
+  // Not before: what is being set up is to stop like any command.
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  process.on("SIGHUP", onSignal);
   let totals = none;
   for (const { title, command, totals: read } of stages(await pythonTools(root), await programFolders(root, want))) {
     console.log(`\n==== ${title}`);

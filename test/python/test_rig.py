@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "molecule" / "rig")
 
 import cloud
 import image
-import newer_python
+import python_tree
 import vm
 
 DEB822 = """\
@@ -681,11 +681,12 @@ def test_the_image_in_hand_counts_as_used_and_a_file_of_the_users_is_not_touched
     assert own.stat().st_mtime == 0
 
 
-class TestNewerPython:
-    """A Python out of packages. That which it makes is used by the scenarios with the newest ansible-core."""
+@pytest.mark.parametrize(("release", "loader"), [("3.13", "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"), ("3.11", "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")])
+class TestPythonTree:
+    """A Python out of packages. Those which it makes are used where the machine's own does not suit a program."""
 
     @pytest.fixture()
-    def packages(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    def packages(self, release: str, loader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         """Play mmdebstrap: a loader that says how it is called, in place of Debian's packages. Returns its calls."""
         monkeypatch.setenv("SRIOV_ROLE_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(image, "debian_sources", lambda codename: [image.AptSource("http://mirror.example", codename, ("main",), None)])
@@ -697,10 +698,10 @@ class TestNewerPython:
             calls.append(command)
             root = tmp_path / "packages"
             for name, content, mode in (
-                ("usr/lib64/ld-linux-x86-64.so.2", '#!/bin/sh\nprintf "%s\\n" "$@"\n', 0o755),
-                ("usr/bin/python3.13", "", 0o755),
+                (loader, '#!/bin/sh\nprintf "%s\\n" "$@"\n', 0o755),
+                (f"usr/bin/python{release}", "", 0o755),
                 ("usr/bin/perl", "", 0o755),
-                ("usr/lib/python3.13/_sysconfigdata__linux_x86_64-linux-gnu.py", "build = {'WHEEL_PKG_DIR': '/usr/share/python-wheels/'}\n", 0o644),
+                (f"usr/lib/python{release}/_sysconfigdata__linux_x86_64-linux-gnu.py", "build = {'WHEEL_PKG_DIR': '/usr/share/python-wheels/'}\n", 0o644),
                 ("usr/share/python-wheels/pip.whl", "", 0o644),
                 ("etc/passwd", "", 0o644),
             ):
@@ -715,38 +716,38 @@ class TestNewerPython:
         return calls
 
     def test_is_started_with_the_loader_and_the_libraries_of_its_tree_under_the_name_it_was_called_by(
-        self, packages: list[list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, packages: list[list[str]], release: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert newer_python.main(["path"]) == 0
+        assert python_tree.main(["path", release]) == 0
         program = Path(capsys.readouterr().out.strip())
         assert not program.exists() and packages == []
-        assert newer_python.main(["ensure"]) == 0
+        assert python_tree.main(["ensure", release]) == 0
         assert capsys.readouterr().out == f"{program}\n"
         tree = program.parents[2]
         link = tmp_path / "python"
         link.symlink_to(program)
         said = subprocess.run([str(link), "-c", "two words"], capture_output=True, text=True, check=True).stdout.splitlines()
         assert said == [
-            "--library-path", f"{tree}/usr/lib/x86_64-linux-gnu", "--argv0", str(link), f"{tree}/usr/bin/python3.13.real", "-c", "two words",
+            "--library-path", f"{tree}/usr/lib/x86_64-linux-gnu:{tree}/lib/x86_64-linux-gnu", "--argv0", str(link), f"{program}.real", "-c", "two words",
         ]  # fmt: skip
         assert not (tree / "etc").exists() and not (tree / "usr/bin/perl").exists()
         data: dict[str, dict[str, str]] = {}
-        exec(next(tree.glob("usr/lib/python3.13/_sysconfigdata_*")).read_text(), data)
+        exec(next(tree.glob(f"usr/lib/python{release}/_sysconfigdata_*")).read_text(), data)
         assert list(Path(data["build"]["WHEEL_PKG_DIR"]).iterdir()) == [tree / "usr/share/python-wheels/pip.whl"]
 
-    def test_is_made_once(self, packages: list[list[str]]) -> None:
-        newer_python.ensure()
-        newer_python.ensure()
+    def test_is_made_once(self, packages: list[list[str]], release: str) -> None:
+        python_tree.ensure(release)
+        python_tree.ensure(release)
         assert len(packages) == 1
-        assert packages[0][-1] == "deb http://mirror.example trixie main"
+        assert packages[0][-1] == f"deb http://mirror.example {python_tree.CODENAMES[release]} main"
 
     def test_a_failure_is_told_and_leaves_nothing(
-        self, packages: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, packages: list[list[str]], release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         def fail(*_: object) -> None:
             raise image.RigError("no mirror answers")
 
         monkeypatch.setattr(image, "run_logged", fail)
-        assert newer_python.main(["ensure"]) == 1
+        assert python_tree.main(["ensure", release]) == 1
         assert capsys.readouterr().err == "rig: no mirror answers\n"
         assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]

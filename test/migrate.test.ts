@@ -231,6 +231,22 @@ describe("a file", () => {
     const found = judged('[a]\nhv1 sriov_numvfs=4 ansible_host=b\n# sriov_numvf=1\n[a:vars]\nsriov_do_reboot = "no"\nsriov_devices=[{"name": "a"}]\n', linux, "hosts");
     deepStrictEqual(found.map((line) => line.split(":").slice(0, 2).join(":")), ["2 fine: sriov_numvfs", "5 different: sriov_do_reboot", "6 unjudged: sriov_devices"]);
   });
+  it("that is an INI inventory of hosts without a group is read, though it is a text to YAML", () => {
+    for (const path of ["hosts", "hosts.ini", "inventory.example"]) {
+      match(judged("h1 sriov_numvfs_driver=foo\n[compute]\nh1\n", linux, path)[0] ?? "", /^1 different: sriov_numvfs_driver/);
+      match(judged('h1:22 a="b: c" sriov_numvfs_driver=foo # d\n[e:children]\nf\n', linux, path)[0] ?? "", /^1 different: sriov_numvfs_driver/);
+    }
+    match(judged("[a:vars]\r\nb=c d\r\nsriov_numvfs = 4 # e\r\n", linux, "hosts")[0] ?? "", /^3 fine: sriov_numvfs/);
+  });
+  it("that is INI and no inventory says nothing", () => {
+    const setting = "h1 sriov_numvfs_driver=foo\n";
+    const others = ["[testenv]\ncommands =\n  h1 sriov_numvfs_driver=foo\n", "[defaults]\ninventory = hosts\n", "[testenv:py3]\n", "ansible-playbook -e sriov_numvfs=4\n", "a=b\n", "a: b=c\n", "---\n", "h1 a='b\n", "[a b]\n", "[a:children]\nb c=d\n", "[a:vars]\nb\n"];
+    for (const path of ["tox.ini", "ansible.cfg", "hosts"]) for (const other of others) for (const text of [setting + other, `${other}[x]\n${setting}`]) deepStrictEqual(judged(text, linux, path), [], text);
+  });
+  it("of a host is YAML, whatever its name ends with", () => {
+    match(judged("sriov_numvfs_driver: foo\n", linux, "host_vars/a.example.com")[0] ?? "", /^1 different/);
+    match(judged("a: [\n", linux, "host_vars/a.example.com")[0] ?? "", /^- unjudged: is no YAML/);
+  });
   it("of several documents is read whole", () => deepStrictEqual(judged("---\nsriov_numvfs: 1\n---\nsriov_action: all\n", linux).map((line) => line.slice(0, 1)), ["2", "4"]));
   it("of an installed role is nobody's configuration", () => {
     const files = ["roles/stackhpc.sriov/tasks/mlxconfig.yml", "roles/stackhpc.sriov/defaults/main.yml"].map((path) => ({ path, text: "sriov_numvfs: 8\n" }));
@@ -239,8 +255,8 @@ describe("a file", () => {
     strictEqual(judge([{ path: "roles/sriov/defaults/main.yml", text: "sriov_numvfs: 8\n" }], present).findings.length, 1);
   });
   it("is looked at by its name", () => {
-    for (const path of ["a.yml", "group_vars/all", "host_vars/b.yaml", "c.json"]) ok(isReadable(path), path);
-    for (const path of ["a.py", ".gitignore", "b.yml.j2", "c/.x"]) ok(!isReadable(path), path);
+    for (const path of ["a.yml", "group_vars/all", "host_vars/b.yaml", "c.json", "hosts.ini", "host_vars/a.example.com", "x/group_vars/b.c", "host_vars/a.example.com/d"]) ok(isReadable(path), path);
+    for (const path of ["a.py", ".gitignore", "b.yml.j2", "c/.x", "a.example.com", "x_host_vars/a.b", "host_vars/a.b/c.d", "host_vars/.a.b", "group_vars/all~", "host_vars/a.yml~", "host_vars/README.md", "host_vars/a.yml.bak", "host_vars/a.yml.disabled", "host_vars/a.j2"]) ok(!isReadable(path), path);
   });
 });
 
@@ -276,6 +292,11 @@ describe("the command", () => {
     const { output } = await cli(root, "migrate", join(fixture("role"), "requirements.yml"), fixture("plain"));
     match(output, /^\S+\/role\/requirements\.yml:1: different now: /m);
     match(output, /^\S+\/plain\/site\.yml:5: fine: /m);
+  });
+  it("finds inventories and what is named for hosts below a folder", async () => {
+    const folder = temporary();
+    put(folder, { "hosts.ini": "h1 sriov_numvfs=4\n[compute]\nh1\n", "host_vars/h1.example.com": "sriov_numvfs: 4\n", "tox.ini": "[testenv]\ncommands =\n  run sriov_numvf=4\n" });
+    match((await cli(root, "migrate", folder)).output, /^2 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m);
   });
   it("writes nothing, and looks at no environment of programs", async () => {
     const folder = temporary();

@@ -47,7 +47,11 @@ interface Context {
 /** A file that only the predecessor's role has, and one that only this one has, in the folder of the role. */
 const marks = { old: "/tasks/mlxconfig.yml", present: "/tasks/firmware_tool.yml" } as const;
 const silent = /(^|\/)(\.git|\.tox|node_modules|\.?venv|ansible_collections)(\/|$)/;
-const readable = /(^|\/)[^./][^./]*$|\.(ya?ml|json)$/;
+const readable = /(^|\/)[^./]*[^./~]$|\.(ya?ml|json|ini)$/;
+/** What is named for a host or a group, whose names may have dots. */
+const ofHosts = /(^|\/)(host|group)_vars\/[^./][^/]*$/;
+/** No host is called so: what Ansible passes over in folders (REJECT_EXTS in its constants.py), copies and templates. */
+const passedOver = /(~|\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|retry|j2))$|\.(ya?ml|json)\./;
 
 /** A file of somebody's. */
 export interface Given {
@@ -65,7 +69,7 @@ export function concerns(path: string): boolean {
 
 /** Whether a file below a folder may be one that Ansible reads as YAML, or as an inventory. Others are aside. */
 export function isReadable(path: string): boolean {
-  return readable.test(path);
+  return readable.test(path) || (ofHosts.test(path) && !passedOver.test(path));
 }
 
 /**

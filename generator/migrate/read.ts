@@ -52,36 +52,68 @@ export interface Said {
 
 const nothing: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [] };
 const setting = /^(sriov_\w+|iommu_pt|iommu_do_reboot)$/;
+const named = /\.(ya?ml|json)$|(^|\/)(host|group)_vars\/[^/]+$/;
 const include = /^(ansible\.(builtin|legacy)\.)?(include_role|import_role)$/;
+
+/** Whether a file is YAML by its name, or by its place: what is named for a host or a group is never an inventory. */
+function isYaml(path: string): boolean {
+  return named.test(path);
+}
 
 /** Read one file as Ansible does: YAML 1.1, of two equal keys the last. */
 export function readFile(path: string, text: string): Said {
   if (text.startsWith("$ANSIBLE_VAULT")) return { ...nothing, fault: "is encrypted: look at it with ansible-vault view" };
+  // Before YAML, to which an inventory may be one text of many lines.
+  const inventory = isYaml(path) ? [] : inventorySettings(text);
+  if (inventory.length > 0) return { ...nothing, settings: inventory };
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { version: "1.1", uniqueKeys: false, lineCounter: lines, logLevel: "silent" });
   const documents = Array.isArray(parsed) ? (parsed as Document[]) : [];
   const error = documents.flatMap(({ errors }) => errors)[0];
-  if (error) {
-    if (/\.(ya?ml|json)$/.test(path)) return { ...nothing, fault: `is no YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand` };
-    return { ...nothing, settings: inventorySettings(text) };
-  }
+  if (error) return isYaml(path) ? { ...nothing, fault: `is no YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand` } : nothing;
   const values = documents.flatMap((document) => (document.contents === null ? [] : [valueOf(document.contents as Node, document, lines)]));
   const inHandlers = /(^|\/)handlers\//.test(path);
   return values.reduce<Said>((said, value) => [gather(value, inHandlers), oldRequirements(value)].reduce(joined, said), nothing);
 }
 
-/** What an inventory in the INI format sets, for a host or below [GROUP:vars]. */
+type Pair = readonly [key: string, written: string];
+
+/** What an inventory in the INI format sets, for a host or below [GROUP:vars]; nothing for a text that Ansible does not take as one. */
 function inventorySettings(text: string): Entry[] {
-  return text.split("\n").flatMap((line, index) =>
-    [...line.replace(/^\s*[#;].*/, "").matchAll(/(?<=^|\s)(\w+)\s*=\s*("[^"]*"|'[^']*'|\S*)/g)].flatMap(([, key = "", written = ""]): Entry[] => {
-      if (!setting.test(key)) return [];
-      const data = written.replace(/^(["'])(.*)\1$/, "$2");
-      const at = index + 1;
-      // Of a list or dictionary only Ansible knows where it ends.
-      const value: Value = /\{\{|^[[{]/.test(data) ? { kind: "jinja", line: at, text: data } : { kind: "plain", line: at, data: /^\d+$/.test(data) ? Number(data) : data, quoted: true };
-      return [{ key, line: at, value }];
-    }),
-  );
+  const found: Entry[] = [];
+  let section = "hosts";
+  for (const [index, line] of text.split("\n").map((whole) => whole.trim()).entries()) {
+    if (/^([#;]|$)/.test(line)) continue;
+    const header = /^\[[^:\]\s]+(?::(\w+))?\]\s*(#.*)?$/.exec(line);
+    if (header) section = header[1] ?? "hosts";
+    const pairs = header ? (["hosts", "vars", "children"].includes(section) ? [] : undefined) : pairsOf(line, section);
+    if (!pairs) return [];
+    found.push(...pairs.flatMap(([key, written]) => (setting.test(key) ? [{ key, line: index + 1, value: valueOfText(written, index + 1) }] : [])));
+  }
+  return found;
+}
+
+/** What a line of an inventory sets; undefined when no inventory can have it, so that tox.ini and the like are none. */
+function pairsOf(line: string, section: string): Pair[] | undefined {
+  if (/^\[.*\]$/.test(line)) return undefined;
+  if (section === "children") return /^[^:\]\s]+\s*(#.*)?$/.test(line) ? [] : undefined;
+  if (section === "vars") {
+    const [, key, written] = /^([^=]*?)\s*=\s*(.*)$/.exec(line) ?? [];
+    // The value is a literal of Python, which may have a comment after it, or else a text.
+    return key === undefined || written === undefined ? undefined : [[key, written.replace(/^(\d+|"[^"]*"|'[^']*')\s*#.*$/, "$1")]];
+  }
+  const [host, ...words] = [...line.matchAll(/#.*|(?:[^\s"'#\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+|\S/g)].map(([word]) => word).filter((word) => !word.startsWith("#"));
+  // Ansible would take a word with "=" as the name of a host; such a line is from a file of another kind.
+  if (host === undefined || host === "---" || /=|:$/.test(host)) return undefined;
+  const pairs = words.map((word) => /^([^=]+)=(.*)$/.exec(word));
+  return pairs.every((pair) => pair !== null) ? pairs.map(([, key = "", written = ""]): Pair => [key, written]) : undefined;
+}
+
+/** A value of which only the text is written: in an inventory, or after "=". */
+function valueOfText(written: string, line: number): Value {
+  const data = written.replace(/^(["'])(.*)\1$/, "$2");
+  // Of a list or dictionary only Ansible knows where it ends.
+  return /\{\{|^[[{]/.test(data) ? { kind: "jinja", line, text: data } : { kind: "plain", line, data: /^\d+$/.test(data) ? Number(data) : data, quoted: true };
 }
 
 /** A list of roles to install, as requirements.yml was written before collections came. */

@@ -132,6 +132,11 @@ describe("what becomes of a variable", () => {
     match(judged('sriov_entirely_different: 4\nb: "{{ sriov_entirely_different }}"\n', linux)[0]!, /^1 fine: .*a variable of yours/);
     match(judged("- set_fact:\n    sriov_entirely_different: 4\n- debug:\n  when: sriov_entirely_different > 3\n", linux)[0]!, /^2 fine: .*a variable of yours/);
   });
+  for (const key of ["when", "that", "until", "failed_when", "changed_when"])
+    for (const condition of ["[sriov_entirely_different | bool]", ">-\n        a\n        and sriov_entirely_different", "\n        - a\n        - not sriov_entirely_different"])
+      it(`that is somebody's own, and used in ${key}: ${JSON.stringify(condition)}`, () => {
+        match(judged(`- hosts: a\n  vars: {sriov_entirely_different: 4}\n  tasks:\n    - b:\n      ${key}: ${condition}\n`, linux)[0]!, /^2 fine: .*a variable of yours/);
+      });
   it("that a template uses, which is not judged itself", () => {
     const [one, ...more] = told(judge([{ path: "a.yml", text: "sriov_entirely_different: 4\n" }, { path: "b.conf", aside: true, text: "sriov_numvf: {{ sriov_entirely_different }}\n" }], present, linux).findings);
     match(one!, /^1 fine: .*a variable of yours/);

@@ -88,7 +88,8 @@ export function judge(files: readonly Given[], present: Present, from?: Predeces
     from: from === undefined ? usedBy(all) : [from],
     settings: all.flatMap(({ settings }) => settings),
     handlers: all.flatMap(({ handlers }) => handlers),
-    expressions: own.map(({ text }) => (text ?? "").match(/\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}|\b(when|that|until|var): .*/g)?.join("\n") ?? "").join("\n"),
+    // Of files that are aside, or that cannot be parsed, what looks like one.
+    expressions: [...all.flatMap(({ conditions }) => conditions), ...own.flatMap(({ text }) => (text ?? "").match(/\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}|\b(when|that|until|var): .*/g) ?? [])].join("\n"),
   };
   const findings = sources.flatMap((source) => judgeFile(source, context, present)).sort((a, b) => (a.file === b.file ? (a.line ?? 0) - (b.line ?? 0) : a.file < b.file ? -1 : 1));
   const stale = old.map((folder): Finding => ({ file: folder, outcome: "different", text: `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${present.role},${present.version}` }));
@@ -102,7 +103,7 @@ function unique(findings: readonly Finding[]): Finding[] {
 }
 
 function unreadable(path: string): Said {
-  const none: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [] };
+  const none: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [], conditions: [] };
   return /\.(ya?ml|json)$/.test(path) ? { ...none, fault: "is no text in UTF-8: look at it by hand" } : none;
 }
 

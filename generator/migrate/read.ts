@@ -46,13 +46,16 @@ export interface Said {
   readonly handlers: readonly string[];
   /** Every text that is a value. */
   readonly texts: readonly Text[];
+  /** What Ansible evaluates without braces around it. */
+  readonly conditions: readonly string[];
   /** Why the file cannot be judged as a whole. */
   readonly fault?: string;
 }
 
-const nothing: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [] };
+const nothing: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [], conditions: [] };
 const setting = /^(sriov_\w+|iommu_pt|iommu_do_reboot)$/;
 const named = /\.(ya?ml|json)$|(^|\/)(host|group)_vars\/[^/]+$/;
+const evaluated = /^(when|that|until|failed_when|changed_when|break_when|var)$/;
 const include = /^(ansible\.(builtin|legacy)\.)?(include_role|import_role)$/;
 
 /** Whether a file is YAML by its name, or by its place: what is named for a host or a group is never an inventory. */
@@ -129,6 +132,7 @@ function joined(one: Said, other: Said): Said {
     requirements: [...one.requirements, ...other.requirements],
     handlers: [...one.handlers, ...other.handlers],
     texts: [...one.texts, ...other.texts],
+    conditions: [...one.conditions, ...other.conditions],
   };
 }
 
@@ -184,7 +188,11 @@ function ofItem(item: Value, inHandlers: boolean): Said {
 }
 
 function ofEntry(entry: Entry): Said {
-  const said: Said = setting.test(entry.key) ? { ...nothing, settings: [entry] } : nothing;
+  const said: Said = {
+    ...nothing,
+    settings: setting.test(entry.key) ? [entry] : [],
+    conditions: evaluated.test(entry.key) ? gather(entry.value, false).texts.map(({ text }) => text) : [],
+  };
   if (include.test(entry.key)) return { ...said, roles: [...roleOf(entry.value)] };
   if (entry.key === "collections" && entry.value.kind === "list") return { ...said, requirements: entry.value.items.flatMap((item) => requirementOf(item, "collection")) };
   if ((entry.key === "roles" || entry.key === "dependencies") && entry.value.kind === "list") {

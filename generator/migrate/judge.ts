@@ -260,12 +260,12 @@ function hold(when: Condition, value: Value, context: Context): boolean | undefi
   return when.unlike === undefined ? true : unlike(value, when.unlike);
 }
 
-function unlike(value: Value, form: RegExp): boolean {
+function unlike(value: Value, form: RegExp, inList = false): boolean {
   if (value.kind === "jinja" || value.kind === "vault") return false;
-  if (value.kind === "list") return value.items.some((item) => unlike(item, form));
+  if (value.kind === "list") return value.items.some((item) => unlike(item, form, true));
   if (value.kind === "map") return true;
-  // Text with commas is a list to Ansible. A number is right only where a number is asked for.
-  if (typeof value.data === "string") return !value.data.split(",").every((part) => form.test(part.trim()));
+  // Text with commas is a list to Ansible, but not within one. A number is right only where a number is asked for.
+  if (typeof value.data === "string") return inList ? !form.test(value.data) : !value.data.split(",").every((part) => form.test(part.trim()));
   return typeof value.data === "number" ? !(form.source === "^\\d+$" && form.test(String(value.data))) : value.data !== null;
 }
 

@@ -154,6 +154,11 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
     meaning: "the vendors whose firmware is set, as sysfs writes them (tasks/mellanox.yml)",
     rules: [
       { when: { unlike: /^(0x)?[\da-f]{4}$/i }, verdict: "different", text: "it fitted no card before; of a number YAML makes another one, which is taken now: write each in quotes, as in \"0x15b3\"" },
+      {
+        when: { unlike: /^0x[\da-f]{4}$/ },
+        verdict: "different",
+        text: 'it fitted no card before, for sysfs writes 0x and small letters; it fits now, and the firmware of these cards is set: take it out, or write it as in "0x15b3" to have that',
+      },
       { verdict: "fine", text: "the same" },
     ],
   },

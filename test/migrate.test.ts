@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { readSources } from "../generator/artefacts.js";
 import { isReadable, judge, nearest } from "../generator/migrate/judge.js";
 import type { Finding, Present } from "../generator/migrate/judge.js";
-import { changes, goneFacts, iommuVariables, newFacts, oldKeys, oldVariables, predecessors } from "../generator/migrate/predecessors.js";
+import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldVariables, predecessors, releases } from "../generator/migrate/predecessors.js";
 import type { Predecessor } from "../generator/migrate/predecessors.js";
 import { cli, put, repository, root, temporary } from "./support.js";
 
@@ -49,6 +49,11 @@ describe("the facts about the predecessors", () => {
   it("knows the facts that the role sets", () => {
     const summary = readFileSync(join(root, "role-template/tasks/summary.yml"), "utf8");
     deepStrictEqual([...summary.matchAll(/^ {4}(sriov_\w+):/gm)].map((found) => found[1]), newFacts);
+  });
+
+  it("has whole commits, and that of the last release", () => {
+    deepStrictEqual(oldCommits.filter((commit) => !/^[\da-f]{40}$/.test(commit)), []);
+    ok(oldCommits.includes(releases["stackhpc.sriov"].commit));
   });
 
   it("has each variable on the page", () => {
@@ -217,6 +222,26 @@ describe("what becomes of a requirement", () => {
     ["roles:\n  - src: https://github.com/stackhpc/ansible-role-sriov.git\n    scm: git\n    version: 0.2.1\n", /^2 different/],
     ["roles:\n  - name: stackhpc.sriov\n    scm: git\n", /^2 fine: requirement/],
     ["roles:\n  - src: stackhpc.sriov\n    version: 1.2.0\n", /^2 fine: .*--force/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov\n  version: baaf0d8f30a513f9db9368862d1eef9c54777ca2\n", /^1 different: .*is the predecessor/],
+    ["- src: git@github.com:stackhpc/ansible-role-sriov.git\n  version: ACEF5121\n", /^1 different/],
+    ["roles:\n  - name: stackhpc.sriov\n    src: https://github.com/stackhpc/ansible-role-sriov/\n    version: 4f1a028\n", /^2 different/],
+    ["- name: other\n  src: https://github.com/stackhpc/ansible-role-sriov\n  version: 0.2.0\n", /^1 different: requirement other/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov/archive/refs/tags/0.2.1.tar.gz\n  name: stackhpc.sriov\n", /^1 different: .*version 0\.2\.1/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov\n  version: main\n", /^1 unjudged: .*which role main is: write stackhpc\.sriov, version 9\.8\.7/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov\n  version: 0123456789abcdef\n", /^1 unjudged/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov\n  version: baa\n", /^1 unjudged/],
+    ["- name: stackhpc.sriov\n  src: git+https://github.com/stackhpc/ansible-role-sriov.git\n", /^1 unjudged: .*without a version/],
+    ["- https://github.com/stackhpc/ansible-role-sriov\n", /^1 unjudged/],
+    ["roles:\n  - https://github.com/stackhpc/ansible-role-sriov\n", /^2 unjudged/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov\n  version: v1.2.0\n", /^1 fine/],
+    ["- stackhpc.sriov,v0.2.1\n", /^1 different: requirement stackhpc\.sriov: version v0\.2\.1/],
+    ["roles:\n  - stackhpc.sriov, 0.2.1\n", /^2 different: requirement stackhpc\.sriov/],
+    ["- src: stackhpc.sriov,0.2.1\n", /^1 different: requirement stackhpc\.sriov/],
+    ["- git+https://github.com/stackhpc/ansible-role-sriov.git,0.2.0,sriov\n", /^1 different: requirement sriov/],
+    ["- stackhpc.sriov\n", /^1 fine: requirement/],
+    ["dependencies:\n  - role: stackhpc.sriov\n    version: 0.2.1\n", /^2 different: requirement/],
+    ["- geerlingguy.docker,1.0\n- a, b\n- https://example.com/other.git\n", undefined],
+    ["- src: https://github.com/stackhpc/ansible-role-grubcmdline\n  name: x\n", /^1 ineffective/],
     ["- src: stackhpc.grubcmdline\n", /^1 ineffective/],
     ["collections:\n  - stackhpc.linux\n", /^2 fine/],
     ["collections:\n  - name: stackhpc.sriov\n    version: 1.0.0\n", /^2 fine/],

@@ -1,5 +1,5 @@
 import type { Variable } from "../ir.js";
-import { changes, goneFacts, iommuVariables, newFacts, oldKeys, oldTaskFiles, oldVariables, predecessors, releases } from "./predecessors.js";
+import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldTaskFiles, oldVariables, predecessors, releases } from "./predecessors.js";
 import type { Condition, OldVariable, Plain, Predecessor, Rule, Verdict } from "./predecessors.js";
 import { readFile } from "./read.js";
 import type { Entry, Requirement, RoleUse, Said, Value } from "./read.js";
@@ -114,11 +114,15 @@ function usedBy(all: readonly Said[]): readonly Predecessor[] {
   const byName = predecessors.filter((name) => roles.includes(name));
   if (byName.length > 0) return byName;
   if (roles.includes("sriov") && requirements.some(({ kind, name }) => kind === "collection" && name === "stackhpc.linux")) return ["stackhpc.linux.sriov"];
-  return requirements.some(({ kind, name }) => kind === "role" && isOldSource(name)) ? ["stackhpc.sriov"] : predecessors;
+  return requirements.some(({ kind, name, source }) => kind === "role" && [name, source].some(isOldSource)) ? ["stackhpc.sriov"] : predecessors;
 }
 
 function isOldSource(name: string): boolean {
-  return name === "stackhpc.sriov" || /\/ansible-role-sriov(\.git)?$/.test(name);
+  return name === "stackhpc.sriov" || /[/:]ansible-role-sriov(\.git)?\/?$|\/ansible-role-sriov\/archive\//.test(name);
+}
+
+function isOldVersion(version: string): boolean {
+  return /^v?0\.\d/.test(version) || (version.length >= 7 && oldCommits.some((commit) => commit.startsWith(version.toLowerCase())));
 }
 
 function sets({ settings }: Context, name: string, value?: string): boolean {
@@ -162,14 +166,19 @@ function judgeRole({ name, tasksFrom }: RoleUse, { role, collection }: Present):
   return [named, ...(instead === undefined ? [] : [{ outcome: "different", text: `tasks_from ${tasksFrom}: ${instead}` } as const])];
 }
 
-function judgeRequirement({ kind, name, version }: Requirement, { role, collection, version: now }: Present): Judged[] {
+function judgeRequirement({ kind, name, source, version: said }: Requirement, { role, collection, version: now }: Present): Judged[] {
   if (kind === "collection") {
     if (name === "stackhpc.linux") return [{ outcome: "fine", text: `collection ${name}: for its other roles; ${collection} has the role sriov` }];
     return name === collection ? [{ outcome: "fine", text: `collection ${name}: it has the role sriov` }] : [];
   }
-  if (/^stackhpc\.grubcmdline$|\/ansible-role-grubcmdline(\.git)?$/.test(name)) return [{ outcome: "ineffective", text: `requirement ${name}: it can go, unless a playbook of yours has that role` }];
-  if (name !== role && !isOldSource(name)) return [];
-  if (/^v?0\.\d/.test(version)) return [{ outcome: "different", text: `requirement ${name}: version ${version} is the predecessor: write ${role}, version ${now}, and install it with --force` }];
+  if ([name, source].some((one) => /^stackhpc\.grubcmdline$|\/ansible-role-grubcmdline(\.git)?$/.test(one))) return [{ outcome: "ineffective", text: `requirement ${name}: it can go, unless a playbook of yours has that role` }];
+  if (name !== role && ![name, source].some(isOldSource)) return [];
+  // An archive has its version in its address.
+  const version = said || (/\/archive\/(?:refs\/\w+\/)?(.+?)\.(?:tar\.gz|tgz|zip)$/.exec(source)?.[1] ?? "");
+  const instead = `write ${role}, version ${now}, and install it with --force`;
+  if (isOldVersion(version)) return [{ outcome: "different", text: `requirement ${name}: version ${version} is the predecessor: ${instead}` }];
+  // Both roles may come from that repository. Galaxy by itself has only releases.
+  if (/[/:]/.test(source) && !/^v?\d+\.\d/.test(version)) return [{ outcome: "unjudged", text: `requirement ${name}: only its repository knows which role ${version === "" ? "it gives without a version" : `${version} is`}: ${instead}` }];
   return [{ outcome: "fine", text: `requirement ${name}: install it with --force, or ansible-galaxy leaves what is there` }];
 }
 

@@ -20,6 +20,9 @@ export const releases: { readonly [name in Predecessor]: Release } = {
   "stackhpc.linux.sriov": { version: "1.6.4", repository: "https://github.com/stackhpc/ansible-collection-linux", commit: "023092e730551b8dca7dc819952fca3c661d1252" },
 };
 
+/** The commits of all releases of stackhpc.sriov: 0.1.0, 0.2.0 and 0.2.1. */
+export const oldCommits: readonly string[] = ["4f1a02862956fd7600de48039bfdb69fb671308b", "acef5121c566540fbe1c487272b3299c0fec50ef", releases["stackhpc.sriov"].commit];
+
 export type Plain = null | boolean | number | string;
 
 /** What must hold for a rule. Without any, it always does. */

@@ -29,6 +29,8 @@ export interface Requirement {
   readonly kind: "role" | "collection";
   /** Its name, or where it comes from. */
   readonly name: string;
+  /** Where a role comes from, or its name there; "" when that is not said. */
+  readonly source: string;
   readonly version: string;
   readonly line: number;
 }
@@ -122,7 +124,7 @@ function valueOfText(written: string, line: number): Value {
 /** A list of roles to install, as requirements.yml was written before collections came. */
 function oldRequirements(value: Value): Said {
   if (value.kind !== "list") return nothing;
-  return { ...nothing, requirements: value.items.filter(isRequirement).flatMap((item) => requirementOf(item, "role")) };
+  return { ...nothing, requirements: value.items.filter((item) => item.kind === "plain" || isRequirement(item)).flatMap((item) => requirementOf(item, "role")) };
 }
 
 function joined(one: Said, other: Said): Said {
@@ -204,15 +206,22 @@ function ofEntry(entry: Entry): Said {
 
 /** An item of `roles:` is a requirement when it says where the role comes from, or which one of its versions. */
 function isRequirement(item: Value): boolean {
+  if (item.kind === "plain") return typeof item.data === "string" && /,|:\/\/|^git@/.test(item.data);
   return item.kind === "map" && item.entries.some(({ key }) => key === "src" || key === "version" || key === "scm");
 }
 
 function requirementOf(item: Value, kind: Requirement["kind"]): Requirement[] {
-  if (item.kind === "plain" && typeof item.data === "string") return kind === "collection" ? [{ kind, name: item.data, version: "", line: item.line }] : [];
-  if (item.kind !== "map") return [];
-  const text = (key: string): string => textsOf(item.entries.find((entry) => entry.key === key)?.value)[0]?.text ?? "";
-  const name = text("name") || text("src");
-  return name === "" ? [] : [{ kind, name, version: text("version"), line: item.line }];
+  const { line } = item;
+  const text = (key: string): string => (item.kind === "map" ? (textsOf(item.entries.find((entry) => entry.key === key)?.value)[0]?.text ?? "") : "");
+  const whole = item.kind === "plain" && typeof item.data === "string" ? item.data : undefined;
+  if (kind === "collection") {
+    const name = whole ?? text("name");
+    return name === "" ? [] : [{ kind, name, source: "", version: text("version"), line }];
+  }
+  // A role in one text, as galaxy has it: SOURCE,VERSION,NAME.
+  const [source = "", version = "", named = ""] = (whole ?? text("src")).split(",").map((part) => part.trim());
+  const name = text("name") || text("role") || named || source;
+  return name === "" ? [] : [{ kind, name, source, version: text("version") || version, line }];
 }
 
 function roleOf(value: Value): RoleUse[] {

@@ -108,6 +108,14 @@ describe("what becomes of a variable", () => {
     ["sriov_os_pkgs: [gcc]", linux, /^1 ineffective: /],
     ["sriov_numvfs: 4", linux, /^1 fine: /],
     ['sriov_numvfs: "{{ x }}"', linux, /^1 fine: /],
+    ["sriov_numvfs: eight", linux, /^1 different: sriov_numvfs: .*whole number/],
+    ["sriov_numvfs: 4.5", "stackhpc.sriov", /^1 different: .*whole number/],
+    ["set_fact: sriov_numvfs=4", linux, /^1 fine: sriov_numvfs: the same/],
+    ["ansible.builtin.set_fact: a=b sriov_numvfs=eight", linux, /^1 different: sriov_numvfs: .*whole number/],
+    ["set_fact: sriov_numvfs='{{ a + 1 }}' b=c", linux, /^1 fine: sriov_numvfs/],
+    ["set_fact: sriov_do_reboot={{ a or b }}", linux, /^1 unjudged: sriov_do_reboot/],
+    ["set_fact: cacheable=yes sriov_numvf=4", linux, /^1 unknown: sriov_numvf: .*sriov_numvfs is the nearest/],
+    ["set_fact:\n  sriov_numvfs: 4", linux, /^2 fine: sriov_numvfs/],
     ["sriov_udev_rule_path: /etc/x", linux, /^1 fine: .*the old block/],
     ["sriov_boot_wait: 5", linux, /^1 fine: .*a variable of this role/],
     ["iommu_pt: false", linux, /^1 ineffective: .*sriov_iommu_pt_enabled: false/],
@@ -149,6 +157,7 @@ describe("what becomes of a variable", () => {
       it(`that is somebody's own, and used in ${key}: ${JSON.stringify(condition)}`, () => {
         match(judged(`- hosts: a\n  vars: {sriov_entirely_different: 4}\n  tasks:\n    - b:\n      ${key}: ${condition}\n`, linux)[0]!, /^2 fine: .*a variable of yours/);
       });
+  it("that is somebody's own, and used by debug in one text", () => match(judged("- set_fact: sriov_entirely_different=4\n- debug: var=sriov_entirely_different\n", linux)[0]!, /^1 fine: .*a variable of yours/));
   it("that a template uses, which is not judged itself", () => {
     const [one, ...more] = told(judge([{ path: "a.yml", text: "sriov_entirely_different: 4\n" }, { path: "b.conf", aside: true, text: "sriov_numvf: {{ sriov_entirely_different }}\n" }], present, linux).findings);
     match(one!, /^1 fine: .*a variable of yours/);

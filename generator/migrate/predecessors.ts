@@ -61,6 +61,10 @@ export interface OldVariable {
 const unit = /^[\w:.@\\-]+\.(service|target|socket|path|timer|mount)$|^$/;
 const noMft: Condition = { unset: "sriov_firmware_tool", to: "mft" };
 const mstflint = "the firmware tool is the distributions' mstflint, or mlxconfig where the host has it";
+const numbers: readonly Rule[] = [
+  { when: { unlike: /^\d+$/ }, verdict: "different", text: "it was written to the kernel as it is, and is refused now: give a whole number of 0 or more" },
+  { verdict: "fine", text: "the same" },
+];
 const drivers: readonly Rule[] = [
   { from: "stackhpc.sriov", verdict: "different", text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now" },
   {
@@ -87,7 +91,7 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
   sriov_numvfs: {
     defaults: { "stackhpc.sriov": "8", "stackhpc.linux.sriov": "8" },
     meaning: "number of VFs of a device without numvfs (tasks/config.yml)",
-    rules: [{ verdict: "fine", text: "the same" }],
+    rules: numbers,
   },
   sriov_numvfs_driver: {
     defaults: { "stackhpc.linux.sriov": "systemd" },
@@ -264,10 +268,7 @@ export const oldKeys: { readonly [name: string]: OldVariable } = {
   numvfs: {
     defaults: { "stackhpc.sriov": "sriov_numvfs", "stackhpc.linux.sriov": "sriov_numvfs" },
     meaning: "what was written to sriov_numvfs, unchecked (tasks/config.yml)",
-    rules: [
-      { when: { unlike: /^\d+$/ }, verdict: "different", text: "it was written to the kernel as it is, and is refused now: give a whole number of 0 or more" },
-      { verdict: "fine", text: "the same" },
-    ],
+    rules: numbers,
   },
   numvfs_driver: { defaults: { "stackhpc.linux.sriov": "sriov_numvfs_driver" }, meaning: "as sriov_numvfs_driver (roles/sriov/tasks/config.yml)", rules: drivers },
   numvfs_required_by: {

@@ -58,6 +58,8 @@ const nothing: Said = { settings: [], roles: [], requirements: [], handlers: [],
 const setting = /^(sriov_\w+|iommu_pt|iommu_do_reboot)$/;
 const named = /\.(ya?ml|json)$|(^|\/)(host|group)_vars\/[^/]+$/;
 const evaluated = /^(when|that|until|failed_when|changed_when|break_when|var)$/;
+const setFact = /^(ansible\.(builtin|legacy)\.)?set_fact$/;
+const freeForm = /^(ansible\.(builtin|legacy)\.)?(assert|debug)$/;
 const include = /^(ansible\.(builtin|legacy)\.)?(include_role|import_role)$/;
 
 /** Whether a file is YAML by its name, or by its place: what is named for a host or a group is never an inventory. */
@@ -192,8 +194,8 @@ function ofItem(item: Value, inHandlers: boolean): Said {
 function ofEntry(entry: Entry): Said {
   const said: Said = {
     ...nothing,
-    settings: setting.test(entry.key) ? [entry] : [],
-    conditions: evaluated.test(entry.key) ? gather(entry.value, false).texts.map(({ text }) => text) : [],
+    settings: setting.test(entry.key) ? [entry] : setFact.test(entry.key) ? factsOf(entry.value) : [],
+    conditions: evaluated.test(entry.key) || (freeForm.test(entry.key) && entry.value.kind === "plain") ? gather(entry.value, false).texts.map(({ text }) => text) : [],
   };
   if (include.test(entry.key)) return { ...said, roles: [...roleOf(entry.value)] };
   if (entry.key === "collections" && entry.value.kind === "list") return { ...said, requirements: entry.value.items.flatMap((item) => requirementOf(item, "collection")) };
@@ -202,6 +204,13 @@ function ofEntry(entry: Entry): Said {
     return { ...said, roles: items.flatMap((item) => (isRequirement(item) ? [] : roleOf(item))), requirements: items.flatMap((item) => (isRequirement(item) ? requirementOf(item, "role") : [])) };
   }
   return said;
+}
+
+/** What set_fact sets in one text, as in "set_fact: a=1 b={{ c }}". A dictionary's entries are read as any others. */
+function factsOf(value: Value): Entry[] {
+  const text = value.kind === "jinja" ? value.text : value.kind === "plain" && typeof value.data === "string" ? value.data : "";
+  const { line } = value;
+  return [...text.matchAll(/(?<=^|\s)(\w+)=((?:\{\{.*?\}\}|"[^"]*"|'[^']*'|\S)*)/gs)].flatMap(([, key = "", written = ""]) => (setting.test(key) ? [{ key, line, value: valueOfText(written, line) }] : []));
 }
 
 /** An item of `roles:` is a requirement when it says where the role comes from, or which one of its versions. */

@@ -287,7 +287,12 @@ describe("a file", () => {
   it("that is INI and no inventory says nothing", () => {
     const setting = "h1 sriov_numvfs_driver=foo\n";
     const others = ["[testenv]\ncommands =\n  h1 sriov_numvfs_driver=foo\n", "[defaults]\ninventory = hosts\n", "[testenv:py3]\n", "ansible-playbook -e sriov_numvfs=4\n", "a=b\n", "a: b=c\n", "---\n", "h1 a='b\n", "[a b]\n", "[a:children]\nb c=d\n", "[a:vars]\nb\n"];
-    for (const path of ["tox.ini", "ansible.cfg", "hosts"]) for (const other of others) for (const text of [setting + other, `${other}[x]\n${setting}`]) deepStrictEqual(judged(text, linux, path), [], text);
+    for (const path of ["tox.ini", "ansible.cfg", "hosts"])
+      for (const other of others) {
+        deepStrictEqual(judged(`${other}[x]\n${setting}`, linux, path), [], other);
+        // Ansible warns, and keeps what it had read before.
+        strictEqual(judged(setting + other, linux, path).length, 1, other);
+      }
   });
   it("of a host is YAML, whatever its name ends with", () => {
     match(judged("sriov_numvfs_driver: foo\n", linux, "host_vars/a.example.com")[0] ?? "", /^1 different/);

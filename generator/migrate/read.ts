@@ -85,7 +85,7 @@ export function readFile(path: string, text: string): Said {
 
 type Pair = readonly [key: string, written: string];
 
-/** What an inventory in the INI format sets, for a host or below [GROUP:vars]; nothing for a text that Ansible does not take as one. */
+/** What an inventory in the INI format sets, for a host or below [GROUP:vars]. As Ansible does, up to the first line that no inventory can have. */
 function inventorySettings(text: string): Entry[] {
   const found: Entry[] = [];
   let section = "hosts";
@@ -94,7 +94,7 @@ function inventorySettings(text: string): Entry[] {
     const header = /^\[[^:\]\s]+(?::(\w+))?\]\s*(#.*)?$/.exec(line);
     if (header) section = header[1] ?? "hosts";
     const pairs = header ? (["hosts", "vars", "children"].includes(section) ? [] : undefined) : pairsOf(line, section);
-    if (!pairs) return [];
+    if (!pairs) return found;
     found.push(...pairs.flatMap(([key, written]) => (setting.test(key) ? [{ key, line: index + 1, value: valueOfText(written, index + 1) }] : [])));
   }
   return found;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { readSources } from "../generator/artefacts.js";
 import { isReadable, judge, nearest } from "../generator/migrate/judge.js";
 import type { Finding, Present } from "../generator/migrate/judge.js";
-import { changes, goneFacts, iommuVariables, newFacts, oldKeys, oldVariables, predecessors } from "../generator/migrate/predecessors.js";
+import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldVariables, predecessors, releases } from "../generator/migrate/predecessors.js";
 import type { Predecessor } from "../generator/migrate/predecessors.js";
 import { cli, put, repository, root, temporary } from "./support.js";
 
@@ -51,6 +51,11 @@ describe("the facts about the predecessors", () => {
     deepStrictEqual([...summary.matchAll(/^ {4}(sriov_\w+):/gm)].map((found) => found[1]), newFacts);
   });
 
+  it("has whole commits, and that of the last release", () => {
+    deepStrictEqual(oldCommits.filter((commit) => !/^[\da-f]{40}$/.test(commit)), []);
+    ok(oldCommits.includes(releases["stackhpc.sriov"].commit));
+  });
+
   it("has each variable on the page", () => {
     const page = readFileSync(join(root, "docs/moving-over.md"), "utf8");
     deepStrictEqual([...Object.keys(oldVariables), ...Object.keys(oldKeys), ...Object.keys(goneFacts)].filter((name) => !page.includes(`\`${name}\``)), []);
@@ -88,7 +93,14 @@ describe("what becomes of a variable", () => {
     ["sriov_action: mlxconfig", linux, /^1 different: .*write all, config or mellanox/],
     ["sriov_restart_handler: reboot", linux, /^1 fine: /],
     ["sriov_restart_handler: restart", linux, /^1 different: .*no handler of this name/],
-    ["sriov_mellanox_vendor_ids: ['0x15b3', \"15B3\"]", linux, /^1 fine: /],
+    ['sriov_mellanox_vendor_ids: ["0x15b3", "0x02c9"]', linux, /^1 fine: /],
+    ["sriov_mellanox_vendor_ids: 0x15b3,0x02c9", linux, /^1 fine: /],
+    ['sriov_mellanox_vendor_ids: ["15b3"]', linux, /^1 different: .*fitted no card before.*firmware of these cards is set/],
+    ['sriov_mellanox_vendor_ids: ["0x15b3", "0x15B3"]', "stackhpc.sriov", /^1 different: .*it fits now/],
+    ['sriov_mellanox_vendor_ids: ["0X15b3"]', linux, /^1 different: .*it fits now/],
+    ['sriov_mellanox_vendor_ids: [" 0x15b3"]', linux, /^1 different: /],
+    ['sriov_mellanox_vendor_ids: ["0x15b3,0x02c9"]', linux, /^1 different: /],
+    ['sriov_numvfs_required_by: ["docker.service, a.service"]', linux, /^1 different: /],
     ["sriov_mellanox_vendor_ids: [0x15b3]", linux, /^1 different: .*quotes/],
     ["sriov_install_enabled: false", linux, /^1 fine: .*nothing is installed/],
     ["sriov_mft_url: http://a/b.tgz", linux, /^1 ineffective: .*sriov_firmware_tool: mft/],
@@ -96,6 +108,14 @@ describe("what becomes of a variable", () => {
     ["sriov_os_pkgs: [gcc]", linux, /^1 ineffective: /],
     ["sriov_numvfs: 4", linux, /^1 fine: /],
     ['sriov_numvfs: "{{ x }}"', linux, /^1 fine: /],
+    ["sriov_numvfs: eight", linux, /^1 different: sriov_numvfs: .*whole number/],
+    ["sriov_numvfs: 4.5", "stackhpc.sriov", /^1 different: .*whole number/],
+    ["set_fact: sriov_numvfs=4", linux, /^1 fine: sriov_numvfs: the same/],
+    ["ansible.builtin.set_fact: a=b sriov_numvfs=eight", linux, /^1 different: sriov_numvfs: .*whole number/],
+    ["set_fact: sriov_numvfs='{{ a + 1 }}' b=c", linux, /^1 fine: sriov_numvfs/],
+    ["set_fact: sriov_do_reboot={{ a or b }}", linux, /^1 unjudged: sriov_do_reboot/],
+    ["set_fact: cacheable=yes sriov_numvf=4", linux, /^1 unknown: sriov_numvf: .*sriov_numvfs is the nearest/],
+    ["set_fact:\n  sriov_numvfs: 4", linux, /^2 fine: sriov_numvfs/],
     ["sriov_udev_rule_path: /etc/x", linux, /^1 fine: .*the old block/],
     ["sriov_boot_wait: 5", linux, /^1 fine: .*a variable of this role/],
     ["iommu_pt: false", linux, /^1 ineffective: .*sriov_iommu_pt_enabled: false/],
@@ -132,6 +152,12 @@ describe("what becomes of a variable", () => {
     match(judged('sriov_entirely_different: 4\nb: "{{ sriov_entirely_different }}"\n', linux)[0]!, /^1 fine: .*a variable of yours/);
     match(judged("- set_fact:\n    sriov_entirely_different: 4\n- debug:\n  when: sriov_entirely_different > 3\n", linux)[0]!, /^2 fine: .*a variable of yours/);
   });
+  for (const key of ["when", "that", "until", "failed_when", "changed_when"])
+    for (const condition of ["[sriov_entirely_different | bool]", ">-\n        a\n        and sriov_entirely_different", "\n        - a\n        - not sriov_entirely_different"])
+      it(`that is somebody's own, and used in ${key}: ${JSON.stringify(condition)}`, () => {
+        match(judged(`- hosts: a\n  vars: {sriov_entirely_different: 4}\n  tasks:\n    - b:\n      ${key}: ${condition}\n`, linux)[0]!, /^2 fine: .*a variable of yours/);
+      });
+  it("that is somebody's own, and used by debug in one text", () => match(judged("- set_fact: sriov_entirely_different=4\n- debug: var=sriov_entirely_different\n", linux)[0]!, /^1 fine: .*a variable of yours/));
   it("that a template uses, which is not judged itself", () => {
     const [one, ...more] = told(judge([{ path: "a.yml", text: "sriov_entirely_different: 4\n" }, { path: "b.conf", aside: true, text: "sriov_numvf: {{ sriov_entirely_different }}\n" }], present, linux).findings);
     match(one!, /^1 fine: .*a variable of yours/);
@@ -205,6 +231,26 @@ describe("what becomes of a requirement", () => {
     ["roles:\n  - src: https://github.com/stackhpc/ansible-role-sriov.git\n    scm: git\n    version: 0.2.1\n", /^2 different/],
     ["roles:\n  - name: stackhpc.sriov\n    scm: git\n", /^2 fine: requirement/],
     ["roles:\n  - src: stackhpc.sriov\n    version: 1.2.0\n", /^2 fine: .*--force/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov\n  version: baaf0d8f30a513f9db9368862d1eef9c54777ca2\n", /^1 different: .*is the predecessor/],
+    ["- src: git@github.com:stackhpc/ansible-role-sriov.git\n  version: ACEF5121\n", /^1 different/],
+    ["roles:\n  - name: stackhpc.sriov\n    src: https://github.com/stackhpc/ansible-role-sriov/\n    version: 4f1a028\n", /^2 different/],
+    ["- name: other\n  src: https://github.com/stackhpc/ansible-role-sriov\n  version: 0.2.0\n", /^1 different: requirement other/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov/archive/refs/tags/0.2.1.tar.gz\n  name: stackhpc.sriov\n", /^1 different: .*version 0\.2\.1/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov\n  version: main\n", /^1 unjudged: .*which role main is: write stackhpc\.sriov, version 9\.8\.7/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov\n  version: 0123456789abcdef\n", /^1 unjudged/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov\n  version: baa\n", /^1 unjudged/],
+    ["- name: stackhpc.sriov\n  src: git+https://github.com/stackhpc/ansible-role-sriov.git\n", /^1 unjudged: .*without a version/],
+    ["- https://github.com/stackhpc/ansible-role-sriov\n", /^1 unjudged/],
+    ["roles:\n  - https://github.com/stackhpc/ansible-role-sriov\n", /^2 unjudged/],
+    ["- src: https://github.com/stackhpc/ansible-role-sriov\n  version: v1.2.0\n", /^1 fine/],
+    ["- stackhpc.sriov,v0.2.1\n", /^1 different: requirement stackhpc\.sriov: version v0\.2\.1/],
+    ["roles:\n  - stackhpc.sriov, 0.2.1\n", /^2 different: requirement stackhpc\.sriov/],
+    ["- src: stackhpc.sriov,0.2.1\n", /^1 different: requirement stackhpc\.sriov/],
+    ["- git+https://github.com/stackhpc/ansible-role-sriov.git,0.2.0,sriov\n", /^1 different: requirement sriov/],
+    ["- stackhpc.sriov\n", /^1 fine: requirement/],
+    ["dependencies:\n  - role: stackhpc.sriov\n    version: 0.2.1\n", /^2 different: requirement/],
+    ["- geerlingguy.docker,1.0\n- a, b\n- https://example.com/other.git\n", undefined],
+    ["- src: https://github.com/stackhpc/ansible-role-grubcmdline\n  name: x\n", /^1 ineffective/],
     ["- src: stackhpc.grubcmdline\n", /^1 ineffective/],
     ["collections:\n  - stackhpc.linux\n", /^2 fine/],
     ["collections:\n  - name: stackhpc.sriov\n    version: 1.0.0\n", /^2 fine/],
@@ -231,6 +277,27 @@ describe("a file", () => {
     const found = judged('[a]\nhv1 sriov_numvfs=4 ansible_host=b\n# sriov_numvf=1\n[a:vars]\nsriov_do_reboot = "no"\nsriov_devices=[{"name": "a"}]\n', linux, "hosts");
     deepStrictEqual(found.map((line) => line.split(":").slice(0, 2).join(":")), ["2 fine: sriov_numvfs", "5 different: sriov_do_reboot", "6 unjudged: sriov_devices"]);
   });
+  it("that is an INI inventory of hosts without a group is read, though it is a text to YAML", () => {
+    for (const path of ["hosts", "hosts.ini", "inventory.example"]) {
+      match(judged("h1 sriov_numvfs_driver=foo\n[compute]\nh1\n", linux, path)[0] ?? "", /^1 different: sriov_numvfs_driver/);
+      match(judged('h1:22 a="b: c" sriov_numvfs_driver=foo # d\n[e:children]\nf\n', linux, path)[0] ?? "", /^1 different: sriov_numvfs_driver/);
+    }
+    match(judged("[a:vars]\r\nb=c d\r\nsriov_numvfs = 4 # e\r\n", linux, "hosts")[0] ?? "", /^3 fine: sriov_numvfs/);
+  });
+  it("that is INI and no inventory says nothing", () => {
+    const setting = "h1 sriov_numvfs_driver=foo\n";
+    const others = ["[testenv]\ncommands =\n  h1 sriov_numvfs_driver=foo\n", "[defaults]\ninventory = hosts\n", "[testenv:py3]\n", "ansible-playbook -e sriov_numvfs=4\n", "a=b\n", "a: b=c\n", "---\n", "h1 a='b\n", "[a b]\n", "[a:children]\nb c=d\n", "[a:vars]\nb\n"];
+    for (const path of ["tox.ini", "ansible.cfg", "hosts"])
+      for (const other of others) {
+        deepStrictEqual(judged(`${other}[x]\n${setting}`, linux, path), [], other);
+        // Ansible warns, and keeps what it had read before.
+        strictEqual(judged(setting + other, linux, path).length, 1, other);
+      }
+  });
+  it("of a host is YAML, whatever its name ends with", () => {
+    match(judged("sriov_numvfs_driver: foo\n", linux, "host_vars/a.example.com")[0] ?? "", /^1 different/);
+    match(judged("a: [\n", linux, "host_vars/a.example.com")[0] ?? "", /^- unjudged: is no YAML/);
+  });
   it("of several documents is read whole", () => deepStrictEqual(judged("---\nsriov_numvfs: 1\n---\nsriov_action: all\n", linux).map((line) => line.slice(0, 1)), ["2", "4"]));
   it("of an installed role is nobody's configuration", () => {
     const files = ["roles/stackhpc.sriov/tasks/mlxconfig.yml", "roles/stackhpc.sriov/defaults/main.yml"].map((path) => ({ path, text: "sriov_numvfs: 8\n" }));
@@ -239,8 +306,8 @@ describe("a file", () => {
     strictEqual(judge([{ path: "roles/sriov/defaults/main.yml", text: "sriov_numvfs: 8\n" }], present).findings.length, 1);
   });
   it("is looked at by its name", () => {
-    for (const path of ["a.yml", "group_vars/all", "host_vars/b.yaml", "c.json"]) ok(isReadable(path), path);
-    for (const path of ["a.py", ".gitignore", "b.yml.j2", "c/.x"]) ok(!isReadable(path), path);
+    for (const path of ["a.yml", "group_vars/all", "host_vars/b.yaml", "c.json", "hosts.ini", "host_vars/a.example.com", "x/group_vars/b.c", "host_vars/a.example.com/d"]) ok(isReadable(path), path);
+    for (const path of ["a.py", ".gitignore", "b.yml.j2", "c/.x", "a.example.com", "x_host_vars/a.b", "host_vars/a.b/c.d", "host_vars/.a.b", "group_vars/all~", "host_vars/a.yml~", "host_vars/README.md", "host_vars/a.yml.bak", "host_vars/a.yml.disabled", "host_vars/a.j2"]) ok(!isReadable(path), path);
   });
 });
 
@@ -276,6 +343,11 @@ describe("the command", () => {
     const { output } = await cli(root, "migrate", join(fixture("role"), "requirements.yml"), fixture("plain"));
     match(output, /^\S+\/role\/requirements\.yml:1: different now: /m);
     match(output, /^\S+\/plain\/site\.yml:5: fine: /m);
+  });
+  it("finds inventories and what is named for hosts below a folder", async () => {
+    const folder = temporary();
+    put(folder, { "hosts.ini": "h1 sriov_numvfs=4\n[compute]\nh1\n", "host_vars/h1.example.com": "sriov_numvfs: 4\n", "tox.ini": "[testenv]\ncommands =\n  run sriov_numvf=4\n" });
+    match((await cli(root, "migrate", folder)).output, /^2 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m);
   });
   it("writes nothing, and looks at no environment of programs", async () => {
     const folder = temporary();

@@ -1,5 +1,5 @@
 import type { Variable } from "../ir.js";
-import { changes, goneFacts, iommuVariables, newFacts, oldKeys, oldTaskFiles, oldVariables, predecessors, releases } from "./predecessors.js";
+import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldTaskFiles, oldVariables, predecessors, releases } from "./predecessors.js";
 import type { Condition, OldVariable, Plain, Predecessor, Rule, Verdict } from "./predecessors.js";
 import { readFile } from "./read.js";
 import type { Entry, Requirement, RoleUse, Said, Value } from "./read.js";
@@ -47,7 +47,11 @@ interface Context {
 /** A file that only the predecessor's role has, and one that only this one has, in the folder of the role. */
 const marks = { old: "/tasks/mlxconfig.yml", present: "/tasks/firmware_tool.yml" } as const;
 const silent = /(^|\/)(\.git|\.tox|node_modules|\.?venv|ansible_collections)(\/|$)/;
-const readable = /(^|\/)[^./][^./]*$|\.(ya?ml|json)$/;
+const readable = /(^|\/)[^./]*[^./~]$|\.(ya?ml|json|ini)$/;
+/** What is named for a host or a group, whose names may have dots. */
+const ofHosts = /(^|\/)(host|group)_vars\/[^./][^/]*$/;
+/** No host is called so: what Ansible passes over in folders (REJECT_EXTS in its constants.py), copies and templates. */
+const passedOver = /(~|\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|retry|j2))$|\.(ya?ml|json)\./;
 
 /** A file of somebody's. */
 export interface Given {
@@ -65,7 +69,7 @@ export function concerns(path: string): boolean {
 
 /** Whether a file below a folder may be one that Ansible reads as YAML, or as an inventory. Others are aside. */
 export function isReadable(path: string): boolean {
-  return readable.test(path);
+  return readable.test(path) || (ofHosts.test(path) && !passedOver.test(path));
 }
 
 /**
@@ -84,7 +88,8 @@ export function judge(files: readonly Given[], present: Present, from?: Predeces
     from: from === undefined ? usedBy(all) : [from],
     settings: all.flatMap(({ settings }) => settings),
     handlers: all.flatMap(({ handlers }) => handlers),
-    expressions: own.map(({ text }) => (text ?? "").match(/\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}|\b(when|that|until|var): .*/g)?.join("\n") ?? "").join("\n"),
+    // Of files that are aside, or that cannot be parsed, what looks like one.
+    expressions: [...all.flatMap(({ conditions }) => conditions), ...own.flatMap(({ text }) => (text ?? "").match(/\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}|\b(when|that|until|var): .*/g) ?? [])].join("\n"),
   };
   const findings = sources.flatMap((source) => judgeFile(source, context, present)).sort((a, b) => (a.file === b.file ? (a.line ?? 0) - (b.line ?? 0) : a.file < b.file ? -1 : 1));
   const stale = old.map((folder): Finding => ({ file: folder, outcome: "different", text: `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${present.role},${present.version}` }));
@@ -98,7 +103,7 @@ function unique(findings: readonly Finding[]): Finding[] {
 }
 
 function unreadable(path: string): Said {
-  const none: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [] };
+  const none: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [], conditions: [] };
   return /\.(ya?ml|json)$/.test(path) ? { ...none, fault: "is no text in UTF-8: look at it by hand" } : none;
 }
 
@@ -109,11 +114,15 @@ function usedBy(all: readonly Said[]): readonly Predecessor[] {
   const byName = predecessors.filter((name) => roles.includes(name));
   if (byName.length > 0) return byName;
   if (roles.includes("sriov") && requirements.some(({ kind, name }) => kind === "collection" && name === "stackhpc.linux")) return ["stackhpc.linux.sriov"];
-  return requirements.some(({ kind, name }) => kind === "role" && isOldSource(name)) ? ["stackhpc.sriov"] : predecessors;
+  return requirements.some(({ kind, name, source }) => kind === "role" && [name, source].some(isOldSource)) ? ["stackhpc.sriov"] : predecessors;
 }
 
 function isOldSource(name: string): boolean {
-  return name === "stackhpc.sriov" || /\/ansible-role-sriov(\.git)?$/.test(name);
+  return name === "stackhpc.sriov" || /[/:]ansible-role-sriov(\.git)?\/?$|\/ansible-role-sriov\/archive\//.test(name);
+}
+
+function isOldVersion(version: string): boolean {
+  return /^v?0\.\d/.test(version) || (version.length >= 7 && oldCommits.some((commit) => commit.startsWith(version.toLowerCase())));
 }
 
 function sets({ settings }: Context, name: string, value?: string): boolean {
@@ -157,14 +166,19 @@ function judgeRole({ name, tasksFrom }: RoleUse, { role, collection }: Present):
   return [named, ...(instead === undefined ? [] : [{ outcome: "different", text: `tasks_from ${tasksFrom}: ${instead}` } as const])];
 }
 
-function judgeRequirement({ kind, name, version }: Requirement, { role, collection, version: now }: Present): Judged[] {
+function judgeRequirement({ kind, name, source, version: said }: Requirement, { role, collection, version: now }: Present): Judged[] {
   if (kind === "collection") {
     if (name === "stackhpc.linux") return [{ outcome: "fine", text: `collection ${name}: for its other roles; ${collection} has the role sriov` }];
     return name === collection ? [{ outcome: "fine", text: `collection ${name}: it has the role sriov` }] : [];
   }
-  if (/^stackhpc\.grubcmdline$|\/ansible-role-grubcmdline(\.git)?$/.test(name)) return [{ outcome: "ineffective", text: `requirement ${name}: it can go, unless a playbook of yours has that role` }];
-  if (name !== role && !isOldSource(name)) return [];
-  if (/^v?0\.\d/.test(version)) return [{ outcome: "different", text: `requirement ${name}: version ${version} is the predecessor: write ${role}, version ${now}, and install it with --force` }];
+  if ([name, source].some((one) => /^stackhpc\.grubcmdline$|\/ansible-role-grubcmdline(\.git)?$/.test(one))) return [{ outcome: "ineffective", text: `requirement ${name}: it can go, unless a playbook of yours has that role` }];
+  if (name !== role && ![name, source].some(isOldSource)) return [];
+  // An archive has its version in its address.
+  const version = said || (/\/archive\/(?:refs\/\w+\/)?(.+?)\.(?:tar\.gz|tgz|zip)$/.exec(source)?.[1] ?? "");
+  const instead = `write ${role}, version ${now}, and install it with --force`;
+  if (isOldVersion(version)) return [{ outcome: "different", text: `requirement ${name}: version ${version} is the predecessor: ${instead}` }];
+  // Both roles may come from that repository. Galaxy by itself has only releases.
+  if (/[/:]/.test(source) && !/^v?\d+\.\d/.test(version)) return [{ outcome: "unjudged", text: `requirement ${name}: only its repository knows which role ${version === "" ? "it gives without a version" : `${version} is`}: ${instead}` }];
   return [{ outcome: "fine", text: `requirement ${name}: install it with --force, or ansible-galaxy leaves what is there` }];
 }
 
@@ -255,12 +269,12 @@ function hold(when: Condition, value: Value, context: Context): boolean | undefi
   return when.unlike === undefined ? true : unlike(value, when.unlike);
 }
 
-function unlike(value: Value, form: RegExp): boolean {
+function unlike(value: Value, form: RegExp, inList = false): boolean {
   if (value.kind === "jinja" || value.kind === "vault") return false;
-  if (value.kind === "list") return value.items.some((item) => unlike(item, form));
+  if (value.kind === "list") return value.items.some((item) => unlike(item, form, true));
   if (value.kind === "map") return true;
-  // Text with commas is a list to Ansible. A number is right only where a number is asked for.
-  if (typeof value.data === "string") return !value.data.split(",").every((part) => form.test(part.trim()));
+  // Text with commas is a list to Ansible, but not within one. A number is right only where a number is asked for.
+  if (typeof value.data === "string") return inList ? !form.test(value.data) : !value.data.split(",").every((part) => form.test(part.trim()));
   return typeof value.data === "number" ? !(form.source === "^\\d+$" && form.test(String(value.data))) : value.data !== null;
 }
 

@@ -20,6 +20,9 @@ export const releases: { readonly [name in Predecessor]: Release } = {
   "stackhpc.linux.sriov": { version: "1.6.4", repository: "https://github.com/stackhpc/ansible-collection-linux", commit: "023092e730551b8dca7dc819952fca3c661d1252" },
 };
 
+/** The commits of all releases of stackhpc.sriov: 0.1.0, 0.2.0 and 0.2.1. */
+export const oldCommits: readonly string[] = ["4f1a02862956fd7600de48039bfdb69fb671308b", "acef5121c566540fbe1c487272b3299c0fec50ef", releases["stackhpc.sriov"].commit];
+
 export type Plain = null | boolean | number | string;
 
 /** What must hold for a rule. Without any, it always does. */
@@ -58,6 +61,10 @@ export interface OldVariable {
 const unit = /^[\w:.@\\-]+\.(service|target|socket|path|timer|mount)$|^$/;
 const noMft: Condition = { unset: "sriov_firmware_tool", to: "mft" };
 const mstflint = "the firmware tool is the distributions' mstflint, or mlxconfig where the host has it";
+const numbers: readonly Rule[] = [
+  { when: { unlike: /^\d+$/ }, verdict: "different", text: "it was written to the kernel as it is, and is refused now: give a whole number of 0 or more" },
+  { verdict: "fine", text: "the same" },
+];
 const drivers: readonly Rule[] = [
   { from: "stackhpc.sriov", verdict: "different", text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now" },
   {
@@ -84,7 +91,7 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
   sriov_numvfs: {
     defaults: { "stackhpc.sriov": "8", "stackhpc.linux.sriov": "8" },
     meaning: "number of VFs of a device without numvfs (tasks/config.yml)",
-    rules: [{ verdict: "fine", text: "the same" }],
+    rules: numbers,
   },
   sriov_numvfs_driver: {
     defaults: { "stackhpc.linux.sriov": "systemd" },
@@ -154,6 +161,11 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
     meaning: "the vendors whose firmware is set, as sysfs writes them (tasks/mellanox.yml)",
     rules: [
       { when: { unlike: /^(0x)?[\da-f]{4}$/i }, verdict: "different", text: "it fitted no card before; of a number YAML makes another one, which is taken now: write each in quotes, as in \"0x15b3\"" },
+      {
+        when: { unlike: /^0x[\da-f]{4}$/ },
+        verdict: "different",
+        text: 'it fitted no card before, for sysfs writes 0x and small letters; it fits now, and the firmware of these cards is set: take it out, or write it as in "0x15b3" to have that',
+      },
       { verdict: "fine", text: "the same" },
     ],
   },
@@ -256,10 +268,7 @@ export const oldKeys: { readonly [name: string]: OldVariable } = {
   numvfs: {
     defaults: { "stackhpc.sriov": "sriov_numvfs", "stackhpc.linux.sriov": "sriov_numvfs" },
     meaning: "what was written to sriov_numvfs, unchecked (tasks/config.yml)",
-    rules: [
-      { when: { unlike: /^\d+$/ }, verdict: "different", text: "it was written to the kernel as it is, and is refused now: give a whole number of 0 or more" },
-      { verdict: "fine", text: "the same" },
-    ],
+    rules: numbers,
   },
   numvfs_driver: { defaults: { "stackhpc.linux.sriov": "sriov_numvfs_driver" }, meaning: "as sriov_numvfs_driver (roles/sriov/tasks/config.yml)", rules: drivers },
   numvfs_required_by: {

@@ -29,6 +29,8 @@ export interface Requirement {
   readonly kind: "role" | "collection";
   /** Its name, or where it comes from. */
   readonly name: string;
+  /** Where a role comes from, or its name there; "" when that is not said. */
+  readonly source: string;
   readonly version: string;
   readonly line: number;
 }
@@ -46,48 +48,85 @@ export interface Said {
   readonly handlers: readonly string[];
   /** Every text that is a value. */
   readonly texts: readonly Text[];
+  /** What Ansible evaluates without braces around it. */
+  readonly conditions: readonly string[];
   /** Why the file cannot be judged as a whole. */
   readonly fault?: string;
 }
 
-const nothing: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [] };
+const nothing: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [], conditions: [] };
 const setting = /^(sriov_\w+|iommu_pt|iommu_do_reboot)$/;
+const named = /\.(ya?ml|json)$|(^|\/)(host|group)_vars\/[^/]+$/;
+const evaluated = /^(when|that|until|failed_when|changed_when|break_when|var)$/;
+const setFact = /^(ansible\.(builtin|legacy)\.)?set_fact$/;
+const freeForm = /^(ansible\.(builtin|legacy)\.)?(assert|debug)$/;
 const include = /^(ansible\.(builtin|legacy)\.)?(include_role|import_role)$/;
+
+/** Whether a file is YAML by its name, or by its place: what is named for a host or a group is never an inventory. */
+function isYaml(path: string): boolean {
+  return named.test(path);
+}
 
 /** Read one file as Ansible does: YAML 1.1, of two equal keys the last. */
 export function readFile(path: string, text: string): Said {
   if (text.startsWith("$ANSIBLE_VAULT")) return { ...nothing, fault: "is encrypted: look at it with ansible-vault view" };
+  // Before YAML, to which an inventory may be one text of many lines.
+  const inventory = isYaml(path) ? [] : inventorySettings(text);
+  if (inventory.length > 0) return { ...nothing, settings: inventory };
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { version: "1.1", uniqueKeys: false, lineCounter: lines, logLevel: "silent" });
   const documents = Array.isArray(parsed) ? (parsed as Document[]) : [];
   const error = documents.flatMap(({ errors }) => errors)[0];
-  if (error) {
-    if (/\.(ya?ml|json)$/.test(path)) return { ...nothing, fault: `is no YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand` };
-    return { ...nothing, settings: inventorySettings(text) };
-  }
+  if (error) return isYaml(path) ? { ...nothing, fault: `is no YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand` } : nothing;
   const values = documents.flatMap((document) => (document.contents === null ? [] : [valueOf(document.contents as Node, document, lines)]));
   const inHandlers = /(^|\/)handlers\//.test(path);
   return values.reduce<Said>((said, value) => [gather(value, inHandlers), oldRequirements(value)].reduce(joined, said), nothing);
 }
 
-/** What an inventory in the INI format sets, for a host or below [GROUP:vars]. */
+type Pair = readonly [key: string, written: string];
+
+/** What an inventory in the INI format sets, for a host or below [GROUP:vars]. As Ansible does, up to the first line that no inventory can have. */
 function inventorySettings(text: string): Entry[] {
-  return text.split("\n").flatMap((line, index) =>
-    [...line.replace(/^\s*[#;].*/, "").matchAll(/(?<=^|\s)(\w+)\s*=\s*("[^"]*"|'[^']*'|\S*)/g)].flatMap(([, key = "", written = ""]): Entry[] => {
-      if (!setting.test(key)) return [];
-      const data = written.replace(/^(["'])(.*)\1$/, "$2");
-      const at = index + 1;
-      // Of a list or dictionary only Ansible knows where it ends.
-      const value: Value = /\{\{|^[[{]/.test(data) ? { kind: "jinja", line: at, text: data } : { kind: "plain", line: at, data: /^\d+$/.test(data) ? Number(data) : data, quoted: true };
-      return [{ key, line: at, value }];
-    }),
-  );
+  const found: Entry[] = [];
+  let section = "hosts";
+  for (const [index, line] of text.split("\n").map((whole) => whole.trim()).entries()) {
+    if (/^([#;]|$)/.test(line)) continue;
+    const header = /^\[[^:\]\s]+(?::(\w+))?\]\s*(#.*)?$/.exec(line);
+    if (header) section = header[1] ?? "hosts";
+    const pairs = header ? (["hosts", "vars", "children"].includes(section) ? [] : undefined) : pairsOf(line, section);
+    if (!pairs) return found;
+    found.push(...pairs.flatMap(([key, written]) => (setting.test(key) ? [{ key, line: index + 1, value: valueOfText(written, index + 1) }] : [])));
+  }
+  return found;
+}
+
+/** What a line of an inventory sets; undefined when no inventory can have it, so that tox.ini and the like are none. */
+function pairsOf(line: string, section: string): Pair[] | undefined {
+  if (/^\[.*\]$/.test(line)) return undefined;
+  if (section === "children") return /^[^:\]\s]+\s*(#.*)?$/.test(line) ? [] : undefined;
+  if (section === "vars") {
+    const [, key, written] = /^([^=]*?)\s*=\s*(.*)$/.exec(line) ?? [];
+    // The value is a literal of Python, which may have a comment after it, or else a text.
+    return key === undefined || written === undefined ? undefined : [[key, written.replace(/^(\d+|"[^"]*"|'[^']*')\s*#.*$/, "$1")]];
+  }
+  const [host, ...words] = [...line.matchAll(/#.*|(?:[^\s"'#\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+|\S/g)].map(([word]) => word).filter((word) => !word.startsWith("#"));
+  // Ansible would take a word with "=" as the name of a host; such a line is from a file of another kind.
+  if (host === undefined || host === "---" || /=|:$/.test(host)) return undefined;
+  const pairs = words.map((word) => /^([^=]+)=(.*)$/.exec(word));
+  return pairs.every((pair) => pair !== null) ? pairs.map(([, key = "", written = ""]): Pair => [key, written]) : undefined;
+}
+
+/** A value of which only the text is written: in an inventory, or after "=". */
+function valueOfText(written: string, line: number): Value {
+  const data = written.replace(/^(["'])(.*)\1$/, "$2");
+  // Of a list or dictionary only Ansible knows where it ends.
+  return /\{\{|^[[{]/.test(data) ? { kind: "jinja", line, text: data } : { kind: "plain", line, data: /^\d+$/.test(data) ? Number(data) : data, quoted: true };
 }
 
 /** A list of roles to install, as requirements.yml was written before collections came. */
 function oldRequirements(value: Value): Said {
   if (value.kind !== "list") return nothing;
-  return { ...nothing, requirements: value.items.filter(isRequirement).flatMap((item) => requirementOf(item, "role")) };
+  return { ...nothing, requirements: value.items.filter((item) => item.kind === "plain" || isRequirement(item)).flatMap((item) => requirementOf(item, "role")) };
 }
 
 function joined(one: Said, other: Said): Said {
@@ -97,6 +136,7 @@ function joined(one: Said, other: Said): Said {
     requirements: [...one.requirements, ...other.requirements],
     handlers: [...one.handlers, ...other.handlers],
     texts: [...one.texts, ...other.texts],
+    conditions: [...one.conditions, ...other.conditions],
   };
 }
 
@@ -152,7 +192,11 @@ function ofItem(item: Value, inHandlers: boolean): Said {
 }
 
 function ofEntry(entry: Entry): Said {
-  const said: Said = setting.test(entry.key) ? { ...nothing, settings: [entry] } : nothing;
+  const said: Said = {
+    ...nothing,
+    settings: setting.test(entry.key) ? [entry] : setFact.test(entry.key) ? factsOf(entry.value) : [],
+    conditions: evaluated.test(entry.key) || (freeForm.test(entry.key) && entry.value.kind === "plain") ? gather(entry.value, false).texts.map(({ text }) => text) : [],
+  };
   if (include.test(entry.key)) return { ...said, roles: [...roleOf(entry.value)] };
   if (entry.key === "collections" && entry.value.kind === "list") return { ...said, requirements: entry.value.items.flatMap((item) => requirementOf(item, "collection")) };
   if ((entry.key === "roles" || entry.key === "dependencies") && entry.value.kind === "list") {
@@ -162,17 +206,31 @@ function ofEntry(entry: Entry): Said {
   return said;
 }
 
+/** What set_fact sets in one text, as in "set_fact: a=1 b={{ c }}". A dictionary's entries are read as any others. */
+function factsOf(value: Value): Entry[] {
+  const text = value.kind === "jinja" ? value.text : value.kind === "plain" && typeof value.data === "string" ? value.data : "";
+  const { line } = value;
+  return [...text.matchAll(/(?<=^|\s)(\w+)=((?:\{\{.*?\}\}|"[^"]*"|'[^']*'|\S)*)/gs)].flatMap(([, key = "", written = ""]) => (setting.test(key) ? [{ key, line, value: valueOfText(written, line) }] : []));
+}
+
 /** An item of `roles:` is a requirement when it says where the role comes from, or which one of its versions. */
 function isRequirement(item: Value): boolean {
+  if (item.kind === "plain") return typeof item.data === "string" && /,|:\/\/|^git@/.test(item.data);
   return item.kind === "map" && item.entries.some(({ key }) => key === "src" || key === "version" || key === "scm");
 }
 
 function requirementOf(item: Value, kind: Requirement["kind"]): Requirement[] {
-  if (item.kind === "plain" && typeof item.data === "string") return kind === "collection" ? [{ kind, name: item.data, version: "", line: item.line }] : [];
-  if (item.kind !== "map") return [];
-  const text = (key: string): string => textsOf(item.entries.find((entry) => entry.key === key)?.value)[0]?.text ?? "";
-  const name = text("name") || text("src");
-  return name === "" ? [] : [{ kind, name, version: text("version"), line: item.line }];
+  const { line } = item;
+  const text = (key: string): string => (item.kind === "map" ? (textsOf(item.entries.find((entry) => entry.key === key)?.value)[0]?.text ?? "") : "");
+  const whole = item.kind === "plain" && typeof item.data === "string" ? item.data : undefined;
+  if (kind === "collection") {
+    const name = whole ?? text("name");
+    return name === "" ? [] : [{ kind, name, source: "", version: text("version"), line }];
+  }
+  // A role in one text, as galaxy has it: SOURCE,VERSION,NAME.
+  const [source = "", version = "", named = ""] = (whole ?? text("src")).split(",").map((part) => part.trim());
+  const name = text("name") || text("role") || named || source;
+  return name === "" ? [] : [{ kind, name, source, version: text("version") || version, line }];
 }
 
 function roleOf(value: Value): RoleUse[] {

@@ -1,5 +1,5 @@
 import { availableParallelism, tmpdir } from "node:os";
-import { relative, resolve, join } from "node:path";
+import { basename, relative, resolve, join } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { Sources } from "./artefacts.js";
 import type { Layout, OutFile, Plan, Problem } from "./ir.js";
@@ -162,7 +162,7 @@ async function migrate(paths: readonly string[], options: { from?: Predecessor }
   if (problems.length > 0) return exit.failed;
   const files: { path: string; text?: string; aside?: boolean }[] = [];
   for (const name of paths) {
-    const one = isFolder(name) ? readForeign(name, concerns).map((entry) => ({ ...entry, path: join(name, entry.path), aside: !isReadable(entry.path) })) : readForeignFile(name);
+    const one = isFolder(name) ? readForeign(name, concerns).map((entry) => ({ ...entry, path: join(name, entry.path), aside: !isReadable(join(basename(resolve(name)), entry.path)) })) : readForeignFile(name);
     if (!one) {
       console.error(`${name} is not there.`);
       return exit.wrongUse;

@@ -70,7 +70,7 @@ describe("the facts about the predecessors", () => {
   });
 });
 
-describe("what becomes of a variable", () => {
+describe("migrate, what becomes of a variable", () => {
   const cases: [text: string, from: Predecessor, want: RegExp][] = [
     ["sriov_do_reboot: true", linux, /^1 different: sriov_do_reboot: the role itself reboots the host/],
     ["sriov_do_reboot: yes", linux, /^1 different: sriov_do_reboot: the role itself reboots the host/],
@@ -171,7 +171,7 @@ describe("what becomes of a variable", () => {
   });
 });
 
-describe("what becomes of a device", () => {
+describe("migrate, what becomes of a device", () => {
   const cases: [device: string, want: RegExp | undefined][] = [
     ["{name: a, numvfs: 4, on_boot_configuration_enabled: false}", undefined],
     ['{name: a, numvfs: "4"}', undefined],
@@ -201,7 +201,7 @@ describe("what becomes of a device", () => {
   it("in a list that is an alias, once", () => strictEqual(judged("a: &nics [{name: b, numvf: 1}]\nsriov_devices: *nics\nc:\n  sriov_devices: *nics\n", linux).filter((line) => line.includes("numvf of")).length, 1));
 });
 
-describe("what becomes of a role", () => {
+describe("migrate, what becomes of a role", () => {
   const tasks = (task: string): string => `- hosts: a\n  tasks:\n    - ${task}\n`;
   const cases: [text: string, want: RegExp[]][] = [
     [tasks("include_role: {name: stackhpc.sriov}"), [/^3 fine: role stackhpc\.sriov/]],
@@ -224,7 +224,7 @@ describe("what becomes of a role", () => {
     });
 });
 
-describe("what becomes of a requirement", () => {
+describe("migrate, what becomes of a requirement", () => {
   const cases: [text: string, want: RegExp | undefined][] = [
     ["- src: stackhpc.sriov\n  version: 0.2.1\n", /^1 different: .*write stackhpc\.sriov, version 9\.8\.7/],
     ["roles:\n  - name: stackhpc.sriov\n    version: v0.1.0\n", /^2 different/],
@@ -265,7 +265,7 @@ describe("what becomes of a requirement", () => {
     });
 });
 
-describe("a file", () => {
+describe("migrate, a file", () => {
   it("that is encrypted cannot be judged", () => match(judged("$ANSIBLE_VAULT;1.1;AES256\n61\n")[0]!, /^- unjudged: is encrypted/));
   it("that is no YAML cannot be judged", () => match(judged("sriov_devices: [\n")[0]!, /^- unjudged: is no YAML/));
   it("that is no text cannot be judged", () => deepStrictEqual(told(judge([{ path: "a.yml" }, { path: "b" }], present).findings).map((line) => line.slice(0, 12)), ["- unjudged: "]));
@@ -325,7 +325,7 @@ it("what nobody wrote is told where it applies", () => {
   strictEqual(notes("a: 1\n"), "");
 });
 
-describe("the command", () => {
+describe("migrate, the command", () => {
   const fixture = (name: string): string => join(root, "test/fixtures/migrate", name);
   const cases: [name: string, code: number, closing: RegExp][] = [
     ["plain", 0, /^2 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m],
@@ -347,6 +347,7 @@ describe("the command", () => {
   it("finds inventories and what is named for hosts below a folder", async () => {
     const folder = temporary();
     put(folder, { "hosts.ini": "h1 sriov_numvfs=4\n[compute]\nh1\n", "host_vars/h1.example.com": "sriov_numvfs: 4\n", "tox.ini": "[testenv]\ncommands =\n  run sriov_numvf=4\n" });
+    match((await cli(root, "migrate", join(folder, "host_vars"))).output, /^1 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m);
     match((await cli(root, "migrate", folder)).output, /^2 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m);
   });
   it("writes nothing, and looks at no environment of programs", async () => {

@@ -9,6 +9,7 @@ import { buildCollection, buildTime, disagreements, fingerprint, release, writeR
 import { judgeImporter, judgeSanity } from "../generator/release/checks.js";
 import { access, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
 import type { Answer } from "../generator/release/publish.js";
+import { programEnvironment } from "../generator/release/environment.js";
 import { hasPassword, ownerAndName } from "../generator/release/repository.js";
 import { inOrder, readTarball, strays, writeTarball } from "../generator/release/tarball.js";
 import type { Member } from "../generator/release/tarball.js";
@@ -197,6 +198,16 @@ describe("a token", () => {
     strictEqual(filtered(text, [token, ""]), "a *** b *** c *** d");
   });
   it("has a source in words", () => deepStrictEqual([sourceInWords("env: A_TOKEN"), sourceInWords("/x/galaxy_token"), sourceInWords(null)], ["with the token from the environment variable A_TOKEN", "with the token from /x/galaxy_token", "without a token"]));
+});
+
+describe("the environment of a release's programs", () => {
+  it("leads git nowhere else", async () => {
+    const { stdout } = await run({ file: "git", args: ["rev-parse", "--local-env-vars"] });
+    const names = stdout.trim().split("\n").filter((name) => !name.startsWith("GIT_CONFIG"));
+    ok(names.includes("GIT_DIR"));
+    const env = programEnvironment();
+    deepStrictEqual(names.filter((name) => !(name in env) || env[name] !== undefined), []);
+  });
 });
 
 describe(serverRefusals.name, () => {

@@ -9,6 +9,7 @@ import { run, shown } from "../tools.js";
 import { agreement } from "./agreement.js";
 import { importCollection, importRole, sanity, tarballName } from "./checks.js";
 import type { Surroundings } from "./checks.js";
+import { programEnvironment } from "./environment.js";
 import { inOrder, readTarball, sha256, strays, writeTarball } from "./tarball.js";
 
 /** What is released: both made from the sources, not from dist/, where something else may lie. */
@@ -76,7 +77,7 @@ export async function buildCollection({ bin, cache, temporary }: Surroundings, {
     file: join(bin, "ansible-galaxy"),
     args: ["collection", "build", source, "--output-path", folder],
     cwd: folder,
-    env: { PATH: `${bin}:${process.env["PATH"] ?? ""}`, ANSIBLE_HOME: join(cache, "ansible"), ANSIBLE_CONFIG: undefined, ANSIBLE_NOCOLOR: "1" },
+    env: { ...programEnvironment(), PATH: `${bin}:${process.env["PATH"] ?? ""}`, ANSIBLE_HOME: join(cache, "ansible"), ANSIBLE_CONFIG: undefined, ANSIBLE_NOCOLOR: "1" },
   };
   const { code, output } = await run(command);
   if (code !== 0) throw new Error(`${shown(command)} ended with ${code}:\n${output.trim()}`);

@@ -2,10 +2,11 @@ import { emptyFolder, writeTree } from "../disk.js";
 import type { OutFile } from "../ir.js";
 import { run } from "../tools.js";
 import type { Outcome } from "../tools.js";
+import { programEnvironment } from "./environment.js";
 
 /** Git asks nobody: what it may not do without a question, it does not do. */
-async function git(cwd: string, ...args: readonly string[]): Promise<Outcome> {
-  return await run({ file: "git", args, cwd, env: { GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" } });
+export async function git(cwd: string, ...args: readonly string[]): Promise<Outcome> {
+  return await run({ file: "git", args, cwd, env: { ...programEnvironment(), GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" } });
 }
 
 async function must(cwd: string, ...args: readonly string[]): Promise<string> {
@@ -100,6 +101,6 @@ export async function push(folder: string, { address, remote, files, version, me
   const { code: unchanged } = await git(folder, "diff", "--cached", "--quiet");
   if (remote.empty || unchanged !== 0) await must(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
   await must(folder, "tag", "--annotate", "--message", message, version);
-  await must(folder, "push", "--quiet", "--atomic", "origin", `HEAD:refs/heads/${remote.branch}`, `refs/tags/${version}`);
+  await must(folder, "push", "--quiet", "--atomic", "--", address, `HEAD:refs/heads/${remote.branch}`, `refs/tags/${version}`);
 }
 

@@ -39,6 +39,16 @@ class Checkout:
         command = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org", *arguments]
         return subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
+    @property
+    def leads_git_here(self):
+        """What git sets for a hook of this repository."""
+        return {"GIT_DIR": str(self.folder / ".git"), "GIT_INDEX_FILE": str(self.folder / ".git" / "index"), "GIT_WORK_TREE": str(self.folder)}
+
+    @property
+    def state(self):
+        """Branches, tags, and what is staged."""
+        return [self.git("for-each-ref"), self.git("ls-files", "--stage")]
+
     def commit(self, message):
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
@@ -113,5 +123,6 @@ def published(tmp_path_factory):
     (folder / "checkout").mkdir()
     with a_place(folder / "place") as found:
         found.checkout = Checkout(folder / "checkout")
-        found.outcome = found.checkout.run("publish", *found.options, GALAXY_TOKEN=TOKEN)
+        found.before = found.checkout.state
+        found.outcome = found.checkout.run("publish", *found.options, GALAXY_TOKEN=TOKEN, **found.checkout.leads_git_here)
         yield found

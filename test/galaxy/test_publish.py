@@ -42,6 +42,9 @@ class TestRelease:
     def test_never_prints_the_token(self, published):
         assert TOKEN not in published.outcome.stdout
 
+    def test_leaves_this_repository_alone_also_when_it_is_run_by_a_hook_of_it(self, published):
+        assert published.checkout.state == published.before
+
     def test_uploads_what_it_built(self, published):
         name = "stackhpc-sriov-%s.tar.gz" % VERSION
         served = (published.folder / "served" / name).read_bytes()
@@ -139,7 +142,9 @@ class TestNothingIsSent:
         checkout.edit("role-template/tasks/summary.yml", "---\n", "---\n- name: broken\n  ansible.builtin.shell: echo x\n\n")
         checkout.edit("role-template/plugins/modules/sriov_devices.py", "import ", "import os\nimport ")
         checkout.commit("second")
-        said = self.refused(checkout, place)
+        before = checkout.state
+        said = self.refused(checkout, place, **checkout.leads_git_here)
+        assert checkout.state == before
         assert re.search(r"^galaxy-importer, collection: WARNING: .*no-changed-when", said, re.MULTILINE), said
         assert re.search(r"^galaxy-importer, role: WARNING: .*no-changed-when", said, re.MULTILINE), said
         assert re.search(r"^ansible-test sanity: ERROR: plugins/modules/sriov_devices\.py:", said, re.MULTILINE), said

@@ -208,12 +208,12 @@ async function lint(): Promise<number> {
 async function prepared(): Promise<{ sources: Sources; commit: Head } | undefined> {
   const { readSources, root } = await import("./artefacts.js");
   const { crosscheck } = await import("./crosscheck.js");
-  const { disagreements } = await import("./release/build.js");
+  const { disagreements, releaseInputs } = await import("./release/build.js");
   const { head } = await import("./release/repository.js");
   const sources = readSources(root);
   const problems = sources.problems.length > 0 ? sources.problems : [...crosscheck(sources.role, sources.template.files), ...disagreements(root, sources)];
   printProblems(problems);
-  return problems.length > 0 ? undefined : { sources, commit: await head(root) };
+  return problems.length > 0 ? undefined : { sources, commit: await head(root, releaseInputs) };
 }
 
 /**
@@ -327,7 +327,7 @@ async function publish(options: PublishOptions): Promise<number> {
   const tell = (line: string): void => say(filtered(line, secrets));
   const remote = what.role && address !== undefined ? await readRemote(address, version) : undefined;
   const refusals = [
-    ...(changed.length === 0 ? [] : [`${changed.length} files are changed or not in git, ${changed[0]!.slice(3)} among them: commit them first.`]),
+    ...(changed.length === 0 ? [] : [`${changed.length} files are changed or not in git, ${changed[0]} among them: commit or remove them first.`]),
     ...(await tagsElsewhere(root, version, commit)),
     ...serverRefusals(identity, answer, what),
     ...(remote?.tags ?? []).map((tag) => `${address} has the tag ${tag} already.`),

@@ -11,9 +11,10 @@ const rubbish = /(^|\/)(__pycache__|\.pytest_cache|\.ansible)(\/|$)|\.pyc$|~$|\.
 /**
  * Every file below a folder, sorted by path.
  *
+ * @param start a file or folder in it to which it is confined; it is a part of the paths
  * @throws Error when a file is a symbolic link or is not text in UTF-8
  */
-export function readTree(root: string): OutFile[] {
+export function readTree(root: string, start = ""): OutFile[] {
   const walk = (folder: string): OutFile[] =>
     readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
@@ -22,7 +23,8 @@ export function readTree(root: string): OutFile[] {
       const file = readOne(root, path);
       return file ? [file] : [];
     });
-  return existsSync(root) ? walk("").sort((a, b) => (a.path < b.path ? -1 : 1)) : [];
+  if (isFile(join(root, start))) return [readOne(root, start) ?? []].flat();
+  return existsSync(join(root, start)) ? walk(start).sort((a, b) => (a.path < b.path ? -1 : 1)) : [];
 }
 
 /** The text of one file that must be there. */
@@ -309,6 +311,11 @@ export function makeFolder(prefix: string): string {
 /** Remove a folder of our own and all that is in it. */
 export function removeFolder(path: string): void {
   rmSync(path, { recursive: true, force: true });
+}
+
+/** A path without symbolic links. */
+export function realPath(path: string): string {
+  return realpathSync(path);
 }
 
 export function isFile(path: string): boolean {

@@ -21,6 +21,9 @@ export interface Release {
   readonly role: readonly OutFile[];
 }
 
+/** What a release is made of, as files and folders of the repository. */
+export const releaseInputs: readonly string[] = ["galaxy.yml", "generator", "package-lock.json", "package.json", "requirements.txt", "role-template"];
+
 /** Files of one layout, relative to its folder. */
 function filesOf({ role, template }: Sources, layout: Layout): OutFile[] {
   const folder = `${artefactRoot(layout, role.identity)}/`;

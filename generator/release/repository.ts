@@ -1,4 +1,5 @@
-import { emptyFolder, writeTree } from "../disk.js";
+import { createHash } from "node:crypto";
+import { emptyFolder, readTree, realPath, writeTree } from "../disk.js";
 import type { OutFile } from "../ir.js";
 import { run } from "../tools.js";
 import type { Outcome } from "../tools.js";
@@ -12,7 +13,7 @@ export async function git(cwd: string, ...args: readonly string[]): Promise<Outc
 async function must(cwd: string, ...args: readonly string[]): Promise<string> {
   const { code, stdout, output } = await git(cwd, ...args);
   if (code !== 0) throw new Error(`git ${args[0]} ended with ${code}:\n${output.trim()}`);
-  return stdout.trim();
+  return stdout.replace(/\n$/, "");
 }
 
 /** The state that a release is made from. */
@@ -20,15 +21,43 @@ export interface Head {
   readonly commit: string;
   /** Seconds since 1970. */
   readonly time: number;
-  /** What `git status` lists. */
+  /** Files that are not as in the commit: what `git status` lists, and what it does not list for being ignored. */
   readonly changed: readonly string[];
 }
 
-/** @throws Error when the folder is in no git repository, or that has no commit */
-export async function head(folder: string): Promise<Head> {
+/**
+ * The commit, and what differs from it.
+ *
+ * @param inputs files and folders that a release is made of, relative to the repository
+ * @throws Error when the folder is no git repository of its own, or that has no commit, or cannot be read
+ */
+export async function head(folder: string, inputs: readonly string[]): Promise<Head> {
+  const top = await must(folder, "rev-parse", "--show-toplevel");
+  if (realPath(top) !== realPath(folder)) throw new Error(`${folder} is no git repository of its own: it lies in that of ${top}, whose commits say nothing of it. Clone it.`);
   const [commit = "", time = ""] = (await must(folder, "log", "-1", "--format=%H %ct")).split(" ");
-  const { stdout } = await git(folder, "status", "--porcelain", "--", ".");
-  return { commit, time: Number(time), changed: stdout.split("\n").filter((line) => line !== "") };
+  const listed = (await must(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z")).split("\0").filter((entry) => entry !== "");
+  // A file that git ignores, or was told not to look at, is read and released all the same.
+  const tree = await must(folder, "ls-tree", "-r", "-z", "--full-tree", commit, "--", ...inputs);
+  const changed = new Set([...listed.map((entry) => entry.slice(3)), ...differences(tree, inputs.flatMap((input) => readTree(folder, input)))]);
+  return { commit, time: Number(time), changed: [...changed].sort() };
+}
+
+/**
+ * Paths of files that a commit does not have, or has otherwise, or has alone. Bytes count, not what git makes of them on
+ * the way to the disk: it is they that are released.
+ *
+ * @param tree what `git ls-tree -r -z` says
+ */
+export function differences(tree: string, files: readonly OutFile[]): string[] {
+  const there = new Map([...tree.matchAll(/(\d+) \w+ ([0-9a-f]+)\t([^\0]+)/g)].map(([, mode, hash, path]) => [path!, { mode: mode!, hash: hash! }]));
+  const same = ({ path, text, executable }: OutFile): boolean => {
+    const { mode, hash } = there.get(path) ?? { mode: "", hash: "" };
+    const bytes = Buffer.from(text);
+    const own = createHash(hash.length === 64 ? "sha256" : "sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+    return own === hash && mode === (executable === true ? "100755" : "100644");
+  };
+  const paths = new Set(files.map(({ path }) => path));
+  return [...files.filter((file) => !same(file)).map(({ path }) => path), ...[...there.keys()].filter((path) => !paths.has(path))];
 }
 
 /** The names under which a version may be tagged. */

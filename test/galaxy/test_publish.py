@@ -103,7 +103,29 @@ class TestNothingIsSent:
 
     def test_with_a_file_that_is_not_committed(self, checkout, place):
         (checkout.folder / "notes.txt").write_text("x")
-        assert "1 files are changed or not in git, notes.txt among them: commit them first." in self.refused(checkout, place)
+        checkout.git("config", "status.showUntrackedFiles", "no")
+        assert "1 files are changed or not in git, notes.txt among them: commit or remove them first." in self.refused(checkout, place)
+
+    def test_with_files_of_the_role_that_git_does_not_look_at(self, checkout, place):
+        (checkout.folder / "role-template" / ".cache").mkdir()
+        (checkout.folder / "role-template" / ".cache" / "x").write_text("x")
+        (checkout.folder / "role-template" / ".env").write_text("x")
+        (checkout.folder / "excluded").write_text(".env\n")
+        checkout.git("config", "core.excludesFile", str(checkout.folder / "excluded"))
+        (checkout.folder / ".git" / "info" / "exclude").write_text("/node_modules\n/excluded\n")
+        checkout.git("update-index", "--assume-unchanged", "role-template/tasks/summary.yml")
+        checkout.edit("role-template/tasks/summary.yml", "---\n", "---\n# another\n")
+        assert checkout.git("status", "--porcelain") == ""
+        assert "3 files are changed or not in git, role-template/.cache/x among them: " in self.refused(checkout, place)
+
+    def test_with_an_index_that_cannot_be_read(self, checkout, place):
+        (checkout.folder / ".git" / "index").write_bytes(b"x" * 100)
+        assert "git status ended with 128:" in self.refused(checkout, place)
+
+    def test_in_a_folder_of_another_repository(self, checkout, place):
+        checkout.git("init", "--quiet", str(checkout.folder.parent))
+        (checkout.folder / ".git").rename(checkout.folder.parent / "moved")
+        assert "%s is no git repository of its own: it lies in that of %s," % (checkout.folder, checkout.folder.parent) in self.refused(checkout, place)
 
     def test_with_a_tag_of_the_version_elsewhere(self, checkout, place):
         checkout.git("tag", "v" + VERSION)

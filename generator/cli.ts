@@ -292,13 +292,8 @@ interface PublishOptions {
 }
 
 async function publish(options: PublishOptions): Promise<number> {
-  const { root } = await import("./artefacts.js");
   const { makeFolder, removeFolder } = await import("./disk.js");
-  const { release } = await import("./release/build.js");
-  const { access, askGalaxy, filtered, importCommand, publishCommand, serverRefusals, secretsOf, sourceInWords } = await import("./release/publish.js");
-  const { hasPassword, ownerAndName, push, readRemote, tagsElsewhere } = await import("./release/repository.js");
-  const { pythonTools } = await import("./setup.js");
-  const { run } = await import("./tools.js");
+  const { absolute, hasPassword, ownerAndName } = await import("./release/repository.js");
   const both = options.collection !== true && options.role !== true;
   const what = { collection: both || options.collection === true, role: both || options.role === true };
   const address = options.roleRepository;
@@ -311,11 +306,31 @@ async function publish(options: PublishOptions): Promise<number> {
     console.error("The address of the role's repository has a password in it; leave that to git's credential helper.");
     return exit.wrongUse;
   }
-  const ready = await prepared();
-  if (!ready) {
-    console.error("Nothing was sent.");
-    return exit.failed;
+  const temporary = makeFolder(join(tmpdir(), "sriov-role-publish-"));
+  try {
+    return await publishFrom(temporary, options, what, what.role && address !== undefined && repository ? { address: absolute(address), ...repository } : undefined);
+  } finally {
+    removeFolder(temporary);
   }
+}
+
+/**
+ * @param temporary an empty folder in no git repository
+ * @param repository the role's, when the role is published
+ */
+async function publishFrom(temporary: string, options: PublishOptions, what: { readonly collection: boolean; readonly role: boolean }, repository: { readonly address: string; readonly owner: string; readonly name: string } | undefined): Promise<number> {
+  const { root } = await import("./artefacts.js");
+  const { release } = await import("./release/build.js");
+  const { access, askGalaxy, filtered, importCommand, publishCommand, serverRefusals, secretsOf, sourceInWords } = await import("./release/publish.js");
+  const { prepare, readRemote, send, tagsElsewhere } = await import("./release/repository.js");
+  const { pythonTools } = await import("./setup.js");
+  const { run } = await import("./tools.js");
+  const nothingSent = (...reasons: readonly string[]): number => {
+    for (const reason of [...reasons, "Nothing was sent."]) console.error(reason);
+    return exit.failed;
+  };
+  const ready = await prepared();
+  if (!ready) return nothingSent();
   const { identity } = ready.sources.role;
   const { commit, time, changed } = ready.commit;
   const { version } = identity;
@@ -324,31 +339,34 @@ async function publish(options: PublishOptions): Promise<number> {
   const way = access(options);
   const answer = await askGalaxy(bin, root, identity, way);
   const secrets = [...secretsOf(process.env), ...answer.secrets];
+  const clean = (error: unknown): string => filtered(error instanceof Error ? error.message : String(error), secrets);
   const tell = (line: string): void => say(filtered(line, secrets));
-  const remote = what.role && address !== undefined ? await readRemote(address, version) : undefined;
+  const remote = repository && (await readRemote(temporary, repository.address, version));
   const refusals = [
     ...(changed.length === 0 ? [] : [`${changed.length} files are changed or not in git, ${changed[0]} among them: commit or remove them first.`]),
     ...(await tagsElsewhere(root, version, commit)),
     ...serverRefusals(identity, answer, what),
-    ...(remote?.tags ?? []).map((tag) => `${address} has the tag ${tag} already.`),
+    ...(repository && remote ? remote.tags.map((tag) => `${repository.address} has the tag ${tag} already.`) : []),
   ];
   const target = `${answer.url} (${answer.name}), ${sourceInWords(answer.source)}`;
   tell(`${title}, commit ${commit.slice(0, 12)}:`);
   if (what.collection) tell(`  the collection goes to ${target}`);
-  if (what.role && remote && repository) {
-    tell(`  the role goes to the branch ${remote.branch} of ${address}, with the tag ${version}`);
+  if (repository && remote) {
+    tell(`  the role goes to the branch ${remote.branch} of ${repository.address}, with the tag ${version}`);
     tell(`  then the role ${repository.owner}/${repository.name} is imported by ${target}`);
   }
-  if (refusals.length > 0) {
-    for (const refusal of refusals) console.error(filtered(refusal, secrets));
-    console.error("Nothing was sent.");
-    return exit.failed;
+  if (refusals.length > 0) return nothingSent(...refusals.map(clean));
+  const push = repository && remote && { address: repository.address, remote, files: release(ready.sources).role, version, message: `${title}\n\nMade from commit ${commit}.`, time };
+  const clone = join(temporary, "role");
+  if (push) {
+    try {
+      await prepare(clone, push);
+    } catch (error) {
+      return nothingSent(clean(error));
+    }
   }
   const written = await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), "new");
-  if (!written) {
-    console.error("Nothing was sent.");
-    return exit.failed;
-  }
+  if (!written) return nothingSent();
   tell(`${here(written.tarball)}  sha256 ${written.sha256}`);
   if (options.dryRun) {
     say("Nothing was sent: this was a dry run.");
@@ -365,20 +383,17 @@ async function publish(options: PublishOptions): Promise<number> {
     done.push("the collection");
     say(`Published: the collection ${title}`);
   }
-  if (remote && address !== undefined && repository) {
-    const temporary = makeFolder(join(tmpdir(), "sriov-role-publish-"));
+  if (repository && push) {
     try {
-      await push(join(temporary, "role"), { address, remote, files: release(ready.sources).role, version, message: `${title}\n\nMade from commit ${commit}.`, time });
+      await send(clone, push);
     } catch (error) {
-      console.error(filtered(error instanceof Error ? error.message : String(error), secrets));
+      console.error(clean(error));
       return failed("role");
-    } finally {
-      removeFolder(temporary);
     }
-    say(`Pushed: the role, to ${address}`);
-    const { code } = await run(importCommand(bin, way, repository, remote.branch), { onLine: tell });
+    say(`Pushed: the role, to ${repository.address}`);
+    const { code } = await run(importCommand(bin, way, repository, push.remote.branch), { onLine: tell });
     if (code !== 0) {
-      console.error(`The role is in its repository, and Galaxy did not import it. Once that is mended: ansible-galaxy role import --branch ${remote.branch} ${repository.owner} ${repository.name}`);
+      console.error(`The role is in its repository, and Galaxy did not import it. Once that is mended: ansible-galaxy role import --branch ${push.remote.branch} ${repository.owner} ${repository.name}`);
       return exit.failed;
     }
     say(`Published: the role ${title}`);

@@ -10,7 +10,7 @@ import { judgeImporter, judgeSanity } from "../generator/release/checks.js";
 import { access, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
 import type { Answer } from "../generator/release/publish.js";
 import { programEnvironment } from "../generator/release/environment.js";
-import { hasPassword, ownerAndName } from "../generator/release/repository.js";
+import { absolute, hasPassword, ownerAndName, parseRemote } from "../generator/release/repository.js";
 import { inOrder, readTarball, strays, writeTarball } from "../generator/release/tarball.js";
 import type { Member } from "../generator/release/tarball.js";
 import { pythonTools } from "../generator/setup.js";
@@ -223,6 +223,13 @@ describe(serverRefusals.name, () => {
   for (const [title, got, want] of cases) it(title, () => deepStrictEqual(got, want));
 });
 
+describe(parseRemote.name, () => {
+  const hash = "0".repeat(40);
+  it("takes the default branch, and the tags", () => deepStrictEqual(parseRemote(`ref: refs/heads/a\tHEAD\n${hash}\tHEAD\n${hash}\trefs/heads/a\n${hash}\trefs/tags/1.0.0`, "r"), { branch: "a", tags: ["1.0.0"], empty: false }));
+  it("has a branch for an empty one", () => deepStrictEqual(parseRemote("", "r"), { branch: "main", tags: [], empty: true }));
+  it("takes a commit for no branch", () => throws(() => parseRemote(`${hash}\tHEAD\n${hash}\trefs/heads/a`, "r"), /^Error: r has branches \(a\), and its HEAD names none of them\. Set its default branch\.$/));
+});
+
 describe("the address of a repository", () => {
   const cases: [address: string, want: string | undefined][] = [
     ["https://github.com/stackhpc/ansible-role-sriov.git", "stackhpc/ansible-role-sriov"],
@@ -235,5 +242,6 @@ describe("the address of a repository", () => {
       const found = ownerAndName(address);
       strictEqual(found && `${found.owner}/${found.name}`, want);
     });
+  it("is the same in every folder", () => deepStrictEqual(["https://a/b", "git@c:d/e", "file:///a", "/a:b", "../a/b"].map(absolute), ["https://a/b", "git@c:d/e", "file:///a", "/a:b", join(process.cwd(), "../a/b")]));
   it("has no password", () => deepStrictEqual(["https://a:b@c/d", "https://a@c/d", "git@c:d/e"].map(hasPassword), [true, false, false]));
 });

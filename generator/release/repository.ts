@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { dirname, resolve } from "node:path";
 import { emptyFolder, readTree, realPath, writeTree } from "../disk.js";
 import type { OutFile } from "../ir.js";
 import { run } from "../tools.js";
@@ -83,19 +84,39 @@ export interface Remote {
   readonly empty: boolean;
 }
 
-/** @throws Error when it cannot be reached */
-export async function readRemote(address: string, version: string): Promise<Remote> {
+/**
+ * Ask a repository what it has.
+ *
+ * @param folder where git runs: it must be in no repository, whose configuration would have a say
+ * @throws Error when it cannot be reached, or has branches and none of them is the default one
+ */
+export async function readRemote(folder: string, address: string, version: string): Promise<Remote> {
   const names = tagNames(version).map((tag) => `refs/tags/${tag}`);
-  const lines = (await must(".", "ls-remote", "--symref", "--", address, "HEAD", ...names)).split("\n");
-  const branch = lines.map((line) => /^ref: refs\/heads\/(\S+)\tHEAD$/.exec(line)?.[1]).find((name) => name !== undefined);
-  const tags = lines.flatMap((line) => /\trefs\/tags\/(\S+)$/.exec(line)?.[1] ?? []);
-  return { branch: branch ?? "main", tags, empty: !lines.some((line) => /^[0-9a-f]{40,}\tHEAD$/.test(line)) };
+  return parseRemote(await must(folder, "ls-remote", "--symref", "--", address, "HEAD", "refs/heads/*", ...names), address);
+}
+
+/**
+ * @param text what `git ls-remote --symref` says
+ * @throws Error when there are branches and none of them is the default one
+ */
+export function parseRemote(text: string, address: string): Remote {
+  const lines = text.split("\n");
+  const all = (pattern: RegExp): string[] => lines.flatMap((line) => pattern.exec(line)?.[1] ?? []);
+  const [branch] = all(/^ref: refs\/heads\/(\S+)\tHEAD$/);
+  const branches = all(/^[0-9a-f]+\trefs\/heads\/(\S+)$/);
+  if (branches.length > 0 && (branch === undefined || !branches.includes(branch))) throw new Error(`${address} has branches (${branches.join(", ")}), and its HEAD names none of them. Set its default branch.`);
+  return { branch: branch ?? "main", tags: all(/\trefs\/tags\/(\S+)$/), empty: branches.length === 0 };
 }
 
 /** What Galaxy calls a repository: the last two parts of its address. */
 export function ownerAndName(address: string): { owner: string; name: string } | undefined {
   const match = /(?:^|[/:])([\w.-]+)\/([\w.-]+?)(?:\.git)?\/*$/.exec(address);
   return match ? { owner: match[1]!, name: match[2]! } : undefined;
+}
+
+/** An address that means the same in every folder: that of a local repository may be relative. */
+export function absolute(address: string): string {
+  return /^[^/]+:/.test(address) ? address : resolve(address);
 }
 
 /** An address with a password in it would be seen in the list of processes. */
@@ -114,14 +135,15 @@ export interface Push {
 }
 
 /**
- * Make the role's repository hold these files and a tag of the version. What begins with a dot and is none of them stays
- * (.github and the like); anything else goes. Branch and tag arrive together or not at all.
+ * Make a clone of the role's repository hold these files and a tag of the version, and let git try everything of the push
+ * but the sending: after the collection is sent it is too late for what stops it here. What begins with a dot and is none
+ * of the files stays (.github and the like); anything else goes.
  *
  * @param folder a new folder for the clone
  * @throws Error with git's words
  */
-export async function push(folder: string, { address, remote, files, version, message, time }: Push): Promise<void> {
-  await must(".", "clone", "--quiet", "--", address, folder);
+export async function prepare(folder: string, { address, remote, files, version, message, time }: Push): Promise<void> {
+  await must(dirname(folder), "clone", "--quiet", "--config", "core.autocrlf=false", "--", address, folder);
   if (remote.empty) await must(folder, "symbolic-ref", "HEAD", `refs/heads/${remote.branch}`);
   const ours = new Set(files.map(({ path }) => path.split("/")[0]!));
   emptyFolder(folder, (name) => name.startsWith(".") && !ours.has(name));
@@ -129,7 +151,19 @@ export async function push(folder: string, { address, remote, files, version, me
   await must(folder, "add", "--all", "--force");
   const { code: unchanged } = await git(folder, "diff", "--cached", "--quiet");
   if (remote.empty || unchanged !== 0) await must(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
+  // Attributes, filters and hooks may have made something else of them.
+  const [other] = differences(await must(folder, "ls-tree", "-r", "-z", "HEAD", "--", ...files.map(({ path }) => path)), files);
+  if (other !== undefined) throw new Error(`git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`);
   await must(folder, "tag", "--annotate", "--message", message, version);
-  await must(folder, "push", "--quiet", "--atomic", "--", address, `HEAD:refs/heads/${remote.branch}`, `refs/tags/${version}`);
+  await send(folder, { address, remote, version }, "--dry-run");
 }
 
+/**
+ * Send what was prepared. Branch and tag arrive together or not at all.
+ *
+ * @throws Error with git's words
+ */
+export async function send(folder: string, { address, remote, version }: Pick<Push, "address" | "remote" | "version">, ...options: readonly string[]): Promise<void> {
+  // By its address: what clone calls it is a matter of configuration.
+  await must(folder, "push", "--quiet", "--atomic", ...options, "--", address, `HEAD:refs/heads/${remote.branch}`, `refs/tags/${version}`);
+}

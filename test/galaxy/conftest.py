@@ -85,6 +85,21 @@ class Place:
     def options(self):
         return ["--server", self.server.address, "--role-repository", self.repository]
 
+    def git(self, *arguments):
+        command = ["git", "-C", str(self.repository), *arguments]
+        return subprocess.run(command, check=True, env=clean_environment(), stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    def fill(self, files, branch="trunk"):
+        """A commit with these files, on top of what is there."""
+        work = self.folder / ("work-" + branch)
+        for command in (["clone", "--quiet", str(self.repository), str(work)], ["checkout", "--quiet", "-B", branch]):
+            subprocess.run(["git", *command], cwd=work if work.exists() else self.folder, check=True, env=clean_environment(), stderr=subprocess.DEVNULL)
+        for path, text in files.items():
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
+            (work / path).write_text(text)
+        for command in (["add", "--all", "--force"], ["commit", "--quiet", "--message", "old"], ["push", "--quiet", "origin", "HEAD:refs/heads/" + branch]):
+            subprocess.run(["git", *command], cwd=work, check=True, env=clean_environment())
+
     @property
     def sent(self):
         """What was sent to the server, not asked of it, and what is in the repository."""

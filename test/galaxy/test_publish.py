@@ -6,6 +6,7 @@
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import tarfile
@@ -160,6 +161,25 @@ class TestNothingIsSent:
         said = self.refused(checkout, place, "--dry-run", code=0)
         assert "  the collection goes to %s" % place.server.address in said and said.endswith("Nothing was sent: this was a dry run.\n")
 
+    def test_with_a_role_that_nobody_can_commit(self, checkout, place):
+        (place.folder / "gitconfig").write_text("[user]\nuseConfigOnly = true\n")
+        nobody = {"%s_%s" % (role, part): "" for role in ("GIT_AUTHOR", "GIT_COMMITTER") for part in ("NAME", "EMAIL")}
+        assert "git commit ended with 128:" in self.refused(checkout, place, GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig"), **nobody)
+
+    def test_with_a_push_that_is_stopped_also_in_a_dry_run(self, checkout, place):
+        hook = place.folder / "pre-push"
+        hook.write_text("#!/bin/sh\necho not like this\nexit 1\n")
+        hook.chmod(0o755)
+        (place.folder / "gitconfig").write_text("[core]\nhooksPath = %s\n" % place.folder)
+        said = self.refused(checkout, place, "--dry-run", GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig"))
+        assert "git push ended with 1:\nnot like this\n" in said
+
+    def test_to_a_repository_whose_head_names_no_branch(self, checkout, place):
+        place.fill({"a": "x"}, "other")
+        outcome = checkout.run("publish", *place.options, GALAXY_TOKEN=TOKEN)
+        assert outcome.returncode == 1 and [line for line in place.sent if "POST" in line] == []
+        assert "%s has branches (other), and its HEAD names none of them. Set its default branch." % place.repository in outcome.stdout
+
     def test_when_a_check_fails(self, checkout, place):
         checkout.edit("role-template/tasks/summary.yml", "---\n", "---\n- name: broken\n  ansible.builtin.shell: echo x\n\n")
         checkout.edit("role-template/plugins/modules/sriov_devices.py", "import ", "import os\nimport ")
@@ -264,17 +284,12 @@ class TestTheServerRefuses:
 
 class TestTheRolesRepository:
     def test_keeps_its_history_and_what_begins_with_a_dot(self, checkout, place):
-        work = place.folder / "work"
-        subprocess.run(["git", "clone", "--quiet", str(place.repository), str(work)], check=True, stderr=subprocess.DEVNULL)
-        (work / ".github").mkdir()
-        (work / ".github" / "ci.yml").write_text("x: 1\n")
-        (work / "old.yml").write_text("x: 1\n")
-        for command in (["add", "--all"], ["commit", "--quiet", "--message", "old"], ["push", "--quiet", "origin", "HEAD:refs/heads/trunk"]):
-            subprocess.run(["git", *command], cwd=work, check=True, env=clean_environment())
-        outcome = checkout.run("publish", "--role", *place.options, GALAXY_TOKEN=TOKEN)
+        place.fill({".github/ci.yml": "x: 1\n", "old.yml": "x: 1\n"})
+        # What clone calls it does not matter, nor from where it is seen.
+        (place.folder / "gitconfig").write_text("[clone]\ndefaultRemoteName = upstream\n")
+        where = ["--server", place.server.address, "--role-repository", os.path.relpath(place.repository, checkout.folder)]
+        outcome = checkout.run("publish", "--role", *where, GALAXY_TOKEN=TOKEN, GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig"))
         assert outcome.returncode == 0, outcome.stdout
-        git = ["git", "-C", str(place.repository)]
-        names = subprocess.run([*git, "ls-tree", "-r", "--name-only", VERSION], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        names = place.git("ls-tree", "-r", "--name-only", VERSION).split()
         assert ".github/ci.yml" in names and "tasks/main.yml" in names and "old.yml" not in names
-        subjects = subprocess.run([*git, "log", "--format=%s", "trunk"], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-        assert subjects == ["stackhpc.sriov %s" % VERSION, "old"]
+        assert place.git("log", "--format=%s", "trunk").splitlines() == ["stackhpc.sriov %s" % VERSION, "old"]

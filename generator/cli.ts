@@ -293,7 +293,7 @@ interface PublishOptions {
 
 async function publish(options: PublishOptions): Promise<number> {
   const { makeFolder, removeFolder } = await import("./disk.js");
-  const { absolute, hasPassword, ownerAndName } = await import("./release/repository.js");
+  const { absolute, hasCredentials, ownerAndName } = await import("./release/repository.js");
   const both = options.collection !== true && options.role !== true;
   const what = { collection: both || options.collection === true, role: both || options.role === true };
   const address = options.roleRepository;
@@ -302,8 +302,8 @@ async function publish(options: PublishOptions): Promise<number> {
     console.error("The role is published through a repository of its own: --role-repository URL, or --collection to publish the collection alone.");
     return exit.wrongUse;
   }
-  if (address !== undefined && hasPassword(address)) {
-    console.error("The address of the role's repository has a password in it; leave that to git's credential helper.");
+  if (address !== undefined && hasCredentials(address)) {
+    console.error("The address of the role's repository has a user, password or token in it; leave that to git's credential helper.");
     return exit.wrongUse;
   }
   const temporary = makeFolder(join(tmpdir(), "sriov-role-publish-"));

@@ -10,7 +10,7 @@ import { judgeImporter, judgeSanity } from "../generator/release/checks.js";
 import { access, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
 import type { Answer } from "../generator/release/publish.js";
 import { programEnvironment } from "../generator/release/environment.js";
-import { absolute, hasPassword, ownerAndName, parseRemote } from "../generator/release/repository.js";
+import { absolute, hasCredentials, ownerAndName, parseRemote } from "../generator/release/repository.js";
 import { inOrder, readTarball, strays, writeTarball } from "../generator/release/tarball.js";
 import type { Member } from "../generator/release/tarball.js";
 import { pythonTools } from "../generator/setup.js";
@@ -243,5 +243,8 @@ describe("the address of a repository", () => {
       strictEqual(found && `${found.owner}/${found.name}`, want);
     });
   it("is the same in every folder", () => deepStrictEqual(["https://a/b", "git@c:d/e", "file:///a", "/a:b", "../a/b"].map(absolute), ["https://a/b", "git@c:d/e", "file:///a", "/a:b", join(process.cwd(), "../a/b")]));
-  it("has no password", () => deepStrictEqual(["https://a:b@c/d", "https://a@c/d", "git@c:d/e"].map(hasPassword), [true, false, false]));
+  it("has no password, nor a token in place of a user", () => {
+    const [bad, good] = [["https://a:b@c/d", "https://ghp_a@github.com/o/r.git", "HTTP://a@c/d", "ssh://a:b@c/d"], ["https://c/d@e", "git@c:d/e", "ssh://git@c/d"]];
+    deepStrictEqual([...bad, ...good].filter(hasCredentials), bad);
+  });
 });

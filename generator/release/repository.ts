@@ -119,9 +119,12 @@ export function absolute(address: string): string {
   return /^[^/]+:/.test(address) ? address : resolve(address);
 }
 
-/** An address with a password in it would be seen in the list of processes. */
-export function hasPassword(address: string): boolean {
-  return /^\w+:\/\/[^/@]*:[^/@]*@/.test(address);
+/**
+ * Whether an address has a password or token in it, which would be seen in the list of processes and in our output. Over
+ * HTTP the user may be the token; to SSH it is a name.
+ */
+export function hasCredentials(address: string): boolean {
+  return /^https?:\/\/[^/]*@/i.test(address) || /^[\w+.-]+:\/\/[^/@]*:[^/]*@/.test(address);
 }
 
 export interface Push {

@@ -191,9 +191,10 @@ class TestNothingIsSent:
         assert re.search(r"^galaxy-importer, role: WARNING: .*no-changed-when", said, re.MULTILINE), said
         assert re.search(r"^ansible-test sanity: ERROR: plugins/modules/sriov_devices\.py:", said, re.MULTILINE), said
 
-    def test_with_a_password_in_an_address(self, checkout, place):
-        outcome = checkout.run("publish", "--role", "--role-repository", "https://me:secret@example.org/a/b.git")
-        assert outcome.returncode == 2 and "secret" not in outcome.stdout and "password" in outcome.stdout
+    @pytest.mark.parametrize("who", ["me:secret", "secret"])
+    def test_with_a_password_or_token_in_an_address(self, checkout, place, who):
+        outcome = checkout.run("publish", "--role", "--role-repository", "https://%s@example.org/a/b.git" % who)
+        assert outcome.returncode == 2 and "secret" not in outcome.stdout and "password or token" in outcome.stdout
 
     def test_without_a_repository_for_the_role(self, checkout, place):
         assert checkout.run("publish", "--server", place.server.address).returncode == 2

@@ -356,11 +356,12 @@ async function publishFrom(temporary: string, options: PublishOptions, what: { r
     tell(`  then the role ${repository.owner}/${repository.name} is imported by ${target}`);
   }
   if (refusals.length > 0) return nothingSent(...refusals.map(clean));
-  const push = repository && remote && { address: repository.address, remote, files: release(ready.sources).role, version, message: `${title}\n\nMade from commit ${commit}.`, time };
+  const push = repository && remote && { name: identity.name, address: repository.address, remote, files: release(ready.sources).role, version, message: `${title}\n\nMade from commit ${commit}.`, time };
   const clone = join(temporary, "role");
   if (push) {
     try {
-      await prepare(clone, push);
+      const { removed } = await prepare(clone, push);
+      for (const path of removed) tell(`  ${path} is there now and goes`);
     } catch (error) {
       return nothingSent(clean(error));
     }

@@ -10,7 +10,7 @@ import { judgeImporter, judgeSanity } from "../generator/release/checks.js";
 import { access, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
 import type { Answer } from "../generator/release/publish.js";
 import { programEnvironment } from "../generator/release/environment.js";
-import { absolute, hasCredentials, ownerAndName, parseRemote } from "../generator/release/repository.js";
+import { absolute, hasCredentials, notOfRole, ownerAndName, parseRemote } from "../generator/release/repository.js";
 import { inOrder, readTarball, strays, writeTarball } from "../generator/release/tarball.js";
 import type { Member } from "../generator/release/tarball.js";
 import { pythonTools } from "../generator/setup.js";
@@ -221,6 +221,19 @@ describe(serverRefusals.name, () => {
     ["no token", serverRefusals(identity, { ...answer, source: null }, what), ["There is no token for U: set GALAXY_TOKEN, or Ansible's own configuration of the server."]],
   ];
   for (const [title, got, want] of cases) it(title, () => deepStrictEqual(got, want));
+});
+
+describe(notOfRole.name, () => {
+  const meta = (name: string): string => `---\ngalaxy_info:\n\n  role_name: ${name}\n  min_ansible_version: 2.4\n`;
+  const cases: [title: string, got: string | undefined, want: RegExp | undefined][] = [
+    ["a role of the name, also a predecessor's", notOfRole("r", ["meta/main.yml"], meta("sriov"), "sriov"), undefined],
+    ["another role", notOfRole("r", ["meta/main.yml"], meta("other"), "sriov"), /^r is not empty, and is not the repository of a role sriov: role_name in its meta\/main\.yml is other\. All that it holds/],
+    ["a role without a name", notOfRole("r", ["meta/main.yml"], "galaxy_info: {}", "sriov"), /role_name in its meta\/main\.yml is missing\./],
+    ["metadata that is no YAML", notOfRole("r", ["meta/main.yml"], "a: [", "sriov"), /role_name in its meta\/main\.yml is missing\./],
+    ["something else", notOfRole("r", ["a"], undefined, "sriov"), /: it has no meta\/main\.yml\./],
+    ["this repository", notOfRole("r", ["galaxy.yml", "meta/main.yml"], meta("sriov"), "sriov"), /^r has a galaxy\.yml: /],
+  ];
+  for (const [title, got, want] of cases) it(title, () => (want ? match(got ?? "", want) : strictEqual(got, want)));
 });
 
 describe(parseRemote.name, () => {

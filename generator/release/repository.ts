@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { dirname, resolve } from "node:path";
+import { parseDocument } from "yaml";
 import { emptyFolder, readTree, realPath, writeTree } from "../disk.js";
 import type { OutFile } from "../ir.js";
 import { run } from "../tools.js";
@@ -127,7 +128,24 @@ export function hasCredentials(address: string): boolean {
   return /^https?:\/\/[^/]*@/i.test(address) || /^[\w+.-]+:\/\/[^/@]*:[^/]*@/.test(address);
 }
 
+/**
+ * Why a repository cannot be the role's, whose content would be replaced; nothing when it can.
+ *
+ * @param paths the files that it has
+ * @param meta its meta/main.yml
+ */
+export function notOfRole(address: string, paths: readonly string[], meta: string | undefined, name: string): string | undefined {
+  const instead = "All that it holds would be replaced by the role. Name the role's repository, or an empty one.";
+  if (paths.includes("galaxy.yml")) return `${address} has a galaxy.yml: it is a collection's repository, or one that a role is generated in. ${instead}`;
+  const document = meta === undefined ? undefined : parseDocument(meta);
+  const found: unknown = document?.errors.length === 0 ? document.getIn(["galaxy_info", "role_name"]) : undefined;
+  if (found === name) return undefined;
+  return `${address} is not empty, and is not the repository of a role ${name}: ${meta === undefined ? "it has no meta/main.yml" : `role_name in its meta/main.yml is ${typeof found === "string" ? found : "missing"}`}. ${instead}`;
+}
+
 export interface Push {
+  /** The role's. */
+  readonly name: string;
   readonly address: string;
   readonly remote: Remote;
   readonly files: readonly OutFile[];
@@ -137,21 +155,33 @@ export interface Push {
   readonly time: number;
 }
 
+/** What a push would do. */
+export interface Prepared {
+  /** Files that the repository would have no more. */
+  readonly removed: readonly string[];
+}
+
 /**
  * Make a clone of the role's repository hold these files and a tag of the version, and let git try everything of the push
  * but the sending: after the collection is sent it is too late for what stops it here. What begins with a dot and is none
  * of the files stays (.github and the like); anything else goes.
  *
  * @param folder a new folder for the clone
- * @throws Error with git's words
+ * @throws Error with git's words, or when the repository is that of something else
  */
-export async function prepare(folder: string, { address, remote, files, version, message, time }: Push): Promise<void> {
+export async function prepare(folder: string, { name, address, remote, files, version, message, time }: Push): Promise<Prepared> {
   await must(dirname(folder), "clone", "--quiet", "--config", "core.autocrlf=false", "--", address, folder);
   if (remote.empty) await must(folder, "symbolic-ref", "HEAD", `refs/heads/${remote.branch}`);
+  if (!remote.empty) {
+    const paths = (await must(folder, "ls-tree", "-r", "-z", "--name-only", "HEAD")).split("\0");
+    const fault = notOfRole(address, paths, paths.includes("meta/main.yml") ? await must(folder, "show", "HEAD:meta/main.yml") : undefined, name);
+    if (fault !== undefined) throw new Error(fault);
+  }
   const ours = new Set(files.map(({ path }) => path.split("/")[0]!));
   emptyFolder(folder, (name) => name.startsWith(".") && !ours.has(name));
   writeTree(folder, files);
   await must(folder, "add", "--all", "--force");
+  const removed = remote.empty ? "" : await must(folder, "diff", "--cached", "--name-only", "--no-renames", "--diff-filter=D", "-z", "HEAD");
   const { code: unchanged } = await git(folder, "diff", "--cached", "--quiet");
   if (remote.empty || unchanged !== 0) await must(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
   // Attributes, filters and hooks may have made something else of them.
@@ -159,6 +189,7 @@ export async function prepare(folder: string, { address, remote, files, version,
   if (other !== undefined) throw new Error(`git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`);
   await must(folder, "tag", "--annotate", "--message", message, version);
   await send(folder, { address, remote, version }, "--dry-run");
+  return { removed: removed.split("\0").filter((path) => path !== "") };
 }
 
 /**

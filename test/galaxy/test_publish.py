@@ -180,6 +180,12 @@ class TestNothingIsSent:
         assert outcome.returncode == 1 and [line for line in place.sent if "POST" in line] == []
         assert "%s has branches (other), and its HEAD names none of them. Set its default branch." % place.repository in outcome.stdout
 
+    def test_to_the_repository_of_something_else(self, checkout, place):
+        place.fill({"galaxy.yml": "x: 1\n"})
+        outcome = checkout.run("publish", *place.options, "--dry-run", GALAXY_TOKEN=TOKEN)
+        assert outcome.returncode == 1 and "%s has a galaxy.yml: " % place.repository in outcome.stdout
+        assert outcome.stdout.endswith("Nothing was sent.\n")
+
     def test_when_a_check_fails(self, checkout, place):
         checkout.edit("role-template/tasks/summary.yml", "---\n", "---\n- name: broken\n  ansible.builtin.shell: echo x\n\n")
         checkout.edit("role-template/plugins/modules/sriov_devices.py", "import ", "import os\nimport ")
@@ -285,12 +291,13 @@ class TestTheServerRefuses:
 
 class TestTheRolesRepository:
     def test_keeps_its_history_and_what_begins_with_a_dot(self, checkout, place):
-        place.fill({".github/ci.yml": "x: 1\n", "old.yml": "x: 1\n"})
+        place.fill({".github/ci.yml": "x: 1\n", "old.yml": "x: 1\n", "meta/main.yml": "galaxy_info:\n  role_name: sriov\n"})
         # What clone calls it does not matter, nor from where it is seen.
         (place.folder / "gitconfig").write_text("[clone]\ndefaultRemoteName = upstream\n")
         where = ["--server", place.server.address, "--role-repository", os.path.relpath(place.repository, checkout.folder)]
         outcome = checkout.run("publish", "--role", *where, GALAXY_TOKEN=TOKEN, GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig"))
         assert outcome.returncode == 0, outcome.stdout
+        assert re.findall("^  (.+) is there now and goes$", outcome.stdout, re.MULTILINE) == ["old.yml"]
         names = place.git("ls-tree", "-r", "--name-only", VERSION).split()
         assert ".github/ci.yml" in names and "tasks/main.yml" in names and "old.yml" not in names
         assert place.git("log", "--format=%s", "trunk").splitlines() == ["stackhpc.sriov %s" % VERSION, "old"]

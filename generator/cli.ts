@@ -346,7 +346,8 @@ async function publishFrom(temporary: string, options: PublishOptions, what: { r
     ...(changed.length === 0 ? [] : [`${changed.length} files are changed or not in git, ${changed[0]} among them: commit or remove them first.`]),
     ...(await tagsElsewhere(root, version, commit)),
     ...serverRefusals(identity, answer, what),
-    ...(repository && remote ? remote.tags.map((tag) => `${repository.address} has the tag ${tag} already.`) : []),
+    // With a tag of just this name it may be what an earlier run has pushed.
+    ...(repository && remote ? remote.tags.filter((tag) => tag !== version).map((tag) => `${repository.address} has the tag ${tag} already.`) : []),
   ];
   const target = `${answer.url} (${answer.name}), ${sourceInWords(answer.source)}`;
   tell(`${title}, commit ${commit.slice(0, 12)}:`);
@@ -358,9 +359,12 @@ async function publishFrom(temporary: string, options: PublishOptions, what: { r
   if (refusals.length > 0) return nothingSent(...refusals.map(clean));
   const push = repository && remote && { name: identity.name, address: repository.address, remote, files: release(ready.sources).role, version, message: `${title}\n\nMade from commit ${commit}.`, time };
   const clone = join(temporary, "role");
+  let pushed = false;
   if (push) {
     try {
-      const { removed } = await prepare(clone, push);
+      const { removed, there } = await prepare(clone, push);
+      pushed = there;
+      if (there) tell("  the role is there already, with its tag: it is imported only");
       for (const path of removed) tell(`  ${path} is there now and goes`);
     } catch (error) {
       return nothingSent(clean(error));
@@ -385,16 +389,18 @@ async function publishFrom(temporary: string, options: PublishOptions, what: { r
     say(`Published: the collection ${title}`);
   }
   if (repository && push) {
-    try {
-      await send(clone, push);
-    } catch (error) {
-      console.error(clean(error));
-      return failed("role");
+    if (!pushed) {
+      try {
+        await send(clone, push);
+      } catch (error) {
+        console.error(clean(error));
+        return failed("role");
+      }
+      say(`Pushed: the role, to ${repository.address}`);
     }
-    say(`Pushed: the role, to ${repository.address}`);
     const { code } = await run(importCommand(bin, way, repository, push.remote.branch), { onLine: tell });
     if (code !== 0) {
-      console.error(`The role is in its repository, and Galaxy did not import it. Once that is mended: ansible-galaxy role import --branch ${push.remote.branch} ${repository.owner} ${repository.name}`);
+      console.error(`The role is in its repository, and Galaxy did not import it. Once that is mended, publish again with --role: what is pushed is not pushed again.`);
       return exit.failed;
     }
     say(`Published: the role ${title}`);

@@ -159,6 +159,8 @@ export interface Push {
 export interface Prepared {
   /** Files that the repository would have no more. */
   readonly removed: readonly string[];
+  /** Whether the branch has just this release already, with its tag: an earlier run came so far. */
+  readonly there: boolean;
 }
 
 /**
@@ -167,7 +169,7 @@ export interface Prepared {
  * of the files stays (.github and the like); anything else goes.
  *
  * @param folder a new folder for the clone
- * @throws Error with git's words, or when the repository is that of something else
+ * @throws Error with git's words, or when the repository is that of something else, or has the tag for something else
  */
 export async function prepare(folder: string, { name, address, remote, files, version, message, time }: Push): Promise<Prepared> {
   await must(dirname(folder), "clone", "--quiet", "--config", "core.autocrlf=false", "--", address, folder);
@@ -177,10 +179,21 @@ export async function prepare(folder: string, { name, address, remote, files, ve
     const fault = notOfRole(address, paths, paths.includes("meta/main.yml") ? await must(folder, "show", "HEAD:meta/main.yml") : undefined, name);
     if (fault !== undefined) throw new Error(fault);
   }
+  const tagged = remote.tags.includes(version);
+  const taken = new Error(`${address} has the tag ${version} already, of something else.`);
+  if (tagged) {
+    const { code: elsewhere } = await git(folder, "merge-base", "--is-ancestor", `refs/tags/${version}`, "HEAD");
+    if (elsewhere !== 0) throw taken;
+    await must(folder, "checkout", "--quiet", "--detach", `refs/tags/${version}`);
+  }
   const ours = new Set(files.map(({ path }) => path.split("/")[0]!));
   emptyFolder(folder, (name) => name.startsWith(".") && !ours.has(name));
   writeTree(folder, files);
   await must(folder, "add", "--all", "--force");
+  if (tagged) {
+    if ((await must(folder, "write-tree")) !== (await must(folder, "rev-parse", `refs/tags/${version}^{tree}`))) throw taken;
+    return { removed: [], there: true };
+  }
   const removed = remote.empty ? "" : await must(folder, "diff", "--cached", "--name-only", "--no-renames", "--diff-filter=D", "-z", "HEAD");
   const { code: unchanged } = await git(folder, "diff", "--cached", "--quiet");
   if (remote.empty || unchanged !== 0) await must(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
@@ -189,7 +202,7 @@ export async function prepare(folder: string, { name, address, remote, files, ve
   if (other !== undefined) throw new Error(`git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`);
   await must(folder, "tag", "--annotate", "--message", message, version);
   await send(folder, { address, remote, version }, "--dry-run");
-  return { removed: removed.split("\0").filter((path) => path !== "") };
+  return { removed: removed.split("\0").filter((path) => path !== ""), there: false };
 }
 
 /**

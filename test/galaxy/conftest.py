@@ -77,7 +77,7 @@ class Place:
     def __init__(self, folder, server):
         self.folder, self.server = folder, server
         self.repository = folder / "stackhpc" / "ansible-role-sriov.git"
-        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch", "trunk", str(self.repository)], check=True)
+        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch", "main", str(self.repository)], check=True)
         server.tokens[TOKEN] = ["stackhpc"]
         server.repositories[("stackhpc", "ansible-role-sriov")] = self.repository
 
@@ -89,7 +89,7 @@ class Place:
         command = ["git", "-C", str(self.repository), *arguments]
         return subprocess.run(command, check=True, env=clean_environment(), stdout=subprocess.PIPE, text=True).stdout.strip()
 
-    def fill(self, files, branch="trunk"):
+    def fill(self, files, branch="main"):
         """A commit with these files, on top of what is there."""
         work = self.folder / ("work-" + branch)
         for command in (["clone", "--quiet", str(self.repository), str(work)], ["checkout", "--quiet", "-B", branch]):

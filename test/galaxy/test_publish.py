@@ -59,7 +59,6 @@ class TestRelease:
         for line in (
             "%s/api has the collection stackhpc.sriov %s already." % (published.server.address, VERSION),
             "%s/api has the role stackhpc.sriov %s already." % (published.server.address, VERSION),
-            "%s has the tag %s already." % (published.repository, VERSION),
             "Nothing was sent.",
         ):
             assert line in outcome.stdout.splitlines()
@@ -286,12 +285,26 @@ class TestTheServerRefuses:
         place.server.import_error = "no such thing"
         said = self.outcome(checkout, place, "--role")
         assert "the import failed: no such thing" in said
-        assert "The role is in its repository, and Galaxy did not import it. Once that is mended: ansible-galaxy role import --branch main stackhpc ansible-role-sriov" in said
+        assert "The role is in its repository, and Galaxy did not import it. Once that is mended, publish again with --role: what is pushed is not pushed again." in said
+        pushed = place.git("rev-parse", "main", VERSION)
+        # Somebody takes the tag for something else.
+        place.fill({"x": "y"})
+        place.git("tag", "--force", VERSION, "main")
+        assert "%s has the tag %s already, of something else.\nNothing was sent.\n" % (place.repository, VERSION) in self.outcome(checkout, place, "--role")
+        main, tag = pushed.split()
+        place.git("update-ref", "refs/heads/main", main)
+        place.git("update-ref", "refs/tags/" + VERSION, tag)
+        place.server.import_error = None
+        outcome = checkout.run("publish", *place.options, "--role", GALAXY_TOKEN=TOKEN)
+        assert outcome.returncode == 0, outcome.stdout
+        assert "Pushed" not in outcome.stdout and outcome.stdout.endswith("Published: the role stackhpc.sriov %s\n" % VERSION)
+        assert place.git("rev-parse", "main", VERSION) == pushed
 
 
 class TestTheRolesRepository:
     def test_keeps_its_history_and_what_begins_with_a_dot(self, checkout, place):
-        place.fill({".github/ci.yml": "x: 1\n", "old.yml": "x: 1\n", "meta/main.yml": "galaxy_info:\n  role_name: sriov\n"})
+        place.git("symbolic-ref", "HEAD", "refs/heads/trunk")
+        place.fill({".github/ci.yml": "x: 1\n", "old.yml": "x: 1\n", "meta/main.yml": "galaxy_info:\n  role_name: sriov\n"}, "trunk")
         # What clone calls it does not matter, nor from where it is seen.
         (place.folder / "gitconfig").write_text("[clone]\ndefaultRemoteName = upstream\n")
         where = ["--server", place.server.address, "--role-repository", os.path.relpath(place.repository, checkout.folder)]

@@ -1,8 +1,10 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "node:assert/strict";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { readSources } from "../generator/artefacts.js";
+import { planArtefacts, readSources } from "../generator/artefacts.js";
+import { apply, readTree } from "../generator/disk.js";
+import { layouts } from "../generator/ir.js";
 import { agreement, newestFirst } from "../generator/release/agreement.js";
 import type { Statements } from "../generator/release/agreement.js";
 import { buildCollection, buildTime, disagreements, fingerprint, release, writeRelease } from "../generator/release/build.js";
@@ -101,6 +103,50 @@ describe("a build of the collection", function () {
     const { tarball, role } = writeRelease(out, made, first);
     deepStrictEqual(readFileSync(tarball), first);
     deepStrictEqual(["tasks/old.yml", ".git/config", "tasks/main.yml", "../other"].map((path) => statSync(join(role, path), { throwIfNoEntry: false }) !== undefined), [false, true, true, true]);
+  });
+
+  describe("in a folder where something else is", () => {
+    const name = `stackhpc-sriov-${made.identity.version}.tar.gz`;
+    const later = { ...made, identity: { ...made.identity, version: "99.0.0" } };
+
+    it("replaces what an earlier build wrote, also a tarball of another version", () => {
+      const out = temporary();
+      writeRelease(out, made, first);
+      writeRelease(out, later, Buffer.from([0xff]));
+      deepStrictEqual(readdirSync(out).sort(), [".release.json", "stackhpc-sriov-99.0.0.tar.gz", "stackhpc.sriov"]);
+      deepStrictEqual(readFileSync(join(out, "stackhpc-sriov-99.0.0.tar.gz")), Buffer.from([0xff]));
+    });
+
+    for (const path of [name, "stackhpc.sriov/README.md"])
+      it(`overwrites no ${path} of somebody else`, () => {
+        const out = temporary();
+        put(out, { [path]: "mine" });
+        throws(() => writeRelease(out, made, first), new RegExp(`/${path} was not written by a build, and would be overwritten\\.`));
+        strictEqual(readFileSync(join(out, path), "utf8"), "mine");
+        deepStrictEqual(readdirSync(out), [path.split("/")[0]]);
+      });
+
+    for (const path of [name, "stackhpc.sriov"])
+      it(`writes through no link ${path}`, () => {
+        const [out, elsewhere] = [temporary(), temporary()];
+        symlinkSync(join(elsewhere, "x"), join(out, path));
+        throws(() => writeRelease(out, made, first), /is a symbolic link; nothing is read or written through it/);
+        deepStrictEqual(readdirSync(elsewhere), []);
+      });
+
+    it("leaves what is generated there, and is left by it", () => {
+      const out = temporary();
+      const generate = (): void => {
+        const { plan, owned } = planArtefacts(readSources(root), layouts, out);
+        apply(out, plan, owned);
+      };
+      generate();
+      const generated = readTree(out).map(({ path }) => path);
+      writeRelease(out, made, Buffer.from("x"));
+      deepStrictEqual(generated.filter((path) => !readTree(out).some((file) => file.path === path)), []);
+      generate();
+      ok(readTree(out).some(({ path }) => path === name) && readTree(out).some(({ path }) => path === "stackhpc.sriov/README.md"));
+    });
   });
 
   it("is known again by its files and tools alone", () => {

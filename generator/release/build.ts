@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { kayobeArtefact } from "../artefacts.js";
 import type { Sources } from "../artefacts.js";
-import { apply, isFolder, makeFolder, manifest, plan, readBytes, readOwned, readText, readTree, removeFolder, writeBytes, writeTree } from "../disk.js";
+import { makeFolder, readBytes, readText, readTree, removeFolder, writeReleaseFiles, writeTree } from "../disk.js";
 import { generate } from "../generate.js";
 import type { Identity, Layout, OutFile, Problem } from "../ir.js";
 import { artefactRoot } from "../layout.js";
@@ -123,14 +123,14 @@ export interface Written {
   readonly role: string;
 }
 
-/** Put a release into a folder. Of what is there already, only what an earlier build wrote is removed. */
+/**
+ * Put a release into a folder. Of what is there already, only what an earlier build wrote is replaced or removed.
+ *
+ * @throws Error when something else is in the way, or a symbolic link
+ */
 export function writeRelease(out: string, { identity, role }: Release, tarball: Buffer): Written {
   const folder = `${identity.namespace}.${identity.name}`;
-  const wanted = role.map((file) => ({ ...file, path: `${folder}/${file.path}` }));
-  const { before, owned } = readOwned(out, wanted);
-  apply(out, plan(before, [...wanted, manifest(wanted.map(({ path }) => path))], owned), owned);
-  const path = join(out, tarballName(identity));
-  if (isFolder(path)) throw new Error(`${path} is a folder. Remove it.`);
-  writeBytes(path, tarball);
-  return { tarball: path, sha256: sha256(tarball), role: join(out, folder) };
+  const files = role.map(({ path, text, executable = false }) => ({ path: `${folder}/${path}`, bytes: Buffer.from(text), executable }));
+  writeReleaseFiles(out, [...files, { path: tarballName(identity), bytes: tarball }]);
+  return { tarball: join(out, tarballName(identity)), sha256: sha256(tarball), role: join(out, folder) };
 }

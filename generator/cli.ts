@@ -9,6 +9,7 @@ import type { VlanRange } from "./kayobe/merge.js";
 import { predecessors } from "./migrate/predecessors.js";
 import type { Predecessor } from "./migrate/predecessors.js";
 import type { Written } from "./release/build.js";
+import type { Access } from "./release/publish.js";
 import type { Head } from "./release/repository.js";
 
 // Commands load what they need when they run: the compiler alone takes a quarter of a second.
@@ -220,12 +221,14 @@ async function prepared(): Promise<{ sources: Sources; commit: Head } | undefine
  * Build, let every check pass, and put the release into a folder. Tells what a check complains of.
  *
  * @param which checks are made: all; those that have not passed on this machine with just these files and tools; none
+ * @param secrets what may be in no complaint
  */
-async function builtAndChecked({ sources, commit }: { sources: Sources; commit: Head }, out: string, which: "all" | "new" | "none"): Promise<Written | undefined> {
+async function builtAndChecked({ sources, commit }: { sources: Sources; commit: Head }, out: string, which: "all" | "new" | "none", secrets: readonly string[]): Promise<Written | undefined> {
   const { root } = await import("./artefacts.js");
   const { isFile, makeFolder, removeFolder, writeBytes } = await import("./disk.js");
   const { cacheFolder, locked } = await import("./machine.js");
   const { progress } = await import("./progress.js");
+  const { filtered } = await import("./release/publish.js");
   const { buildCollection, buildTime, checks, fingerprint, release, writeRelease } = await import("./release/build.js");
   const { pythonTools } = await import("./setup.js");
   const bin = await pythonTools(root);
@@ -255,7 +258,7 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
       await progress(jobs).catch((error: unknown) => {
         if (complaints.length === 0) throw error;
       });
-      for (const complaint of complaints) console.error(complaint);
+      for (const complaint of complaints) console.error(filtered(complaint, secrets));
       removeFolder(mark);
       if (complaints.length > 0) return undefined;
       writeBytes(mark, Buffer.alloc(0));
@@ -267,10 +270,17 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
 }
 
 async function build(options: { out?: string; checks: boolean }): Promise<number> {
+  const { withhold } = await import("./release/environment.js");
+  const { hiding, secretsOf } = await import("./release/publish.js");
+  const secrets = secretsOf(withhold(process.env));
+  return await hiding(secrets, async () => await buildInto(options, secrets));
+}
+
+async function buildInto(options: { out?: string; checks: boolean }, secrets: readonly string[]): Promise<number> {
   const { root } = await import("./artefacts.js");
   const ready = await prepared();
   const { changed, commit } = ready?.commit ?? { changed: [], commit: "" };
-  const written = ready && (await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), options.checks ? "all" : "none"));
+  const written = ready && (await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), options.checks ? "all" : "none", secrets));
   if (!written) {
     console.error("Nothing was written.");
     return exit.failed;
@@ -293,6 +303,8 @@ interface PublishOptions {
 
 async function publish(options: PublishOptions): Promise<number> {
   const { makeFolder, removeFolder } = await import("./disk.js");
+  const { withhold } = await import("./release/environment.js");
+  const { access, hiding, secretsOf } = await import("./release/publish.js");
   const { absolute, hasCredentials, ownerAndName } = await import("./release/repository.js");
   const both = options.collection !== true && options.role !== true;
   const what = { collection: both || options.collection === true, role: both || options.role === true };
@@ -306,22 +318,32 @@ async function publish(options: PublishOptions): Promise<number> {
     console.error("The address of the role's repository has a user, password or token in it; leave that to git's credential helper.");
     return exit.wrongUse;
   }
+  const withheld = withhold(process.env);
+  const secrets = secretsOf(withheld);
   const temporary = makeFolder(join(tmpdir(), "sriov-role-publish-"));
   try {
-    return await publishFrom(temporary, options, what, what.role && address !== undefined && repository ? { address: absolute(address), ...repository } : undefined);
+    const way = access(options, withheld);
+    return await hiding(secrets, async () => await publishFrom({ temporary, way, secrets }, options, what, what.role && address !== undefined && repository ? { address: absolute(address), ...repository } : undefined));
   } finally {
     removeFolder(temporary);
   }
 }
 
+interface Means {
+  /** An empty folder in no git repository. */
+  readonly temporary: string;
+  readonly way: Access;
+  /** What may be in no output; the server's come to it. */
+  readonly secrets: string[];
+}
+
 /**
- * @param temporary an empty folder in no git repository
  * @param repository the role's, when the role is published
  */
-async function publishFrom(temporary: string, options: PublishOptions, what: { readonly collection: boolean; readonly role: boolean }, repository: { readonly address: string; readonly owner: string; readonly name: string } | undefined): Promise<number> {
+async function publishFrom({ temporary, way, secrets }: Means, options: PublishOptions, what: { readonly collection: boolean; readonly role: boolean }, repository: { readonly address: string; readonly owner: string; readonly name: string } | undefined): Promise<number> {
   const { root } = await import("./artefacts.js");
   const { release } = await import("./release/build.js");
-  const { access, askGalaxy, filtered, importCommand, publishCommand, serverRefusals, secretsOf, sourceInWords } = await import("./release/publish.js");
+  const { askGalaxy, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } = await import("./release/publish.js");
   const { prepare, readRemote, send, tagsElsewhere } = await import("./release/repository.js");
   const { pythonTools } = await import("./setup.js");
   const { run } = await import("./tools.js");
@@ -336,9 +358,8 @@ async function publishFrom(temporary: string, options: PublishOptions, what: { r
   const { version } = identity;
   const title = `${identity.namespace}.${identity.name} ${version}`;
   const bin = await pythonTools(root);
-  const way = access(options);
   const answer = await askGalaxy(bin, root, identity, way);
-  const secrets = [...secretsOf(process.env), ...answer.secrets];
+  secrets.push(...answer.secrets);
   const clean = (error: unknown): string => filtered(error instanceof Error ? error.message : String(error), secrets);
   const tell = (line: string): void => say(filtered(line, secrets));
   const remote = repository && (await readRemote(temporary, repository.address, version));
@@ -370,7 +391,7 @@ async function publishFrom(temporary: string, options: PublishOptions, what: { r
       return nothingSent(clean(error));
     }
   }
-  const written = await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), "new");
+  const written = await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), "new", secrets);
   if (!written) return nothingSent();
   tell(`${here(written.tarball)}  sha256 ${written.sha256}`);
   if (options.dryRun) {

@@ -11,7 +11,7 @@ import { buildCollection, buildTime, disagreements, fingerprint, release, writeR
 import { judgeImporter, judgeSanity } from "../generator/release/checks.js";
 import { access, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
 import type { Answer } from "../generator/release/publish.js";
-import { programEnvironment } from "../generator/release/environment.js";
+import { programEnvironment, withhold } from "../generator/release/environment.js";
 import { absolute, hasCredentials, notOfRole, ownerAndName, parseRemote } from "../generator/release/repository.js";
 import { inOrder, readTarball, strays, writeTarball } from "../generator/release/tarball.js";
 import type { Member } from "../generator/release/tarball.js";
@@ -247,6 +247,13 @@ describe("a token", () => {
 });
 
 describe("the environment of a release's programs", () => {
+  it("has no secret, and ansible-galaxy's has those of its servers", () => {
+    const env = { GALAXY_TOKEN: "a", ANSIBLE_GALAXY_SERVER_MINE_PASSWORD: "b", ANSIBLE_GALAXY_SERVER_MINE_CLIENT_SECRET: "c", ANSIBLE_GALAXY_SERVER_MINE_URL: "d" };
+    const secrets = withhold(env);
+    deepStrictEqual(env, { ANSIBLE_GALAXY_SERVER_MINE_URL: "d" });
+    const got = access({ server: "mine" }, secrets).env;
+    deepStrictEqual([got["GALAXY_TOKEN"], got["ANSIBLE_GALAXY_SERVER_MINE_PASSWORD"], got["ANSIBLE_GALAXY_SERVER_MINE_CLIENT_SECRET"]], [undefined, "b", "c"]);
+  });
   it("leads git nowhere else", async () => {
     const { stdout } = await run({ file: "git", args: ["rev-parse", "--local-env-vars"] });
     const names = stdout.trim().split("\n").filter((name) => !name.startsWith("GIT_CONFIG"));

@@ -24,6 +24,24 @@ export const repositoryVariables: readonly string[] = [
   "GIT_WORK_TREE",
 ];
 
+/** The variable with a token for an address, or for galaxy.ansible.com. */
+export const tokenVariable = "GALAXY_TOKEN";
+
+/** What has a secret of Galaxy in an environment. */
+export function secretVariables(env: Environment): Environment {
+  return Object.fromEntries(Object.entries(env).filter(([name, value]) => value && (name === tokenVariable || /^ANSIBLE_GALAXY_SERVER_.*_(TOKEN|PASSWORD|CLIENT_SECRET)$/.test(name))));
+}
+
+/**
+ * Take the secrets out of an environment, and return them. Out of this process' own, so that no program has them that is
+ * not given them: lints, tests, pip and git's hooks have no use for them.
+ */
+export function withhold(env: NodeJS.ProcessEnv): Environment {
+  const secrets = secretVariables(env);
+  for (const name of Object.keys(secrets)) delete env[name];
+  return secrets;
+}
+
 /** What every program of a release gets in place of this process' environment; git is run by ansible-lint and ansible-test, too. */
 export function programEnvironment(): Environment {
   return Object.fromEntries(repositoryVariables.map((name) => [name, undefined]));

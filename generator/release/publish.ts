@@ -2,6 +2,8 @@ import { join } from "node:path";
 import type { Identity } from "../ir.js";
 import { run } from "../tools.js";
 import type { Command } from "../tools.js";
+import { secretVariables, tokenVariable } from "./environment.js";
+import type { Environment } from "./environment.js";
 
 /** Where a release goes. */
 export interface Destination {
@@ -10,23 +12,24 @@ export interface Destination {
 }
 
 const publicGalaxy = "https://galaxy.ansible.com";
-const tokenVariable = "GALAXY_TOKEN";
 /** The name under which a token in GALAXY_TOKEN is given to ansible-galaxy, which knows tokens of named servers only. */
 const ownServer = "sriov_role_release";
 
 /** How ansible-galaxy is told where to go: a name or an address, and an environment. No token is on a command line. */
 export interface Access {
   readonly server?: string;
-  readonly env: { readonly [name: string]: string | undefined };
+  readonly env: Environment;
 }
 
 /**
  * GALAXY_TOKEN is for an address, or for galaxy.ansible.com; a named server has its token in Ansible's configuration or
  * in ANSIBLE_GALAXY_SERVER_<NAME>_TOKEN (docs.ansible.com, "Configuring the ansible-galaxy client").
+ *
+ * @param env the variables with secrets
  */
-export function access({ server }: Destination, env: NodeJS.ProcessEnv = process.env): Access {
+export function access({ server }: Destination, env: Environment): Access {
   const token = env[tokenVariable];
-  const common = { [tokenVariable]: undefined, ANSIBLE_NOCOLOR: "1", ANSIBLE_FORCE_COLOR: undefined };
+  const common = { ...secretVariables(env), [tokenVariable]: undefined, ANSIBLE_NOCOLOR: "1", ANSIBLE_FORCE_COLOR: undefined };
   const address = server === undefined ? publicGalaxy : /^https?:\/\//.test(server) ? server : undefined;
   if (token === undefined || token === "" || address === undefined) return { ...(server === undefined ? {} : { server }), env: common };
   const variable = (key: string): string => `ANSIBLE_GALAXY_SERVER_${ownServer.toUpperCase()}_${key}`;
@@ -54,7 +57,7 @@ export async function askGalaxy(bin: string, root: string, { namespace, name }: 
   const command: Command = { file: join(bin, "python"), args: [join(root, "generator", "release", "ask_galaxy.py"), namespace, name, ...(server === undefined ? [] : [server])], env };
   const { stdout, output } = await run(command);
   const last = stdout.trim().split("\n").at(-1) ?? "";
-  const secrets = secretsOf({ ...process.env, ...env });
+  const secrets = secretsOf(env);
   if (!last.startsWith("{")) throw new Error(filtered(`The server could not be asked which versions it has:\n${output.trim()}`, secrets));
   const answer = JSON.parse(last) as Answer | { readonly error: string; readonly secrets: readonly string[] };
   if ("error" in answer) throw new Error(filtered(`The server could not be asked which versions it has: ${answer.error}`, [...secrets, ...answer.secrets]));
@@ -69,8 +72,22 @@ export function sourceInWords(source: string | null): string {
 }
 
 /** Secrets of Galaxy in an environment. */
-export function secretsOf(env: NodeJS.ProcessEnv): string[] {
-  return Object.entries(env).flatMap(([name, value]) => (value && (name === tokenVariable || /^ANSIBLE_GALAXY_SERVER_.*_(TOKEN|PASSWORD|CLIENT_SECRET)$/.test(name)) ? [value] : []));
+export function secretsOf(env: Environment): string[] {
+  return Object.values(secretVariables(env)).flatMap((value) => value ?? []);
+}
+
+/**
+ * Do something whose errors may repeat a secret.
+ *
+ * @param secrets may become more while it runs
+ * @throws Error without them
+ */
+export async function hiding<Result>(secrets: readonly string[], work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new Error(filtered(error instanceof Error ? error.message : String(error), secrets));
+  }
 }
 
 /** A text without the secrets, in any form that is likely in a message. */

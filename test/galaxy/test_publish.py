@@ -152,6 +152,10 @@ class TestNothingIsSent:
         said = self.refused(checkout, place)
         assert "Invalid token ***." in said and "HTTP Code: 401" in said
 
+    def test_with_a_repository_that_is_not_there_and_has_the_token_in_its_address(self, checkout, place):
+        said = self.refused(checkout, place, "--role-repository", place.folder / TOKEN / "a" / "b.git")
+        assert "git ls-remote ended with 128:" in said and "/***/a/b.git" in said
+
     def test_where_there_is_no_server(self, checkout, place):
         outcome = checkout.run("publish", "--collection", "--server", "http://127.0.0.1:9", GALAXY_TOKEN=TOKEN)
         assert outcome.returncode == 1 and "could not be asked which versions it has" in outcome.stdout
@@ -167,11 +171,13 @@ class TestNothingIsSent:
 
     def test_with_a_push_that_is_stopped_also_in_a_dry_run(self, checkout, place):
         hook = place.folder / "pre-push"
-        hook.write_text("#!/bin/sh\necho not like this\nexit 1\n")
+        hook.write_text("#!/bin/sh\nenv > %s\necho not like this\nexit 1\n" % (place.folder / "seen"))
         hook.chmod(0o755)
         (place.folder / "gitconfig").write_text("[core]\nhooksPath = %s\n" % place.folder)
         said = self.refused(checkout, place, "--dry-run", GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig"))
         assert "git push ended with 1:\nnot like this\n" in said
+        seen = (place.folder / "seen").read_text()
+        assert TOKEN not in seen and "GALAXY_TOKEN" not in seen and "PATH=" in seen
 
     def test_to_a_repository_whose_head_names_no_branch(self, checkout, place):
         place.fill({"a": "x"}, "other")
@@ -190,10 +196,12 @@ class TestNothingIsSent:
         checkout.edit("role-template/plugins/modules/sriov_devices.py", "import ", "import os\nimport ")
         checkout.commit("second")
         before = checkout.state
-        said = self.refused(checkout, place, **checkout.leads_git_here)
+        # The name of a rule is a secret here: no complaint may have one in it.
+        said = self.refused(checkout, place, ANSIBLE_GALAXY_SERVER_OTHER_PASSWORD="no-changed-when", **checkout.leads_git_here)
         assert checkout.state == before
-        assert re.search(r"^galaxy-importer, collection: WARNING: .*no-changed-when", said, re.MULTILINE), said
-        assert re.search(r"^galaxy-importer, role: WARNING: .*no-changed-when", said, re.MULTILINE), said
+        assert "no-changed-when" not in said
+        assert re.search(r"^galaxy-importer, collection: WARNING: .*\*\*\*", said, re.MULTILINE), said
+        assert re.search(r"^galaxy-importer, role: WARNING: .*\*\*\*", said, re.MULTILINE), said
         assert re.search(r"^ansible-test sanity: ERROR: plugins/modules/sriov_devices\.py:", said, re.MULTILINE), said
 
     @pytest.mark.parametrize("who", ["me:secret", "secret"])

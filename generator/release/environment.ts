@@ -44,5 +44,6 @@ export function withhold(env: NodeJS.ProcessEnv): Environment {
 
 /** What every program of a release gets in place of this process' environment; git is run by ansible-lint and ansible-test, too. */
 export function programEnvironment(): Environment {
-  return Object.fromEntries(repositoryVariables.map((name) => [name, undefined]));
+  // Ansible does nothing where the locale's encoding is not UTF-8, and a locale may be named that is not installed.
+  return { ...Object.fromEntries(repositoryVariables.map((name) => [name, undefined])), LC_ALL: "C.UTF-8" };
 }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Identity } from "../ir.js";
 import { run } from "../tools.js";
 import type { Command } from "../tools.js";
-import { secretVariables, tokenVariable } from "./environment.js";
+import { programEnvironment, secretVariables, tokenVariable } from "./environment.js";
 import type { Environment } from "./environment.js";
 
 /** Where a release goes. */
@@ -29,7 +29,7 @@ export interface Access {
  */
 export function access({ server }: Destination, env: Environment): Access {
   const token = env[tokenVariable];
-  const common = { ...secretVariables(env), [tokenVariable]: undefined, ANSIBLE_NOCOLOR: "1", ANSIBLE_FORCE_COLOR: undefined };
+  const common = { ...programEnvironment(), ...secretVariables(env), [tokenVariable]: undefined, ANSIBLE_NOCOLOR: "1", ANSIBLE_FORCE_COLOR: undefined };
   const address = server === undefined ? publicGalaxy : /^https?:\/\//.test(server) ? server : undefined;
   if (token === undefined || token === "" || address === undefined) return { ...(server === undefined ? {} : { server }), env: common };
   const variable = (key: string): string => `ANSIBLE_GALAXY_SERVER_${ownServer.toUpperCase()}_${key}`;

@@ -9,7 +9,7 @@ import { programEnvironment } from "./environment.js";
 
 /** Git asks nobody: what it may not do without a question, it does not do. */
 export async function git(cwd: string, ...args: readonly string[]): Promise<Outcome> {
-  return await run({ file: "git", args, cwd, env: { ...programEnvironment(), GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" } });
+  return await run({ file: "git", args, cwd, env: { ...programEnvironment(), GIT_TERMINAL_PROMPT: "0" } });
 }
 
 async function must(cwd: string, ...args: readonly string[]): Promise<string> {

@@ -139,5 +139,5 @@ def published(tmp_path_factory):
     with a_place(folder / "place") as found:
         found.checkout = Checkout(folder / "checkout")
         found.before = found.checkout.state
-        found.outcome = found.checkout.run("publish", *found.options, GALAXY_TOKEN=TOKEN, **found.checkout.leads_git_here)
+        found.outcome = found.checkout.run("publish", *found.options, GALAXY_TOKEN=TOKEN, LC_ALL="C", **found.checkout.leads_git_here)
         yield found

@@ -197,7 +197,7 @@ class TestNothingIsSent:
         checkout.commit("second")
         before = checkout.state
         # The name of a rule is a secret here: no complaint may have one in it.
-        said = self.refused(checkout, place, ANSIBLE_GALAXY_SERVER_OTHER_PASSWORD="no-changed-when", **checkout.leads_git_here)
+        said = self.refused(checkout, place, ANSIBLE_GALAXY_SERVER_OTHER_PASSWORD="no-changed-when", LC_ALL="xx_XX", **checkout.leads_git_here)
         assert checkout.state == before
         assert "no-changed-when" not in said
         assert re.search(r"^galaxy-importer, collection: WARNING: .*\*\*\*", said, re.MULTILINE), said

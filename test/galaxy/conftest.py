@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 TOKEN = "a+token/that=is%nobody's&4711"
 PARTS = ["build/generator", "generator", "role-template", "docs", "galaxy.yml", "package.json", "package-lock.json",
-         "requirements.txt", "README.md", ".gitignore"]
+         "requirements.txt", "README.md", ".gitignore", ".gitattributes"]
 
 
 class Checkout:

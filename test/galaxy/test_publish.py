@@ -64,6 +64,12 @@ class TestRelease:
             assert line in outcome.stdout.splitlines()
         assert published.sent == before
 
+    def test_has_the_same_bytes_where_git_makes_lines_end_otherwise(self, published, tmp_path):
+        published.checkout.git("clone", "--quiet", "--config", "core.autocrlf=true", ".", str(tmp_path / "clone"))
+        names = published.checkout.git("ls-files", "role-template", "galaxy.yml").splitlines()
+        assert len(names) > 20
+        assert [name for name in names if (published.checkout.folder / name).read_bytes() != (tmp_path / "clone" / name).read_bytes()] == []
+
     def test_the_collection_is_installed_from_there(self, published, tmp_path):
         (tmp_path / "requirements.yml").write_text("collections:\n  - name: stackhpc.sriov\n    version: %s\n" % VERSION)
         outcome = galaxy(tmp_path, "collection", "install", "-r", "requirements.yml", "-p", tmp_path / "c", ANSIBLE_GALAXY_SERVER=published.server.address)

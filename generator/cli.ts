@@ -343,7 +343,7 @@ interface Means {
 async function publishFrom({ temporary, way, secrets }: Means, options: PublishOptions, what: { readonly collection: boolean; readonly role: boolean }, repository: { readonly address: string; readonly owner: string; readonly name: string } | undefined): Promise<number> {
   const { root } = await import("./artefacts.js");
   const { release } = await import("./release/build.js");
-  const { askGalaxy, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } = await import("./release/publish.js");
+  const { afterFailure, askGalaxy, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } = await import("./release/publish.js");
   const { prepare, readRemote, send, tagsElsewhere } = await import("./release/repository.js");
   const { pythonTools } = await import("./setup.js");
   const { run } = await import("./tools.js");
@@ -398,15 +398,13 @@ async function publishFrom({ temporary, way, secrets }: Means, options: PublishO
     say("Nothing was sent: this was a dry run.");
     return exit.good;
   }
-  const done: string[] = [];
-  const failed = (part: string): number => {
-    console.error(`The ${part} was not published.${done.length > 0 ? ` Published before it: ${done.join(", ")}; leave that out of the next run (--role).` : ""}`);
-    return exit.failed;
-  };
   if (what.collection) {
     const { code } = await run(publishCommand(bin, way, written.tarball), { onLine: tell });
-    if (code !== 0) return failed("collection");
-    done.push("the collection");
+    if (code !== 0) {
+      const now = await askGalaxy(bin, root, identity, way).catch(() => undefined);
+      console.error(afterFailure(identity, answer.url, now));
+      return exit.failed;
+    }
     say(`Published: the collection ${title}`);
   }
   if (repository && push) {
@@ -415,7 +413,8 @@ async function publishFrom({ temporary, way, secrets }: Means, options: PublishO
         await send(clone, push);
       } catch (error) {
         console.error(clean(error));
-        return failed("role");
+        console.error(`The role was not published.${what.collection ? " The collection was: leave it out of the next run (--role)." : ""}`);
+        return exit.failed;
       }
       say(`Pushed: the role, to ${repository.address}`);
     }

@@ -9,7 +9,7 @@ import { agreement, newestFirst } from "../generator/release/agreement.js";
 import type { Statements } from "../generator/release/agreement.js";
 import { buildCollection, buildTime, disagreements, fingerprint, release, writeRelease } from "../generator/release/build.js";
 import { judgeImporter, judgeSanity } from "../generator/release/checks.js";
-import { access, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
+import { access, afterFailure, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
 import type { Answer } from "../generator/release/publish.js";
 import { programEnvironment, withhold } from "../generator/release/environment.js";
 import { absolute, hasCredentials, notOfRole, ownerAndName, parseRemote } from "../generator/release/repository.js";
@@ -261,6 +261,15 @@ describe("the environment of a release's programs", () => {
     const env = programEnvironment();
     deepStrictEqual(names.filter((name) => !(name in env) || env[name] !== undefined), []);
   });
+});
+
+describe(afterFailure.name, () => {
+  const cases: [title: string, got: string, want: RegExp][] = [
+    ["not there", afterFailure(identity, "U", { collection: ["0.9.0"] }), /^The collection was not published: U does not have stackhpc\.sriov 1\.0\.0\./],
+    ["there", afterFailure(identity, "U", { collection: ["1.0.0"] }), /^U has the collection stackhpc\.sriov 1\.0\.0 now,/],
+    ["not known", afterFailure(identity, "U", undefined), /^Whether the collection was published is not known:/],
+  ];
+  for (const [title, got, want] of cases) it(title, () => match(got, want));
 });
 
 describe(serverRefusals.name, () => {

@@ -108,6 +108,18 @@ function serverOption(server: string | undefined): string[] {
   return server === undefined ? [] : ["--server", server];
 }
 
+/**
+ * What became of a collection that ansible-galaxy failed to publish: it fails also when it only lost sight of an import.
+ *
+ * @param answer the server's after that; absent when it could not be asked
+ */
+export function afterFailure({ namespace, name, version }: Identity, url: string, answer: Pick<Answer, "collection"> | undefined): string {
+  const title = `${namespace}.${name} ${version}`;
+  if (!answer) return `Whether the collection was published is not known: ${url} could not be asked. Look there; if it has ${title}, go on with --role.`;
+  if (answer.collection.includes(version)) return `${url} has the collection ${title} now, though ansible-galaxy failed. When it is the one with the sha256 above, go on with --role.`;
+  return `The collection was not published: ${url} does not have ${title}. Where the import had begun, it may still come to its end there.`;
+}
+
 /** What speaks against publishing on the server: sentences. */
 export function serverRefusals({ namespace, name, version }: Identity, answer: Answer, what: { readonly collection: boolean; readonly role: boolean }): string[] {
   const has = (versions: readonly string[]): boolean => versions.some((there) => there === version || there === `v${version}`);

@@ -268,7 +268,7 @@ class TestTheServerRefuses:
     def refused(self, checkout, place):
         """The collection comes first: the role's repository and the role's import are left alone."""
         said = self.outcome(checkout, place)
-        assert said.endswith("The collection was not published.\n")
+        assert "\nThe collection was not published: %s/api does not have stackhpc.sriov %s." % (place.server.address, VERSION) in said
         assert place.sent == [self.UPLOAD]
         return said
 
@@ -294,6 +294,13 @@ class TestTheServerRefuses:
         said = self.refused(checkout, place)
         assert "the importer knows no ***" in said and "beware of ***" in said
         assert list((place.folder / "served").iterdir()) == []
+
+    def test_a_collection_that_it_has_all_the_same(self, checkout, place):
+        place.server.misleads = True
+        said = self.outcome(checkout, place)
+        assert "not published" not in said
+        assert "%s/api has the collection stackhpc.sriov %s now, though ansible-galaxy failed." % (place.server.address, VERSION) in said
+        assert place.sent == [self.UPLOAD]
 
     def test_in_the_import_of_the_role(self, checkout, place):
         place.server.import_error = "no such thing"

@@ -273,7 +273,7 @@ describe(afterFailure.name, () => {
 });
 
 describe(serverRefusals.name, () => {
-  const answer: Answer = { name: "g", url: "U", source: "s", secrets: [], apis: ["v1", "v3"], collection: ["0.9.0"], role: ["0.9.0"] };
+  const answer: Answer = { name: "default", url: "U", source: "s", secrets: [], apis: ["v1", "v3"], collection: ["0.9.0"], role: ["0.9.0"] };
   const what = { collection: true, role: true };
   const cases: [title: string, got: string[], want: string[]][] = [
     ["none", serverRefusals(identity, answer, what), []],
@@ -281,6 +281,7 @@ describe(serverRefusals.name, () => {
     ["a version that is there, of what is not published", serverRefusals(identity, { ...answer, role: ["1.0.0"] }, { collection: true, role: false }), []],
     ["an API that is not there", serverRefusals(identity, { ...answer, apis: ["v1"] }, what), ["U has no API v3, by which collections are published."]],
     ["no token", serverRefusals(identity, { ...answer, source: null }, what), ["There is no token for U: set GALAXY_TOKEN, or Ansible's own configuration of the server."]],
+    ["no token for a named server", serverRefusals(identity, { ...answer, name: "mine", source: null }, what), ["There is no token for U: set ANSIBLE_GALAXY_SERVER_MINE_TOKEN, or Ansible's own configuration of the server."]],
   ];
   for (const [title, got, want] of cases) it(title, () => deepStrictEqual(got, want));
 });

@@ -120,11 +120,16 @@ export function afterFailure({ namespace, name, version }: Identity, url: string
   return `The collection was not published: ${url} does not have ${title}. Where the import had begun, it may still come to its end there.`;
 }
 
+/** The variable for the token of a server of Ansible's configuration; for others it is ours ("cmd_arg" is an address, "default" is galaxy.ansible.com). */
+function variableFor(server: string): string {
+  return ["cmd_arg", "default", ownServer].includes(server) ? tokenVariable : `ANSIBLE_GALAXY_SERVER_${server.toUpperCase()}_TOKEN`;
+}
+
 /** What speaks against publishing on the server: sentences. */
 export function serverRefusals({ namespace, name, version }: Identity, answer: Answer, what: { readonly collection: boolean; readonly role: boolean }): string[] {
   const has = (versions: readonly string[]): boolean => versions.some((there) => there === version || there === `v${version}`);
   return [
-    ...(answer.source === null ? [`There is no token for ${answer.url}: set ${tokenVariable}, or Ansible's own configuration of the server.`] : []),
+    ...(answer.source === null ? [`There is no token for ${answer.url}: set ${variableFor(answer.name)}, or Ansible's own configuration of the server.`] : []),
     ...(what.collection && !answer.apis.includes("v3") ? [`${answer.url} has no API v3, by which collections are published.`] : []),
     ...(what.role && !answer.apis.includes("v1") ? [`${answer.url} has no API v1, by which roles are imported.`] : []),
     ...(what.collection && has(answer.collection) ? [`${answer.url} has the collection ${namespace}.${name} ${version} already.`] : []),

@@ -9,6 +9,7 @@ import type { VlanRange } from "./kayobe/merge.js";
 import { predecessors } from "./migrate/predecessors.js";
 import type { Predecessor } from "./migrate/predecessors.js";
 import type { Written } from "./release/build.js";
+import type { Access } from "./release/publish.js";
 import type { Head } from "./release/repository.js";
 
 // Commands load what they need when they run: the compiler alone takes a quarter of a second.
@@ -208,24 +209,26 @@ async function lint(): Promise<number> {
 async function prepared(): Promise<{ sources: Sources; commit: Head } | undefined> {
   const { readSources, root } = await import("./artefacts.js");
   const { crosscheck } = await import("./crosscheck.js");
-  const { disagreements } = await import("./release/build.js");
+  const { disagreements, releaseInputs } = await import("./release/build.js");
   const { head } = await import("./release/repository.js");
   const sources = readSources(root);
   const problems = sources.problems.length > 0 ? sources.problems : [...crosscheck(sources.role, sources.template.files), ...disagreements(root, sources)];
   printProblems(problems);
-  return problems.length > 0 ? undefined : { sources, commit: await head(root) };
+  return problems.length > 0 ? undefined : { sources, commit: await head(root, releaseInputs) };
 }
 
 /**
  * Build, let every check pass, and put the release into a folder. Tells what a check complains of.
  *
  * @param which checks are made: all; those that have not passed on this machine with just these files and tools; none
+ * @param secrets what may be in no complaint
  */
-async function builtAndChecked({ sources, commit }: { sources: Sources; commit: Head }, out: string, which: "all" | "new" | "none"): Promise<Written | undefined> {
+async function builtAndChecked({ sources, commit }: { sources: Sources; commit: Head }, out: string, which: "all" | "new" | "none", secrets: readonly string[]): Promise<Written | undefined> {
   const { root } = await import("./artefacts.js");
   const { isFile, makeFolder, removeFolder, writeBytes } = await import("./disk.js");
   const { cacheFolder, locked } = await import("./machine.js");
   const { progress } = await import("./progress.js");
+  const { filtered } = await import("./release/publish.js");
   const { buildCollection, buildTime, checks, fingerprint, release, writeRelease } = await import("./release/build.js");
   const { pythonTools } = await import("./setup.js");
   const bin = await pythonTools(root);
@@ -255,7 +258,7 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
       await progress(jobs).catch((error: unknown) => {
         if (complaints.length === 0) throw error;
       });
-      for (const complaint of complaints) console.error(complaint);
+      for (const complaint of complaints) console.error(filtered(complaint, secrets));
       removeFolder(mark);
       if (complaints.length > 0) return undefined;
       writeBytes(mark, Buffer.alloc(0));
@@ -267,10 +270,17 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
 }
 
 async function build(options: { out?: string; checks: boolean }): Promise<number> {
+  const { withhold } = await import("./release/environment.js");
+  const { hiding, secretsOf } = await import("./release/publish.js");
+  const secrets = secretsOf(withhold(process.env));
+  return await hiding(secrets, async () => await buildInto(options, secrets));
+}
+
+async function buildInto(options: { out?: string; checks: boolean }, secrets: readonly string[]): Promise<number> {
   const { root } = await import("./artefacts.js");
   const ready = await prepared();
   const { changed, commit } = ready?.commit ?? { changed: [], commit: "" };
-  const written = ready && (await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), options.checks ? "all" : "none"));
+  const written = ready && (await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), options.checks ? "all" : "none", secrets));
   if (!written) {
     console.error("Nothing was written.");
     return exit.failed;
@@ -292,13 +302,10 @@ interface PublishOptions {
 }
 
 async function publish(options: PublishOptions): Promise<number> {
-  const { root } = await import("./artefacts.js");
   const { makeFolder, removeFolder } = await import("./disk.js");
-  const { release } = await import("./release/build.js");
-  const { access, askGalaxy, filtered, importCommand, publishCommand, serverRefusals, secretsOf, sourceInWords } = await import("./release/publish.js");
-  const { hasPassword, ownerAndName, push, readRemote, tagsElsewhere } = await import("./release/repository.js");
-  const { pythonTools } = await import("./setup.js");
-  const { run } = await import("./tools.js");
+  const { withhold } = await import("./release/environment.js");
+  const { access, hiding, secretsOf } = await import("./release/publish.js");
+  const { absolute, hasCredentials, ownerAndName } = await import("./release/repository.js");
   const both = options.collection !== true && options.role !== true;
   const what = { collection: both || options.collection === true, role: both || options.role === true };
   const address = options.roleRepository;
@@ -307,78 +314,113 @@ async function publish(options: PublishOptions): Promise<number> {
     console.error("The role is published through a repository of its own: --role-repository URL, or --collection to publish the collection alone.");
     return exit.wrongUse;
   }
-  if (address !== undefined && hasPassword(address)) {
-    console.error("The address of the role's repository has a password in it; leave that to git's credential helper.");
+  if (address !== undefined && hasCredentials(address)) {
+    console.error("The address of the role's repository has a user, password or token in it; leave that to git's credential helper.");
     return exit.wrongUse;
   }
-  const ready = await prepared();
-  if (!ready) {
-    console.error("Nothing was sent.");
-    return exit.failed;
+  const withheld = withhold(process.env);
+  const secrets = secretsOf(withheld);
+  const temporary = makeFolder(join(tmpdir(), "sriov-role-publish-"));
+  try {
+    const way = access(options, withheld);
+    return await hiding(secrets, async () => await publishFrom({ temporary, way, secrets }, options, what, what.role && address !== undefined && repository ? { address: absolute(address), ...repository } : undefined));
+  } finally {
+    removeFolder(temporary);
   }
+}
+
+interface Means {
+  /** An empty folder in no git repository. */
+  readonly temporary: string;
+  readonly way: Access;
+  /** What may be in no output; the server's come to it. */
+  readonly secrets: string[];
+}
+
+/**
+ * @param repository the role's, when the role is published
+ */
+async function publishFrom({ temporary, way, secrets }: Means, options: PublishOptions, what: { readonly collection: boolean; readonly role: boolean }, repository: { readonly address: string; readonly owner: string; readonly name: string } | undefined): Promise<number> {
+  const { root } = await import("./artefacts.js");
+  const { release } = await import("./release/build.js");
+  const { afterFailure, askGalaxy, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } = await import("./release/publish.js");
+  const { prepare, readRemote, send, tagsElsewhere } = await import("./release/repository.js");
+  const { pythonTools } = await import("./setup.js");
+  const { run } = await import("./tools.js");
+  const nothingSent = (...reasons: readonly string[]): number => {
+    for (const reason of [...reasons, "Nothing was sent."]) console.error(reason);
+    return exit.failed;
+  };
+  const ready = await prepared();
+  if (!ready) return nothingSent();
   const { identity } = ready.sources.role;
   const { commit, time, changed } = ready.commit;
   const { version } = identity;
   const title = `${identity.namespace}.${identity.name} ${version}`;
   const bin = await pythonTools(root);
-  const way = access(options);
   const answer = await askGalaxy(bin, root, identity, way);
-  const secrets = [...secretsOf(process.env), ...answer.secrets];
+  secrets.push(...answer.secrets);
+  const clean = (error: unknown): string => filtered(error instanceof Error ? error.message : String(error), secrets);
   const tell = (line: string): void => say(filtered(line, secrets));
-  const remote = what.role && address !== undefined ? await readRemote(address, version) : undefined;
+  const remote = repository && (await readRemote(temporary, repository.address, version));
   const refusals = [
-    ...(changed.length === 0 ? [] : [`${changed.length} files are changed or not in git, ${changed[0]!.slice(3)} among them: commit them first.`]),
+    ...(changed.length === 0 ? [] : [`${changed.length} files are changed or not in git, ${changed[0]} among them: commit or remove them first.`]),
     ...(await tagsElsewhere(root, version, commit)),
     ...serverRefusals(identity, answer, what),
-    ...(remote?.tags ?? []).map((tag) => `${address} has the tag ${tag} already.`),
+    // With a tag of just this name it may be what an earlier run has pushed.
+    ...(repository && remote ? remote.tags.filter((tag) => tag !== version).map((tag) => `${repository.address} has the tag ${tag} already.`) : []),
   ];
   const target = `${answer.url} (${answer.name}), ${sourceInWords(answer.source)}`;
   tell(`${title}, commit ${commit.slice(0, 12)}:`);
   if (what.collection) tell(`  the collection goes to ${target}`);
-  if (what.role && remote && repository) {
-    tell(`  the role goes to the branch ${remote.branch} of ${address}, with the tag ${version}`);
+  if (repository && remote) {
+    tell(`  the role goes to the branch ${remote.branch} of ${repository.address}, with the tag ${version}`);
     tell(`  then the role ${repository.owner}/${repository.name} is imported by ${target}`);
   }
-  if (refusals.length > 0) {
-    for (const refusal of refusals) console.error(filtered(refusal, secrets));
-    console.error("Nothing was sent.");
-    return exit.failed;
+  if (refusals.length > 0) return nothingSent(...refusals.map(clean));
+  const push = repository && remote && { name: identity.name, address: repository.address, remote, files: release(ready.sources).role, version, message: `${title}\n\nMade from commit ${commit}.`, time };
+  const clone = join(temporary, "role");
+  let pushed = false;
+  if (push) {
+    try {
+      const { removed, there } = await prepare(clone, push);
+      pushed = there;
+      if (there) tell("  the role is there already, with its tag: it is imported only");
+      for (const path of removed) tell(`  ${path} is there now and goes`);
+    } catch (error) {
+      return nothingSent(clean(error));
+    }
   }
-  const written = await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), "new");
-  if (!written) {
-    console.error("Nothing was sent.");
-    return exit.failed;
-  }
+  const written = await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), "new", secrets);
+  if (!written) return nothingSent();
   tell(`${here(written.tarball)}  sha256 ${written.sha256}`);
   if (options.dryRun) {
     say("Nothing was sent: this was a dry run.");
     return exit.good;
   }
-  const done: string[] = [];
-  const failed = (part: string): number => {
-    console.error(`The ${part} was not published.${done.length > 0 ? ` Published before it: ${done.join(", ")}; leave that out of the next run (--role).` : ""}`);
-    return exit.failed;
-  };
   if (what.collection) {
     const { code } = await run(publishCommand(bin, way, written.tarball), { onLine: tell });
-    if (code !== 0) return failed("collection");
-    done.push("the collection");
+    if (code !== 0) {
+      const now = await askGalaxy(bin, root, identity, way).catch(() => undefined);
+      console.error(afterFailure(identity, answer.url, now));
+      return exit.failed;
+    }
     say(`Published: the collection ${title}`);
   }
-  if (remote && address !== undefined && repository) {
-    const temporary = makeFolder(join(tmpdir(), "sriov-role-publish-"));
-    try {
-      await push(join(temporary, "role"), { address, remote, files: release(ready.sources).role, version, message: `${title}\n\nMade from commit ${commit}.`, time });
-    } catch (error) {
-      console.error(filtered(error instanceof Error ? error.message : String(error), secrets));
-      return failed("role");
-    } finally {
-      removeFolder(temporary);
+  if (repository && push) {
+    if (!pushed) {
+      try {
+        await send(clone, push);
+      } catch (error) {
+        console.error(clean(error));
+        console.error(`The role was not published.${what.collection ? " The collection was: leave it out of the next run (--role)." : ""}`);
+        return exit.failed;
+      }
+      say(`Pushed: the role, to ${repository.address}`);
     }
-    say(`Pushed: the role, to ${address}`);
-    const { code } = await run(importCommand(bin, way, repository, remote.branch), { onLine: tell });
+    const { code } = await run(importCommand(bin, way, repository, push.remote.branch), { onLine: tell });
     if (code !== 0) {
-      console.error(`The role is in its repository, and Galaxy did not import it. Once that is mended: ansible-galaxy role import --branch ${remote.branch} ${repository.owner} ${repository.name}`);
+      console.error(`The role is in its repository, and Galaxy did not import it. Once that is mended, publish again with --role: what is pushed is not pushed again.`);
       return exit.failed;
     }
     say(`Published: the role ${title}`);

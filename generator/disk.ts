@@ -5,15 +5,19 @@ import type { OutFile, Plan } from "./ir.js";
 /** What we own in the output folder. It lies outside the artefacts, so that it is never published. */
 export const manifestPath = ".manifest.json";
 
+/** The same for a folder of releases: both may be in one folder, and neither removes what is the other's. */
+export const releaseManifestPath = ".release.json";
+
 /** Left by Python and editors in the folders of people who work; never part of the role. */
 const rubbish = /(^|\/)(__pycache__|\.pytest_cache|\.ansible)(\/|$)|\.pyc$|~$|\.swp$/;
 
 /**
  * Every file below a folder, sorted by path.
  *
+ * @param start a file or folder in it to which it is confined; it is a part of the paths
  * @throws Error when a file is a symbolic link or is not text in UTF-8
  */
-export function readTree(root: string): OutFile[] {
+export function readTree(root: string, start = ""): OutFile[] {
   const walk = (folder: string): OutFile[] =>
     readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
@@ -22,7 +26,8 @@ export function readTree(root: string): OutFile[] {
       const file = readOne(root, path);
       return file ? [file] : [];
     });
-  return existsSync(root) ? walk("").sort((a, b) => (a.path < b.path ? -1 : 1)) : [];
+  if (isFile(join(root, start))) return [readOne(root, start) ?? []].flat();
+  return existsSync(join(root, start)) ? walk(start).sort((a, b) => (a.path < b.path ? -1 : 1)) : [];
 }
 
 /** The text of one file that must be there. */
@@ -36,7 +41,7 @@ export function readText(path: string): string {
  * @throws Error when the manifest lists something that cannot be ours, or the way to a file is a symbolic link
  */
 export function readOwned(root: string, wanted: readonly OutFile[]): { before: OutFile[]; owned: string[] } {
-  const owned = readManifest(root);
+  const owned = readManifest(root, manifestPath);
   const paths = new Set([...owned, ...wanted.map(({ path }) => path), manifestPath]);
   const before = [...paths].flatMap((path) => readOne(root, path) ?? []);
   return { before, owned };
@@ -47,10 +52,10 @@ export function readOwned(root: string, wanted: readonly OutFile[]): { before: O
  *
  * @throws Error for an entry that is absolute, climbs out of the folder, or is no list of texts
  */
-function readManifest(root: string): string[] {
-  const text = readOne(root, manifestPath)?.text;
+function readManifest(root: string, name: string): string[] {
+  const text = readOne(root, name)?.text;
   if (text === undefined) return [];
-  const refuse = (why: string): Error => new Error(`${join(root, manifestPath)} ${why}. Nothing was written. Delete that file, and generate again.`);
+  const refuse = (why: string): Error => new Error(`${join(root, name)} ${why}. Nothing was written. Delete that file, and generate again.`);
   let files: unknown;
   try {
     files = (JSON.parse(text) as { files?: unknown } | null)?.files;
@@ -67,11 +72,19 @@ function readManifest(root: string): string[] {
 }
 
 /** The manifest as a file to be. */
-export function manifest(paths: readonly string[]): OutFile {
-  return { path: manifestPath, text: `${JSON.stringify({ files: [...new Set(paths)].sort() }, null, 2)}\n` };
+export function manifest(paths: readonly string[], name = manifestPath): OutFile {
+  return { path: name, text: `${JSON.stringify({ files: [...new Set(paths)].sort() }, null, 2)}\n` };
 }
 
 function readOne(root: string, path: string): OutFile | undefined {
+  const file = bytesOf(root, path);
+  if (!file) return undefined;
+  const text = file.bytes.toString("utf8");
+  if (!Buffer.from(text, "utf8").equals(file.bytes)) throw new Error(`${join(root, path)} is no UTF-8 text`);
+  return { path, text, ...(file.executable ? { executable: true } : {}) };
+}
+
+function bytesOf(root: string, path: string): { bytes: Buffer; executable: boolean } | undefined {
   const parts = path.split("/");
   for (let count = 1; count <= parts.length; count++) {
     const step = join(root, ...parts.slice(0, count));
@@ -83,10 +96,7 @@ function readOne(root: string, path: string): OutFile | undefined {
       continue;
     }
     if (!stat.isFile()) throw new Error(`${step} is no file. Remove it.`);
-    const bytes = readFileSync(step);
-    const text = bytes.toString("utf8");
-    if (!Buffer.from(text, "utf8").equals(bytes)) throw new Error(`${step} is no UTF-8 text`);
-    return { path, text, ...(stat.mode & 0o100 ? { executable: true } : {}) };
+    return { bytes: readFileSync(step), executable: (stat.mode & 0o100) !== 0 };
   }
   return undefined;
 }
@@ -122,7 +132,40 @@ export function apply(root: string, { write, remove }: Plan, owned: readonly str
   for (const file of write.filter(({ path }) => path === manifestPath)) writeAtomically(root, file);
 }
 
-function writeAtomically(root: string, file: OutFile): void {
+/** A file of a folder of releases; not each is text. */
+export interface ReleaseFile {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly executable?: boolean;
+}
+
+/**
+ * Make a folder hold these files, and no more of what an earlier call wrote. Each appears whole or not at all, and the
+ * manifest lists it before.
+ *
+ * @throws Error when a file is in the way that no earlier call wrote, or the way to one is a symbolic link; nothing was
+ *   written then
+ */
+export function writeReleaseFiles(root: string, files: readonly ReleaseFile[]): void {
+  const owned = readManifest(root, releaseManifestPath);
+  const wanted = files.map(({ path }) => path);
+  const stale = files.filter(({ path, bytes, executable }) => {
+    const there = bytesOf(root, path);
+    if (there?.bytes.equals(bytes)) return there.executable !== (executable === true);
+    if (there && !owned.includes(path)) throw new Error(`${join(root, path)} was not written by a build, and would be overwritten. Nothing was written. Remove it, or build into another folder (--out).`);
+    return true;
+  });
+  const gone = owned.filter((path) => !wanted.includes(path) && bytesOf(root, path));
+  writeAtomically(root, manifest([...owned, ...wanted], releaseManifestPath));
+  for (const { path, bytes, executable } of stale) writeAtomically(root, { path, text: bytes, ...(executable === true ? { executable } : {}) });
+  for (const path of gone) {
+    rmSync(join(root, path), { force: true });
+    removeEmptyFolders(root, dirname(path));
+  }
+  writeAtomically(root, manifest(wanted, releaseManifestPath));
+}
+
+function writeAtomically(root: string, file: Omit<OutFile, "text"> & { readonly text: string | Uint8Array }): void {
   const target = join(root, file.path);
   const temporary = besides(target);
   mkdirSync(dirname(target), { recursive: true });
@@ -309,6 +352,11 @@ export function makeFolder(prefix: string): string {
 /** Remove a folder of our own and all that is in it. */
 export function removeFolder(path: string): void {
   rmSync(path, { recursive: true, force: true });
+}
+
+/** A path without symbolic links. */
+export function realPath(path: string): string {
+  return realpathSync(path);
 }
 
 export function isFile(path: string): boolean {

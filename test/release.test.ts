@@ -1,15 +1,18 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "node:assert/strict";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { readSources } from "../generator/artefacts.js";
+import { planArtefacts, readSources } from "../generator/artefacts.js";
+import { apply, readTree } from "../generator/disk.js";
+import { layouts } from "../generator/ir.js";
 import { agreement, newestFirst } from "../generator/release/agreement.js";
 import type { Statements } from "../generator/release/agreement.js";
 import { buildCollection, buildTime, disagreements, fingerprint, release, writeRelease } from "../generator/release/build.js";
 import { judgeImporter, judgeSanity } from "../generator/release/checks.js";
-import { access, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
+import { access, afterFailure, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
 import type { Answer } from "../generator/release/publish.js";
-import { hasPassword, ownerAndName } from "../generator/release/repository.js";
+import { programEnvironment, withhold } from "../generator/release/environment.js";
+import { absolute, hasCredentials, notOfRole, ownerAndName, parseRemote } from "../generator/release/repository.js";
 import { inOrder, readTarball, strays, writeTarball } from "../generator/release/tarball.js";
 import type { Member } from "../generator/release/tarball.js";
 import { pythonTools } from "../generator/setup.js";
@@ -100,6 +103,50 @@ describe("a build of the collection", function () {
     const { tarball, role } = writeRelease(out, made, first);
     deepStrictEqual(readFileSync(tarball), first);
     deepStrictEqual(["tasks/old.yml", ".git/config", "tasks/main.yml", "../other"].map((path) => statSync(join(role, path), { throwIfNoEntry: false }) !== undefined), [false, true, true, true]);
+  });
+
+  describe("in a folder where something else is", () => {
+    const name = `stackhpc-sriov-${made.identity.version}.tar.gz`;
+    const later = { ...made, identity: { ...made.identity, version: "99.0.0" } };
+
+    it("replaces what an earlier build wrote, also a tarball of another version", () => {
+      const out = temporary();
+      writeRelease(out, made, first);
+      writeRelease(out, later, Buffer.from([0xff]));
+      deepStrictEqual(readdirSync(out).sort(), [".release.json", "stackhpc-sriov-99.0.0.tar.gz", "stackhpc.sriov"]);
+      deepStrictEqual(readFileSync(join(out, "stackhpc-sriov-99.0.0.tar.gz")), Buffer.from([0xff]));
+    });
+
+    for (const path of [name, "stackhpc.sriov/README.md"])
+      it(`overwrites no ${path} of somebody else`, () => {
+        const out = temporary();
+        put(out, { [path]: "mine" });
+        throws(() => writeRelease(out, made, first), new RegExp(`/${path} was not written by a build, and would be overwritten\\.`));
+        strictEqual(readFileSync(join(out, path), "utf8"), "mine");
+        deepStrictEqual(readdirSync(out), [path.split("/")[0]]);
+      });
+
+    for (const path of [name, "stackhpc.sriov"])
+      it(`writes through no link ${path}`, () => {
+        const [out, elsewhere] = [temporary(), temporary()];
+        symlinkSync(join(elsewhere, "x"), join(out, path));
+        throws(() => writeRelease(out, made, first), /is a symbolic link; nothing is read or written through it/);
+        deepStrictEqual(readdirSync(elsewhere), []);
+      });
+
+    it("leaves what is generated there, and is left by it", () => {
+      const out = temporary();
+      const generate = (): void => {
+        const { plan, owned } = planArtefacts(readSources(root), layouts, out);
+        apply(out, plan, owned);
+      };
+      generate();
+      const generated = readTree(out).map(({ path }) => path);
+      writeRelease(out, made, Buffer.from("x"));
+      deepStrictEqual(generated.filter((path) => !readTree(out).some((file) => file.path === path)), []);
+      generate();
+      ok(readTree(out).some(({ path }) => path === name) && readTree(out).some(({ path }) => path === "stackhpc.sriov/README.md"));
+    });
   });
 
   it("is known again by its files and tools alone", () => {
@@ -199,8 +246,34 @@ describe("a token", () => {
   it("has a source in words", () => deepStrictEqual([sourceInWords("env: A_TOKEN"), sourceInWords("/x/galaxy_token"), sourceInWords(null)], ["with the token from the environment variable A_TOKEN", "with the token from /x/galaxy_token", "without a token"]));
 });
 
+describe("the environment of a release's programs", () => {
+  it("has no secret, and ansible-galaxy's has those of its servers", () => {
+    const env = { GALAXY_TOKEN: "a", ANSIBLE_GALAXY_SERVER_MINE_PASSWORD: "b", ANSIBLE_GALAXY_SERVER_MINE_CLIENT_SECRET: "c", ANSIBLE_GALAXY_SERVER_MINE_URL: "d" };
+    const secrets = withhold(env);
+    deepStrictEqual(env, { ANSIBLE_GALAXY_SERVER_MINE_URL: "d" });
+    const got = access({ server: "mine" }, secrets).env;
+    deepStrictEqual([got["GALAXY_TOKEN"], got["ANSIBLE_GALAXY_SERVER_MINE_PASSWORD"], got["ANSIBLE_GALAXY_SERVER_MINE_CLIENT_SECRET"]], [undefined, "b", "c"]);
+  });
+  it("leads git nowhere else", async () => {
+    const { stdout } = await run({ file: "git", args: ["rev-parse", "--local-env-vars"] });
+    const names = stdout.trim().split("\n").filter((name) => !name.startsWith("GIT_CONFIG"));
+    ok(names.includes("GIT_DIR"));
+    const env = programEnvironment();
+    deepStrictEqual(names.filter((name) => !(name in env) || env[name] !== undefined), []);
+  });
+});
+
+describe(afterFailure.name, () => {
+  const cases: [title: string, got: string, want: RegExp][] = [
+    ["not there", afterFailure(identity, "U", { collection: ["0.9.0"] }), /^The collection was not published: U does not have stackhpc\.sriov 1\.0\.0\./],
+    ["there", afterFailure(identity, "U", { collection: ["1.0.0"] }), /^U has the collection stackhpc\.sriov 1\.0\.0 now,/],
+    ["not known", afterFailure(identity, "U", undefined), /^Whether the collection was published is not known:/],
+  ];
+  for (const [title, got, want] of cases) it(title, () => match(got, want));
+});
+
 describe(serverRefusals.name, () => {
-  const answer: Answer = { name: "g", url: "U", source: "s", secrets: [], apis: ["v1", "v3"], collection: ["0.9.0"], role: ["0.9.0"] };
+  const answer: Answer = { name: "default", url: "U", source: "s", secrets: [], apis: ["v1", "v3"], collection: ["0.9.0"], role: ["0.9.0"] };
   const what = { collection: true, role: true };
   const cases: [title: string, got: string[], want: string[]][] = [
     ["none", serverRefusals(identity, answer, what), []],
@@ -208,8 +281,29 @@ describe(serverRefusals.name, () => {
     ["a version that is there, of what is not published", serverRefusals(identity, { ...answer, role: ["1.0.0"] }, { collection: true, role: false }), []],
     ["an API that is not there", serverRefusals(identity, { ...answer, apis: ["v1"] }, what), ["U has no API v3, by which collections are published."]],
     ["no token", serverRefusals(identity, { ...answer, source: null }, what), ["There is no token for U: set GALAXY_TOKEN, or Ansible's own configuration of the server."]],
+    ["no token for a named server", serverRefusals(identity, { ...answer, name: "mine", source: null }, what), ["There is no token for U: set ANSIBLE_GALAXY_SERVER_MINE_TOKEN, or Ansible's own configuration of the server."]],
   ];
   for (const [title, got, want] of cases) it(title, () => deepStrictEqual(got, want));
+});
+
+describe(notOfRole.name, () => {
+  const meta = (name: string): string => `---\ngalaxy_info:\n\n  role_name: ${name}\n  min_ansible_version: 2.4\n`;
+  const cases: [title: string, got: string | undefined, want: RegExp | undefined][] = [
+    ["a role of the name, also a predecessor's", notOfRole("r", ["meta/main.yml"], meta("sriov"), "sriov"), undefined],
+    ["another role", notOfRole("r", ["meta/main.yml"], meta("other"), "sriov"), /^r is not empty, and is not the repository of a role sriov: role_name in its meta\/main\.yml is other\. All that it holds/],
+    ["a role without a name", notOfRole("r", ["meta/main.yml"], "galaxy_info: {}", "sriov"), /role_name in its meta\/main\.yml is missing\./],
+    ["metadata that is no YAML", notOfRole("r", ["meta/main.yml"], "a: [", "sriov"), /role_name in its meta\/main\.yml is missing\./],
+    ["something else", notOfRole("r", ["a"], undefined, "sriov"), /: it has no meta\/main\.yml\./],
+    ["this repository", notOfRole("r", ["galaxy.yml", "meta/main.yml"], meta("sriov"), "sriov"), /^r has a galaxy\.yml: /],
+  ];
+  for (const [title, got, want] of cases) it(title, () => (want ? match(got ?? "", want) : strictEqual(got, want)));
+});
+
+describe(parseRemote.name, () => {
+  const hash = "0".repeat(40);
+  it("takes the default branch, and the tags", () => deepStrictEqual(parseRemote(`ref: refs/heads/a\tHEAD\n${hash}\tHEAD\n${hash}\trefs/heads/a\n${hash}\trefs/tags/1.0.0`, "r"), { branch: "a", tags: ["1.0.0"], empty: false }));
+  it("has a branch for an empty one", () => deepStrictEqual(parseRemote("", "r"), { branch: "main", tags: [], empty: true }));
+  it("takes a commit for no branch", () => throws(() => parseRemote(`${hash}\tHEAD\n${hash}\trefs/heads/a`, "r"), /^Error: r has branches \(a\), and its HEAD names none of them\. Set its default branch\.$/));
 });
 
 describe("the address of a repository", () => {
@@ -224,5 +318,9 @@ describe("the address of a repository", () => {
       const found = ownerAndName(address);
       strictEqual(found && `${found.owner}/${found.name}`, want);
     });
-  it("has no password", () => deepStrictEqual(["https://a:b@c/d", "https://a@c/d", "git@c:d/e"].map(hasPassword), [true, false, false]));
+  it("is the same in every folder", () => deepStrictEqual(["https://a/b", "git@c:d/e", "file:///a", "/a:b", "../a/b"].map(absolute), ["https://a/b", "git@c:d/e", "file:///a", "/a:b", join(process.cwd(), "../a/b")]));
+  it("has no password, nor a token in place of a user", () => {
+    const [bad, good] = [["https://a:b@c/d", "https://ghp_a@github.com/o/r.git", "HTTP://a@c/d", "ssh://a:b@c/d"], ["https://c/d@e", "git@c:d/e", "ssh://git@c/d"]];
+    deepStrictEqual([...bad, ...good].filter(hasCredentials), bad);
+  });
 });

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { kayobeArtefact } from "../artefacts.js";
 import type { Sources } from "../artefacts.js";
-import { apply, isFolder, makeFolder, manifest, plan, readBytes, readOwned, readText, readTree, removeFolder, writeBytes, writeTree } from "../disk.js";
+import { makeFolder, readBytes, readText, readTree, removeFolder, writeReleaseFiles, writeTree } from "../disk.js";
 import { generate } from "../generate.js";
 import type { Identity, Layout, OutFile, Problem } from "../ir.js";
 import { artefactRoot } from "../layout.js";
@@ -9,6 +9,7 @@ import { run, shown } from "../tools.js";
 import { agreement } from "./agreement.js";
 import { importCollection, importRole, sanity, tarballName } from "./checks.js";
 import type { Surroundings } from "./checks.js";
+import { programEnvironment } from "./environment.js";
 import { inOrder, readTarball, sha256, strays, writeTarball } from "./tarball.js";
 
 /** What is released: both made from the sources, not from dist/, where something else may lie. */
@@ -19,6 +20,9 @@ export interface Release {
   /** Paths in the role's repository. */
   readonly role: readonly OutFile[];
 }
+
+/** What a release is made of, as files and folders of the repository. */
+export const releaseInputs: readonly string[] = ["galaxy.yml", "generator", "package-lock.json", "package.json", "requirements.txt", "role-template"];
 
 /** Files of one layout, relative to its folder. */
 function filesOf({ role, template }: Sources, layout: Layout): OutFile[] {
@@ -76,7 +80,7 @@ export async function buildCollection({ bin, cache, temporary }: Surroundings, {
     file: join(bin, "ansible-galaxy"),
     args: ["collection", "build", source, "--output-path", folder],
     cwd: folder,
-    env: { PATH: `${bin}:${process.env["PATH"] ?? ""}`, ANSIBLE_HOME: join(cache, "ansible"), ANSIBLE_CONFIG: undefined, ANSIBLE_NOCOLOR: "1" },
+    env: { ...programEnvironment(), PATH: `${bin}:${process.env["PATH"] ?? ""}`, ANSIBLE_HOME: join(cache, "ansible"), ANSIBLE_CONFIG: undefined, ANSIBLE_NOCOLOR: "1" },
   };
   const { code, output } = await run(command);
   if (code !== 0) throw new Error(`${shown(command)} ended with ${code}:\n${output.trim()}`);
@@ -119,14 +123,14 @@ export interface Written {
   readonly role: string;
 }
 
-/** Put a release into a folder. Of what is there already, only what an earlier build wrote is removed. */
+/**
+ * Put a release into a folder. Of what is there already, only what an earlier build wrote is replaced or removed.
+ *
+ * @throws Error when something else is in the way, or a symbolic link
+ */
 export function writeRelease(out: string, { identity, role }: Release, tarball: Buffer): Written {
   const folder = `${identity.namespace}.${identity.name}`;
-  const wanted = role.map((file) => ({ ...file, path: `${folder}/${file.path}` }));
-  const { before, owned } = readOwned(out, wanted);
-  apply(out, plan(before, [...wanted, manifest(wanted.map(({ path }) => path))], owned), owned);
-  const path = join(out, tarballName(identity));
-  if (isFolder(path)) throw new Error(`${path} is a folder. Remove it.`);
-  writeBytes(path, tarball);
-  return { tarball: path, sha256: sha256(tarball), role: join(out, folder) };
+  const files = role.map(({ path, text, executable = false }) => ({ path: `${folder}/${path}`, bytes: Buffer.from(text), executable }));
+  writeReleaseFiles(out, [...files, { path: tarballName(identity), bytes: tarball }]);
+  return { tarball: join(out, tarballName(identity)), sha256: sha256(tarball), role: join(out, folder) };
 }

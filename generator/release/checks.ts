@@ -3,6 +3,8 @@ import { isFile, makeFolder, readTextIfThere, writeBytes, writeTree } from "../d
 import type { Identity, OutFile } from "../ir.js";
 import { run } from "../tools.js";
 import type { Command } from "../tools.js";
+import { programEnvironment } from "./environment.js";
+import { git } from "./repository.js";
 
 /** What a check needs of its surroundings. */
 export interface Surroundings {
@@ -27,6 +29,7 @@ export function importerCommand({ bin, cache }: Surroundings, folder: string, na
     args: ["-m", "galaxy_importer.main", name, ...(role === undefined ? [] : ["--legacy-role", "--namespace", role])],
     cwd: folder,
     env: {
+      ...programEnvironment(),
       PATH: `${bin}:${process.env["PATH"] ?? ""}`,
       ANSIBLE_HOME: join(cache, "ansible"),
       ANSIBLE_CONFIG: undefined,
@@ -132,6 +135,7 @@ export function sanityCommand({ bin, cache }: Surroundings, folder: string, pyth
     args: ["sanity", "--local", "--python", python, "--color", "no", ...args],
     cwd: folder,
     env: {
+      ...programEnvironment(),
       PATH: `${bin}:${process.env["PATH"] ?? ""}`,
       HOME: join(cache, "ansible-test"),
       ANSIBLE_HOME: join(cache, "ansible-test", "home"),
@@ -177,9 +181,9 @@ export async function sanity(around: Surroundings, { namespace, name }: Identity
   writeTree(folder, files);
   const script = join(around.cache, "ansible-test", ".ansible", "test", "cache", getPipName);
   if (!isFile(script)) writeBytes(script, Buffer.from(getPip));
-  const { code: noGit, output: gitSays } = await run({ file: "git", args: ["init", "--quiet"], cwd: folder });
+  const { code: noGit, output: gitSays } = await git(folder, "init", "--quiet");
   if (noGit !== 0) return { ran: 0, complaints: [`ansible-test wants a git repository, and git init failed: ${gitSays.trim()}`] };
-  await run({ file: "git", args: ["add", "--all", "--force"], cwd: folder });
+  await git(folder, "add", "--all", "--force");
   const python = (await run({ file: join(around.bin, "python"), args: ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"] })).stdout.trim();
   const listed = await run(sanityCommand(around, folder, python, "--list-tests"));
   const known = listed.stdout.split("\n").filter((line) => /^[a-z][a-z0-9-]+$/.test(line));

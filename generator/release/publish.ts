@@ -2,6 +2,8 @@ import { join } from "node:path";
 import type { Identity } from "../ir.js";
 import { run } from "../tools.js";
 import type { Command } from "../tools.js";
+import { programEnvironment, secretVariables, tokenVariable } from "./environment.js";
+import type { Environment } from "./environment.js";
 
 /** Where a release goes. */
 export interface Destination {
@@ -10,23 +12,24 @@ export interface Destination {
 }
 
 const publicGalaxy = "https://galaxy.ansible.com";
-const tokenVariable = "GALAXY_TOKEN";
 /** The name under which a token in GALAXY_TOKEN is given to ansible-galaxy, which knows tokens of named servers only. */
 const ownServer = "sriov_role_release";
 
 /** How ansible-galaxy is told where to go: a name or an address, and an environment. No token is on a command line. */
 export interface Access {
   readonly server?: string;
-  readonly env: { readonly [name: string]: string | undefined };
+  readonly env: Environment;
 }
 
 /**
  * GALAXY_TOKEN is for an address, or for galaxy.ansible.com; a named server has its token in Ansible's configuration or
  * in ANSIBLE_GALAXY_SERVER_<NAME>_TOKEN (docs.ansible.com, "Configuring the ansible-galaxy client").
+ *
+ * @param env the variables with secrets
  */
-export function access({ server }: Destination, env: NodeJS.ProcessEnv = process.env): Access {
+export function access({ server }: Destination, env: Environment): Access {
   const token = env[tokenVariable];
-  const common = { [tokenVariable]: undefined, ANSIBLE_NOCOLOR: "1", ANSIBLE_FORCE_COLOR: undefined };
+  const common = { ...programEnvironment(), ...secretVariables(env), [tokenVariable]: undefined, ANSIBLE_NOCOLOR: "1", ANSIBLE_FORCE_COLOR: undefined };
   const address = server === undefined ? publicGalaxy : /^https?:\/\//.test(server) ? server : undefined;
   if (token === undefined || token === "" || address === undefined) return { ...(server === undefined ? {} : { server }), env: common };
   const variable = (key: string): string => `ANSIBLE_GALAXY_SERVER_${ownServer.toUpperCase()}_${key}`;
@@ -54,7 +57,7 @@ export async function askGalaxy(bin: string, root: string, { namespace, name }: 
   const command: Command = { file: join(bin, "python"), args: [join(root, "generator", "release", "ask_galaxy.py"), namespace, name, ...(server === undefined ? [] : [server])], env };
   const { stdout, output } = await run(command);
   const last = stdout.trim().split("\n").at(-1) ?? "";
-  const secrets = secretsOf({ ...process.env, ...env });
+  const secrets = secretsOf(env);
   if (!last.startsWith("{")) throw new Error(filtered(`The server could not be asked which versions it has:\n${output.trim()}`, secrets));
   const answer = JSON.parse(last) as Answer | { readonly error: string; readonly secrets: readonly string[] };
   if ("error" in answer) throw new Error(filtered(`The server could not be asked which versions it has: ${answer.error}`, [...secrets, ...answer.secrets]));
@@ -69,8 +72,22 @@ export function sourceInWords(source: string | null): string {
 }
 
 /** Secrets of Galaxy in an environment. */
-export function secretsOf(env: NodeJS.ProcessEnv): string[] {
-  return Object.entries(env).flatMap(([name, value]) => (value && (name === tokenVariable || /^ANSIBLE_GALAXY_SERVER_.*_(TOKEN|PASSWORD|CLIENT_SECRET)$/.test(name)) ? [value] : []));
+export function secretsOf(env: Environment): string[] {
+  return Object.values(secretVariables(env)).flatMap((value) => value ?? []);
+}
+
+/**
+ * Do something whose errors may repeat a secret.
+ *
+ * @param secrets may become more while it runs
+ * @throws Error without them
+ */
+export async function hiding<Result>(secrets: readonly string[], work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new Error(filtered(error instanceof Error ? error.message : String(error), secrets));
+  }
 }
 
 /** A text without the secrets, in any form that is likely in a message. */
@@ -91,11 +108,28 @@ function serverOption(server: string | undefined): string[] {
   return server === undefined ? [] : ["--server", server];
 }
 
+/**
+ * What became of a collection that ansible-galaxy failed to publish: it fails also when it only lost sight of an import.
+ *
+ * @param answer the server's after that; absent when it could not be asked
+ */
+export function afterFailure({ namespace, name, version }: Identity, url: string, answer: Pick<Answer, "collection"> | undefined): string {
+  const title = `${namespace}.${name} ${version}`;
+  if (!answer) return `Whether the collection was published is not known: ${url} could not be asked. Look there; if it has ${title}, go on with --role.`;
+  if (answer.collection.includes(version)) return `${url} has the collection ${title} now, though ansible-galaxy failed. When it is the one with the sha256 above, go on with --role.`;
+  return `The collection was not published: ${url} does not have ${title}. Where the import had begun, it may still come to its end there.`;
+}
+
+/** The variable for the token of a server of Ansible's configuration; for others it is ours ("cmd_arg" is an address, "default" is galaxy.ansible.com). */
+function variableFor(server: string): string {
+  return ["cmd_arg", "default", ownServer].includes(server) ? tokenVariable : `ANSIBLE_GALAXY_SERVER_${server.toUpperCase()}_TOKEN`;
+}
+
 /** What speaks against publishing on the server: sentences. */
 export function serverRefusals({ namespace, name, version }: Identity, answer: Answer, what: { readonly collection: boolean; readonly role: boolean }): string[] {
   const has = (versions: readonly string[]): boolean => versions.some((there) => there === version || there === `v${version}`);
   return [
-    ...(answer.source === null ? [`There is no token for ${answer.url}: set ${tokenVariable}, or Ansible's own configuration of the server.`] : []),
+    ...(answer.source === null ? [`There is no token for ${answer.url}: set ${variableFor(answer.name)}, or Ansible's own configuration of the server.`] : []),
     ...(what.collection && !answer.apis.includes("v3") ? [`${answer.url} has no API v3, by which collections are published.`] : []),
     ...(what.role && !answer.apis.includes("v1") ? [`${answer.url} has no API v1, by which roles are imported.`] : []),
     ...(what.collection && has(answer.collection) ? [`${answer.url} has the collection ${namespace}.${name} ${version} already.`] : []),

@@ -1,17 +1,21 @@
-import { emptyFolder, writeTree } from "../disk.js";
+import { createHash } from "node:crypto";
+import { dirname, resolve } from "node:path";
+import { parseDocument } from "yaml";
+import { emptyFolder, readTree, realPath, writeTree } from "../disk.js";
 import type { OutFile } from "../ir.js";
 import { run } from "../tools.js";
 import type { Outcome } from "../tools.js";
+import { programEnvironment } from "./environment.js";
 
 /** Git asks nobody: what it may not do without a question, it does not do. */
-async function git(cwd: string, ...args: readonly string[]): Promise<Outcome> {
-  return await run({ file: "git", args, cwd, env: { GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" } });
+export async function git(cwd: string, ...args: readonly string[]): Promise<Outcome> {
+  return await run({ file: "git", args, cwd, env: { ...programEnvironment(), GIT_TERMINAL_PROMPT: "0" } });
 }
 
 async function must(cwd: string, ...args: readonly string[]): Promise<string> {
   const { code, stdout, output } = await git(cwd, ...args);
   if (code !== 0) throw new Error(`git ${args[0]} ended with ${code}:\n${output.trim()}`);
-  return stdout.trim();
+  return stdout.replace(/\n$/, "");
 }
 
 /** The state that a release is made from. */
@@ -19,15 +23,43 @@ export interface Head {
   readonly commit: string;
   /** Seconds since 1970. */
   readonly time: number;
-  /** What `git status` lists. */
+  /** Files that are not as in the commit: what `git status` lists, and what it does not list for being ignored. */
   readonly changed: readonly string[];
 }
 
-/** @throws Error when the folder is in no git repository, or that has no commit */
-export async function head(folder: string): Promise<Head> {
+/**
+ * The commit, and what differs from it.
+ *
+ * @param inputs files and folders that a release is made of, relative to the repository
+ * @throws Error when the folder is no git repository of its own, or that has no commit, or cannot be read
+ */
+export async function head(folder: string, inputs: readonly string[]): Promise<Head> {
+  const top = await must(folder, "rev-parse", "--show-toplevel");
+  if (realPath(top) !== realPath(folder)) throw new Error(`${folder} is no git repository of its own: it lies in that of ${top}, whose commits say nothing of it. Clone it.`);
   const [commit = "", time = ""] = (await must(folder, "log", "-1", "--format=%H %ct")).split(" ");
-  const { stdout } = await git(folder, "status", "--porcelain", "--", ".");
-  return { commit, time: Number(time), changed: stdout.split("\n").filter((line) => line !== "") };
+  const listed = (await must(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z")).split("\0").filter((entry) => entry !== "");
+  // A file that git ignores, or was told not to look at, is read and released all the same.
+  const tree = await must(folder, "ls-tree", "-r", "-z", "--full-tree", commit, "--", ...inputs);
+  const changed = new Set([...listed.map((entry) => entry.slice(3)), ...differences(tree, inputs.flatMap((input) => readTree(folder, input)))]);
+  return { commit, time: Number(time), changed: [...changed].sort() };
+}
+
+/**
+ * Paths of files that a commit does not have, or has otherwise, or has alone. Bytes count, not what git makes of them on
+ * the way to the disk: it is they that are released.
+ *
+ * @param tree what `git ls-tree -r -z` says
+ */
+export function differences(tree: string, files: readonly OutFile[]): string[] {
+  const there = new Map([...tree.matchAll(/(\d+) \w+ ([0-9a-f]+)\t([^\0]+)/g)].map(([, mode, hash, path]) => [path!, { mode: mode!, hash: hash! }]));
+  const same = ({ path, text, executable }: OutFile): boolean => {
+    const { mode, hash } = there.get(path) ?? { mode: "", hash: "" };
+    const bytes = Buffer.from(text);
+    const own = createHash(hash.length === 64 ? "sha256" : "sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+    return own === hash && mode === (executable === true ? "100755" : "100644");
+  };
+  const paths = new Set(files.map(({ path }) => path));
+  return [...files.filter((file) => !same(file)).map(({ path }) => path), ...[...there.keys()].filter((path) => !paths.has(path))];
 }
 
 /** The names under which a version may be tagged. */
@@ -53,13 +85,28 @@ export interface Remote {
   readonly empty: boolean;
 }
 
-/** @throws Error when it cannot be reached */
-export async function readRemote(address: string, version: string): Promise<Remote> {
+/**
+ * Ask a repository what it has.
+ *
+ * @param folder where git runs: it must be in no repository, whose configuration would have a say
+ * @throws Error when it cannot be reached, or has branches and none of them is the default one
+ */
+export async function readRemote(folder: string, address: string, version: string): Promise<Remote> {
   const names = tagNames(version).map((tag) => `refs/tags/${tag}`);
-  const lines = (await must(".", "ls-remote", "--symref", "--", address, "HEAD", ...names)).split("\n");
-  const branch = lines.map((line) => /^ref: refs\/heads\/(\S+)\tHEAD$/.exec(line)?.[1]).find((name) => name !== undefined);
-  const tags = lines.flatMap((line) => /\trefs\/tags\/(\S+)$/.exec(line)?.[1] ?? []);
-  return { branch: branch ?? "main", tags, empty: !lines.some((line) => /^[0-9a-f]{40,}\tHEAD$/.test(line)) };
+  return parseRemote(await must(folder, "ls-remote", "--symref", "--", address, "HEAD", "refs/heads/*", ...names), address);
+}
+
+/**
+ * @param text what `git ls-remote --symref` says
+ * @throws Error when there are branches and none of them is the default one
+ */
+export function parseRemote(text: string, address: string): Remote {
+  const lines = text.split("\n");
+  const all = (pattern: RegExp): string[] => lines.flatMap((line) => pattern.exec(line)?.[1] ?? []);
+  const [branch] = all(/^ref: refs\/heads\/(\S+)\tHEAD$/);
+  const branches = all(/^[0-9a-f]+\trefs\/heads\/(\S+)$/);
+  if (branches.length > 0 && (branch === undefined || !branches.includes(branch))) throw new Error(`${address} has branches (${branches.join(", ")}), and its HEAD names none of them. Set its default branch.`);
+  return { branch: branch ?? "main", tags: all(/\trefs\/tags\/(\S+)$/), empty: branches.length === 0 };
 }
 
 /** What Galaxy calls a repository: the last two parts of its address. */
@@ -68,12 +115,37 @@ export function ownerAndName(address: string): { owner: string; name: string } |
   return match ? { owner: match[1]!, name: match[2]! } : undefined;
 }
 
-/** An address with a password in it would be seen in the list of processes. */
-export function hasPassword(address: string): boolean {
-  return /^\w+:\/\/[^/@]*:[^/@]*@/.test(address);
+/** An address that means the same in every folder: that of a local repository may be relative. */
+export function absolute(address: string): string {
+  return /^[^/]+:/.test(address) ? address : resolve(address);
+}
+
+/**
+ * Whether an address has a password or token in it, which would be seen in the list of processes and in our output. Over
+ * HTTP the user may be the token; to SSH it is a name.
+ */
+export function hasCredentials(address: string): boolean {
+  return /^https?:\/\/[^/]*@/i.test(address) || /^[\w+.-]+:\/\/[^/@]*:[^/]*@/.test(address);
+}
+
+/**
+ * Why a repository cannot be the role's, whose content would be replaced; nothing when it can.
+ *
+ * @param paths the files that it has
+ * @param meta its meta/main.yml
+ */
+export function notOfRole(address: string, paths: readonly string[], meta: string | undefined, name: string): string | undefined {
+  const instead = "All that it holds would be replaced by the role. Name the role's repository, or an empty one.";
+  if (paths.includes("galaxy.yml")) return `${address} has a galaxy.yml: it is a collection's repository, or one that a role is generated in. ${instead}`;
+  const document = meta === undefined ? undefined : parseDocument(meta);
+  const found: unknown = document?.errors.length === 0 ? document.getIn(["galaxy_info", "role_name"]) : undefined;
+  if (found === name) return undefined;
+  return `${address} is not empty, and is not the repository of a role ${name}: ${meta === undefined ? "it has no meta/main.yml" : `role_name in its meta/main.yml is ${typeof found === "string" ? found : "missing"}`}. ${instead}`;
 }
 
 export interface Push {
+  /** The role's. */
+  readonly name: string;
   readonly address: string;
   readonly remote: Remote;
   readonly files: readonly OutFile[];
@@ -83,23 +155,62 @@ export interface Push {
   readonly time: number;
 }
 
+/** What a push would do. */
+export interface Prepared {
+  /** Files that the repository would have no more. */
+  readonly removed: readonly string[];
+  /** Whether the branch has just this release already, with its tag: an earlier run came so far. */
+  readonly there: boolean;
+}
+
 /**
- * Make the role's repository hold these files and a tag of the version. What begins with a dot and is none of them stays
- * (.github and the like); anything else goes. Branch and tag arrive together or not at all.
+ * Make a clone of the role's repository hold these files and a tag of the version, and let git try everything of the push
+ * but the sending: after the collection is sent it is too late for what stops it here. What begins with a dot and is none
+ * of the files stays (.github and the like); anything else goes.
  *
  * @param folder a new folder for the clone
- * @throws Error with git's words
+ * @throws Error with git's words, or when the repository is that of something else, or has the tag for something else
  */
-export async function push(folder: string, { address, remote, files, version, message, time }: Push): Promise<void> {
-  await must(".", "clone", "--quiet", "--", address, folder);
+export async function prepare(folder: string, { name, address, remote, files, version, message, time }: Push): Promise<Prepared> {
+  await must(dirname(folder), "clone", "--quiet", "--config", "core.autocrlf=false", "--", address, folder);
   if (remote.empty) await must(folder, "symbolic-ref", "HEAD", `refs/heads/${remote.branch}`);
+  if (!remote.empty) {
+    const paths = (await must(folder, "ls-tree", "-r", "-z", "--name-only", "HEAD")).split("\0");
+    const fault = notOfRole(address, paths, paths.includes("meta/main.yml") ? await must(folder, "show", "HEAD:meta/main.yml") : undefined, name);
+    if (fault !== undefined) throw new Error(fault);
+  }
+  const tagged = remote.tags.includes(version);
+  const taken = new Error(`${address} has the tag ${version} already, of something else.`);
+  if (tagged) {
+    const { code: elsewhere } = await git(folder, "merge-base", "--is-ancestor", `refs/tags/${version}`, "HEAD");
+    if (elsewhere !== 0) throw taken;
+    await must(folder, "checkout", "--quiet", "--detach", `refs/tags/${version}`);
+  }
   const ours = new Set(files.map(({ path }) => path.split("/")[0]!));
   emptyFolder(folder, (name) => name.startsWith(".") && !ours.has(name));
   writeTree(folder, files);
   await must(folder, "add", "--all", "--force");
+  if (tagged) {
+    if ((await must(folder, "write-tree")) !== (await must(folder, "rev-parse", `refs/tags/${version}^{tree}`))) throw taken;
+    return { removed: [], there: true };
+  }
+  const removed = remote.empty ? "" : await must(folder, "diff", "--cached", "--name-only", "--no-renames", "--diff-filter=D", "-z", "HEAD");
   const { code: unchanged } = await git(folder, "diff", "--cached", "--quiet");
   if (remote.empty || unchanged !== 0) await must(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
+  // Attributes, filters and hooks may have made something else of them.
+  const [other] = differences(await must(folder, "ls-tree", "-r", "-z", "HEAD", "--", ...files.map(({ path }) => path)), files);
+  if (other !== undefined) throw new Error(`git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`);
   await must(folder, "tag", "--annotate", "--message", message, version);
-  await must(folder, "push", "--quiet", "--atomic", "origin", `HEAD:refs/heads/${remote.branch}`, `refs/tags/${version}`);
+  await send(folder, { address, remote, version }, "--dry-run");
+  return { removed: removed.split("\0").filter((path) => path !== ""), there: false };
 }
 
+/**
+ * Send what was prepared. Branch and tag arrive together or not at all.
+ *
+ * @throws Error with git's words
+ */
+export async function send(folder: string, { address, remote, version }: Pick<Push, "address" | "remote" | "version">, ...options: readonly string[]): Promise<void> {
+  // By its address: what clone calls it is a matter of configuration.
+  await must(folder, "push", "--quiet", "--atomic", ...options, "--", address, `HEAD:refs/heads/${remote.branch}`, `refs/tags/${version}`);
+}

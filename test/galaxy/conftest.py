@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 TOKEN = "a+token/that=is%nobody's&4711"
 PARTS = ["build/generator", "generator", "role-template", "docs", "galaxy.yml", "package.json", "package-lock.json",
-         "requirements.txt", "README.md", ".gitignore"]
+         "requirements.txt", "README.md", ".gitignore", ".gitattributes"]
 
 
 class Checkout:
@@ -38,6 +38,16 @@ class Checkout:
     def git(self, *arguments):
         command = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org", *arguments]
         return subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    @property
+    def leads_git_here(self):
+        """What git sets for a hook of this repository."""
+        return {"GIT_DIR": str(self.folder / ".git"), "GIT_INDEX_FILE": str(self.folder / ".git" / "index"), "GIT_WORK_TREE": str(self.folder)}
+
+    @property
+    def state(self):
+        """Branches, tags, and what is staged."""
+        return [self.git("for-each-ref"), self.git("ls-files", "--stage")]
 
     def commit(self, message):
         self.git("add", "--all")
@@ -67,13 +77,28 @@ class Place:
     def __init__(self, folder, server):
         self.folder, self.server = folder, server
         self.repository = folder / "stackhpc" / "ansible-role-sriov.git"
-        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch", "trunk", str(self.repository)], check=True)
+        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch", "main", str(self.repository)], check=True)
         server.tokens[TOKEN] = ["stackhpc"]
         server.repositories[("stackhpc", "ansible-role-sriov")] = self.repository
 
     @property
     def options(self):
         return ["--server", self.server.address, "--role-repository", self.repository]
+
+    def git(self, *arguments):
+        command = ["git", "-C", str(self.repository), *arguments]
+        return subprocess.run(command, check=True, env=clean_environment(), stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    def fill(self, files, branch="main"):
+        """A commit with these files, on top of what is there."""
+        work = self.folder / ("work-" + branch)
+        for command in (["clone", "--quiet", str(self.repository), str(work)], ["checkout", "--quiet", "-B", branch]):
+            subprocess.run(["git", *command], cwd=work if work.exists() else self.folder, check=True, env=clean_environment(), stderr=subprocess.DEVNULL)
+        for path, text in files.items():
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
+            (work / path).write_text(text)
+        for command in (["add", "--all", "--force"], ["commit", "--quiet", "--message", "old"], ["push", "--quiet", "origin", "HEAD:refs/heads/" + branch]):
+            subprocess.run(["git", *command], cwd=work, check=True, env=clean_environment())
 
     @property
     def sent(self):
@@ -113,5 +138,6 @@ def published(tmp_path_factory):
     (folder / "checkout").mkdir()
     with a_place(folder / "place") as found:
         found.checkout = Checkout(folder / "checkout")
-        found.outcome = found.checkout.run("publish", *found.options, GALAXY_TOKEN=TOKEN)
+        found.before = found.checkout.state
+        found.outcome = found.checkout.run("publish", *found.options, GALAXY_TOKEN=TOKEN, LC_ALL="C", **found.checkout.leads_git_here)
         yield found

@@ -119,7 +119,9 @@ class Handler(BaseHTTPRequestHandler):
         if version in collections(self.server.folder).get((namespace, name), {}):
             raise Refused(409, "conflict.collection_exists", "Collection \"%s-%s-%s\" already exists." % (namespace, name, version))
         task = str(uuid.uuid4())
-        states = ["waiting", "running", "failed" if self.server.import_error else "completed"]
+        states = ["waiting", "running", "failed" if self.server.import_error or self.server.misleads else "completed"]
+        if self.server.misleads:
+            (Path(self.server.folder) / ("%s-%s-%s.tar.gz" % (namespace, name, version))).write_bytes(content)
         self.server.tasks[task] = {"states": states, "file": "%s-%s-%s.tar.gz" % (namespace, name, version), "content": content}
         return task
 
@@ -282,6 +284,8 @@ class GalaxyServer(ThreadingHTTPServer):
         self.echoes = False
         #: Whether collections that are there are not listed, as those that another client has just sent.
         self.hides = False
+        #: Whether imports are told to have failed that have not.
+        self.misleads = False
         #: Whether what is uploaded arrives as something else.
         self.spoils = False
 

@@ -6,6 +6,7 @@
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import tarfile
@@ -42,6 +43,9 @@ class TestRelease:
     def test_never_prints_the_token(self, published):
         assert TOKEN not in published.outcome.stdout
 
+    def test_leaves_this_repository_alone_also_when_it_is_run_by_a_hook_of_it(self, published):
+        assert published.checkout.state == published.before
+
     def test_uploads_what_it_built(self, published):
         name = "stackhpc-sriov-%s.tar.gz" % VERSION
         served = (published.folder / "served" / name).read_bytes()
@@ -55,11 +59,16 @@ class TestRelease:
         for line in (
             "%s/api has the collection stackhpc.sriov %s already." % (published.server.address, VERSION),
             "%s/api has the role stackhpc.sriov %s already." % (published.server.address, VERSION),
-            "%s has the tag %s already." % (published.repository, VERSION),
             "Nothing was sent.",
         ):
             assert line in outcome.stdout.splitlines()
         assert published.sent == before
+
+    def test_has_the_same_bytes_where_git_makes_lines_end_otherwise(self, published, tmp_path):
+        published.checkout.git("clone", "--quiet", "--config", "core.autocrlf=true", ".", str(tmp_path / "clone"))
+        names = published.checkout.git("ls-files", "role-template", "galaxy.yml").splitlines()
+        assert len(names) > 20
+        assert [name for name in names if (published.checkout.folder / name).read_bytes() != (tmp_path / "clone" / name).read_bytes()] == []
 
     def test_the_collection_is_installed_from_there(self, published, tmp_path):
         (tmp_path / "requirements.yml").write_text("collections:\n  - name: stackhpc.sriov\n    version: %s\n" % VERSION)
@@ -100,7 +109,29 @@ class TestNothingIsSent:
 
     def test_with_a_file_that_is_not_committed(self, checkout, place):
         (checkout.folder / "notes.txt").write_text("x")
-        assert "1 files are changed or not in git, notes.txt among them: commit them first." in self.refused(checkout, place)
+        checkout.git("config", "status.showUntrackedFiles", "no")
+        assert "1 files are changed or not in git, notes.txt among them: commit or remove them first." in self.refused(checkout, place)
+
+    def test_with_files_of_the_role_that_git_does_not_look_at(self, checkout, place):
+        (checkout.folder / "role-template" / ".cache").mkdir()
+        (checkout.folder / "role-template" / ".cache" / "x").write_text("x")
+        (checkout.folder / "role-template" / ".env").write_text("x")
+        (checkout.folder / "excluded").write_text(".env\n")
+        checkout.git("config", "core.excludesFile", str(checkout.folder / "excluded"))
+        (checkout.folder / ".git" / "info" / "exclude").write_text("/node_modules\n/excluded\n")
+        checkout.git("update-index", "--assume-unchanged", "role-template/tasks/summary.yml")
+        checkout.edit("role-template/tasks/summary.yml", "---\n", "---\n# another\n")
+        assert checkout.git("status", "--porcelain") == ""
+        assert "3 files are changed or not in git, role-template/.cache/x among them: " in self.refused(checkout, place)
+
+    def test_with_an_index_that_cannot_be_read(self, checkout, place):
+        (checkout.folder / ".git" / "index").write_bytes(b"x" * 100)
+        assert "git status ended with 128:" in self.refused(checkout, place)
+
+    def test_in_a_folder_of_another_repository(self, checkout, place):
+        checkout.git("init", "--quiet", str(checkout.folder.parent))
+        (checkout.folder / ".git").rename(checkout.folder.parent / "moved")
+        assert "%s is no git repository of its own: it lies in that of %s," % (checkout.folder, checkout.folder.parent) in self.refused(checkout, place)
 
     def test_with_a_tag_of_the_version_elsewhere(self, checkout, place):
         checkout.git("tag", "v" + VERSION)
@@ -127,6 +158,10 @@ class TestNothingIsSent:
         said = self.refused(checkout, place)
         assert "Invalid token ***." in said and "HTTP Code: 401" in said
 
+    def test_with_a_repository_that_is_not_there_and_has_the_token_in_its_address(self, checkout, place):
+        said = self.refused(checkout, place, "--role-repository", place.folder / TOKEN / "a" / "b.git")
+        assert "git ls-remote ended with 128:" in said and "/***/a/b.git" in said
+
     def test_where_there_is_no_server(self, checkout, place):
         outcome = checkout.run("publish", "--collection", "--server", "http://127.0.0.1:9", GALAXY_TOKEN=TOKEN)
         assert outcome.returncode == 1 and "could not be asked which versions it has" in outcome.stdout
@@ -135,18 +170,50 @@ class TestNothingIsSent:
         said = self.refused(checkout, place, "--dry-run", code=0)
         assert "  the collection goes to %s" % place.server.address in said and said.endswith("Nothing was sent: this was a dry run.\n")
 
+    def test_with_a_role_that_nobody_can_commit(self, checkout, place):
+        (place.folder / "gitconfig").write_text("[user]\nuseConfigOnly = true\n")
+        nobody = {"%s_%s" % (role, part): "" for role in ("GIT_AUTHOR", "GIT_COMMITTER") for part in ("NAME", "EMAIL")}
+        assert "git commit ended with 128:" in self.refused(checkout, place, GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig"), **nobody)
+
+    def test_with_a_push_that_is_stopped_also_in_a_dry_run(self, checkout, place):
+        hook = place.folder / "pre-push"
+        hook.write_text("#!/bin/sh\nenv > %s\necho not like this\nexit 1\n" % (place.folder / "seen"))
+        hook.chmod(0o755)
+        (place.folder / "gitconfig").write_text("[core]\nhooksPath = %s\n" % place.folder)
+        said = self.refused(checkout, place, "--dry-run", GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig"))
+        assert "git push ended with 1:\nnot like this\n" in said
+        seen = (place.folder / "seen").read_text()
+        assert TOKEN not in seen and "GALAXY_TOKEN" not in seen and "PATH=" in seen
+
+    def test_to_a_repository_whose_head_names_no_branch(self, checkout, place):
+        place.fill({"a": "x"}, "other")
+        outcome = checkout.run("publish", *place.options, GALAXY_TOKEN=TOKEN)
+        assert outcome.returncode == 1 and [line for line in place.sent if "POST" in line] == []
+        assert "%s has branches (other), and its HEAD names none of them. Set its default branch." % place.repository in outcome.stdout
+
+    def test_to_the_repository_of_something_else(self, checkout, place):
+        place.fill({"galaxy.yml": "x: 1\n"})
+        outcome = checkout.run("publish", *place.options, "--dry-run", GALAXY_TOKEN=TOKEN)
+        assert outcome.returncode == 1 and "%s has a galaxy.yml: " % place.repository in outcome.stdout
+        assert outcome.stdout.endswith("Nothing was sent.\n")
+
     def test_when_a_check_fails(self, checkout, place):
         checkout.edit("role-template/tasks/summary.yml", "---\n", "---\n- name: broken\n  ansible.builtin.shell: echo x\n\n")
         checkout.edit("role-template/plugins/modules/sriov_devices.py", "import ", "import os\nimport ")
         checkout.commit("second")
-        said = self.refused(checkout, place)
-        assert re.search(r"^galaxy-importer, collection: WARNING: .*no-changed-when", said, re.MULTILINE), said
-        assert re.search(r"^galaxy-importer, role: WARNING: .*no-changed-when", said, re.MULTILINE), said
+        before = checkout.state
+        # The name of a rule is a secret here: no complaint may have one in it.
+        said = self.refused(checkout, place, ANSIBLE_GALAXY_SERVER_OTHER_PASSWORD="no-changed-when", LC_ALL="xx_XX", **checkout.leads_git_here)
+        assert checkout.state == before
+        assert "no-changed-when" not in said
+        assert re.search(r"^galaxy-importer, collection: WARNING: .*\*\*\*", said, re.MULTILINE), said
+        assert re.search(r"^galaxy-importer, role: WARNING: .*\*\*\*", said, re.MULTILINE), said
         assert re.search(r"^ansible-test sanity: ERROR: plugins/modules/sriov_devices\.py:", said, re.MULTILINE), said
 
-    def test_with_a_password_in_an_address(self, checkout, place):
-        outcome = checkout.run("publish", "--role", "--role-repository", "https://me:secret@example.org/a/b.git")
-        assert outcome.returncode == 2 and "secret" not in outcome.stdout and "password" in outcome.stdout
+    @pytest.mark.parametrize("who", ["me:secret", "secret"])
+    def test_with_a_password_or_token_in_an_address(self, checkout, place, who):
+        outcome = checkout.run("publish", "--role", "--role-repository", "https://%s@example.org/a/b.git" % who)
+        assert outcome.returncode == 2 and "secret" not in outcome.stdout and "password or token" in outcome.stdout
 
     def test_without_a_repository_for_the_role(self, checkout, place):
         assert checkout.run("publish", "--server", place.server.address).returncode == 2
@@ -201,7 +268,7 @@ class TestTheServerRefuses:
     def refused(self, checkout, place):
         """The collection comes first: the role's repository and the role's import are left alone."""
         said = self.outcome(checkout, place)
-        assert said.endswith("The collection was not published.\n")
+        assert "\nThe collection was not published: %s/api does not have stackhpc.sriov %s." % (place.server.address, VERSION) in said
         assert place.sent == [self.UPLOAD]
         return said
 
@@ -228,26 +295,43 @@ class TestTheServerRefuses:
         assert "the importer knows no ***" in said and "beware of ***" in said
         assert list((place.folder / "served").iterdir()) == []
 
+    def test_a_collection_that_it_has_all_the_same(self, checkout, place):
+        place.server.misleads = True
+        said = self.outcome(checkout, place)
+        assert "not published" not in said
+        assert "%s/api has the collection stackhpc.sriov %s now, though ansible-galaxy failed." % (place.server.address, VERSION) in said
+        assert place.sent == [self.UPLOAD]
+
     def test_in_the_import_of_the_role(self, checkout, place):
         place.server.import_error = "no such thing"
         said = self.outcome(checkout, place, "--role")
         assert "the import failed: no such thing" in said
-        assert "The role is in its repository, and Galaxy did not import it. Once that is mended: ansible-galaxy role import --branch main stackhpc ansible-role-sriov" in said
+        assert "The role is in its repository, and Galaxy did not import it. Once that is mended, publish again with --role: what is pushed is not pushed again." in said
+        pushed = place.git("rev-parse", "main", VERSION)
+        # Somebody takes the tag for something else.
+        place.fill({"x": "y"})
+        place.git("tag", "--force", VERSION, "main")
+        assert "%s has the tag %s already, of something else.\nNothing was sent.\n" % (place.repository, VERSION) in self.outcome(checkout, place, "--role")
+        main, tag = pushed.split()
+        place.git("update-ref", "refs/heads/main", main)
+        place.git("update-ref", "refs/tags/" + VERSION, tag)
+        place.server.import_error = None
+        outcome = checkout.run("publish", *place.options, "--role", GALAXY_TOKEN=TOKEN)
+        assert outcome.returncode == 0, outcome.stdout
+        assert "Pushed" not in outcome.stdout and outcome.stdout.endswith("Published: the role stackhpc.sriov %s\n" % VERSION)
+        assert place.git("rev-parse", "main", VERSION) == pushed
 
 
 class TestTheRolesRepository:
     def test_keeps_its_history_and_what_begins_with_a_dot(self, checkout, place):
-        work = place.folder / "work"
-        subprocess.run(["git", "clone", "--quiet", str(place.repository), str(work)], check=True, stderr=subprocess.DEVNULL)
-        (work / ".github").mkdir()
-        (work / ".github" / "ci.yml").write_text("x: 1\n")
-        (work / "old.yml").write_text("x: 1\n")
-        for command in (["add", "--all"], ["commit", "--quiet", "--message", "old"], ["push", "--quiet", "origin", "HEAD:refs/heads/trunk"]):
-            subprocess.run(["git", *command], cwd=work, check=True, env=clean_environment())
-        outcome = checkout.run("publish", "--role", *place.options, GALAXY_TOKEN=TOKEN)
+        place.git("symbolic-ref", "HEAD", "refs/heads/trunk")
+        place.fill({".github/ci.yml": "x: 1\n", "old.yml": "x: 1\n", "meta/main.yml": "galaxy_info:\n  role_name: sriov\n"}, "trunk")
+        # What clone calls it does not matter, nor from where it is seen.
+        (place.folder / "gitconfig").write_text("[clone]\ndefaultRemoteName = upstream\n")
+        where = ["--server", place.server.address, "--role-repository", os.path.relpath(place.repository, checkout.folder)]
+        outcome = checkout.run("publish", "--role", *where, GALAXY_TOKEN=TOKEN, GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig"))
         assert outcome.returncode == 0, outcome.stdout
-        git = ["git", "-C", str(place.repository)]
-        names = subprocess.run([*git, "ls-tree", "-r", "--name-only", VERSION], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        assert re.findall("^  (.+) is there now and goes$", outcome.stdout, re.MULTILINE) == ["old.yml"]
+        names = place.git("ls-tree", "-r", "--name-only", VERSION).split()
         assert ".github/ci.yml" in names and "tasks/main.yml" in names and "old.yml" not in names
-        subjects = subprocess.run([*git, "log", "--format=%s", "trunk"], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-        assert subjects == ["stackhpc.sriov %s" % VERSION, "old"]
+        assert place.git("log", "--format=%s", "trunk").splitlines() == ["stackhpc.sriov %s" % VERSION, "old"]

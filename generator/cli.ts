@@ -205,6 +205,33 @@ async function lint(): Promise<number> {
   return results.every(({ passed }) => passed) ? exit.good : exit.failed;
 }
 
+/**
+ * Do something with an empty folder, which goes also when a signal ends this.
+ *
+ * @param lastWords what to say then
+ */
+async function inTemporary<Result>(prefix: string, lastWords: () => string, work: (folder: string) => Promise<Result>): Promise<Result> {
+  const { makeFolder, removeFolder } = await import("./disk.js");
+  const folder = makeFolder(join(tmpdir(), prefix));
+  const leave = (): void => removeFolder(folder);
+  const stop = (signal: NodeJS.Signals): void => {
+    const words = lastWords();
+    if (words !== "") console.error(words);
+    process.exit(signal === "SIGINT" ? 130 : 143);
+  };
+  process.on("exit", leave);
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  try {
+    return await work(folder);
+  } finally {
+    process.off("exit", leave);
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
+    leave();
+  }
+}
+
 /** What a release is made from, when nothing speaks against one. Tells what does. */
 async function prepared(): Promise<{ sources: Sources; commit: Head } | undefined> {
   const { readSources, root } = await import("./artefacts.js");
@@ -225,7 +252,7 @@ async function prepared(): Promise<{ sources: Sources; commit: Head } | undefine
  */
 async function builtAndChecked({ sources, commit }: { sources: Sources; commit: Head }, out: string, which: "all" | "new" | "none", secrets: readonly string[]): Promise<Written | undefined> {
   const { root } = await import("./artefacts.js");
-  const { isFile, makeFolder, removeFolder, writeBytes } = await import("./disk.js");
+  const { isFile, removeFolder, writeBytes } = await import("./disk.js");
   const { cacheFolder, locked } = await import("./machine.js");
   const { progress } = await import("./progress.js");
   const { filtered } = await import("./release/publish.js");
@@ -233,10 +260,9 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
   const { pythonTools } = await import("./setup.js");
   const bin = await pythonTools(root);
   const cache = join(cacheFolder(), "release");
-  const temporary = makeFolder(join(tmpdir(), "sriov-role-release-"));
   // What the checks keep is one folder for all runs.
-  return await locked("release", async () => {
-    try {
+  return await locked("release", async () =>
+    await inTemporary("sriov-role-release-", () => "", async (temporary) => {
       const around = { bin, cache, temporary };
       const made = release(sources);
       const tarball = await buildCollection(around, made, buildTime(commit.time));
@@ -263,10 +289,8 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
       if (complaints.length > 0) return undefined;
       writeBytes(mark, Buffer.alloc(0));
       return writeRelease(out, made, tarball);
-    } finally {
-      removeFolder(temporary);
-    }
-  });
+    }),
+  );
 }
 
 async function build(options: { out?: string; checks: boolean }): Promise<number> {
@@ -302,7 +326,6 @@ interface PublishOptions {
 }
 
 async function publish(options: PublishOptions): Promise<number> {
-  const { makeFolder, removeFolder } = await import("./disk.js");
   const { withhold } = await import("./release/environment.js");
   const { access, hiding, secretsOf } = await import("./release/publish.js");
   const { absolute, hasCredentials, ownerAndName } = await import("./release/repository.js");
@@ -320,13 +343,12 @@ async function publish(options: PublishOptions): Promise<number> {
   }
   const withheld = withhold(process.env);
   const secrets = secretsOf(withheld);
-  const temporary = makeFolder(join(tmpdir(), "sriov-role-publish-"));
-  try {
+  const published: string[] = [];
+  const whatIsOut = (): string => (published.length === 0 ? "Nothing was published." : `Published: ${published.join(", ")}. The rest was not, or not to its end.`);
+  return await inTemporary("sriov-role-publish-", whatIsOut, async (temporary) => {
     const way = access(options, withheld);
-    return await hiding(secrets, async () => await publishFrom({ temporary, way, secrets }, options, what, what.role && address !== undefined && repository ? { address: absolute(address), ...repository } : undefined));
-  } finally {
-    removeFolder(temporary);
-  }
+    return await hiding(secrets, async () => await publishFrom({ temporary, way, secrets, published }, options, what, what.role && address !== undefined && repository ? { address: absolute(address), ...repository } : undefined));
+  });
 }
 
 interface Means {
@@ -335,12 +357,14 @@ interface Means {
   readonly way: Access;
   /** What may be in no output; the server's come to it. */
   readonly secrets: string[];
+  /** What is out, to be told when this is stopped. */
+  readonly published: string[];
 }
 
 /**
  * @param repository the role's, when the role is published
  */
-async function publishFrom({ temporary, way, secrets }: Means, options: PublishOptions, what: { readonly collection: boolean; readonly role: boolean }, repository: { readonly address: string; readonly owner: string; readonly name: string } | undefined): Promise<number> {
+async function publishFrom({ temporary, way, secrets, published }: Means, options: PublishOptions, what: { readonly collection: boolean; readonly role: boolean }, repository: { readonly address: string; readonly owner: string; readonly name: string } | undefined): Promise<number> {
   const { root } = await import("./artefacts.js");
   const { release } = await import("./release/build.js");
   const { afterFailure, askGalaxy, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } = await import("./release/publish.js");
@@ -358,7 +382,9 @@ async function publishFrom({ temporary, way, secrets }: Means, options: PublishO
   const { version } = identity;
   const title = `${identity.namespace}.${identity.name} ${version}`;
   const bin = await pythonTools(root);
-  const answer = await askGalaxy(bin, root, identity, way);
+  // Galaxy has its namespaces in small letters, and GitHub its owners as they like.
+  const owner = (repository?.owner ?? identity.namespace).toLowerCase();
+  const answer = await askGalaxy(bin, root, identity, owner, way);
   secrets.push(...answer.secrets);
   const clean = (error: unknown): string => filtered(error instanceof Error ? error.message : String(error), secrets);
   const tell = (line: string): void => say(filtered(line, secrets));
@@ -366,7 +392,7 @@ async function publishFrom({ temporary, way, secrets }: Means, options: PublishO
   const refusals = [
     ...(changed.length === 0 ? [] : [`${changed.length} files are changed or not in git, ${changed[0]} among them: commit or remove them first.`]),
     ...(await tagsElsewhere(root, version, commit)),
-    ...serverRefusals(identity, answer, what),
+    ...serverRefusals(identity, owner, answer, what),
     // With a tag of just this name it may be what an earlier run has pushed.
     ...(repository && remote ? remote.tags.filter((tag) => tag !== version).map((tag) => `${repository.address} has the tag ${tag} already.`) : []),
   ];
@@ -375,7 +401,7 @@ async function publishFrom({ temporary, way, secrets }: Means, options: PublishO
   if (what.collection) tell(`  the collection goes to ${target}`);
   if (repository && remote) {
     tell(`  the role goes to the branch ${remote.branch} of ${repository.address}, with the tag ${version}`);
-    tell(`  then the role ${repository.owner}/${repository.name} is imported by ${target}`);
+    tell(`  then the role ${repository.owner}/${repository.name} is imported by ${target}${owner === identity.namespace ? "" : `, and called ${owner}.${identity.name} there, not ${identity.namespace}.${identity.name}`}`);
   }
   if (refusals.length > 0) return nothingSent(...refusals.map(clean));
   const push = repository && remote && { name: identity.name, address: repository.address, remote, files: release(ready.sources).role, version, message: `${title}\n\nMade from commit ${commit}.`, time };
@@ -401,10 +427,11 @@ async function publishFrom({ temporary, way, secrets }: Means, options: PublishO
   if (what.collection) {
     const { code } = await run(publishCommand(bin, way, written.tarball), { onLine: tell });
     if (code !== 0) {
-      const now = await askGalaxy(bin, root, identity, way).catch(() => undefined);
+      const now = await askGalaxy(bin, root, identity, owner, way).catch(() => undefined);
       console.error(afterFailure(identity, answer.url, now));
       return exit.failed;
     }
+    published.push("the collection");
     say(`Published: the collection ${title}`);
   }
   if (repository && push) {

@@ -175,6 +175,7 @@ describe("a release agrees with itself", () => {
     pages: [{ path: "README.md", text: "It needs ansible-core 2.17 to 2.20. Kayobe has ansible-core 2.18." }],
     changelogYaml: "releases:\n  1.2.0: {}\n  1.1.0: {}\n",
     requirements: "collections:\n  - name: stackhpc.sriov\n    version: 1.2.0\n",
+    proved: ["2.17", "2.19", "2.20"],
   };
   it("when everything does", () => deepStrictEqual(agreement(good), []));
 
@@ -189,6 +190,9 @@ describe("a release agrees with itself", () => {
     ["the role's metadata", { meta: 'galaxy_info:\n  min_ansible_version: "2.16"\n' }, "role-template/meta/main.yml: min_ansible_version is 2.16, and role-template/meta/runtime.yml says >=2.17.0"],
     ["a page", { pages: [{ path: "docs/a.md", text: "x\n\nansible-core 2.16\nor newer" }] }, 'docs/a.md: "ansible-core 2.16 or newer", and role-template/meta/runtime.yml says >=2.17.0'],
     ["a page's newest", { runtime: 'requires_ansible: ">=2.17.0,<2.20"\n' }, 'README.md: "ansible-core 2.17 to 2.20", and role-template/meta/runtime.yml says >=2.17.0,<2.20'],
+    ["a page's newest that nothing has run", { proved: ["2.17", "2.21"] }, 'README.md: "ansible-core 2.17 to 2.20", and the scenarios run with 2.17, 2.21'],
+    ["a README that says nothing of it", { pages: [{ path: "role-template/README.md.hbs", text: "It needs Ansible." }] }, 'role-template/README.md.hbs: it does not say which ansible-core is needed, as "ansible-core 2.17 to 2.20"'],
+    ["an oldest that nothing has run", { proved: ["2.18", "2.20"] }, 'role-template/meta/runtime.yml: requires_ansible is ">=2.17.0", and the scenarios run with 2.18, 2.20'],
     ["no oldest version", { runtime: "requires_ansible: '*'\n" }, 'role-template/meta/runtime.yml: requires_ansible "*" names no oldest version (>=)'],
   ];
   for (const [title, change, want] of cases) it(`or tells: ${title}`, () => deepStrictEqual(agreement({ ...good, ...change }).map(({ file, message }) => `${file}: ${message}`), [want]));
@@ -276,12 +280,13 @@ describe(serverRefusals.name, () => {
   const answer: Answer = { name: "default", url: "U", source: "s", secrets: [], apis: ["v1", "v3"], collection: ["0.9.0"], role: ["0.9.0"] };
   const what = { collection: true, role: true };
   const cases: [title: string, got: string[], want: string[]][] = [
-    ["none", serverRefusals(identity, answer, what), []],
-    ["a version that is there", serverRefusals(identity, { ...answer, collection: ["1.0.0"], role: ["v1.0.0"] }, what), ["U has the collection stackhpc.sriov 1.0.0 already.", "U has the role stackhpc.sriov 1.0.0 already."]],
-    ["a version that is there, of what is not published", serverRefusals(identity, { ...answer, role: ["1.0.0"] }, { collection: true, role: false }), []],
-    ["an API that is not there", serverRefusals(identity, { ...answer, apis: ["v1"] }, what), ["U has no API v3, by which collections are published."]],
-    ["no token", serverRefusals(identity, { ...answer, source: null }, what), ["There is no token for U: set GALAXY_TOKEN, or Ansible's own configuration of the server."]],
-    ["no token for a named server", serverRefusals(identity, { ...answer, name: "mine", source: null }, what), ["There is no token for U: set ANSIBLE_GALAXY_SERVER_MINE_TOKEN, or Ansible's own configuration of the server."]],
+    ["none", serverRefusals(identity, "stackhpc", answer, what), []],
+    ["a version that is there", serverRefusals(identity, "stackhpc", { ...answer, collection: ["1.0.0"], role: ["v1.0.0"] }, what), ["U has the collection stackhpc.sriov 1.0.0 already; --role publishes the role alone.", "U has the role stackhpc.sriov 1.0.0 already; --collection publishes the collection alone."]],
+    ["a version that is there of the role of another owner", serverRefusals(identity, "else", { ...answer, role: ["1.0.0"] }, { collection: false, role: true }), ["U has the role else.sriov 1.0.0 already; --collection publishes the collection alone."]],
+    ["a version that is there, of what is not published", serverRefusals(identity, "stackhpc", { ...answer, role: ["1.0.0"] }, { collection: true, role: false }), []],
+    ["an API that is not there", serverRefusals(identity, "stackhpc", { ...answer, apis: ["v1"] }, what), ["U has no API v3, by which collections are published."]],
+    ["no token", serverRefusals(identity, "stackhpc", { ...answer, source: null }, what), ["There is no token for U: set GALAXY_TOKEN, or Ansible's own configuration of the server."]],
+    ["no token for a named server", serverRefusals(identity, "stackhpc", { ...answer, name: "mine", source: null }, what), ["There is no token for U: set ANSIBLE_GALAXY_SERVER_MINE_TOKEN, or Ansible's own configuration of the server."]],
   ];
   for (const [title, got, want] of cases) it(title, () => deepStrictEqual(got, want));
 });

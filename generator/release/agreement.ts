@@ -17,6 +17,8 @@ export interface Statements {
   /** What was generated: the collection's changelogs/changelog.yaml, the requirements.yml for Kayobe. */
   readonly changelogYaml: string;
   readonly requirements: string;
+  /** The releases of ansible-core that the scenarios run with, as "2.20", the oldest first. */
+  readonly proved: readonly string[];
 }
 
 /** Where statements of a release are at odds; each names both places. */
@@ -65,24 +67,31 @@ export function newestFirst(a: string, b: string): number {
   return 0;
 }
 
+const readmeTemplate = "README.md.hbs";
 const runtimePath = "role-template/meta/runtime.yml";
 
 /** What the pages say of Ansible, as far as they state a range: "ansible-core 2.17 to 2.20", "ansible-core 2.17 or newer". */
-function ansible({ runtime, meta, pages }: Statements): Problem[] {
+function ansible({ runtime, meta, pages, proved }: Statements): Problem[] {
   const requires = String((parse(runtime) as { requires_ansible?: unknown } | null)?.requires_ansible ?? "");
   const bound = (operator: string): string | undefined => new RegExp(`(?:^|,)\\s*${operator}\\s*(\\d+\\.\\d+)`).exec(requires)?.[1];
   const oldest = bound(">=");
   const firstTooNew = bound("<(?!=)");
   if (oldest === undefined) return [{ file: runtimePath, message: `requires_ansible "${requires}" names no oldest version (>=)` }];
   const minimum = (parse(meta) as { galaxy_info?: { min_ansible_version?: unknown } } | null)?.galaxy_info?.min_ansible_version;
+  const range = /ansible-core\s+(\d+\.\d+)\s+(?:to\s+(\d+\.\d+)|(?:or|and)\s+(?:newer|later))/g;
+  const newest = proved.at(-1);
   return [
+    ...(proved[0] === oldest ? [] : [{ file: runtimePath, message: `requires_ansible is "${requires}", and the scenarios run with ${proved.join(", ")}` }]),
+    ...pages.filter(({ path, text }) => path.endsWith(readmeTemplate) && text.search(range) < 0).map(({ path }) => ({ file: path, message: `it does not say which ansible-core is needed, as "ansible-core ${oldest} to ${newest}"` })),
     ...(minimum === oldest ? [] : [{ file: "role-template/meta/main.yml", message: `min_ansible_version is ${String(minimum)}, and ${runtimePath} says ${requires}` }]),
     ...pages.flatMap(({ path, text }) =>
-      [...text.matchAll(/ansible-core\s+(\d+\.\d+)\s+(?:to\s+(\d+\.\d+)|(?:or|and)\s+(?:newer|later))/g)].flatMap((claim) => {
+      [...text.matchAll(range)].flatMap((claim) => {
         const [words, from, to] = claim;
         const line = text.slice(0, claim.index).split("\n").length;
         const wrong = from !== oldest || (to !== undefined && firstTooNew !== undefined && newestFirst(`${to}.0`, `${firstTooNew}.0`) <= 0);
-        return wrong ? [{ file: path, line, message: `"${words.replace(/\s+/g, " ")}", and ${runtimePath} says ${requires}` }] : [];
+        const said = `"${words.replace(/\s+/g, " ")}"`;
+        if (wrong) return [{ file: path, line, message: `${said}, and ${runtimePath} says ${requires}` }];
+        return to === undefined || to === newest ? [] : [{ file: path, line, message: `${said}, and the scenarios run with ${proved.join(", ")}` }];
       }),
     ),
   ];

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which server `ansible-galaxy` would publish to, with whose token, and which versions that server has already.
 
-    python ask_galaxy.py NAMESPACE NAME [SERVER]
+    python ask_galaxy.py NAMESPACE NAME OWNER [SERVER]
 
 It is ansible-galaxy itself that reads the configuration, with another end to the command `publish`. The last line is
 JSON, for our program alone: it has the token in it, to be kept out of all output.
@@ -19,7 +19,7 @@ from ansible.galaxy.token import BasicAuthToken, KeycloakToken
 
 
 class Question(GalaxyCLI):
-    namespace = name = answer = None
+    namespace = name = owner = answer = None
 
     def execute_publish(self):
         api = self.api
@@ -37,7 +37,8 @@ class Question(GalaxyCLI):
         }
 
     def role_versions(self, api):
-        role = api.lookup_role_by_name("%s.%s" % (self.namespace, self.name), notify=False) or {}
+        # A role is known by the owner of its repository, whatever the collection's namespace is.
+        role = api.lookup_role_by_name("%s.%s" % (self.owner, self.name), notify=False) or {}
         return [version["name"] for version in role.get("summary_fields", {}).get("versions", [])]
 
     @staticmethod
@@ -60,10 +61,10 @@ class Question(GalaxyCLI):
         return C.GALAXY_TOKEN_PATH, secrets
 
 
-def main(namespace, name, *server):
+def main(namespace, name, owner, *server):
     options = ["--server", server[0]] if server else []
     question = Question(["ansible-galaxy", "collection", "publish", "none.tar.gz", *options])
-    question.namespace, question.name = namespace, name
+    question.namespace, question.name, question.owner = namespace, name, owner
     try:
         question.run()
     except AnsibleError as error:

@@ -5,6 +5,7 @@ import { makeFolder, readBytes, readText, readTree, removeFolder, writeReleaseFi
 import { generate } from "../generate.js";
 import type { Identity, Layout, OutFile, Problem } from "../ir.js";
 import { artefactRoot } from "../layout.js";
+import { ansibleCores } from "../setup.js";
 import { run, shown } from "../tools.js";
 import { agreement } from "./agreement.js";
 import { importCollection, importRole, sanity, tarballName } from "./checks.js";
@@ -52,6 +53,7 @@ export function disagreements(root: string, sources: Sources): Problem[] {
     pages: [{ path: "README.md", text: readText(join(root, "README.md")) }, ...pages, { path: "role-template/README.md.hbs", text: text(files, "README.md.hbs") }],
     changelogYaml: text(filesOf(sources, "collection"), "changelogs/changelog.yaml"),
     requirements: text(kayobeArtefact(sources), "ansible/requirements.yml"),
+    proved: ansibleCores,
   });
 }
 

@@ -53,8 +53,8 @@ export interface Answer {
  *
  * @throws Error when the server cannot be asked
  */
-export async function askGalaxy(bin: string, root: string, { namespace, name }: Identity, { server, env }: Access): Promise<Answer> {
-  const command: Command = { file: join(bin, "python"), args: [join(root, "generator", "release", "ask_galaxy.py"), namespace, name, ...(server === undefined ? [] : [server])], env };
+export async function askGalaxy(bin: string, root: string, { namespace, name }: Identity, owner: string, { server, env }: Access): Promise<Answer> {
+  const command: Command = { file: join(bin, "python"), args: [join(root, "generator", "release", "ask_galaxy.py"), namespace, name, owner, ...(server === undefined ? [] : [server])], env };
   const { stdout, output } = await run(command);
   const last = stdout.trim().split("\n").at(-1) ?? "";
   const secrets = secretsOf(env);
@@ -126,13 +126,13 @@ function variableFor(server: string): string {
 }
 
 /** What speaks against publishing on the server: sentences. */
-export function serverRefusals({ namespace, name, version }: Identity, answer: Answer, what: { readonly collection: boolean; readonly role: boolean }): string[] {
+export function serverRefusals({ namespace, name, version }: Identity, owner: string, answer: Answer, what: { readonly collection: boolean; readonly role: boolean }): string[] {
   const has = (versions: readonly string[]): boolean => versions.some((there) => there === version || there === `v${version}`);
   return [
     ...(answer.source === null ? [`There is no token for ${answer.url}: set ${variableFor(answer.name)}, or Ansible's own configuration of the server.`] : []),
     ...(what.collection && !answer.apis.includes("v3") ? [`${answer.url} has no API v3, by which collections are published.`] : []),
     ...(what.role && !answer.apis.includes("v1") ? [`${answer.url} has no API v1, by which roles are imported.`] : []),
-    ...(what.collection && has(answer.collection) ? [`${answer.url} has the collection ${namespace}.${name} ${version} already.`] : []),
-    ...(what.role && has(answer.role) ? [`${answer.url} has the role ${namespace}.${name} ${version} already.`] : []),
+    ...(what.collection && has(answer.collection) ? [`${answer.url} has the collection ${namespace}.${name} ${version} already; --role publishes the role alone.`] : []),
+    ...(what.role && has(answer.role) ? [`${answer.url} has the role ${owner}.${name} ${version} already; --collection publishes the collection alone.`] : []),
   ];
 }

@@ -58,10 +58,17 @@ class Checkout:
         assert old in text, "%s has no %r" % (path, old)
         (self.folder / path).write_text(text.replace(old, new, 1))
 
-    def run(self, *arguments, **environment):
+    def call(self, arguments, environment):
         command = ["node", str(self.folder / "build" / "generator" / "cli.js"), *map(str, arguments)]
         env = {**clean_environment(), "ANSIBLE_HOME": str(self.folder / "build" / "ansible-home"), **environment}
-        return subprocess.run(command, cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=500)
+        return {"args": command, "cwd": self.folder, "env": env, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+
+    def run(self, *arguments, **environment):
+        return subprocess.run(**self.call(arguments, environment), timeout=500)
+
+    def start(self, *arguments, **environment):
+        """As from a terminal, whose Ctrl-C goes to all of its processes."""
+        return subprocess.Popen(**self.call(arguments, environment), start_new_session=True)
 
 
 def clean_environment():

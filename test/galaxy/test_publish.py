@@ -8,8 +8,10 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import tarfile
+import time
 
 import pytest
 from conftest import BIN, ROOT, TOKEN, clean_environment
@@ -57,8 +59,8 @@ class TestRelease:
         outcome = published.checkout.run("publish", *published.options, GALAXY_TOKEN=TOKEN)
         assert outcome.returncode == 1
         for line in (
-            "%s/api has the collection stackhpc.sriov %s already." % (published.server.address, VERSION),
-            "%s/api has the role stackhpc.sriov %s already." % (published.server.address, VERSION),
+            "%s/api has the collection stackhpc.sriov %s already; --role publishes the role alone." % (published.server.address, VERSION),
+            "%s/api has the role stackhpc.sriov %s already; --collection publishes the collection alone." % (published.server.address, VERSION),
             "Nothing was sent.",
         ):
             assert line in outcome.stdout.splitlines()
@@ -335,3 +337,26 @@ class TestTheRolesRepository:
         names = place.git("ls-tree", "-r", "--name-only", VERSION).split()
         assert ".github/ci.yml" in names and "tasks/main.yml" in names and "old.yml" not in names
         assert place.git("log", "--format=%s", "trunk").splitlines() == ["stackhpc.sriov %s" % VERSION, "old"]
+
+
+def test_interrupted_it_says_what_is_out_and_leaves_nothing_behind(checkout, place, tmp_path):
+    hook, pushing = place.folder / "pre-push", place.folder / "pushing"
+    # The trial of the push comes first.
+    hook.write_text('#!/bin/sh\ntest -e "$0.tried" || exec touch "$0.tried"\ntouch %s\nsleep 300\n' % pushing)
+    hook.chmod(0o755)
+    (place.folder / "gitconfig").write_text("[core]\nhooksPath = %s\n" % place.folder)
+    (tmp_path / "tmp").mkdir()
+    process = checkout.start("publish", *place.options, GALAXY_TOKEN=TOKEN, GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig"), TMPDIR=str(tmp_path / "tmp"))
+    try:
+        for _ in range(3000):
+            if pushing.exists() or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert said.endswith("Published: the collection. The rest was not, or not to its end.\n")
+    assert list((tmp_path / "tmp").glob("sriov-role-*")) == []
+    assert place.git("for-each-ref") == ""

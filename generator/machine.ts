@@ -32,10 +32,11 @@ const pythonNames = ["python3.13", "python3.12", "python3.11", "python3"];
 /**
  * The first Python that can run some tools: 3.11 or newer (ansible-core 2.18 and 2.19 want it), with venv and ensurepip.
  *
- * Each candidate is asked, not looked for: a shim of pyenv is there also for versions that are not.
+ * Each candidate is asked, not looked for: a shim of pyenv is there also for versions that are not. In an environment
+ * (`venv`) it is the Python that the environment was made of.
  */
 export async function findPython(range: PythonRange = {}, candidates: readonly string[] = pythonNames): Promise<Python | undefined> {
-  const question = "import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print(sys.executable); print('%d.%d.%d' % sys.version_info[:3])";
+  const question = "import os, sys, venv, ensurepip; assert sys.version_info >= (3, 11); print(os.path.realpath(getattr(sys, '_base_executable', sys.executable))); print('%d.%d.%d' % sys.version_info[:3])";
   for (const candidate of candidates) {
     const { code, stdout } = await run({ file: candidate, args: ["-c", question] });
     const [executable, version] = stdout.trim().split("\n");

@@ -3,6 +3,7 @@ import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { findPython } from "../generator/machine.js";
 import type { PythonRange } from "../generator/machine.js";
+import { run } from "../generator/tools.js";
 import { ansibleCores, missingPrograms, programFolders } from "../generator/setup.js";
 import { cli, put, root, temporary } from "./support.js";
 
@@ -49,6 +50,21 @@ describe("doctor", () => {
     process.env["PATH"] = folder;
     try {
       doesNotMatch((await cli(root, "doctor")).output, /\bgit\b/);
+    } finally {
+      process.env["PATH"] = before;
+    }
+  });
+});
+
+describe("in an environment", () => {
+  it("Python is the one that the environment was made of, so that its programs are found there too", async () => {
+    const before = process.env["PATH"];
+    const own = await findPython();
+    const folder = temporary();
+    strictEqual((await run({ file: own?.executable ?? "", args: ["-m", "venv", "--without-pip", folder] })).code, 0);
+    process.env["PATH"] = `${join(folder, "bin")}:${before}`;
+    try {
+      deepStrictEqual(await findPython(), own);
     } finally {
       process.env["PATH"] = before;
     }

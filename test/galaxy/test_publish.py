@@ -352,7 +352,8 @@ def test_interrupted_it_says_what_is_out_and_leaves_nothing_behind(checkout, pla
             if pushing.exists() or process.poll() is not None:
                 break
             time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=60)
     finally:
         process.kill()

@@ -55,7 +55,7 @@ export function readOwned(root: string, wanted: readonly OutFile[]): { before: O
 function readManifest(root: string, name: string): string[] {
   const text = readOne(root, name)?.text;
   if (text === undefined) return [];
-  const refuse = (why: string): Error => new Error(`${join(root, name)} ${why}. Nothing was written. Delete that file, and generate again.`);
+  const refuse = (why: string): Error => new Error(`${join(root, name)} ${why}. Nothing was written. Delete that file, and run this again.`);
   let files: unknown;
   try {
     files = (JSON.parse(text) as { files?: unknown } | null)?.files;

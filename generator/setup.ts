@@ -53,9 +53,9 @@ function ansibleVariable(release: string): string {
 const pythonPackages = ["python3", "python3-venv"];
 const pythonTree = "molecule/rig/python_tree.py";
 
-/** The Python of these that python_tree.py can make and that the programs run on. */
-function madeRelease({ pythons = {} }: Programs): string | undefined {
-  return ["3.13", "3.11"].find((release) => isWithin(Number(release.split(".")[1]), pythons));
+/** The Python of those that python_tree.py can make, for programs that not every Python will do for. */
+function madeRelease({ pythons }: Programs): string | undefined {
+  return pythons && ["3.13", "3.11"].find((release) => isWithin(Number(release.split(".")[1]), pythons));
 }
 
 function noPython(programs: Programs): string {
@@ -68,12 +68,11 @@ function noPython(programs: Programs): string {
 
 /** The Python that programs run on: one of this machine's, or that which was made because it has none that will do. */
 async function pythonFor(root: string, programs: Programs): Promise<Python | undefined> {
-  const { pythons } = programs;
-  const found = await findPython(pythons);
+  const found = await findPython(programs.pythons);
   const release = madeRelease(programs);
-  if (found || pythons === undefined || release === undefined) return found;
+  if (found || release === undefined) return found;
   const { code, stdout } = await run({ file: "python3", args: [join(root, pythonTree), "path", release] });
-  return code === 0 ? await findPython(pythons, [stdout.trim()]) : undefined;
+  return code === 0 ? await findPython(programs.pythons, [stdout.trim()]) : undefined;
 }
 
 async function environmentOf(root: string, programs: Programs): Promise<Environment | string> {
@@ -152,7 +151,7 @@ export async function setup(root: string, { machines }: Want): Promise<string[]>
       if (found.length > 0) throw new Error("see below");
     },
   });
-  // The system first: a newer Python is made by one of its packages.
+  // The system first: one of its packages makes the Pythons that this machine lacks.
   const programs = [tools, ...testPrograms({ machines })].map((each) => job(each.title, (say) => setUpPython(root, each, say)));
   await progress([...(machines ? [job("System packages", setUpSystem)] : []), ...programs]).catch((error: unknown) => {
     if (faults.length === 0) throw error;
@@ -192,7 +191,7 @@ async function setUpPython(root: string, programs: Programs, say: (line: string)
  */
 async function getPython(root: string, programs: Programs, say: (line: string) => void): Promise<string | undefined> {
   const release = madeRelease(programs);
-  if (programs.pythons !== undefined && release !== undefined) {
+  if (release !== undefined) {
     const command = { file: "python3", args: [join(root, pythonTree), "ensure", release] };
     say(shown(command));
     return await runAll([command]);

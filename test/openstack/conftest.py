@@ -12,6 +12,8 @@ import pytest
 from deployment import ROOT, Deployment
 
 sys.path.insert(0, str(ROOT / "test" / "galaxy"))
+
+# Not at the top (E402): it is found by the path above.
 import galaxy_server  # noqa: E402
 
 

@@ -177,6 +177,7 @@ def test_plays_pass_ansible_lint(examples, artefacts, tmp_path):
     names = ["%d.yml" % number for number in range(len(plays))]
     for name, text in zip(names, plays):
         (tmp_path / name).write_text("---\n" + text)
+    # name[casing]: the handler's name, which users have in their playbooks (HANDLER, above).
     (tmp_path / "ansible-lint.yml").write_text("---\nprofile: production\noffline: true\nskip_list:\n  - name[casing]\n")
     outcome = run([BIN / "ansible-lint", "--offline", "--nocolor", "-c", "ansible-lint.yml", *names], tmp_path, environment(artefacts))
     assert outcome.returncode == 0, outcome.stdout

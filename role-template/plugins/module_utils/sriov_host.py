@@ -53,7 +53,14 @@ REPRESENTOR = re.compile(r"^(c\d+)?pf\d+(vf|sf)\d+$")
 
 
 class Refusal(Exception):
-    """What cannot be done, as one sentence for the operator: what, where, and what to do."""
+    """What cannot be done, as one sentence for the operator: what, where, and what to do.
+
+    details: further fields of the module's failed result, as `pfs`, what became of each PF.
+    """
+
+    def __init__(self, message, **details):
+        super().__init__(message)
+        self.details = details
 
 
 # --- reading the host ---------------------------------------------------------------------------------------------

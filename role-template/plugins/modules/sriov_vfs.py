@@ -378,7 +378,7 @@ def make_it_so(module):
     if failures:
         if not module.check_mode:
             results = host.put_back(results, parameters["numvfs_timeout"])
-        raise host.Refusal("; ".join(result["message"] for result in results if result["state"] == "failed"))
+        raise host.Refusal("; ".join(result["message"] for result in results if result["state"] == "failed"), pfs=results)
     released = {
         result["address"]: leaving[result["address"]]
         for result in results if result["state"] == "pending" and result["wanted"] == 0
@@ -424,7 +424,7 @@ def main():
         with host.locked():
             result = make_it_so(module)
     except host.Refusal as refusal:
-        module.fail_json(msg=str(refusal))
+        module.fail_json(msg=str(refusal), **refusal.details)
     except OSError as error:
         module.fail_json(msg="The VFs cannot be set: %s" % error)
     module.exit_json(**result)

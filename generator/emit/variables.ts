@@ -60,7 +60,7 @@ function typeName(of: VarType): string {
     case "map":
       return "dict";
     case "raw":
-      return ["str", ...(of.also ?? [])].join(" or ");
+      return ["str", ...(of.also ?? []).map((other) => (other.kind === "map" ? "dict" : other.kind))].join(" or ");
     case "str":
       return of.choices ? of.choices.map((choice) => `\`${choice}\``).join(" or ") : "str";
     case "int":

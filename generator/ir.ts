@@ -11,7 +11,7 @@ export interface Identity {
   readonly license: readonly string[];
   readonly tags: readonly string[];
   readonly issues?: string;
-  readonly repository?: string;
+  readonly repository: string;
 }
 
 /** The form of a text: a regular expression (JavaScript's, with the flag u), and what it stands for in words. */

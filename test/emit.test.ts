@@ -170,7 +170,7 @@ describe("README.md", () => {
     const example = { path: "examples/two_cards.yml", text: "- hosts: all\n  vars:\n    a: '{{ b }}'\n" };
     strictEqual(
       readme(role(bar, unset), template, [example], [picture], "collection").text,
-      "# stackhpc.sriov\nansible-galaxy collection install stackhpc.sriov\n## Variables\n\nEvery variable is checked before the first task. `schema.json` in the role lets editors complete and check them too.\n\n| variable | type | default | what it does |\n| --- | --- | --- | --- |\n| `sriov_text` | str | `\"{{ x \\| default('y') }}\"` | a=b \\| c. |\n| `sriov_unset` | bool | not set | Perhaps. |\nAt boot\nA\n  |-- no --> none\n  v  yes\nB\nTwo cards\n- hosts: all\n  vars:\n    a: '{{ b }}'\n",
+      "# stackhpc.sriov\nansible-galaxy collection install stackhpc.sriov\n## Variables\n\nEvery variable is checked before the first task. `schema.json` in the role lets editors complete and check them too.\n\nAn editor with yaml-language-server (VS Code with Red Hat's YAML extension, Neovim, Emacs and others) does so in a file of group_vars or host_vars that has the line `# yaml-language-server: $schema=PATH/schema.json`. PATH is the folder of the role or of the collection, absolute or from that file. A file without an extension must be opened as YAML.\n\n| variable | type | default | what it does |\n| --- | --- | --- | --- |\n| `sriov_text` | str | `\"{{ x \\| default('y') }}\"` | a=b \\| c. |\n| `sriov_unset` | bool | not set | Perhaps. |\nAt boot\nA\n  |-- no --> none\n  v  yes\nB\nTwo cards\n- hosts: all\n  vars:\n    a: '{{ b }}'\n",
     );
   });
   it("of the role says how to install the role", () => match(readme(role(), template, [], [], "role").text, /ansible-galaxy role install stackhpc\.sriov/));

@@ -16,7 +16,7 @@ export function schema(role: Role, others: readonly string[] = []): OutFile {
   const prefix = commonPrefix(role.variables.map(({ name }) => name));
   const document = {
     $schema: "http://json-schema.org/draft-07/schema#",
-    ...(role.identity.repository === undefined ? {} : { $id: `${role.identity.repository}/schema.json` }),
+    $id: `${role.identity.repository}/schema.json`,
     title: role.shortDescription,
     definitions: { jinja, unset, open: { anyOf: [reference("jinja"), reference("unset")] } },
     // A file in which everything is a comment is null.

@@ -75,6 +75,8 @@ describe("schema.json", () => {
       ["a negative number", "sriov_numvfs: -1\n", "/sriov_numvfs"],
       ["a number of seconds that is too small", "sriov_reboot_timeout: 0\n", "/sriov_reboot_timeout"],
       ["one in quotes", 'sriov_reboot_timeout: "0"\n', "/sriov_reboot_timeout"],
+      ["a checksum without its algorithm", "sriov_mft_checksum: 9f86d081884c7d659a2feaa0c55ad015\n", "/sriov_mft_checksum"],
+      ["a path for the name of a file", "sriov_mft_tarball: /tmp/mft.tgz\n", "/sriov_mft_tarball"],
       ["a choice that there is not", "sriov_numvfs_driver: sysfs\n", "/sriov_numvfs_driver"],
       ["another", "sriov_action: firmware\n", "/sriov_action"],
       ["a word that is neither true nor false", "sriov_do_reboot: maybe\n", "/sriov_do_reboot"],

@@ -143,14 +143,14 @@ export interface SriovRole {
    * @unset
    * @example "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
    */
-  sriov_mft_checksum?: string;
+  sriov_mft_checksum?: Checksum;
 
   /**
    * The file name of the MFT archive; the last part of `sriov_mft_url` when not set. One of that name that is in
    * `sriov_workdir` already is not downloaded.
    * @unset
    */
-  sriov_mft_tarball?: string;
+  sriov_mft_tarball?: FileName;
 
   /**
    * The folder on the host where MFT's archive is kept and unpacked; root's alone.
@@ -418,6 +418,12 @@ type PhysicalNetwork = string;
 
 /** @pattern ^(?:20\d\d\.[12]|[A-Za-z]+|)$ an OpenStack release in quotes, as in "2025.1", or as in zed or master */
 type OpenStackRelease = string;
+
+/** @pattern ^(?:(?:md5|sha1|sha224|sha256|sha384|sha512):[0-9A-Fa-f]{32,128}|)$ an algorithm and a digest, as in sha256:DIGEST */
+type Checksum = string;
+
+/** @pattern ^[^/]*$ the name of a file, without its folder */
+type FileName = string;
 
 /** @pattern ^[A-Za-z][A-Za-z0-9_]*$ the name of a parameter as mstconfig shows it, as in NUM_PF_MSIX */
 type FirmwareParameter = string;

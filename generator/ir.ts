@@ -28,7 +28,8 @@ export type VarType =
   /** A string which YAML 1.1 may have turned into a number on the way: Ansible must not convert it back. Or what may be one of several. */
   | { readonly kind: "raw"; readonly also?: readonly VarType[]; readonly form?: Form }
   | { readonly kind: "int"; readonly minimum?: number; readonly maximum?: number }
-  | { readonly kind: "list"; readonly elements: VarType }
+  /** `commas`: a text with commas is taken too, as Ansible splits it. */
+  | { readonly kind: "list"; readonly elements: VarType; readonly commas?: true }
   | { readonly kind: "dict"; readonly fields: readonly Variable[] }
   /** Keys that only others know, each with a boolean, a number or a text; or with a text only. */
   | { readonly kind: "map"; readonly keys?: Form; readonly textOnly?: true; readonly form?: Form; readonly minimum?: number };

@@ -15,9 +15,9 @@ type Pick<T, K extends keyof T> = { [P in K]: T[P] };
 
 /**
  * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@number` is a text that may be
- * written as a number.
+ * written as a number, `@commas` a list of texts that may be written as one text with commas.
  */
-const knownTags = ["default", "example", "format", "maximum", "minimum", "number", "raw", "selector", "unset"];
+const knownTags = ["commas", "default", "example", "format", "maximum", "minimum", "number", "raw", "selector", "unset"];
 
 /** A tag whose text the compiler is asked about; `scratchLine` is where that question stands. */
 interface Question {
@@ -167,6 +167,9 @@ function readType(reading: Reading, name: string, property: PropertySignature, t
   if (written.kind !== "int") misplaced("maximum", "number");
   if (written.kind !== "str" || written.choices) for (const tag of ["format", "number", "raw"]) misplaced(tag, "string");
   if (written.kind === "int") return { kind: "int", ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
+  const isOfTexts = written.kind === "list" && written.elements.kind === "str" && !written.elements.choices;
+  if (!isOfTexts) misplaced("commas", "list of strings");
+  if (isOfTexts && tags.has("commas")) return { ...written, commas: true };
   if (written.kind === "map") return { ...written, ...bound(reading, name, tags, "minimum") };
   if (written.kind !== "str" || written.choices) return written;
   const given = ["format", "number", "raw"].flatMap((tag) => tags.get(tag) ?? []);

@@ -52,6 +52,7 @@ describe("schema.json", () => {
       ["Jinja inside an entry's lists and dictionaries", 'sriov_devices:\n  - {name: "ens{{ n }}f0", numvfs_required_by: ["{{ u }}"], firmware: {A: "{{ a }}"}, exclude_vfs: ["{{ v }}"], nova: {address: {bus: "{{ b }}"}}}\n  - {name: a, nova: {address: ["{{ v }}", {bus: "{{ b }}"}], traits: ["{{ t }}"], trusted: "{{ t }}"}}\n'],
       ["selectors of which Jinja may omit one", 'sriov_devices: [{name: "{{ n | default(omit) }}", address: "0000:3b:00.0"}]\n'],
       ["numbers in quotes", 'sriov_reboot_timeout: "1800"\nsriov_boot_wait: "0"\nsriov_devices: [{name: a, numvfs: "8"}]\n'],
+      ["packages in a text with commas", "sriov_os_pkgs: gcc, make\nsriov_mstflint_pkgs: mstflint\n"],
       ["a release that is a number", "sriov_openstack_release: 2025.1\n"],
       ["words for true and false, with and without quotes", 'sriov_do_reboot: yes\nsriov_firmware_exact: "no"\nsriov_iommu_enabled: On\nsriov_firmware_reset: False\n'],
       ["addresses without quotes", "sriov_devices: [{address: 0000:3b:00.0}, {mac: b8:59:9f:0c:aa:02}, {vendor_id: 15b3, product_id: a2d6}]\n"],

@@ -89,7 +89,7 @@ function alternatives(of: VarType): Schema[] {
     case "int":
       return integer(of);
     case "list":
-      return [{ type: "array", items: { anyOf: orJinja(alternatives(of.elements)) } }];
+      return [{ type: "array", items: { anyOf: orJinja(alternatives(of.elements)) } }, ...(of.commas ? [separated(of.elements)] : [])];
     case "dict": {
       const rules = selectorRules(of.fields);
       return [{ ...object(of.fields), ...(rules.length > 0 ? { allOf: rules } : {}) }];
@@ -105,6 +105,13 @@ function alternatives(of: VarType): Schema[] {
 
 function text(form: Form | undefined): Schema {
   return { type: "string", ...(form ? { pattern: form.pattern, errorMessage: `This must be ${form.words}.` } : {}) };
+}
+
+/** Texts with commas between them. */
+function separated(of: VarType): Schema {
+  const form = of.kind === "str" ? of.form : undefined;
+  const one = form ? `(?:${form.pattern.replace(/^\^|\$$/g, "")})` : "[^,]+";
+  return { type: "string", pattern: `^\\s*${one}(?:\\s*,\\s*${one})*\\s*$` };
 }
 
 /** The words that Ansible takes for a boolean (BOOLEANS in convert_bool.py), of which YAML 1.2 makes text. */

@@ -53,6 +53,7 @@ export interface SriovRole {
   /**
    * Units that must not start before the VFs are there, and do not start when they are missing,
    * for a device that has no `numvfs_required_by` of its own. Only with the `systemd` driver.
+   * @commas
    * @default []
    * @example ["openvswitch-switch.service"]
    */
@@ -74,6 +75,7 @@ export interface SriovRole {
 
   /**
    * The vendor ids of the cards whose firmware is set.
+   * @commas
    * @default ["0x15b3"]
    */
   sriov_mellanox_vendor_ids?: HexadecimalId[];
@@ -109,24 +111,28 @@ export interface SriovRole {
 
   /**
    * The packages that hold mstconfig and what it needs.
+   * @commas
    * @default ["mstflint", "pciutils"]
    */
   sriov_mstflint_pkgs?: string[];
 
   /**
    * The packages that MFT needs, whatever the distribution. When not set, `sriov_os_pkgs_rpm` or `sriov_os_pkgs_deb` holds.
+   * @commas
    * @unset
    */
   sriov_os_pkgs?: string[];
 
   /**
    * The packages that MFT needs where packages are RPMs.
+   * @commas
    * @default ["gcc", "rpm-build", "pciutils", "kernel-devel", "make"]
    */
   sriov_os_pkgs_rpm?: string[];
 
   /**
    * The packages that MFT needs where packages are Debian's.
+   * @commas
    * @default ["gcc", "pciutils", "linux-headers-generic", "make"]
    */
   sriov_os_pkgs_deb?: string[];
@@ -274,7 +280,10 @@ export interface SriovDevice {
   /** What creates the VFs at boot; `sriov_numvfs_driver` when not given. */
   numvfs_driver?: "systemd" | "udev";
 
-  /** Units that must not start without these VFs; `sriov_numvfs_required_by` when not given. */
+  /**
+   * Units that must not start without these VFs; `sriov_numvfs_required_by` when not given.
+   * @commas
+   */
   numvfs_required_by?: Unit[];
 
   /**

@@ -6,6 +6,8 @@ const bareExpressions = ["when", "that", "until", "changed_when", "failed_when",
 
 /** Variables of the role that a Kayobe configuration sets. Its other files are not read by the role. */
 const kayobeSettings = /^kayobe\/inventory\/(group|host)_vars\//;
+/** YAML of a Kayobe configuration: variables in the inventory have no extension. */
+const kayobeYaml = /^kayobe\/(inventory\/(group|host)_vars\/.*|.*\.ya?ml)$/;
 
 /** Where variables are used. What is in meta/ is about them, and plugins/ never see them by name. */
 const usingFolders = /^(tasks|handlers|templates|vars|examples)\//;
@@ -68,6 +70,14 @@ function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[
       const unknown = set.filter(({ name }) => !known.has(name) && !elsewhere.has(name));
       return [...problems, ...unknown.map(({ file: path, line, name }) => ({ file: path, line, message: `${name} is no variable of the model, and no other file of kayobe/ uses it` }))];
     });
+}
+
+/** The variables that a Kayobe configuration has for itself, next to the role's: its files set them, or its playbooks read them. */
+export function kayobeVariables(role: Role, files: readonly OutFile[]): string[] {
+  const facts = files.filter(({ path }) => usingFolders.test(path)).flatMap((file) => mentions(file).facts);
+  const roles = new Set([...role.variables.map(({ name }) => name), ...facts]);
+  const found = files.filter(({ path }) => kayobeYaml.test(path)).map(settings).flatMap(({ read, set }) => [...read, ...set].map(({ name }) => name));
+  return [...new Set(found)].filter((name) => !roles.has(name)).sort();
 }
 
 function settings({ path, text }: OutFile): Mentions {

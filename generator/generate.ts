@@ -1,3 +1,4 @@
+import { kayobeVariables } from "./crosscheck.js";
 import { argspec } from "./emit/argspec.js";
 import { changelog } from "./emit/changelog.js";
 import { defaults } from "./emit/defaults.js";
@@ -35,7 +36,7 @@ export function generate(role: Role, template: Template, layout: Layout): OutFil
     defaults(role),
     argspec(role),
     meta(role, authored("meta/main.yml")),
-    schema(role),
+    schema(role, kayobeVariables(role, template.files)),
     ...(layout === "kayobe" ? [] : [readme(role, authored("README.md.hbs"), examples, pictures, layout)]),
     requirements(role.identity),
     galaxy(template.galaxy),

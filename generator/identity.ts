@@ -38,8 +38,8 @@ export function readIdentity(text: string): { identity: Identity; problems: read
     license: strings("license"),
     tags: strings("tags"),
     ...issues,
+    repository: string("repository"),
   };
-  string("repository");
 
   for (const key of ["namespace", "name"] as const)
     if (identity[key] !== "" && !contentName.test(identity[key]))

@@ -20,6 +20,7 @@ export const identity: Identity = {
   description: "Sets VFs",
   license: ["Apache-2.0"],
   tags: ["networking", "linux"],
+  repository: "https://example.org/sriov",
 };
 
 export function role(...variables: readonly Variable[]): Role {

@@ -218,7 +218,8 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
         return;
       }
     }
-    put(target + file.path, file.text);
+    // The file lies deeper in an environment, and the path to the schema begins at the file.
+    put(target + file.path, file.text.replace("$schema=", (start) => start + "../".repeat(target.split("/").length - 1)));
   }
 
   function variables(file: OutFile): void {

@@ -111,13 +111,27 @@ def test_a_vf_is_no_pf(fake, pf):
     fake.create(pf, 1)
     vf = fake.vf(pf, 0)
     assert decide(device(vf, id=None)) == {
-        "do": "fail", "message": "%s (%s) is a VF of 0000:01:00.0: name the PF" % (fake.vf_netdev(pf, 0), vf)}
+        "do": "fail", "message": "%s (%s) is a VF of ens1 (0000:01:00.0): name the PF" % (fake.vf_netdev(pf, 0), vf)}
 
 
-def test_a_pf_that_a_guest_has_is_skipped(fake, pf):
-    fake.bind(pf, "vfio-pci")
+@pytest.mark.parametrize("how", ["vfio-pci", "a vendor's driver", "uio"])
+def test_a_pf_that_a_guest_or_a_program_has_is_skipped(fake, pf, how):
+    fake.bind(pf, "vfio-pci" if how == "vfio-pci" else "acme")
+    assert decide(device())["do"] == ("skip" if how == "vfio-pci" else "set")
+    if how != "vfio-pci":
+        (fake.pci(pf) / {"uio": "uio/uio0"}.get(how, "vfio-dev/vfio3")).mkdir(parents=True)
     assert decide(device())["do"] == "skip"
-    assert "is held by vfio-pci" in decide(device())["message"]
+    assert "is held by %s" % ("vfio-pci" if how == "vfio-pci" else "acme") in decide(device())["message"]
+
+
+def test_a_pf_whose_interface_is_in_another_namespace_gives_up_no_vfs_unless_allowed(fake, pf):
+    fake.move_to_namespace("ens1")
+    assert decide(device())["do"] == "set"
+    fake.create(pf, 2)
+    assert decide(device())["message"] == (
+        "0000:01:00.0 keeps its 2 VFs until the next boot, 4 are wanted: its interface is in another network namespace, and what goes "
+        "through it is not known (sriov_change_connection_pf: true allows the change)")
+    assert decide(device(), permission=True)["do"] == "set"
 
 
 @pytest.mark.parametrize("ids, advice", [
@@ -129,8 +143,69 @@ def test_a_card_that_offers_no_vfs_gets_its_makers_advice(fake, ids, advice):
     fake.add_function(ONE, ids, netdevs=["ens1"], totalvfs=0)
     fake.add_function(TWO, ids, netdevs=["ens2"])
     assert decide(device(id=ids)) == {"do": "fail", "message": "ens1 (0000:01:00.0) offers no VFs: " + advice}
-    assert decide(device(TWO, id=ids)) == {"do": "fail", "message": "ens2 (0000:01:00.1) has no SR-IOV capability: " + advice}
+    fake.configuration_space(TWO, 0)
+    assert decide(device(TWO, id=ids)) == {"do": "fail", "message": "ens2 (0000:01:00.1) offers no VFs: " + advice}
     assert decide(device(id=ids, numvfs=0))["do"] == "nothing"
+
+
+# A NIC for which the kernel has no sriov_totalvfs: (ids, driver, class, VFs in its capability, size of what can be read) and why.
+HIDDEN = ("the card shows no SR-IOV: if the model has it, enable it for this port in the BIOS or in the card's own set-up (Virtualization "
+          "Mode: SR-IOV), then boot again; otherwise name another NIC")
+NO_SRIOV = "the card has no SR-IOV: name another NIC"
+
+
+@pytest.mark.parametrize("ids, driver, kind, total, size, why", [
+    ("8086:15f3", "igc", "0x020000", None, 4096, NO_SRIOV),
+    ("8086:1533", "igb", "0x020000", None, 4096, NO_SRIOV),
+    ("8086:100e", "e1000", "0x020000", None, 256, NO_SRIOV),
+    ("14e4:165f", "tg3", "0x020000", None, 64, NO_SRIOV),
+    ("8086:1521", "igb", "0x020000", None, 4096, HIDDEN),
+    ("8086:1572", "i40e", "0x020000", None, 4096, HIDDEN),
+    ("8086:1592", "ice", "0x020000", None, 64, HIDDEN),
+    ("14e4:16d7", "bnxt_en", "0x020000", 0, 4096,
+     "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"),
+    ("8086:1572", "i40e", "0x020000", 64, 4096, "it has SR-IOV, and this kernel has none: boot a kernel with CONFIG_PCI_IOV"),
+    ("8086:2918", "pcieport", "0x060400", None, 4096, "it is no NIC: name a NIC"),
+])
+def test_a_function_without_sriov_is_told_why_by_what_the_kernel_shows(fake, ids, driver, kind, total, size, why):
+    fake.add_function(ONE, ids, driver, ["ens1"])
+    (fake.pci(ONE) / "class").write_text(kind + "\n")
+    fake.configuration_space(ONE, total, size)
+    assert host.why_no_vfs(host.read_function(ONE)) == why
+
+
+def test_a_capability_that_the_kernel_could_not_set_up_is_told_apart_from_a_kernel_without(fake, pf):
+    fake.add_function(TWO, "8086:1572", "i40e", ["ens2"])
+    fake.configuration_space(TWO, 64)
+    assert host.why_no_vfs(host.read_function(TWO)).startswith("it has SR-IOV, and the kernel could not set that up")
+
+
+@pytest.mark.parametrize("text, control, virtual", [
+    ("flags\t\t: fpu hypervisor lahf_lm\n", None, True),
+    ("flags\t\t: fpu hypervisor lahf_lm\n", "control_d\n", False),
+    ("flags\t\t: fpu lahf_lm\n", None, False),
+])
+def test_a_nic_of_a_virtual_machine_is_not_sent_to_the_bios(fake, text, control, virtual):
+    (fake.proc / "cpuinfo").write_text(text)
+    if control:
+        (fake.proc / "xen").mkdir()
+        (fake.proc / "xen/capabilities").write_text(control)
+    fake.add_function(ONE, "1af4:1041", "virtio-pci", ["ens1"])
+    why = host.why_no_vfs(host.read_function(ONE))
+    assert "BIOS" not in why
+    assert ("this virtual machine" in why) == virtual
+
+
+def test_a_configuration_space_that_runs_in_a_circle_or_cannot_be_read_ends_the_search(fake):
+    fake.add_function(ONE, netdevs=["ens1"])
+    assert host.total_in_config(ONE) == -1
+    fake.configuration_space(ONE)
+    config = bytearray((fake.pci(ONE) / "config").read_bytes())
+    config[0x140:0x144] = (0x0003 | 1 << 16 | 0x100 << 20).to_bytes(4, "little")
+    (fake.pci(ONE) / "config").write_bytes(bytes(config))
+    assert host.total_in_config(ONE) is None
+    (fake.pci(ONE) / "config").write_bytes(b"\xff" * 4096)
+    assert host.total_in_config(ONE) is None
 
 
 def test_vfs_that_wait_for_something_are_no_error_and_what_can_be_made_now_is(fake, pf):
@@ -148,15 +223,28 @@ def test_more_than_the_device_has_is_refused(fake, pf):
         "do": "fail", "message": "ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs"}
 
 
-def test_a_pf_without_driver_is_refused(fake, pf):
+@pytest.mark.parametrize("modprobe, loaded, why", [
+    (None, (), "load the NIC's kernel module and look at the kernel log"),
+    ("echo igb", (), "load its kernel module (modprobe igb), and look for what keeps it from being loaded at boot"),
+    ("echo igb", ("igb",), "its kernel module igb is loaded and does not hold it: look for the PF's address in the kernel log"),
+    ("exit 1", (), "this host has no kernel module for it: install the driver, or the kernel's package with more modules"),
+])
+def test_a_pf_without_driver_is_refused_with_the_module_that_it_needs(fake, pf, monkeypatch, modprobe, loaded, why):
     fake.bind(pf, None)
-    assert decide(device()) == {
-        "do": "fail", "message": "ens1 (0000:01:00.0) has no driver: load the NIC's kernel module and look at the kernel log"}
+    (fake.pci(pf) / "modalias").write_text("pci:v00008086d000010C9sv0000sd0000bc02sc00i00\n")
+    monkeypatch.setattr(host, "PROGRAM_DIRECTORIES", ())
+    monkeypatch.setenv("PATH", str(fake.root))
+    if modprobe:
+        (fake.root / "modprobe").write_text("#!/bin/sh\n[ \"$*\" = \"--resolve-alias pci:v00008086d000010C9sv0000sd0000bc02sc00i00\" ] && %s\n" % modprobe)
+        (fake.root / "modprobe").chmod(0o755)
+    for module in loaded:
+        (fake.sys / "module" / module).mkdir(parents=True)
+    assert decide(device()) == {"do": "fail", "message": "ens1 (0000:01:00.0) has no driver: " + why}
 
 
 @pytest.mark.parametrize("carriers, text", [
-    ({ONE}, "it carries the connection to this host"),
-    (None, "it is not known whether it carries the connection to this host"),
+    ({ONE}, "it carries the connection to this host (sriov_change_connection_pf: true allows the change)"),
+    (None, "it is not known whether it carries the connection to this host (sriov_change_connection_pf: true allows the change)"),
 ])
 def test_the_pf_of_the_connection_or_one_that_may_be_it_waits_unless_allowed(fake, pf, carriers, text):
     fake.create(pf, 2)
@@ -186,11 +274,31 @@ def hold(fake, how):
         fake.add_netdev("vlan5", lowers=[netdev])
     elif how == "namespace":
         fake.move_to_namespace(netdev)
-    elif how == "vdpa":
-        (fake.pci(vf) / "vdpa0").mkdir()
+    elif how.startswith("vdpa as "):
+        fake.add_below(vf, how[8:], "vdpa")
+    elif how == "vdpa below an auxiliary device":
+        fake.add_below(vf, "mlx5_core.vnet.3", "auxiliary")
+        fake.add_below(vf, "mlx5_core.vnet.3/blue", "vdpa")
+    elif how == "mediated":
+        fake.add_below(vf, "3f2e1c5a-0000-4000-8000-000000000001", "mdev")
+    elif how == "sub-function":
+        fake.add_below(vf, "mlx5_core.sf.2", "auxiliary", sfnum="88")
+    elif how == "RDMA":
+        fake.add_below(vf, "infiniband_verbs/uverbs2", "infiniband_verbs", "infiniband/uverbs2")
+        fake.add_process(4711, 1, comm="testpmd", open_files=["/dev/infiniband/uverbs2"])
+    elif how == "RDMA under another path":
+        # As in a container that has its own /dev.
+        fake.add_below(vf, "infiniband_verbs/uverbs2", "infiniband_verbs", "infiniband/uverbs2", dev="1:3")
+        fake.add_process(4711, 1, comm="testpmd", open_files=["/dev/null"])
     elif how == "unbound":
         fake.move_to_namespace(netdev)
         fake.bind(vf, None)
+    elif how == "idle, with devices below":
+        fake.add_below(vf, "mlx5_core.eth.2", "auxiliary")
+        fake.add_below(vf, "infiniband_verbs/uverbs2", "infiniband_verbs", "infiniband/uverbs2")
+        fake.add_process(4711, 1, comm="other", open_files=["/dev/infiniband/uverbs7"])
+    else:
+        assert how == "idle"
     return vf, netdev
 
 
@@ -200,8 +308,13 @@ def hold(fake, how):
     ("up", "VF {vf} ({netdev}) is up"),
     ("master", "VF {vf} ({netdev}) belongs to br0"),
     ("upper", "VF {vf} ({netdev}) carries vlan5"),
-    ("namespace", "VF {vf} has driver igbvf but no interface here: it is in another network namespace, or not ready"),
-    ("vdpa", "VF {vf} carries a vdpa device"),
+    ("namespace", "VF {vf} has its interface in another network namespace"),
+    *((how, "VF {vf} carries a vdpa device") for how in (
+        "vdpa as vdpa0", "vdpa as vdpa:0000:3b:00.2", "vdpa as foo", "vdpa as net0", "vdpa as vm1-eth0", "vdpa below an auxiliary device")),
+    ("mediated", "VF {vf} carries a mediated device"),
+    ("sub-function", "VF {vf} carries a sub-function"),
+    ("RDMA", "VF {vf} is held open by testpmd (pid 4711)"),
+    ("RDMA under another path", "VF {vf} is held open by testpmd (pid 4711)"),
 ])
 def test_a_vf_in_use_makes_the_change_wait_and_is_named(fake, pf, how, text):
     fake.create(pf, 2)
@@ -226,7 +339,44 @@ def test_every_vf_in_use_is_named(fake, pf):
     assert [fake.vf(pf, index) in decide(device())["message"] for index in range(3)] == [True, False, True]
 
 
-@pytest.mark.parametrize("how", ["idle", "unbound"])
+# VFs without an interface of their own: (PF's driver, VF's driver, its class, what the kernel shows of that driver) and the reason.
+NO_INTERFACE = "which shows no network interface: whether it is idle cannot be seen"
+
+
+@pytest.mark.parametrize("pf_driver, vf_driver, kind, sign, why", [
+    ("4xxx", "4xxxvf", "0x0b4000", None, "4xxxvf and no NIC: whether it is idle cannot be seen"),
+    ("nvme", "nvme", "0x010802", None, "nvme and no NIC: whether it is idle cannot be seen"),
+    ("igb", "pciback", "0x020000", None, "pciback, " + NO_INTERFACE),
+    ("ionic", "pds_vfio_pci", "0x020000", "vfio-dev", "pds_vfio_pci, used by qemu-kvm (pid 4711)"),
+    ("hns3", "hisi_acc_vfio_pci", "0x020000", "module", "hisi_acc_vfio_pci, used by qemu-kvm (pid 4711)"),
+    ("ice", "ice_vfio_pci", "0x020000", "group", "ice_vfio_pci, used by qemu-kvm (pid 4711)"),
+    ("4xxx", "qat_vfio_pci", "0x0b4000", "vfio-dev", "qat_vfio_pci, used by qemu-kvm (pid 4711)"),
+    ("ice", "acme_uio", "0x020000", "uio", "acme_uio, used by qemu-kvm (pid 4711)"),
+])
+def test_a_vf_that_is_no_nic_or_in_a_drivers_hands_is_in_use_for_the_true_reason(fake, pf_driver, vf_driver, kind, sign, why):
+    fake.add_function(ONE, "8086:1592", pf_driver, totalvfs=16, vf_driver=vf_driver, vf_netdevs=False)
+    fake.create(ONE, 1)
+    vf = fake.vf(ONE, 0)
+    (fake.pci(vf) / "class").write_text(kind + "\n")
+    node = "/dev/vfio/40"
+    if sign == "vfio-dev":
+        fake.add_below(vf, "vfio-dev/vfio7", "vfio-dev", "vfio/devices/vfio7")
+        node = "/dev/vfio/devices/vfio7"
+    elif sign == "module":
+        fake.give_module(vf_driver, vf_driver, True)
+    elif sign == "group":
+        (fake.sys / "class/vfio/40").mkdir(parents=True)
+    elif sign == "uio":
+        fake.add_below(vf, "uio/uio0", "uio", "uio0")
+        node = "/dev/uio0"
+    if sign:
+        fake.add_process(4711, 1, comm="qemu-kvm", open_files=[node])
+    else:
+        fake.give_module(vf_driver, vf_driver, False)
+    assert host.vf_holders(ONE) == ["VF %s is bound to %s" % (vf, why)]
+
+
+@pytest.mark.parametrize("how", ["idle", "unbound", "idle, with devices below"])
 def test_an_idle_vf_holds_nothing(fake, pf, how):
     fake.create(pf, 2)
     hold(fake, how)

@@ -88,7 +88,7 @@ class FakeHost:
         behaviour: errors {count: errno name}, enables {count: number the driver really enables}, hangs [counts],
         kills [counts] (the writer's process group dies there), needs_link_up, sysfs (False: no sriov_configure),
         passing {count: [errno name, how often]} (as errors, and then it works), unplugs [counts] (the card is pulled out there),
-        late [counts] (the VFs are there, and the write does not return), slow (seconds for each VF to show), says {count: [kmsg records]},
+        late [counts] (the VFs are there, and the write does not return), says {count: [kmsg records]},
         vf_driver (None: autoprobe off), vf_netdevs (False: none).
         """
         path = self.pci(address)
@@ -234,10 +234,10 @@ class FakeHost:
             fail(errno.EBUSY)
         if count in behaviour.get("kills", []):
             os.killpg(0, signal.SIGKILL)
-        if count in behaviour.get("hangs", []):
-            time.sleep(60)
         for record in behaviour.get("says", {}).get(str(count), []):
             self.say(record)
+        if count in behaviour.get("hangs", []):
+            time.sleep(60)
         if count in behaviour.get("unplugs", []):
             self.remove_function(address)
             fail(errno.EIO)

@@ -497,8 +497,8 @@ def load_config(path=None):
     except (OSError, ValueError, RecursionError) as error:
         raise Refusal("%s cannot be read (%s): run the role again, it writes the file anew" % (path, error)) from error
     if not isinstance(config, dict) or config.get("format") != CONFIG_FORMAT:
-        raise Refusal("%s has format %r, this program reads format %d: run the role again" % (
-            path, config.get("format") if isinstance(config, dict) else None, CONFIG_FORMAT))
+        raise Refusal("%s has format %s, this program reads format %d: run the role again" % (
+            path, ascii(config.get("format") if isinstance(config, dict) else None)[:80], CONFIG_FORMAT))
     missing = sorted({"boot_wait", "numvfs_timeout", "devices"} - set(config))
     if missing:
         raise Refusal("%s lacks %s: run the role again, it writes the file anew" % (path, ", ".join(missing)))
@@ -535,7 +535,7 @@ def wrong_in(config):
             ("boot", device.get("boot") in ("systemd", "udev")),
             ("optional", isinstance(device.get("optional"), bool)),
             # Files of earlier versions have no name.
-            ("name", is_plain(device.get("name", ""))),
+            ("name", is_plain(device.get("name", "")) and device.get("name", "").isascii()),
         )
         for key, good in checks:
             if not good:
@@ -879,8 +879,10 @@ class KernelLog:
             except BrokenPipeError:
                 # Records that the kernel has overwritten meanwhile.
                 continue
-            except OSError:
+            except BlockingIOError:
                 break
+            except OSError:
+                return None
             if not record:
                 break
             text += record
@@ -1221,7 +1223,7 @@ def refusal_of(results):
     rest = [result for result in results if result["state"] not in ("failed", "put back")]
     if any(result["state"] == "unchanged" for result in rest):
         return "; ".join(failures + ["the other PFs were not changed"])
-    kept = ["%s was not changed" % ", ".join(described(result) for result in rest)] if rest else []
+    kept = ["not changed: " + ", ".join(described(result) for result in rest)] if rest else []
     return "; ".join(failures + back + kept)
 
 
@@ -1303,4 +1305,7 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    # Names of interfaces are bytes, and the locale at boot may have no letters but ASCII.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

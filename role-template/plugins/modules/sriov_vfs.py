@@ -265,7 +265,10 @@ def last_known_names(devices, config, kept):
         entry["address"]: entry["name"] for entry in config.get("devices", [])
         for device in devices if device["address"] == entry["address"] and device["id"] in (None, entry["id"]) and "name" in entry
     }
-    now = {device["address"]: device.get("name") or known.get(device["address"], "") for device in devices}
+    names = {device["address"]: device.get("name") or "" for device in devices}
+    now = {
+        address: name if name and name.isascii() and host.is_plain(name) else known.get(address, "") for address, name in names.items()
+    }
     return dict(now, **known) if kept else now
 
 

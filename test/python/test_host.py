@@ -936,7 +936,7 @@ def test_a_driver_that_enables_fewer_is_an_error_and_the_pf_is_as_it_was(fake, p
     [result] = host.apply([device(numvfs=6)], 5)
     assert (result["state"], result["now"], fake.numvfs(pf)) == ("failed", before, before)
     assert result["message"] == (
-        "ens1 (0000:01:00.0): 6 VFs were asked for and driver igb enabled 3: lower numvfs" + SILENT + BACK[before])
+        "ens1 (0000:01:00.0): 6 VFs were requested and driver igb enabled 3: lower numvfs" + SILENT + BACK[before])
 
 
 def test_a_put_back_that_fails_is_told(fake, pf):

@@ -56,7 +56,7 @@ NETWORK_CLASS = 0x02
 # Kernels before 6.1 show no vfio-dev, and where vfio_pci_core is built in no module that holds it.
 USERSPACE_DRIVERS = ("vfio-pci", "mlx5_vfio_pci", "uio_pci_generic", "igb_uio")
 # What the kernel makes of a VF for others, by its subsystem, whatever the device is called.
-CARRIED = {"vdpa": "a vdpa device", "mdev": "a mediated device"}
+CARRIED = {"vdpa": "VF %s carries a vdpa device", "mdev": "VF %s carries a mediated device"}
 # Directories in which the kernel has no devices, and often many entries.
 NOT_DEVICES = ("queues", "statistics", "msi_irqs", "power")
 HOLDERS_TOLD = 3
@@ -321,7 +321,7 @@ def vf_holder(address, users):
     below = devices_below(address)
     for subsystem, path in below:
         if subsystem in CARRIED:
-            return "VF %s carries %s" % (address, CARRIED[subsystem])
+            return CARRIED[subsystem] % address
         if subsystem == "auxiliary" and os.path.exists(os.path.join(path, "sfnum")):
             return "VF %s carries a sub-function" % address
     if names:
@@ -1026,7 +1026,7 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
         advice = write_advice(cause, function, count, len(vf_addresses(address)))
         return failed("%s: setting %d VFs failed (%s): %s" % (name, wanted, error.strerror, advice))
     if enabled != wanted:
-        return failed("%s: %s VFs were asked for and driver %s enabled %s: lower numvfs" % (name, wanted, function["driver"], enabled))
+        return failed("%s: %s VFs were requested and driver %s enabled %s: lower numvfs" % (name, wanted, function["driver"], enabled))
     while len(vf_addresses(address)) != wanted:
         if time.monotonic() >= deadline or not is_there(address):
             return failed("%s: the kernel counts %d VFs and shows %d of them after %d s: raise sriov_numvfs_timeout, or lower numvfs" % (

@@ -197,6 +197,7 @@ def test_a_nic_of_a_virtual_machine_is_not_sent_to_the_bios(fake, text, control,
     fake.add_function(ONE, "1af4:1041", "virtio-pci", ["ens1"])
     why = host.why_no_vfs(host.read_function(ONE))
     assert "BIOS" not in why
+    assert ("virtual machine" in host.why_no_pf()) == virtual
     assert ("this virtual machine" in why) == virtual
 
 
@@ -531,6 +532,13 @@ def test_equal_routes_of_router_advertisements_carry_it_and_a_spare_one_does_not
     nics.answer("ip -j address show", [{"ifname": "ens1", "addr_info": [{"local": "2001:db8::10"}]}])
     nics.answer(ask, [one])
     nics.answer("ip -6 -j route show exact default", [one, two, spare])
+    assert host.connection_functions() == {ONE, TWO}
+
+
+def test_where_ip_knows_no_fibmatch_the_default_routes_are_taken_for_a_client_behind_a_gateway(nics):
+    routed(nics, picked="ens1")
+    nics.answer("ip -j address show", [{"ifname": "ens1", "addr_info": [{"local": "192.0.2.10"}]}])
+    nics.answer("ip -j route show default", [EQUAL])
     assert host.connection_functions() == {ONE, TWO}
 
 

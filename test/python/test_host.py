@@ -1064,6 +1064,7 @@ def test_a_process_that_the_kernel_does_not_let_go_is_named_and_its_pf_is_not_wr
     # As in an uninterruptible wait, in which a kill has to wait too.
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     results = host.apply([device(TWO)], 60)
+    fake.create(pf, 2)
     real = give_up_after(monkeypatch, lambda: "waiting" in fake.kmsg.read_text(), kill=False)
     fake.behave(pf, hangs=[1], says={"1": ["3,2,200,-;igb 0000:01:00.0: waiting for the firmware"]})
     results = host.apply([device(numvfs=1)], 0) + results
@@ -1075,7 +1076,7 @@ def test_a_process_that_the_kernel_does_not_let_go_is_named_and_its_pf_is_not_wr
             "the kernel said: igb 0000:01:00.0: waiting for the firmware" % pid)
         results = host.put_back(results, 60)
         assert [(result["state"], result["now"]) for result in results] == [("failed", 0), ("put back", 0)]
-        assert fake.writes(pf) == [1]
+        assert fake.writes(pf) == [0, 1]
     finally:
         real(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

@@ -752,14 +752,14 @@ def test_every_advice_has_its_test():
 
 # (ids, driver, errno, modules that are loaded) from no VFs, and what the driver means by it.
 OF_DRIVERS = {
-    ("8086:1572", "i40e", "EPERM", ""): "the port has not the queues and interrupts for so many VFs, or is running its self-test: lower numvfs",
+    ("8086:1572", "i40e", "EPERM", ""): "the port lacks the queues and interrupts for so many VFs, or is running its self-test: lower numvfs",
     ("8086:10fb", "ixgbe", "EPERM", ""): "traffic classes (DCB) or macvlan offload of the port take the queues of so many VFs: turn them off, or "
                                          "lower numvfs",
     ("8086:10c9", "igb", "EPERM", ""): "driver igb makes no VFs without MSI-X interrupts: take pci=nomsi off the kernel line",
     ("8086:1592", "ice", "EBUSY", ""): "driver ice is not ready, as during a reset: run the role again",
     ("8086:1592", "ice", "EOPNOTSUPP", ""): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install "
-                                            "intel/ice/ddp/ice.pkg (Debian: firmware-misc-nonfree; else: linux-firmware) and load ice again, "
-                                            "or lower numvfs",
+                                            "the package that has intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) "
+                                            "and load ice again, or lower numvfs",
     ("8086:1592", "ice", "ENOSPC", "irdma"): "the card has run out of MSI-X vectors or other resources of VFs: lower numvfs, or take irdma off "
                                              "the port",
     ("8086:1592", "ice", "ENOSPC", ""): ADVICE["ENOSPC"],

@@ -814,14 +814,14 @@ def decide(device, function, connection, change_connection_pf):
 # Cause and cure of a refused write that makes VFs where there are none; with a driver where its source gives the errno a meaning of
 # its own: i40e_pci_sriov_enable(), ixgbe_pci_sriov_enable(), igb_enable_sriov(), ice_check_sriov_allowed() and ice_set_per_vf_res().
 DRIVER_ADVICE = {
-    ("i40e", errno.EPERM): "the port has not the queues and interrupts for so many VFs, or is running its self-test: lower numvfs",
+    ("i40e", errno.EPERM): "the port lacks the queues and interrupts for so many VFs, or is running its self-test: lower numvfs",
     ("ixgbe", errno.EPERM): "traffic classes (DCB) or macvlan offload of the port take the queues of so many VFs: turn them off, "
                             "or lower numvfs",
     ("igb", errno.EPERM): "driver igb makes no VFs without MSI-X interrupts: take pci=nomsi off the kernel line",
     ("ice", errno.EBUSY): "driver ice is not ready, as during a reset: run the role again",
-    ("ice", errno.EOPNOTSUPP): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install "
-                               "intel/ice/ddp/ice.pkg (Debian: firmware-misc-nonfree; else: linux-firmware) and load ice again, or "
-                               "lower numvfs",
+    ("ice", errno.EOPNOTSUPP): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install the "
+                               "package that has intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) and load ice "
+                               "again, or lower numvfs",
 }
 WRITE_ADVICE = {
     errno.ENOENT: "the driver %(driver)s cannot create VFs through sysfs: use a driver, or driver settings, that can",

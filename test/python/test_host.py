@@ -972,6 +972,14 @@ def test_bnxt_gets_its_link_up_and_is_asked_again(fake):
     assert (result["state"], result["now"], fake.writes(ONE)) == ("changed", 4, [4, 4])
 
 
+def test_bnxt_whose_link_cannot_be_set_up_is_told_so(fake, monkeypatch):
+    fake.add_function(ONE, "14e4:16d7", "bnxt_en", ["ens1"], totalvfs=8, needs_link_up=True)
+    monkeypatch.setattr(host, "link_up", lambda *_arguments: False)
+    assert host.set_numvfs(ONE, 4, 5) == (
+        "ens1 (0000:01:00.0): driver bnxt_en makes VFs only while the interface is up, and it is not: set it up, then run the role again"
+        + SILENT + BACK[0])
+
+
 def test_another_driver_is_not_asked_twice_and_its_link_stays_down(fake, pf):
     fake.behave(pf, needs_link_up=True)
     [result] = host.apply([device()], 5)

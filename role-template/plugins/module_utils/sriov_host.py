@@ -1042,6 +1042,9 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
         cause = errno.ENODEV if error.errno == errno.ENOENT and error.filename else error.errno
         advice = write_advice(cause, function, count, len(vf_addresses(address)))
         return failed("%s: setting %d VFs failed (%s): %s" % (name, wanted, error.strerror, advice))
+    if not enabled and function["driver"] in DRIVERS_THAT_NEED_LINK_UP:
+        return failed("%s: driver %s makes VFs only while the interface is up, and it is not: set it up, then run the role again" % (
+            name, function["driver"]))
     if enabled != wanted:
         return failed("%s: %s VFs were requested and driver %s enabled %s: lower numvfs" % (name, wanted, function["driver"], enabled))
     while len(vf_addresses(address)) != wanted:

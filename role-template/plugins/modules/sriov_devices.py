@@ -144,14 +144,12 @@ UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer
 MLX4 = "mlx4_core"
 # ConnectX-3 and ConnectX-3 Pro (mlx4_pci_table in drivers/net/ethernet/mellanox/mlx4/main.c).
 MLX4_IDS = ("15b3:1003", "15b3:1007")
-WAITS = {"waits": "its firmware is set and offers more from the next boot on"}
+WAITS = {"waits": host.WAITS_FOR_FIRMWARE}
 MLX4_TRACES = (
     "/etc/modprobe.d/stackhpc-sriov-mlx4.conf", pending.STATE_DIRECTORY + "/mlx4-initramfs-stale",
     pending.STATE_DIRECTORY + "/pending-mlx4.json",
 )
 FIRMWARE_TOOLS = ("mstconfig", "mlxconfig")
-# Network controllers of every kind, Ethernet and InfiniBand (PCI Code and ID Assignment Specification, base class 02h).
-NETWORK_CLASS = 0x02
 
 
 def interface_details():
@@ -266,7 +264,7 @@ def warnings_about(devices):
 def known_pfs(pfs):
     """The PFs of the host in words, for an error message."""
     if not pfs:
-        return "this host has no PF at all: enable SR-IOV for the card in the BIOS, or in its firmware"
+        return "this host has no PF at all: %s" % host.why_no_pf()
     return "the PFs of this host are " + ", ".join(
         "%s, driver %s, %s" % (
             host.describe(pf), pf["driver"] or "none",
@@ -280,9 +278,10 @@ def not_a_pf(address, where, pfs):
     if function is None:
         return "%s: %s went away while the host was read: run the role again" % (where, address)
     if function["physfn"]:
-        return "%s: %s is a VF of %s: name the PF" % (where, host.describe(function), function["physfn"])
-    return "%s: %s is no PF, it has no SR-IOV capability: %s; %s" % (
-        where, host.describe(function), host.why_no_vfs(function), known_pfs(pfs))
+        return "%s: %s" % (where, host.a_vf(function))
+    # Not with the advice for a host without any PF: this card has one of its own.
+    return "%s: %s is no PF: %s; %s" % (
+        where, host.describe(function), host.why_no_vfs(function), known_pfs(pfs) if pfs else "this host has no PF")
 
 
 def choose(kind, value, where, pfs, details):
@@ -366,7 +365,7 @@ def candidates(vendors, waiting):
     known = {pf["address"] for pf in pfs}
     others = [
         host.read_function(address) for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))
-        if address not in known and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == NETWORK_CLASS
+        if address not in known and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == host.NETWORK_CLASS
     ]
     return sorted(
         pfs + [function for function in others if function and not function["physfn"]

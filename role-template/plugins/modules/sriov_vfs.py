@@ -69,8 +69,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pfs:
-  description: Each PF that was looked at.
-  returned: success
+  description:
+    - Each PF that was looked at. Its C(state) is C(ok), C(changed), C(pending) until the next boot, C(waiting) for its firmware,
+      C(skipped) or C(failed); when another PF failed also C(put back) or C(unchanged).
+    - One whose write failed has C(kernel_log), what the kernel said of it meanwhile, as a list of lines, and C(late), whether the
+      kernel had not finished in time, with C(process), the id of the process that was left behind then.
+  returned: success, and when a PF failed
   type: list
   elements: dict
   sample:
@@ -106,7 +110,7 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host a
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
 
 UNIT_DIRECTORY = "/etc/systemd/system"
-BOOT_UNIT = "sriov-vfs.service"
+BOOT_UNIT = host.BOOT_UNIT
 BOOT_LINK = UNIT_DIRECTORY + "/multi-user.target.wants/" + BOOT_UNIT
 DROP_IN = "sriov-vfs.conf"
 DEFAULT_RULE_PATH = "/etc/udev/rules.d/70-sriov.rules"
@@ -196,9 +200,9 @@ def read_released():
     """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as none."""
     try:
         released = json.loads(host.read_file(RELEASED_PATH) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return released if isinstance(released, dict) else {}
+    return {address: boot for address, boot in released.items() if host.PCI_ADDRESS.match(address)} if isinstance(released, dict) else {}
 
 
 def remember_released(released):
@@ -237,8 +241,8 @@ def has_vfs(address):
     return bool(function and function["numvfs"])
 
 
-def config_text(parameters, devices):
-    """The configuration file, or None when there is nothing to configure."""
+def config_text(parameters, devices, names):
+    """The configuration file, or None when there is nothing to configure. names: as of last_known_names."""
     if not devices:
         return None
     keys = ("address", "id", "numvfs", "boot", "optional")
@@ -247,8 +251,32 @@ def config_text(parameters, devices):
         "boot_wait": parameters["boot_wait"],
         "numvfs_timeout": parameters["numvfs_timeout"],
         "udev_rule_path": parameters["udev_rule_path"],
-        "devices": [{key: device[key] for key in keys} for device in devices],
+        "devices": [dict({key: device[key] for key in keys}, name=names[device["address"]]) for device in devices],
     }, indent=2) + "\n"
+
+
+def last_known_names(devices, config, kept):
+    """The name of each PF's interface: {address: name, "" for none}, for messages about a PF that is gone.
+
+    kept: those that the file has, where it has them, for an interface that was renamed is no change to report; else those of now, where
+    the PF has an interface now.
+    """
+    known = {
+        entry["address"]: entry["name"] for entry in config.get("devices", [])
+        for device in devices if device["address"] == entry["address"] and device["id"] in (None, entry["id"]) and "name" in entry
+    }
+    names = {device["address"]: device.get("name") or "" for device in devices}
+    now = {
+        address: name if name and name.isascii() and host.is_plain(name) else known.get(address, "") for address, name in names.items()
+    }
+    return dict(now, **known) if kept else now
+
+
+def remember_names(parameters, devices, config):
+    """Bring the names in the configuration file to those of now, which is no change to report; the rest of it is right."""
+    text = config_text(parameters, devices, last_known_names(devices, config, kept=False))
+    if text is not None and text != host.read_file(host.CONFIG_PATH):
+        host.write_atomically(host.CONFIG_PATH, text)
 
 
 def wanted_files(parameters, devices, config):
@@ -256,7 +284,7 @@ def wanted_files(parameters, devices, config):
     keep = bool(devices)
     at_boot = any(device["boot"] == "systemd" for device in devices)
     files = {host.PROGRAM_PATH: (program_text() if keep else None, 0o755)}
-    files[host.CONFIG_PATH] = (config_text(parameters, devices), 0o644)
+    files[host.CONFIG_PATH] = (config_text(parameters, devices, last_known_names(devices, config, kept=True)), 0o644)
     for name, text in parameters["units"].items():
         wanted = keep and (name != BOOT_UNIT or at_boot)
         files["%s/%s" % (UNIT_DIRECTORY, name)] = (text if wanted else None, 0o644)
@@ -374,11 +402,10 @@ def make_it_so(module):
     results = host.apply(*settings, check=True, change_connection_pf=permission)
     if not module.check_mode and not any(result["state"] == "failed" for result in results):
         results = host.apply(*settings, change_connection_pf=permission)
-    failures = [result["message"] for result in results if result["state"] == "failed"]
-    if failures:
-        if not module.check_mode:
+        if any(result["state"] == "failed" for result in results):
             results = host.put_back(results, parameters["numvfs_timeout"])
-        raise host.Refusal("; ".join(result["message"] for result in results if result["state"] == "failed"), pfs=results)
+    if any(result["state"] == "failed" for result in results):
+        raise host.Refusal(host.refusal_of(host.left_alone(results)), pfs=results)
     released = {
         result["address"]: leaving[result["address"]]
         for result in results if result["state"] == "pending" and result["wanted"] == 0
@@ -390,6 +417,8 @@ def make_it_so(module):
         remember_released(released)
     at_boot = any(device["boot"] == "systemd" for device in devices)
     write_files(changes, files, legacy_paths, at_boot, lambda command: module.run_command(command, check_rc=True))
+    if not module.check_mode:
+        remember_names(parameters, devices, config)
     reasons, touched = reasons_of(results, config, released_before)
     due, stuck = pending.judge("vfs", reasons, touched, module.check_mode)
     changed = [result for result in results if result["state"] == "changed"]
@@ -421,7 +450,7 @@ def main():
     if module.params["settle"] and os.path.isdir("/run/systemd/system"):
         module.run_command(["timeout", str(module.params["settle"]), "systemctl", "is-system-running", "--wait"])
     try:
-        with host.locked():
+        with host.locked(host.lock_wait(module.params["numvfs_timeout"])):
             result = make_it_so(module)
     except host.Refusal as refusal:
         module.fail_json(msg=str(refusal), **refusal.details)

@@ -2,10 +2,11 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readSources } from "../generator/artefacts.js";
-import { isReadable, judge, nearest } from "../generator/migrate/judge.js";
+import { isReadable, judge } from "../generator/migrate/judge.js";
 import type { Finding, Present } from "../generator/migrate/judge.js";
 import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldVariables, predecessors, releases } from "../generator/migrate/predecessors.js";
 import type { Predecessor } from "../generator/migrate/predecessors.js";
+import { nearest } from "../generator/nearest.js";
 import { cli, put, repository, root, temporary } from "./support.js";
 
 const { role } = readSources(root);

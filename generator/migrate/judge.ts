@@ -1,4 +1,5 @@
 import type { Variable } from "../ir.js";
+import { nearest } from "../nearest.js";
 import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldTaskFiles, oldVariables, predecessors, releases } from "./predecessors.js";
 import type { Condition, OldVariable, Plain, Predecessor, Rule, Verdict } from "./predecessors.js";
 import { readFile } from "./read.js";
@@ -283,22 +284,4 @@ function same(one: Plain, data: Plain | undefined): boolean {
   if (typeof one !== "boolean" || data === undefined || data === null) return one === data;
   const word = String(data).toLowerCase();
   return one === ["true", "yes", "on", "1", "y", "t"].includes(word) && one !== ["false", "no", "off", "0", "n", "f"].includes(word);
-}
-
-/** The name that a typing error was most likely meant to be. */
-export function nearest(name: string, names: readonly string[]): string | undefined {
-  const ranked = names.map((one) => ({ one, far: distance(name, one) })).sort((a, b) => a.far - b.far);
-  const first = ranked[0];
-  return first && first.far <= Math.max(2, Math.floor(name.replace(/^sriov_/, "").length / 3)) ? first.one : undefined;
-}
-
-/** Levenshtein's distance. */
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1)));
-    row = next;
-  }
-  return row[to.length]!;
 }

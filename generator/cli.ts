@@ -8,6 +8,7 @@ import type { Layout, OutFile, Plan } from "./ir.js";
 import { layouts } from "./ir.js";
 import { vlanRange } from "./kayobe/merge.js";
 import type { VlanRange } from "./kayobe/merge.js";
+import type { Given } from "./migrate/judge.js";
 import { predecessors } from "./migrate/predecessors.js";
 import type { Predecessor } from "./migrate/predecessors.js";
 import type { PublishOptions } from "./release/commands.js";
@@ -148,24 +149,59 @@ async function kayobe(options: { configPath?: string; environment?: string; chec
   return exit.good;
 }
 
+/** No file of variables has as many bytes; images and logs do. */
+const largest = 4 * 1024 * 1024;
+
+/** What there is to judge by a path that was named; nothing when it is not there. */
+async function given(name: string): Promise<Given[] | undefined> {
+  const { isLargerThan, readForeign, readForeignFile, realPathIfThere, whyNoText } = await import("./disk.js");
+  const { concerns } = await import("./migrate/place.js");
+  const whole = resolve(name);
+  if (!isThere(name)) return undefined;
+  if (whyNoText(name) === "denied") return [{ path: name, place: whole, unread: "denied", named: true }];
+  if (!isFolder(name)) {
+    if (isLargerThan(name, largest)) return [{ path: name, place: whole, unread: "large", named: true }];
+    return readForeignFile(name)?.map(({ text }) => ({ path: name, place: whole, real: realPathIfThere(whole), named: true, ...(text === undefined ? { unread: "binary" } : { text }) }));
+  }
+  const large: Given[] = [];
+  // Who names a folder of templates wants them read.
+  const above = /^(files|templates)$/.test(basename(whole)) ? "" : basename(whole);
+  const home = realPathIfThere(whole);
+  const of = (path: string): Given => {
+    const real = realPathIfThere(join(whole, path));
+    return { path: join(name, path), place: join(above, path), real, ...(real === join(home, path) ? {} : { linked: true }) };
+  };
+  const entries = readForeign(name, (path) => {
+    const isLarge = concerns(path) && isLargerThan(join(name, path), largest);
+    if (isLarge) large.push({ ...of(path), unread: "large" });
+    return concerns(path) && !isLarge;
+  });
+  const files = entries.map(({ path, text }): Given => {
+    const unread = text === undefined ? whyNoText(join(name, path)) : undefined;
+    return { ...of(path), ...(text === undefined ? {} : { text }), ...(unread === undefined ? {} : { unread }) };
+  });
+  return [...files, ...large];
+}
+
 async function migrate(paths: readonly string[], options: { from?: Predecessor }): Promise<number> {
   const { readSources, root } = await import("./artefacts.js");
-  const { readForeign, readForeignFile } = await import("./disk.js");
-  const { concerns, isReadable, judge } = await import("./migrate/judge.js");
+  const { judge } = await import("./migrate/judge.js");
   const { role, problems } = readSources(root);
   printProblems(problems);
   if (problems.length > 0) return exit.failed;
-  const files: { path: string; text?: string; aside?: boolean }[] = [];
+  const files: Given[] = [];
   for (const name of paths) {
-    const one = isFolder(name) ? readForeign(name, concerns).map((entry) => ({ ...entry, path: join(name, entry.path), aside: !isReadable(join(basename(resolve(name)), entry.path)) })) : readForeignFile(name);
-    if (!one) {
+    const found = await given(name);
+    if (!found) {
       console.error(`${name} is not there.`);
       return exit.wrongUse;
     }
-    files.push(...one);
+    files.push(...found);
   }
   const { namespace, name, version } = role.identity;
-  const { findings, notes } = judge(files, { variables: role.variables, role: `${namespace}.${name}`, collection: `${namespace}.${name}`, version }, options.from);
+  const { findings, notes, aside } = judge(files, { variables: role.variables, role: `${namespace}.${name}`, collection: `${namespace}.${name}`, version }, options.from);
+  const left = aside.reduce((sum, { count }) => sum + count, 0);
+  if (left > 0) say(`${left} ${left === 1 ? "file was left aside because it cannot" : "files were left aside because they cannot"} hold variables: ${aside.map(({ why, count }) => `${count} ${why}`).join(", ")}.`);
   if (findings.length === 0) {
     console.error(`Nothing of the old roles, and no variable of this one, is in ${paths.join(", ")}.`);
     return exit.failed;

@@ -1,4 +1,4 @@
-import { accessSync, appendFileSync, chmodSync, constants, existsSync, lchownSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { accessSync, appendFileSync, chmodSync, closeSync, constants, existsSync, lchownSync, lstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { OutFile, Plan } from "./ir.js";
@@ -233,6 +233,29 @@ export function readForeignFile(path: string): Entry[] | undefined {
   return [{ path, ...(Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
 }
 
+/**
+ * Why a path has no text: permission is denied, it leads nowhere, or it is no text in UTF-8; nothing for a folder that can be
+ * read.
+ */
+export function whyNoText(path: string): "denied" | "nowhere" | "binary" | undefined {
+  try {
+    const stat = kindOf(path);
+    if (stat === undefined) return "nowhere";
+    if (stat.isDirectory()) readdirSync(path);
+    else if (stat.isFile()) closeSync(openSync(path, "r"));
+    return stat.isDirectory() ? undefined : "binary";
+  } catch (error) {
+    if (["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "")) return "denied";
+    throw error;
+  }
+}
+
+/** Whether a path leads to a file of more bytes than that. */
+export function isLargerThan(path: string, bytes: number): boolean {
+  const stat = readable(() => kindOf(path));
+  return stat?.isFile() === true && stat.size > bytes;
+}
+
 function readable<Value>(read: () => Value): Value | undefined {
   try {
     return read();
@@ -364,6 +387,15 @@ export function removeFolder(path: string): void {
 /** A path without symbolic links. */
 export function realPath(path: string): string {
   return realpathSync(path);
+}
+
+/** The same of a path that may lead nowhere, or where nobody may look: then it is the path itself. */
+export function realPathIfThere(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 export function isFile(path: string): boolean {

@@ -3,7 +3,7 @@ import { appendFileSync, chmodSync, cpSync, existsSync, readFileSync, rmSync, sy
 import { join } from "node:path";
 import { run } from "../generator/tools.js";
 import type { Outcome } from "../generator/tools.js";
-import { put, repository, root } from "./support.js";
+import { nodeAsOther, put, repository, root } from "./support.js";
 
 describe("a clone makes itself ready", function () {
   this.timeout(0);
@@ -66,15 +66,10 @@ describe("a clone makes itself ready", function () {
     writeFileSync(path, lock);
   });
 
-  /** Run it as a user who may not write in the clone: root becomes another one, with a node that this one may run. */
+  /** Run it as a user who may not write into these folders. */
   const startAsOther = async (...folders: readonly string[]): Promise<Outcome> => {
-    const isRoot = process.getuid?.() === 0;
-    const node = isRoot ? join(folder, "node") : process.execPath;
-    if (isRoot) cpSync(process.execPath, node);
     for (const path of folders) chmodSync(join(folder, path), 0o555);
-    const command = [node, join(folder, "generator/bootstrap.mjs"), "--help"];
-    const [file = "", ...args] = isRoot ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...command] : command;
-    const outcome = await run({ file, args, cwd: "/" });
+    const outcome = await nodeAsOther(join(folder, "generator/bootstrap.mjs"), "--help");
     for (const path of folders) chmodSync(join(folder, path), 0o755);
     return outcome;
   };

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { readSources, root } from "../generator/artefacts.js";
@@ -72,6 +72,18 @@ export function repository(): string {
 /** The command line as a process. */
 export async function cli(repositoryFolder: string, ...args: string[]): Promise<Outcome> {
   return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/cli.js"), ...args], cwd: repositoryFolder });
+}
+
+/**
+ * Node.js as a user who is not root, whoever runs the tests: a permission that is taken away is no obstacle to root. Of what
+ * is run only that can be used which others may read.
+ */
+export async function nodeAsOther(...args: readonly string[]): Promise<Outcome> {
+  if (process.getuid?.() !== 0) return await run({ file: process.execPath, args, cwd: "/" });
+  const folder = temporary();
+  chmodSync(folder, 0o755);
+  cpSync(process.execPath, join(folder, "node"));
+  return await run({ file: "setpriv", args: ["--reuid=65534", "--regid=65534", "--clear-groups", join(folder, "node"), ...args], cwd: "/" });
 }
 
 /** One of the pinned Python tools, with this repository's artefacts, or another folder's, on its search paths. */

@@ -434,6 +434,7 @@ describe("migrate, what holds no variables", () => {
     ["JSON that is a template", { path: "dashboards/a.json", text: dashboard }],
     ["YAML of something else", { path: "k8s/chart.yaml", text: "a: {{ .Values.a }}\n" }],
     ["YAML with tags", { path: "ci.yml", text: "a: !reference [b, c]\nb: [\n" }],
+    ["a playbook of other roles that the reader of this does not understand", { path: "ansible/images.yml", text: "- hosts: a\n  tasks:\n    - copy:\n        content: \"{{ stackhpc_release }}/\\\n    x\"\n" }],
     ["an encrypted key", { path: "vault/overcloud_key", text: "$ANSIBLE_VAULT;1.1;AES256\n61\n" }],
     ["a script without an extension", { path: "bin/tool", text: "#!/bin/sh\necho 'a: [' \n" }],
     ["an image without an extension", { path: "images/ipa", unread: "binary" }],
@@ -460,6 +461,8 @@ describe("migrate, what holds no variables", () => {
     for (const text of ["- hosts: a\n  vars_files: [files/nics.yml]\n", '- hosts: a\n  tasks:\n    - include_vars: "{{ playbook_dir }}/files/nics.yml"\n', "- hosts: a\n  tasks:\n    - include_vars: {file: ../files/nics.yml}\n"])
 deepStrictEqual(of({ path: "site.yml", text }, { path: "ansible/files/nics.yml", text: "sriov_numvf: 1\n" }), { findings: ["1 unknown: sriov_numvf: nobody knows it; sriov_numvfs is the nearest name"], aside: "" }, text);
     deepStrictEqual(of({ path: "site.yml", text: "- hosts: a\n  vars_files: [files/other.yml]\n" }, { path: "ansible/files/nics.yml", text: "sriov_numvf: 1\n" }), { findings: [], aside: "1 files that are copied to hosts" });
+    // Kolla's passwords are named in playbooks, and no variables of hosts.
+    deepStrictEqual(of({ path: "site.yml", text: '- hosts: a\n  vars_files: ["{{ kayobe_config_path }}/kolla/passwords.yml"]\n' }, { path: "kolla/passwords.yml", text: "$ANSIBLE_VAULT;1.1;AES256\n61\n" }), { findings: [], aside: "1 of Kolla's own configuration" });
   });
   it("is a place that Ansible reads no variables from", () => {
     for (const path of ["a/host_vars/files/x.yml", "group_vars/templates/x.yml", "files.yml", "templates", "kolla/config.yml", "kolla/inventory/group_vars/x"]) strictEqual(asideBy(path), undefined, path);

@@ -55,7 +55,7 @@ interface Context {
 /** A file that only the predecessor's role has, and one that only this one has, in the folder of the role. */
 const marks = { old: "/tasks/mlxconfig.yml", present: "/tasks/firmware_tool.yml" } as const;
 /** When a file cannot be parsed, and has none of these words, there is nothing to say of it. */
-const relevant = /sriov|iommu|grubcmdline|kernel_cmdline|virtual-functions|device_meta|stackhpc/i;
+const relevant = /sriov|iommu|grubcmdline|kernel_cmdline|virtual-functions|device_meta|stackhpc\.linux/i;
 const grubcmdline = /^stackhpc\.grubcmdline$|[/:]ansible-role-grubcmdline(\.git)?\/?$/;
 
 /** Why there is no text of a file. */
@@ -97,7 +97,7 @@ export function judge(files: readonly Given[], present: Present, from?: Predeces
   const readAll = (chosen: readonly Given[]): Source[] => chosen.map((file): Source => ({ file: file.path, said: saidBy(file), kollas: isKollaAlone(file) }));
   const sourcesOfFirst = readAll(first);
   // A playbook may read variables from anywhere.
-  const included = own.filter((file) => !first.includes(file) && file.text !== undefined && isReadable(placeOf(file)) && sourcesOfFirst.some(({ said }) => said.texts.some(({ text }) => leadsTo(text, placeOf(file)))));
+  const included = own.filter((file) => !first.includes(file) && file.text !== undefined && isReadable(placeOf(file)) && asideBy(placeOf(file)) !== "of Kolla's own configuration" && sourcesOfFirst.some(({ said }) => said.texts.some(({ text }) => leadsTo(text, placeOf(file)))));
   const sources = [...sourcesOfFirst, ...readAll(included)];
   const all = sources.map(({ said }) => said);
   const context: Context = {

@@ -2,9 +2,7 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { chosenFiles } from "../generator/test.js";
-import { run } from "../generator/tools.js";
-import type { Outcome } from "../generator/tools.js";
-import { cli, put, repository, root } from "./support.js";
+import { cli, cliWith, put, repository, root } from "./support.js";
 
 /** Change one file of a repository; the text looked for must be there. */
 function edit(folder: string, path: string, from: string, to: string): void {
@@ -135,11 +133,6 @@ describe("check", () => {
 });
 
 const commands = ["generate", "check", "kayobe", "migrate", "lint", "build", "publish", "verify", "test", "bench", "doctor", "setup"];
-
-/** The command line as another user's, or on another terminal. */
-async function cliWith(folder: string, env: { [name: string]: string | undefined }, ...args: string[]): Promise<Outcome> {
-  return await run({ file: process.execPath, args: [join(folder, "build/generator/cli.js"), ...args], cwd: folder, env: { KAYOBE_CONFIG_PATH: undefined, npm_lifecycle_event: undefined, ...env } });
-}
 
 describe("wrong use ends with 2", () => {
   const cases: [title: string, args: string[], says: RegExp][] = [

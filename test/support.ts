@@ -71,7 +71,13 @@ export function repository(): string {
 
 /** The command line as a process. */
 export async function cli(repositoryFolder: string, ...args: string[]): Promise<Outcome> {
-  return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/cli.js"), ...args], cwd: repositoryFolder });
+  return await cliWith(repositoryFolder, {}, ...args);
+}
+
+/** The same with variables of the environment; those that it looks at itself are not there but when they are named. */
+export async function cliWith(repositoryFolder: string, env: { readonly [name: string]: string | undefined }, ...args: string[]): Promise<Outcome> {
+  const own = { KAYOBE_CONFIG_PATH: undefined, npm_lifecycle_event: undefined };
+  return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/cli.js"), ...args], cwd: repositoryFolder, env: { ...own, ...env } });
 }
 
 /**

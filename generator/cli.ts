@@ -157,8 +157,9 @@ async function given(name: string): Promise<Given[] | undefined> {
   const { isLargerThan, readForeign, readForeignFile, realPathIfThere, whyNoText } = await import("./disk.js");
   const { concerns } = await import("./migrate/place.js");
   const whole = resolve(name);
-  if (!isThere(name)) return undefined;
-  if (whyNoText(name) === "denied") return [{ path: name, place: whole, unread: "denied", named: true }];
+  const why = whyNoText(name);
+  if (why === "nowhere") return undefined;
+  if (why === "denied") return [{ path: name, place: whole, unread: "denied", named: true }];
   if (!isFolder(name)) {
     if (isLargerThan(name, largest)) return [{ path: name, place: whole, unread: "large", named: true }];
     return readForeignFile(name)?.map(({ text }) => ({ path: name, place: whole, real: realPathIfThere(whole), named: true, ...(text === undefined ? { unread: "binary" } : { text }) }));

@@ -6,7 +6,7 @@ import { run } from "../generator/tools.js";
 import { put, root, temporary } from "./support.js";
 
 describe("what the system refuses", () => {
-  const refused = (code: string): Error => Object.assign(new Error(`${code}: words of the system, open '/x/y'`), { code, path: "/x/y", syscall: "open" });
+  const refused = (code: string, syscall = "open"): Error => Object.assign(new Error(`${code}: words of the system, open '/x/y'`), { code, path: "/x/y", syscall });
   const cases: [code: string, want: RegExp][] = [
     ["EACCES", /^\/x\/y: permission denied \(open\)\. Give a folder that this user may write to .* clone of your own\.$/],
     ["EPERM", /^\/x\/y: permission denied \(open\)\. Give a folder/],
@@ -16,6 +16,7 @@ describe("what the system refuses", () => {
     ["EIO", /^EIO: words of the system, open '\/x\/y'$/],
   ];
   for (const [code, want] of cases) it(`is a sentence: ${code}`, () => match(inWords(refused(code)), want));
+  it("has other advice where something is read", () => match(inWords(refused("EACCES", "scandir")), /^\/x\/y: permission denied \(scandir\)\. Give another path, or run this as a user who may read that one\.$/));
   it("has no advice where no file is concerned", () => strictEqual(inWords(Object.assign(new Error("spawn EACCES"), { code: "EACCES" })), "spawn EACCES"));
 });
 

@@ -1,5 +1,6 @@
 import { LineCounter, isMap, isPair, isScalar, parseAllDocuments, visit } from "yaml";
 import type { OutFile, Problem, Role, Variable } from "./ir.js";
+import { nearest } from "./nearest.js";
 
 /** Keys of a task whose whole value is an expression, without braces. */
 const bareExpressions = ["when", "that", "until", "changed_when", "failed_when", "var", "loop_var"];
@@ -43,7 +44,7 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
   const unknown = found
     .flatMap(({ read, set }) => [...read, ...set])
     .filter(({ name }) => !known.has(name))
-    .map(({ file, line, name }) => ({ file, line, message: `${name} is no variable of the model, and the role sets no such fact` }));
+    .map(({ file, line, name }) => ({ file, line, message: `${name} is no variable of the model, and the role sets no such fact${didYouMean(name, known)}` }));
 
   const used = new Set(
     found.flatMap(({ read, indirect }, index) => (files.filter(({ path }) => usingFolders.test(path))[index]!.path.startsWith("examples/") ? [] : [...read.map(({ name }) => name), ...indirect])),
@@ -58,6 +59,11 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
     .map(({ key, of }) => ({ file: "generator/model/sriov.ts", message: `${key} of ${of}: nothing in role-template/ uses it` }));
 
   return [...found.flatMap(({ problems }) => problems), ...unique(unknown), ...unused, ...unusedKeys, ...kayobe(known, files)];
+}
+
+function didYouMean(name: string, known: ReadonlySet<string>): string {
+  const near = nearest(name, [...known]);
+  return near === undefined ? "" : `: did you mean ${near}?`;
 }
 
 /** Variables set for Kayobe's hosts that neither the role has, nor another file of the Kayobe configuration uses. */

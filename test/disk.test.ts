@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { apply, manifest, manifestPath, plan, readForeign, readOwned, readTree, writeForeign } from "../generator/disk.js";
+import { apply, manifest, manifestPath, plan, isLargerThan, readForeign, readOwned, readTree, whyNoText, writeForeign } from "../generator/disk.js";
 import type { OutFile } from "../generator/ir.js";
 import { put, temporary } from "./support.js";
 
@@ -168,6 +168,31 @@ describe(readForeign.name, () => {
     chmodSync(join(root, "other"), 0o755);
     deepStrictEqual(asUser(() => read(root)), [{ path: "file" }, { path: "folder" }, { path: "other" }, { path: "other/y", text: "3" }]);
     chmodSync(join(root, "folder"), 0o755);
+  });
+});
+
+describe(whyNoText.name, () => {
+  it("tells what cannot be read from what is no text, and from what is not there", () => {
+    const root = temporary();
+    chmodSync(root, 0o755);
+    put(root, { file: "1", "folder/x": "2", "closed/x": "3" });
+    writeFileSync(join(root, "binary"), Buffer.from([0xff, 0xfe]));
+    symlinkSync("no/such", join(root, "away"));
+    symlinkSync("round", join(root, "round"));
+    chmodSync(join(root, "file"), 0);
+    chmodSync(join(root, "closed"), 0);
+    const why = (path: string): string | undefined => asUser(() => whyNoText(join(root, path)));
+    deepStrictEqual(["file", "closed", "closed/x", "folder", "binary", "away", "round", "binary/x", "none"].map(why), ["denied", "denied", "denied", undefined, "binary", "nowhere", "nowhere", "nowhere", "nowhere"]);
+    chmodSync(join(root, "closed"), 0o755);
+  });
+});
+
+describe(isLargerThan.name, () => {
+  it("is of files alone", () => {
+    const root = temporary();
+    put(root, { "a/b": "12345" });
+    deepStrictEqual(["a/b", "a", "none", "a/b/c"].map((path) => isLargerThan(join(root, path), 4)), [true, false, false, false]);
+    strictEqual(isLargerThan(join(root, "a/b"), 5), false);
   });
 });
 

@@ -587,7 +587,7 @@ describe("the command kayobe", function () {
     ];
     for (const [path, want] of cases) {
       const { code, output } = await cli(folder, "kayobe", "--config-path", path);
-      strictEqual(code, 1);
+      strictEqual(code, 2);
       match(output, want);
     }
   });

@@ -1,0 +1,13 @@
+// Mocha joins the files of a command line with those of its configuration: whoever names some would get all.
+const named = process.argv.slice(2).some((word) => word.endsWith(".test.js"));
+
+module.exports = {
+  spec: named ? [] : ["build/test/*.test.js"],
+  timeout: 60000,
+  forbidOnly: true,
+  forbidPending: true,
+  failZero: true,
+  parallel: true,
+  jobs: 2,
+  require: ["build/test/support.js"],
+};

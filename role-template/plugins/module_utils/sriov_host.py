@@ -433,6 +433,8 @@ def make_directories(directory):
     """
     missing, made = [], []
     while not os.path.isdir(directory):
+        if os.path.lexists(directory):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), directory)
         missing.append(directory)
         directory = os.path.dirname(os.path.abspath(directory))
     try:

@@ -42,12 +42,12 @@ class Tool:
         self.lock = threading.Lock()
         self.at_once, self.most_at_once = 0, 0
 
-    def add(self, *addresses, **parameters):
+    def add(self, *addresses, identity="15b3:1017", **parameters):
         """A card with these ports; parameters change what is in FRESH, in all columns."""
         state = {name: {"current": value, "next": value} for name, value in dict(FRESH, **parameters).items()}
         for index, address in enumerate(addresses):
             total = self.offered(state)
-            self.fake.add_function(address, "15b3:1017", "mlx5_core", ["ens%sf%d" % (address[5:7], index)], totalvfs=total or None)
+            self.fake.add_function(address, identity, "mlx5_core", ["ens%sf%d" % (address[5:7], index)], totalvfs=total or None)
             self.cards[address] = state
             self.functions[address] = {name: {"current": "0", "next": "0"} for name in ("PF_NUM_OF_VF",)}
         return state
@@ -430,7 +430,8 @@ def test_a_parameter_that_is_taken_and_is_not_there_is_an_error_and_no_loop(tool
     tool.add(A0)
     tool.ignores = {"NUM_OF_VFS"}
     assert refusal(device()) == ("ens3bf0 (0000:3b:00.0): NUM_OF_VFS=8 was taken by the firmware and is 0 all the same: set it by hand with "
-                                 "/usr/bin/mstconfig and see what it says")
+                                 "/usr/bin/mstconfig and see what it says; what this run has changed before that stays (ens3bf0 "
+                                 "(0000:3b:00.0): SRIOV_EN=1)")
     assert len(tool.sets()) == 1
 
 
@@ -494,14 +495,64 @@ def test_an_array_is_refused(tool):
         tool, device(parameters={"HOST_CHAINING_DESCRIPTORS": 3}))
 
 
-@pytest.mark.parametrize("engine, refused", [("ENABLED(0)", True), ("DISABLED(1)", False), (None, True)])
-def test_a_bluefield_in_dpu_mode_is_refused(tool, engine, refused):
-    rows = {"INTERNAL_CPU_MODEL": "EMBEDDED_CPU(1)"}
-    tool.add(A0, **dict(rows, **({"INTERNAL_CPU_OFFLOAD_ENGINE": engine} if engine else {})))
-    if refused:
-        assert "is a BlueField in DPU mode, whose own processor decides about VFs" in refused_untouched(tool, device())
-    else:
-        assert run_once(device())["changed"] is True
+def bluefield(tool, kind, identity, *right):
+    """A BlueField in DPU mode whose parameters of that name are as in NIC mode."""
+    tool.type = kind
+    names = ("INTERNAL_CPU_PAGE_SUPPLIER", "INTERNAL_CPU_ESWITCH_MANAGER", "INTERNAL_CPU_IB_VPORT0", "INTERNAL_CPU_OFFLOAD_ENGINE")
+    rows = {name: "EXT_HOST_PF(1)" if name in right else "ECPF(0)" for name in names[:3]}
+    rows[names[3]] = "DISABLED(1)" if names[3] in right else "ENABLED(0)"
+    tool.add(A0, identity=identity, INTERNAL_CPU_MODEL="EMBEDDED_CPU(1)", **rows)
+    return names
+
+
+@pytest.mark.parametrize("kind, identity, settings", [
+    ("BlueField2", "15b3:a2d6", "INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 INTERNAL_CPU_IB_VPORT0=1 INTERNAL_CPU_OFFLOAD_ENGINE=1"),
+    ("BlueField3", "15b3:a2dc", "INTERNAL_CPU_OFFLOAD_ENGINE=1")])
+def test_a_bluefield_in_dpu_mode_is_refused_with_what_its_model_needs(tool, kind, identity, settings):
+    bluefield(tool, kind, identity)
+    assert refused_untouched(tool, device()) == (
+        "ens3bf0 (0000:3b:00.0) is a BlueField in DPU mode, whose own processor decides about VFs: set them there, or put it into NIC mode "
+        "(%s, then a power cycle)" % settings)
+
+
+def test_a_bluefield_in_dpu_mode_that_offers_enough_is_left_with_the_same_advice(tool):
+    bluefield(tool, "BlueField2", "15b3:a2d6")
+    for column in ("current", "next"):
+        tool.cards[A0]["SRIOV_EN"][column], tool.cards[A0]["NUM_OF_VFS"][column] = "True(1)", "16"
+    tool.promote(A0)
+    [warning] = run_once(device())["warnings"]
+    assert "INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 " in warning and warning.endswith("so the role goes on")
+    assert tool.sets() == []
+
+
+def test_a_bluefield_in_nic_mode_is_set(tool):
+    bluefield(tool, "BlueField2", "15b3:a2d6", "INTERNAL_CPU_PAGE_SUPPLIER", "INTERNAL_CPU_ESWITCH_MANAGER", "INTERNAL_CPU_IB_VPORT0",
+              "INTERNAL_CPU_OFFLOAD_ENGINE")
+    assert run_once(device())["changed"] is True
+
+
+@pytest.mark.parametrize("identity, advice", [
+    ("15b3:a2d6", "allow this host with mlxprivhost on the card's ARM side"),
+    ("15b3:1017", "lower numvfs, or set it where the card's firmware may be changed")])
+def test_what_numvfs_needs_and_is_read_only_is_not_to_be_left_out(tool, identity, advice):
+    tool.add(A0, identity=identity, SRIOV_EN="True(1)", NUM_OF_VFS="8")
+    tool.read_only = {"NUM_OF_VFS"}
+    assert refused_untouched(tool, device(numvfs=16)) == (
+        "ens3bf0 (0000:3b:00.0): firmware parameter NUM_OF_VFS is read-only and 8, numvfs needs 16: " + advice)
+
+
+def test_a_listed_parameter_of_counting_that_the_card_lacks_is_no_lack_of_vfs(tool):
+    tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
+    text = refused_untouched(tool, device(parameters={"PF_NUM_OF_VF": 8}))
+    assert "has no parameter PF_NUM_OF_VF, NUM_OF_VFS is the nearest: correct it, or leave it out" in text and "no VFs to offer" not in text
+
+
+@pytest.mark.parametrize("identity, advice", [
+    ("15b3:1003", "no longer knows ConnectX-3: install mstflint 4.25 or older"), ("15b3:1021", "which is newer: install a newer mstflint")])
+def test_a_card_that_the_tool_does_not_know_is_told_by_its_family(tool, identity, advice):
+    tool.add(A0, identity=identity)
+    tool.query_answer[A0] = (3, "-E- Unsupported device\n")
+    assert advice in refused_untouched(tool, device())
 
 
 def test_the_tools_refusal_of_a_value_is_told(tool):

@@ -632,6 +632,8 @@ def look_after(parameters, cards, check_mode, warn):
         return result_of(devices, cards, "", [], [], [])
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
+    if not check_mode:
+        host.sweep((pending.STATE_DIRECTORY,))
     before = pending.of_earlier_boots("firmware")
     changed, diff = set_all(tool, readable, check_mode)
     again = [card for card in readable if becomes_per_function(card, card["tables"])]

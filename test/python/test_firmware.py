@@ -12,9 +12,9 @@ import os
 import re
 import shutil
 import threading
-import time
 from types import SimpleNamespace
 
+import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from half_done import HOW, Changes, Killed
@@ -41,19 +41,20 @@ class Tool:
         self.fake, self.calls = fake, []
         self.cards, self.functions = {}, {}
         self.type, self.reads_current, self.ignores, self.read_only = "ConnectX5", True, set(), set()
-        self.query_answer, self.set_answer, self.reset_answer, self.delay = {}, None, None, 0
+        self.query_answer, self.set_answer, self.reset_answer = {}, None, None
+        # Where every call waits until as many have come.
+        self.gathering = None
         self.reset_works = True
         self.lock = threading.Lock()
-        self.at_once, self.most_at_once = 0, 0
 
     def add(self, *addresses, identity="15b3:1017", **parameters):
         """A card with these ports; parameters change what is in FRESH, in all columns."""
         state = {name: {"current": value, "next": value} for name, value in dict(FRESH, **parameters).items()}
         for index, address in enumerate(addresses):
-            total = self.offered(state, None)
+            self.functions[address] = {name: {"current": "0", "next": "0"} for name in ("PF_NUM_OF_VF",)}
+            total = self.offered(state, address)
             self.fake.add_function(address, identity, "mlx5_core", ["ens%sf%d" % (address[5:7], index)], totalvfs=total or None)
             self.cards[address] = state
-            self.functions[address] = {name: {"current": "0", "next": "0"} for name in ("PF_NUM_OF_VF",)}
         return state
 
     def offered(self, state, function):
@@ -90,14 +91,9 @@ class Tool:
     def __call__(self, command, seconds=firmware.TOOL_SECONDS):
         with self.lock:
             self.calls.append(command[1:])
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-        time.sleep(self.delay)
-        try:
-            return self.answer(command)
-        finally:
-            with self.lock:
-                self.at_once -= 1
+        if self.gathering:
+            self.gathering.wait()
+        return self.answer(command)
 
     def answer(self, command):
         address = command[command.index("-d") + 1]
@@ -153,8 +149,6 @@ class Tool:
 def _tool(fake, monkeypatch, tmp_path):
     tool = Tool(fake)
     tool.state = tmp_path / "state"
-    # The disk of this machine may be busy for minutes.
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     state, boot_id = str(tmp_path / "state"), fake.proc / "sys/kernel/random/boot_id"
     monkeypatch.setattr(firmware, "run", tool)
     monkeypatch.setattr(firmware, "find_tools", lambda choice: ("/usr/bin/mstconfig", "/usr/bin/mstfwreset"))
@@ -784,7 +778,7 @@ def test_the_tool_is_the_one_asked_for_that_is_there(tmp_path, monkeypatch, pres
 
 
 def test_a_tool_that_hangs_or_cannot_be_run_ends_with_a_reason(tmp_path):
-    (tmp_path / "slow").write_text("#!/bin/sh\nsleep 5\n")
+    (tmp_path / "slow").write_text("#!/bin/sh\nexec sleep 100000\n")
     (tmp_path / "slow").chmod(0o755)
     assert firmware.run([str(tmp_path / "slow")], 0.2) == (None, "-E- it did not finish within 0 s")
     assert firmware.run([str(tmp_path / "none")])[0] is None
@@ -801,10 +795,10 @@ def test_eight_cards_are_read_and_set_at_the_same_time(tool):
     addresses = ["0000:%02x:00.0" % bus for bus in range(0x10, 0x18)]
     for address in addresses:
         tool.add(address)
-    tool.delay = 0.2
+    # Calls one after the other would wait for each other here, and break it.
+    tool.gathering = threading.Barrier(8, timeout=hang.SECONDS)
     run_once(*[device(address) for address in addresses])
-    assert tool.most_at_once == 8
-    assert len(tool.sets()) == 8
+    assert len(tool.sets()) == 8 and len(tool.calls) == 24
 
 
 # --- resetting

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from types import SimpleNamespace
 
+import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from half_done import HOW, Changes, Killed
@@ -57,7 +58,6 @@ class Mlx4:
         monkeypatch.setattr(mlx4.pending, "STATE_DIRECTORY", str(self.root / "var/lib/sriov"))
         # The disk of this machine may be busy for minutes.
         monkeypatch.setattr(os, "sync", lambda: None)
-        monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
         self.command_line("quiet")
         self.modinfo(INBOX)
         self.initramfs_tool("update-initramfs")
@@ -762,11 +762,12 @@ def test_a_rebuild_that_failed_is_done_again(cards, devices, there):
     assert run(cards, *devices)["reboot"] == []
 
 
-@pytest.mark.parametrize("script, says", [
-    ("echo a; echo b; echo c; echo d; exit 2", "ended with 2 (b; c; d)"), ("exit 2", "ended with 2 (no output)"),
-    ("sleep 30", "did not finish in 1 s (no output)"), ("kill -9 $$", "ended with -9|ended with 137|did not finish in 1 s")])
-def test_how_a_rebuild_failed_is_quoted(cards, monkeypatch, script, says):
-    monkeypatch.setattr(mlx4, "INITRAMFS_SECONDS", 1)
+@pytest.mark.parametrize("script, seconds, says", [
+    ("echo a; echo b; echo c; echo d; exit 2", hang.SECONDS, "ended with 2 (b; c; d)"), ("exit 2", hang.SECONDS, "ended with 2 (no output)"),
+    ("exec sleep 100000", 1, "did not finish in 1 s (no output)"),
+    ("kill -9 $$", hang.SECONDS, "ended with -9|ended with 137|did not finish in %d s" % hang.SECONDS)])
+def test_how_a_rebuild_failed_is_quoted(cards, monkeypatch, script, seconds, says):
+    monkeypatch.setattr(mlx4, "INITRAMFS_SECONDS", seconds)
     cards.program("update-initramfs", script)
     with pytest.raises(host.Refusal) as caught:
         run_once(cards, [device()])

@@ -18,6 +18,8 @@ import os
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import remove_file, write_atomically
 
 STATE_DIRECTORY = "/var/lib/sriov"
+# Before the boot id of a key that was about to be configured: a run that was killed there may have configured it or not.
+BEGUN = "begun "
 # random(4): made anew by the kernel at every boot, so equal ids mean that no reboot happened between.
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -49,7 +51,7 @@ def sort(concern, reasons, touched, directory=STATE_DIRECTORY, boot_id=None):
     now, due, stuck = {}, [], []
     for reason in reasons:
         key = reason["key"]
-        first_reported = boot_id if key in touched else known.get(key, boot_id)
+        first_reported = boot_id if key in touched or known.get(key, BEGUN).startswith(BEGUN) else known[key]
         now[key] = first_reported
         (due if first_reported == boot_id else stuck).append(reason)
     return due, stuck, now
@@ -70,13 +72,14 @@ def of_this_boot(concern, directory=STATE_DIRECTORY, boot_id=None):
     if boot_id is None:
         boot_id = _boot_id()
     known = _read(path_of(concern, directory))
-    return {key for key, first_reported in known.items() if first_reported == boot_id}
+    return {key for key, first_reported in known.items() if first_reported in (boot_id, BEGUN + boot_id)}
 
 
 def of_earlier_boots(concern, directory=STATE_DIRECTORY, boot_id=None):
-    """The keys of a concern that were first reported in an earlier boot. Arguments as of judge()."""
+    """The keys of a concern that were first reported in an earlier boot, those left out that were but begun. Arguments as of judge()."""
     known = _read(path_of(concern, directory))
-    return set(known) - of_this_boot(concern, directory, boot_id)
+    begun = {key for key, first_reported in known.items() if first_reported.startswith(BEGUN)}
+    return set(known) - begun - of_this_boot(concern, directory, boot_id)
 
 
 def note(concern, keys, directory=STATE_DIRECTORY, boot_id=None):
@@ -86,7 +89,8 @@ def note(concern, keys, directory=STATE_DIRECTORY, boot_id=None):
     """
     path = path_of(concern, directory)
     known = _read(path)
-    noted = dict(dict.fromkeys(keys, _boot_id() if boot_id is None else boot_id), **known)
+    begun = dict.fromkeys(keys, BEGUN + (_boot_id() if boot_id is None else boot_id))
+    noted = dict(begun, **{key: value for key, value in known.items() if key not in begun or not value.startswith(BEGUN)})
     if noted != known:
         _write(path, noted)
 

@@ -142,14 +142,14 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_select
 UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer|mount)$")
 # The driver of ConnectX-3 makes VFs when it is loaded, as its module options say.
 MLX4 = "mlx4_core"
-WAITS = {"waits": "its firmware is set and offers more from the next boot on"}
+# ConnectX-3 and ConnectX-3 Pro (mlx4_pci_table in drivers/net/ethernet/mellanox/mlx4/main.c).
+MLX4_IDS = ("15b3:1003", "15b3:1007")
+WAITS = {"waits": host.WAITS_FOR_FIRMWARE}
 MLX4_TRACES = (
     "/etc/modprobe.d/stackhpc-sriov-mlx4.conf", pending.STATE_DIRECTORY + "/mlx4-initramfs-stale",
     pending.STATE_DIRECTORY + "/pending-mlx4.json",
 )
 FIRMWARE_TOOLS = ("mstconfig", "mlxconfig")
-# Network controllers of every kind, Ethernet and InfiniBand (PCI Code and ID Assignment Specification, base class 02h).
-NETWORK_CLASS = 0x02
 
 
 def interface_details():
@@ -278,9 +278,10 @@ def not_a_pf(address, where, pfs):
     if function is None:
         return "%s: %s went away while the host was read: run the role again" % (where, address)
     if function["physfn"]:
-        return "%s: %s is a VF of %s: name the PF" % (where, host.describe(function), function["physfn"])
-    return "%s: %s is no PF, it has no SR-IOV capability: %s; %s" % (
-        where, host.describe(function), host.why_no_vfs(function), known_pfs(pfs))
+        return "%s: %s" % (where, host.a_vf(function))
+    # Not with the advice for a host without any PF: this card has one of its own.
+    return "%s: %s is no PF: %s; %s" % (
+        where, host.describe(function), host.why_no_vfs(function), known_pfs(pfs) if pfs else "this host has no PF")
 
 
 def choose(kind, value, where, pfs, details):
@@ -364,7 +365,7 @@ def candidates(vendors, waiting):
     known = {pf["address"] for pf in pfs}
     others = [
         host.read_function(address) for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))
-        if address not in known and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == NETWORK_CLASS
+        if address not in known and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == host.NETWORK_CLASS
     ]
     return sorted(
         pfs + [function for function in others if function and not function["physfn"]

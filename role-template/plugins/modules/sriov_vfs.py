@@ -26,11 +26,11 @@ options:
     elements: dict
     required: true
   boot_wait:
-    description: Seconds that the boot waits for the driver of a PF that is there, a whole number up to a day.
+    description: Seconds that the boot waits for the driver of a PF that is there, a whole number.
     type: raw
     default: 30
   numvfs_timeout:
-    description: Seconds allowed for one PF, one more for each VF, a whole number from 1 up to a day.
+    description: Seconds allowed for one PF, one more for each VF, a whole number of 1 or more.
     type: raw
     default: 120
   change_connection_pf:
@@ -48,7 +48,7 @@ options:
     type: dict
     required: true
   settle:
-    description: Wait for the boot to be finished first, at most this many seconds, a whole number up to a day.
+    description: Wait for the boot to be finished first, at most this many seconds, a whole number.
     type: raw
     default: 0
 attributes:
@@ -72,8 +72,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pfs:
-  description: Each PF that was looked at; on a failure what became of each.
-  returned: when the PFs have been looked at
+  description:
+    - Each PF that was looked at. Its C(state) is C(ok), C(changed), C(pending) until the next boot, C(waiting) for its firmware, C(skipped) or
+      C(failed); when another PF or a file failed also C(put back) or
+      C(unchanged).
+    - One whose write failed has C(kernel_log), what the kernel said of it meanwhile, as a list of lines, and C(late), whether the kernel had
+      not finished in time, with C(process), the id of the process that was left behind then.
+  returned: success, and when a PF or a file failed
   type: list
   elements: dict
   sample:
@@ -108,11 +113,12 @@ import signal
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_files
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given as given
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
 
 UNIT_DIRECTORY = "/etc/systemd/system"
-BOOT_UNIT = "sriov-vfs.service"
+BOOT_UNIT = host.BOOT_UNIT
 BOOT_LINK = UNIT_DIRECTORY + "/multi-user.target.wants/" + BOOT_UNIT
 DROP_IN = "sriov-vfs.conf"
 DEFAULT_RULE_PATH = "/etc/udev/rules.d/70-sriov.rules"
@@ -131,10 +137,6 @@ OWN_BLOCK = re.compile(r"^# BEGIN stackhpc\.sriov\b.*?^# END stackhpc\.sriov\n?"
 LEGACY_UNIT = re.compile(r"^ExecStart=.*echo \d+ > /sys/class/net/(\S+)/device/sriov_numvfs", re.MULTILINE)
 LEGACY_RULE = re.compile(r'> /sys/class/net/([^/"\s]+)/device/sriov_numvfs')
 AS_BEFORE = "the VFs and their files are as they were"
-# select() takes no more than some years, and Infinity no deadline at all.
-SECONDS_OF_A_DAY = 86400
-# The kernel's numbers of VFs have 16 bits (struct pci_sriov in drivers/pci/pci.h).
-MOST_VFS = 65535
 PROGRAM_HEAD = "#!/usr/bin/python3 -I\n"
 
 
@@ -209,15 +211,11 @@ def read_config():
     """The configuration of the host; one that is not what this module writes counts as none."""
     try:
         config = host.load_config() or {}
-        for device in config.get("devices", []):
-            whole_number("numvfs", device["numvfs"], 0, MOST_VFS)
-            if not host.PCI_ADDRESS.fullmatch(device["address"]) or not isinstance(device["id"], (str, type(None))):
-                return {}
-    except (host.Refusal, TypeError, KeyError):
+    except host.Refusal:
         return {}
-    path = config.get("udev_rule_path")
-    if not (isinstance(path, str) and path.startswith("/") and path.isprintable()):
-        config.pop("udev_rule_path", None)
+    if not config.get("udev_rule_path", "/").startswith("/"):
+        # From a version that took any path; nobody knows where that file is.
+        del config["udev_rule_path"]
     return config
 
 
@@ -225,11 +223,9 @@ def read_released():
     """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as none."""
     try:
         released = json.loads(host.read_file(RELEASED_PATH) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    if not isinstance(released, dict):
-        return {}
-    return {address: boot for address, boot in released.items() if host.PCI_ADDRESS.fullmatch(address)}
+    return {address: boot for address, boot in released.items() if host.PCI_ADDRESS.match(address)} if isinstance(released, dict) else {}
 
 
 def to_release(devices, config, released, legacy_addresses):
@@ -258,8 +254,8 @@ def has_vfs(address):
     return bool(function and function["numvfs"])
 
 
-def config_text(parameters, devices):
-    """The configuration file, or None when there is nothing to configure."""
+def config_text(parameters, devices, names):
+    """The configuration file, or None when there is nothing to configure. names: as of last_known_names."""
     if not devices:
         return None
     keys = ("address", "id", "numvfs", "boot", "optional")
@@ -268,8 +264,25 @@ def config_text(parameters, devices):
         "boot_wait": parameters["boot_wait"],
         "numvfs_timeout": parameters["numvfs_timeout"],
         "udev_rule_path": parameters["udev_rule_path"],
-        "devices": [{key: device[key] for key in keys} for device in devices],
+        "devices": [dict({key: device[key] for key in keys}, name=names[device["address"]]) for device in devices],
     }, indent=2) + "\n"
+
+
+def last_known_names(devices, config, kept):
+    """The name of each PF's interface: {address: name, "" for none}, for messages about a PF that is gone.
+
+    kept: those that the file has, where it has them, for an interface that was renamed is no change to report; else those of now, where
+    the PF has an interface now.
+    """
+    known = {
+        entry["address"]: entry["name"] for entry in config.get("devices", [])
+        for device in devices if device["address"] == entry["address"] and device["id"] in (None, entry["id"]) and "name" in entry
+    }
+    names = {device["address"]: device.get("name") or "" for device in devices}
+    now = {
+        address: name if name and name.isascii() and host.is_plain(name) else known.get(address, "") for address, name in names.items()
+    }
+    return dict(now, **known) if kept else now
 
 
 def wanted_files(parameters, devices, config):
@@ -277,7 +290,7 @@ def wanted_files(parameters, devices, config):
     keep = bool(devices)
     at_boot = any(device["boot"] == "systemd" for device in devices)
     files = {host.PROGRAM_PATH: (program_text() if keep else None, 0o755)}
-    files[host.CONFIG_PATH] = (config_text(parameters, devices), 0o644)
+    files[host.CONFIG_PATH] = (config_text(parameters, devices, last_known_names(devices, config, kept=True)), 0o644)
     for name, text in parameters["units"].items():
         wanted = keep and (name != BOOT_UNIT or at_boot)
         files["%s/%s" % (UNIT_DIRECTORY, name)] = (text if wanted else None, 0o644)
@@ -297,7 +310,12 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
     What needs something goes before it and comes after it; the predecessors' go last, when ours do their work.
     Returns the directories in which they, and the state of this module, are.
     """
-    files = wanted_files(parameters, devices, config)
+    files, state = wanted_files(parameters, devices, config), set()
+    if devices and files[host.CONFIG_PATH][0] == host.read_file(host.CONFIG_PATH):
+        # Names of interfaces alone are no change to report.
+        state.add(host.CONFIG_PATH)
+    if devices:
+        files[host.CONFIG_PATH] = (config_text(parameters, devices, last_known_names(devices, config, kept=False)), 0o644)
     at_boot = any(device["boot"] == "systemd" for device in devices)
 
     def rank(path):
@@ -316,7 +334,7 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
         return 9 if not devices else 4 if path == parameters["udev_rule_path"] else 5
 
     link = UNIT_DIRECTORY + "/" + BOOT_UNIT if at_boot else None
-    steps = [(rank(path), lambda path=path: changes.file(path, *files[path])) for path in files]
+    steps = [(rank(path), lambda path=path: changes.file(path, *files[path], state=path in state)) for path in files]
     steps.append((7 if link else 0, lambda: changes.link(BOOT_LINK, link)))
     for path in legacy_paths:
         if os.path.islink(path):
@@ -393,21 +411,16 @@ def reasons_of(results, config, released):
 
 
 def checked(parameters):
-    """The module's parameters with their numbers as int. Raises Refusal for what no host could be given."""
-    parameters = dict(parameters)
-    for name, least in (("boot_wait", 0), ("numvfs_timeout", 1)):
-        parameters[name] = whole_number(name, parameters[name], least, SECONDS_OF_A_DAY)
+    """The numbers among the module's parameters, as int. Raises Refusal for parameters that no host could be given."""
     checked_path(parameters["udev_rule_path"])
     for name, text in parameters["units"].items():
-        if not isinstance(text, str) or not is_file_name(name):
+        if not isinstance(text, str) or not given.is_file_name(name):
             raise host.Refusal("units has %.80r: %.80r, and takes the name of a unit and its text: correct it" % (name, text))
-    parameters["devices"] = [checked_device(device, "devices[%d]" % index) for index, device in enumerate(parameters["devices"])]
-    return parameters
-
-
-def is_file_name(name):
-    """Whether a text can be a part of a path and a word of a unit: the name of a unit is."""
-    return isinstance(name, str) and name.isprintable() and not re.search(r"[\s/]", name) and name.strip(".") != ""
+    given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
+    return {
+        name: whole_number(name, parameters[name], least, host.MOST_SECONDS)
+        for name, least in (("boot_wait", 0), ("numvfs_timeout", 1), ("settle", 0))
+    }
 
 
 def checked_path(path):
@@ -426,23 +439,6 @@ def whole_number(name, value, least, most):
     if not right:
         raise host.Refusal("%s is %.80r: give a whole number from %d to %d" % (name, value, least, most))
     return number
-
-
-def checked_device(device, where):
-    """A device as sriov_devices returns it, with what this module reads. Raises Refusal for anything else."""
-    tests = {
-        "address": lambda value: isinstance(value, str) and host.PCI_ADDRESS.fullmatch(value),
-        "id": lambda value: value is None or isinstance(value, str) and value.isprintable(),
-        "boot": lambda value: isinstance(value, str),
-        "optional": lambda value: isinstance(value, bool),
-        "trigger": lambda value: value in ("net", "pci"),
-        "required_by": lambda value: isinstance(value, list) and all(is_file_name(unit) for unit in value),
-    }
-    for key, fits in tests.items():
-        if key not in device or not fits(device[key]):
-            raise host.Refusal("%s.%s is %.80r, which sriov_devices does not return: give this module what that one returned" % (
-                where, key, device.get(key)))
-    return dict(device, numvfs=whole_number(where + ".numvfs", device.get("numvfs"), 0, MOST_VFS))
 
 
 class Interruption:
@@ -502,12 +498,16 @@ def failures_of(results):
     return [result["message"] for result in results if result["state"] == "failed"]
 
 
-def untouched(attempt):
-    """Call what changes no VF and no file, and have its Refusal say so."""
+def untouched(attempt, results):
+    """Call what changes no VF and no file, and have its Refusal say so. results: of the PFs that were to be set after it."""
     try:
         attempt()
     except host.Refusal as refusal:
-        raise host.Refusal("%s; %s" % (refusal, AS_BEFORE)) from refusal
+        for result in results:
+            if result["state"] == "changed":
+                message = "%s was not changed because a file cannot be" % host.described(result)
+                result.update(state="unchanged", now=result["before"], message=message)
+        raise host.Refusal("%s; %s" % (refusal, AS_BEFORE), pfs=results) from refusal
 
 
 def put_back(results, timeout, refusal, cause):
@@ -521,7 +521,7 @@ def put_back(results, timeout, refusal, cause):
     results = host.put_back(results, timeout)
     for result in results:
         if result["state"] == "put back":
-            result["message"] = "put back to %d VFs because %s" % (result["before"], cause)
+            result["message"] = "%s was put back to %d VFs because %s" % (host.described(result), result["before"], cause)
     left = failures_of(results) or ["the VFs are as they were" if refusal.details.get("files") else AS_BEFORE]
     return host.Refusal("; ".join([str(refusal)] + left), **dict(refusal.details, pfs=results))
 
@@ -537,8 +537,8 @@ def carry_out(changes, results, apply, remember, timeout, interruption):
     except OSError as error:
         raise put_back(results, timeout, host.Refusal("The VFs cannot be set: %s" % error), "the run failed") from error
     if failures_of(results):
-        results = host.put_back(results, timeout)
-        raise host.Refusal("; ".join(failures_of(results)), pfs=results)
+        results = host.left_alone(host.put_back(results, timeout))
+        raise host.Refusal(host.refusal_of(results), pfs=results)
     try:
         interruption.check()
     except host.Refusal as refusal:
@@ -554,7 +554,7 @@ def carry_out(changes, results, apply, remember, timeout, interruption):
 
 def make_it_so(module, interruption):
     """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done."""
-    parameters = checked(module.params)
+    parameters = module.params
     config = read_config()
     legacy_paths, legacy_addresses = legacy(parameters["udev_rule_path"])
     # Neither those that are left alone nor those whose driver takes the number as a module option (sriov_mlx4).
@@ -567,8 +567,8 @@ def make_it_so(module, interruption):
     timeout, permission = parameters["numvfs_timeout"], parameters["change_connection_pf"]
     results = host.apply(targets, timeout, check=True, change_connection_pf=permission)
     if failures_of(results):
-        results = results if module.check_mode else host.put_back(results, timeout)
-        raise host.Refusal("; ".join(failures_of(results)), pfs=results)
+        results = host.left_alone(results)
+        raise host.Refusal(host.refusal_of(results), pfs=results)
     changes, owed = sriov_files.Changes(), read_owed()
 
     def remember(outcome):
@@ -578,14 +578,14 @@ def make_it_so(module, interruption):
     directories = plan_files(changes, parameters, devices, config, legacy_paths)
     follows = sorted(changes.paths.union(owed))
     if module.check_mode:
-        untouched(changes.probe)
+        untouched(changes.probe, results)
     else:
         interruption.deferred = True
         host.sweep(directories + sorted({os.path.dirname(path) for path in owed}))
         # First of all, so that the next run knows what systemd and udev may not have read, whatever ends this one.
         write_owed(follows)
         try:
-            untouched(changes.stage)
+            untouched(changes.stage, results)
             results, (due, stuck) = carry_out(
                 changes, results, lambda: host.apply(targets, timeout, change_connection_pf=permission), remember, timeout, interruption)
         except host.Refusal as refusal:
@@ -629,10 +629,10 @@ def main():
     )
     try:
         with Interruption() as interruption:
-            settle = whole_number("settle", module.params["settle"], 0, SECONDS_OF_A_DAY)
-            if settle and os.path.isdir("/run/systemd/system"):
-                module.run_command(["timeout", str(settle), "systemctl", "is-system-running", "--wait"])
-            with host.locked():
+            module.params.update(checked(module.params))
+            if module.params["settle"] and os.path.isdir("/run/systemd/system"):
+                module.run_command(["timeout", str(module.params["settle"]), "systemctl", "is-system-running", "--wait"])
+            with host.locked(host.lock_wait(module.params["numvfs_timeout"])):
                 result = make_it_so(module, interruption)
             module.exit_json(**result)
     except host.Refusal as refusal:

@@ -600,9 +600,12 @@ def main():
         },
         supports_check_mode=True,
     )
-    for sentence in check.unknown_variables(module.params["names"]):
-        module.warn(sentence)
     is_set, notice, devices = not check.is_unset(module.params["devices"]), "", []
+    # What is said of devices that are not set begins with these.
+    told = [] if is_set else check.misspelt_devices(module.params["names"])
+    for sentence in check.unknown_variables(module.params["names"]):
+        if sentence not in told:
+            module.warn(sentence)
     try:
         if is_set:
             devices = select(module.params)

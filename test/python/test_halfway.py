@@ -85,11 +85,11 @@ class Machine:
         there = {path.name for path in (self.root / SYSTEMD).glob("*.service")}
         for link in sorted((self.root / SYSTEMD).glob("*.wants/virtual-functions-*.service")):
             if link.exists():
-                name, count = vfs.LEGACY_UNIT.search(link.read_text()).group(1), int(link.read_text().split("echo ")[1].split()[0])
+                name, count = vfs.predecessors.LEGACY_UNIT.search(link.read_text()).group(1), int(link.read_text().split("echo ")[1].split()[0])
                 self.legacy(name, count)
         for path in sorted((self.root / "etc/udev/rules.d").glob("*.rules")):
-            for block in vfs.LEGACY_BLOCK.findall(path.read_text()):
-                for name, count in zip(vfs.LEGACY_RULE.findall(block), block.split("echo ")[1:]):
+            for block in vfs.predecessors.LEGACY_BLOCK.findall(path.read_text()):
+                for name, count in zip(vfs.predecessors.LEGACY_RULE.findall(block), block.split("echo ")[1:]):
                     self.legacy(name, int(count.split()[0]))
         if (self.root / BOOT_LINK).exists():
             assert (self.root / PROGRAM).exists() and host.main(["boot"]) == 0

@@ -116,12 +116,13 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_files
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given as given
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_predecessors as predecessors
 
-UNIT_DIRECTORY = "/etc/systemd/system"
+UNIT_DIRECTORY = predecessors.UNIT_DIRECTORY
 BOOT_UNIT = host.BOOT_UNIT
 BOOT_LINK = UNIT_DIRECTORY + "/multi-user.target.wants/" + BOOT_UNIT
 DROP_IN = "sriov-vfs.conf"
-DEFAULT_RULE_PATH = "/etc/udev/rules.d/70-sriov.rules"
+DEFAULT_RULE_PATH = predecessors.DEFAULT_RULE_PATH
 # State, not configuration: what is in it is forgotten after a boot, and that is no change to report.
 RELEASED_PATH = pending.STATE_DIRECTORY + "/released.json"
 # The files that a run has begun to change, until systemd and udev know of them. In /run: a boot makes them read everything.
@@ -130,12 +131,7 @@ RULE_BEGIN = "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost"
 RULE_END = "# END stackhpc.sriov"
 # Not with "!=" in each rule: udev takes an interface without the attribute as no match for that too.
 REPRESENTORS_ASIDE = 'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"'
-# What stackhpc.sriov and stackhpc.linux.sriov wrote: blockinfile with marker_begin "BEGIN SRIOV", and a unit per NIC.
-LEGACY_BLOCK = re.compile(
-    r"^# BEGIN SRIOV ANSIBLE MANAGED BLOCK\n(.*?)^# END ANSIBLE MANAGED BLOCK\n?", re.MULTILINE | re.DOTALL)
 OWN_BLOCK = re.compile(r"^# BEGIN stackhpc\.sriov\b.*?^# END stackhpc\.sriov\n?", re.MULTILINE | re.DOTALL)
-LEGACY_UNIT = re.compile(r"^ExecStart=.*echo \d+ > /sys/class/net/(\S+)/device/sriov_numvfs", re.MULTILINE)
-LEGACY_RULE = re.compile(r'> /sys/class/net/([^/"\s]+)/device/sriov_numvfs')
 AS_BEFORE = "the VFs and their files are as they were"
 PROGRAM_HEAD = "#!/usr/bin/python3 -I\n"
 
@@ -164,7 +160,7 @@ def rule_file(before, devices):
 
     before: its text now, or None. What anybody else wrote stays as it is.
     """
-    rest = OWN_BLOCK.sub("", LEGACY_BLOCK.sub("", before or ""))
+    rest = OWN_BLOCK.sub("", predecessors.LEGACY_BLOCK.sub("", before or ""))
     if not devices:
         # An empty file that is not ours masks the one of that name in /usr/lib.
         return rest if rest.strip() or rest == before else None
@@ -182,29 +178,6 @@ def drop_ins(devices):
         "%s/%s.d/%s" % (UNIT_DIRECTORY, unit, DROP_IN): "[Unit]\nRequires=%s\nAfter=%s\n" % (" ".join(names), " ".join(names))
         for unit, names in needs.items()
     }
-
-
-def legacy(rule_path):
-    """What the predecessors left: (paths of units and of their links, addresses of the PFs they gave VFs).
-
-    rule_path: the udev rule file; theirs had the same variable for it.
-    """
-    paths, netdevs = [], set()
-    for path in sorted(glob.glob(UNIT_DIRECTORY + "/virtual-functions-*.service")):
-        match = LEGACY_UNIT.search(host.read_text(path, ""))
-        if match:
-            netdevs.add(match.group(1))
-            paths += [path] + sorted(glob.glob("%s/*.[wr]*/%s" % (UNIT_DIRECTORY, os.path.basename(path))))
-    # A link of a unit that it removed without disabling it keeps what requires that unit from starting.
-    paths += [
-        link for link in sorted(glob.glob(UNIT_DIRECTORY + "/*.[wr]*/virtual-functions-*.service"))
-        if os.path.islink(link) and os.readlink(link).startswith(UNIT_DIRECTORY + "/") and not os.path.exists(link)
-    ]
-    for path in sorted({DEFAULT_RULE_PATH, rule_path}):
-        for block in LEGACY_BLOCK.findall(host.read_file(path) or ""):
-            netdevs.update(LEGACY_RULE.findall(block))
-    addresses = [host.pci_of_netdev(netdev) for netdev in sorted(netdevs)]
-    return paths, [address for address in addresses if address]
 
 
 def read_config():
@@ -556,7 +529,7 @@ def make_it_so(module, interruption):
     """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done."""
     parameters = module.params
     config = read_config()
-    legacy_paths, legacy_addresses = legacy(parameters["udev_rule_path"])
+    legacy_paths, legacy_addresses = predecessors.legacy(UNIT_DIRECTORY, {DEFAULT_RULE_PATH, parameters["udev_rule_path"]})
     # Neither those that are left alone nor those whose driver takes the number as a module option (sriov_mlx4).
     devices = [device for device in parameters["devices"] if device["boot"] in ("systemd", "udev") and device["numvfs"] > 0]
     released_before = read_released()

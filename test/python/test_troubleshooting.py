@@ -28,6 +28,7 @@ PIECES = (
     "the entries", "a name", "a name or a list of names", "name or address", "that of the PF", "another device's", "not of",
     "vendor_id with product_id", "%s (vendor_id %s, product_id %s)", "exit code %d", "the kernel command line", "no VF",
     "%s num_vfs=%s probe_vf=%s", "no longer has", "no output", "what was asked for", "the PFs of this host are ",
+    "the run failed", "the run was ended", "a file could not be changed",
     # Words of programs and of drivers, to be recognised.
     "PCI rescan is required", "array of byte",
     # The help of sriov-vfs.

@@ -387,7 +387,8 @@ def checked(parameters):
     """The numbers among the module's parameters, as int. Raises Refusal for parameters that no host could be given."""
     checked_path(parameters["udev_rule_path"])
     for name, text in parameters["units"].items():
-        if not isinstance(text, str) or not given.is_file_name(name):
+        # Half of a surrogate pair cannot be written.
+        if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text) or not given.is_file_name(name):
             raise host.Refusal("units has %.80r: %.80r, and takes the name of a unit and its text: correct it" % (name, text))
     given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
     return {
@@ -578,8 +579,7 @@ def make_it_so(module, interruption):
     ]
     repeated = [command for command in reloads(owed) if command not in reloads(changes.paths)]
     diff += [
-        {"before_header": command[0], "after_header": command[0], "before": "", "after": "%s, which a run that ended early left out\n" % (
-            " ".join(command))} for command in repeated
+        {"before_header": " ".join(command), "after_header": " ".join(command), "before": "", "after": "repeated\n"} for command in repeated
     ]
     return {
         "changed": bool(changed or changes.paths or repeated), "diff": diff + changes.diff,

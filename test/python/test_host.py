@@ -198,6 +198,7 @@ def test_a_nic_of_a_virtual_machine_is_not_sent_to_the_bios(fake, text, control,
     fake.add_function(ONE, "1af4:1041", "virtio-pci", ["ens1"])
     why = host.why_no_vfs(host.read_function(ONE))
     assert "BIOS" not in why
+    assert ("virtual machine" in host.why_no_pf()) == virtual
     assert ("this virtual machine" in why) == virtual
 
 
@@ -535,6 +536,13 @@ def test_equal_routes_of_router_advertisements_carry_it_and_a_spare_one_does_not
     assert host.connection_functions() == {ONE, TWO}
 
 
+def test_where_ip_knows_no_fibmatch_the_default_routes_are_taken_for_a_client_behind_a_gateway(nics):
+    routed(nics, picked="ens1")
+    nics.answer("ip -j address show", [{"ifname": "ens1", "addr_info": [{"local": "192.0.2.10"}]}])
+    nics.answer("ip -j route show default", [EQUAL])
+    assert host.connection_functions() == {ONE, TWO}
+
+
 def test_a_route_that_is_more_than_the_default_is_taken_with_all_its_hops(nics):
     ask = routed(nics)
     nics.answer("ip -j address show", [{"ifname": "ens1", "addr_info": [{"local": "192.0.2.10"}]}])
@@ -745,14 +753,14 @@ def test_every_advice_has_its_test():
 
 # (ids, driver, errno, modules that are loaded) from no VFs, and what the driver means by it.
 OF_DRIVERS = {
-    ("8086:1572", "i40e", "EPERM", ""): "the port has not the queues and interrupts for so many VFs, or is running its self-test: lower numvfs",
+    ("8086:1572", "i40e", "EPERM", ""): "the port lacks the queues and interrupts for so many VFs, or is running its self-test: lower numvfs",
     ("8086:10fb", "ixgbe", "EPERM", ""): "traffic classes (DCB) or macvlan offload of the port take the queues of so many VFs: turn them off, or "
                                          "lower numvfs",
     ("8086:10c9", "igb", "EPERM", ""): "driver igb makes no VFs without MSI-X interrupts: take pci=nomsi off the kernel line",
     ("8086:1592", "ice", "EBUSY", ""): "driver ice is not ready, as during a reset: run the role again",
     ("8086:1592", "ice", "EOPNOTSUPP", ""): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install "
-                                            "intel/ice/ddp/ice.pkg (Debian: firmware-misc-nonfree; else: linux-firmware) and load ice again, "
-                                            "or lower numvfs",
+                                            "the package that has intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) "
+                                            "and load ice again, or lower numvfs",
     ("8086:1592", "ice", "ENOSPC", "irdma"): "the card has run out of MSI-X vectors or other resources of VFs: lower numvfs, or take irdma off "
                                              "the port",
     ("8086:1592", "ice", "ENOSPC", ""): ADVICE["ENOSPC"],
@@ -965,6 +973,14 @@ def test_bnxt_gets_its_link_up_and_is_asked_again(fake):
     assert (result["state"], result["now"], fake.writes(ONE)) == ("changed", 4, [4, 4])
 
 
+def test_bnxt_whose_link_cannot_be_set_up_is_told_so(fake, monkeypatch):
+    fake.add_function(ONE, "14e4:16d7", "bnxt_en", ["ens1"], totalvfs=8, needs_link_up=True)
+    monkeypatch.setattr(host, "link_up", lambda *_arguments: False)
+    assert host.set_numvfs(ONE, 4, 5) == (
+        "ens1 (0000:01:00.0): driver bnxt_en makes VFs only while the interface is up, and it is not: set it up, then run the role again"
+        + SILENT + BACK[0])
+
+
 def test_another_driver_is_not_asked_twice_and_its_link_stays_down(fake, pf):
     fake.behave(pf, needs_link_up=True)
     [result] = host.apply([device()], 5)
@@ -1059,6 +1075,7 @@ def test_a_process_that_the_kernel_does_not_let_go_is_named_and_its_pf_is_not_wr
     # As in an uninterruptible wait, in which a kill has to wait too.
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     results = host.apply([device(TWO)], 60)
+    fake.create(pf, 2)
     real = give_up_after(monkeypatch, lambda: "waiting" in fake.kmsg.read_text(), kill=False)
     fake.behave(pf, hangs=[1], says={"1": ["3,2,200,-;igb 0000:01:00.0: waiting for the firmware"]})
     results = host.apply([device(numvfs=1)], 0) + results
@@ -1070,7 +1087,7 @@ def test_a_process_that_the_kernel_does_not_let_go_is_named_and_its_pf_is_not_wr
             "the kernel said: igb 0000:01:00.0: waiting for the firmware" % pid)
         results = host.put_back(results, 60)
         assert [(result["state"], result["now"]) for result in results] == [("failed", 0), ("put back", 0)]
-        assert fake.writes(pf) == [1]
+        assert fake.writes(pf) == [0, 1]
     finally:
         real(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

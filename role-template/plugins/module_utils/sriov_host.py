@@ -70,8 +70,8 @@ DRIVERS_THAT_NEED_LINK_UP = ("bnxt_en",)
 REPRESENTOR = re.compile(r"^(c\d+)?pf\d+(vf|sf)\d+$")
 # Drivers whose cards have SR-IOV, though the BIOS or the card's own set-up may hide it: those with sriov_configure in Linux 6.12.
 SRIOV_DRIVERS = (
-    "be2net", "bnx2x", "bnxt_en", "cxgb4", "enic", "fm10k", "hinic", "hns3", "i40e", "ice", "idpf", "ionic", "ixgbe",
-    "liquidio", "mlx5_core", "nfp", "octeontx2-rvu_pf", "qed", "qede", "qlcnic", "sfc", "sfc_ef100", "thunder-nic",
+    "LiquidIO", "be2net", "bnx2x", "bnxt_en", "cxgb4", "fm10k", "hinic", "hns3", "i40e", "ice", "idpf", "ionic", "ixgbe", "mlx5_core",
+    "nfp", "qede", "qlcnic", "rvu_nicpf", "sfc",
 )
 # igb drives many cards, and only the 82576 and the I350 have SR-IOV (igb_probe_vfs).
 IGB_IDS = re.compile(r"^8086:(10c9|10e[678]|150[ad]|1518|1526|152[1-4]|1546)$")
@@ -737,7 +737,10 @@ def is_virtual_machine():
 
 
 def why_no_vfs(function):
-    """Why a function offers no VFs at all, as advice, by what its configuration space and the kernel show. function: as of read_function."""
+    """Why a function offers no VFs at all, as advice, by what its configuration space and the kernel show.
+
+    function: as of read_function.
+    """
     if function["id"].startswith(MELLANOX + ":"):
         return ("enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
                 "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS")
@@ -750,12 +753,20 @@ def why_no_vfs(function):
         return "it has SR-IOV, and this kernel has none: boot a kernel with CONFIG_PCI_IOV"
     if function["totalvfs"] is None and (total is None or total < 0):
         if is_virtual_machine():
-            return "it is a NIC of this virtual machine without SR-IOV: name another NIC, or have the hypervisor pass one with SR-IOV through"
+            return ("it is a NIC of this virtual machine without SR-IOV: name another NIC, or have the hypervisor pass one with SR-IOV "
+                    "through")
         if function["driver"] not in SRIOV_DRIVERS and not IGB_IDS.match(function["id"]):
             return "the card has no SR-IOV: name another NIC"
         return ("the card shows no SR-IOV: if the model has it, enable it for this port in the BIOS or in the card's own set-up "
                 "(Virtualization Mode: SR-IOV), then boot again; otherwise name another NIC")
     return "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"
+
+
+def why_no_pf():
+    """Why a host has no PF at all, as advice."""
+    if is_virtual_machine():
+        return "it is a virtual machine, and its hypervisor passes none through: have it do so, or leave this host out"
+    return "enable SR-IOV for the card in the BIOS, or in its firmware"
 
 
 def a_vf(function):
@@ -871,12 +882,14 @@ def decide(device, function, connection, change_connection_pf):
 # Cause and cure of a refused write that makes VFs where there are none; with a driver where its source gives the errno a meaning of
 # its own: i40e_pci_sriov_enable(), ixgbe_pci_sriov_enable(), igb_enable_sriov(), ice_check_sriov_allowed() and ice_set_per_vf_res().
 DRIVER_ADVICE = {
-    ("i40e", errno.EPERM): "the port has not the queues and interrupts for so many VFs, or is running its self-test: lower numvfs",
-    ("ixgbe", errno.EPERM): "traffic classes (DCB) or macvlan offload of the port take the queues of so many VFs: turn them off, or lower numvfs",
+    ("i40e", errno.EPERM): "the port lacks the queues and interrupts for so many VFs, or is running its self-test: lower numvfs",
+    ("ixgbe", errno.EPERM): "traffic classes (DCB) or macvlan offload of the port take the queues of so many VFs: turn them off, "
+                            "or lower numvfs",
     ("igb", errno.EPERM): "driver igb makes no VFs without MSI-X interrupts: take pci=nomsi off the kernel line",
     ("ice", errno.EBUSY): "driver ice is not ready, as during a reset: run the role again",
-    ("ice", errno.EOPNOTSUPP): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install "
-                               "intel/ice/ddp/ice.pkg (Debian: firmware-misc-nonfree; else: linux-firmware) and load ice again, or lower numvfs",
+    ("ice", errno.EOPNOTSUPP): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install the "
+                               "package that has intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) and load ice "
+                               "again, or lower numvfs",
 }
 WRITE_ADVICE = {
     errno.ENOENT: "the driver %(driver)s cannot create VFs through sysfs: use a driver, or driver settings, that can",
@@ -890,10 +903,13 @@ WRITE_ADVICE = {
     errno.ENOSPC: "the card has run out of MSI-X vectors or other resources of VFs: lower numvfs%(irdma)s",
     errno.EPERM: "driver %(driver)s does not allow so many VFs with the port as it is set up: lower numvfs",
     errno.EINVAL: "driver %(driver)s does not take this number with the port as it is set up: lower numvfs",
-    errno.EOPNOTSUPP: "driver %(driver)s has no VFs with the firmware or the mode that the card runs with: update the firmware, or change the mode",
+    errno.EOPNOTSUPP: "driver %(driver)s has no VFs with the firmware or the mode that the card runs with: update the firmware, or "
+                      "change the mode",
     errno.EIO: "the device did not answer: power-cycle the host, and update the card's firmware if that does not help",
-    errno.ETIMEDOUT: "the device did not answer its driver in time: power-cycle the host, and update the card's firmware if that does not help",
-    errno.ENODEV: "the card, or its driver, went away meanwhile: check that the card is seated and its driver loaded, then run the role again",
+    errno.ETIMEDOUT: "the device did not answer its driver in time: power-cycle the host, and update the card's firmware if that "
+                     "does not help",
+    errno.ENODEV: "the card, or its driver, went away meanwhile: check that the card is seated and its driver loaded, then run the "
+                  "role again",
     errno.EROFS: "/sys is read-only here: run the role on the host itself, not in a container",
     errno.EACCES: "writing there is not allowed, not even to root: look for SELinux or a container that forbids it",
 }
@@ -1025,7 +1041,8 @@ def is_there(address):
 
 def gone(name):
     """The sentence for a card that was pulled out, or reset, in the middle of it."""
-    return ("%s went away while its VFs were being set: check that the card is seated and its driver loaded, then run the role again" % name)
+    return ("%s went away while its VFs were being set: check that the card is seated and its driver loaded, then run the role "
+            "again" % name)
 
 
 def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
@@ -1093,6 +1110,9 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
         cause = errno.ENODEV if error.errno == errno.ENOENT and error.filename else error.errno
         advice = write_advice(cause, function, count, len(vf_addresses(address)))
         return failed("%s: setting %d VFs failed (%s): %s" % (name, wanted, error.strerror, advice))
+    if not enabled and function["driver"] in DRIVERS_THAT_NEED_LINK_UP:
+        return failed("%s: driver %s makes VFs only while the interface is up, and it is not: set it up, then run the role again" % (
+            name, function["driver"]))
     if enabled != wanted:
         return failed("%s: %s VFs were requested and driver %s enabled %s: lower numvfs" % (name, wanted, function["driver"], enabled))
     while len(vf_addresses(address)) != wanted:
@@ -1275,7 +1295,8 @@ def left_alone(results):
     """As apply() in check mode, where one PF fails and so no other is changed."""
     for result in results:
         if result["state"] == "changed":
-            result.update(state="unchanged", now=result["before"], message="%s was not changed because another PF fails" % described(result))
+            message = "%s was not changed because another PF fails" % described(result)
+            result.update(state="unchanged", now=result["before"], message=message)
     return results
 
 
@@ -1347,7 +1368,8 @@ def main(arguments):
     one.add_argument("address")
     ready = commands.add_parser("ready", help="succeed when these PFs have their VFs")
     ready.add_argument("address", nargs="+")
-    commands.add_parser("status", help="show each configured PF and its VFs, and whether it waits for a reboot or failed", epilog=EXIT_CODES)
+    commands.add_parser(
+        "status", help="show each configured PF and its VFs, and whether it waits for a reboot or failed", epilog=EXIT_CODES)
     options = parser.parse_args(arguments)
     try:
         config = load_config()

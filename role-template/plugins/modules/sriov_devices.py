@@ -282,7 +282,7 @@ def warnings_about(devices):
 def known_pfs(pfs):
     """The PFs of the host in words, for an error message."""
     if not pfs:
-        return "this host has no PF at all: where its NIC has SR-IOV, enable it in the BIOS, or in the card's firmware"
+        return "this host has no PF at all: %s" % host.why_no_pf()
     return "the PFs of this host are " + ", ".join(
         "%s, driver %s, %s" % (
             host.describe(pf), pf["driver"] or "none",

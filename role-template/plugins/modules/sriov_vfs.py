@@ -73,11 +73,11 @@ EXAMPLES = r"""
 RETURN = r"""
 pfs:
   description:
-    - Each PF that was looked at. Its C(state) is C(ok), C(changed), C(pending) until the next boot, C(waiting) for its firmware, C(skipped) or
-      C(failed); when another PF or a file failed also C(put back) or
+    - Each PF that was looked at. Its C(state) is C(ok), C(changed), C(pending) until the next boot, C(waiting) for its firmware,
+      C(skipped) or C(failed); when another PF or a file failed also C(put back) or
       C(unchanged).
-    - One whose write failed has C(kernel_log), what the kernel said of it meanwhile, as a list of lines, and C(late), whether the kernel had
-      not finished in time, with C(process), the id of the process that was left behind then.
+    - One whose write failed has C(kernel_log), what the kernel said of it meanwhile, as a list of lines, and C(late), whether the
+      kernel had not finished in time, with C(process), the id of the process that was left behind then.
   returned: success, and when a PF or a file failed
   type: list
   elements: dict

@@ -38,7 +38,7 @@ function tables(role: Role): Table[] {
     const title = variable.type.kind === "list" ? `Each entry of \`${variable.name}\`` : `\`${variable.name}\``;
     return [{ title, key: "key", before: [], rows: rows(of.fields) }, ...of.fields.flatMap(inner)];
   };
-  const before = ["Every variable is checked before the first task. `schema.json` in the role lets editors complete and check them too."];
+  const before = ["Every variable is checked before anything changes. `schema.json` in the role lets editors complete and check them too."];
   return [{ title: "Variables", key: "variable", before, rows: rows(role.variables) }, ...role.variables.flatMap(inner)];
 }
 

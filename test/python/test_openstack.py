@@ -67,7 +67,7 @@ NOTHING = {"devices": [], "device_specs": []}
 
 
 @pytest.mark.parametrize("devices, mappings", [
-    (None, None), ([], {}), ([], {"ens1f0": "physnet2"}), (None, {"ens1f0": "physnet2"}),
+    ([], None), ([], {}), ([], {"ens1f0": "physnet2"}),
     ([{"name": "ens1f0"}, {"driver": "ice"}, {"mac": "b8:59:9f:0c:aa:02"}], {}),
     # Selectors that a mapping cannot mean: on the host their PFs are known by name.
     ([{"driver": "ice"}], {"ens1f0": "physnet2"}),
@@ -252,6 +252,14 @@ def test_a_bad_mapping_is_refused(devices, mappings, text):
 ])
 def test_a_bad_entry_is_refused(devices, text):
     assert refusal(*devices) == text
+
+
+@pytest.mark.parametrize("devices", [None, "", " "])
+def test_devices_that_are_not_set_are_refused_for_nova_would_lose_its_own(devices):
+    with pytest.raises(AnsibleFilterError) as caught:
+        filters.openstack_devices(devices, {"ens1f0": "physnet2"})
+    assert str(caught.value) == (
+        "sriov_devices is not set, and Nova would lose the devices that it has: set it, or write sriov_devices: [] for a host without VFs")
 
 
 @pytest.mark.parametrize("devices", ["ens1f0", {"name": "ens1f0"}, 1])

@@ -420,7 +420,6 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
     keys given there). Raises WrongVariable for the first thing that is wrong.
     """
     check.refuse({"sriov_devices": devices})
-    devices = [] if check.is_unset(devices) else devices
     nova_of(release)
     networks = checked_mappings(mappings)
     entries, used, where_of = [], set(), {}
@@ -463,8 +462,11 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
 def openstack_devices(devices, mappings=None, release=None):
     """What Kolla writes for Nova and Neutron's agent: {"devices": one for each PF, "device_specs": for [pci] device_spec}.
 
-    Raises WrongVariable for the first thing that is wrong.
+    Raises WrongVariable for the first thing that is wrong, which devices that are not set are too.
     """
+    if check.is_unset(devices):
+        raise WrongVariable("sriov_devices is not set, and Nova would lose the devices that it has: set it, or write sriov_devices: [] for a "
+                            "host without VFs")
     plans = plan(devices, mappings, release)
     return {
         "devices": [

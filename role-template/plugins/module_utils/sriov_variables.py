@@ -278,7 +278,6 @@ OTHERS = [
     "sriov_openstack_interfaces",
     "sriov_openstack_mapped",
     "sriov_openstack_pfs",
-    "sriov_reboot_",
     "sriov_reboot_due",
     "sriov_reboot_reasons",
     "sriov_reboot_required",

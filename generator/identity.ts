@@ -37,9 +37,9 @@ export function readIdentity(text: string): { identity: Identity; problems: read
     description: string("description"),
     license: strings("license"),
     tags: strings("tags"),
+    repository: string("repository"),
     ...issues,
   };
-  string("repository");
 
   for (const key of ["namespace", "name"] as const)
     if (identity[key] !== "" && !contentName.test(identity[key]))

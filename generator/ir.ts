@@ -11,6 +11,7 @@ export interface Identity {
   readonly license: readonly string[];
   readonly tags: readonly string[];
   readonly issues?: string;
+  readonly repository?: string;
 }
 
 export type VarType =

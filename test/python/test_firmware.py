@@ -89,6 +89,11 @@ class Tool:
             self.promote(address)
 
     def __call__(self, command, seconds=firmware.TOOL_SECONDS):
+        for word in command:
+            # As the real one is called.
+            os.fsencode(word)
+            if "\0" in word:
+                raise ValueError("embedded null byte")
         with self.lock:
             self.calls.append(command[1:])
         if self.gathering:
@@ -497,6 +502,15 @@ def test_an_array_is_refused(tool):
     tool.add(A0)
     assert "shows HOST_CHAINING_DESCRIPTORS as Array[0..7], which is no value that could be compared" in refused_untouched(
         tool, device(parameters={"HOST_CHAINING_DESCRIPTORS": 3}))
+
+
+@pytest.mark.parametrize("parameters", [
+    {"NUM_PF_MSIX": None}, {"NUM_PF_MSIX": float("inf")}, {"NUM_PF_MSIX": "a\0b"}, {"NUM_PF_MSIX": -1}, {"NUM_PF_MSIX": []},
+    {"NUM_PF_MSIX": {"a": 1}}, {"NUM_PF_MSIX": "9" * 5000}, {"a\0": 1}, {"": 1}, {5: 1}])
+def test_parameters_that_no_card_can_have_are_refused_before_the_tool_is_called(tool, parameters):
+    tool.add(A0)
+    assert refused_untouched(tool, device(parameters=parameters)).startswith("sriov_devices[0] (address 0000:3b:00.0): firmware: ")
+    assert tool.calls == []
 
 
 def bluefield(tool, kind, identity, *right):

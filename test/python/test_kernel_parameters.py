@@ -81,7 +81,8 @@ class FakeGrubby:
         return [path for path in paths if path.endswith(".conf")]
 
     def _options(self, path):
-        return re.search(r"^options[ \t]*(.*)$", self.machine.read(path), re.MULTILINE).group(1)
+        match = re.search(r"^options[ \t]*(.*)$", self.machine.read(path), re.MULTILINE)
+        return match.group(1) if match else ""
 
     def _set_options(self, path, value):
         def replace(match):
@@ -102,7 +103,8 @@ class FakeGrubby:
     def _info(self, number, path):
         options = self._options(path).replace("$kernelopts", self.machine.grubenv("kernelopts") or "$kernelopts")
         args = re.sub(r"(^|\s)root=\S*\s*", r"\1", options, count=1)
-        return 'index=%d\nkernel="/boot/vmlinuz"\nargs="%s"\ntitle="Linux"\n' % (number, args)
+        kernel = re.search(r"^linux[ \t]+(\S+)", self.machine.read(path), re.MULTILINE)
+        return 'index=%d\nkernel="%s"\nargs="%s"\ntitle="Linux"\n' % (number, "/boot" + kernel.group(1) if kernel else "", args)
 
 
 class Machine:

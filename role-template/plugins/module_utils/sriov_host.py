@@ -358,10 +358,11 @@ def load_config(path=None):
     return config
 
 
-def write_atomically(path, text, mode=0o644, owner=None):
+def write_atomically(path, text, mode=0o644, owner=None, times=None):
     """Replace `path` by `text` in one step: a reader, or a machine that loses power, sees the old or the new file.
 
-    mode: the permission bits; owner: (uid, gid) or None for the caller's own. Raises OSError.
+    mode: the permission bits; owner: (uid, gid) or None for the caller's own; times: of access and modification in ns, or None
+    for now. Raises OSError.
     """
     directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o755, exist_ok=True)
@@ -378,6 +379,8 @@ def write_atomically(path, text, mode=0o644, owner=None):
                 # An EFI system partition is FAT: modes and owners come from its mount options.
                 pass
             _copy_label(path, stream.fileno())
+            if times is not None:
+                os.utime(stream.fileno(), ns=times)
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:

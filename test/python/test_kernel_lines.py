@@ -147,6 +147,18 @@ def test_a_comment_that_is_a_word_on_the_line_is_told_as_that(version, scripts, 
     assert machine.tree() == before
 
 
+@pytest.mark.parametrize("text, where", [
+    ("root=UUID=a3 iommu=off\n", "iommu=off is configured in /usr/lib/kernel/cmdline and"),
+    (COMMENT_AGAINST, "iommu=off is configured in a line of /usr/lib/kernel/cmdline that begins with #"),
+])
+def test_what_the_images_file_says_counts_before_a_file_is_made_from_it(text, where, tmp_path):
+    machine = systemd_boot(tmp_path, vendor=text, version="252.38-1~deb12u1")
+    before = machine.tree()
+    with pytest.raises(bootloader.BootLoaderError, match=where):
+        machine.ensure()
+    assert machine.tree() == before
+
+
 def test_a_later_comment_that_is_a_word_is_outdone_on_a_line_of_its_own(tmp_path):
     machine = systemd_boot(tmp_path, "root=UUID=a3\n# intel_iommu=off was for the old board\n", version="252.38")
     assert machine.ensure()["changed"] is True
@@ -419,6 +431,15 @@ def test_a_menu_without_any_entry_to_judge_puts_nothing_back(template, tmp_path)
         "intel_iommu=on iommu=pt will be seen after it."
     ]
     assert machine.ensure()["changed"] is False
+
+
+def test_grubby_shows_options_over_several_lines(tmp_path):
+    case = next(case for case in cases("entries.yml") if case["name"].startswith("EL 9 cloud"))
+    machine = entry_machine(case, "intel", tmp_path)
+    path = machine.paths("/boot/loader/entries")[0]
+    machine.put(path, "title x\nlinux /vmlinuz\noptions root=UUID=a\noptions quiet iommu.passthrough=1\n")
+    machine.ensure()
+    assert entry_options(machine.read(path)) == "root=UUID=a quiet iommu.passthrough=1 intel_iommu=on"
 
 
 def test_entries_of_el_for_rescue_and_snapshots_get_the_parameters_too(tmp_path):

@@ -81,8 +81,7 @@ class FakeGrubby:
         return [path for path in paths if path.endswith(".conf")]
 
     def _options(self, path):
-        match = re.search(r"^options[ \t]*(.*)$", self.machine.read(path), re.MULTILINE)
-        return match.group(1) if match else ""
+        return "\n".join(re.findall(r"^options[ \t]*(.*)$", self.machine.read(path), re.MULTILINE))
 
     def _set_options(self, path, value):
         def replace(match):
@@ -122,13 +121,13 @@ class Machine:
     def put(self, path, text, mode=None):
         file = self.root / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(text.encode())
+        file.write_bytes(text.encode("utf-8", "surrogateescape"))
         if mode:
             file.chmod(mode)
 
     def read(self, path):
         file = self.root / path.lstrip("/")
-        return file.read_bytes().decode() if file.exists() else None
+        return file.read_bytes().decode("utf-8", "surrogateescape") if file.exists() else None
 
     def remove(self, path):
         (self.root / path.lstrip("/")).unlink()
@@ -160,7 +159,7 @@ class Machine:
 
     @staticmethod
     def _really(argv, stdin=None):
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, input=stdin, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False)
         return done.returncode, done.stdout, done.stderr
 
     def ensure(self, iommu=True, passthrough=True, check_mode=False):

@@ -596,8 +596,8 @@ class MkconfigGrub:
         """The lines that people write, as (where, line): what a parameter of theirs has to be taken off from."""
         return [("%s or %s" % (self.DEFAULTS, self.DROP_INS), self.evaluate(funnel))]
 
-    def comments(self, _funnel):
-        """Words in comments that end up on a kernel's line all the same: none, sh knows what a comment is."""
+    def also_read(self, _funnel):
+        """Further lines whose words end up on a kernel's line, as (where, line): none."""
         return []
 
     def configured(self, funnel):
@@ -830,12 +830,14 @@ class EntryLoader:
         later = funnel.read(self.KERNEL_CMDLINE)
         return lines + ([] if later is None else [(self.KERNEL_CMDLINE, kernel_line(later))])
 
-    def comments(self, funnel):
-        """Words in comments that end up on a later kernel's line all the same, as (where, line)."""
-        later = funnel.read(self.KERNEL_CMDLINE) or ""
-        comments = [line for line in later.split("\n") if line.lstrip().startswith("#")] if self.takes_comments() else []
-        where = "a line of %s that begins with # (which kernel-install takes for a word here)" % self.KERNEL_CMDLINE
-        return [(where, comment) for comment in comments]
+    def also_read(self, funnel):
+        """Further lines whose words end up on a later kernel's line, as (where, line): comments, and the file that ours is made from."""
+        later = funnel.read(self.KERNEL_CMDLINE)
+        path = self.VENDOR_CMDLINE if later is None else self.KERNEL_CMDLINE
+        text = self.host.read(self.VENDOR_CMDLINE) or "" if later is None else later
+        comments = [line for line in text.split("\n") if line.lstrip().startswith("#")] if self.takes_comments() else []
+        where = "a line of %s that begins with # (which kernel-install takes for a word here)" % path
+        return [(path, kernel_line(text))] + [(where, comment) for comment in comments]
 
     def configured(self, funnel):
         return self.sources(funnel)
@@ -975,6 +977,10 @@ class Grubby(EntryLoader):
         value = self.kernelopts()
         return line if value is None else re.sub(r"\$kernelopts\b", lambda _match: value, line)
 
+    def configured(self, funnel):
+        value = self.kernelopts()
+        return self.sources(funnel) + ([] if value is None else [(self.ENVIRONMENT, value)])
+
     def block(self, wanted):
         return "%s\n%s%s\n" % (self.BEGIN, drop_in(wanted), self.END) if wanted else ""
 
@@ -1037,7 +1043,8 @@ class Grubby(EntryLoader):
         rc, out, err = self.host.run([self.grubby, "--info=ALL"], None)
         # A block per entry; one that starts no kernel has nothing to show.
         blocks = re.split(r"^(?=index=)", out, flags=re.MULTILINE)
-        shown = [re.search(r'^args="(.*)"$', block, re.MULTILINE) for block in blocks if re.search(r'^kernel="?/', block, re.MULTILINE)]
+        args = re.compile(r'^args="(.*?)"\s*(?=^(?:root|initrd|title|id)=|\Z)', re.MULTILINE | re.DOTALL)
+        shown = [args.search(block) for block in blocks if re.search(r'^kernel="?/', block, re.MULTILINE)]
         lines = [match.group(1) for match in shown if match]
         if rc != 0 or not lines or all(missing(line, wanted) for line in lines) and wanted:
             raise BootLoaderError(

@@ -155,7 +155,7 @@ def ensure(host, iommu, passthrough, check_mode):
             if missing(running, wanted):
                 raise
     if loader:
-        warnings = conflicts(loader.sources(funnel) + loader.comments(funnel), wanted, vendor)
+        warnings = conflicts(list(dict.fromkeys(loader.sources(funnel) + loader.also_read(funnel))), wanted, vendor)
         before = [line for _where, line in loader.configured(funnel)]
         touched = set(loader.lacking(funnel, wanted))
         # A token that some entry had before is not this role's to take off again.

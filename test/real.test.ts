@@ -18,9 +18,7 @@ async function pythonReads(path: string): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-describe("the YAML that is written", function () {
-  this.timeout(60_000);
-
+describe("the YAML that is written", () => {
   it("is read by PyYAML as it was meant", async () => {
     const words = ["on", "off", "yes", "no", "y", "n", "true", "Null", "~", "", " ", "1", "1.5", "1e3", "0x1f", "0o7", "010", "1:20", "12:30:45", "1_000", "2026-01-01", "=", "<<", "- a", "a: b", "a #b", "{{ x }}", "%a", "@a", "`a`", "!a", "&a", "*a", "a\nb", "ü", '"', "'", "0000:3b:00.0"];
     const values: Json[] = [...words, true, false, 0, -1, 8, [], ["on", "1:20"], [{ on: "no", n: 1, list: [] }], {}];
@@ -65,9 +63,7 @@ function artefactsOnce(): string {
   return artefacts();
 }
 
-describe("ansible-playbook, by argument_specs", function () {
-  this.timeout(120_000);
-
+describe("ansible-playbook, by argument_specs", () => {
   /** The role's checks and defaults around no tasks: nothing of this machine is touched. */
   async function validate(variables: Json): Promise<{ code: number; output: string }> {
     const out = artefacts();
@@ -108,8 +104,7 @@ describe("ansible-playbook, by argument_specs", function () {
     });
 });
 
-describe("ansible-doc", function () {
-  this.timeout(120_000);
+describe("ansible-doc", () => {
   const out = artefactsOnce();
   const modules = readSources(root).template.files.flatMap(({ path }) => /^plugins\/modules\/(\w+)\.py$/.exec(path)?.[1] ?? []);
 
@@ -151,8 +146,7 @@ describe("ansible-doc", function () {
   });
 });
 
-describe("ansible-galaxy", function () {
-  this.timeout(120_000);
+describe("ansible-galaxy", () => {
   it("builds the collection, with everything that belongs and nothing else", async () => {
     const out = artefacts();
     const target = temporary();

@@ -15,6 +15,7 @@ import signal
 import time
 from pathlib import Path
 
+import hang
 import pytest
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
@@ -231,7 +232,7 @@ class FakeHost:
         if count in behaviour.get("kills", []):
             os.killpg(0, signal.SIGKILL)
         if count in behaviour.get("hangs", []):
-            time.sleep(60)
+            time.sleep(hang.SECONDS)
         if str(count) in behaviour.get("errors", {}):
             fail(getattr(errno, behaviour["errors"][str(count)]))
         if count == 0:
@@ -308,4 +309,7 @@ def fake_host(tmp_path, monkeypatch):
     monkeypatch.setattr(host, "write_numvfs", fake.write_numvfs)
     monkeypatch.setattr(host, "link_up", fake.link_up)
     monkeypatch.setattr(host, "json_of", fake.ip)
+    # Seconds that a test gives for the sake of the call are no limit for a process on a slow machine; less than one is meant.
+    set_all = host.set_all
+    monkeypatch.setattr(host, "set_all", lambda wanted, timeout: set_all(wanted, timeout if timeout < 1 else hang.SECONDS))
     return fake

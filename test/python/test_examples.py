@@ -20,6 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hang
 import pytest
 import yaml
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
@@ -139,7 +140,7 @@ def environment(out, **more):
 
 
 def run(command, folder, env):
-    return subprocess.run([str(part) for part in command], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+    return subprocess.run([str(part) for part in command], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=hang.SECONDS)
 
 
 def names_set(data):

@@ -83,10 +83,10 @@ def killed_at(machine, number, arguments):
 
 
 def snapshot(machine):
-    """Every file of the machine with content and mode, the role's own state too, but no temporary files."""
+    """Every file of the machine with content and mode, the role's own state too."""
     return {
         "/" + str(path.relative_to(machine.root)): (path.read_bytes(), path.stat().st_mode)
-        for path in machine.root.rglob("*") if path.is_file() and not path.name.startswith(".sriov-")
+        for path in machine.root.rglob("*") if path.is_file()
     }
 
 
@@ -171,6 +171,7 @@ def test_a_run_that_is_killed_at_any_change_is_finished_by_the_next(kind, run, t
         }
         number += 1
     assert number >= 4
+    assert not list(machine.root.rglob(".sriov-*"))
 
 
 def differing(before, after):

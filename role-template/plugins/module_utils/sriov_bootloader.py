@@ -20,7 +20,7 @@ import shlex
 import stat
 import tempfile
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import sync_directory, write_atomically
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import remove_file, sync_directory, write_atomically
 
 INTEL_ON = "intel_iommu=on"
 PASSTHROUGH = "iommu=pt"
@@ -374,8 +374,7 @@ class Funnel:
         if self.check_mode:
             self._planned[path] = None
             return
-        os.unlink(self.host.real(path))
-        sync_directory(os.path.dirname(self.host.real(path)))
+        remove_file(self.host.real(path))
 
     def command(self, argv, path, header, before, after):
         """Run a command that changes `path`; header, before and after describe the change for the diff.
@@ -428,8 +427,7 @@ class Funnel:
     def _put_back(real, before):
         if before is None:
             if os.path.lexists(real):
-                os.unlink(real)
-                sync_directory(os.path.dirname(real))
+                remove_file(real)
             return
         content, status = before
         if os.path.exists(real):
@@ -587,6 +585,10 @@ class MkconfigGrub:
         }
         # What check mode would write sorts where the real file will.
         return [self.DEFAULTS] + sorted(drop_ins | ({self.DROP_IN} if funnel.read(self.DROP_IN) is not None else set()))
+
+    def directories(self, _funnel):
+        """Where this role writes files for this loader."""
+        return [self.DROP_INS, os.path.dirname(self.config)]
 
     def lines(self, funnel):
         """The kernel lines of the entries that boot normally, as (title, line): what the next boot will have."""
@@ -796,6 +798,10 @@ class EntryLoader:
         """The Linux entries of this system, as (path, text)."""
         raise NotImplementedError
 
+    def directories(self, funnel):
+        """Where this role writes files for this loader."""
+        return sorted({os.path.dirname(path) for path, _text in self.entries(funnel)} | {os.path.dirname(self.KERNEL_CMDLINE)})
+
     def script(self):
         """The name of kernel-install's script that makes an entry of /etc/kernel/cmdline."""
         raise NotImplementedError
@@ -953,6 +959,10 @@ class Grubby(EntryLoader):
         reads = any(re.search(r"^\s*blscfg\b", host.read(path) or "", re.MULTILINE) for path in configs)
         loader = cls(host, running, grubby)
         return loader if grubby and reads and loader.entries(Funnel(host, True)) else None
+
+    def directories(self, funnel):
+        places = [os.path.dirname(self.DEFAULTS), os.path.dirname(self.ENVIRONMENT)]
+        return super(Grubby, self).directories(funnel) + places
 
     def script(self):
         return "20-grub.install"
@@ -1180,5 +1190,4 @@ def write_record(host, record, check_mode):
     if record["tokens"] or record["created"]:
         write_atomically(real, json.dumps(record, indent=2, sort_keys=True) + "\n")
     elif os.path.exists(real):
-        os.unlink(real)
-        sync_directory(os.path.dirname(real))
+        remove_file(real)

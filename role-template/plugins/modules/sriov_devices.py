@@ -142,8 +142,6 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_select
 UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer|mount)$")
 # The driver of ConnectX-3 makes VFs when it is loaded, as its module options say.
 MLX4 = "mlx4_core"
-# ConnectX-3 and ConnectX-3 Pro (mlx4_pci_table in drivers/net/ethernet/mellanox/mlx4/main.c).
-MLX4_IDS = ("15b3:1003", "15b3:1007")
 WAITS = {"waits": "its firmware is set and offers more from the next boot on"}
 MLX4_TRACES = (
     "/etc/modprobe.d/stackhpc-sriov-mlx4.conf", pending.STATE_DIRECTORY + "/mlx4-initramfs-stale",
@@ -481,7 +479,7 @@ def selected(parameters):
             if firmware and parameters["firmware"] and not managed:
                 raise host.Refusal("%s: %s is no Mellanox card (vendor %s), only their firmware can be set: remove firmware from it" % (
                     where, host.describe(pf), pf["id"][:4]))
-            if pf["driver"] is None and pf["id"] in MLX4_IDS and count > 0:
+            if pf["driver"] is None and pf["id"] in mstconfig.CONNECTX3_IDS and count > 0:
                 raise host.Refusal(
                     "%s: %s is a ConnectX-3 without its driver: load %s and see the kernel log, it lets go of a card whose options in "
                     "/etc/modprobe.d are not to its liking" % (where, host.describe(pf), MLX4))

@@ -95,6 +95,7 @@ stuck:
   sample: []
 """
 
+import contextlib
 import re
 import tempfile
 
@@ -115,6 +116,7 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_bootloader im
     read_record,
     write_record,
 )
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal, locked, sweep
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import BOOT_ID, STATE_DIRECTORY, judge
 
 PENDING = STATE_DIRECTORY + "/pending-kernel.json"
@@ -154,6 +156,9 @@ def ensure(host, iommu, passthrough, check_mode):
         except BootLoaderError:
             if missing(running, wanted):
                 raise
+    if not check_mode:
+        directories = [STATE_DIRECTORY] + (loader.directories(funnel) if loader else [])
+        sweep([host.real(directory) for directory in directories])
     if loader:
         warnings = conflicts(list(dict.fromkeys(loader.sources(funnel) + loader.also_read(funnel))), wanted, vendor)
         before = [line for _where, line in loader.configured(funnel)]
@@ -288,9 +293,13 @@ def main():
             return module.run_command(argv, data=stdin, cwd=empty)
 
     try:
-        result = ensure(Host(run), module.params["iommu"], module.params["passthrough"], module.check_mode)
+        # Check mode changes nothing, so it need not wait either.
+        with contextlib.nullcontext() if module.check_mode else locked():
+            result = ensure(Host(run), module.params["iommu"], module.params["passthrough"], module.check_mode)
     except BootLoaderError as error:
         module.fail_json(msg=str(error), changed=error.changed)
+    except Refusal as error:
+        module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg="The kernel parameters cannot be set, and nothing was changed: %s" % error)
     for warning in result.pop("warnings"):

@@ -586,7 +586,7 @@ class MkconfigGrub:
         # What check mode would write sorts where the real file will.
         return [self.DEFAULTS] + sorted(drop_ins | ({self.DROP_IN} if funnel.read(self.DROP_IN) is not None else set()))
 
-    def directories(self, _funnel):
+    def folders(self, _funnel):
         """Where this role writes files for this loader."""
         return [self.DROP_INS, os.path.dirname(self.config)]
 
@@ -798,7 +798,7 @@ class EntryLoader:
         """The Linux entries of this system, as (path, text)."""
         raise NotImplementedError
 
-    def directories(self, funnel):
+    def folders(self, funnel):
         """Where this role writes files for this loader."""
         return sorted({os.path.dirname(path) for path, _text in self.entries(funnel)} | {os.path.dirname(self.KERNEL_CMDLINE)})
 
@@ -960,9 +960,9 @@ class Grubby(EntryLoader):
         loader = cls(host, running, grubby)
         return loader if grubby and reads and loader.entries(Funnel(host, True)) else None
 
-    def directories(self, funnel):
+    def folders(self, funnel):
         places = [os.path.dirname(self.DEFAULTS), os.path.dirname(self.ENVIRONMENT)]
-        return super(Grubby, self).directories(funnel) + places
+        return super(Grubby, self).folders(funnel) + places
 
     def script(self):
         return "20-grub.install"

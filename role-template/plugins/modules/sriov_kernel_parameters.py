@@ -157,7 +157,7 @@ def ensure(host, iommu, passthrough, check_mode):
             if missing(running, wanted):
                 raise
     if not check_mode:
-        directories = [STATE_DIRECTORY] + (loader.directories(funnel) if loader else [])
+        directories = [STATE_DIRECTORY] + (loader.folders(funnel) if loader else [])
         sweep([host.real(directory) for directory in directories])
     if loader:
         warnings = conflicts(list(dict.fromkeys(loader.sources(funnel) + loader.also_read(funnel))), wanted, vendor)

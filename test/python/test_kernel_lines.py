@@ -136,7 +136,7 @@ def test_a_comment_contradicts_nothing_where_it_is_a_comment(version, scripts, t
 
 
 @pytest.mark.parametrize("version, scripts", [("252.38-1~deb12u1", {}), ("252.38-1~deb12u1", {SCRIPT: OF_252}), (None, {SCRIPT: OF_252})])
-def test_a_comment_that_is_a_word_on_the_line_is_told_as_that(version, scripts, tmp_path):
+def test_a_comment_that_is_a_word_on_the_line_is_named_as_that(version, scripts, tmp_path):
     machine = systemd_boot(tmp_path, COMMENT_AGAINST, version=version)
     for path, text in scripts.items():
         machine.put(path, text)
@@ -258,7 +258,7 @@ def grub(tmp_path, default="quiet", linux="", **more):
     ("quiet", "", {"50-site": 'a="-- 3"\nGRUB_CMDLINE_LINUX="$a"\n'}, "GRUB_CMDLINE_LINUX", "/etc/default/grub or /etc/default/grub.d"),
     ("intel_iommu=on -- 3", "", {}, "GRUB_CMDLINE_LINUX_DEFAULT", "/etc/default/grub"),
 ])
-def test_words_that_would_go_to_init_are_told_by_name(default, linux, more, name, where, tmp_path):
+def test_what_sends_words_to_init_is_named(default, linux, more, name, where, tmp_path):
     machine = grub(tmp_path, default, linux, **more)
     before = machine.tree()
     for check_mode in (True, False):
@@ -286,6 +286,19 @@ def test_parameters_go_although_a_separator_came_later(tmp_path):
         machine.ensure()
     machine.ensure(iommu=False)
     assert machine.read(DROP_IN) is None
+
+
+def test_on_el_what_grub2_mkconfig_would_send_to_init_is_named(tmp_path):
+    case = next(case for case in cases("entries.yml") if case["name"].startswith("EL 9, as"))
+    machine = entry_machine(case, "intel", tmp_path)
+    machine.put("/etc/default/grub", '# a -- b in GRUB_CMDLINE_LINUX\nGRUB_CMDLINE_LINUX="quiet --- x"\n')
+    assert machine.ensure()["warnings"] == []
+    machine.ensure(iommu=False)
+    machine.put("/etc/default/grub", 'GRUB_CMDLINE_LINUX="quiet -- 3"\n')
+    done = machine.ensure()
+    assert done["changed"] is True and len(done["warnings"]) == 1
+    assert "intel_iommu=on iommu=pt will go to init and not to the kernel when grub2-mkconfig makes the entries" in done["warnings"][0]
+    assert machine.ensure()["warnings"] == []
 
 
 # --- menus of GRUB ------------------------------------------------------------------------------------------------
@@ -375,7 +388,7 @@ def test_parameters_of_the_administrator_in_the_default_line_are_enough(template
 UNJUDGED = entry("'Kiosk'", "root=UUID=abc ro kiosk", "gnulinux-kiosk")
 
 
-def test_an_entry_that_cannot_be_judged_is_told_once_and_puts_nothing_back(tmp_path):
+def test_an_entry_that_cannot_be_judged_is_named_once_and_puts_nothing_back(tmp_path):
     machine = with_menu(grub(tmp_path), section("10_linux", NORMAL, UNJUDGED))
     done = machine.ensure()
     assert done["changed"] is True

@@ -641,8 +641,7 @@ class MkconfigGrub:
         settings = self.settings(funnel)
         for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"):
             if any(word in TO_INIT for word in split_raw(settings[name])):
-                sets = re.compile(r"^[^#\n]*\b%s\b.*[\s\"'=]--(?:[\s\"'\\]|$)" % name, re.MULTILINE)
-                files = [path for path in self._files(funnel) if sets.search(funnel.read(path) or "")]
+                files = [path for path in self._files(funnel) if sets_separator(funnel.read(path) or "", name)]
                 return (
                     "%s would go to init and not to the kernel, as every word after the ' -- ' in %s of %s does: take the ' -- ' out, "
                     "or put in front of it what the kernel needs ('---' is an ordinary word)."
@@ -697,6 +696,11 @@ class MkconfigGrub:
             "The entry '%s' of %s does not have %s, because the script in /etc/grub.d that makes it takes a line of its own: a host "
             "that is started from this entry runs without." % (title, self.config, " ".join(tokens)) for title, tokens in lacking
         ]
+
+
+def sets_separator(text, name):
+    """Whether a file of settings has a lone `--` on a line that sets the variable of this name."""
+    return re.search(r"^[^#\n]*\b%s\b.*[\s\"'=]--(?:[\s\"'\\]|$)" % name, text, re.MULTILINE) is not None
 
 
 # Words that make a boot end in a shell for repairs: systemd's generator and run level names (kernel-command-line(7)), Ubuntu's
@@ -1028,6 +1032,11 @@ class Grubby(EntryLoader):
         self.write(funnel, plan)
         if not funnel.check_mode:
             self._read_back(funnel, wanted)
+        if wanted and sets_separator(funnel.read(self.DEFAULTS) or "", "GRUB_CMDLINE_LINUX"):
+            return [
+                "%s will go to init and not to the kernel when grub2-mkconfig makes the entries of %s, because of the ' -- ' in its "
+                "GRUB_CMDLINE_LINUX: take the ' -- ' out." % (" ".join(wanted), self.DEFAULTS)
+            ]
         return []
 
     def _set_kernelopts(self, funnel, lacking, drop):

@@ -25,7 +25,7 @@ RAISING = ("fail_json", "warn", "Refusal", "WrongVariable", "BootLoaderError", "
 # Texts with as many words that nobody is shown as a message, as they stand in the source.
 PIECES = (
     # They fill the placeholders of messages.
-    "the entries", "a name", "a name or a list of names", "name or address", "that of the PF", "another device's", "not of",
+    "the entries", "everything is as it was", "a line of %s that begins with # (which kernel-install takes for a word here)", "a name", "a name or a list of names", "name or address", "that of the PF", "another device's", "not of",
     "vendor_id with product_id", "%s (vendor_id %s, product_id %s)", "exit code %d", "the kernel command line", "no VF",
     "%s num_vfs=%s probe_vf=%s", "no longer has", "no output", "what was asked for", "the PFs of this host are ",
     "the run failed", "the run was ended", "a file could not be changed",

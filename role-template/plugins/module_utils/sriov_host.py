@@ -551,14 +551,14 @@ def is_plain(value):
     return isinstance(value, str) and (value.isprintable() or not value)
 
 
-def write_atomically(path, text, mode=0o644, owner=None):
+def write_atomically(path, text, mode=0o644, owner=None, times=None):
     """Replace `path` by `text` in one step: a reader, or a machine that loses power, sees the old or the new file.
 
-    mode, owner: as of stage(). Directories that are missing are made. Raises OSError.
+    mode, owner, times: as of stage(). Directories that are missing are made. Raises OSError.
     """
     made, temporary = make_directories(os.path.dirname(path)), None
     try:
-        temporary = stage(path, text, mode, owner)
+        temporary = stage(path, text, mode, owner, times)
         os.replace(temporary, path)
     except BaseException:
         discard([temporary] if temporary else [], made)
@@ -566,11 +566,11 @@ def write_atomically(path, text, mode=0o644, owner=None):
     sync_directory(os.path.dirname(path))
 
 
-def stage(path, text, mode=0o644, owner=None):
+def stage(path, text, mode=0o644, owner=None, times=None):
     """Write what will become `path` to a temporary file next to it and bring it to the disk; os.replace() does the rest.
 
-    mode: the permission bits; owner: (uid, gid) or None for the caller's own. Returns the temporary file's path, of a name that
-    sweep() knows. Raises OSError and leaves nothing then.
+    mode: the permission bits; owner: (uid, gid) or None for the caller's own; times: of access and modification in ns, or None for
+    now. Returns the temporary file's path, of a name that sweep() knows. Raises OSError and leaves nothing then.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=os.path.dirname(path))
     try:
@@ -585,6 +585,8 @@ def stage(path, text, mode=0o644, owner=None):
                 # An EFI system partition is FAT: modes and owners come from its mount options.
                 pass
             _copy_label(path, stream.fileno())
+            if times is not None:
+                os.utime(stream.fileno(), ns=times)
             os.fsync(stream.fileno())
     except BaseException:
         discard([temporary], [])

@@ -768,7 +768,7 @@ def why_no_pf():
     """Why a host has no PF at all, as advice."""
     if is_virtual_machine():
         return "it is a virtual machine, and its hypervisor passes none through: have it do so, or leave this host out"
-    return "enable SR-IOV for the card in the BIOS, or in its firmware"
+    return "where its NIC has SR-IOV, enable it in the BIOS, or in the card's firmware"
 
 
 def a_vf(function):
@@ -821,7 +821,7 @@ STATES = {"nothing": "ok", "set": "changed", "wait": "pending", "later": "waitin
 
 
 WAITS_FOR_FIRMWARE = "its firmware is set and offers more from the next boot on"
-PERMISSION = " (sriov_change_connection_pf: true allows the change)"
+CHANGE_PERMISSION = " (sriov_change_connection_pf: true allows the change)"
 
 
 def decide(device, function, connection, change_connection_pf):
@@ -868,11 +868,11 @@ def decide(device, function, connection, change_connection_pf):
     if not change_connection_pf:
         carriers = connection()
         if carriers is None:
-            holders.append("it is not known whether it carries the connection to this host" + PERMISSION)
+            holders.append("it is not known whether it carries the connection to this host" + CHANGE_PERMISSION)
         elif function["address"] in carriers:
-            holders.append("it carries the connection to this host" + PERMISSION)
+            holders.append("it carries the connection to this host" + CHANGE_PERMISSION)
         elif not function["netdevs"] and os.path.isdir(device_path(function["address"], "net")):
-            holders.append("its interface is in another network namespace, and what goes through it is not known" + PERMISSION)
+            holders.append("its interface is in another network namespace, and what goes through it is not known" + CHANGE_PERMISSION)
     if holders:
         return {"do": "wait", "message": "%s keeps its %d VFs until the next boot, %d are wanted: %s" % (
             name, current, wanted, "; ".join(holders))}

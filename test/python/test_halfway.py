@@ -397,6 +397,25 @@ def test_an_immutable_file_is_found_before_any_vf_is_removed(machine, monkeypatc
     assert machine.state() == before and machine.fake.writes(ONE) == [4]
 
 
+@cases
+def test_each_change_is_on_the_disk_before_the_next_is_made(machine, monkeypatch, case):
+    prepare, devices, _before, _after = CASES[case]
+    prepare(machine)
+    events = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: events.append(("sync", os.readlink("/proc/self/fd/%d" % descriptor))))
+    for name, place in (("replace", 1), ("unlink", 0), ("mkdir", 0), ("rmdir", 0)):
+        def recorded(*arguments, really=getattr(os, name), what=name, which=place, **more):
+            really(*arguments, **more)
+            events.append((what, str(arguments[which])))
+        monkeypatch.setattr(os, name, recorded)
+    machine.run(devices)
+    # Of the fake kernel's own, which runs in other processes, nothing is here; temporary names need not last.
+    changes = [index for index, (what, path) in enumerate(events) if what != "sync" and "/.sriov-" not in path]
+    assert len(changes) > 4
+    for index in changes:
+        assert events[index + 1] == ("sync", os.path.dirname(events[index][1])), events[index]
+
+
 # --- what a run owes to the next
 
 

@@ -3,7 +3,7 @@ const named = process.argv.slice(2).some((word) => word.endsWith(".test.js"));
 
 module.exports = {
   spec: named ? [] : ["build/test/*.test.js"],
-  timeout: 60000,
+  timeout: 3600000,
   forbidOnly: true,
   forbidPending: true,
   failZero: true,

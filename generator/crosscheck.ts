@@ -1,4 +1,5 @@
 import { LineCounter, isMap, isPair, isScalar, parseAllDocuments, visit } from "yaml";
+import { checks } from "./emit/checks.js";
 import type { OutFile, Problem, Role, Variable } from "./ir.js";
 import { nearest } from "./nearest.js";
 
@@ -58,7 +59,12 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
     .filter(({ key }) => !words.has(key))
     .map(({ key, of }) => ({ file: "generator/model/sriov.ts", message: `${key} of ${of}: nothing in role-template/ uses it` }));
 
-  return [...found.flatMap(({ problems }) => problems), ...unique(unknown), ...unused, ...unusedKeys, ...kayobe(known, files)];
+  const made = checks(role, files);
+  const stale = files
+    .filter(({ path, text }) => path === made.path && text !== made.text)
+    .map(({ path }) => ({ file: `role-template/${path}`, message: 'is not what the model says: UPDATE=1 npx mocha -g "the pages"' }));
+
+  return [...found.flatMap(({ problems }) => problems), ...unique(unknown), ...unused, ...unusedKeys, ...stale, ...kayobe(known, files)];
 }
 
 function didYouMean(name: string, known: ReadonlySet<string>): string {

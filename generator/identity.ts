@@ -37,8 +37,8 @@ export function readIdentity(text: string): { identity: Identity; problems: read
     description: string("description"),
     license: strings("license"),
     tags: strings("tags"),
-    ...issues,
     repository: string("repository"),
+    ...issues,
   };
 
   for (const key of ["namespace", "name"] as const)

@@ -18,9 +18,28 @@ export function artefactRoot(layout: Layout, { namespace, name }: Identity): str
   }
 }
 
-/** The files where they lie in the layout, relative to the artefact, with the collection's name as it is there. */
+/** The files where they lie in the layout, relative to the artefact, with the collection's name as it is there and its authors. */
 export function arrange(files: readonly OutFile[], layout: Layout, identity: Identity): OutFile[] {
-  return files.flatMap((file) => paths(file.path, layout).map((path) => ({ ...file, path, text: rename(file.text, layout, identity) })));
+  const text = (file: OutFile): string => rename(documented.test(file.path) ? withAuthors(file.text, identity) : file.text, layout, identity);
+  return files.flatMap((file) => paths(file.path, layout).map((path) => ({ ...file, path, text: text(file) })));
+}
+
+/** Plugins whose documentation names authors. */
+const documented = /^plugins\/(modules\/.*\.py|filter\/.*\.yml)$/;
+
+function withAuthors(text: string, identity: Identity): string {
+  const list = (indent: string): string => identity.authors.map((author) => `${indent}  - ${JSON.stringify(authorOfPlugin(author, identity))}\n`).join("");
+  return text.replace(/^( *)author:\n(?: +- .*\n)+/gm, (_, indent: string) => `${indent}author:\n${list(indent)}`);
+}
+
+/**
+ * An author of galaxy.yml in the form that ansible-test wants of a plugin's documentation: the name, with an account on GitHub. When the
+ * author has none there, it is the owner of the repository.
+ */
+export function authorOfPlugin(author: string, { repository }: Identity): string {
+  const name = author.replace(/\s*(<[^>]*>|\(https?:[^)]*\)|\(?@[\w:/.#-]+\)?)/g, "").trim();
+  const account = /(?:^|[\s(])@([\w-]+)/.exec(author)?.[1] ?? /^https:\/\/github\.com\/([\w-]+)\//.exec(repository ?? "")?.[1];
+  return `${name} (${account === undefined ? "!UNKNOWN" : `@${account}`})`;
 }
 
 const collectionOnly = /^(galaxy\.yml|CHANGELOG\.md|changelogs\/.*|meta\/runtime\.yml)$/;

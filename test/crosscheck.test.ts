@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { crosscheck, kayobeVariables } from "../generator/crosscheck.js";
+import { checks } from "../generator/emit/checks.js";
 import type { Variable } from "../generator/ir.js";
 import { role } from "./support.js";
 
@@ -45,6 +46,13 @@ describe("no variable is", () => {
     ["a name in a module", { "plugins/modules/x.py": "sriov_totalvfs" }],
   ];
   for (const [title, files] of cases) it(title, () => deepStrictEqual(faults({ ...using, ...files }), []));
+});
+
+describe("the model as the role's own check has it", () => {
+  const path = "plugins/module_utils/sriov_variables.py";
+  const { text } = checks(role(variable("sriov_known")), []);
+  it("is as the model says", () => deepStrictEqual(faults({ ...using, [path]: text }), []));
+  it("is told when it is not", () => deepStrictEqual(faults({ ...using, [path]: text.replace("bool", "int") }), [`role-template/${path}: is not what the model says: UPDATE=1 npx mocha -g "the pages"`]));
 });
 
 describe("what a Kayobe configuration sets for its hosts", () => {

@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, doesNotMatch, strictEqual, throws } from "node:assert/strict";
 import { argspec } from "../generator/emit/argspec.js";
+import { checks, names } from "../generator/emit/checks.js";
 import { changelog } from "../generator/emit/changelog.js";
 import { defaults } from "../generator/emit/defaults.js";
 import { galaxy } from "../generator/emit/galaxy.js";
@@ -8,7 +9,7 @@ import { readme } from "../generator/emit/readme.js";
 import { schema } from "../generator/emit/schema.js";
 import { wrap } from "../generator/emit/yaml.js";
 import { readIdentity } from "../generator/identity.js";
-import type { Json, Variable } from "../generator/ir.js";
+import type { Json, OutFile, Variable } from "../generator/ir.js";
 import { role } from "./support.js";
 
 const flag: Variable = { name: "sriov_flag", description: ["Do it.", "Or not."], type: { kind: "bool" }, required: false, default: true };
@@ -71,7 +72,7 @@ describe("meta/argument_specs.yml", () => {
       argspec(role(choice, devices)).text,
       `---
 argument_specs:
-  main:
+  main.yml:
     short_description: Set VFs.
     description:
       - More about it.
@@ -111,6 +112,43 @@ argument_specs:
 `,
     );
   });
+});
+
+describe("plugins/module_utils/sriov_variables.py", () => {
+  const data = (files: readonly OutFile[], ...variables: Variable[]): { [name: string]: unknown } =>
+    Object.fromEntries([...checks(role(...variables), files).text.matchAll(/^(\w+) = ([[{][\s\S]*?^[\]}]|\[\]|\{\})$/gm)].map(([, name, value]) => [name!, JSON.parse(value!)]));
+
+  it("has the kinds, choices and bounds of the model, and which variables have a default", () => {
+    const { VARIABLES, WITH_DEFAULT } = data(
+      [],
+      devices,
+      { name: "sriov_choice", description: ["Which."], type: { kind: "str", choices: ["b", "a"] }, required: false, default: "b" },
+      { name: "sriov_ports", description: ["How many."], type: { kind: "int", minimum: 1, maximum: 2 }, required: false },
+      { name: "sriov_map", description: ["What."], type: { kind: "map" }, required: false },
+      { name: "sriov_any", description: ["Any."], type: { kind: "raw", also: [{ kind: "list", elements: { kind: "str" } }] }, required: false },
+    );
+    deepStrictEqual(VARIABLES, {
+      sriov_devices: { type: "list", elements: { type: "dict", fields: { address: { type: "raw" }, numvfs: { type: "int", minimum: 0 }, on: { type: "bool" } } } },
+      sriov_choice: { type: "str", choices: ["b", "a"] },
+      sriov_ports: { type: "int", minimum: 1, maximum: 2 },
+      sriov_map: { type: "map" },
+      sriov_any: { type: "raw", also: ["list"] },
+    });
+    deepStrictEqual(WITH_DEFAULT, ["sriov_devices", "sriov_choice"]);
+  });
+
+  it("has what else begins like a variable: facts of the tasks, and what the Kayobe configuration sets or reads", () => {
+    const files = [
+      { path: "tasks/a.yml", text: "---\n- name: Note\n  ansible.builtin.set_fact:\n    sriov_fact: 1\n    __sriov_own:\n      sriov_key: 1\n- name: Other\n  debug:\n    sriov_module: 1\n" },
+      { path: "kayobe/kolla/globals.yml", text: "neutron_sriov_physnets: \"{{ sriov_pfs }} {{ sriov_devices }}\"\nsriov_of_kayobe: 1\n" },
+      { path: "plugins/modules/sriov_vfs.py", text: "sriov_numvfs" },
+    ];
+    deepStrictEqual(data(files, devices)["OTHERS"], ["sriov_fact", "sriov_of_kayobe", "sriov_pfs"]);
+  });
+});
+
+describe("vars/main/variables.yml", () => {
+  it("has the names", () => strictEqual(names(role(devices)).text, "---\n# The variables of the role.\n__sriov_names:\n  - sriov_devices\n"));
 });
 
 describe("schema.json", () => {
@@ -170,7 +208,7 @@ describe("README.md", () => {
     const example = { path: "examples/two_cards.yml", text: "- hosts: all\n  vars:\n    a: '{{ b }}'\n" };
     strictEqual(
       readme(role(bar, unset), template, [example], [picture], "collection").text,
-      "# stackhpc.sriov\nansible-galaxy collection install stackhpc.sriov\n## Variables\n\nEvery variable is checked before the first task. `schema.json` in the role lets editors complete and check them too.\n\nAn editor with yaml-language-server (VS Code with Red Hat's YAML extension, Neovim, Emacs and others) does so in a file of group_vars or host_vars that has the line `# yaml-language-server: $schema=PATH/schema.json`. PATH is the folder of the role or of the collection, absolute or from that file. A file without an extension must be opened as YAML.\n\n| variable | type | default | what it does |\n| --- | --- | --- | --- |\n| `sriov_text` | str | `\"{{ x \\| default('y') }}\"` | a=b \\| c. |\n| `sriov_unset` | bool | not set | Perhaps. |\nAt boot\nA\n  |-- no --> none\n  v  yes\nB\nTwo cards\n- hosts: all\n  vars:\n    a: '{{ b }}'\n",
+      "# stackhpc.sriov\nansible-galaxy collection install stackhpc.sriov\n## Variables\n\nEvery variable is checked before anything changes. `schema.json` in the role lets editors complete and check them too.\n\nAn editor with yaml-language-server (VS Code with Red Hat's YAML extension, Neovim, Emacs and others) does so in a file of group_vars or host_vars that has the line `# yaml-language-server: $schema=PATH/schema.json`. PATH is the folder of the role or of the collection, absolute or from that file. A file without an extension must be opened as YAML.\n\n| variable | type | default | what it does |\n| --- | --- | --- | --- |\n| `sriov_text` | str | `\"{{ x \\| default('y') }}\"` | a=b \\| c. |\n| `sriov_unset` | bool | not set | Perhaps. |\nAt boot\nA\n  |-- no --> none\n  v  yes\nB\nTwo cards\n- hosts: all\n  vars:\n    a: '{{ b }}'\n",
     );
   });
   it("of the role says how to install the role", () => match(readme(role(), template, [], [], "role").text, /ansible-galaxy role install stackhpc\.sriov/));

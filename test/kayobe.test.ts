@@ -102,8 +102,7 @@ describe("every fixture", () => {
   });
 });
 
-describe("PyYAML", function () {
-  this.timeout(60_000);
+describe("PyYAML", () => {
   for (const name of ["plain", "lived_in"])
     it(`reads ${name} as it was meant`, async () => {
       const after = merged(fixture(name), { vlanRanges: [{ network: "physnet2", range: "100:199" }] });
@@ -474,8 +473,7 @@ describe("what else is told", () => {
   it("a symbolic link that need not change is no fault", () => deepStrictEqual(merge(artefact, [...config({ "kolla.yml": "", "inventory/host_vars/hv1": "" }), { path: "inventory/host_vars/hv2", link: "hv1", text: "" }], none).refusals, []));
 });
 
-describe("the command kayobe", function () {
-  this.timeout(60_000);
+describe("the command kayobe", () => {
   let folder: string;
   before(() => void (folder = repository()));
   const copy = (name: string): string => {

@@ -1,11 +1,34 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import type { Layout } from "../generator/ir.js";
-import { arrange, artefactRoot } from "../generator/layout.js";
+import { arrange, artefactRoot, authorOfPlugin } from "../generator/layout.js";
 import { identity } from "./support.js";
 
 const acme = { ...identity, namespace: "acme", name: "nics" };
 const renamed = (text: string, layout: Layout, as = identity, path = "tasks/main.yml"): string => arrange([{ path, text }], layout, as)[0]!.text;
 const placed = (path: string, layout: Layout): string[] => arrange([{ path, text: "" }], layout, identity).map((file) => file.path);
+
+describe("the authors of a plugin", () => {
+  const cases: [author: string, repository: string | undefined, want: string][] = [
+    ["StackHPC Ltd", "https://github.com/stackhpc/ansible-collection-sriov", "StackHPC Ltd (@stackhpc)"],
+    ["Ann Author <ann@example.org> (https://example.org)", "https://github.com/acme/nics", "Ann Author (@acme)"],
+    ["Ann Author <ann@example.org> (@ann-a)", "https://github.com/acme/nics", "Ann Author (@ann-a)"],
+    ["Ann Author @ann:irc/im#chat", undefined, "Ann Author (@ann)"],
+    ["Ann Author", "https://git.example.org/acme/nics", "Ann Author (!UNKNOWN)"],
+    ["Ann Author", undefined, "Ann Author (!UNKNOWN)"],
+  ];
+  for (const [author, repository, want] of cases)
+    it(`${author} of ${repository ?? "no repository"} is ${want}`, () => strictEqual(authorOfPlugin(author, { ...identity, ...(repository === undefined ? {} : { repository }) }), want));
+
+  const two = { ...acme, authors: ["Ann: A", "Bob"] };
+  const given = 'x = r"""\nauthor:\n  - A (@a)\n  - B (@b)\noptions:\n"""\n';
+  const list = '  - "Ann: A (!UNKNOWN)"\n  - "Bob (!UNKNOWN)"\n';
+  it("are galaxy.yml's in a module", () => strictEqual(renamed(given, "role", two, "plugins/modules/sriov_vfs.py"), `x = r"""\nauthor:\n${list}options:\n"""\n`));
+  it("are galaxy.yml's in a filter's documentation, at its depth", () => {
+    const want = `DOCUMENTATION:\n  author:\n${list.replaceAll("  -", "    -")}  name: x\n`;
+    strictEqual(renamed("DOCUMENTATION:\n  author:\n    - A (@a)\n  name: x\n", "collection", two, "plugins/filter/x.yml"), want);
+  });
+  it("are no concern of other files", () => strictEqual(renamed(given, "role", two, "meta/x.yml"), given));
+});
 
 describe("in the standalone role", () => {
   const texts: [title: string, given: string, want: string][] = [

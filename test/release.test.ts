@@ -45,8 +45,7 @@ describe("a tarball", () => {
   it("takes no path that is too long", () => throws(() => writeTarball([member("a".repeat(101), "")], 0), /is too long for a tarball$/));
 });
 
-describe("a build of the collection", function () {
-  this.timeout(120_000);
+describe("a build of the collection", () => {
   const sources = readSources(root);
   const made = release(sources);
   const built = async (seconds: number): Promise<Buffer> => await buildCollection({ bin: await pythonTools(root), cache: temporary(), temporary: temporary() }, made, seconds);

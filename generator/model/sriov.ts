@@ -9,8 +9,10 @@ export interface SriovRole {
    * The PFs to configure. Each entry chooses by exactly one selector: `name`, `address`, `mac`,
    * `vendor_id` with `product_id`, or `driver`.
    *
-   * A PF that leaves the list loses its VFs. The VFs of a PF that never was in it are left alone.
-   * @default []
+   * A PF that leaves the list loses its VFs; `[]` removes them all. The VFs of a PF that never was in it are left alone.
+   *
+   * Not set is not the same as `[]`: then nothing is changed, and a host that the role, or one before it, has configured is refused.
+   * @unset
    * @example [{ "name": "ens1f0", "numvfs": 8 }, { "address": "0000:3b:00.1", "numvfs": 16 }]
    */
   sriov_devices?: SriovDevice[];

@@ -31,6 +31,8 @@ HERE = Path(__file__).resolve().parent
 GUEST = HERE / "guest"
 
 MIB = 1024 * 1024
+# The one limit of what the rig waits for: it ends a hang, and no machine is too slow for it.
+HANG_SECONDS = 3600
 ESP_START_MIB = 1
 ESP_SIZE_MIB = 256
 ESP_LABEL = "RIG-ESP"
@@ -278,7 +280,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
         yield
 
 
-def run_logged(command: list[str], log: Path, what: str, timeout: float) -> None:
+def run_logged(command: list[str], log: Path, what: str, timeout: float = HANG_SECONDS) -> None:
     """Run a command with its output in a file, show that it lives, and the file's tail if it fails."""
     started = time.monotonic()
     spoken = started
@@ -355,7 +357,7 @@ def build(name: str, destination: Path) -> None:
         partial = destination.with_suffix(".partial")
         run_logged(
             ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk_path), str(partial)],
-            log, f"{name}: writing the image", 600,
+            log, f"{name}: writing the image",
         )  # fmt: skip
         os.replace(partial, destination)
     say(f"{name}: built in {time.monotonic() - started:.0f} s: {destination}")
@@ -390,7 +392,7 @@ def make_root_filesystem(recipe: Recipe, work: Path, log: Path) -> None:
         ["mmdebstrap", "--variant=minbase", f"--include={','.join(recipe.packages)}", *options,
          *keyring_options(), *apt_transport_options(), *hooks, "--format=null", recipe.codename, "/dev/null",
          *map(one_line, debian_sources(recipe.codename))],
-        log, f"{recipe.codename}: installing packages", 1800,
+        log, f"{recipe.codename}: installing packages",
     )  # fmt: skip
 
 
@@ -401,7 +403,7 @@ def assemble_disk(work: Path, log: Path) -> Path:
     esp = work / "esp.vfat"
     with esp.open("wb") as image:
         image.truncate(ESP_SIZE_MIB * MIB)
-    run_logged(["mkfs.vfat", "-n", ESP_LABEL, str(esp)], log, "EFI system partition", 60)
+    run_logged(["mkfs.vfat", "-n", ESP_LABEL, str(esp)], log, "EFI system partition")
     with disk_path.open("wb") as disk:
         disk.truncate((ROOT_START_MIB + ROOT_SIZE_MIB + 1) * MIB)
     table = (
@@ -413,7 +415,7 @@ def assemble_disk(work: Path, log: Path) -> Path:
     for part, start in ((esp, ESP_START_MIB), (root_image, ROOT_START_MIB)):
         run_logged(
             ["dd", f"if={part}", f"of={disk_path}", "bs=1M", f"seek={start}", "conv=notrunc,sparse", "status=none"],
-            log, "writing the disk", 300,
+            log, "writing the disk",
         )  # fmt: skip
         part.unlink()
     return disk_path
@@ -431,7 +433,7 @@ def first_boot(disk_path: Path, work: Path, log: Path) -> None:
          "-drive", f"file={disk_path},if=virtio,format=raw,cache=unsafe",
          "-serial", f"file:{console}", "-kernel", str(work / "vmlinuz"), "-initrd", str(work / "initrd"),
          "-append", f"root=LABEL=rig-root rw {CMDLINE} console=ttyS0 panic=-1 init=/usr/local/sbin/first-boot.sh"],
-        log, "first boot", 900,
+        log, "first boot",
     )  # fmt: skip
     if "rig-first-boot: the boot loader is installed" not in console.read_text(errors="replace"):
         raise RigError(f"the first boot did not install a boot loader\n{tail_between_markers(console)}")

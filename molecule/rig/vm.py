@@ -72,7 +72,8 @@ class Machine:
     cpus: int = 1
     accel: str = "tcg"
     port: int = 0
-    lifetime: int = 3600
+    # Of a machine that nobody ends: no scenario is as long, on a slow machine either.
+    lifetime: int = 24 * 3600
     seeded: bool = False
     functions: int = 1
 
@@ -254,7 +255,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float, run: Run
 class Monitor:
     """A QMP connection."""
 
-    def __init__(self, directory: Path, timeout: float = 30) -> None:
+    def __init__(self, directory: Path, timeout: float = image.HANG_SECONDS) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(timeout)
         # A socket's address has 108 bytes, and run folders are deep.
@@ -425,7 +426,7 @@ class Run:
             return None
 
         try:
-            qemu = wait_until(qemu_process, "QEMU to start", 60)
+            qemu = wait_until(qemu_process, "QEMU to start", image.HANG_SECONDS)
         except BaseException:
             started[0].signal(signal.SIGTERM)
             raise
@@ -440,7 +441,7 @@ class Run:
         if self.running():
             with contextlib.suppress(RigError, OSError, ValueError), self.monitor() as monitor:
                 monitor.execute("quit")
-        for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+        for number, patience in ((signal.SIGTERM, 60), (signal.SIGKILL, image.HANG_SECONDS)):
             deadline = time.monotonic() + patience
             while self.running() and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -459,10 +460,14 @@ class Run:
         def boot_id() -> str | None:
             if not self._greets():
                 return None
-            result = subprocess.run(
-                self.ssh_command("cat", "/proc/sys/kernel/random/boot_id"),
-                capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+            try:
+                result = subprocess.run(
+                    self.ssh_command("cat", "/proc/sys/kernel/random/boot_id"),
+                    capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL,
+                )  # fmt: skip
+            except subprocess.TimeoutExpired:
+                # A connection of a machine that has gone down meanwhile; the next one may be answered.
+                return None
             seen = result.stdout.strip()
             return seen if result.returncode == 0 and seen and seen != other_than else None
 
@@ -508,7 +513,7 @@ def find_firmware() -> tuple[str, str]:
     raise RigError("no UEFI firmware; as root: apt-get install --no-install-recommends ovmf")
 
 
-def try_kvm(timeout: float = 40) -> tuple[bool, str]:
+def try_kvm(timeout: float = 120) -> tuple[bool, str]:
     """Boot the firmware under KVM until it speaks; return whether it did and what was seen.
 
     That /dev/kvm opens, or even creates a virtual CPU, proves nothing: there are machines
@@ -648,7 +653,7 @@ def command_restart(run: Run, options: argparse.Namespace) -> None:
     if options.missing is not None:
         machine = dataclasses.replace(machine, missing=pf_list(options.missing))
     if options.sync and run.running():
-        subprocess.run(run.ssh_command("sync"), check=False, timeout=120, stdin=subprocess.DEVNULL)
+        subprocess.run(run.ssh_command("sync"), check=False, timeout=image.HANG_SECONDS, stdin=subprocess.DEVNULL)
     # In between nothing has the image open.
     run.keep_image()
     run.stop()
@@ -714,7 +719,6 @@ def command_monitor(run: Run, options: argparse.Namespace) -> None:
 def command_snapshot(run: Run, options: argparse.Namespace) -> None:
     """Save or load the state of the running machine."""
     with run.monitor() as monitor:
-        monitor._socket.settimeout(300)
         answer = monitor.human(f"{options.command} {options.name}")
     if answer.strip():
         raise RigError(f"{options.command}: {answer.strip()}")
@@ -751,7 +755,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("stop", command_stop)
     add("destroy", command_destroy)
     wait = add("wait-ssh", command_wait_ssh)
-    wait.add_argument("--timeout", type=float, default=900)
+    wait.add_argument("--timeout", type=float, default=image.HANG_SECONDS)
     wait.add_argument("--not-boot-id", help="wait for another boot than this")
     restart = add("restart", command_restart)
     restart.add_argument("--missing", help="cards that are not plugged in from now on")
@@ -760,7 +764,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("reset", command_reset)
     unplug = add("unplug", command_unplug)
     unplug.add_argument("number", type=int)
-    unplug.add_argument("--timeout", type=float, default=180)
+    unplug.add_argument("--timeout", type=float, default=image.HANG_SECONDS)
     add("plug", command_plug).add_argument("number", type=int)
     add("status", command_status)
     add("monitor", command_monitor).add_argument("words", nargs="+")

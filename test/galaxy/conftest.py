@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import galaxy_server
+import hang
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +65,7 @@ class Checkout:
         return {"args": command, "cwd": self.folder, "env": env, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
 
     def run(self, *arguments, **environment):
-        return subprocess.run(**self.call(arguments, environment), timeout=500)
+        return subprocess.run(**self.call(arguments, environment), timeout=hang.SECONDS)
 
     def start(self, *arguments, **environment):
         """As from a terminal, whose Ctrl-C goes to all of its processes."""

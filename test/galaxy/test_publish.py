@@ -13,6 +13,7 @@ import subprocess
 import tarfile
 import time
 
+import hang
 import pytest
 from conftest import BIN, ROOT, TOKEN, clean_environment
 
@@ -22,7 +23,7 @@ VERSION = json.loads((ROOT / "package.json").read_text())["version"]
 def galaxy(folder, *arguments, **environment):
     command = [str(BIN / "ansible-galaxy"), *map(str, arguments)]
     env = {**clean_environment(), "ANSIBLE_HOME": str(folder / "ansible"), **environment}
-    return subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=hang.SECONDS)
 
 
 class TestRelease:
@@ -355,19 +356,18 @@ class TestTheRolesRepository:
 def test_interrupted_it_says_what_is_out_and_leaves_nothing_behind(checkout, place, tmp_path):
     hook, pushing = place.folder / "pre-push", place.folder / "pushing"
     # The trial of the push comes first.
-    hook.write_text('#!/bin/sh\ntest -e "$0.tried" || exec touch "$0.tried"\ntouch %s\nsleep 300\n' % pushing)
+    hook.write_text('#!/bin/sh\ntest -e "$0.tried" || exec touch "$0.tried"\ntouch %s\nexec sleep 100000\n' % pushing)
     hook.chmod(0o755)
     (place.folder / "gitconfig").write_text("[core]\nhooksPath = %s\n" % place.folder)
     (tmp_path / "tmp").mkdir()
     process = checkout.start("publish", *place.options, GALAXY_TOKEN=TOKEN, GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig"), TMPDIR=str(tmp_path / "tmp"))
     try:
-        for _ in range(3000):
-            if pushing.exists() or process.poll() is not None:
-                break
+        deadline = time.monotonic() + hang.SECONDS
+        while not pushing.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=hang.SECONDS)
     finally:
         process.kill()
     assert process.returncode == 130, said

@@ -16,6 +16,7 @@ import subprocess
 from collections import namedtuple
 from pathlib import Path
 
+import hang
 import yaml
 
 HERE = Path(__file__).resolve().parent
@@ -157,7 +158,7 @@ class Deployment:
 
     def run(self, command, check=True, **environment):
         result = subprocess.run(
-            command, cwd=self.folder, env={**self._environment(), **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+            command, cwd=self.folder, env={**self._environment(), **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=hang.SECONDS
         )
         if check and result.returncode != 0:
             raise AssertionError("%s ended with %d:\n%s" % (" ".join(command), result.returncode, result.stdout[-6000:]))

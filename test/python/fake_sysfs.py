@@ -15,6 +15,7 @@ import signal
 import time
 from pathlib import Path
 
+import hang
 import pytest
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
@@ -237,13 +238,13 @@ class FakeHost:
         for record in behaviour.get("says", {}).get(str(count), []):
             self.say(record)
         if count in behaviour.get("hangs", []):
-            time.sleep(60)
+            time.sleep(hang.SECONDS)
         if count in behaviour.get("unplugs", []):
             self.remove_function(address)
             fail(errno.EIO)
         if count in behaviour.get("late", []):
             self._add_vfs(address, count)
-            time.sleep(600)
+            time.sleep(hang.SECONDS)
         name, times = behaviour.get("passing", {}).get(str(count), ("", 0))
         if self.writes(address).count(count) <= times:
             fail(getattr(errno, name))
@@ -360,4 +361,7 @@ def fake_host(tmp_path, monkeypatch):
     monkeypatch.setattr(host, "write_numvfs", fake.write_numvfs)
     monkeypatch.setattr(host, "link_up", fake.link_up)
     monkeypatch.setattr(host, "json_of", fake.ip)
+    # Seconds that a test gives for the sake of the call are no limit for a process on a slow machine; less than one is meant.
+    set_all = host.set_all
+    monkeypatch.setattr(host, "set_all", lambda wanted, timeout: set_all(wanted, timeout if timeout < 1 else hang.SECONDS))
     return fake

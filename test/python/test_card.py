@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -302,7 +301,7 @@ def test_dpu(guest: Guest) -> None:
     words = dict(zip(output, output[1:]))
     assert words["INTERNAL_CPU_MODEL"] == "EMBEDDED_CPU(1)"
     assert words["INTERNAL_CPU_OFFLOAD_ENGINE"] == "ENABLED(0)"
-    assert words["ECPF_ESWITCH_MANAGER"] == "ECPF(1)"
+    assert words["INTERNAL_CPU_ESWITCH_MANAGER"] == "ECPF(0)"
 
 
 def test_json(guest: Guest, tmp_path: Path) -> None:
@@ -358,7 +357,7 @@ def test_usage_errors_show_the_help(guest: Guest, words: list[str], message: str
         ("4.21", "FOO=1", "Unknown Parameter: FOO"),
         ("4.31", "FOO=1", "Unknown Parameter: FOO"),
         ("4.36", "FOO=1", "Failed to find Param / TLV with name 'FOO' port 0 module -1"),
-        ("4.31", "ECPF_PAGE_SUPPLIER=1", "The Device doesn't support ECPF_PAGE_SUPPLIER parameter"),
+        ("4.31", "INTERNAL_CPU_PAGE_SUPPLIER=1", "The Device doesn't support INTERNAL_CPU_PAGE_SUPPLIER parameter"),
         ("4.31", "NUM_OF_VFS=128", "Parameter NUM_OF_VFS' value is larger than maximum allowed 127"),
         ("4.31", "NUM_OF_VFS=70000", "The value 70000 is not valid,  as its size is 16 bits"),
         ("4.31", "NUM_OF_VFS=many", "Cannot parse the value"),
@@ -398,13 +397,11 @@ def test_nobody_said_yes(guest: Guest, answer: str) -> None:
 
 def test_parallel_queries_and_sets(guest: Guest) -> None:
     guest.run("rig-card", "behave", "delay=1")
-    began = time.monotonic()
     sets = [guest.start("mstconfig", "-d", ONE, "-y", "set", f"LRO_LOG_TIMEOUT{number}=1") for number in range(4)]
     queries = [guest.start("mstconfig", "-d", TWO, "q") for _ in range(4)]
     for process in (*sets, *queries):
         output, errors = process.communicate("")
         assert (process.returncode, errors) == (0, ""), output
-    assert 1 <= time.monotonic() - began < 6
     assert [guest.values(f"LRO_LOG_TIMEOUT{number}")[1] for number in range(4)] == [1, 1, 1, 1]
 
 

@@ -20,6 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hang
 import pytest
 import yaml
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
@@ -139,7 +140,7 @@ def environment(out, **more):
 
 
 def run(command, folder, env):
-    return subprocess.run([str(part) for part in command], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+    return subprocess.run([str(part) for part in command], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=hang.SECONDS)
 
 
 def names_set(data):
@@ -151,7 +152,7 @@ def names_set(data):
 
 def test_examples_set_variables_that_there_are(playbooks, artefacts):
     specification = yaml.safe_load((artefacts / "roles/stackhpc.sriov/meta/argument_specs.yml").read_text())
-    known = specification["argument_specs"]["main"]["options"]
+    known = specification["argument_specs"]["main.yml"]["options"]
     assert [(where, name) for where, plays in playbooks.items() for name in names_set(plays) if name not in known] == []
 
 
@@ -160,7 +161,7 @@ def test_examples_are_run_up_to_the_roles_own_tasks(playbooks, artefacts, tmp_pa
         for part in ("meta", "defaults"):
             shutil.copytree(artefacts / path / part, tmp_path / path / part)
         (tmp_path / path / "tasks").mkdir()
-        (tmp_path / path / "tasks/main.yml").write_text("- ansible.builtin.debug:\n    msg: reached, {{ sriov_devices | length }} devices\n")
+        (tmp_path / path / "tasks/main.yml").write_text("- ansible.builtin.debug:\n    msg: reached, {{ sriov_devices | default([]) | length }} devices\n")
     (tmp_path / "hosts").write_text("[compute_sriov]\nlocalhost ansible_connection=local ansible_python_interpreter=%s\n" % sys.executable)
     names = []
     for number, plays in enumerate(playbooks.values()):

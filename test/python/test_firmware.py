@@ -6,14 +6,18 @@
 The tables and messages of the real tool are test_mstconfig.py's; the whole path, with reboots, is molecule/mellanox.
 """
 
+import copy
 import json
+import os
 import re
+import shutil
 import threading
-import time
 from types import SimpleNamespace
 
+import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from half_done import HOW, Changes, Killed
 
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
@@ -37,25 +41,28 @@ class Tool:
         self.fake, self.calls = fake, []
         self.cards, self.functions = {}, {}
         self.type, self.reads_current, self.ignores, self.read_only = "ConnectX5", True, set(), set()
-        self.query_answer, self.set_answer, self.reset_answer, self.delay = {}, None, None, 0
+        self.query_answer, self.set_answer, self.reset_answer = {}, None, None
+        # Where every call waits until as many have come.
+        self.gathering = None
         self.reset_works = True
         self.lock = threading.Lock()
-        self.at_once, self.most_at_once = 0, 0
 
-    def add(self, *addresses, **parameters):
+    def add(self, *addresses, identity="15b3:1017", **parameters):
         """A card with these ports; parameters change what is in FRESH, in all columns."""
         state = {name: {"current": value, "next": value} for name, value in dict(FRESH, **parameters).items()}
         for index, address in enumerate(addresses):
-            total = self.offered(state)
-            self.fake.add_function(address, "15b3:1017", "mlx5_core", ["ens%sf%d" % (address[5:7], index)], totalvfs=total or None)
-            self.cards[address] = state
             self.functions[address] = {name: {"current": "0", "next": "0"} for name in ("PF_NUM_OF_VF",)}
+            total = self.offered(state, address)
+            self.fake.add_function(address, identity, "mlx5_core", ["ens%sf%d" % (address[5:7], index)], totalvfs=total or None)
+            self.cards[address] = state
         return state
 
-    @staticmethod
-    def offered(state):
-        on = state["SRIOV_EN"]["current"] == "True(1)"
-        return int(state["NUM_OF_VFS"]["current"]) if on else 0
+    def offered(self, state, function):
+        """The VFs that the kernel sees of a function of a card with that state."""
+        if state["SRIOV_EN"]["current"] != "True(1)":
+            return 0
+        own = state.get("PF_NUM_OF_VF_VALID", {}).get("current") == "True(1)"
+        return int((self.functions[function]["PF_NUM_OF_VF"] if own else state["NUM_OF_VFS"])["current"])
 
     def promote(self, address):
         """Next becomes current, and the kernel sees it: a boot, or a reset."""
@@ -65,7 +72,7 @@ class Tool:
                 for row in list(state.values()) + list(self.functions[function].values()):
                     row["current"] = row["next"]
         for function in [function for function in self.cards if function.rpartition(".")[0] == card]:
-            path, total = self.fake.pci(function), self.offered(self.cards[function])
+            path, total = self.fake.pci(function), self.offered(self.cards[function], function)
             if total:
                 (path / "sriov_totalvfs").write_text("%d\n" % total)
                 if not (path / "sriov_numvfs").exists():
@@ -82,16 +89,16 @@ class Tool:
             self.promote(address)
 
     def __call__(self, command, seconds=firmware.TOOL_SECONDS):
+        for word in command:
+            # As the real one is called.
+            os.fsencode(word)
+            if "\0" in word:
+                raise ValueError("embedded null byte")
         with self.lock:
             self.calls.append(command[1:])
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-        time.sleep(self.delay)
-        try:
-            return self.answer(command)
-        finally:
-            with self.lock:
-                self.at_once -= 1
+        if self.gathering:
+            self.gathering.wait()
+        return self.answer(command)
 
     def answer(self, command):
         address = command[command.index("-d") + 1]
@@ -146,6 +153,7 @@ class Tool:
 @pytest.fixture(name="tool")
 def _tool(fake, monkeypatch, tmp_path):
     tool = Tool(fake)
+    tool.state = tmp_path / "state"
     state, boot_id = str(tmp_path / "state"), fake.proc / "sys/kernel/random/boot_id"
     monkeypatch.setattr(firmware, "run", tool)
     monkeypatch.setattr(firmware, "find_tools", lambda choice: ("/usr/bin/mstconfig", "/usr/bin/mstfwreset"))
@@ -157,6 +165,7 @@ def _tool(fake, monkeypatch, tmp_path):
     earlier, note = pending.of_earlier_boots, pending.note
     monkeypatch.setattr(pending, "of_earlier_boots", lambda concern: earlier(concern, directory=state))
     monkeypatch.setattr(pending, "note", lambda *arguments: note(*arguments, directory=state))
+    monkeypatch.setattr(pending, "STATE_DIRECTORY", state)
     monkeypatch.setattr(host, "connection_functions", set)
     return tool
 
@@ -430,7 +439,8 @@ def test_a_parameter_that_is_taken_and_is_not_there_is_an_error_and_no_loop(tool
     tool.add(A0)
     tool.ignores = {"NUM_OF_VFS"}
     assert refusal(device()) == ("ens3bf0 (0000:3b:00.0): NUM_OF_VFS=8 was taken by the firmware and is 0 all the same: set it by hand with "
-                                 "/usr/bin/mstconfig and see what it says")
+                                 "/usr/bin/mstconfig and see what it says; what this run has changed before that stays (ens3bf0 "
+                                 "(0000:3b:00.0): SRIOV_EN=1)")
     assert len(tool.sets()) == 1
 
 
@@ -494,14 +504,73 @@ def test_an_array_is_refused(tool):
         tool, device(parameters={"HOST_CHAINING_DESCRIPTORS": 3}))
 
 
-@pytest.mark.parametrize("engine, refused", [("ENABLED(0)", True), ("DISABLED(1)", False), (None, True)])
-def test_a_bluefield_in_dpu_mode_is_refused(tool, engine, refused):
-    rows = {"INTERNAL_CPU_MODEL": "EMBEDDED_CPU(1)"}
-    tool.add(A0, **dict(rows, **({"INTERNAL_CPU_OFFLOAD_ENGINE": engine} if engine else {})))
-    if refused:
-        assert "is a BlueField in DPU mode, whose own processor decides about VFs" in refused_untouched(tool, device())
-    else:
-        assert run_once(device())["changed"] is True
+@pytest.mark.parametrize("parameters", [
+    {"NUM_PF_MSIX": None}, {"NUM_PF_MSIX": float("inf")}, {"NUM_PF_MSIX": "a\0b"}, {"NUM_PF_MSIX": -1}, {"NUM_PF_MSIX": []},
+    {"NUM_PF_MSIX": {"a": 1}}, {"NUM_PF_MSIX": "9" * 5000}, {"a\0": 1}, {"": 1}, {5: 1}])
+def test_parameters_that_no_card_can_have_are_refused_before_the_tool_is_called(tool, parameters):
+    tool.add(A0)
+    assert refused_untouched(tool, device(parameters=parameters)).startswith("sriov_devices[0] (address 0000:3b:00.0): firmware: ")
+    assert tool.calls == []
+
+
+def bluefield(tool, kind, identity, *right):
+    """A BlueField in DPU mode whose parameters of that name are as in NIC mode."""
+    tool.type = kind
+    names = ("INTERNAL_CPU_PAGE_SUPPLIER", "INTERNAL_CPU_ESWITCH_MANAGER", "INTERNAL_CPU_IB_VPORT0", "INTERNAL_CPU_OFFLOAD_ENGINE")
+    rows = {name: "EXT_HOST_PF(1)" if name in right else "ECPF(0)" for name in names[:3]}
+    rows[names[3]] = "DISABLED(1)" if names[3] in right else "ENABLED(0)"
+    tool.add(A0, identity=identity, INTERNAL_CPU_MODEL="EMBEDDED_CPU(1)", **rows)
+    return names
+
+
+@pytest.mark.parametrize("kind, identity, settings", [
+    ("BlueField2", "15b3:a2d6", "INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 INTERNAL_CPU_IB_VPORT0=1 INTERNAL_CPU_OFFLOAD_ENGINE=1"),
+    ("BlueField3", "15b3:a2dc", "INTERNAL_CPU_OFFLOAD_ENGINE=1")])
+def test_a_bluefield_in_dpu_mode_is_refused_with_what_its_model_needs(tool, kind, identity, settings):
+    bluefield(tool, kind, identity)
+    assert refused_untouched(tool, device()) == (
+        "ens3bf0 (0000:3b:00.0) is a BlueField in DPU mode, whose own processor decides about VFs: set them there, or put it into NIC mode "
+        "(%s, then a power cycle)" % settings)
+
+
+def test_a_bluefield_in_dpu_mode_that_offers_enough_is_left_with_the_same_advice(tool):
+    bluefield(tool, "BlueField2", "15b3:a2d6")
+    for column in ("current", "next"):
+        tool.cards[A0]["SRIOV_EN"][column], tool.cards[A0]["NUM_OF_VFS"][column] = "True(1)", "16"
+    tool.promote(A0)
+    [warning] = run_once(device())["warnings"]
+    assert "INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 " in warning and warning.endswith("so the role goes on")
+    assert tool.sets() == []
+
+
+def test_a_bluefield_in_nic_mode_is_set(tool):
+    bluefield(tool, "BlueField2", "15b3:a2d6", "INTERNAL_CPU_PAGE_SUPPLIER", "INTERNAL_CPU_ESWITCH_MANAGER", "INTERNAL_CPU_IB_VPORT0",
+              "INTERNAL_CPU_OFFLOAD_ENGINE")
+    assert run_once(device())["changed"] is True
+
+
+@pytest.mark.parametrize("identity, advice", [
+    ("15b3:a2d6", "allow this host with mlxprivhost on the card's ARM side"),
+    ("15b3:1017", "lower numvfs, or set it where the card's firmware may be changed")])
+def test_what_numvfs_needs_and_is_read_only_is_not_to_be_left_out(tool, identity, advice):
+    tool.add(A0, identity=identity, SRIOV_EN="True(1)", NUM_OF_VFS="8")
+    tool.read_only = {"NUM_OF_VFS"}
+    assert refused_untouched(tool, device(numvfs=16)) == (
+        "ens3bf0 (0000:3b:00.0): firmware parameter NUM_OF_VFS is read-only and 8, numvfs needs 16: " + advice)
+
+
+def test_a_listed_parameter_of_counting_that_the_card_lacks_is_no_lack_of_vfs(tool):
+    tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
+    text = refused_untouched(tool, device(parameters={"PF_NUM_OF_VF": 8}))
+    assert "has no parameter PF_NUM_OF_VF, NUM_OF_VFS is the nearest: correct it, or leave it out" in text and "no VFs to offer" not in text
+
+
+@pytest.mark.parametrize("identity, advice", [
+    ("15b3:1003", "no longer knows ConnectX-3: install mstflint 4.25 or older"), ("15b3:1021", "which is newer: install a newer mstflint")])
+def test_a_card_that_the_tool_does_not_know_is_told_by_its_family(tool, identity, advice):
+    tool.add(A0, identity=identity)
+    tool.query_answer[A0] = (3, "-E- Unsupported device\n")
+    assert advice in refused_untouched(tool, device())
 
 
 def test_the_tools_refusal_of_a_value_is_told(tool):
@@ -550,6 +619,141 @@ def test_output_that_cannot_be_read_is_told_with_the_command_that_shows_it(tool)
     assert re.search(r"report it with `/usr/bin/mstconfig -d 0000:3b:00\.0 -e q`$", refused_untouched(tool, device()))
 
 
+# --- runs that end half-way
+
+
+class Half:
+    """Three cards of which two have to be set, one of them on each port and in two passes; put back before each run."""
+
+    DEVICES = [device(A0, 8, {"PF_NUM_OF_VF_VALID": True, "NUM_PF_MSIX": 127}), device(A1, 4, index=1), device(B0, 16, index=2)]
+
+    def __init__(self, tool, reads_current):
+        self.tool = tool
+        tool.reads_current = reads_current
+        tool.add(A0, A1, **OWN)
+        tool.add(B0)
+        self.start = copy.deepcopy((tool.cards, tool.functions))
+
+    def again(self):
+        self.tool.cards, self.tool.functions = copy.deepcopy(self.start)
+        shutil.rmtree(self.tool.state, ignore_errors=True)
+        self.tool.state.mkdir()
+        self.tool.fake.boot("boot-1")
+
+    def run(self):
+        return run_once(*self.DEVICES)
+
+    def files(self):
+        return {path.name: path.read_text() for path in self.tool.state.iterdir()}
+
+    def firmware(self):
+        return {function: {name: row["next"] for name, row in dict(rows, **self.tool.functions[function]).items()}
+                for function, rows in self.tool.cards.items()}
+
+    def ended(self, monkeypatch, at, how):
+        """A run that is disturbed at a change; returns (what ended it, the changes)."""
+        self.again()
+        with monkeypatch.context() as patch:
+            # One after the other, so that a number is always the same change.
+            patch.setattr(firmware, "AT_ONCE", 1)
+            changes = Changes(patch, at, how)
+            patch.setattr(firmware, "run", lambda command, seconds=0: changes.program(
+                lambda: self.tool(command), "set", (3, "Applying... Failed!\n-E- The flux capacitor is discharged.\n"))
+                if "set" in command else self.tool(command))
+            try:
+                self.run()
+                return None, changes
+            except (Killed, host.Refusal, OSError) as error:
+                return error, changes
+
+
+@pytest.mark.parametrize("reads_current", [True, False])
+@pytest.mark.parametrize("how", HOW)
+def test_a_run_that_ends_at_any_change_is_finished_by_the_next(tool, monkeypatch, how, reads_current):
+    half = Half(tool, reads_current)
+    half.again()
+    undisturbed = half.run()
+    finished = (half.firmware(), half.files())
+    assert len(undisturbed["reboot"]) == 7
+    for at in range(1, 100):
+        error, changes = half.ended(monkeypatch, at, how)
+        if not changes.disturbed:
+            break
+        where = "%s at change %d, %s: %s" % (how, at, changes.disturbed, error)
+        told_truly(half, error, where)
+        result = half.run()
+        assert (half.firmware(), half.files()) == finished, where
+        assert ([due["key"] for due in result["reboot"]], result["stuck"]) == ([due["key"] for due in undisturbed["reboot"]], []), where
+    assert at > 9 and changes.count < at
+
+
+def told_truly(half, error, where):
+    """What a run that failed has set is in its message, card by card, and nothing else is."""
+    before = {function: {name: row["next"] for name, row in dict(rows, **half.start[1][function]).items()}
+              for function, rows in half.start[0].items()}
+    now = half.firmware()
+    changed = {(function, name) for function, rows in now.items() for name, shown in rows.items() if shown != before[function][name]}
+    if isinstance(error, OSError):
+        # main() says then that no card was changed.
+        assert not changed, where
+    if isinstance(error, host.Refusal):
+        stays = re.search(r"; what this run has changed before that stays \((.*)\)$", str(error))
+        told = stays.group(1) if stays else ""
+        assert {function.rpartition(".")[0] for function, _name in changed} == {
+            card for card in ("0000:3b:00", "0000:5e:00") if card in told}, where
+        assert all(name in told for _function, name in changed), where
+        assert {name for name in re.findall(r"([A-Z_0-9]+)=", told)} == {name for _function, name in changed}, where
+
+
+@pytest.mark.parametrize("reads_current", [True, False])
+@pytest.mark.parametrize("how", ["killed before", "killed after"])
+def test_after_a_kill_and_a_reboot_nothing_is_said_to_have_been_set_back(tool, monkeypatch, how, reads_current):
+    """What a run was about to set and never set is no work of the BIOS."""
+    half = Half(tool, reads_current)
+    for at in range(1, 100):
+        _error, changes = half.ended(monkeypatch, at, how)
+        if not changes.disturbed:
+            break
+        tool.boot("boot-2")
+        assert half.run()["stuck"] == [], "%s at change %d, %s" % (how, at, changes.disturbed)
+        tool.boot("boot-3")
+        assert (half.run()["reboot"], half.run()["stuck"], half.files()) == ([], [], {})
+    assert at > 9
+
+
+def test_a_tool_that_ends_half_way_leaves_a_message_of_what_it_took(tool, monkeypatch):
+    tool.add(A0)
+    tool.add(B0)
+
+    def half(command, seconds=0):
+        if "set" in command and A0 in command:
+            tool(command[:-1])
+            return None, "-E- it did not finish within 120 s"
+        return tool(command)
+
+    monkeypatch.setattr(firmware, "run", half)
+    text = refusal(device(A0), device(B0))
+    assert text.startswith("ens3bf0 (0000:3b:00.0): the tool ended with exit code None and said: it did not finish within 120 s")
+    assert text.endswith("; what this run has changed before that stays (ens3bf0 (0000:3b:00.0): SRIOV_EN=1; ens5ef0 (0000:5e:00.0): "
+                         "SRIOV_EN=1, NUM_OF_VFS=8)")
+    monkeypatch.setattr(firmware, "run", tool)
+    assert run_once(device(A0), device(B0))["changed"]
+    assert tool.cards[A0]["NUM_OF_VFS"]["next"] == "8"
+
+
+def test_a_card_that_cannot_be_read_after_it_was_set_is_said_to_be_unknown(tool, monkeypatch):
+    tool.add(A0)
+
+    def gone(command, seconds=0):
+        answer = tool(command)
+        if "set" in command:
+            tool.query_answer[A0] = (3, OPEN_FAILED)
+        return answer
+
+    monkeypatch.setattr(firmware, "run", gone)
+    assert refusal(device()).endswith("; whether it has taken SRIOV_EN=1 NUM_OF_VFS=8 is not known")
+
+
 # --- the tool itself
 
 
@@ -588,7 +792,7 @@ def test_the_tool_is_the_one_asked_for_that_is_there(tmp_path, monkeypatch, pres
 
 
 def test_a_tool_that_hangs_or_cannot_be_run_ends_with_a_reason(tmp_path):
-    (tmp_path / "slow").write_text("#!/bin/sh\nsleep 5\n")
+    (tmp_path / "slow").write_text("#!/bin/sh\nexec sleep 100000\n")
     (tmp_path / "slow").chmod(0o755)
     assert firmware.run([str(tmp_path / "slow")], 0.2) == (None, "-E- it did not finish within 0 s")
     assert firmware.run([str(tmp_path / "none")])[0] is None
@@ -605,10 +809,10 @@ def test_eight_cards_are_read_and_set_at_the_same_time(tool):
     addresses = ["0000:%02x:00.0" % bus for bus in range(0x10, 0x18)]
     for address in addresses:
         tool.add(address)
-    tool.delay = 0.2
+    # Calls one after the other would wait for each other here, and break it.
+    tool.gathering = threading.Barrier(8, timeout=hang.SECONDS)
     run_once(*[device(address) for address in addresses])
-    assert tool.most_at_once == 8
-    assert len(tool.sets()) == 8
+    assert len(tool.sets()) == 8 and len(tool.calls) == 24
 
 
 # --- resetting
@@ -702,6 +906,32 @@ def test_a_reset_after_which_an_interface_stays_away_falls_back_to_the_reboot(se
 def test_without_the_reset_tool_the_reboot_is_due(set_card, monkeypatch):
     monkeypatch.setattr(firmware, "find_tools", lambda choice: ("/usr/bin/mlxconfig", None))
     assert not_reset(set_card, run_once(device(numvfs=16), reset=True)) == "mlxfwreset is not on this host"
+
+
+def test_a_reset_that_is_cut_short_gives_the_vfs_back(set_card, monkeypatch):
+    def interrupted(command, seconds=0):
+        if "reset" in command:
+            raise KeyboardInterrupt
+        return set_card(command)
+
+    monkeypatch.setattr(firmware, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_once(device(numvfs=16), reset=True)
+    assert (set_card.fake.numvfs(A0), set_card.fake.numvfs(A1)) == (2, 3)
+
+
+def test_a_reset_after_which_the_vfs_do_not_come_back_is_said_with_what_was_done(set_card, monkeypatch):
+    calls = []
+
+    def failing(wanted, _seconds):
+        calls.append(wanted)
+        return {function: "%s: no" % function if len(calls) > 1 else None for function in wanted}
+
+    monkeypatch.setattr(host, "set_all", failing)
+    text = refusal(device(numvfs=16), reset=True)
+    assert calls == [{A0: 0, A1: 0}, {A0: 2, A1: 3}]
+    assert text == ("0000:3b:00.0: no; 0000:3b:00.1: no; what this run has changed before that stays (ens3bf0 (0000:3b:00.0): NUM_OF_VFS=16, "
+                    "reset)")
 
 
 def test_nothing_to_make_current_is_never_reset(set_card):

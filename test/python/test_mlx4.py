@@ -10,8 +10,10 @@ import shutil
 import subprocess
 from types import SimpleNamespace
 
+import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from half_done import HOW, Changes, Killed
 
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
@@ -54,6 +56,8 @@ class Mlx4:
         monkeypatch.setattr(mlx4, "MODPROBE_DIRECTORIES", tuple(
             str(self.root) + path for path in ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")))
         monkeypatch.setattr(mlx4.pending, "STATE_DIRECTORY", str(self.root / "var/lib/sriov"))
+        # The disk of this machine may be busy for minutes.
+        monkeypatch.setattr(os, "sync", lambda: None)
         self.command_line("quiet")
         self.modinfo(INBOX)
         self.initramfs_tool("update-initramfs")
@@ -192,11 +196,16 @@ def device(address=ONE, numvfs=8, port=None, **more):
                  "optional": False, "selector": "sriov_devices[0]", "trigger": "net", "driver": "mlx4_core", "port": port}, **more)
 
 
-def run_once(cards, devices, check_mode=False, **more):
-    def run_command(command):
-        cards.commands.append(command)
+def run_once(cards, devices, check_mode=False, changes=None, **more):
+    def call(command):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
+
+    def run_command(command):
+        cards.commands.append(command)
+        if changes and command[0] == "timeout":
+            return changes.program(lambda: call(command), "update-initramfs", (1, "", "gzip: stdout: No space left on device"))
+        return call(command)
 
     parameters = dict({"devices": list(devices), "options_path": str(cards.root / OPTIONS)}, **more)
     return mlx4.make_it_so(SimpleNamespace(params=parameters, check_mode=check_mode, run_command=run_command))
@@ -395,7 +404,7 @@ def test_inbox_cards_that_want_something_different(cards, second, says):
     assert refused(cards, device(), *second) == (
         "the driver mlx4_core of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones "
         "(ens1, ens1d1 (0000:04:00.0) num_vfs=8 probe_vf=0, ens2 (0000:05:00.0) %s): give them all the same, or install the driver of "
-        "MLNX_OFED, which takes them for each address" % says)
+        "MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution: it takes them for each address" % says)
     cards.modinfo(OFED)
     booted(cards, device(), *second)
 
@@ -421,7 +430,7 @@ def test_inbox_cards_with_other_types_of_ports(cards):
     assert refused(cards, device(numvfs=7), device(TWO, numvfs=7)) == (
         "the ports of ib0 (0000:05:00.0) sense their type, which ends when there are VFs, and the driver mlx4_core of this kernel takes "
         "one port_type_array for all cards, whose types differ: set the types in the cards' firmware (LINK_TYPE_P1, LINK_TYPE_P2), or "
-        "install the driver of MLNX_OFED")
+        "install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution")
 
 
 def test_ofed_each_address_has_its_own_and_single_values_come_last(cards):
@@ -739,9 +748,11 @@ def test_a_rebuild_that_failed_is_done_again(cards, devices, there):
     cards.initramfs_tool("update-initramfs", "echo gzip: stdout: No space left on device >&2; echo >&2; echo one; exit 1")
     with pytest.raises(host.Refusal) as caught:
         run_once(cards, devices)
+    path = cards.root / OPTIONS
     assert str(caught.value) == (
-        "the initramfs could not be rebuilt, and may not have the options of mlx4_core: update-initramfs -u -k all ended with 1 "
-        "(gzip: stdout: No space left on device): correct that, then run the role again")
+        "the initramfs could not be rebuilt, and %s: update-initramfs -u -k all ended with 1 (gzip: stdout: No space left on device): "
+        "correct that, then run the role again" % (
+            "may not have the options that %s has" % path if there else "may have the options of %s, which is removed" % path))
     assert (cards.root / OPTIONS).exists() == there and (cards.root / STALE).exists()
     cards.initramfs_tool("update-initramfs")
     result = run(cards, *devices)
@@ -751,35 +762,148 @@ def test_a_rebuild_that_failed_is_done_again(cards, devices, there):
     assert run(cards, *devices)["reboot"] == []
 
 
-@pytest.mark.parametrize("script, says", [
-    ("echo a; echo b; echo c; echo d; exit 2", "ended with 2 (b; c; d)"), ("exit 2", "ended with 2 (no output)"),
-    ("sleep 30", "did not finish in 1 s (no output)"), ("kill -9 $$", "ended with -9|ended with 137|did not finish in 1 s")])
-def test_how_a_rebuild_failed_is_quoted(cards, monkeypatch, script, says):
-    monkeypatch.setattr(mlx4, "INITRAMFS_SECONDS", 1)
+@pytest.mark.parametrize("script, seconds, says", [
+    ("echo a; echo b; echo c; echo d; exit 2", hang.SECONDS, "ended with 2 (b; c; d)"), ("exit 2", hang.SECONDS, "ended with 2 (no output)"),
+    ("exec sleep 100000", 1, "did not finish in 1 s (no output)"),
+    ("kill -9 $$", hang.SECONDS, "ended with -9|ended with 137|did not finish in %d s" % hang.SECONDS)])
+def test_how_a_rebuild_failed_is_quoted(cards, monkeypatch, script, seconds, says):
+    monkeypatch.setattr(mlx4, "INITRAMFS_SECONDS", seconds)
     cards.program("update-initramfs", script)
     with pytest.raises(host.Refusal) as caught:
         run_once(cards, [device()])
     assert any(part in str(caught.value) for part in says.split("|")) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("wanted, where, function", [([device(numvfs=5)], host, "write_atomically"), ([], os, "unlink")])
-def test_a_run_that_is_interrupted_leaves_a_mark(cards, monkeypatch, wanted, where, function):
-    """Killed right after the options file is changed: the initramfs has the old one, and the next run knows."""
-    booted(cards, device())
-    original = getattr(where, function)
+# --- runs that end half-way
 
-    def killed(path, *arguments):
-        original(path, *arguments)
-        if path == str(cards.root / OPTIONS):
-            raise KeyboardInterrupt
+
+class Disk:
+    """What is on the fake host's disk, to be put back."""
+
+    def __init__(self, cards):
+        self.root, self.saved = cards.root, cards.root / "saved"
+        for name in ("etc", "var", "boot"):
+            (self.root / name).mkdir(exist_ok=True)
+            shutil.copytree(self.root / name, self.saved / name)
+
+    def restore(self):
+        for name in ("etc", "var", "boot"):
+            shutil.rmtree(self.root / name)
+            shutil.copytree(self.saved / name, self.root / name)
+
+
+def stuck_with_a_stale_initramfs(cards):
+    """A reboot did not bring the VFs, for the initramfs lacks the options, and a run that was to rebuild it was killed."""
+    run(cards, device())
+    shutil.rmtree(cards.root / "boot/initrd")
+    cards.reboot()
+    put(cards, STALE, "")
+
+
+BEFORE = {"made": lambda cards: None, "changed": lambda cards: booted(cards, device(numvfs=5)),
+          "removed": lambda cards: booted(cards, device()), "rebuilt": stuck_with_a_stale_initramfs}
+WANTED = {"made": [device()], "changed": [device()], "removed": [], "rebuilt": [device()]}
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("what", WANTED)
+def test_a_run_that_ends_at_any_change_is_finished_by_the_next(cards, monkeypatch, what, how):
+    """The next run leaves the disk as an undisturbed one does, down to the last file, and asks for the same reboot."""
+    BEFORE[what](cards)
+    disk, start = Disk(cards), cards.fake.files("etc", "var", "boot")
+    undisturbed = run_once(cards, WANTED[what])
+    finished = cards.fake.files("etc", "var", "boot")
+    assert undisturbed["changed"] and undisturbed["stuck"] == [] and STALE not in finished
+    for at in range(1, 100):
+        disk.restore()
+        with monkeypatch.context() as patch:
+            changes = Changes(patch, at, how)
+            try:
+                run_once(cards, WANTED[what], changes=changes)
+                ended = None
+            except (Killed, host.Refusal, OSError) as error:
+                ended = error
+        if not changes.disturbed:
+            break
+        where = "%s at change %d, %s" % (how, at, changes.disturbed)
+        now = cards.fake.files("etc", "var", "boot")
+        if isinstance(ended, OSError):
+            # main() says then that nothing was changed.
+            assert now == start, where
+        if isinstance(ended, host.Refusal):
+            assert "\n" not in str(ended) and str(cards.root / OPTIONS) in str(ended), where
+        if now != finished:
+            assert ended is not None, where
+        result = run_once(cards, WANTED[what])
+        assert cards.fake.files("etc", "var", "boot") == finished, where
+        assert (result["reboot"], result["stuck"]) == (undisturbed["reboot"], []), where
+    assert at > (4 if what == "rebuilt" else 8) and changes.count < at
+
+
+def test_a_run_that_was_killed_before_the_initramfs_was_rebuilt_is_told_in_check_mode_too(cards, monkeypatch):
+    def killed(*_arguments):
+        raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(where, function, killed)
-        with pytest.raises(KeyboardInterrupt):
-            run_once(cards, wanted)
-    result = run(cards, *wanted)
-    assert result["changed"] and len(result["reboot"]) == 1
-    assert cards.reboot() == [] and cards.fake.numvfs(ONE) == (5 if wanted else 0)
+        patch.setattr(mlx4, "rebuild_initramfs", killed)
+        with pytest.raises(Killed):
+            run_once(cards, [device()])
+    assert (cards.root / OPTIONS).exists() and rebuilds(cards) == []
+    checked = run_once(cards, [device()], check_mode=True)
+    assert [diff["after"] for diff in checked["diff"]] == ["rebuilt by update-initramfs -u -k all\n"]
+    assert run_once(cards, [device()])["changed"] and len(rebuilds(cards)) == 1
+    assert cards.reboot() == [] and cards.fake.numvfs(ONE) == 8
+
+
+@pytest.mark.parametrize("wanted, last", [([device()], ["replace", "stackhpc-sriov-mlx4.conf"]), ([], ["unlink", "stackhpc-sriov-mlx4.conf"])])
+def test_what_is_written_is_on_the_disk_before_what_counts_on_it(cards, monkeypatch, wanted, last):
+    """The mark before the options, the options before the initramfs, that and the record before the mark goes."""
+    if not wanted:
+        booted(cards, device())
+    events = []
+    for name, place in (("replace", 1), ("unlink", 0)):
+        def recorded(*arguments, really=getattr(os, name), what=name, which=place):
+            really(*arguments)
+            events.append([what, os.path.basename(arguments[which])])
+        monkeypatch.setattr(os, name, recorded)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: events.append(["fsync", os.path.basename(os.readlink("/proc/self/fd/%d" % descriptor))]))
+    monkeypatch.setattr(os, "sync", lambda: events.append(["sync"]))
+    call = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda command, **more: events.append(["run", command[0]]) or call(command, **more))
+    run_once(cards, wanted)
+    told = [event for event in events if not event[1:] or not host.TEMPORARY_NAME.match(event[1]) and not event[1].endswith("modinfo")]
+    told = told[told.index(["replace", "mlx4-initramfs-stale"]):]
+    assert told == [
+        ["replace", "mlx4-initramfs-stale"], ["fsync", "sriov"], last, ["fsync", "modprobe.d"], ["run", "timeout"], ["sync"],
+        ["replace", "pending-mlx4.json"], ["fsync", "sriov"], ["unlink", "mlx4-initramfs-stale"], ["fsync", "sriov"]]
+
+
+def test_what_cannot_be_remembered_after_all_is_done_is_said_as_that(cards, monkeypatch):
+    def full(*_arguments, **_more):
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlx4.pending, "judge", full)
+        with pytest.raises(host.Refusal) as caught:
+            run_once(cards, [device()])
+    assert str(caught.value) == (
+        "%s is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered ([Errno 28] No space left on "
+        "device): correct that, then run the role again" % (cards.root / OPTIONS))
+
+
+def test_a_name_that_is_not_sure_to_be_on_the_disk_is_said(cards, monkeypatch):
+    sync = host.sync_directory
+
+    def failing(directory):
+        if directory.endswith("modprobe.d"):
+            raise OSError(5, os.strerror(5))
+        sync(directory)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(host, "sync_directory", failing)
+        with pytest.raises(host.Refusal, match="is changed, but it is not sure to be on the disk .*, and the initramfs is not rebuilt: correct that"):
+            run_once(cards, [device()])
+    assert (cards.root / STALE).exists()
 
 
 def test_check_mode_tells_of_a_stale_initramfs_and_leaves_it(cards):
@@ -913,6 +1037,7 @@ def test_a_disk_that_cannot_be_written_is_an_error_in_words(cards, monkeypatch, 
     monkeypatch.setattr(host, "write_atomically", full)
     code, result = run_module(monkeypatch, capsys, devices=[device()], options_path=str(cards.root / OPTIONS))
     assert code == 1 and result["msg"].startswith("The options of mlx4_core cannot be set: [Errno 28] No space left on device")
+    assert result["msg"].endswith("; nothing was changed")
 
 
 def test_the_documentation_is_whole():

@@ -105,6 +105,26 @@ def test_the_keys_of_this_boot_are_told_from_older_ones(state):
     assert sriov_pending.of_this_boot("firmware", directory=str(state), boot_id="boot-1") == set()
 
 
+def noted(state, keys, boot):
+    sriov_pending.note("kernel", keys, directory=str(state), boot_id=boot)
+
+
+def test_what_was_begun_and_perhaps_not_done_is_due_and_never_stuck(state):
+    noted(state, {ON["key"]}, "boot-1")
+    assert sriov_pending.of_this_boot("kernel", directory=str(state), boot_id="boot-1") == {ON["key"]}
+    assert sriov_pending.of_earlier_boots("kernel", directory=str(state), boot_id="boot-2") == set()
+    assert ask(state, [ON], boot="boot-2") == ([ON], [])
+    assert ask(state, [ON], boot="boot-3") == ([], [ON])
+
+
+def test_what_is_begun_again_counts_as_begun_now_and_what_was_reported_stays(state):
+    ask(state, [ON])
+    noted(state, {PT["key"]}, "boot-1")
+    noted(state, {ON["key"], PT["key"]}, "boot-2")
+    assert sriov_pending.of_this_boot("kernel", directory=str(state), boot_id="boot-2") == {PT["key"]}
+    assert sriov_pending.of_earlier_boots("kernel", directory=str(state), boot_id="boot-2") == {ON["key"]}
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_text("old")

@@ -25,9 +25,12 @@ RAISING = ("fail_json", "warn", "Refusal", "WrongVariable", "BootLoaderError", "
 # Texts with as many words that nobody is shown as a message, as they stand in the source.
 PIECES = (
     # They fill the placeholders of messages.
-    "the entries", "a name", "a name or a list of names", "name or address", "that of the PF", "another device's", "not of",
+    "the entries", "everything is as it was", "a line of %s that begins with # (which kernel-install takes for a word here)", "a name", "a name or a list of names", "name or address", "that of the PF", "another device's", "not of",
     "vendor_id with product_id", "%s (vendor_id %s, product_id %s)", "exit code %d", "the kernel command line", "no VF",
     "%s num_vfs=%s probe_vf=%s", "no longer has", "no output", "what was asked for", "the PFs of this host are ",
+    "the run failed", "the run was ended", "a file could not be changed",
+    "a PCI address such as 0000:3b:00.0", "a map or null", "a whole number from 0 to 65535", "a whole number or null", "text or null", "of no name",
+    "vendor:product or null", "true or false", "net or pci", "a list of units",
     # Words of programs and of drivers, to be recognised.
     "PCI rescan is required", "array of byte",
     # The help of sriov-vfs.
@@ -55,7 +58,7 @@ def constants(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr):
             aside.add(node.value)
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in DOCUMENTS + ("BUSY",):
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in DOCUMENTS + ("BUSY", "PERMISSION", "UNSUPPORTED", "NO_ACCESS"):
             aside.update(ast.walk(node.value))
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "ADVICE":
             aside.update(pair.elts[0] for pair in ast.walk(node.value) if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant))

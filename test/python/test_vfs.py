@@ -35,8 +35,7 @@ def _two(fake, monkeypatch):
     monkeypatch.setattr(vfs, "BOOT_LINK", root + "/" + BOOT_LINK)
     monkeypatch.setattr(vfs, "DEFAULT_RULE_PATH", root + "/" + RULES)
     monkeypatch.setattr(vfs, "RELEASED_PATH", root + "/" + RELEASED)
-    monkeypatch.setattr(vfs.pending.judge, "__defaults__", (root + "/var/lib/sriov", None))
-    monkeypatch.setattr(vfs.pending, "BOOT_ID", str(fake.proc / "sys/kernel/random/boot_id"))
+    monkeypatch.setattr(vfs, "OWED_PATH", root + "/run/sriov-vfs.owed")
     fake.add_function(ONE, netdevs=["ens1"], totalvfs=7)
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     fake.add_function("0000:00:03.0", "8086:100e", "e1000", ["mgmt"])
@@ -54,8 +53,8 @@ def run_once(fake, devices, check_mode=False, **more):
     parameters = dict({"devices": list(devices), "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False, "settle": 0,
                        "udev_rule_path": str(fake.root / RULES), "units": UNITS}, **more)
     module = SimpleNamespace(params=parameters, check_mode=check_mode,
-                             run_command=lambda command, check_rc: fake.commands.append(command))
-    return vfs.make_it_so(module)
+                             run_command=lambda command: fake.commands.append(command) or (0, "", ""))
+    return vfs.make_it_so(module, vfs.Interruption())
 
 
 def state_of(fake):

@@ -45,6 +45,9 @@ PENDING_FIRMWARE_PATH = "/var/lib/sriov/pending-firmware.json"
 
 # Where programs of root's are; sudo and systemd may hand over a shorter PATH.
 PROGRAM_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+# Temporary files are named by tempfile.mkstemp(): eight characters after the prefix. udev, systemd, modprobe and GRUB pass them over.
+TEMPORARY_PREFIX = ".sriov-"
+TEMPORARY_NAME = re.compile(r"^\.sriov-[a-z0-9_]{8}$")
 PCI_ADDRESS = re.compile(r"^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\Z")
 DEVICE_ID = re.compile(r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")
 # sriov_numvfs is a u16; the time is a bound that select() takes.
@@ -548,14 +551,28 @@ def is_plain(value):
     return isinstance(value, str) and (value.isprintable() or not value)
 
 
-def write_atomically(path, text, mode=0o644, owner=None):
+def write_atomically(path, text, mode=0o644, owner=None, times=None):
     """Replace `path` by `text` in one step: a reader, or a machine that loses power, sees the old or the new file.
 
-    mode: the permission bits; owner: (uid, gid) or None for the caller's own. Raises OSError.
+    mode, owner, times: as of stage(). Directories that are missing are made. Raises OSError.
     """
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".sriov-", dir=directory)
+    made, temporary = make_directories(os.path.dirname(path)), None
+    try:
+        temporary = stage(path, text, mode, owner, times)
+        os.replace(temporary, path)
+    except BaseException:
+        discard([temporary] if temporary else [], made)
+        raise
+    sync_directory(os.path.dirname(path))
+
+
+def stage(path, text, mode=0o644, owner=None, times=None):
+    """Write what will become `path` to a temporary file next to it and bring it to the disk; os.replace() does the rest.
+
+    mode: the permission bits; owner: (uid, gid) or None for the caller's own; times: of access and modification in ns, or None for
+    now. Returns the temporary file's path, of a name that sweep() knows. Raises OSError and leaves nothing then.
+    """
+    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=os.path.dirname(path))
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             stream.write(text)
@@ -568,13 +585,23 @@ def write_atomically(path, text, mode=0o644, owner=None):
                 # An EFI system partition is FAT: modes and owners come from its mount options.
                 pass
             _copy_label(path, stream.fileno())
+            if times is not None:
+                os.utime(stream.fileno(), ns=times)
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
     except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+        discard([temporary], [])
         raise
-    sync_directory(directory)
+    return temporary
+
+
+def discard(temporaries, made):
+    """Remove temporary files, and directories of make_directories() as far as they are empty. What cannot be removed stays."""
+    for path in temporaries:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    for path in reversed(made):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 def _copy_label(path, descriptor):
@@ -585,15 +612,58 @@ def _copy_label(path, descriptor):
         pass
 
 
+def remove_file(path):
+    """Remove a file or a link so that it is gone after a power cut too. Raises OSError, FileNotFoundError when it is not there."""
+    os.unlink(path)
+    sync_directory(os.path.dirname(path))
+
+
+def make_directories(directory):
+    """Make a directory, with those above it that are missing, so that it is there after a power cut too.
+
+    Returns those that were made, the outermost first. Raises OSError and leaves none of them then.
+    """
+    missing, made = [], []
+    while not os.path.isdir(directory):
+        if os.path.lexists(directory):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), directory)
+        missing.append(directory)
+        directory = os.path.dirname(os.path.abspath(directory))
+    try:
+        for path in reversed(missing):
+            os.mkdir(path, 0o755)
+            made.append(path)
+            sync_directory(os.path.dirname(path))
+    except BaseException:
+        discard([], made)
+        raise
+    return made
+
+
 def sync_directory(directory):
-    """Make renames and removals in `directory` durable, where the filesystem can."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    """Make links, renames and removals in `directory` durable, where the filesystem can. Raises OSError when the disk fails."""
+    descriptor = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
-    except OSError:
-        pass
+    except OSError as error:
+        # What a filesystem says that has no such thing, as some of those in user space.
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
     finally:
         os.close(descriptor)
+
+
+def sweep(directories):
+    """Remove the temporary files that a killed run left in `directories`. To be called under the lock, for no writer is known by them.
+
+    What cannot be removed stays: it harms nothing, and the write that follows has the better message.
+    """
+    for directory in directories:
+        for name in list_names(directory):
+            path = os.path.join(directory, name)
+            if TEMPORARY_NAME.match(name) and (os.path.islink(path) or os.path.isfile(path)):
+                with contextlib.suppress(OSError):
+                    remove_file(path)
 
 
 def lock_wait(numvfs_timeout):
@@ -698,7 +768,7 @@ def why_no_pf():
     """Why a host has no PF at all, as advice."""
     if is_virtual_machine():
         return "it is a virtual machine, and its hypervisor passes none through: have it do so, or leave this host out"
-    return "enable SR-IOV for the card in the BIOS, or in its firmware"
+    return "where its NIC has SR-IOV, enable it in the BIOS, or in the card's firmware"
 
 
 def a_vf(function):
@@ -751,7 +821,7 @@ STATES = {"nothing": "ok", "set": "changed", "wait": "pending", "later": "waitin
 
 
 WAITS_FOR_FIRMWARE = "its firmware is set and offers more from the next boot on"
-PERMISSION = " (sriov_change_connection_pf: true allows the change)"
+CHANGE_PERMISSION = " (sriov_change_connection_pf: true allows the change)"
 
 
 def decide(device, function, connection, change_connection_pf):
@@ -798,11 +868,11 @@ def decide(device, function, connection, change_connection_pf):
     if not change_connection_pf:
         carriers = connection()
         if carriers is None:
-            holders.append("it is not known whether it carries the connection to this host" + PERMISSION)
+            holders.append("it is not known whether it carries the connection to this host" + CHANGE_PERMISSION)
         elif function["address"] in carriers:
-            holders.append("it carries the connection to this host" + PERMISSION)
+            holders.append("it carries the connection to this host" + CHANGE_PERMISSION)
         elif not function["netdevs"] and os.path.isdir(device_path(function["address"], "net")):
-            holders.append("its interface is in another network namespace, and what goes through it is not known" + PERMISSION)
+            holders.append("its interface is in another network namespace, and what goes through it is not known" + CHANGE_PERMISSION)
     if holders:
         return {"do": "wait", "message": "%s keeps its %d VFs until the next boot, %d are wanted: %s" % (
             name, current, wanted, "; ".join(holders))}

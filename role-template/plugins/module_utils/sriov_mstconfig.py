@@ -16,6 +16,8 @@ __metaclass__ = type
 
 import re
 
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import MELLANOX
+
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 HEADING = "Configurations:"
 # printConfHeader() in mlxcfg_ui.cpp. A table with "New" is that of a `set`.
@@ -28,12 +30,24 @@ NAME = re.compile(r"^[A-Z][A-Z0-9_]*(x86[A-Z0-9_]*)?(\[\d+(\.\.\d+)?\])?$")
 FOOTER = re.compile(r"^(The '(\*|RO)' shows |Device Firmware does not support reading |Query output saved to |-E- )")
 NOTICE = re.compile(r"^(-[WID]- |Warr?ning: )")
 
-NUMBER = re.compile(r"^(0[xX][0-9A-Fa-f]+|0|[1-9][0-9]*)$")
-NAMED_NUMBER = re.compile(r"^([^()\s]+)\((\d+)\)$")
+# No value of a card has more digits than one of 64 bits, and int() refuses those of 4300.
+NUMBER = re.compile(r"^(0[xX][0-9A-Fa-f]{1,16}|0|[1-9][0-9]{0,19})\Z")
+NAMED_NUMBER = re.compile(r"^([^()\s]+)\(([0-9]{1,20})\)\Z")
 TRUTH = {"true": 1, "false": 0}
 # MLXCFG_UNKNOWN, 0xffffffff, is reserved: UnsignedParamValue::parseValueAux() in mlxcfg_param.cpp refuses it.
 LARGEST = 0xFFFFFFFE
 QUOTED = 400
+
+# Cards for which advice differs, by their PCI ids (mlx4_pci_table, mlx5_core_pci_table of the kernel's drivers).
+CONNECTX3_IDS = ("15b3:1003", "15b3:1007")
+BLUEFIELD_IDS = ("15b3:a2d2", "15b3:a2d6", "15b3:a2dc", "15b3:a2df")
+# What the card shows as its type, with the parameters that are all 1 in NIC mode: EXT_HOST_PF, and DISABLED for the engine
+# (NVIDIA BlueField Modes of Operation, "NIC Mode for BlueField-2" and "for BlueField-3" in DOCA 2.2 to 2.9).
+NIC_MODE = {
+    "BlueField2": (
+        "INTERNAL_CPU_PAGE_SUPPLIER", "INTERNAL_CPU_ESWITCH_MANAGER", "INTERNAL_CPU_IB_VPORT0", "INTERNAL_CPU_OFFLOAD_ENGINE"),
+    "BlueField3": ("INTERNAL_CPU_OFFLOAD_ENGINE",),
+}
 
 
 class Unreadable(Exception):
@@ -215,7 +229,7 @@ def _checked_value(name, value, start):
                 name, "%.60r, with characters that no value has" % value if value else "empty"))
         if re.match(r"^0[0-9]", value):
             raise ValueError(start + "%s is %r, which the tool would take for octal: write it without leading zeros" % (name, value))
-        if re.match(r"^-?[0-9]+\.?[0-9]*$", value) and not NUMBER.match(value):
+        if re.match(r"^(-?[0-9]+\.?[0-9]*|0[xX][0-9A-Fa-f]+)$", value) and not NUMBER.match(value):
             raise ValueError(start + "%s is %r: write a whole number from 0 to %d" % (name, value, LARGEST))
     elif not isinstance(value, (bool, int)):
         raise ValueError(start + "%s is %s: write a number, true, false, or a name such as ETH" % (name, _kind(value)))
@@ -231,6 +245,58 @@ def _kind(value):
         return "empty"
     names = {float: "the fraction %s" % value, dict: "a map", list: "a list", tuple: "a list"}
     return names.get(type(value), "of type %s" % type(value).__name__)
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+def family(identity):
+    """The family whose advice fits a card: "ConnectX-3", "BlueField", "ConnectX" for any other of NVIDIA; None for an unknown vendor.
+
+    identity: the PCI id of one of its functions, "vendor:product".
+    """
+    if identity in CONNECTX3_IDS:
+        return "ConnectX-3"
+    if identity in BLUEFIELD_IDS:
+        return "BlueField"
+    return "ConnectX" if identity.startswith(MELLANOX + ":") else None
+
+
+def why_not_of_the_host(table):
+    """Why the VFs of a card are not the host's to set, as a clause with advice that fits its model; None when they are.
+
+    A BlueField's own processor owns the card in DPU mode: INTERNAL_CPU_MODEL is EMBEDDED_CPU(1) there and in NIC mode, in which
+    the host owns it; with SEPARATED_HOST(0) the host has SR-IOV of its own.
+    table: as of parse_query.
+    """
+    rows = table["parameters"]
+
+    def shows(name, value, column):
+        row = rows.get(name)
+        return row is not None and same(value, row[column] or row["next"])
+
+    if not shows("INTERNAL_CPU_MODEL", 1, "current"):
+        return None
+    names = NIC_MODE.get(table["type"], ("INTERNAL_CPU_OFFLOAD_ENGINE",))
+    if all(shows(name, 1, "current") for name in names):
+        return None
+    start = "is a BlueField in DPU mode, whose own processor decides about VFs: "
+    if shows("INTERNAL_CPU_MODEL", 0, "next"):
+        return start + "it is set for separated host mode and does not run with that yet: power-cycle the host, then run the role again"
+    if table["type"] == "BlueField":
+        return start + "set them there, or put it into separated host mode (INTERNAL_CPU_MODEL=0, then a power cycle)"
+    absent = [name for name in names if name not in rows]
+    if absent:
+        return start + "set them there, or update its firmware, which has no NIC mode (it shows no %s)" % ", ".join(absent)
+    wrong = [name for name in names if not shows(name, 1, "next")]
+    if not wrong:
+        return start + "it is set for NIC mode and does not run with that yet: power-cycle the host, then run the role again"
+    if any(rows[name]["read_only"] for name in wrong):
+        return start + ("set them there; this host may not change the mode (%s is read-only): allow it with mlxprivhost on the ARM side of "
+                        "the card" % ", ".join(name for name in wrong if rows[name]["read_only"]))
+    if table["type"] not in NIC_MODE:
+        return start + "set them there, or put it into NIC mode as NVIDIA describes it for this model (%s)" % (table["type"] or "of no name")
+    return start + "set them there, or put it into NIC mode (%s, then a power cycle)" % " ".join("%s=1" % name for name in wrong)
 
 
 # --- complaints ---------------------------------------------------------------------------------------------------
@@ -260,9 +326,15 @@ BUSY = (r"Semaphore locked|ICMD semaphore|SEMAPHORE_TO|EXECUTE_TO|IFC_BUSY|ICMD_
         r"|ICMD interface (busy|not ready)|busy-bit|[Dd]evice is busy|Device busy|Tools HCR (busy|time out)|Temporarily busy"
         r"|fsm register is busy|Failed to unlock semaphore")
 
+PERMISSION = (r"due to permission issue"
+              r"|Failed to set \S+ settings (Register access )?([Mm]ethod not supported|[Rr]esource unavailable)")
+UNSUPPORTED = r"Unsupported [Dd]evice"
+NO_ACCESS = r"Cannot access NV register|NVQC access register is not supported|NV access registers"
+
 # What the tools say, and what the operator can do about it; the first that fits counts, so reasons stand before the
-# general failures that quote them. %(...)s are groups of the expression, `wanted` is what was to be set.
-ADVICE = tuple((re.compile(expression), advice) for expression, advice in (
+# general failures that quote them. %(...)s are groups of the expression, `wanted` is what was to be set, `package` what the tool
+# is of. The third is the family of cards that the advice is for, see family(); that for one stands before that for any.
+ADVICE = tuple((re.compile(expression), advice, (of + [None])[0]) for expression, advice, *of in (
     # mtcr_ul/mtcr_ul_com.c (4.21) and mtcr_common.c (4.36), m_err2str(): they come as the end of other messages.
     (BUSY,
      "another program is using the configuration interface of the card: wait until it is done and run the role again, and when "
@@ -275,9 +347,12 @@ ADVICE = tuple((re.compile(expression), advice) for expression, advice in (
     (r"Config Section Corrupted|Configuration is corrupted",
      "the stored configuration of the card is damaged: reset it by hand with the tool's command reset, power cycle the machine, "
      "and run the role again"),
-    (r"due to permission issue|Failed to set \S+ settings (Register access )?([Mm]ethod not supported|[Rr]esource unavailable)",
-     "the card does not let this host change its configuration: on a BlueField, allow it with mlxprivhost on its ARM side, or "
-     "set it there"),
+    (PERMISSION,
+     "the BlueField does not let this host change its configuration: allow it with mlxprivhost on its ARM side, or set it there",
+     "BlueField"),
+    (PERMISSION,
+     "the card does not let this host change its configuration: where several hosts share it, set it from the one that may, otherwise "
+     "update its firmware"),
     # mlxcfg_4thgen_commander.cpp: ConnectX-3 and ConnectX-3 Pro.
     (r"Unsupported FW \(version (?P<version>[\d.]+) or above",
      "the firmware of this ConnectX-3 is too old for the tool: update it to %(version)s or later"),
@@ -303,29 +378,33 @@ ADVICE = tuple((re.compile(expression), advice) for expression, advice in (
      "the tool finds no NVIDIA or Mellanox card in this machine: check with `lspci -d 15b3:` that there is one"),
     (r"Device in Livefish mode|device in Flash Recovery mode",
      "the card runs without firmware (livefish): burn its firmware with mstflint and power cycle the machine"),
-    (r"Unsupported [Dd]evice",
-     "this version of the tool does not know the card: ConnectX-3 needs mstflint 4.25 or older, a card that is newer than "
-     "the tool needs a newer mstflint"),
+    (UNSUPPORTED,
+     "this version of the tool no longer knows ConnectX-3: install %(package)s 4.25 or older",
+     "ConnectX-3"),
+    (UNSUPPORTED,
+     "this version of the tool does not know the card, which is newer: install a newer %(package)s"),
     (r"Failed to [Ii]dentify (the )?[Dd]evice|Failed to get device type|Failed to get Device PARAMS",
      "the tool cannot tell what the card is: it may hang, see the kernel log, and power cycle the machine"),
     (r"MTUSB device is not supported|Device type mismatch",
      "the tool was given another device than a network card: check the PCI address"),
     # mlxcfg_db_manager.cpp, and getDefaultDBName() in mlxcfg_commander.cpp
     (r"Database file \S+ does not exist|SQL Error when opening DB|Unsupported database version|Failed to open conf file",
-     "the installation of the tool is incomplete: install mstflint again"),
+     "the installation of the tool is incomplete: install %(package)s again"),
     (r"Unknown [Pp]arameter:? (?P<name>[\w\[\].]+)|Failed to find Param / TLV with name '(?P<found>[^']+)'"
      r"|Failed to find Param / index out of range: (?P<index>[\w\[\].]+)",
      "the tool has no parameter %(name)s%(found)s%(index)s for this card: check the spelling, where those of a port end in _P1 or _P2, "
-     "or install a newer mstflint"),
+     "or install a newer %(package)s"),
     # mlxcfg_ui.cpp, then mlxcfg_generic_commander.cpp
     (r"doesn't support any configuration changes",
      "the firmware of the card has no configuration that can be changed: update it, or take `firmware` out of this device"),
     (r"[Dd]evice doesn't support (?P<name>\w+(\[\d+\])?) (parameter|configuration)|Unsupported Configuration: (?P<other>\w+)",
      "the firmware of the card does not have the parameter %(name)s%(other)s: take it out of `firmware`, or update the firmware; a card "
      "with one kind of port has no LINK_TYPE, and one whose SR-IOV the manufacturer switched off has no SRIOV_EN"),
-    (r"Cannot access NV register|NVQC access register is not supported|NV access registers",
-     "the card does not let this host at its configuration: its firmware is too old, or hardware access is disabled for this host "
-     "(mlxprivhost), or this is a virtual machine"),
+    (NO_ACCESS,
+     "the BlueField does not let this host at its configuration: allow it with mlxprivhost on its ARM side, or update its firmware",
+     "BlueField"),
+    (NO_ACCESS,
+     "the card does not let this host at its configuration: its firmware is too old, or this is a virtual machine"),
     (r"Error when checked if Firmware supports",
      "the card did not say what its firmware can report: run the role again, and when that does not help, power cycle the machine"),
     (r"Read only TLV: (?P<name>\w+)",
@@ -364,7 +443,7 @@ ADVICE = tuple((re.compile(expression), advice) for expression, advice in (
      "the tool asked whether to go on and had no answer: run it with -y"),
     (r"invalid argument|[Ii]nvalid Configuration argument|missing (configuration|device|database|file)|No command found|Duplicate parameter"
      r"|command expects|the following arguments are required|unrecognized arguments|invalid choice",
-     "this version of the tool does not understand how it was called: install mstflint 4.13 or later"),
+     "this version of the tool does not understand how it was called: install %(package)s 4.13 or later"),
     # small_utils/mstfwreset.py
     (r"Only root user",
      "the tool must be run by root: let the role become root"),
@@ -375,24 +454,24 @@ ADVICE = tuple((re.compile(expression), advice) for expression, advice in (
 POWER_CYCLE = re.compile(r"^-I- .*power cycle", re.MULTILINE | re.IGNORECASE)
 
 
-def explain(text, rc, where, wanted=None):
+def explain(text, rc, where, wanted=None, model=None, package="mstflint"):
     """One sentence for the operator on what a tool complained about: where, what, what to do, and the tool's own words.
 
     text: all that the tool printed; rc: its exit code (mstconfig: 2 not confirmed, 3 error); where: what names the card;
-    wanted: {name: value} that was to be set, or None for a query.
+    wanted: {name: value} that was to be set, or None for a query; model: the card's family(); package: what the tool is of.
     """
     words = complaint(text)
     if words is None and rc == 0 and needs_power_cycle(text):
         return "%s: the configuration is stored, but the card loads it only when it loses power: power cycle the machine" % where
     quoted = (words or _last_line(text))[:QUOTED]
-    for expression, advice in ADVICE if words else ():
-        found = expression.search(words)
+    for expression, advice, of in ADVICE if words and words.strip() else ():
+        found = expression.search(words) if of in (None, model) else None
         if found:
             groups = dict((key, value or "") for key, value in found.groupdict().items())
-            groups["wanted"] = _listed(wanted)
+            groups.update(wanted=_listed(wanted), package=package)
             return "%s: %s (the tool says: %s)" % (where, advice % groups, quoted)
-    return "%s: the tool ended with exit code %s and %s: run the same command by hand, and update mstflint and the card's firmware" % (
-        where, rc, "said: %s" % quoted.rstrip(".") if quoted else "said nothing")
+    return "%s: the tool ended with exit code %s and %s: run the same command by hand, and update %s and the card's firmware" % (
+        where, rc, "said: %s" % quoted.rstrip(".") if quoted else "said nothing", package)
 
 
 def _listed(wanted):

@@ -117,6 +117,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given as given
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
@@ -156,21 +157,26 @@ def gather(devices, exact):
     """The cards of which something is wanted, in the order of their addresses.
 
     devices: as sriov_devices returns them; those without `firmware`, and those that are not there, are no concern of ours.
-    Returns a list of {"card", "label", "counts": {function: VFs}, "listed": [(function, name, value, selector)]}.
-    Raises Refusal when the ports of a card want different things, or a device contradicts itself.
+    Returns a list of {"card", "label", "family": as of mstconfig.family, "counts": {function: VFs},
+    "listed": [(function, name, value, selector)], "done": what this run has changed on it, in words}.
+    Raises Refusal when the ports of a card want different things, or a device contradicts itself or is of no known form.
     """
+    given.refuse_wrong(devices, ("address", "numvfs", "selector"))
     cards = {}
     for device in devices:
         function = host.read_function(device["address"])
         if device.get("firmware") is None or function is None:
             continue
         card = cards.setdefault(card_of(device["address"]), {
-            "card": card_of(device["address"]), "label": host.describe(function), "counts": {}, "listed": []})
+            "card": card_of(device["address"]), "label": host.describe(function), "family": mstconfig.family(function["id"]),
+            "counts": {}, "listed": [], "done": []})
         # A ConnectX-3 has one function for both ports, and its firmware counts the VFs of both.
         card["counts"][device["address"]] = card["counts"].get(device["address"], 0) + device["numvfs"]
-        card["listed"] += [
-            (device["address"], name, value, device["selector"]) for name, value in sorted(device["firmware"].items())
-        ]
+        try:
+            parameters = mstconfig.checked_parameters(device["firmware"], device["selector"])
+        except ValueError as error:
+            raise host.Refusal(str(error)) from error
+        card["listed"] += [(device["address"], name, value, device["selector"]) for name, value in sorted(parameters.items())]
     for card in cards.values():
         refuse_conflicts(card)
     return [
@@ -205,21 +211,21 @@ def needs(card, tables, exact):
     """What a card's firmware has to say, in the order in which it is set.
 
     tables: what the tool said of each function that was asked, by address.
-    Returns a list of {"function", "name", "value", "least": whether more is fine too}.
+    Returns a list of {"function", "name", "value", "least": whether more is fine too, "listed": whether a device lists it in `firmware`}.
     """
     first = min(tables)
     listed = {}
     for function, name, value, _selector in card["listed"]:
         listed.setdefault((function if OF_A_FUNCTION.match(name) else first, name), value)
     result = [
-        {"function": function, "name": name, "value": value, "least": False}
+        {"function": function, "name": name, "value": value, "least": False, "listed": True}
         for (function, name), value in sorted(listed.items())
     ]
     most = max(card["counts"].values())
 
     def add(function, name, value, least):
         if (function, name) not in listed:
-            result.append({"function": function, "name": name, "value": value, "least": least})
+            result.append({"function": function, "name": name, "value": value, "least": least, "listed": False})
 
     if most > 0:
         add(first, "SRIOV_EN", True, False)
@@ -311,11 +317,22 @@ def at_once(work, items):
         return [future.result() for future in [pool.submit(work, item) for item in items]]
 
 
-def query(tool, function, label):
-    """What the tool says of one function of a card. Raises Refusal with the tool's reason."""
+def package_of(tool):
+    """The package that a configuration tool is of."""
+    return "MFT" if os.path.basename(tool) == TOOLS["mft"][0] else "mstflint"
+
+
+def complain(tool, card, code, text, label=None, wanted=None):
+    """The sentence for a call of the tool that failed. wanted: {name: value} that was to be set; label: of the function, the card's own when None."""
+    return mstconfig.explain(text, code, label or card["label"], wanted, card["family"], package_of(tool)) + lockdown_hint(text)
+
+
+def query(tool, function, card, label=None):
+    """What the tool says of one function of a card. label: as of complain. Raises Refusal with the tool's reason."""
     code, text = run([tool, "-d", function, "-e", "q"])
+    label = label or card["label"]
     if code != 0:
-        raise host.Refusal(mstconfig.explain(text, code, label) + lockdown_hint(text))
+        raise host.Refusal(complain(tool, card, code, text, label))
     try:
         return mstconfig.parse_query(text)
     except mstconfig.Unreadable as error:
@@ -336,29 +353,16 @@ def lockdown_hint(text):
 def read_card(tool, card, exact):
     """Ask for a card, and where its functions differ for each of those. Returns {function: table}; raises Refusal."""
     first = min(card["counts"])
-    tables = {first: query(tool, first, card["label"])}
-    refuse_modes(card, tables[first])
+    tables = {first: query(tool, first, card)}
+    why = mstconfig.why_not_of_the_host(tables[first])
+    if why:
+        raise host.Refusal("%s %s" % (card["label"], why))
     own = {function for function, name, _value, _selector in card["listed"] if OF_A_FUNCTION.match(name)}
     if counts_per_function(card, tables):
         own |= set(card["counts"])
     for function in sorted(own - {first}):
-        tables[function] = query(tool, function, host.describe(host.read_function(function) or {"address": function}))
+        tables[function] = query(tool, function, card, host.describe(host.read_function(function) or {"address": function}))
     return tables
-
-
-def refuse_modes(card, table):
-    """Raise Refusal when a BlueField's own processor owns the card: the host's VFs are not the host's to set then.
-
-    NVIDIA BlueField modes of operation: in DPU mode INTERNAL_CPU_MODEL is EMBEDDED_CPU with the offload engine enabled.
-    """
-    def runs(name, value):
-        row = table["parameters"].get(name)
-        return row is not None and mstconfig.same(value, row["current"] or row["next"])
-
-    if runs("INTERNAL_CPU_MODEL", "EMBEDDED_CPU") and not runs("INTERNAL_CPU_OFFLOAD_ENGINE", "DISABLED"):
-        raise host.Refusal(
-            "%s is a BlueField in DPU mode, whose own processor decides about VFs: set them there, or put it into NIC mode "
-            "(INTERNAL_CPU_OFFLOAD_ENGINE=1, then a power cycle)" % card["label"])
 
 
 def enough_without(card, exact):
@@ -381,14 +385,13 @@ def look(card, need, tables):
     name = need["name"]
     row = table["parameters"].get(name)
     if row is None:
-        raise host.Refusal(no_parameter(card, name, table))
+        raise host.Refusal(no_parameter(card, need, table))
     number, text = mstconfig.number_and_name(row["next"])
     if number is None and text is None:
         raise host.Refusal("%s: its firmware shows %s as %s, which is no value that could be compared: set it by hand" % (
             card["label"], name, row["next"]))
     if row["read_only"] and not met(need, row["next"]):
-        raise host.Refusal("%s: firmware parameter %s is read-only and %s, %s is asked for: leave it out" % (
-            card["label"], name, row["next"], text_of(need)))
+        raise host.Refusal(read_only(card, need, row["next"]))
     current = row["current"]
     if current is None and name in COUNTS:
         # The kernel sees what the running firmware offers.
@@ -397,9 +400,22 @@ def look(card, need, tables):
     return dict(need, next=row["next"], current=current, set=not met(need, row["next"]))
 
 
-def no_parameter(card, name, table):
+def read_only(card, need, shown):
+    """The sentence for a parameter that the firmware does not let this host change. shown: what it is."""
+    if need["listed"]:
+        return "%s: firmware parameter %s is read-only and %s, %s is asked for: leave it out" % (
+            card["label"], need["name"], shown, text_of(need))
+    if card["family"] == "BlueField":
+        return "%s: firmware parameter %s is read-only and %s, numvfs needs %s: allow this host with mlxprivhost on the card's ARM side" % (
+            card["label"], need["name"], shown, text_of(need))
+    return "%s: firmware parameter %s is read-only and %s, numvfs needs %s: lower numvfs, or set it where the card's firmware may be changed" % (
+        card["label"], need["name"], shown, text_of(need))
+
+
+def no_parameter(card, need, table):
     """The sentence for a parameter that a card does not have."""
-    if name in COUNTS:
+    name = need["name"]
+    if not need["listed"]:
         return "%s: its firmware (%s) has no %s, so it has no VFs to offer: update the firmware, or take the card off the list" % (
             card["label"], table["type"], name)
     close = difflib.get_close_matches(name, table["parameters"], 1)
@@ -440,24 +456,28 @@ def reason(card, need):
 
 
 def set_card(tool, card, wanted):
-    """Set what differs and read it back. Returns None, or one sentence."""
+    """Set what differs and read it back, also after a failure; what is set is in card["done"]. Returns None, or one sentence."""
     for function in sorted({need["function"] for need in wanted}):
         own = [need for need in wanted if need["function"] == function]
         arguments = [mstconfig.argument(need["name"], need["value"]) for need in own]
         code, text = run([tool, "-y", "-d", function, "set"] + arguments)
-        if code != 0:
-            return mstconfig.explain(text, code, card["label"], {need["name"]: need["value"] for need in own}) + lockdown_hint(text)
         card["power_cycle"] = card.get("power_cycle", False) or mstconfig.needs_power_cycle(text)
+        failed = complain(tool, card, code, text, None, {need["name"]: need["value"] for need in own}) if code != 0 else None
         try:
-            rows = query(tool, function, card["label"])["parameters"]
+            rows = query(tool, function, card)["parameters"]
         except host.Refusal as refusal:
-            return str(refusal)
-        for need in own:
+            return "%s; whether it has taken %s is not known" % (failed or refusal, " ".join(arguments))
+        for need, argument in zip(own, arguments):
             shown = rows.get(need["name"], {}).get("next", "nothing")
-            if not met(need, shown):
-                return "%s: %s was taken by the firmware and is %s all the same: set it by hand with %s and see what it says" % (
-                    card["label"], arguments[own.index(need)], shown, tool)
-            need["next"] = shown
+            if met(need, shown):
+                need["next"] = shown
+                card["done"].append(argument if len(card["counts"]) < 2 or not OF_A_FUNCTION.match(need["name"]) else "%s on %s" % (
+                    argument, function))
+            elif not failed:
+                failed = "%s: %s was taken by the firmware and is %s all the same: set it by hand with %s and see what it says" % (
+                    card["label"], argument, shown, tool)
+        if failed:
+            return failed
     return None
 
 
@@ -499,11 +519,15 @@ def reset_card(config_tool, tool, card, waiting):
     """
     before = {function: host.read_function(function) for function in functions_of(card["card"])}
     had = {function: seen["numvfs"] for function, seen in before.items() if seen and seen["numvfs"]}
-    failed = [message for message in host.set_all(dict.fromkeys(had, 0), TOOL_SECONDS).values() if message]
-    why = "; ".join(failed) or do_reset(tool, before) or still_not_running(config_tool, card, waiting)
-    # Not all of them need be the role's, and where they are it sets their number afterwards.
-    back = {function: min(count, (host.read_function(function) or {}).get("totalvfs") or 0) for function, count in had.items()}
-    failed = [message for message in host.set_all(back, TOOL_SECONDS).values() if message]
+    try:
+        failed = [message for message in host.set_all(dict.fromkeys(had, 0), TOOL_SECONDS).values() if message]
+        why = "; ".join(failed) or do_reset(tool, before) or still_not_running(config_tool, card, waiting)
+    finally:
+        # Not all of them need be the role's, and where they are it sets their number afterwards.
+        back = {function: min(count, (host.read_function(function) or {}).get("totalvfs") or 0) for function, count in had.items()}
+        failed = [message for message in host.set_all(back, TOOL_SECONDS).values() if message]
+    if not why:
+        card["done"].append("reset")
     if failed and not why:
         raise host.Refusal("; ".join(failed))
     return "; ".join([why] + failed) if why else None
@@ -579,9 +603,20 @@ def read_all(tool, cards, exact, warn):
 
 
 def ensure(parameters, check_mode, warn):
-    """The module's work, under the lock. Returns its result; raises Refusal."""
+    """The module's work, under the lock. Returns its result; raises Refusal, or OSError when nothing was changed before it."""
+    cards = gather(parameters["devices"], parameters["exact"])
+    try:
+        return look_after(parameters, cards, check_mode, warn)
+    except (host.Refusal, OSError) as error:
+        done = ["%s: %s" % (card["label"], ", ".join(card["done"])) for card in cards if card["done"]]
+        if not done:
+            raise
+        raise host.Refusal("%s; what this run has changed before that stays (%s)" % (error, "; ".join(done))) from error
+
+
+def look_after(parameters, cards, check_mode, warn):
+    """Read the cards, set what differs, and judge. Returns the module's result; raises Refusal or OSError."""
     devices, exact = parameters["devices"], parameters["exact"]
-    cards = gather(devices, exact)
     tools = find_tools(parameters["tool"]) if cards else ("", None)
     if tools is None:
         missing = TOOLS["mstflint" if parameters["tool"] == "auto" else parameters["tool"]][0]
@@ -597,6 +632,8 @@ def ensure(parameters, check_mode, warn):
         return result_of(devices, cards, "", [], [], [])
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
+    if not check_mode:
+        host.sweep((pending.STATE_DIRECTORY,))
     before = pending.of_earlier_boots("firmware")
     changed, diff = set_all(tool, readable, check_mode)
     again = [card for card in readable if becomes_per_function(card, card["tables"])]
@@ -647,7 +684,7 @@ def still_not_running(tool, card, waiting):
     """Ask again after a reset. Returns None when the card runs with what is set, else a clause."""
     try:
         for need in waiting:
-            need.update(look(card, need, {need["function"]: query(tool, need["function"], card["label"])}))
+            need.update(look(card, need, {need["function"]: query(tool, need["function"], card)}))
     except host.Refusal as refusal:
         return "after its reset: %s" % refusal
     return "it was reset and does not run with it all the same" if not_running(waiting, set()) else None
@@ -687,7 +724,7 @@ def main():
     except host.Refusal as refusal:
         module.fail_json(msg=str(refusal))
     except OSError as error:
-        module.fail_json(msg="The firmware cannot be looked after: %s" % error)
+        module.fail_json(msg="The firmware cannot be looked after: %s; no card was changed" % error)
     module.exit_json(**result)
 
 

@@ -91,11 +91,13 @@ stuck:
   sample: []
 """
 
+import contextlib
 import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given as given
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
 
@@ -298,7 +300,8 @@ def options_for_all(cards, wishes):
     if len(set(concerned.values())) > 1:
         raise host.Refusal(
             "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones (%s): "
-            "give them all the same, or install the driver of MLNX_OFED, which takes them for each address" % (DRIVER, ", ".join(
+            "give them all the same, or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the "
+            "distribution: it takes them for each address" % (DRIVER, ", ".join(
                 "%s num_vfs=%s probe_vf=%s" % (cards[address]["name"], written(vfs, vfs, ","), written(probed, vfs, ","))
                 for address, (vfs, probed) in concerned.items())))
     num_vfs, probe_vf = next(iter(concerned.values()))
@@ -312,7 +315,7 @@ def options_for_all(cards, wishes):
             raise host.Refusal(
                 "the ports of %s sense their type, which ends when there are VFs, and the driver %s of this kernel takes one "
                 "port_type_array for all cards, whose types differ: set the types in the cards' firmware (LINK_TYPE_P1, LINK_TYPE_P2), "
-                "or install the driver of MLNX_OFED" % (", ".join(card["name"] for card in cards.values() if card["senses"]), DRIVER))
+                "or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution" % (", ".join(card["name"] for card in cards.values() if card["senses"]), DRIVER))
     return options
 
 
@@ -400,19 +403,50 @@ def command_text(command):
     return " ".join([os.path.basename(command[0])] + command[1:])
 
 
-def rebuild_initramfs(command, run):
-    """Rebuild every initramfs. Raises Refusal when that fails or takes too long."""
+def rebuild_initramfs(command, run, path):
+    """Rebuild every initramfs, and bring it to the disk. Raises Refusal when that fails or takes too long. path: the options file."""
     code, output, errors = run(["timeout", "--kill-after=10", str(INITRAMFS_SECONDS)] + command)
     if code:
         # 124 and 137 are timeout(1)'s own: ended, and killed, because the time was up.
         how = "did not finish in %d s" % INITRAMFS_SECONDS if code in (124, 137) else "ended with %d" % code
-        raise host.Refusal("the initramfs could not be rebuilt, and may not have the options of %s: %s %s (%s): correct that, then run "
-                           "the role again" % (DRIVER, command_text(command), how, last_lines(errors) or last_lines(output) or "no output"))
+        what = "may not have the options that %s has" if os.path.exists(path) else "may have the options of %s, which is removed"
+        raise host.Refusal("the initramfs could not be rebuilt, and %s: %s %s (%s): correct that, then run the role again" % (
+            what % path, command_text(command), how, last_lines(errors) or last_lines(output) or "no output"))
+    # It is some file system's, /boot or an EFI system partition, and neither tool brings it to the disk in every release.
+    os.sync()
+
+
+def write_options(path, before, text, stale):
+    """Bring the options file to what it shall be, the mark that the initramfs has the old ones first.
+
+    before, text: the file's, None for no file. stale: the path of the mark. Raises OSError with both as they were, or Refusal.
+    """
+    marked = os.path.exists(stale)
+    try:
+        # First, so that a run that is interrupted leaves the next one to know that the initramfs has the old options.
+        host.write_atomically(stale, "")
+        if text is None:
+            host.remove_file(path)
+        else:
+            host.write_atomically(path, text, 0o644)
+    except OSError as error:
+        if host.read_file(path) != before:
+            raise host.Refusal("%s is changed, but it is not sure to be on the disk (%s), and the initramfs is not rebuilt: correct that, then "
+                               "run the role again" % (path, error)) from error
+        if not marked:
+            with contextlib.suppress(OSError):
+                host.remove_file(stale)
+        raise
 
 
 def make_it_so(module):
     """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done."""
     path = module.params["options_path"]
+    given.refuse_wrong(module.params["devices"], ("address", "numvfs", "selector", "boot"))
+    if not os.path.isabs(path) or "\0" in path:
+        raise host.Refusal("options_path is %r, and must be an absolute path: correct it" % path)
+    if not module.check_mode:
+        host.sweep((os.path.dirname(path), pending.STATE_DIRECTORY))
     stale = os.path.join(pending.STATE_DIRECTORY, "mlx4-initramfs-stale")
     before = host.read_file(path)
     reported = host.read_text(os.path.join(pending.STATE_DIRECTORY, "pending-mlx4.json"), "")
@@ -458,22 +492,25 @@ def make_it_so(module):
         diff.append({"before_header": "initramfs", "after_header": "initramfs", "before": "",
                      "after": "rebuilt by %s\n" % command_text(command)})
     if differs and not module.check_mode:
-        # First, so that a run that is interrupted leaves the next one to know that the initramfs has the old options.
-        host.write_atomically(stale, "")
-        if after is None:
-            os.unlink(path)
-        else:
-            host.write_atomically(path, after, 0o644)
+        write_options(path, before, after, stale)
     if rebuild and not module.check_mode:
-        rebuild_initramfs(command, module.run_command)
-        os.unlink(stale)
+        rebuild_initramfs(command, module.run_command, path)
 
     judged = [judge_card(cards[address], *wish) for address, wish in wishes.items()]
     reasons = [reason for _result, reason in judged if reason]
     # A new initramfs may bring what the one before did not.
     touched = {reason["key"] for reason in reasons} if rebuild else set()
-    due, stuck = pending.judge(
-        "mlx4", reasons, touched, module.check_mode, directory=pending.STATE_DIRECTORY, boot_id=host.boot_id())
+    try:
+        due, stuck = pending.judge(
+            "mlx4", reasons, touched, module.check_mode, directory=pending.STATE_DIRECTORY, boot_id=host.boot_id())
+        if rebuild and not module.check_mode:
+            # Last, for it also tells the next run that no reboot has failed to bring these options yet.
+            host.remove_file(stale)
+    except OSError as error:
+        if not rebuild:
+            raise
+        raise host.Refusal("%s is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered (%s): "
+                           "correct that, then run the role again" % (path, error)) from error
     return {
         "changed": rebuild, "diff": diff, "files": [path] if differs else [],
         "pfs": [result for result, _reason in judged], "reboot": due,
@@ -505,7 +542,7 @@ def main():
     except host.Refusal as refusal:
         module.fail_json(msg=str(refusal))
     except OSError as error:
-        module.fail_json(msg="The options of %s cannot be set: %s" % (DRIVER, error))
+        module.fail_json(msg="The options of %s cannot be set: %s; nothing was changed" % (DRIVER, error))
     module.exit_json(**result)
 
 

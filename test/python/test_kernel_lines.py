@@ -352,6 +352,7 @@ def with_menu(machine, template):
     pytest.param(section("10_linux_site", NORMAL, entry("'Shell'", "root=UUID=abc rw init=/bin/bash")), id="a site's 10_linux"),
     pytest.param(section("09_site", NORMAL, entry("Notfall", "root=UUID=abc emergency")), id="instead of 10_linux, a title without quotes"),
     pytest.param(section("09_site", NORMAL) + section("20_memtest86+", entry("'Memory test'", "", "", "/boot/memtest86+x64.bin")), id="memtest"),
+    pytest.param(section("09_site", NORMAL) + section("30_os-prober", entry("'Other'", "root=/dev/sdb1")), id="os-prober without 10_linux"),
     pytest.param(USUAL + section("20_linux_xen", "menuentry 'Xen' {\n\tmultiboot2\t/xen.gz\n\tmodule2\t/vmlinuz placeholder root=a\n}\n"), id="Xen"),
     pytest.param(USUAL + section("30_os-prober", entry("'Other'", "root=/dev/sdb1"), "menuentry 'Windows' {\n\tchainloader /b.efi\n}\n"), id="os-prober"),
     pytest.param(USUAL + section("41_snapshots-btrfs", 'submenu "Snapshots" {\n\tconfigfile "${prefix}/grub-btrfs.cfg"\n}\n'), id="grub-btrfs"),
@@ -444,6 +445,16 @@ def test_a_menu_without_any_entry_to_judge_puts_nothing_back(template, tmp_path)
         "intel_iommu=on iommu=pt will be seen after it."
     ]
     assert machine.ensure()["changed"] is False
+
+
+def test_a_parameter_that_kernelopts_had_before_is_not_taken_off(tmp_path):
+    machine = Machine(tmp_path, running="root=UUID=a ro").with_grubby({
+        "/boot/loader/entries/1.conf": "title x\nlinux /vmlinuz\noptions root=UUID=a ro\n",
+        "/boot/grub2/grubenv": "# GRUB Environment Block\nkernelopts=intel_iommu=on root=UUID=a\n",
+    })
+    machine.ensure()
+    machine.ensure(iommu=False)
+    assert machine.grubenv("kernelopts") == "intel_iommu=on root=UUID=a"
 
 
 def test_grubby_shows_options_over_several_lines(tmp_path):

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a parameter must not get lost in: comments of /etc/kernel/cmdline, words for init, and menus of GRUB with entries of other kinds."""
 
+import json
 import re
 import subprocess
 
@@ -212,6 +213,18 @@ def test_a_file_made_from_the_entry_does_not_begin_with_what_an_interrupted_run_
     machine.ensure()
     machine.ensure(iommu=False)
     assert machine.tree() == found
+
+
+def test_a_file_that_release_1_3_made_goes_with_the_parameters(tmp_path):
+    machine = systemd_boot(tmp_path, vendor="root=UUID=a3 rw\nquiet\n", options="root=UUID=a3 rw quiet " + BOTH)
+    machine.put(CMDLINE, "root=UUID=a3 rw quiet %s\n" % BOTH)
+    machine.put("/var/lib/sriov/kernel-parameters.json", json.dumps({
+        "bootloader": "systemd-boot", "tokens": WANTED["intel"], "created": {CMDLINE: "root=UUID=a3 rw quiet"},
+    }))
+    assert machine.ensure()["changed"] is False
+    machine.ensure(iommu=False)
+    assert machine.read(CMDLINE) is None
+    assert entry_options(machine.read("/efi/loader/entries/debian-6.12.conf")) == "root=UUID=a3 rw quiet"
 
 
 @pytest.mark.parametrize("before, after", [

@@ -3,6 +3,7 @@ const named = process.argv.slice(2).some((word) => word.endsWith(".test.js"));
 
 module.exports = {
   spec: named ? [] : ["build/test/*.test.js"],
+  // A hung test ends all the same; nothing that a slow machine needs is near it.
   timeout: 3600000,
   forbidOnly: true,
   forbidPending: true,

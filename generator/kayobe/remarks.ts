@@ -1,7 +1,9 @@
-import { isBelow, isHostsFile } from "./inventory.js";
+import { groupsOf, isPartOf } from "./groups.js";
+import type { Groups } from "./groups.js";
+import { isHostsFile } from "./inventory.js";
 import type { PhysicalNetwork } from "./inventory.js";
 import { isNovas, ml2Networks } from "./hands.js";
-import { inNumbers, truth } from "./view.js";
+import { inNumbers, truth, variables } from "./view.js";
 import type { View } from "./view.js";
 
 // What a run does not change, and somebody should look at.
@@ -14,7 +16,7 @@ export const ranges = "kolla_neutron_ml2_network_vlan_ranges";
 
 /** @param names PFs that Nova is told by the name of the interface */
 export function remarks(view: View, group: string, playbook: string, networks: readonly Found[], names: readonly Found[]): readonly string[] {
-  return [...withoutRange(view, networks), ...hiddenDevices(view, group), ...placement(view, names), ...namesakes(view, playbook)];
+  return [...withoutRange(view, networks), ...hiddenDevices(view, group), ...withoutHosts(view, group), ...forEveryHost(view), ...placement(view, names), ...namesakes(view, playbook)];
 }
 
 export function networkOf(item: unknown): unknown {
@@ -32,9 +34,13 @@ function withoutRange(view: View, networks: readonly Found[]): string[] {
     .map(({ name, path, line }) => `${inNumbers(path, line)}: ${name} has no entry in ${ranges}. If its networks are VLANs, run this again with --vlan-range ${name}:FIRST:LAST (or with --vlan-range ${name}, where only administrators choose the VLAN).`);
 }
 
-/** Of lists for two groups that a host is in, Ansible takes one. */
+function inventoryGroups(view: View): Groups {
+  return groupsOf(view.layers.flatMap((layer) => view.below(`${layer}inventory`)).filter(isHostsFile).map((path) => view.textOf(path) ?? ""));
+}
+
+/** Of lists for two groups that a host is in, Ansible takes one; and the playbook runs on the hosts of one group. */
 function hiddenDevices(view: View, group: string): string[] {
-  const texts = view.layers.flatMap((layer) => view.below(`${layer}inventory`)).filter(isHostsFile).map((path) => view.textOf(path) ?? "");
+  const groups = inventoryGroups(view);
   const lists = view.layers.flatMap((layer) =>
     view.below(`${layer}inventory/group_vars`).flatMap((path) => {
       const owner = path.slice(`${layer}inventory/group_vars/`.length).split("/")[0]!.replace(/\.(ya?ml|json)$/, "");
@@ -42,11 +48,29 @@ function hiddenDevices(view: View, group: string): string[] {
     }),
   );
   const own = lists.find(({ owner }) => owner === group);
-  if (!own) return [];
-  return lists
-    // A group above is meant to be overridden.
-    .filter(({ owner }) => owner !== group && owner !== "all" && !isBelow(texts, owner, group) && !isBelow(texts, group, owner))
-    .map(({ path, owner }) => `${path} and ${own.path} both set sriov_devices, and of a host in both groups Ansible takes one list, by the names of the groups. Make ${owner} a child of ${group}, whose list then counts for the other hosts: add ${owner} below [${group}:children] in the inventory.`);
+  // A group above is meant to be overridden.
+  const others = lists.filter(({ owner }) => owner !== group && owner !== "all" && !isPartOf(groups, owner, group) && !isPartOf(groups, group, owner));
+  if (own) return others.map(({ path, owner }) => `${path} and ${own.path} both set sriov_devices, and of a host in both groups Ansible takes one list, by the names of the groups. Make ${owner} a child of ${group}, whose list then counts for the other hosts: add ${owner} below [${group}:children] in the inventory.`);
+  return others.filter(({ owner }) => groups.names.has(owner)).map(({ path, owner }) => `${path} sets sriov_devices for ${owner}, which is no part of ${group}, on whose hosts the playbook runs: add ${owner} below [${group}:children] in the inventory, unless its hosts are in ${group} by themselves.`);
+}
+
+/** A play on a group without hosts ends well, and has done nothing. */
+function withoutHosts(view: View, group: string): string[] {
+  const groups = inventoryGroups(view);
+  if (groups.dynamic || !groups.names.has(group) || [...groups.withHosts].some((name) => name === group || isPartOf(groups, name, group))) return [];
+  const map = "overcloud_group_hosts_map";
+  if (variables(view).some(({ key, value }) => key === map && JSON.stringify(value).includes(group))) return [];
+  return [`No file of the inventory names a host for ${group}: the playbook runs on its hosts alone. Name them there, or in ${map}.`];
+}
+
+/** What Kayobe gives to every host, before all that the inventory says. */
+function forEveryHost(view: View): string[] {
+  const inventory = view.layers.flatMap((layer) => ["group_vars", "host_vars"].flatMap((folder) => view.below(`${layer}inventory/${folder}`)));
+  return variables(view).flatMap(({ path, line, key }) => {
+    if (!["sriov_devices", "sriov_physnet_mappings", "sriov_numvfs"].includes(key)) return [];
+    const hidden = inventory.find((file) => key in (view.opened(file)?.data ?? {}));
+    return hidden === undefined ? [] : [`${inNumbers(path, line)}: Kayobe gives ${key} of this file to every host, and ${hidden} counts nothing. Move it into the inventory.`];
+  });
 }
 
 /** Nova's placement knows devices by address alone. */

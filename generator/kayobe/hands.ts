@@ -122,7 +122,7 @@ function otherDevices(view: View, { path, inLayer, entry, layer, homeLayer }: Pl
   const home = view.target + nova;
   if (/^kolla\/config\/nova\/[^/]+\//.test(inLayer)) return `${where}: ${shortKey(entry)} comes on ${hostOf(inLayer)} in place of what follows from sriov_devices. Move it below [pci] of ${home}, where Nova takes both, under a condition for the host, within {% raw %} and {% endraw %}: {% if inventory_hostname == '${hostOf(inLayer)}' %}`;
   if (inLayer !== nova) return `${where}: what follows from sriov_devices would come in place of ${shortKey(entry)}. Move it below [pci] of ${home}, where Nova takes both.`;
-  if (layer === homeLayer || view.isTargets(path) && homeLayer === view.target || joiningOf(view, nova) === "joined") return undefined;
+  if (layer === homeLayer || (view.isTargets(path) && homeLayer === view.target) || joiningOf(view, nova) !== "merged") return undefined;
   const [hidden, last] = view.layers.indexOf(layer) < view.layers.indexOf(homeLayer) ? [path, homeLayer + nova] : [homeLayer + nova, path];
   return `${where}: Kayobe merges the files of an environment and of its base here (merge_configs), and [pci] device_spec of ${last} comes in place of that of ${hidden}. Say both in one of them: copy this one below [pci] of ${homeLayer + nova}, and take it away here.`;
 }
@@ -202,7 +202,7 @@ export function ml2Networks(view: View): readonly string[] {
 
 /** Our lists in an environment, when they are about to come into its base. */
 function environments(view: View, ours: RegExp): string[] {
-  if (view.target !== "") return [];
-  const other = view.paths().find((path) => /^environments\/[^/]+\/kolla\/config\/nova\/nova-compute\.conf$/.test(path) && view.options(path).entries.some((entry) => pciOption(entry) && ours.test(`${entry.key} ${entry.value}`)));
+  if (view.target !== "" || joiningOf(view, nova) !== "joined") return [];
+  const other = view.paths().find((path) => view.homeOf(path) !== nova && /^environments\/[^/]+\/kolla\/config\/nova\/nova-compute\.conf$/.test(path) && view.options(path).entries.some((entry) => pciOption(entry) && ours.test(`${entry.key} ${entry.value}`)));
   return other ? [`${other} has it already, and Kayobe joins the files of an environment and of its base: Nova would have everything twice. Delete that part there, or run this with --environment ${other.split("/")[1]}.`] : [];
 }

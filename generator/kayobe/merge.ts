@@ -7,7 +7,7 @@ import { driver, handsOfOthers, isDeviceOption, nova, novaElsewhere, pciOption, 
 import { addToSection, chunkOf, itemsOf, readIni, replaceEntry, trailerOf } from "./ini.js";
 import type { IniEntry } from "./ini.js";
 import { isHostsFile, isVaulted, readVariables } from "./inventory.js";
-import { layersFor } from "./joining.js";
+import { joiningOf, layersFor } from "./joining.js";
 import { isPublished } from "./playbook.js";
 import { networkOf, ranges, remarks } from "./remarks.js";
 import type { Found } from "./remarks.js";
@@ -192,6 +192,11 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     const link = [...there.values()].find((file) => file.link !== undefined && (path === file.path || path.startsWith(`${file.path}/`)));
     if (link) refuse(`${link.path} is a symbolic link to ${link.link}, and nothing is written through one. Put a ${link.path === path ? "file" : "folder"} of its own there.`);
   }
+  for (const path of now.keys()) {
+    const inLayer = path.slice(target.length);
+    const hidden = lower.findLast((layer) => there.get(layer + inLayer)?.text !== undefined);
+    if (hidden !== undefined && !view.has(path) && inLayer.startsWith("kolla/config/") && joiningOf(view, inLayer) === "last") refuse(`${path} would come in place of ${hidden}${inLayer}: Kayobe takes only the last of them here. Copy ${hidden}${inLayer} there, and run this again.`);
+  }
   const write = [...now].map(([path, text]) => ({ path, text }));
   if (target === "" && refusals.length === 0) hints.push(...overrides(artefact, config, write, links, wishes));
   return { write, links, refusals, hints: [...new Set(hints)] };
@@ -240,7 +245,8 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
       if (!all.dynamic && !isPartOf(all, group, "compute")) hints.push(`${home} has the group ${group}, and nothing makes it part of compute: Kayobe passes over its hosts, unless they are in compute by themselves. Otherwise add ${group} below [compute:children].`);
       return;
     }
-    const free = [file.path, `inventory/${group}`, `inventory/${group}_hosts`].find((path) => !view.has(target + path));
+    // Ansible reads the files by their names, and knows as children only groups that it has read of: so after the one that is taken.
+    const free = [file.path, "inventory/sriov_group", "inventory/sriov_group_2"].find((path) => !view.has(target + path));
     if (free === undefined) return refuse(`No file of ${target}inventory has the group ${group}, and ${file.path} and the names that would come in its place are taken. Add by hand to a file of ${target}inventory:\n${indented(file.text)}`);
     if (free !== file.path) hints.push(`${target}${file.path} has no group ${group}, and is left. The group is in ${target}${free}.`);
     put(target + free, file.text);

@@ -26,6 +26,8 @@ describe("devices that are no NICs", () => {
     strictEqual(after.get(`environments/prod/${compute}`), wanted(compute));
     deepStrictEqual(merge(artefact, fixture("gpus_in_base"), { ...none, environment: "prod" }).hints, []);
   });
+  it("in an environment on which another one depends are joined too", () => deepStrictEqual(refusals({ "kolla.yml": "", [`environments/site/${compute}`]: `[pci]\n${gpu}`, "environments/prod/.kayobe-environment": "dependencies: [site]\n" }, { environment: "prod" }), []));
+  it("in nova.conf of a base go into the file beside it", () => match(refused({ "kolla.yml": "", "environments/e/kolla.yml": "", [nova]: `[pci]\n${gpu}` }, { environment: "e" }), /^kolla\/config\/nova\.conf:2: .* Move it below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, where Nova takes both\.$/));
   it("in a base get no note for an environment without something of its own", () => deepStrictEqual(merge(artefact, fixture("gpus_in_base"), none).hints, []));
   it("in an environment stand beside what the base has", () => {
     const files = { "kolla.yml": "", [`environments/e/${compute}`]: `[pci]\n${gpu}` };
@@ -119,11 +121,19 @@ describe("files by symbolic links", () => {
     match(write.find(({ path }) => path === "kolla.yml")!.text, /our_cpus\n {2}- sriov_openstack\n/);
     ok(!write.some(({ path }) => path === "environments/e/kolla.yml"));
   });
+  it("a hook of the base, by a linked folder, is the hook of an environment too", () => {
+    const folder = written({ "kolla.yml": "", "ansible/sriov.yml": wanted("ansible/sriov.yml"), "hooks/overcloud-host-configure/post.d/x": "", "environments/e/kolla.yml": "" }, { "environments/e/hooks": "../../hooks" });
+    const path = "hooks/overcloud-host-configure/post.d/10-sriov.yml";
+    deepStrictEqual(merge(artefact, read(folder), { ...none, hook: true, environment: "e" }).links, [{ path, target: "../../../ansible/sriov.yml" }]);
+    symlinkSync("../../../ansible/sriov.yml", join(folder, path));
+    const { links, refusals: faults } = merge(artefact, read(folder), { ...none, hook: true, environment: "e" });
+    deepStrictEqual([links, faults], [[], []]);
+  });
   it("what leads out of the configuration is not written", () => {
     const elsewhere = temporary();
     put(elsewhere, { "kolla.yml": vars });
     const folder = written({ "inventory/groups": "" }, { "kolla.yml": join(elsewhere, "kolla.yml") });
-    match(merge(artefact, read(folder), none).refusals.join(), /^kolla\.yml is a symbolic link to .*, and nothing is written through one\. Put a file of its own there\.$/);
+    match(merge(artefact, read(folder), none).refusals.join(), /^kolla\.yml is a symbolic link to .*, and nothing is written through one\. Put a file of its own there, with a copy of what it leads to\.$/);
   });
 });
 
@@ -186,6 +196,10 @@ describe("Kolla's own lists, which are emptied for every host", () => {
   it("that are not passed on are not Kolla's", () => deepStrictEqual(refusals({ "kolla.yml": "", "inventory/group_vars/compute/kolla": physnets }), []));
   it("that are empty are nothing", () => deepStrictEqual(refusals({ "kolla.yml": "", "kolla/inventory/group_vars/compute": "nova_pci_passthrough_whitelist: []\nneutron_sriov_physnet_mappings:\n", "kolla/inventory/hosts": "[compute:vars]\nneutron_sriov_physnet_mappings={}\n# nova_pci_passthrough_whitelist=[1]\n" }), []));
   it("made from sriov_physnet_mappings are only to go", () => match(refused({ "kolla/globals.yml": 'neutron_sriov_physnet_mappings: "{{ dict(sriov_physnet_mappings.values() | zip(sriov_physnet_mappings.keys())) }}"\n' }), /It is made from sriov_physnet_mappings, which is read by itself now: take it away\.$/));
+  it("that the inventory says already are only to go", () => match(refused({ "kolla/inventory/group_vars/compute": physnets, "inventory/host_vars/hv1": "sriov_devices: [{name: ens1f0, physical_network: physnet2}]\n" }), /The inventory says the same already: take it away\.$/));
+  const gpus = 'nova_pci_passthrough_whitelist: [{vendor_id: "10de", product_id: "20b0"}]\n';
+  it("with devices that are no NICs alone stay in globals.yml, which empties nothing then", () => match(merged(config({ "kolla.yml": "", "kolla/globals.yml": gpus })).get("kolla/globals.yml")!, /^nova_pci_passthrough_whitelist: \[\{vendor_id: "10de", product_id: "20b0"\}\]\n/));
+  it("with such devices elsewhere have another way", () => match(refused({ "kolla.yml": "", "kolla/inventory/group_vars/compute": gpus }), /Take it away, and name these devices, which are no NICs, below \[pci\] of kolla\/config\/nova\/nova-compute\.conf:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}$/));
   it("in an encrypted file are warned of", () => match(hints({ "kolla.yml": "", "kolla/inventory/group_vars/all/x": "$ANSIBLE_VAULT;1.1;AES256\n31\n" }).join("\n"), /^kolla\/inventory\/group_vars\/all\/x is encrypted and cannot be looked at\. If it has /));
 });
 
@@ -209,6 +223,11 @@ describe("inventory/sriov that the site has for something else", () => {
   ];
   for (const [title, files] of taken) it(title, () => strictEqual(merged(config({ "kolla.yml": "", ...files })).get("inventory/sriov_group"), wanted("inventory/sriov")));
   it("in a base does not matter to an environment", () => strictEqual(merged(config({ "environments/e/kolla.yml": "", "inventory/sriov": "[nics]\n" }), { environment: "e" }).get("environments/e/inventory/sriov"), wanted("inventory/sriov")));
+  it("devices of another group, whose hosts are in it by themselves, get no note", () => {
+    const files = { "inventory/group_vars/row/sriov": "sriov_devices: []\n", "inventory/more": "[row]\nhv1\n[compute:children]\ncompute_sriov\n" };
+    match(hints({ ...files, "inventory/sriov": "[compute_sriov]\nhv2\n" }).join("\n"), /sets sriov_devices for row, which is no part of compute_sriov/);
+    deepStrictEqual(hints({ ...files, "inventory/sriov": "[compute_sriov]\nhv1\nhv2\n" }), []);
+  });
   it("needs no second one where another file has the group, with other children", () => {
     const after = merged(config({ "inventory/sriov": "[nics]\n", "inventory/zz.yml": "compute:\n  children:\n    compute_sriov:\n      children:\n        nics:\n" }));
     ok(!after.has("inventory/sriov_group"));
@@ -283,6 +302,12 @@ describe("what a published guide has a site write", () => {
       const after = merged(config({ "kolla.yml": "", [path]: text })).get(path)!;
       for (const line of rest.split("\n")) ok(after.split("\n").includes(line), `${line} is lost`);
       strictEqual(after.match(/^(device_spec|passthrough_whitelist|exclude_devices =$)/gm), null);
+    });
+  const said = { "inventory/host_vars/hv1": 'sriov_devices: [{name: ens1f0, physical_network: physnet2}, {address: "0000:3b:00.1", physical_network: physnet3}]\n' };
+  for (const [path, text] of [[agent, "[sriov_nic]\nphysical_device_mappings = physnet2:ens1f0\n"], [nova, '[pci]\npassthrough_whitelist = [{"devname": "ens1f0", "physical_network": "physnet2"}, {"address": "0000:3b:00.1", "physical_network": "physnet3"}]\n']] as const)
+    it(`by hand, where the inventory says it already, is only to go: ${path}`, () => {
+      match(refused({ ...said, [path]: text }), /is set by hand, and the inventory says the same already\. Take it away here\.$/);
+      match(refused({ ...said, [path]: text.replace("physnet2", "physnet9") }), /is set by hand, and .* Move it to physical_network/);
     });
   const others: [title: string, path: string, text: string, want: RegExp][] = [
     ["with a device more", agent, "[sriov_nic]\nphysical_device_mappings = physnet9:ens9,{% for d, n in sriov_physnet_mappings.items() %}{{ n }}:{{ d }}{% endfor %}\n", /is made from sriov_physnet_mappings, which is read from the inventory now, .* Take it away here/],

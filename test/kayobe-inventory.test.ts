@@ -69,7 +69,7 @@ describe(groupsOf.name, () => {
   ];
   for (const [text, want] of cases) it(`${JSON.stringify(text)}: ${want}`, () => strictEqual(groupsOf([text]).names.has("compute_sriov"), want));
   for (const text of ["#!/bin/sh\n", "plugin: openstack\n", "$ANSIBLE_VAULT;1.1;AES256\n31\n"]) it(`${JSON.stringify(text)} may say more`, () => strictEqual(groupsOf([text]).dynamic, true));
-  it("knows groups that hosts are named for", () => deepStrictEqual([...groupsOf(["[a]\nhv1 x=1\n[b]\n[c:vars]\nx=1\n", "d: {hosts: {hv2: }}\ne: {hosts: {}}\n"]).withHosts], ["a", "d"]));
+  it("knows groups that hosts are named for", () => deepStrictEqual([...groupsOf(["[a]\nhv1 x=1\n[b]\n[c:vars]\nx=1\n", "d: {hosts: {hv2: }}\ne: {hosts: {}}\n", '{"f": {"hosts": ["hv3"]}}\n']).hosts].map(([group, hosts]) => [group, ...hosts]), [["a", "hv1"], ["d", "hv2"], ["f", "hv3"]]));
 });
 
 describe(isPartOf.name, () => {

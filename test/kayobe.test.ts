@@ -422,7 +422,7 @@ describe("what else is told", () => {
   it("a file of variables with the name of the playbook", () => match(hints({ "kolla.yml": "", "sriov.yml": "sriov_numvfs: 8\n" }).join(), /^sriov\.yml: Kayobe gives its variables to every host/));
   it("variables that cannot be right, with file and line", () => match(refused({ "inventory/host_vars/hv1/sriov": "sriov_devices:\n  - address: 3:00.0\n" }), /^inventory\/host_vars\/hv1\/sriov:2: address of .* put it in quotes\.$/));
   it("all refusals at once", () => strictEqual(refusals({ "ansible/sriov.yml": "- hosts: all\n", "inventory/group_vars/compute_sriov": "a: 1\n", "kolla/globals.yml": "neutron_sriov_physnet_mappings: {a: b}\n", "kolla/config/nova.conf": "[pci]\ndevice_spec = {}\n" }).length, 4));
-  it("a symbolic link on the way, through which nothing is written", () => match(merge(artefact, [...config({ "kolla.yml": "" }), { path: "kolla", link: "../shared" }], none).refusals[0] ?? "", /^kolla is a symbolic link to \.\.\/shared, and nothing is written through one\. Put a folder of its own there\.$/));
+  it("a symbolic link on the way, through which nothing is written", () => match(merge(artefact, [...config({ "kolla.yml": "" }), { path: "kolla", link: "../shared" }], none).refusals[0] ?? "", /^kolla is a symbolic link to \.\.\/shared, and nothing is written through one\. Put a folder of its own there, with a copy of what it leads to\.$/));
   it("a symbolic link that need not change is no fault", () => deepStrictEqual(merge(artefact, [...config({ "kolla.yml": "", "inventory/host_vars/hv1": "" }), { path: "inventory/host_vars/hv2", link: "hv1", text: "" }], none).refusals, []));
 });
 

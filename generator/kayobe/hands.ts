@@ -2,6 +2,8 @@ import { hostOf, kindOf, readsMapping } from "./devices.js";
 import { itemsOf, readIni } from "./ini.js";
 import type { Ini, IniEntry } from "./ini.js";
 import { joiningOf, layersFor } from "./joining.js";
+import { isKnown, pairingsOf } from "./pairings.js";
+import type { Pairing } from "./pairings.js";
 import { extraGlobals, globals, kollaVariables } from "./kollas.js";
 import { holding, inNumbers, isSealed, truth, variables } from "./view.js";
 import type { View } from "./view.js";
@@ -25,11 +27,11 @@ export interface Hands {
 /**
  * @param ours what a value of ours has in it
  * @param kollas Kolla's own variables that kolla/globals.yml sets for every host
- * @param hasNetworks whether the inventory names physical networks
+ * @param known the physical networks that the inventory names
  */
-export function handsOfOthers(view: View, ours: RegExp, withVlanRanges: boolean, kollas: readonly string[], hasNetworks: boolean): Hands {
-  const devices = lists(view, ours);
-  const variablesOfKolla = kollaVariables(view, kollas, hasNetworks);
+export function handsOfOthers(view: View, ours: RegExp, withVlanRanges: boolean, kollas: readonly string[], known: readonly Pairing[]): Hands {
+  const devices = lists(view, ours, known);
+  const variablesOfKolla = kollaVariables(view, kollas, known);
   return {
     refusals: [...devices.refusals, ...extras(view), ...variablesOfKolla.refusals, ...switches(view), ...passes(view), ...ml2(view, withVlanRanges), ...environments(view, ours)],
     hints: [...devices.hints, ...variablesOfKolla.hints],
@@ -62,7 +64,7 @@ export function isDeviceOption(inLayer: string, entry: IniEntry): boolean {
 }
 
 /** Options of Nova and of the agent: one list would be taken beside ours, or in its place. */
-function lists(view: View, ours: RegExp): Hands {
+function lists(view: View, ours: RegExp, known: readonly Pairing[]): Hands {
   const refusals: string[] = [];
   const hints: string[] = [];
   const elsewhere = novaElsewhere(view, ours);
@@ -77,7 +79,7 @@ function lists(view: View, ours: RegExp): Hands {
         if (!isDeviceOption(inLayer, entry)) continue;
         const home = isNovas(inLayer) ? nova : agent;
         if ((inLayer === home || path === elsewhere) && isOurs(entry)) continue;
-        const found = deviceFault(view, { layer, path, inLayer, ini, entry, homeLayer });
+        const found = deviceFault(view, { layer, path, inLayer, ini, entry, homeLayer }, known);
         if (found.refusal !== undefined) refusals.push(found.refusal);
         else if (found.hint !== undefined) hints.push(found.hint);
       }
@@ -96,13 +98,12 @@ interface Place {
 }
 
 /** What is wrong with an option with devices that is not ours. */
-function deviceFault(view: View, place: Place): { readonly refusal?: string; readonly hint?: string } {
+function deviceFault(view: View, place: Place, known: readonly Pairing[]): { readonly refusal?: string; readonly hint?: string } {
   const { path, inLayer, ini, entry, layer } = place;
   const where = inNumbers(path, entry.line);
   const kind = kindOf(view, ini, entry);
   const isPci = isNovas(inLayer);
   const forHost = /^kolla\/config\/(nova|neutron)\/[^/]+\//.test(inLayer);
-  const take = isPci ? "" : `${where}: ${entry.key} is set by hand, and the agent would take only one of both. `;
   if (kind === "nothing") return forHost && (!isPci || entry.key === "device_spec") ? { refusal: `${where}: ${shortKey(entry)} is empty, and comes on ${hostOf(inLayer)} in place of what follows from sriov_devices. Take it away here.` } : {};
   if (kind === "snippet") return view.isTargets(path) ? {} : { refusal: `${where}: ${shortKey(entry)} says what follows from sriov_physnet_mappings by itself now. Run sriov-role kayobe for that layer first, which replaces it, ${layer === "" ? "without --environment" : `with --environment ${layer.split("/")[1]}`}.` };
   if (kind === "other" || kind === "unknown") {
@@ -111,15 +112,16 @@ function deviceFault(view: View, place: Place): { readonly refusal?: string; rea
     return kind === "other" ? {} : { hint: `${where}: what ${shortKey(entry)} names is not known here. Devices of other kinds than NICs may stay. A NIC must go: move it to physical_network of the PF in sriov_devices.` };
   }
   if (readsMapping(ini, entry)) return { refusal: `${where}: ${shortKey(entry)} is made from sriov_physnet_mappings, which is read from the inventory now, and ${isPci ? "Nova would take both lists" : "the agent would take only one of both"}. Take it away here; what it says besides goes to ${isPci ? "nova" : "exclude_vfs"} of the PF in sriov_devices.` };
+  if (isKnown(pairingsOf(entry), known)) return { refusal: `${where}: ${shortKey(entry)} is set by hand, and the inventory says the same already. Take it away here.` };
   if (isPci) return { refusal: `${where}: ${shortKey(entry)} is set by hand, and Nova would take both lists, or this one in place of what follows from sriov_devices. Move it to physical_network (and nova, for what else it says) of the PF in sriov_devices, and take it away here. A device that is no NIC is named by its product_id or address, and stands below [pci] of ${view.target}${nova}.` };
-  return { refusal: `${take}Move it to ${entry.key === "exclude_devices" ? "exclude_vfs" : "physical_network"} of the PF in sriov_devices, and take it away here.` };
+  return { refusal: `${where}: ${entry.key} is set by hand, and the agent would take only one of both. Move it to ${entry.key === "exclude_devices" ? "exclude_vfs" : "physical_network"} of the PF in sriov_devices, and take it away here.` };
 }
 
 /** Devices of other kinds, such as GPUs: Nova takes several lines of one file, and of two files the last one's. */
 function otherDevices(view: View, { path, inLayer, entry, layer, homeLayer }: Place, where: string): string | undefined {
   // Of the option's names of before, Nova takes what is there as well.
   if (!shortKey(entry).endsWith("device_spec")) return undefined;
-  const home = view.target + nova;
+  const home = (joiningOf(view, nova) === "joined" ? layer : view.target) + nova;
   if (/^kolla\/config\/nova\/[^/]+\//.test(inLayer)) return `${where}: ${shortKey(entry)} comes on ${hostOf(inLayer)} in place of what follows from sriov_devices. Move it below [pci] of ${home}, where Nova takes both, under a condition for the host, within {% raw %} and {% endraw %}: {% if inventory_hostname == '${hostOf(inLayer)}' %}`;
   if (inLayer !== nova) return `${where}: what follows from sriov_devices would come in place of ${shortKey(entry)}. Move it below [pci] of ${home}, where Nova takes both.`;
   if (layer === homeLayer || (view.isTargets(path) && homeLayer === view.target) || joiningOf(view, nova) !== "merged") return undefined;

@@ -1,5 +1,6 @@
 import { isMap, isScalar, isSeq } from "yaml";
 import type { Node, YAMLMap } from "yaml";
+import type { Pairing } from "./pairings.js";
 import { parseAsAnsible } from "./yaml.js";
 
 // What the files of an inventory say without a run of Ansible: the filter and the role check it all again, later.
@@ -11,6 +12,8 @@ export interface PhysicalNetwork {
 
 export interface Said {
   readonly networks: readonly PhysicalNetwork[];
+  /** The same, with their devices. */
+  readonly pairings: readonly Pairing[];
   /** PFs with a physical network that Nova is told by the name of the interface. */
   readonly names: readonly PhysicalNetwork[];
   readonly faults: readonly { readonly line: number; readonly message: string }[];
@@ -29,12 +32,13 @@ export function isHostsFile(path: string): boolean {
 /** Physical networks in a file of variables, and what is wrong there for sure. A value with Jinja says nothing. */
 export function readVariables(text: string): Said {
   const networks: PhysicalNetwork[] = [];
+  const pairings: Pairing[] = [];
   const names: PhysicalNetwork[] = [];
   const faults: { line: number; message: string }[] = [];
   // As Ansible reads it: 3:00.0 and 8086 are numbers.
   const { documents, lines } = parseAsAnsible(text);
   const top = documents[0]?.contents;
-  if (documents.length > 1 || documents.some(({ errors }) => errors.length > 0) || !isMap(top)) return { networks, names, faults };
+  if (documents.length > 1 || documents.some(({ errors }) => errors.length > 0) || !isMap(top)) return { networks, pairings, names, faults };
 
   const lineOf = (node: unknown): number => lines.linePos((node as Node).range?.[0] ?? 0).line;
   const fault = (node: unknown, message: string): void => void faults.push({ line: lineOf(node), message });
@@ -48,12 +52,14 @@ export function readVariables(text: string): Said {
     if (isScalar(node) && (typeof node.value === "number" || typeof node.value === "boolean")) fault(node, `${what} is ${String(node.source)}, of which YAML makes ${String(node.value)}: put it in quotes`);
     return undefined;
   };
-  const network = (node: unknown, what: string): void => {
+  const network = (node: unknown, what: string, device: string | undefined): void => {
     const empty = isScalar(node) && (node.value === null || (typeof node.value === "string" && node.value.trim() === ""));
     if (empty) return fault(node, `${what} is empty: name the physical network, or take the line away`);
     const name = mustBeText(node, what);
     if (name !== undefined && /[\s,:;]/.test(name)) return fault(node, `${what} is "${name}": a physical network has no space, comma, colon or semicolon in its name`);
-    if (name !== undefined) networks.push({ name, line: lineOf(node) });
+    if (name === undefined) return;
+    networks.push({ name, line: lineOf(node) });
+    pairings.push({ network: name, ...(device === undefined ? {} : { device }) });
   };
   const at = (map: YAMLMap, key: string): { key: unknown; value: unknown } | undefined => map.items.findLast((pair) => textOf(pair.key) === key);
 
@@ -66,7 +72,7 @@ export function readVariables(text: string): Said {
       const own = at(device, "physical_network");
       // Who writes null means that there is none.
       const none = isScalar(own?.value) && own.value.value === null && Boolean(own.value.source);
-      if (own && !none) network(own.value ?? device, `physical_network of ${where}`);
+      if (own && !none) network(own.value ?? device, `physical_network of ${where}`, textOf(has("name")) ?? textOf(has("address")));
       mustBeText(has("address"), `address of ${where}`);
       for (const key of ["vendor_id", "product_id"]) {
         const id = has(key);
@@ -96,9 +102,9 @@ export function readVariables(text: string): Said {
       const device = mustBeText(key, "a device in sriov_physnet_mappings");
       if (device !== undefined && !device.includes(":")) names.push({ name: device, line: lineOf(key) });
       if (device !== undefined && isMac(device)) fault(key, `sriov_physnet_mappings names ${device}, a MAC address: name the interface, or give its PCI address`);
-      network(value ?? key, `the physical network of ${device ?? "a device"} in sriov_physnet_mappings`);
+      network(value ?? key, `the physical network of ${device ?? "a device"} in sriov_physnet_mappings`, device);
     }
-  return { networks, names, faults };
+  return { networks, pairings, names, faults };
 }
 
 /** A MAC address, or the beginning of one, as people give it for the cards of one vendor. */

@@ -1,5 +1,7 @@
 import { namesIn } from "./jinja.js";
 import { isHostsFile } from "./inventory.js";
+import { isKnown, pairingsIn } from "./pairings.js";
+import type { Pairing } from "./pairings.js";
 import { indented, inNumbers, isSealed, variables } from "./view.js";
 import type { View } from "./view.js";
 import { lineOfKey } from "./yaml.js";
@@ -23,16 +25,20 @@ interface Definition {
 
 /**
  * @param kollas Kolla's own variables that kolla/globals.yml sets
- * @param hasNetworks whether the inventory names physical networks
+ * @param known the physical networks that the inventory names
  */
-export function kollaVariables(view: View, kollas: readonly string[], hasNetworks: boolean): { readonly refusals: readonly string[]; readonly hints: readonly string[] } {
+export function kollaVariables(view: View, kollas: readonly string[], known: readonly Pairing[]): { readonly refusals: readonly string[]; readonly hints: readonly string[] } {
   const refusals: string[] = [];
   const hints: string[] = [];
   const inGlobals = [...ofGlobals(view, [...lists, ...rolesOwn]), ...ofExtraGlobals(view, [...kollas, ...rolesOwn])];
   const inInventory = [...ofKollasInventory(view, [...kollas, ...rolesOwn]), ...ofCustomInventory(view, [...kollas, ...rolesOwn])];
-  for (const { where, key, value } of [...inGlobals, ...inInventory, ...ofPassThrough(view, kollas)]) {
+  const hasNetworks = known.length > 0;
+  // What is no NIC may stay in Kolla's list for Nova, which is not emptied then: Nova takes it beside ours, under another name.
+  const found = [...inGlobals.filter(({ key, value }) => key !== lists[0] || !isOther(value)), ...inInventory, ...ofPassThrough(view, kollas)];
+  for (const { where, key, value } of found) {
     if (isEmpty(value)) continue;
-    if (lists.includes(key)) refusals.push(`${where}: ${key} is set by hand, and ${globals} empties it for every host, so that nothing is said twice. ${whereTo(value)}`);
+    if (lists.includes(key) && isOther(value)) refusals.push(`${where}: ${key} is set by hand, and ${globals} empties it for every host. Take it away, and name these devices, which are no NICs, below [pci] of ${view.target}kolla/config/nova/nova-compute.conf:\n${indented((value as unknown[]).map((item) => `device_spec = ${JSON.stringify(item)}`).join("\n"))}`);
+    else if (lists.includes(key)) refusals.push(`${where}: ${key} is set by hand, and ${globals} empties it for every host, so that nothing is said twice. ${whereTo(value, known)}`);
     else if (!rolesOwn.includes(key)) refusals.push(`${where}: ${key} is set by hand, and ${globals} sets it for every host, which Kolla takes in place of this. Bring both together there, and take it away here.`);
     else if (hasNetworks) hints.push(`${where}: only Kolla sees ${key} there, and nothing of this reads it. Take it away, unless a template of yours reads it.`);
     else refusals.push(`${where}: only Kolla sees ${key} there: neither Nova nor Neutron would get a physical network from it. Move it to ${home}, or to group_vars or host_vars of the inventory in which the devices are:\n${indented(sourceOf(key, value))}`);
@@ -142,8 +148,9 @@ function inLines(text: string, keys: readonly string[]): { readonly line: number
 }
 
 /** What is to be done with one of Kolla's own lists. */
-function whereTo(value: unknown): string {
+function whereTo(value: unknown, known: readonly Pairing[]): string {
   if (typeof value === "string" && namesIn([...value.matchAll(/\{[{%][\s\S]*?[%}]\}/g)].join(" ")).includes(mapping)) return `It is made from ${mapping}, which is read by itself now: take it away.`;
+  if (isKnown(asPairings(value), known)) return "The inventory says the same already: take it away.";
   return `Take it away, and say it in the inventory as DEVICE: PHYSICAL_NETWORK (Kolla has it the other way round):\n${indented(`${mapping}:\n${mappingsOf(value)}`)}`;
 }
 
@@ -154,19 +161,26 @@ function sourceOf(key: string, value: unknown): string {
   return `${key}:\n${Object.entries(value as object).map(([name, network]) => `  ${plain(name)}: ${plain(String(network))}`).join("\n")}`;
 }
 
+/** Whether a list names devices without a physical network alone, by their ids or addresses. */
+function isOther(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === "object" && item !== null && !("physical_network" in item) && !("devname" in item) && ("product_id" in item || "address" in item));
+}
+
+function asPairings(value: unknown): readonly Pairing[] | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  return Array.isArray(value) ? pairingsIn(value) : Object.entries(value as { [network: string]: unknown }).map(([network, device]) => ({ network, ...(typeof device === "string" ? { device } : {}) }));
+}
+
 /** Lines for sriov_physnet_mappings from one of Kolla's own lists. */
 function mappingsOf(value: unknown): string {
-  const pairs =
-    typeof value !== "object" || value === null
-      ? []
-      : Array.isArray(value)
-        ? (value as unknown[]).map((item) => {
-            const { devname, address, physical_network } = (item ?? {}) as { [key: string]: unknown };
-            return [devname ?? address, physical_network];
-          })
-        : Object.entries(value).map(([network, device]) => [device, network]);
-  const found = pairs.filter(([device, network]) => typeof device === "string" && typeof network === "string").map(([device, network]) => `  ${plain(String(device))}: ${String(network)}`);
+  const found = (Array.isArray(value) ? value.flatMap((item) => pairingsIn([bare(item)]) ?? []) : (asPairings(value) ?? [])).flatMap(({ device, network }) => (device === undefined ? [] : [`  ${plain(device)}: ${network}`]));
   return found.length > 0 ? found.join("\n") : "  ens1f0: physnet2";
+}
+
+/** An item without what else it says. */
+function bare(item: unknown): unknown {
+  const { devname, address, physical_network } = (item ?? {}) as { [key: string]: unknown };
+  return { ...(devname === undefined ? {} : { devname }), ...(address === undefined ? {} : { address }), physical_network };
 }
 
 function plain(text: string): string {

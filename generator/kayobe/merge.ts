@@ -8,6 +8,7 @@ import { addToSection, chunkOf, itemsOf, readIni, replaceEntry, trailerOf } from
 import type { IniEntry } from "./ini.js";
 import { isHostsFile, isVaulted, readVariables } from "./inventory.js";
 import { joiningOf, layersFor } from "./joining.js";
+import type { Pairing } from "./pairings.js";
 import { isPublished } from "./playbook.js";
 import { networkOf, ranges, remarks } from "./remarks.js";
 import type { Found } from "./remarks.js";
@@ -164,10 +165,12 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   // Variables that cannot be right, wherever they are.
   const networks: Found[] = [];
   const names: Found[] = [];
+  const known: Pairing[] = [];
   for (const layer of layers)
     for (const path of view.once([...variableFiles(layer, "kolla.yml"), ...below(`${layer}inventory/group_vars`), ...below(`${layer}inventory/host_vars`)])) {
       const said = readVariables(textOf(path) ?? "");
       for (const { line, message } of said.faults) refuse(`${inNumbers(path, line)}: ${message}.`);
+      known.push(...said.pairings);
       networks.push(...said.networks.map((network) => ({ ...network, path })));
       names.push(...said.names.map((name) => ({ ...name, path })));
     }
@@ -182,7 +185,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   }
   neutron();
   // As it is before this run, so that the lines are those that are there.
-  const hands = handsOfOthers(viewOf(there, new Map(), layers), ours, wishes.vlanRanges.length > 0, kollasNames(artefact), networks.length > 0);
+  const hands = handsOfOthers(viewOf(there, new Map(), layers), ours, wishes.vlanRanges.length > 0, kollasNames(artefact), known);
   for (const sentence of hands.refusals) refuse(sentence);
   hints.push(...hands.hints);
   if (wishes.hook) hook();
@@ -190,7 +193,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
 
   for (const path of [...now.keys(), ...links.map((link) => link.path)]) {
     const link = [...there.values()].find((file) => file.link !== undefined && (path === file.path || path.startsWith(`${file.path}/`)));
-    if (link) refuse(`${link.path} is a symbolic link to ${link.link}, and nothing is written through one. Put a ${link.path === path ? "file" : "folder"} of its own there.`);
+    if (link) refuse(`${link.path} is a symbolic link to ${link.link}, and nothing is written through one. Put a ${link.path === path ? "file" : "folder"} of its own there, with a copy of what it leads to.`);
   }
   for (const path of now.keys()) {
     const inLayer = path.slice(target.length);
@@ -367,17 +370,16 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   }
 
   function hook(): void {
-    const climb = (layer: string): string => "../".repeat(3 + layer.split("/").length - 1) + playbook;
     const leads = (path: string): boolean => {
-      const link = there.get(path)?.link;
-      return link !== undefined && posix.join(posix.dirname(path), link) === playbook;
+      const { link, real } = there.get(path) ?? {};
+      return link !== undefined && (real ?? posix.join(posix.dirname(path), link)) === view.homeOf(playbook);
     };
     // A hook of an environment has the place of one of the same name below it.
     const last = layers.findLast((layer) => there.has(layer + hookPath));
     if (last !== undefined && leads(last + hookPath)) return;
-    const path = target + hookPath;
+    const path = view.homeOf(target + hookPath);
     if (there.has(path)) refuse(`${path} is something else than a symbolic link to ${playbook}. Move it away, and run this again.`);
-    else links.push({ path, target: climb(target) });
+    else links.push({ path, target: posix.relative(posix.dirname(path), playbook) });
   }
 
 }

@@ -1,4 +1,4 @@
-import { groupsOf, isPartOf } from "./groups.js";
+import { groupsOf, hostsOf, isPartOf } from "./groups.js";
 import type { Groups } from "./groups.js";
 import { isHostsFile } from "./inventory.js";
 import type { PhysicalNetwork } from "./inventory.js";
@@ -51,13 +51,15 @@ function hiddenDevices(view: View, group: string): string[] {
   // A group above is meant to be overridden.
   const others = lists.filter(({ owner }) => owner !== group && owner !== "all" && !isPartOf(groups, owner, group) && !isPartOf(groups, group, owner));
   if (own) return others.map(({ path, owner }) => `${path} and ${own.path} both set sriov_devices, and of a host in both groups Ansible takes one list, by the names of the groups. Make ${owner} a child of ${group}, whose list then counts for the other hosts: add ${owner} below [${group}:children] in the inventory.`);
-  return others.filter(({ owner }) => groups.names.has(owner)).map(({ path, owner }) => `${path} sets sriov_devices for ${owner}, which is no part of ${group}, on whose hosts the playbook runs: add ${owner} below [${group}:children] in the inventory, unless its hosts are in ${group} by themselves.`);
+  const covered = hostsOf(groups, group);
+  const outside = others.filter(({ owner }) => groups.names.has(owner) && !(hostsOf(groups, owner).length > 0 && hostsOf(groups, owner).every((host) => covered.includes(host))));
+  return outside.map(({ path, owner }) => `${path} sets sriov_devices for ${owner}, which is no part of ${group}, on whose hosts the playbook runs: add ${owner} below [${group}:children] in the inventory, unless its hosts are in ${group} by themselves.`);
 }
 
 /** A play on a group without hosts ends well, and has done nothing. */
 function withoutHosts(view: View, group: string): string[] {
   const groups = inventoryGroups(view);
-  if (groups.dynamic || !groups.names.has(group) || [...groups.withHosts].some((name) => name === group || isPartOf(groups, name, group))) return [];
+  if (groups.dynamic || !groups.names.has(group) || hostsOf(groups, group).length > 0) return [];
   const map = "overcloud_group_hosts_map";
   if (variables(view).some(({ key, value }) => key === map && JSON.stringify(value).includes(group))) return [];
   return [`No file of the inventory names a host for ${group}: the playbook runs on its hosts alone. Name them there, or in ${map}.`];

@@ -58,6 +58,8 @@ describe("devices that are no NICs", () => {
   });
   const expression = textsOf(fixture("gpus_by_expression"));
   it("by an expression whose variable says so stay, without a word", () => deepStrictEqual(hints({ ...expression, "inventory/group_vars/compute/gpus.yml": 'our_gpu_specs: [{vendor_id: "10de", product_id: "20b0"}]\n' }), []));
+  for (const text of ['[pci]\ndevice_spec = {% raw %}{{ {"vendor_id": "10de", "product_id": x} | to_json }}{% endraw %}\n', '{% set specs = [{"vendor_id": "10de", "product_id": "20b0"}] %}\n[pci]\ndevice_spec = {{ specs | to_json }}\n'])
+    it(`by an expression that says so itself stay, without a word: ${JSON.stringify(text)}`, () => deepStrictEqual([refusals({ "kolla.yml": "", [compute]: text }), hints({ "kolla.yml": "", [compute]: text })], [[], []]));
   it("are told from NICs by what the variable has", () => match(refused({ ...expression, "inventory/host_vars/hv1": "our_gpu_specs: [{devname: ens1f0, physical_network: physnet2}]\n" }), /nova-compute\.conf:4: \[pci\] device_spec is set by hand/));
   it("by a vendor of no NICs stay", () => deepStrictEqual([refusals({ [compute]: '[pci]\ndevice_spec = { "vendor_id": "10de" }\n' }), hints({ [compute]: '[pci]\ndevice_spec = { "vendor_id": "10de" }\n' })], [[], []]));
   it("by a vendor that makes NICs get a note", () => match(hints({ [compute]: '[pci]\ndevice_spec = { "vendor_id": "8086" }\n' }).join(), /is not known here/));
@@ -228,6 +230,12 @@ describe("inventory/sriov that the site has for something else", () => {
     match(hints({ ...files, "inventory/sriov": "[compute_sriov]\nhv2\n" }).join("\n"), /sets sriov_devices for row, which is no part of compute_sriov/);
     deepStrictEqual(hints({ ...files, "inventory/sriov": "[compute_sriov]\nhv1\nhv2\n" }), []);
   });
+  it("a child that only a later file defines is passed over by Ansible, and that is told", () => {
+    const group = "[compute_sriov:children]\nrow\n[compute:children]\ncompute_sriov\n";
+    const row = "[row]\nhv1\n";
+    match(hints({ "inventory/sriov": group, "inventory/zz": row }).join("\n"), /^inventory\/sriov has row as a child, and only inventory\/zz defines it, .* Add a line \[row\] to inventory\/sriov\.$/m);
+    for (const files of [{ "inventory/sriov": group, "inventory/aa": row }, { "inventory/sriov": row + group }]) deepStrictEqual(hints({ "kolla.yml": "", ...files }), []);
+  });
   it("needs no second one where another file has the group, with other children", () => {
     const after = merged(config({ "inventory/sriov": "[nics]\n", "inventory/zz.yml": "compute:\n  children:\n    compute_sriov:\n      children:\n        nics:\n" }));
     ok(!after.has("inventory/sriov_group"));
@@ -294,6 +302,8 @@ describe("what a published guide has a site write", () => {
     [compute, '[pci]\n{% raw %}\n{% for dev, net in sriov_physnet_mappings.items() %}\ndevice_spec = { "devname": "{{ dev }}", "physical_network": "{{ net }}" }\n{% endfor %}\nalias = x\n{% endraw %}\n', "[pci]\n{% raw %}\nalias = x\n{% endraw %}\n"],
     [nova, '[pci]\nreport_in_placement = false\n{% raw %}{% for item in sriov_physnet_mappings | dict2items %}\npassthrough_whitelist = {"devname": "{{ item.key }}", "physical_network": "{{ item.value }}"}\n{% endfor %}{% endraw %}\n', "[pci]\nreport_in_placement = false\n"],
     ["kolla/config/global.conf", "[pci]\ndevice_spec = []\nx = 1\n", "[pci]\nx = 1\n"],
+    [agent, "[agent]\nx = 1\n[sriov_nic]\nphysical_device_mappings = {% raw %}{{ sriov_physnet_mappings | dict2items | map(attribute='value') | zip(sriov_physnet_mappings.keys()) | map('join', ':') | join(',') }}{% endraw %}\n", "[agent]\nx = 1\n"],
+    [nova, '{% raw %}\n[libvirt]\nx = 1\n[pci]\npassthrough_whitelist = [{% for d, n in hostvars[inventory_hostname].sriov_physnet_mappings.items() %}{ "devname": "{{ d }}", "physical_network": "{{ n }}" }{% endfor %}]\n{% endraw %}\n', "[libvirt]\nx = 1\n"],
     [nova, "[pci]\npassthrough_whitelist =\nx = 1\n", "[pci]\nx = 1\n"],
     [agent, "[sriov_nic]\nexclude_devices =\nphysical_device_mappings =\n[agent]\nx = 1\n", "[sriov_nic]\n[agent]\nx = 1\n"],
   ];
@@ -314,6 +324,7 @@ describe("what a published guide has a site write", () => {
     ["with a tag", nova, '[pci]\npassthrough_whitelist = [{% for d, n in sriov_physnet_mappings.items() %}{"devname": "{{ d }}", "physical_network": "{{ n }}", "trusted": "true"}{% endfor %}]\n', /Take it away here; what it says besides goes to nova of the PF/],
     ["with another variable", nova, '[pci]\npassthrough_whitelist = [{% for d, n in sriov_physnet_mappings.items() if d in ours %}{"devname": "{{ d }}", "physical_network": "{{ n }}"}{% endfor %}]\n', /is made from sriov_physnet_mappings/],
     ["with something else in the loop", compute, '[pci]\n{% for d, n in sriov_physnet_mappings.items() %}\ndevice_spec = {"devname": "{{ d }}", "physical_network": "{{ n }}"}\nalias = {{ d }}\n{% endfor %}\n', /is made from sriov_physnet_mappings/],
+    ["by way of a variable", agent, "[sriov_nic]\n{% set m = [] %}{% for d, n in sriov_physnet_mappings.items() %}{% set _ = m.append(n ~ ':' ~ d) %}{% endfor %}\nphysical_device_mappings = {{ m | join(',') }}\n", /is made from sriov_physnet_mappings/],
     ["empty, for one host", "kolla/config/neutron/hv1/sriov_agent.ini", "[sriov_nic]\nexclude_devices =\n", /is empty, and comes on hv1 in place of what follows from sriov_devices/],
   ];
   for (const [title, path, text, want] of others) it(`${title} is refused, with advice that fits`, () => match(refused({ "kolla.yml": "", [path]: text }), want));

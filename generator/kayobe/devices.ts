@@ -21,8 +21,8 @@ export function kindOf(view: View, ini: Ini, entry: IniEntry): DeviceKind {
   if (/^(\[\s*\]|""|'')?$/.test(bare)) return "nothing";
   if (isSnippet(ini, entry)) return "snippet";
   if (/physical_network|devname/.test(bare) || readsMapping(ini, entry) || entry.section === "sriov_nic") return "nic";
+  if (/["'](product_id|address)["']\s*:/.test(bare)) return "other";
   const literal = bare.replace(/\{%[\s\S]*?%\}/g, "").replace(/\{\{[\s\S]*?\}\}/g, "?");
-  if (/["'](product_id|address)["']\s*:/.test(literal)) return "other";
   const vendor = /["']vendor_id["']\s*:\s*["']([^"']*)["']/.exec(literal)?.[1];
   if (vendor !== undefined) return vendor.includes("?") || nicVendors.includes(vendor.toLowerCase()) ? "unknown" : "other";
   return bare.includes("{{") ? byVariables(view, ini, entry) : "nic";
@@ -39,7 +39,7 @@ export function withoutSnippets(view: View, text: string, isDevices: (entry: Ini
   const spans = ini.entries.filter((entry) => isDevices(entry) && ["nothing", "snippet"].includes(kindOf(view, ini, entry))).map((entry) => spanOf(ini, entry)!);
   if (spans.length === 0) return text;
   const rest = spans.reduceRight((left, { start, end }) => left.slice(0, start) + left.slice(end), text);
-  const bare = rest.replace(/\{#[\s\S]*?#\}|\{%[-+]?\s*(raw|endraw)\s*[-+]?%\}|^\[[^\n]*\]\s*$/gm, "");
+  const bare = rest.replace(/\{#[\s\S]*?#\}|\{%[-+]?\s*(raw|endraw|if|elif|else|endif)\b[\s\S]*?%\}|^\[[^\n]*\]\s*$/gm, "");
   return bare.trim() === "" ? "" : rest;
 }
 
@@ -48,7 +48,15 @@ function sourcesOf({ text }: Ini, entry: IniEntry): readonly string[] {
   const headers = openAt(text, entry.start).map(({ header }) => header).filter((header) => header.startsWith("for"));
   const pieces = [...headers, ...[...`${entry.key} ${entry.value}`.matchAll(/\{[{%][\s\S]*?[%}]\}/g)].map(([piece]) => piece)];
   const own = pieces.flatMap((piece) => [.../\bfor\s+([\w\s,()]+?)\s+in\b/.exec(piece)?.[1]?.match(/\w+/g) ?? []]);
-  return [...new Set(pieces.flatMap(namesIn).filter((name) => !own.includes(name)))];
+  const direct = pieces.flatMap(namesIn).filter((name) => !own.includes(name));
+  return [...new Set([...direct, ...direct.flatMap((name) => settersOf(text, name).flatMap(({ pieces: setting }) => setting.flatMap(namesIn)))])];
+}
+
+/** Statements of Jinja that give a name its value, with the loops around them. */
+function settersOf(text: string, name: string): readonly { readonly pieces: readonly string[] }[] {
+  return [...text.matchAll(/\{%[-+]?\s*(?:set|do)\b[\s\S]*?%\}/g)]
+    .filter(([statement]) => new RegExp(`\\bset\\s+${name}\\b|\\b${name}\\.(append|update|extend)\\b`).test(statement))
+    .map(({ 0: statement, index }) => ({ pieces: [statement, ...openAt(text, index).map(({ header }) => header)] }));
 }
 
 function isSnippet(ini: Ini, entry: IniEntry): boolean {
@@ -57,7 +65,7 @@ function isSnippet(ini: Ini, entry: IniEntry): boolean {
   const jinja = entry.value.replace(/\{%[\s\S]*?%\}|\{\{[\s\S]*?\}\}/g, "");
   // Texts in expressions count too: more than commas there would be a device, or a tag.
   const texts = [...entry.value.matchAll(/\{[{%][\s\S]*?[%}]\}/g)].flatMap(([piece]) => [...piece.matchAll(/'([^']*)'|"([^"]*)"/g)].map((found) => found[1] ?? found[2] ?? ""));
-  return [jinja, ...texts].every((part) => /^(?:[\[\]{}",:'\s]|devname|address|physical_network|key|value)*$/.test(part));
+  return [jinja, ...texts].every((part) => /^(?:[\[\]{}",:'\s]|devname|address|physical_network|key|value|keys|values|items|join)*$/.test(part));
 }
 
 /** What is taken away with an option: its lines, and a loop in which nothing else stands. Nothing where more would go. */
@@ -75,12 +83,13 @@ function spanOf({ text }: Ini, entry: IniEntry): { start: number; end: number } 
 function byVariables(view: View, ini: Ini, entry: IniEntry): DeviceKind {
   const names = sourcesOf(ini, entry);
   const files = view.layers.flatMap((layer) => [...view.variableFiles(layer, "kolla.yml"), `${layer}kolla/globals.yml`, ...["inventory", "kolla/inventory"].flatMap((folder) => view.below(layer + folder))]);
-  const values = [...new Set(files)].flatMap((path) => {
+  const inFiles = [...new Set(files)].flatMap((path) => {
     const data = view.opened(path)?.data ?? {};
     return names.filter((name) => name in data).map((name) => JSON.stringify(data[name]));
   });
+  const values = [...inFiles, ...names.flatMap((name) => settersOf(ini.text, name).map(({ pieces }) => pieces[0]!))];
   if (values.some((value) => /physical_network|devname/.test(value))) return "nic";
-  return values.length > 0 && values.every((value) => !value.includes("{{") && /product_id|address|^\[\]$|^\{\}$|^null$/.test(value)) ? "other" : "unknown";
+  return values.some((value) => /product_id|address/.test(value)) && values.every((value) => !value.includes("{{") && /product_id|address|^\[\]$|^\{\}$|^null$/.test(value)) ? "other" : "unknown";
 }
 
 function lineEnd(text: string, at: number): number {

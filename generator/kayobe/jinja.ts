@@ -95,7 +95,7 @@ export function isAlwaysReached(text: string, places: readonly number[]): boolea
 
 /** Names of variables in a piece of Jinja, without filters, attributes and texts. */
 export function namesIn(piece: string): readonly string[] {
-  const bare = piece.replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/g, "''");
+  const bare = piece.replace(/hostvars\[inventory_hostname\](?:\.(\w+)|\[['"](\w+)['"]\])/g, "$1$2").replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/g, "''");
   return [...bare.matchAll(/(?<![\w.])(?<!\|\s*)([A-Za-z_]\w*)(?!\w|\s*=(?!=))/g)].map((match) => match[1]!).filter((name) => !words.has(name));
 }
 

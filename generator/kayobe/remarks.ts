@@ -16,7 +16,7 @@ export const ranges = "kolla_neutron_ml2_network_vlan_ranges";
 
 /** @param names PFs that Nova is told by the name of the interface */
 export function remarks(view: View, group: string, playbook: string, networks: readonly Found[], names: readonly Found[]): readonly string[] {
-  return [...withoutRange(view, networks), ...hiddenDevices(view, group), ...withoutHosts(view, group), ...forEveryHost(view), ...placement(view, names), ...namesakes(view, playbook)];
+  return [...withoutRange(view, networks), ...hiddenDevices(view, group), ...withoutHosts(view, group), ...unreadChildren(view, group), ...forEveryHost(view), ...placement(view, names), ...namesakes(view, playbook)];
 }
 
 export function networkOf(item: unknown): unknown {
@@ -65,11 +65,27 @@ function withoutHosts(view: View, group: string): string[] {
   return [`No file of the inventory names a host for ${group}: the playbook runs on its hosts alone. Name them there, or in ${map}.`];
 }
 
+/** Ansible reads the files by their names, and passes over a child in INI of which it has read nothing yet. */
+function unreadChildren(view: View, group: string): string[] {
+  const files = view.layers.flatMap((layer) => view.below(`${layer}inventory`).filter(isHostsFile).toSorted());
+  const all = files.map((path) => ({ path, groups: groupsOf([view.textOf(path) ?? ""]) }));
+  return all.flatMap(({ path, groups }, index) => {
+    if (!groups.names.has(group)) return [];
+    const read = all.slice(0, index + 1).flatMap((file) => [...file.groups.names]);
+    const children = [...groups.children.values()].flatMap((names) => [...names]).filter((name) => !read.includes(name));
+    return children.flatMap((name) => {
+      const later = all.slice(index + 1).find((file) => file.groups.names.has(name));
+      return later === undefined ? [] : [`${path} has ${name} as a child, and only ${later.path} defines it, which Ansible reads later: then it passes over that child, with a warning. Add a line [${name}] to ${path}.`];
+    });
+  });
+}
+
 /** What Kayobe gives to every host, before all that the inventory says. */
 function forEveryHost(view: View): string[] {
   const inventory = view.layers.flatMap((layer) => ["group_vars", "host_vars"].flatMap((folder) => view.below(`${layer}inventory/${folder}`)));
   return variables(view).flatMap(({ path, line, key }) => {
-    if (!["sriov_devices", "sriov_physnet_mappings", "sriov_numvfs"].includes(key)) return [];
+    // What is wrong with files of the playbook's name is said of them.
+    if (!["sriov_devices", "sriov_physnet_mappings", "sriov_numvfs"].includes(key) || /(^|\/)sriov\.\w+$/.test(path)) return [];
     const hidden = inventory.find((file) => key in (view.opened(file)?.data ?? {}));
     return hidden === undefined ? [] : [`${inNumbers(path, line)}: Kayobe gives ${key} of this file to every host, and ${hidden} counts nothing. Move it into the inventory.`];
   });

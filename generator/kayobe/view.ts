@@ -59,11 +59,16 @@ export function viewOf(there: ReadonlyMap<string, ConfigFile>, now: ReadonlyMap<
     return others.some((other) => there.has(other + inLayer) && realOf(other + inLayer) === realOf(path));
   };
   const textOf = (path: string): string | undefined => now.get(homeOf(path)) ?? there.get(homeOf(path))?.text ?? there.get(path)?.text;
+  const read = new Map<string, { readonly text: string; readonly yaml: Yaml | undefined }>();
   const opened = (path: string): Yaml | undefined => {
     const text = textOf(path);
     if (text === undefined || isVaulted(text)) return undefined;
-    const yaml = readYaml(text, isTemplated(path));
-    return isRefused(yaml) ? undefined : yaml;
+    const known = read.get(path);
+    if (known?.text === text) return known.yaml;
+    const found = readYaml(text, isTemplated(path));
+    const yaml = isRefused(found) ? undefined : found;
+    read.set(path, { text, yaml });
+    return yaml;
   };
   const variableFiles = (layer: string, path: string): string[] => {
     if (path.includes("/")) return isShadowed(layer + path) ? [] : [layer + path];

@@ -230,6 +230,7 @@ describe("inventory/sriov that the site has for something else", () => {
     match(hints({ ...files, "inventory/sriov": "[compute_sriov]\nhv2\n" }).join("\n"), /sets sriov_devices for row, which is no part of compute_sriov/);
     deepStrictEqual(hints({ ...files, "inventory/sriov": "[compute_sriov]\nhv1\nhv2\n" }), []);
   });
+  it("devices of compute, which the group becomes a part of in the same run, get no note", () => deepStrictEqual(hints({ "inventory/groups": "[compute]\nhv1\n", "inventory/group_vars/compute/sriov": "sriov_devices: []\n" }), []));
   it("a child that only a later file defines is passed over by Ansible, and that is told", () => {
     const group = "[compute_sriov:children]\nrow\n[compute:children]\ncompute_sriov\n";
     const row = "[row]\nhv1\n";
@@ -297,6 +298,7 @@ describe("what a published guide has a site write", () => {
     match(after.get(nova)!, /^enabled_filters = ComputeFilter,ImagePropertiesFilter,PciPassthroughFilter$/m);
     match(merge(artefact, guide, none).hints.join("\n"), /^ansible\/sriov\.yml was the playbook of a published guide, and is replaced\. .* sriov_do_reboot: true/m);
   });
+  it("leaves of another file what is no option with devices, its headings too", () => strictEqual(merged(config({ "kolla.yml": "", [scheduler]: "[filter_scheduler]\nenabled_filters = PciPassthroughFilter\n", [nova]: "{% raw %}\n[pci]\npassthrough_whitelist = []\n{% endraw %}\n" })).get(nova), "{% raw %}\n[pci]\n{% endraw %}\n"));
   it("with the mapping where only Kolla sees it is refused for that alone", () => match(refused({ ...snippet, "inventory/group_vars/compute_sriov/sriov": "sriov_devices: [{name: ens1f0, numvfs: 8}]\n", "kolla/globals.yml": "sriov_physnet_mappings: {ens1f0: physnet2}\n" }), /^kolla\/globals\.yml:1: only Kolla sees/));
   const loops: [path: string, text: string, rest: string][] = [
     [compute, '[pci]\n{% raw %}\n{% for dev, net in sriov_physnet_mappings.items() %}\ndevice_spec = { "devname": "{{ dev }}", "physical_network": "{{ net }}" }\n{% endfor %}\nalias = x\n{% endraw %}\n', "[pci]\n{% raw %}\nalias = x\n{% endraw %}\n"],

@@ -33,14 +33,20 @@ export function readsMapping(ini: Ini, entry: IniEntry): boolean {
   return sourcesOf(ini, entry).includes(mapping);
 }
 
-/** A text without options that say nothing, or no more than what follows from sriov_devices. */
-export function withoutSnippets(view: View, text: string, isDevices: (entry: IniEntry) => boolean): string {
+export interface Rest {
+  readonly text: string;
+  /** Whether nothing but headings and statements of Jinja is left. */
+  readonly isBare: boolean;
+}
+
+/** A text without options that say nothing, or no more than what follows from sriov_devices; nothing where there are none. */
+export function withoutSnippets(view: View, text: string, isDevices: (entry: IniEntry) => boolean): Rest | undefined {
   const ini = readIni(text);
   const spans = ini.entries.filter((entry) => isDevices(entry) && ["nothing", "snippet"].includes(kindOf(view, ini, entry))).map((entry) => spanOf(ini, entry)!);
-  if (spans.length === 0) return text;
+  if (spans.length === 0) return undefined;
   const rest = spans.reduceRight((left, { start, end }) => left.slice(0, start) + left.slice(end), text);
   const bare = rest.replace(/\{#[\s\S]*?#\}|\{%[-+]?\s*(raw|endraw|if|elif|else|endif)\b[\s\S]*?%\}|^\[[^\n]*\]\s*$/gm, "");
-  return bare.trim() === "" ? "" : rest;
+  return { text: rest, isBare: bare.trim() === "" };
 }
 
 /** The variables that a value is made of, those that a loop around it goes over among them. */

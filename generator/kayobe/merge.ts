@@ -175,6 +175,8 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
       names.push(...said.names.map((name) => ({ ...name, path })));
     }
 
+  /** Files in which nothing is left but what ours has too. */
+  const emptied = new Set<string>();
   snippets();
   for (const file of artefact) {
     if (mark.test(file.text)) whole(file);
@@ -210,7 +212,8 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
       const text = textOf(path);
       if (text === undefined || isVaulted(text)) continue;
       const rest = withoutSnippets(view, text, (entry) => isDeviceOption(path.slice(target.length), entry) && !ours.test(`${entry.key} ${entry.value}`));
-      if (rest !== text) put(path, rest);
+      if (rest?.isBare) emptied.add(path);
+      if (rest) put(path, rest.text);
     }
   }
 
@@ -311,7 +314,8 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     }
     const path = target + file.path;
     if (missing.size === 0 || (file.path === nova && novaElsewhere(view, ours))) return;
-    if (textOf(path) === undefined && !there.has(path) && [...missing.values()].flat().length === wanted.entries.length) return put(path, file.text);
+    const isNew = emptied.has(path) || (textOf(path) === undefined && !there.has(path));
+    if (isNew && [...missing.values()].flat().length === wanted.entries.length) return put(path, file.text);
     for (const [section, chunks] of missing) {
       const text = editable(path, `[${section}]\n${chunks.join("")}`, file.path === nova ? `${target}kolla/config/nova.conf` : undefined);
       if (text !== undefined) put(path, addToSection(readIni(text), section, chunks.join(""), trailerOf(wanted)));

@@ -34,13 +34,15 @@ function withoutRange(view: View, networks: readonly Found[]): string[] {
     .map(({ name, path, line }) => `${inNumbers(path, line)}: ${name} has no entry in ${ranges}. If its networks are VLANs, run this again with --vlan-range ${name}:FIRST:LAST (or with --vlan-range ${name}, where only administrators choose the VLAN).`);
 }
 
-function inventoryGroups(view: View): Groups {
-  return groupsOf(view.layers.flatMap((layer) => view.below(`${layer}inventory`)).filter(isHostsFile).map((path) => view.textOf(path) ?? ""));
+/** @param paths those that are looked at, of files that are there and of those that are made */
+function inventoryGroups(view: View, paths: readonly string[]): Groups {
+  const folders = view.layers.map((layer) => `${layer}inventory/`);
+  return groupsOf(paths.filter((path) => folders.some((folder) => path.startsWith(folder)) && isHostsFile(path)).map((path) => view.textOf(path) ?? ""));
 }
 
 /** Of lists for two groups that a host is in, Ansible takes one; and the playbook runs on the hosts of one group. */
 function hiddenDevices(view: View, group: string): string[] {
-  const groups = inventoryGroups(view);
+  const groups = inventoryGroups(view, view.paths());
   const lists = view.layers.flatMap((layer) =>
     view.below(`${layer}inventory/group_vars`).flatMap((path) => {
       const owner = path.slice(`${layer}inventory/group_vars/`.length).split("/")[0]!.replace(/\.(ya?ml|json)$/, "");
@@ -56,9 +58,9 @@ function hiddenDevices(view: View, group: string): string[] {
   return outside.map(({ path, owner }) => `${path} sets sriov_devices for ${owner}, which is no part of ${group}, on whose hosts the playbook runs: add ${owner} below [${group}:children] in the inventory, unless its hosts are in ${group} by themselves.`);
 }
 
-/** A play on a group without hosts ends well, and has done nothing. */
+/** A play on a group without hosts ends well, and has done nothing. Of a file that is just made, that is said elsewhere. */
 function withoutHosts(view: View, group: string): string[] {
-  const groups = inventoryGroups(view);
+  const groups = inventoryGroups(view, view.layers.flatMap((layer) => view.below(`${layer}inventory`)));
   if (groups.dynamic || !groups.names.has(group) || hostsOf(groups, group).length > 0) return [];
   const map = "overcloud_group_hosts_map";
   if (variables(view).some(({ key, value }) => key === map && JSON.stringify(value).includes(group))) return [];

@@ -22,6 +22,7 @@ export interface View {
   /** The folders whose files Kayobe puts on each other, the last wins: "" for the base, "environments/NAME/" for others. */
   readonly layers: readonly string[];
   readonly target: string;
+  /** What is there, and what is made. */
   readonly paths: () => readonly string[];
   readonly has: (path: string) => boolean;
   readonly textOf: (path: string) => string | undefined;
@@ -77,7 +78,7 @@ export function viewOf(there: ReadonlyMap<string, ConfigFile>, now: ReadonlyMap<
   return {
     layers,
     target,
-    paths: () => [...there.keys()],
+    paths: () => [...new Set([...there.keys(), ...now.keys()])],
     has: (path) => there.has(path) || there.has(homeOf(path)),
     textOf,
     below: (folder) => [...there.keys()].filter((path) => path.startsWith(`${folder}/`) && !isShadowed(path)),

@@ -159,7 +159,7 @@ describe("variables that only Kolla sees", () => {
   it("are no more than told of where the inventory names physical networks", () => {
     const files = { "kolla.yml": "", "kolla/globals.yml": mapping, "inventory/group_vars/compute/sriov": mapping };
     deepStrictEqual(refusals(files), []);
-    match(hints(files).join("\n"), /^kolla\/globals\.yml:1: only Kolla sees sriov_physnet_mappings there, and nothing of this reads it\./m);
+    match(hints(files).join("\n"), /^kolla\/globals\.yml:1: only Kolla sees sriov_physnet_mappings there, and nothing that the merge writes uses it\./m);
   });
   it("that are empty are nothing", () => deepStrictEqual(refusals({ ...inventory, "kolla/globals.yml": "sriov_physnet_mappings: {}\n", "kolla/inventory/group_vars/all": "sriov_devices: []\n" }), []));
   for (const path of ["ansible/group_vars/compute_sriov/sriov", "ansible/host_vars/hv1.yml"]) it(`and those that only a playbook sees, in ${path}`, () => match(refused({ ...inventory, [path]: mapping }), /:1: only the playbooks of that folder see sriov_physnet_mappings there/));
@@ -249,7 +249,7 @@ describe("inventory/sriov that the site has for something else", () => {
     doesNotMatch(group("[compute_sriov:children]\nrow\n[row]\nhv1"), /names a host/);
     deepStrictEqual(hints({ "kolla.yml": "overcloud_group_hosts_map: {compute_sriov: [hv1]}\n", "inventory/sriov": wanted("inventory/sriov") }), []);
   });
-  it("devices for every host, which hide those of the inventory, are told", () => match(hints({ "kolla.yml": "sriov_devices: []\n", "inventory/group_vars/compute/x": "sriov_devices: []\n" }).join("\n"), /^kolla\.yml:1: Kayobe gives sriov_devices of this file to every host, and inventory\/group_vars\/compute\/x counts nothing\./m));
+  it("devices for every host, which hide those of the inventory, are told", () => match(hints({ "kolla.yml": "sriov_devices: []\n", "inventory/group_vars/compute/x": "sriov_devices: []\n" }).join("\n"), /^kolla\.yml:1: Kayobe gives sriov_devices of this file to every host, and that of inventory\/group_vars\/compute\/x has no effect\./m));
 });
 
 describe("a list of filters under a condition", () => {
@@ -297,6 +297,7 @@ describe("what a published guide has a site write", () => {
     doesNotMatch(after.get(nova)!, /passthrough_whitelist/);
     match(after.get(nova)!, /^enabled_filters = ComputeFilter,ImagePropertiesFilter,PciPassthroughFilter$/m);
     match(merge(artefact, guide, none).hints.join("\n"), /^ansible\/sriov\.yml was the playbook of a published guide, and is replaced\. .* sriov_do_reboot: true/m);
+    for (const path of [agent, nova]) match(merge(artefact, guide, none).hints.join("\n"), new RegExp(`^${path.replaceAll(".", "\\.")}: what it made from sriov_physnet_mappings is taken away\\. .* are in that group\\.$`, "m"));
   });
   it("leaves of another file what is no option with devices, its headings too", () => strictEqual(merged(config({ "kolla.yml": "", [scheduler]: "[filter_scheduler]\nenabled_filters = PciPassthroughFilter\n", [nova]: "{% raw %}\n[pci]\npassthrough_whitelist = []\n{% endraw %}\n" })).get(nova), "{% raw %}\n[pci]\n{% endraw %}\n"));
   it("with the mapping where only Kolla sees it is refused for that alone", () => match(refused({ ...snippet, "inventory/group_vars/compute_sriov/sriov": "sriov_devices: [{name: ens1f0, numvfs: 8}]\n", "kolla/globals.yml": "sriov_physnet_mappings: {ens1f0: physnet2}\n" }), /^kolla\/globals\.yml:1: only Kolla sees/));

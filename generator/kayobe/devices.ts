@@ -37,16 +37,19 @@ export interface Rest {
   readonly text: string;
   /** Whether nothing but headings and statements of Jinja is left. */
   readonly isBare: boolean;
+  /** Whether an option is gone that named devices. */
+  readonly hadDevices: boolean;
 }
 
 /** A text without options that say nothing, or no more than what follows from sriov_devices; nothing where there are none. */
 export function withoutSnippets(view: View, text: string, isDevices: (entry: IniEntry) => boolean): Rest | undefined {
   const ini = readIni(text);
-  const spans = ini.entries.filter((entry) => isDevices(entry) && ["nothing", "snippet"].includes(kindOf(view, ini, entry))).map((entry) => spanOf(ini, entry)!);
+  const gone = ini.entries.filter(isDevices).map((entry) => ({ entry, kind: kindOf(view, ini, entry) })).filter(({ kind }) => ["nothing", "snippet"].includes(kind));
+  const spans = gone.map(({ entry }) => spanOf(ini, entry)).filter((span) => span !== undefined);
   if (spans.length === 0) return undefined;
   const rest = spans.reduceRight((left, { start, end }) => left.slice(0, start) + left.slice(end), text);
   const bare = rest.replace(/\{#[\s\S]*?#\}|\{%[-+]?\s*(raw|endraw|if|elif|else|endif)\b[\s\S]*?%\}|^\[[^\n]*\]\s*$/gm, "");
-  return { text: rest, isBare: bare.trim() === "" };
+  return { text: rest, isBare: bare.trim() === "", hadDevices: gone.some(({ kind }) => kind === "snippet") };
 }
 
 /** The variables that a value is made of, those that a loop around it goes over among them. */

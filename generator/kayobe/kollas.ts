@@ -40,7 +40,7 @@ export function kollaVariables(view: View, kollas: readonly string[], known: rea
     if (lists.includes(key) && isOther(value)) refusals.push(`${where}: ${key} is set by hand, and ${globals} empties it for every host. Take it away, and name these devices, which are no NICs, below [pci] of ${view.target}kolla/config/nova/nova-compute.conf:\n${indented((value as unknown[]).map((item) => `device_spec = ${JSON.stringify(item)}`).join("\n"))}`);
     else if (lists.includes(key)) refusals.push(`${where}: ${key} is set by hand, and ${globals} empties it for every host, so that nothing is said twice. ${whereTo(value, known)}`);
     else if (!rolesOwn.includes(key)) refusals.push(`${where}: ${key} is set by hand, and ${globals} sets it for every host, which Kolla takes in place of this. Bring both together there, and take it away here.`);
-    else if (hasNetworks) hints.push(`${where}: only Kolla sees ${key} there, and nothing of this reads it. Take it away, unless a template of yours reads it.`);
+    else if (hasNetworks) hints.push(`${where}: only Kolla sees ${key} there, and nothing that the merge writes uses it. Take it away, unless a template of yours uses it.`);
     else refusals.push(`${where}: only Kolla sees ${key} there: neither Nova nor Neutron would get a physical network from it. Move it to ${home}, or to group_vars or host_vars of the inventory in which the devices are:\n${indented(sourceOf(key, value))}`);
   }
   for (const { where, key, value } of ofPlaybook(view))

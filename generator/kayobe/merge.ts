@@ -214,6 +214,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
       const rest = withoutSnippets(view, text, (entry) => isDeviceOption(path.slice(target.length), entry) && !ours.test(`${entry.key} ${entry.value}`));
       if (rest?.isBare) emptied.add(path);
       if (rest) put(path, rest.text);
+      if (rest?.hadDevices) hints.push(`${path}: what it made from sriov_physnet_mappings is taken away. It follows from the inventory now, on the hosts of ${group} alone: see before a deploy that all hosts with VFs are in that group.`);
     }
   }
 

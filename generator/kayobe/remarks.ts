@@ -89,7 +89,7 @@ function forEveryHost(view: View): string[] {
     // What is wrong with files of the playbook's name is said of them.
     if (!["sriov_devices", "sriov_physnet_mappings", "sriov_numvfs"].includes(key) || /(^|\/)sriov\.\w+$/.test(path)) return [];
     const hidden = inventory.find((file) => key in (view.opened(file)?.data ?? {}));
-    return hidden === undefined ? [] : [`${inNumbers(path, line)}: Kayobe gives ${key} of this file to every host, and ${hidden} counts nothing. Move it into the inventory.`];
+    return hidden === undefined ? [] : [`${inNumbers(path, line)}: Kayobe gives ${key} of this file to every host, and that of ${hidden} has no effect. Move it into the inventory.`];
   });
 }
 

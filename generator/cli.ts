@@ -134,9 +134,9 @@ async function kayobe(options: { configPath?: string; environment?: string; chec
     return exit.failed;
   }
   writeForeign(folder, write, links);
-  const made = (end: string): string | undefined => write.map(({ path }) => path).find((path) => path.endsWith(end) && !there.some((file) => file.path === path));
-  const hosts = made("inventory/sriov");
-  const devices = made("inventory/group_vars/compute_sriov/sriov");
+  const made = (pattern: RegExp): string | undefined => write.map(({ path }) => path).find((path) => pattern.test(path) && !there.some((file) => file.path === path));
+  const hosts = made(/(^|\/)inventory\/[^/]+$/);
+  const devices = made(/(^|\/)inventory\/group_vars\/compute_sriov\/sriov$/);
   const where = environment === undefined ? "" : ` --environment ${environment}`;
   const first = [...(hosts === undefined ? [] : [`the hosts in ${hosts}`]), ...(devices === undefined ? [] : [`the devices in ${devices}`])];
   say(`${count} files written in ${name}.`);
@@ -145,7 +145,7 @@ async function kayobe(options: { configPath?: string; environment?: string; chec
   say(`    kayobe control host bootstrap${where}`);
   say(`    kayobe playbook run $KAYOBE_CONFIG_PATH/ansible/sriov.yml${where}`);
   say(`    kayobe overcloud service deploy -kt nova,neutron${where}`);
-  say(`From Kayobe 20 (2026.1) on, the last one is: kayobe overcloud service deploy -t nova,neutron${where}`);
+  say(`With Kayobe 2026.1 and later the last one is: kayobe overcloud service deploy -t nova,neutron${where}`);
   return exit.good;
 }
 

@@ -1,6 +1,6 @@
 import { accessSync, appendFileSync, chmodSync, closeSync, constants, existsSync, lchownSync, lstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import type { Stats } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import type { OutFile, Plan } from "./ir.js";
 
 /** What we own in the output folder. It lies outside the artefacts, so that it is never published. */
@@ -197,6 +197,8 @@ export interface Entry {
   readonly text?: string;
   /** What a symbolic link says. */
   readonly link?: string;
+  /** Where it really is, relative to the folder, when a symbolic link leads there. */
+  readonly real?: string;
 }
 
 /**
@@ -206,23 +208,23 @@ export interface Entry {
  * @param concerns whether a path is looked at, and below it
  */
 export function readForeign(root: string, concerns: (path: string) => boolean): Entry[] {
+  const home = realpathSync(root);
   const below = (folder: string, way: readonly string[], names: readonly string[]): Entry[] =>
     names.flatMap((name) => {
       const path = folder === "" ? name : `${folder}/${name}`;
       if (!concerns(path)) return [];
       const whole = join(root, path);
       const target = lstatSync(whole).isSymbolicLink() ? readlinkSync(whole) : undefined;
-      const entry: Entry = { path, ...(target === undefined ? {} : { link: target }) };
       const stat = readable(() => statSync(whole, { throwIfNoEntry: false }));
-      if (stat?.isDirectory()) {
-        const real = realpathSync(whole);
-        return [entry, ...(way.includes(real) ? [] : below(path, [...way, real], readable(() => readdirSync(whole)) ?? []))];
-      }
+      const real = stat && readable(() => realpathSync(whole));
+      const inFolder = real === undefined ? path : relative(home, real);
+      const entry: Entry = { path, ...(target === undefined ? {} : { link: target }), ...(inFolder === path ? {} : { real: inFolder }) };
+      if (stat?.isDirectory() && real !== undefined) return [entry, ...(way.includes(real) ? [] : below(path, [...way, real], readable(() => readdirSync(whole)) ?? []))];
       const bytes = stat?.isFile() ? readable(() => readFileSync(whole)) : undefined;
       const text = bytes?.toString("utf8");
       return [{ ...entry, ...(bytes && text !== undefined && Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
     });
-  return below("", [realpathSync(root)], readdirSync(root)).sort((a, b) => (a.path < b.path ? -1 : 1));
+  return below("", [home], readdirSync(root)).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** One file of somebody else, as a list; nothing when there is no such file. */

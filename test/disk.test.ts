@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { apply, manifest, manifestPath, plan, isLargerThan, readForeign, readOwned, readTree, whyNoText, writeForeign } from "../generator/disk.js";
 import type { OutFile } from "../generator/ir.js";
 import { put, temporary } from "./support.js";
@@ -156,7 +156,17 @@ describe(readForeign.name, () => {
     symlinkSync("round", join(root, "round"));
     symlinkSync("nowhere", join(root, "broken"));
     symlinkSync("..", join(root, "a/up"));
-    deepStrictEqual(read(root), [{ path: "a" }, { path: "a/b", text: "1" }, { path: "a/up", link: ".." }, { path: "broken", link: "nowhere" }, { path: "round", link: "round" }]);
+    deepStrictEqual(read(root), [{ path: "a" }, { path: "a/b", text: "1" }, { path: "a/up", link: "..", real: "" }, { path: "broken", link: "nowhere" }, { path: "round", link: "round" }]);
+  });
+  it("tells where a file really is, by whatever links", () => {
+    const [root, elsewhere] = [temporary(), temporary()];
+    put(root, { "a/b/c": "1" });
+    put(elsewhere, { d: "2" });
+    symlinkSync("a", join(root, "x"));
+    symlinkSync("../a/b/c", join(root, "x/e"));
+    symlinkSync(elsewhere, join(root, "y"));
+    const found = (readForeign(root, () => true)).map(({ path, real }) => [path, real]);
+    deepStrictEqual(found, [["a", undefined], ["a/b", undefined], ["a/b/c", undefined], ["a/e", "a/b/c"], ["x", "a"], ["x/b", "a/b"], ["x/b/c", "a/b/c"], ["x/e", "a/b/c"], ["y", relative(root, elsewhere)], ["y/d", relative(root, join(elsewhere, "d"))]]);
   });
   it("takes what cannot be read for something without text", () => {
     const root = temporary();

@@ -255,11 +255,11 @@ describe("kayobe", () => {
     match(await from("/no/such"), /^\$KAYOBE_CONFIG_PATH: \/no\/such is no folder/);
     match(await from(""), /^No Kayobe configuration is named/);
   });
-  it("says how to deploy before and from Kayobe 20 on", async () => {
+  it("says how to deploy before 2026.1 and from then on", async () => {
     const folder = repository();
     put(folder, files);
     const { output } = await cliWith(folder, {}, "kayobe", "--config-path", "config");
-    match(output, /\n {4}kayobe overcloud service deploy -kt nova,neutron\nFrom Kayobe 20 \(2026\.1\) on, the last one is: kayobe overcloud service deploy -t nova,neutron$/);
+    match(output, /\n {4}kayobe overcloud service deploy -kt nova,neutron\nWith Kayobe 2026\.1 and later the last one is: kayobe overcloud service deploy -t nova,neutron$/);
   });
 });
 

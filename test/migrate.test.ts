@@ -10,7 +10,6 @@ import { asideBy, isReadable } from "../generator/migrate/place.js";
 import { nearest } from "../generator/nearest.js";
 import { cli, put, repository, repositoryOfFixtures, root, temporary } from "./support.js";
 
-
 const { role } = readSources(root);
 const present: Present = { variables: role.variables, role: "stackhpc.sriov", collection: "stackhpc.sriov", version: "9.8.7" };
 const linux = "stackhpc.linux.sriov";
@@ -472,6 +471,8 @@ deepStrictEqual(of({ path: "site.yml", text }, { path: "ansible/files/nics.yml",
 describe("migrate, a file", () => {
   it("that is encrypted cannot be judged", () => match(judged("$ANSIBLE_VAULT;1.1;AES256\n61\n")[0]!, /^- unjudged: is encrypted/));
   it("that is no YAML cannot be judged", () => match(judged("sriov_devices: [\n")[0]!, /^- unjudged: is no YAML/));
+  it("that Ansible can read is read, where quotes and brackets go on at the margin", () =>
+    deepStrictEqual(judged('site_banner: "first part/\\\nsecond part"\nsite_map: {a: 1,\nb: 2}\nsriov_numvfs: 4\n', linux), ["5 fine: sriov_numvfs: the same"]));
   it("that is no text cannot be judged", () => deepStrictEqual(told(judge([{ path: "a.yml", unread: "binary" }, { path: "b", unread: "binary" }], present).findings).map((line) => line.slice(0, 12)), ["- unjudged: "]));
   it("that is empty, or goes round in a circle, says nothing", () => {
     for (const text of ["", "---\n", "# a\n", "a: &a\n  b: *a\n", "- &a [*a]\n"]) deepStrictEqual(judged(text), [], text);

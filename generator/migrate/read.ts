@@ -1,5 +1,6 @@
-import { LineCounter, isAlias, isMap, isScalar, isSeq, parseAllDocuments } from "yaml";
-import type { Document, Node, YAMLMap } from "yaml";
+import { isAlias, isMap, isScalar, isSeq } from "yaml";
+import type { Document, LineCounter, Node, YAMLMap } from "yaml";
+import { parseAsAnsible } from "../kayobe/yaml.js";
 import type { Plain } from "./predecessors.js";
 
 // What files of Ansible say, as far as it shows without running it. Nothing here knows what is right.
@@ -81,9 +82,7 @@ export function readFile(path: string, text: string): Said {
   // Before YAML, to which an inventory may be one text of many lines.
   const inventory = isYaml(path) ? [] : inventorySettings(text);
   if (inventory.length > 0) return { ...nothing, settings: inventory };
-  const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, { version: "1.1", uniqueKeys: false, lineCounter: lines, logLevel: "silent" });
-  const documents = Array.isArray(parsed) ? (parsed as Document[]) : [];
+  const { documents, lines } = parseAsAnsible(text);
   const error = documents.flatMap(({ errors }) => errors)[0];
   if (error) return isYaml(path) ? { ...nothing, fault: `is no YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand` } : nothing;
   const values = documents.flatMap((document) => (document.contents === null ? [] : [valueOf(document.contents as Node, document, lines)]));

@@ -1,4 +1,6 @@
+import { kayobeVariables } from "./crosscheck.js";
 import { argspec } from "./emit/argspec.js";
+import { names } from "./emit/checks.js";
 import { changelog } from "./emit/changelog.js";
 import { defaults } from "./emit/defaults.js";
 import { galaxy } from "./emit/galaxy.js";
@@ -34,8 +36,9 @@ export function generate(role: Role, template: Template, layout: Layout): OutFil
   const derived = [
     defaults(role),
     argspec(role),
+    names(role),
     meta(role, authored("meta/main.yml")),
-    schema(role),
+    schema(role, kayobeVariables(role, template.files)),
     ...(layout === "kayobe" ? [] : [readme(role, authored("README.md.hbs"), examples, pictures, layout)]),
     requirements(role.identity),
     galaxy(template.galaxy),

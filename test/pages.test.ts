@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { readSources } from "../generator/artefacts.js";
+import { checks, checksPath } from "../generator/emit/checks.js";
 import { mermaid, plain, withPictures } from "../generator/emit/picture.js";
 import { variables, variablesPage } from "../generator/emit/variables.js";
 import type { Picture, Variable } from "../generator/ir.js";
@@ -16,6 +17,7 @@ const { role: real, template } = readSources(root);
 describe("the pages of the repository", () => {
   const cases: [path: string, want: string][] = [
     ["docs/variables.md", variablesPage(real).text],
+    [`role-template/${checksPath}`, checks(real, template.files).text],
     ["README.md", withPictures(text("README.md"), pictures)],
   ];
   for (const [path, want] of cases)

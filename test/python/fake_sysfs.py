@@ -61,6 +61,8 @@ class FakeHost:
         for directory in (self.sys / "bus/pci/devices", self.sys / "class/net", self.proc, self.etc, self.fake, self.root / "run"):
             directory.mkdir(parents=True)
         self.answers = {}
+        self.kmsg = self.root / "kmsg"
+        self.kmsg.write_bytes(b"6,1,100,-;igb 0000:01:00.0: said before the write\n")
         self.boot("boot-1")
 
     def boot(self, boot_id):
@@ -86,6 +88,8 @@ class FakeHost:
 
         behaviour: errors {count: errno name}, enables {count: number the driver really enables}, hangs [counts],
         kills [counts] (the writer's process group dies there), needs_link_up, sysfs (False: no sriov_configure),
+        passing {count: [errno name, how often]} (as errors, and then it works), unplugs [counts] (the card is pulled out there),
+        late [counts] (the VFs are there, and the write does not return), says {count: [kmsg records]},
         vf_driver (None: autoprobe off), vf_netdevs (False: none).
         """
         path = self.pci(address)
@@ -153,7 +157,7 @@ class FakeHost:
     def set_up(self, netdev):
         (self.netdev(netdev) / "flags").write_text("0x1003\n")
 
-    def link_up(self, address):
+    def link_up(self, address, _deadline=None):
         """Stands for host.link_up."""
         for name in host.read_function(address)["netdevs"]:
             self.set_up(name)
@@ -231,8 +235,19 @@ class FakeHost:
             fail(errno.EBUSY)
         if count in behaviour.get("kills", []):
             os.killpg(0, signal.SIGKILL)
+        for record in behaviour.get("says", {}).get(str(count), []):
+            self.say(record)
         if count in behaviour.get("hangs", []):
             time.sleep(hang.SECONDS)
+        if count in behaviour.get("unplugs", []):
+            self.remove_function(address)
+            fail(errno.EIO)
+        if count in behaviour.get("late", []):
+            self._add_vfs(address, count)
+            time.sleep(hang.SECONDS)
+        name, times = behaviour.get("passing", {}).get(str(count), ("", 0))
+        if self.writes(address).count(count) <= times:
+            fail(getattr(errno, name))
         if str(count) in behaviour.get("errors", {}):
             fail(getattr(errno, behaviour["errors"][str(count)]))
         if count == 0:
@@ -242,6 +257,41 @@ class FakeHost:
                 int((netdev / "flags").read_text(), 16) & 1 for netdev in (self.pci(address) / "net").iterdir()):
             return
         self._add_vfs(address, behaviour.get("enables", {}).get(str(count), count))
+
+    def say(self, record):
+        """Append a record to the kernel log, as /dev/kmsg has it: "6,1,100,-;words"."""
+        with open(self.kmsg, "ab") as stream:
+            stream.write(record.encode("latin-1") + b"\n")
+
+    def add_below(self, address, name, subsystem, node=None, **attributes):
+        """Add a device that the kernel has made of a function, with the path of its node below /dev."""
+        path = self.pci(address) / name
+        path.mkdir(parents=True)
+        bus = self.sys / "bus" / subsystem
+        bus.mkdir(parents=True, exist_ok=True)
+        (path / "subsystem").symlink_to(bus)
+        (path / "uevent").write_text("MAJOR=1\nDEVNAME=%s\n" % node if node else "")
+        for attribute, text in attributes.items():
+            (path / attribute).write_text(text + "\n")
+        return path
+
+    def give_module(self, driver, module, holds_vfio):
+        """Name the module of a driver, and whether it is built on vfio_pci_core."""
+        (self.sys / "module" / module).mkdir(parents=True, exist_ok=True)
+        (self.sys / "bus/pci/drivers" / driver / "module").symlink_to(self.sys / "module" / module)
+        if holds_vfio:
+            (self.sys / "module/vfio_pci_core/holders" / module).mkdir(parents=True)
+
+    def configuration_space(self, address, sriov_total=None, size=4096):
+        """Write a PCI configuration space, with an SR-IOV capability of so many VFs, as the third of its extended capabilities."""
+        config = bytearray(size)
+        config[0:2] = int((self.pci(address) / "vendor").read_text(), 16).to_bytes(2, "little")
+        chain = [(0x100, 0x0001, 0x140), (0x140, 0x0003, 0x160 if sriov_total is not None else 0), (0x160, 0x0010, 0)]
+        for offset, identity, following in chain[:3 if sriov_total is not None else 2] if size > 256 else ():
+            config[offset:offset + 4] = (identity | 1 << 16 | following << 20).to_bytes(4, "little")
+        if sriov_total is not None:
+            config[0x16e:0x170] = sriov_total.to_bytes(2, "little")
+        (self.pci(address) / "config").write_bytes(bytes(config))
 
     # --- processes and programs
 
@@ -303,6 +353,8 @@ def fake_host(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     monkeypatch.setattr(host, "SYS", str(fake.sys))
     monkeypatch.setattr(host, "PROC", str(fake.proc))
+    monkeypatch.setattr(host, "KMSG", str(fake.kmsg))
+    monkeypatch.setattr(host, "PENDING_FIRMWARE_PATH", str(tmp_path / "var/lib/sriov/pending-firmware.json"))
     monkeypatch.setattr(host, "LOCK_PATH", str(tmp_path / "run/sriov-vfs.lock"))
     monkeypatch.setattr(host, "CONFIG_PATH", str(fake.etc / "sriov/vfs.json"))
     monkeypatch.setattr(host, "PROGRAM_PATH", str(tmp_path / "usr/local/sbin/sriov-vfs"))

@@ -6,10 +6,12 @@
 import json
 
 import pytest
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
 
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_predecessors as predecessors
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 
 A0, A1, B0, C0 = "0000:01:00.0", "0000:01:00.1", "0000:3b:00.0", "0000:00:03.0"
@@ -153,7 +155,7 @@ def test_an_optional_address_is_configured_for_the_day_the_card_appears(nics):
 
 def test_an_optional_selector_is_not_optional_in_its_form(nics):
     assert "is no PCI address" in refusal({"address": "81", "optional": True})
-    assert "it has no SR-IOV capability" in refusal({"name": "mgmt", "optional": True})
+    assert "the card has no SR-IOV" in refusal({"name": "mgmt", "optional": True})
 
 
 def test_an_absent_address_twice_is_refused_too(nics):
@@ -188,8 +190,8 @@ def test_an_optional_nic_is_not_taken_for_absent_when_ip_fails(nics):
 def test_a_host_without_pf_says_so(fake):
     fake.answer("ip -d -j link show", [])
     assert refusal({"name": "ens9"}) == (
-        "sriov_devices[0] (name ens9) chooses nothing: this host has no PF at all: enable SR-IOV for the card in the BIOS, or in "
-        "its firmware")
+        "sriov_devices[0] (name ens9) chooses nothing: this host has no PF at all: where its NIC has SR-IOV, enable it in the "
+        "BIOS, or in the card's firmware")
 
 
 def test_more_than_the_device_has_is_refused(nics):
@@ -223,15 +225,14 @@ def test_a_vf_is_refused_by_name_address_and_mac(nics):
     nics.answers["ip -d -j link show"].append({"ifname": netdev, "address": "02:00:00:00:00:f0"})
     for selector in ({"name": netdev}, {"address": vf}, {"mac": "02:00:00:00:00:f0"}):
         [(kind, value)] = selector.items()
-        assert refusal(selector) == "sriov_devices[0] (%s %s): %s (%s) is a VF of 0000:01:00.0: name the PF" % (kind, value, netdev, vf)
+        assert refusal(selector) == "sriov_devices[0] (%s %s): %s (%s) is a VF of ens1f0 (0000:01:00.0): name the PF" % (kind, value, netdev, vf)
 
 
 @pytest.mark.parametrize("selector", [{"name": "mgmt"}, {"address": C0}, {"mac": "02:00:00:00:00:c0"}])
 def test_a_nic_without_sriov_is_refused(nics, selector):
     [(kind, value)] = selector.items()
     assert refusal(selector) == (
-        "sriov_devices[0] (%s %s): mgmt (0000:00:03.0) is no PF, it has no SR-IOV capability: enable SR-IOV for the card in the "
-        "BIOS (also called Single Root I/O Virtualization), then boot again; %s" % (kind, value, PFS))
+        "sriov_devices[0] (%s %s): mgmt (0000:00:03.0) is no PF: the card has no SR-IOV: name another NIC; %s" % (kind, value, PFS))
 
 
 @pytest.mark.parametrize("name", ["bond0", "uplink"])
@@ -269,9 +270,12 @@ def _unread(monkeypatch):
     ({"mac": 8037422410}, 'sriov_devices[0]: mac is 8037422410, which YAML has read as a number: put it in quotes, as in mac: '
                           '"b8:59:9f:0c:aa:02"'),
     ({"vendor_id": 8086, "product_id": "10c9"}, 'sriov_devices[0]: vendor_id is 8086, which YAML has read as a number: put it in '
-                                                'quotes, as in vendor_id: "15b3"'),
+                                                'quotes, as in vendor_id: "8086"'),
     ({"vendor_id": "8086", "product_id": 1592}, 'sriov_devices[0]: product_id is 1592, which YAML has read as a number: put it in '
-                                                'quotes, as in product_id: "1017"'),
+                                                'quotes, as in product_id: "1592"'),
+    ({"vendor_id": 62, "product_id": "10c9"}, 'sriov_devices[0]: vendor_id is 62, which YAML has read as a number: put it in quotes, as '
+                                              'in vendor_id: "15b3"'),
+    ({"name": True}, 'sriov_devices[0]: name is True, which YAML has read as a truth value: put it in quotes, as in name: "ens1f0"'),
     ({"name": 1}, 'sriov_devices[0]: name is 1, which YAML has read as a number: put it in quotes, as in name: "ens1f0"'),
     ({"address": "0000:3b:00"}, "sriov_devices[0]: address '0000:3b:00' is no PCI address: write it as \"0000:3b:00.0\""),
     ({"address": "0000:3b:00.8"}, "sriov_devices[0]: address '0000:3b:00.8' is no PCI address: write it as \"0000:3b:00.0\""),
@@ -286,8 +290,8 @@ def test_a_selector_that_cannot_be_right_is_refused_before_the_host_is_read(unre
     assert refusal(entry) == text
 
 
-HOSTILE = ["ens1; reboot", "$(reboot)", "`reboot`", "ens1|x", "ens1 up", 'ens1", RUN+="/bin/sh', "ens1\nKERNEL", "ens*", "ens?", "[a]",
-           "../ens1", "a/b", "..", ".", "-h", "{{ x }}", "ens1%i", "énorme", "ens1\x00", "", "x" * 128]
+HOSTILE = ["ens1; reboot", "$(reboot)", "`reboot`", "ens1|x", "ens1 up", 'ens1", RUN+="/bin/sh', "ens*", "ens?", "[a]",
+           "../ens1", "a/b", "..", ".", "-h", "{{ x }}", "ens1%i", "énorme", "", "x" * 128]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -297,25 +301,24 @@ def test_a_name_with_characters_of_shell_udev_or_paths_is_refused(unread, key, v
         "sriov_devices[0]: %s %r has characters that no interface or driver name has: correct it" % (key, value))
 
 
-@pytest.mark.parametrize("value", ["0000:3b:00.0; reboot", '0000:3b:00.0", RUN+="x', "0000:3b:00.0\nx", "0000:3b:00.0/..", "0000:3b:00.*"])
+@pytest.mark.parametrize("value", ["0000:3b:00.0; reboot", '0000:3b:00.0", RUN+="x', "0000:3b:00.0/..", "0000:3b:00.*"])
 def test_an_address_with_anything_more_is_refused(unread, value):
     assert "is no PCI address" in refusal({"address": value})
 
 
 @pytest.mark.parametrize("value", [-1, "-1", "many", "", "4.0", 4.0, 4.5, True, False, [4], {"a": 1}, "0x8", "8 VFs"])
 def test_a_count_that_is_no_whole_number_of_0_or_more_is_refused(unread, value):
-    shown = "-1" if value in (-1, "-1") else repr(value)
     assert refusal({"name": "ens1", "numvfs": value}) == (
-        "sriov_devices[0] (name ens1): numvfs is %s: give a whole number of 0 or more" % shown)
+        "sriov_devices[0] (name ens1): numvfs is %r: give a whole number of 0 or more" % (value,))
 
 
 def test_a_bad_default_count_is_called_by_its_own_name(unread):
-    assert refusal({"name": "ens1"}, numvfs=-3) == "sriov_devices[0] (name ens1): sriov_numvfs is -3: give a whole number of 0 or more"
+    assert refusal({"name": "ens1"}, numvfs=-3) == "sriov_numvfs is -3: give a whole number of 0 or more"
 
 
 @pytest.mark.parametrize("unit", [
-    "docker", "docker.service\nExecStart=/bin/sh", "docker.service\n", "../docker.service", "a b.service", "docker.service;x", "%i.slice",
-    "$(x).service", "/etc/x.service", ".service/x", 7, None])
+    "docker", "../docker.service", "a b.service", "docker.service;x", "%i.slice",
+    "$(x).service", "/etc/x.service", ".service/x", 7])
 def test_a_unit_name_that_could_carry_more_is_refused(nics, unit):
     assert refusal({"name": "ens2", "numvfs_required_by": ["good.service", unit]}) == (
         "sriov_devices[0] (name ens2): numvfs_required_by has %r, which is no systemd unit: write it as docker.service" % (unit,))
@@ -399,7 +402,7 @@ def test_a_card_whose_firmware_has_sriov_off_can_be_chosen_every_way(mellanox, s
 
 
 def test_without_leave_to_set_firmware_such_a_card_is_no_pf(mellanox):
-    assert "ens5f0 (0000:5e:00.0) is no PF, it has no SR-IOV capability: enable SR-IOV in the card's firmware" in refusal({"name": "ens5f0"})
+    assert "ens5f0 (0000:5e:00.0) is no PF: enable SR-IOV in the card's firmware" in refusal({"name": "ens5f0"})
 
 
 def test_after_the_firmware_was_set_the_rest_waits_for_the_reboot(mellanox, monkeypatch):
@@ -426,14 +429,14 @@ def test_a_vf_of_a_mellanox_card_is_still_no_pf(mellanox):
     mellanox.create(B0, 1)
     vf = mellanox.vf(B0, 0)
     (mellanox.pci(vf) / "vendor").write_text("0x15b3\n")
-    assert "is a VF of 0000:3b:00.0: name the PF" in refusal({"address": vf}, firmware=True)
+    assert "is a VF of ens2 (0000:3b:00.0): name the PF" in refusal({"address": vf}, firmware=True)
     assert chosen({"driver": "mlx5_core"}, firmware=True) == [B0, M0, M1]
 
 
 def test_a_mellanox_function_that_is_no_nic_is_left_out(mellanox):
     mellanox.add_function(B0, "15b3:c2d2", None)
     (mellanox.pci(B0) / "class").write_text("0x080100\n")
-    assert "no SR-IOV capability" in refusal({"address": B0}, firmware=True)
+    assert "is no PF: " in refusal({"address": B0}, firmware=True)
 
 
 def test_the_pfs_of_the_host_are_told_with_those_that_have_no_vfs_yet(mellanox):
@@ -824,3 +827,146 @@ def test_the_module_takes_mappings_and_a_release(nics, monkeypatch, capsys):
     assert (code, result["devices"][0]["physical_network"]) == (0, NETWORK)
     code, result = run_module(monkeypatch, capsys, devices=[{"name": "ens2"}], numvfs=4, openstack_release="2025")
     assert (code, result["msg"]) == (1, "sriov_openstack_release is '2025': write it as \"2025.1\", as \"zed\", or as \"master\"")
+
+
+# --- devices that are not set
+
+BARE = "sriov_devices is not set, so nothing is changed on this host: set it, or write sriov_devices: [] for a host without VFs"
+REMOVES = ". Look whether the inventory and its group_vars are loaded, and set it; or write sriov_devices: [] to have these VFs removed"
+CONFIG = {"format": 1, "boot_wait": 30, "numvfs_timeout": 120, "devices": [
+    {"address": A0, "id": "8086:10c9", "numvfs": 4, "boot": "systemd", "optional": False},
+    {"address": "0000:81:00.0", "id": None, "numvfs": 2, "boot": "udev", "optional": True}]}
+
+
+@pytest.fixture(name="places")
+def _places(nics, monkeypatch):
+    """Every path where the role, or one before it, leaves something, below the tree of the fake host."""
+    root = str(nics.root)
+    state = root + "/var/lib/sriov"
+    monkeypatch.setattr(predecessors, "UNIT_DIRECTORY", root + "/etc/systemd/system")
+    monkeypatch.setattr(predecessors, "DEFAULT_RULE_PATH", root + "/etc/udev/rules.d/70-sriov.rules")
+    monkeypatch.setattr(sriov_devices, "MLX4_TRACES", tuple(root + path for path in sriov_devices.MLX4_TRACES))
+    monkeypatch.setattr(pending.of_this_boot, "__defaults__", (state, None))
+    monkeypatch.setattr(pending, "BOOT_ID", str(nics.proc / "sys/kernel/random/boot_id"))
+    return nics
+
+
+def leave(places, path, text):
+    (places.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (places.root / path).write_text(text if isinstance(text, str) else json.dumps(text))
+
+
+def unset(monkeypatch, capsys, **parameters):
+    """The result of a run, with what it warned of: Ansible itself collects that for the life of a process."""
+    warnings = []
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _module, sentence: warnings.append(sentence))
+    code, result = run_module(monkeypatch, capsys, **dict({"numvfs": 8}, **parameters))
+    assert code == (1 if result.get("failed") else 0)
+    return dict(result, warnings=warnings)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"devices": None}, {"devices": ""}, {"devices": " "}])
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_on_a_bare_host_they_are_told_and_nothing_is_chosen(places, monkeypatch, capsys, parameters, check_mode):
+    places.create(A0, 2)
+    result = unset(monkeypatch, capsys, check_mode=check_mode, **parameters)
+    assert (result["is_set"], result["devices"], result["notice"], result["warnings"]) == (False, [], BARE, [BARE])
+
+
+def test_an_empty_list_is_set_on_a_bare_host_and_on_a_configured_one(places, monkeypatch, capsys):
+    for _host in ("bare", "configured"):
+        result = unset(monkeypatch, capsys, devices=[])
+        assert (result["is_set"], result["devices"], result["notice"], result["warnings"]) == (True, [], "", [])
+        leave(places, "etc/sriov/vfs.json", CONFIG)
+
+
+LEFT = {
+    "the role": ({"etc/sriov/vfs.json": CONFIG}, "ens1f0 (0000:01:00.0) with 4 VFs, 0000:81:00.0 with 2 VFs"),
+    "a damaged configuration": ({"etc/sriov/vfs.json": "{"}, "vfs.json cannot be read ("),
+    "a PF that waits for the boot to lose its VFs": (
+        {"var/lib/sriov/pending-vfs.json": {"vfs:%s=0" % A0: "boot-1"}}, "ens1f0 (0000:01:00.0), whose VFs are to go at the next boot"),
+    "a unit of stackhpc.linux.sriov": (
+        {"etc/systemd/system/virtual-functions-ens1f0.service": LEGACY_UNIT.format(name="ens1f0", numvfs=2)},
+        "ens1f0 (0000:01:00.0) with 0 VFs, by an earlier role"),
+    "a unit for a NIC that is gone": (
+        {"etc/systemd/system/virtual-functions-gone.service": LEGACY_UNIT.format(name="gone", numvfs=2)},
+        "/etc/systemd/system/virtual-functions-gone.service of an earlier role"),
+    "the rules of stackhpc.sriov": ({"etc/udev/rules.d/70-sriov.rules": legacy_block(ens2=3)}, "ens2 (0000:3b:00.0) with 0 VFs, by an earlier role"),
+    "the rules of stackhpc.sriov, elsewhere": ({"etc/udev/rules.d/99-mine.rules": legacy_block(ens2=3)}, "ens2 (0000:3b:00.0) with 0 VFs, by an earlier role"),
+    "ConnectX-3": ({"etc/modprobe.d/stackhpc-sriov-mlx4.conf": "options mlx4_core num_vfs=8\n"}, "ConnectX-3 by "),
+    "firmware": ({"var/lib/sriov/pending-firmware.json": {"firmware:0000:3b:00.0:NUM_OF_VFS=8": "boot-1"}},
+                 "the firmware of 0000:3b:00, whose settings wait for a reboot"),
+}
+
+
+@pytest.mark.parametrize("left", LEFT)
+@pytest.mark.parametrize("more", [{}, {"firmware": True}])
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_on_a_configured_host_they_are_refused_with_what_is_configured(places, monkeypatch, capsys, left, more, check_mode):
+    files, told = LEFT[left]
+    for path, text in files.items():
+        leave(places, path, text)
+    before = places.files()
+    rules = str(places.root / "etc/udev/rules.d/99-mine.rules")
+    result = unset(monkeypatch, capsys, check_mode=check_mode, variables={"sriov_udev_rule_path": rules}, **more)
+    assert result["msg"].startswith("sriov_devices is not set, and this host is configured: ") and result["msg"].endswith(REMOVES)
+    assert told in result["msg"] and places.files() == before
+
+
+@pytest.mark.parametrize("files", [
+    # What `[]` leaves on a host is no reason to refuse.
+    {"var/lib/sriov/kernel-parameters.json": {"added": ["iommu=pt"]}, "etc/udev/rules.d/70-sriov.rules": "# the administrator's\n"},
+    {"var/lib/sriov/pending-vfs.json": {"vfs:%s=0" % A0: "an earlier boot"}}, {"var/lib/sriov/pending-firmware.json": {"firmware:x=1": "an earlier boot"}},
+])
+def test_what_was_and_is_no_more_is_no_configuration(places, monkeypatch, capsys, files):
+    for path, text in files.items():
+        leave(places, path, text)
+    assert unset(monkeypatch, capsys)["notice"] == BARE
+
+
+NAMES = ["sriov_numvfs", "sriov_device", "sriov_site", "sriov_reboot_required"]
+DEVICE = "sriov_device is no variable of this role: did you mean sriov_devices?"
+SITE = "sriov_site is no variable of this role: the role does not read it"
+
+
+def test_unknown_variables_are_warned_of_and_a_misspelt_list_comes_first(places, monkeypatch, capsys):
+    result = unset(monkeypatch, capsys, names=NAMES)
+    assert (result["notice"], result["warnings"]) == (DEVICE + " " + BARE, [SITE, DEVICE + " " + BARE])
+    leave(places, "etc/sriov/vfs.json", CONFIG)
+    result = unset(monkeypatch, capsys, names=[*NAMES, "srov_devices"])
+    assert result["msg"].startswith(DEVICE + " srov_devices is no variable of this role: did you mean sriov_devices? sriov_devices is not set, and ")
+    assert result["warnings"] == [SITE]
+
+
+def test_unknown_variables_are_warned_of_where_the_devices_are_set_and_where_they_are_wrong(places, monkeypatch, capsys):
+    assert unset(monkeypatch, capsys, devices=[], names=NAMES)["warnings"] == [DEVICE, SITE]
+    result = unset(monkeypatch, capsys, devices=[{"name": "no"}], names=NAMES)
+    assert (result["failed"], result["warnings"]) == (True, [DEVICE, SITE])
+
+
+def test_variables_of_a_wrong_form_are_refused_where_the_devices_are_not_set(places, monkeypatch, capsys):
+    result = unset(monkeypatch, capsys, variables={"sriov_reboot_timeout": 0})
+    assert result["msg"] == "sriov_reboot_timeout is 0: give a whole number of 1 or more"
+
+
+def test_the_variables_are_checked_together_with_the_devices_and_before_the_host(unread, monkeypatch, capsys):
+    result = unset(monkeypatch, capsys, devices=[{"name": "ens1f0", "numvfs": "x"}, {"nam": "ens1f1"}], variables={"sriov_boot_wait": -1})
+    assert result["msg"] == (
+        "sriov_boot_wait is -1: give a whole number of 0 or more; "
+        "sriov_devices[0] (name ens1f0): numvfs is 'x': give a whole number of 0 or more; "
+        "sriov_devices[1] has nam, which is none of its keys: did you mean name?")
+
+
+def test_all_selectors_that_cannot_be_right_are_told_at_once(unread):
+    assert refusal({"name": "a b"}, {"name": "ens1"}, {}) == (
+        "sriov_devices[0]: name 'a b' has characters that no interface or driver name has: correct it; "
+        "sriov_devices[2] has no selector: give it one of name, address, mac, vendor_id with product_id, driver")
+
+
+@pytest.mark.parametrize("entry, numvfs, warned", [
+    ({"name": "ens1f0"}, 3, True), ({"name": "ens1f0", "numvfs": None}, 0, True), ({"name": "ens1f0"}, 4, False), ({"name": "ens1f0"}, 5, False),
+    ({"name": "ens1f0", "numvfs": 3}, 7, False), ({"name": "ens1f1"}, 3, False)])
+def test_fewer_vfs_by_a_number_that_may_be_lost_are_warned_of(places, monkeypatch, capsys, entry, numvfs, warned):
+    leave(places, "etc/sriov/vfs.json", CONFIG)
+    assert unset(monkeypatch, capsys, devices=[entry], numvfs=numvfs)["warnings"] == [
+        "sriov_devices[0] (name ens1f0) has no numvfs, so sriov_numvfs holds: ens1f0 gets %d VFs, and was configured with 4" % numvfs] * warned

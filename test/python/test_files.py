@@ -50,7 +50,7 @@ def test_a_write_that_fails_leaves_no_directory_that_it_made(tmp_path, monkeypat
 
 def test_directories_below_a_file_cannot_be_made_and_none_is_left(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(NotADirectoryError):
         host.make_directories(str(tmp_path / "file/b"))
     assert os.listdir(tmp_path) == ["file"]
 

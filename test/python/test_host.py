@@ -4,15 +4,19 @@
 """The host program against a fake kernel: what it decides, does, puts back, protects and says."""
 
 import ast
+import copy
 import errno
 import json
 import multiprocessing
 import os
+import re
 import signal
 import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
+from random import Random
 
 import hang
 import pytest
@@ -112,13 +116,27 @@ def test_a_vf_is_no_pf(fake, pf):
     fake.create(pf, 1)
     vf = fake.vf(pf, 0)
     assert decide(device(vf, id=None)) == {
-        "do": "fail", "message": "%s (%s) is a VF of 0000:01:00.0: name the PF" % (fake.vf_netdev(pf, 0), vf)}
+        "do": "fail", "message": "%s (%s) is a VF of ens1 (0000:01:00.0): name the PF" % (fake.vf_netdev(pf, 0), vf)}
 
 
-def test_a_pf_that_a_guest_has_is_skipped(fake, pf):
-    fake.bind(pf, "vfio-pci")
+@pytest.mark.parametrize("how", ["vfio-pci", "a vendor's driver", "uio"])
+def test_a_pf_that_a_guest_or_a_program_has_is_skipped(fake, pf, how):
+    fake.bind(pf, "vfio-pci" if how == "vfio-pci" else "acme")
+    assert decide(device())["do"] == ("skip" if how == "vfio-pci" else "set")
+    if how != "vfio-pci":
+        (fake.pci(pf) / {"uio": "uio/uio0"}.get(how, "vfio-dev/vfio3")).mkdir(parents=True)
     assert decide(device())["do"] == "skip"
-    assert "is held by vfio-pci" in decide(device())["message"]
+    assert "is held by %s" % ("vfio-pci" if how == "vfio-pci" else "acme") in decide(device())["message"]
+
+
+def test_a_pf_whose_interface_is_in_another_namespace_gives_up_no_vfs_unless_allowed(fake, pf):
+    fake.move_to_namespace("ens1")
+    assert decide(device())["do"] == "set"
+    fake.create(pf, 2)
+    assert decide(device())["message"] == (
+        "0000:01:00.0 keeps its 2 VFs until the next boot, 4 are wanted: its interface is in another network namespace, and what goes "
+        "through it is not known (sriov_change_connection_pf: true allows the change)")
+    assert decide(device(), permission=True)["do"] == "set"
 
 
 @pytest.mark.parametrize("ids, advice", [
@@ -130,8 +148,70 @@ def test_a_card_that_offers_no_vfs_gets_its_makers_advice(fake, ids, advice):
     fake.add_function(ONE, ids, netdevs=["ens1"], totalvfs=0)
     fake.add_function(TWO, ids, netdevs=["ens2"])
     assert decide(device(id=ids)) == {"do": "fail", "message": "ens1 (0000:01:00.0) offers no VFs: " + advice}
-    assert decide(device(TWO, id=ids)) == {"do": "fail", "message": "ens2 (0000:01:00.1) has no SR-IOV capability: " + advice}
+    fake.configuration_space(TWO, 0)
+    assert decide(device(TWO, id=ids)) == {"do": "fail", "message": "ens2 (0000:01:00.1) offers no VFs: " + advice}
     assert decide(device(id=ids, numvfs=0))["do"] == "nothing"
+
+
+# A NIC for which the kernel has no sriov_totalvfs: (ids, driver, class, VFs in its capability, size of what can be read) and why.
+HIDDEN = ("the card shows no SR-IOV: if the model has it, enable it for this port in the BIOS or in the card's own set-up (Virtualization "
+          "Mode: SR-IOV), then boot again; otherwise name another NIC")
+NO_SRIOV = "the card has no SR-IOV: name another NIC"
+
+
+@pytest.mark.parametrize("ids, driver, kind, total, size, why", [
+    ("8086:15f3", "igc", "0x020000", None, 4096, NO_SRIOV),
+    ("8086:1533", "igb", "0x020000", None, 4096, NO_SRIOV),
+    ("8086:100e", "e1000", "0x020000", None, 256, NO_SRIOV),
+    ("14e4:165f", "tg3", "0x020000", None, 64, NO_SRIOV),
+    ("8086:1521", "igb", "0x020000", None, 4096, HIDDEN),
+    ("8086:1572", "i40e", "0x020000", None, 4096, HIDDEN),
+    ("8086:1592", "ice", "0x020000", None, 64, HIDDEN),
+    ("14e4:16d7", "bnxt_en", "0x020000", 0, 4096,
+     "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"),
+    ("8086:1572", "i40e", "0x020000", 64, 4096, "it has SR-IOV, and this kernel has none: boot a kernel with CONFIG_PCI_IOV"),
+    ("8086:2918", "pcieport", "0x060400", None, 4096, "it is no NIC: name a NIC"),
+])
+def test_a_function_without_sriov_is_told_why_by_what_the_kernel_shows(fake, ids, driver, kind, total, size, why):
+    fake.add_function(ONE, ids, driver, ["ens1"])
+    (fake.pci(ONE) / "class").write_text(kind + "\n")
+    fake.configuration_space(ONE, total, size)
+    assert host.why_no_vfs(host.read_function(ONE)) == why
+
+
+def test_a_capability_that_the_kernel_could_not_set_up_is_told_apart_from_a_kernel_without(fake, pf):
+    fake.add_function(TWO, "8086:1572", "i40e", ["ens2"])
+    fake.configuration_space(TWO, 64)
+    assert host.why_no_vfs(host.read_function(TWO)).startswith("it has SR-IOV, and the kernel could not set that up")
+
+
+@pytest.mark.parametrize("text, control, virtual", [
+    ("flags\t\t: fpu hypervisor lahf_lm\n", None, True),
+    ("flags\t\t: fpu hypervisor lahf_lm\n", "control_d\n", False),
+    ("flags\t\t: fpu lahf_lm\n", None, False),
+])
+def test_a_nic_of_a_virtual_machine_is_not_sent_to_the_bios(fake, text, control, virtual):
+    (fake.proc / "cpuinfo").write_text(text)
+    if control:
+        (fake.proc / "xen").mkdir()
+        (fake.proc / "xen/capabilities").write_text(control)
+    fake.add_function(ONE, "1af4:1041", "virtio-pci", ["ens1"])
+    why = host.why_no_vfs(host.read_function(ONE))
+    assert "BIOS" not in why
+    assert ("virtual machine" in host.why_no_pf()) == virtual
+    assert ("this virtual machine" in why) == virtual
+
+
+def test_a_configuration_space_that_runs_in_a_circle_or_cannot_be_read_ends_the_search(fake):
+    fake.add_function(ONE, netdevs=["ens1"])
+    assert host.total_in_config(ONE) == -1
+    fake.configuration_space(ONE)
+    config = bytearray((fake.pci(ONE) / "config").read_bytes())
+    config[0x140:0x144] = (0x0003 | 1 << 16 | 0x100 << 20).to_bytes(4, "little")
+    (fake.pci(ONE) / "config").write_bytes(bytes(config))
+    assert host.total_in_config(ONE) is None
+    (fake.pci(ONE) / "config").write_bytes(b"\xff" * 4096)
+    assert host.total_in_config(ONE) is None
 
 
 def test_vfs_that_wait_for_something_are_no_error_and_what_can_be_made_now_is(fake, pf):
@@ -149,15 +229,28 @@ def test_more_than_the_device_has_is_refused(fake, pf):
         "do": "fail", "message": "ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs"}
 
 
-def test_a_pf_without_driver_is_refused(fake, pf):
+@pytest.mark.parametrize("modprobe, loaded, why", [
+    (None, (), "load the NIC's kernel module and look at the kernel log"),
+    ("echo igb", (), "load its kernel module (modprobe igb), and look for what keeps it from being loaded at boot"),
+    ("echo igb", ("igb",), "its kernel module igb is loaded and does not hold it: look for the PF's address in the kernel log"),
+    ("exit 1", (), "this host has no kernel module for it: install the driver, or the kernel's package with more modules"),
+])
+def test_a_pf_without_driver_is_refused_with_the_module_that_it_needs(fake, pf, monkeypatch, modprobe, loaded, why):
     fake.bind(pf, None)
-    assert decide(device()) == {
-        "do": "fail", "message": "ens1 (0000:01:00.0) has no driver: load the NIC's kernel module and look at the kernel log"}
+    (fake.pci(pf) / "modalias").write_text("pci:v00008086d000010C9sv0000sd0000bc02sc00i00\n")
+    monkeypatch.setattr(host, "PROGRAM_DIRECTORIES", ())
+    monkeypatch.setenv("PATH", str(fake.root))
+    if modprobe:
+        (fake.root / "modprobe").write_text("#!/bin/sh\n[ \"$*\" = \"--resolve-alias pci:v00008086d000010C9sv0000sd0000bc02sc00i00\" ] && %s\n" % modprobe)
+        (fake.root / "modprobe").chmod(0o755)
+    for module in loaded:
+        (fake.sys / "module" / module).mkdir(parents=True)
+    assert decide(device()) == {"do": "fail", "message": "ens1 (0000:01:00.0) has no driver: " + why}
 
 
 @pytest.mark.parametrize("carriers, text", [
-    ({ONE}, "it carries the connection to this host"),
-    (None, "it is not known whether it carries the connection to this host"),
+    ({ONE}, "it carries the connection to this host (sriov_change_connection_pf: true allows the change)"),
+    (None, "it is not known whether it carries the connection to this host (sriov_change_connection_pf: true allows the change)"),
 ])
 def test_the_pf_of_the_connection_or_one_that_may_be_it_waits_unless_allowed(fake, pf, carriers, text):
     fake.create(pf, 2)
@@ -187,11 +280,31 @@ def hold(fake, how):
         fake.add_netdev("vlan5", lowers=[netdev])
     elif how == "namespace":
         fake.move_to_namespace(netdev)
-    elif how == "vdpa":
-        (fake.pci(vf) / "vdpa0").mkdir()
+    elif how.startswith("vdpa as "):
+        fake.add_below(vf, how[8:], "vdpa")
+    elif how == "vdpa below an auxiliary device":
+        fake.add_below(vf, "mlx5_core.vnet.3", "auxiliary")
+        fake.add_below(vf, "mlx5_core.vnet.3/blue", "vdpa")
+    elif how == "mediated":
+        fake.add_below(vf, "3f2e1c5a-0000-4000-8000-000000000001", "mdev")
+    elif how == "sub-function":
+        fake.add_below(vf, "mlx5_core.sf.2", "auxiliary", sfnum="88")
+    elif how == "RDMA":
+        fake.add_below(vf, "infiniband_verbs/uverbs2", "infiniband_verbs", "infiniband/uverbs2")
+        fake.add_process(4711, 1, comm="testpmd", open_files=["/dev/infiniband/uverbs2"])
+    elif how == "RDMA under another path":
+        # As in a container that has its own /dev.
+        fake.add_below(vf, "infiniband_verbs/uverbs2", "infiniband_verbs", "infiniband/uverbs2", dev="1:3")
+        fake.add_process(4711, 1, comm="testpmd", open_files=["/dev/null"])
     elif how == "unbound":
         fake.move_to_namespace(netdev)
         fake.bind(vf, None)
+    elif how == "idle, with devices below":
+        fake.add_below(vf, "mlx5_core.eth.2", "auxiliary")
+        fake.add_below(vf, "infiniband_verbs/uverbs2", "infiniband_verbs", "infiniband/uverbs2")
+        fake.add_process(4711, 1, comm="other", open_files=["/dev/infiniband/uverbs7"])
+    else:
+        assert how == "idle"
     return vf, netdev
 
 
@@ -201,8 +314,13 @@ def hold(fake, how):
     ("up", "VF {vf} ({netdev}) is up"),
     ("master", "VF {vf} ({netdev}) belongs to br0"),
     ("upper", "VF {vf} ({netdev}) carries vlan5"),
-    ("namespace", "VF {vf} has driver igbvf but no interface here: it is in another network namespace, or not ready"),
-    ("vdpa", "VF {vf} carries a vdpa device"),
+    ("namespace", "VF {vf} has its interface in another network namespace"),
+    *((how, "VF {vf} carries a vdpa device") for how in (
+        "vdpa as vdpa0", "vdpa as vdpa:0000:3b:00.2", "vdpa as foo", "vdpa as net0", "vdpa as vm1-eth0", "vdpa below an auxiliary device")),
+    ("mediated", "VF {vf} carries a mediated device"),
+    ("sub-function", "VF {vf} carries a sub-function"),
+    ("RDMA", "VF {vf} is held open by testpmd (pid 4711)"),
+    ("RDMA under another path", "VF {vf} is held open by testpmd (pid 4711)"),
 ])
 def test_a_vf_in_use_makes_the_change_wait_and_is_named(fake, pf, how, text):
     fake.create(pf, 2)
@@ -227,7 +345,44 @@ def test_every_vf_in_use_is_named(fake, pf):
     assert [fake.vf(pf, index) in decide(device())["message"] for index in range(3)] == [True, False, True]
 
 
-@pytest.mark.parametrize("how", ["idle", "unbound"])
+# VFs without an interface of their own: (PF's driver, VF's driver, its class, what the kernel shows of that driver) and the reason.
+NO_INTERFACE = "which shows no network interface: whether it is idle cannot be seen"
+
+
+@pytest.mark.parametrize("pf_driver, vf_driver, kind, sign, why", [
+    ("4xxx", "4xxxvf", "0x0b4000", None, "4xxxvf and no NIC: whether it is idle cannot be seen"),
+    ("nvme", "nvme", "0x010802", None, "nvme and no NIC: whether it is idle cannot be seen"),
+    ("igb", "pciback", "0x020000", None, "pciback, " + NO_INTERFACE),
+    ("ionic", "pds_vfio_pci", "0x020000", "vfio-dev", "pds_vfio_pci, used by qemu-kvm (pid 4711)"),
+    ("hns3", "hisi_acc_vfio_pci", "0x020000", "module", "hisi_acc_vfio_pci, used by qemu-kvm (pid 4711)"),
+    ("ice", "ice_vfio_pci", "0x020000", "group", "ice_vfio_pci, used by qemu-kvm (pid 4711)"),
+    ("4xxx", "qat_vfio_pci", "0x0b4000", "vfio-dev", "qat_vfio_pci, used by qemu-kvm (pid 4711)"),
+    ("ice", "acme_uio", "0x020000", "uio", "acme_uio, used by qemu-kvm (pid 4711)"),
+])
+def test_a_vf_that_is_no_nic_or_in_a_drivers_hands_is_in_use_for_the_true_reason(fake, pf_driver, vf_driver, kind, sign, why):
+    fake.add_function(ONE, "8086:1592", pf_driver, totalvfs=16, vf_driver=vf_driver, vf_netdevs=False)
+    fake.create(ONE, 1)
+    vf = fake.vf(ONE, 0)
+    (fake.pci(vf) / "class").write_text(kind + "\n")
+    node = "/dev/vfio/40"
+    if sign == "vfio-dev":
+        fake.add_below(vf, "vfio-dev/vfio7", "vfio-dev", "vfio/devices/vfio7")
+        node = "/dev/vfio/devices/vfio7"
+    elif sign == "module":
+        fake.give_module(vf_driver, vf_driver, True)
+    elif sign == "group":
+        (fake.sys / "class/vfio/40").mkdir(parents=True)
+    elif sign == "uio":
+        fake.add_below(vf, "uio/uio0", "uio", "uio0")
+        node = "/dev/uio0"
+    if sign:
+        fake.add_process(4711, 1, comm="qemu-kvm", open_files=[node])
+    else:
+        fake.give_module(vf_driver, vf_driver, False)
+    assert host.vf_holders(ONE) == ["VF %s is bound to %s" % (vf, why)]
+
+
+@pytest.mark.parametrize("how", ["idle", "unbound", "idle, with devices below"])
 def test_an_idle_vf_holds_nothing(fake, pf, how):
     fake.create(pf, 2)
     hold(fake, how)
@@ -319,6 +474,122 @@ def test_without_ssh_the_default_routes_tell(nics):
     assert host.connection_functions() == {ONE}
 
 
+# --- a routed host: the server's address is on lo, and two equal routes lead out. The answers are those of ip 6.1 in a network namespace.
+
+HOPS = [{"gateway": "169.254.0.1", "dev": name, "weight": 1, "flags": ["onlink"]} for name in ("ens1", "ens2")]
+EQUAL = {"dst": "default", "flags": [], "nexthops": HOPS}
+EQUAL_6 = {"dst": "default", "metric": 1024, "flags": [], "pref": "medium", "nexthops": [
+    {"gateway": "fe80::99", "dev": name, "weight": 1, "flags": []} for name in ("ens1", "ens2")]}
+
+
+def routed(nics, server="192.0.2.10", client="198.51.100.7", on="lo", picked="ens2"):
+    """Reach the host over ssh by an address that is on no NIC."""
+    if on != "lo":
+        nics.add_netdev(on)
+    nics.add_netdev("lo")
+    nics.connect_over_ssh(server, client)
+    nics.answer("ip -j address show", [
+        {"ifname": on, "addr_info": [{"local": "127.0.0.1"}, {"local": server}]}, {"ifname": "ens1", "addr_info": []},
+        {"ifname": "ens2", "addr_info": []}])
+    nics.answer("ip -j route get " + client, [{"dst": client, "gateway": "169.254.0.1", "dev": picked, "prefsrc": server}])
+    nics.answer("ip -j route show default", [])
+    nics.answer("ip -6 -j route show default", [])
+    return "ip -j route get fibmatch " + client
+
+
+@pytest.mark.parametrize("on", ["lo", "dummy0"])
+@pytest.mark.parametrize("fibmatch", [True, False])
+def test_both_uplinks_of_a_routed_host_carry_the_connection(nics, on, fibmatch):
+    ask = routed(nics, on=on)
+    nics.answer("ip -j route show default", [EQUAL])
+    if fibmatch:
+        nics.answer(ask + " from 192.0.2.10", [EQUAL])
+    assert host.connection_functions() == {ONE, TWO}
+    for address in (ONE, TWO):
+        nics.create(address, 2)
+    assert [result["state"] for result in host.apply([device(ONE), device(TWO)], 5)] == ["pending", "pending"]
+
+
+def test_both_uplinks_carry_it_without_ssh_too(nics):
+    nics.answer("ip -j route show default", [EQUAL])
+    assert host.connection_functions() == {ONE, TWO}
+    nics.answer("ip -j route show default", [])
+    nics.answer("ip -6 -j route show default", [EQUAL_6])
+    assert host.connection_functions() == {ONE, TWO}
+
+
+def test_both_uplinks_carry_a_connection_over_ipv6(nics):
+    ask = routed(nics, "2001:db8::10", "2001:db8:1::7")
+    nics.answer(ask, [EQUAL_6])
+    assert host.connection_functions() == {ONE, TWO}
+
+
+def test_equal_routes_of_router_advertisements_carry_it_and_a_spare_one_does_not(nics):
+    nics.add_function("0000:01:00.2", netdevs=["ens3"], totalvfs=7)
+    ask = routed(nics, "2001:db8::10", "2001:db8:1::7", picked="ens1")
+    one, two, spare = [
+        {"dst": "default", "gateway": "fe80::99", "dev": name, "protocol": "ra", "metric": metric}
+        for name, metric in (("ens1", 100), ("ens2", 100), ("ens3", 200))]
+    nics.answer("ip -j address show", [{"ifname": "ens1", "addr_info": [{"local": "2001:db8::10"}]}])
+    nics.answer(ask, [one])
+    nics.answer("ip -6 -j route show exact default", [one, two, spare])
+    assert host.connection_functions() == {ONE, TWO}
+
+
+def test_where_ip_knows_no_fibmatch_the_default_routes_are_taken_for_a_client_behind_a_gateway(nics):
+    routed(nics, picked="ens1")
+    nics.answer("ip -j address show", [{"ifname": "ens1", "addr_info": [{"local": "192.0.2.10"}]}])
+    nics.answer("ip -j route show default", [EQUAL])
+    assert host.connection_functions() == {ONE, TWO}
+
+
+def test_a_route_that_is_more_than_the_default_is_taken_with_all_its_hops(nics):
+    ask = routed(nics)
+    nics.answer("ip -j address show", [{"ifname": "ens1", "addr_info": [{"local": "192.0.2.10"}]}])
+    nics.answer(ask, [dict(EQUAL, dst="198.51.100.0/24")])
+    assert host.connection_functions() == {ONE, TWO}
+
+
+@pytest.mark.parametrize("shown", [
+    # nexthop_compat_mode 0: the kernel names the object alone.
+    [{"dst": "203.0.113.0/24", "nhid": 10, "flags": []}],
+    [{"dst": "203.0.113.0/24", "nhid": 10, "flags": [], "nexthops": HOPS}],
+])
+def test_next_hop_objects_are_resolved(nics, shown):
+    ask = routed(nics, client="203.0.113.5")
+    nics.answer(ask, shown)
+    nics.answer("ip -j nexthop show", [
+        {"id": 1, "gateway": "169.254.0.1", "dev": "ens1", "scope": "link", "flags": ["onlink"]},
+        {"id": 2, "gateway": "169.254.0.1", "dev": "ens2", "scope": "link", "flags": ["onlink"]},
+        {"id": 10, "group": [{"id": 1}, {"id": 2}, {"id": 10}], "flags": []}])
+    assert host.connection_functions() == {ONE, TWO}
+
+
+def test_the_table_of_a_policy_rule_is_the_one_that_counts(nics):
+    ask = routed(nics, client="203.0.113.70", picked="ens1")
+    route = {"dst": "203.0.113.64/26", "gateway": "169.254.0.1", "dev": "ens1", "table": "100", "flags": ["onlink"]}
+    nics.answer("ip -j address show", [{"ifname": "ens1", "addr_info": [{"local": "192.0.2.10"}]}])
+    nics.answer(ask + " from 192.0.2.10", [route])
+    nics.answer("ip -j route show exact 203.0.113.64/26 table 100", [route, dict(route, dev="ens2")])
+    assert host.connection_functions() == {ONE, TWO}
+
+
+def test_the_routes_of_the_vrf_that_the_address_is_in_carry_it(nics):
+    ask = routed(nics, on="vrf-mgmt", picked="ens1")
+    nics.answer(ask + " vrf vrf-mgmt", [dict(EQUAL, table="50")])
+    assert host.connection_functions() == {ONE, TWO}
+    nics.answer("ip -j address show", [{"ifname": "ens1", "master": "vrf-mgmt", "addr_info": [{"local": "192.0.2.10"}]}])
+    assert host.connection_functions() == {ONE, TWO}
+
+
+def test_an_address_on_a_nic_and_one_route_are_one_pf(nics):
+    ask = routed(nics, picked="ens1")
+    nics.answer("ip -j address show", [{"ifname": "ens1", "addr_info": [{"local": "192.0.2.10"}]}])
+    nics.answer("ip -j route show default", [{"dst": "default", "gateway": "10.0.0.1", "dev": "ens2", "metric": 200}])
+    nics.answer(ask, [{"dst": "default", "gateway": "10.0.0.1", "dev": "ens1"}])
+    assert host.connection_functions() == {ONE}
+
+
 @pytest.mark.parametrize("over_ssh", [True, False])
 def test_without_the_ip_program_it_is_unknown_so_every_pf_is_protected(nics, over_ssh):
     if over_ssh:
@@ -385,9 +656,9 @@ def test_setting_a_link_up_says_whether_it_worked(fake, pf, monkeypatch, tmp_pat
     (tmp_path / "ip").write_text("#!/bin/sh\n[ \"$*\" = 'link set dev ens1 up' ]\n")
     (tmp_path / "ip").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert REAL_LINK_UP(pf)
+    assert REAL_LINK_UP(pf, time.monotonic() + 60)
     (tmp_path / "ip").write_text("#!/bin/sh\nexit 2\n")
-    assert not REAL_LINK_UP(pf)
+    assert not REAL_LINK_UP(pf, time.monotonic() + 60)
 
 
 def test_a_link_is_not_set_up_before_udev_has_named_it(fake, pf, monkeypatch, tmp_path):
@@ -395,9 +666,10 @@ def test_a_link_is_not_set_up_before_udev_has_named_it(fake, pf, monkeypatch, tm
     monkeypatch.setattr(host, "UDEV_DATA", str(tmp_path))
     monkeypatch.setattr(host.subprocess, "run", lambda *_arguments, **_keywords: pytest.fail("ip was called"))
     monkeypatch.setattr(host.time, "sleep", lambda _seconds: None)
-    clock = iter(range(100))
+    clock = iter(range(1000))
     monkeypatch.setattr(host.time, "monotonic", lambda: next(clock))
-    assert not REAL_LINK_UP(pf)
+    assert not REAL_LINK_UP(pf, 500)
+    assert next(clock) > 500
 
 
 def test_a_process_names_itself_and_that_is_not_passed_on(fake, pf):
@@ -437,40 +709,202 @@ def test_check_tells_what_would_be_and_writes_nothing(fake, pf):
     assert checked == host.apply([device(numvfs=5)], 5)
 
 
+SILENT = "; the kernel log has no line about it"
+BACK = {0: "; it has no VFs, as before", 2: "; it has its 2 VFs again"}
+# What each errno means from a driver whose source gives it no meaning of its own.
 ADVICE = {
-    "ENOSYS": ("Function not implemented", "the driver igb does not take the number of VFs through sysfs (ConnectX-3 takes it as a "
-                                           "module option)"),
-    "ERANGE": ("Numerical result out of range", "the device has fewer VFs than that: lower numvfs"),
-    "EBUSY": ("Device or resource busy", "VFs are there already and in use, or the device's mode is being changed: see the kernel log"),
-    "ENOMEM": ("Cannot allocate memory", "no address space for the VFs: enable SR-IOV and 'Above 4G decoding' in the BIOS, or boot "
-                                         "with pci=realloc"),
-    "ENOSPC": ("No space left on device", "the card has run out of MSI-X vectors: lower numvfs, or take irdma off the port"),
-    "EPERM": ("Operation not permitted", "the kernel forbids it: a guest has one of its VFs, or the kernel is locked down (Secure "
-                                         "Boot); see the kernel log"),
-    "EIO": ("Input/output error", "the device did not answer: see the kernel log and the card's firmware"),
-    "ENODEV": ("No such device", "the device went away meanwhile"),
-    "EINVAL": ("Invalid argument", "see the kernel log"),
+    "ENOENT": "the driver acme cannot create VFs through sysfs: use a driver, or driver settings, that can",
+    "ENOSYS": "the driver acme does not take the number of VFs through sysfs (ConnectX-3 takes it as a module option)",
+    "ERANGE": "the device has fewer VFs than that: lower numvfs",
+    "EBUSY": "driver acme is busy with the device (a reset, a change of its eswitch mode, another program that sets VFs): end that, then "
+             "run the role again",
+    "EAGAIN": "another operation of driver acme is going on and did not end while this was tried again: run the role again",
+    "ENOMEM": "no address space for the VFs: enable SR-IOV and 'Above 4G decoding' in the BIOS, or boot with pci=realloc",
+    "ENOSPC": "the card has run out of MSI-X vectors or other resources of VFs: lower numvfs",
+    "EPERM": "driver acme does not allow so many VFs with the port as it is set up: lower numvfs",
+    "EINVAL": "driver acme does not take this number with the port as it is set up: lower numvfs",
+    "EOPNOTSUPP": "driver acme has no VFs with the firmware or the mode that the card runs with: update the firmware, or change the mode",
+    "EIO": "the device did not answer: power-cycle the host, and update the card's firmware if that does not help",
+    "EREMOTEIO": "the device did not answer: power-cycle the host, and update the card's firmware if that does not help",
+    "ETIMEDOUT": "the device did not answer its driver in time: power-cycle the host, and update the card's firmware if that does not help",
+    "ENODEV": "the card, or its driver, went away meanwhile: check that the card is seated and its driver loaded, then run the role again",
+    "ENXIO": "the card, or its driver, went away meanwhile: check that the card is seated and its driver loaded, then run the role again",
+    "EROFS": "/sys is read-only here: run the role on the host itself, not in a container",
+    "EACCES": "writing there is not allowed, not even to root: look for SELinux or a container that forbids it",
+    "EXDEV": "driver acme gives no cause that is known",
 }
 
 
 @pytest.mark.parametrize("before", [0, 2])
 @pytest.mark.parametrize("name", sorted(ADVICE))
 def test_a_refused_write_is_explained_and_the_pf_is_as_it_was(fake, pf, name, before):
+    fake.bind(pf, "acme")
     fake.create(pf, before)
     fake.behave(pf, errors={"4": name})
-    [result] = host.apply([device(numvfs=4)], 5)
+    [result] = host.apply([device(numvfs=4)], 0.5)
     assert (result["state"], result["before"], result["now"], fake.numvfs(pf)) == ("failed", before, before, before)
-    assert result["message"] == "ens1 (0000:01:00.0): setting 4 VFs failed (%s): %s" % ADVICE[name]
+    assert result["message"] == "ens1 (0000:01:00.0): setting 4 VFs failed (%s): %s%s%s" % (
+        os.strerror(getattr(errno, name)), ADVICE[name], SILENT, BACK[before])
 
 
 def test_every_advice_has_its_test():
-    assert {errno.errorcode[number] for number in host.WRITE_ADVICE} == set(ADVICE) - {"EINVAL"} | {"ENOENT"}
+    assert {*host.WRITE_ADVICE, *host.SAME_CAUSE} - {host.ENOTSUPP} == {getattr(errno, name) for name in ADVICE} - {errno.EXDEV}
+
+
+# (ids, driver, errno, modules that are loaded) from no VFs, and what the driver means by it.
+OF_DRIVERS = {
+    ("8086:1572", "i40e", "EPERM", ""): "the port lacks the queues and interrupts for so many VFs, or is running its self-test: lower numvfs",
+    ("8086:10fb", "ixgbe", "EPERM", ""): "traffic classes (DCB) or macvlan offload of the port take the queues of so many VFs: turn them off, or "
+                                         "lower numvfs",
+    ("8086:10c9", "igb", "EPERM", ""): "driver igb makes no VFs without MSI-X interrupts: take pci=nomsi off the kernel line",
+    ("8086:1592", "ice", "EBUSY", ""): "driver ice is not ready, as during a reset: run the role again",
+    ("8086:1592", "ice", "EOPNOTSUPP", ""): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install "
+                                            "the package that has intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) "
+                                            "and load ice again, or lower numvfs",
+    ("8086:1592", "ice", "ENOSPC", "irdma"): "the card has run out of MSI-X vectors or other resources of VFs: lower numvfs, or take irdma off "
+                                             "the port",
+    ("8086:1592", "ice", "ENOSPC", ""): ADVICE["ENOSPC"],
+    ("15b3:1017", "mlx5_core", "ENOSPC", "irdma"): ADVICE["ENOSPC"],
+}
+
+
+@pytest.mark.parametrize("ids, driver, name, module", sorted(OF_DRIVERS))
+def test_a_drivers_own_meaning_of_an_errno_is_told(fake, ids, driver, name, module):
+    fake.add_function(ONE, ids, driver, ["ens1"], totalvfs=64, errors={"16": name})
+    if module:
+        (fake.sys / "module" / module).mkdir(parents=True)
+    [result] = host.apply([device(id=ids, numvfs=16)], 0.5)
+    assert result["message"] == "ens1 (0000:01:00.0): setting 16 VFs failed (%s): %s%s%s" % (
+        os.strerror(getattr(errno, name)), OF_DRIVERS[ids, driver, name, module], SILENT, BACK[0])
+    assert "guest" not in result["message"]
+
+
+def test_every_meaning_of_a_drivers_own_has_its_test():
+    assert set(host.DRIVER_ADVICE) <= {(driver, getattr(errno, name)) for _ids, driver, name, _module in OF_DRIVERS}
+
+
+@pytest.mark.parametrize("name", ["EBUSY", "EPERM", "EINVAL"])
+def test_vfs_that_a_driver_does_not_give_up_are_a_guests(fake, pf, name):
+    fake.create(pf, 2)
+    fake.behave(pf, errors={"0": name})
+    [result] = host.apply([device(numvfs=4)], 0.5)
+    assert (result["now"], fake.writes(pf)) == (2, [0])
+    assert "): a guest has one of its VFs: shut the guest down or detach the VF, then run the role again; " in result["message"]
+
+
+def test_vfs_that_another_program_made_meanwhile_are_told(fake, pf, monkeypatch):
+    def between(address, count):
+        fake.create(address, 3)
+        fake.write_numvfs(address, count)
+
+    monkeypatch.setattr(host, "write_numvfs", between)
+    assert "): another program has made VFs of it meanwhile: end or disable what does that, then run the role again; " in host.set_numvfs(pf, 4, 0.5)
+
+
+def test_the_kernels_own_errno_for_not_supported_is_known(fake, pf, monkeypatch):
+    monkeypatch.setattr(host, "write_numvfs", lambda *_arguments: (_ for _ in ()).throw(OSError(524, os.strerror(524))))
+    assert "has no VFs with the firmware or the mode that the card runs with" in host.set_numvfs(pf, 4, 0.5)
+
+
+@pytest.mark.parametrize("command", ["apply", "boot"])
+@pytest.mark.parametrize("driver, name", [("i40e", "EAGAIN"), ("ice", "EBUSY")])
+def test_what_passes_by_itself_is_tried_again_at_boot_too(fake, pf, command, driver, name):
+    fake.bind(pf, driver)
+    fake.behave(pf, passing={"4": [name, 2]})
+    if command == "boot":
+        configure(device(), numvfs_timeout=60)
+        assert host.main(["boot"]) == 0
+    else:
+        assert host.apply([device()], 60)[0]["state"] == "changed"
+    assert (fake.numvfs(pf), fake.writes(pf)) == (4, [4, 4, 4])
+
+
+def test_it_is_tried_again_for_half_of_the_time_and_no_longer_than_half_a_minute(fake, pf, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(host.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(host.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    fake.behave(pf, errors={"4": "EAGAIN"})
+    for timeout, longest in ((10, 5), (3600, 30)):
+        begun = clock[0]
+        assert "did not end while this was tried again" in host.set_numvfs(pf, 4, timeout)
+        assert longest / 2 < clock[0] - begun <= longest
+
+
+def test_other_errors_are_not_tried_again(fake, pf):
+    fake.behave(pf, errors={"4": "EIO"})
+    host.apply([device()], 60)
+    assert fake.writes(pf) == [4]
+
+
+# --- the kernel's own words
+
+
+def test_the_kernels_lines_about_the_pf_since_the_write_are_quoted_as_text_and_as_a_field(fake, pf):
+    fake.behave(pf, errors={"4": "EIO"}, says={"4": [
+        "3,2,200,-;igb 0000:01:00.0: not enough MMIO resources for SR-IOV",
+        " SUBSYSTEM=pci", " DEVICE=+pci:0000:01:00.0",
+        "4,3,201,-;pci 0000:01:00.1: of another function",
+        "4,4,202,-;igbvf 0000:01:00.00: of no function",
+        "12,5,203,-;igb 0000:01:00.0: of a program that writes there",
+        "6,6,204,-;link is down", " SUBSYSTEM=net", " DEVICE=+pci:0000:01:00.0"]})
+    [result] = host.apply([device()], 5)
+    lines = ["igb 0000:01:00.0: not enough MMIO resources for SR-IOV", "link is down"]
+    assert result["kernel_log"] == lines
+    assert "; the kernel said: %s / %s; it has no VFs" % tuple(lines) in result["message"]
+
+
+def test_the_kernels_words_are_bounded_and_printable(fake, pf):
+    fake.behave(pf, errors={"4": "EIO"}, says={"4": [
+        "3,%d,200,-;igb 0000:01:00.0: %d \x1b[31m\\x0a\xff%s" % (number, number, "x" * 5000) for number in range(40)]})
+    [result] = host.apply([device()], 5)
+    assert len(result["kernel_log"]) == 5
+    assert all(len(line) <= 200 and line.isascii() and line.isprintable() for line in result["kernel_log"])
+    assert result["kernel_log"][0].startswith("igb 0000:01:00.0: 35 ?[31m??xxx")
+
+
+def test_the_words_of_putting_back_are_not_those_of_the_failure(fake, pf):
+    fake.create(pf, 2)
+    fake.behave(pf, errors={"4": "EIO"}, says={
+        "4": ["3,2,200,-;igb 0000:01:00.0: broken"], "2": ["6,%d,201,-;igb 0000:01:00.0: 2 VFs" % number for number in range(9)]})
+    [result] = host.apply([device()], 5)
+    assert result["kernel_log"] == ["igb 0000:01:00.0: broken"]
+
+
+@pytest.mark.parametrize("how", ["absent", "a directory"])
+def test_a_kernel_log_that_cannot_be_read_is_no_error_of_its_own(fake, pf, how):
+    fake.kmsg.unlink()
+    if how == "a directory":
+        fake.kmsg.mkdir()
+    fake.behave(pf, errors={"4": "EIO"})
+    [result] = host.apply([device()], 5)
+    assert (result["state"], result["kernel_log"]) == ("failed", [])
+    assert "; see the kernel log; it has no VFs" in result["message"]
+
+
+def test_the_kernel_log_of_this_machine_can_be_opened_or_is_none():
+    log = host.KernelLog(ONE)
+    assert log.lines() in ([], None)
+    log.close()
+
+
+def test_records_that_were_overwritten_are_no_end_of_the_kernel_log(fake, pf, monkeypatch):
+    log = host.KernelLog(pf)
+    fake.say("3,2,200,-;igb 0000:01:00.0: later")
+    real, answers = os.read, [BrokenPipeError]
+
+    def read(descriptor, length):
+        if answers:
+            raise answers.pop()
+        return real(descriptor, length)
+
+    monkeypatch.setattr(os, "read", read)
+    assert log.lines() == ["igb 0000:01:00.0: later"]
 
 
 def test_a_driver_without_sriov_in_sysfs_is_named(fake, pf):
     fake.behave(pf, sysfs=False)
     [result] = host.apply([device()], 5)
-    assert result["message"] == (
+    assert result["message"].startswith(
         "ens1 (0000:01:00.0): setting 4 VFs failed (No such file or directory): the driver igb cannot create VFs through sysfs: "
         "use a driver, or driver settings, that can")
 
@@ -481,7 +915,27 @@ def test_a_device_that_goes_away_before_the_write_is_not_taken_for_a_driver_with
         fake.write_numvfs(address, count)
 
     monkeypatch.setattr(host, "write_numvfs", unplug_and_write)
-    assert "the device went away meanwhile" in host.set_numvfs(pf, 4)
+    assert host.set_numvfs(pf, 4) == GONE + SILENT
+
+
+GONE = "ens1 (0000:01:00.0) went away while its VFs were being set: check that the card is seated and its driver loaded, then run the role again"
+
+
+@pytest.mark.parametrize("how", ["pulled out", "pulled out, and the kernel has not removed it yet"])
+def test_a_card_that_is_pulled_out_in_the_middle_is_not_called_slow(fake, pf, monkeypatch, how):
+    if how == "pulled out":
+        fake.behave(pf, unplugs=[4])
+    else:
+        (fake.pci(pf) / "config").write_bytes(b"\xff" * 64)
+        fake.behave(pf, hangs=[4])
+        monkeypatch.setattr(host, "GRACE_SECONDS", 0)
+    [result] = host.apply([device()], 0)
+    assert (result["state"], result["message"], result["now"]) == ("failed", GONE + SILENT, 0)
+
+
+def test_vfs_that_never_show_because_the_card_is_gone_are_told_so(fake, pf, monkeypatch):
+    monkeypatch.setattr(host, "write_numvfs", lambda address, count: (fake.write_numvfs(address, count), fake.remove_function(address)))
+    assert host.set_numvfs(pf, 4) == GONE + SILENT
 
 
 @pytest.mark.parametrize("before", [0, 2])
@@ -491,7 +945,7 @@ def test_a_driver_that_enables_fewer_is_an_error_and_the_pf_is_as_it_was(fake, p
     [result] = host.apply([device(numvfs=6)], 5)
     assert (result["state"], result["now"], fake.numvfs(pf)) == ("failed", before, before)
     assert result["message"] == (
-        "ens1 (0000:01:00.0): 6 VFs were asked for and driver igb enabled 3: lower numvfs, or see the kernel log for what it lacked")
+        "ens1 (0000:01:00.0): 6 VFs were requested and driver igb enabled 3: lower numvfs" + SILENT + BACK[before])
 
 
 def test_a_put_back_that_fails_is_told(fake, pf):
@@ -519,6 +973,14 @@ def test_bnxt_gets_its_link_up_and_is_asked_again(fake):
     assert (result["state"], result["now"], fake.writes(ONE)) == ("changed", 4, [4, 4])
 
 
+def test_bnxt_whose_link_cannot_be_set_up_is_told_so(fake, monkeypatch):
+    fake.add_function(ONE, "14e4:16d7", "bnxt_en", ["ens1"], totalvfs=8, needs_link_up=True)
+    monkeypatch.setattr(host, "link_up", lambda *_arguments: False)
+    assert host.set_numvfs(ONE, 4, 5) == (
+        "ens1 (0000:01:00.0): driver bnxt_en makes VFs only while the interface is up, and it is not: set it up, then run the role again"
+        + SILENT + BACK[0])
+
+
 def test_another_driver_is_not_asked_twice_and_its_link_stays_down(fake, pf):
     fake.behave(pf, needs_link_up=True)
     [result] = host.apply([device()], 5)
@@ -544,10 +1006,23 @@ def test_links_to_the_vfs_that_never_come_are_an_error_and_the_pf_is_as_it_was(f
     monkeypatch.setattr(host.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(host.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     monkeypatch.setattr(host, "vf_addresses", lambda address: [])
-    assert host.set_numvfs(pf, 4) == (
-        "ens1 (0000:01:00.0): the kernel counts 4 VFs and shows 0 of them after 10 s: see the kernel log")
+    assert host.set_numvfs(pf, 4, 300) == (
+        "ens1 (0000:01:00.0): the kernel counts 4 VFs and shows 0 of them after 304 s: raise sriov_numvfs_timeout, or lower numvfs"
+        + SILENT + BACK[0])
     assert fake.numvfs(pf) == 0
-    assert 1010 <= clock[0] < 1011
+    assert 1304 <= clock[0] < 1305
+
+
+def test_a_vf_that_shows_only_after_each_other_one_has_been_probed_is_waited_for(fake, pf, monkeypatch):
+    # Half a second for each VF, as with mlx5: more than the 10 s that there once were.
+    clock, real = [1000.0], host.vf_addresses
+    monkeypatch.setattr(host.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(host.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    fake.behave(pf, vf_driver="mlx5_core")
+    (fake.pci(pf) / "sriov_totalvfs").write_text("64\n")
+    monkeypatch.setattr(host, "vf_addresses", lambda address: real(address)[:int((clock[0] - 1000) / 0.52)])
+    assert host.set_numvfs(pf, 32, 120) is None
+    assert clock[0] - 1000 > 16
 
 
 def test_one_failure_does_not_hold_up_the_others(fake, pf):
@@ -572,7 +1047,64 @@ def test_a_write_that_hangs_is_given_up_and_the_others_are_done(fake, pf, monkey
     results = host.apply([device(pf, 1), device(TWO, 1)], 0.5)
     assert [(result["state"], result["now"]) for result in results] == [("failed", 0), ("changed", 1)]
     assert results[0]["message"] == (
-        "0000:01:00.0: the kernel did not finish setting 1 VFs in time: see the kernel log, raise sriov_numvfs_timeout for a slow card")
+        "ens1 (0000:01:00.0): the kernel did not finish setting 1 VFs within 1 s: raise sriov_numvfs_timeout for a slow card" + SILENT)
+
+
+def give_up_after(monkeypatch, is_so, kill=True):
+    """Have a process that is late be given up only once something is so, however slow this machine is; without `kill` it stays."""
+    real = os.kill
+
+    def give_up(pid, number):
+        while not is_so():
+            time.sleep(0.02)
+        real(pid, number if kill else 0)
+
+    monkeypatch.setattr(host, "GRACE_SECONDS", 0)
+    monkeypatch.setattr(host.os, "kill", give_up)
+    return real
+
+
+def test_a_write_that_was_late_and_went_through_is_a_change_and_no_failure(fake, pf, monkeypatch):
+    give_up_after(monkeypatch, lambda: fake.numvfs(pf) == 1)
+    fake.behave(pf, late=[1])
+    [result] = host.apply([device(numvfs=1)], 0)
+    assert (result["state"], result["now"], fake.numvfs(pf)) == ("changed", 1, 1)
+
+
+def test_a_process_that_the_kernel_does_not_let_go_is_named_and_its_pf_is_not_written_again(fake, pf, monkeypatch):
+    # As in an uninterruptible wait, in which a kill has to wait too.
+    fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
+    results = host.apply([device(TWO)], 60)
+    fake.create(pf, 2)
+    real = give_up_after(monkeypatch, lambda: "waiting" in fake.kmsg.read_text(), kill=False)
+    fake.behave(pf, hangs=[1], says={"1": ["3,2,200,-;igb 0000:01:00.0: waiting for the firmware"]})
+    results = host.apply([device(numvfs=1)], 0) + results
+    pid = results[0]["process"]
+    try:
+        assert results[0]["message"] == (
+            "ens1 (0000:01:00.0): the kernel did not finish setting 1 VFs within 1 s: raise sriov_numvfs_timeout for a slow card; process %d "
+            "still waits in the kernel for it, so its number of VFs may yet change, and only a reboot ends a process that waits for good; "
+            "the kernel said: igb 0000:01:00.0: waiting for the firmware" % pid)
+        results = host.put_back(results, 60)
+        assert [(result["state"], result["now"]) for result in results] == [("failed", 0), ("put back", 0)]
+        assert fake.writes(pf) == [0, 1]
+    finally:
+        real(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_a_write_that_ended_after_its_time_is_put_back_with_the_others(fake, pf, monkeypatch):
+    fake.create(pf, 2)
+    fake.behave(pf, hangs=[1])
+    real = give_up_after(monkeypatch, lambda: fake.writes(pf) == [0, 1], kill=False)
+    results = host.apply([device(numvfs=1)], 0)
+    real(results[0]["process"], signal.SIGKILL)
+    os.waitpid(results[0]["process"], 0)
+    # What the kernel did at last.
+    fake.create(pf, 1)
+    [result] = host.put_back(results, 60)
+    assert (result["state"], result["now"], fake.numvfs(pf)) == ("failed", 2, 2)
+    assert result["message"].endswith("; it has finished since, and was put back to 2 VFs")
 
 
 def test_a_child_that_hangs_does_not_keep_the_lock(fake, pf):
@@ -592,12 +1124,12 @@ def test_a_child_that_hangs_does_not_keep_the_lock(fake, pf):
 
 def test_a_child_that_is_killed_is_told(fake, pf, monkeypatch):
     monkeypatch.setattr(host, "write_numvfs", lambda *_arguments: os.kill(os.getpid(), signal.SIGKILL))
-    assert host.set_all({pf: 1}, 5) == {pf: "0000:01:00.0: the process that set its VFs was killed"}
+    assert host.set_all({pf: 1}, 5) == {pf: "ens1 (0000:01:00.0): the process that set its VFs was killed"}
 
 
 def test_a_surprise_in_a_child_is_told(fake, pf, monkeypatch):
     monkeypatch.setattr(host, "write_numvfs", lambda *_arguments: 1 / 0)
-    assert host.set_all({pf: 1}, 5) == {pf: "0000:01:00.0: division by zero"}
+    assert host.set_all({pf: 1}, 5) == {pf: "ens1 (0000:01:00.0): division by zero"}
 
 
 def test_what_was_changed_is_put_back_when_another_failed(fake, pf):
@@ -606,7 +1138,8 @@ def test_what_was_changed_is_put_back_when_another_failed(fake, pf):
     fake.behave(pf, errors={"4": "EIO"})
     results = host.put_back(host.apply([device(ONE), device(TWO)], 5), 5)
     assert [(result["state"], result["now"]) for result in results] == [("failed", 0), ("put back", 2)]
-    assert results[1]["message"] == "put back to 2 VFs because another device failed"
+    assert results[1]["message"] == "ens2 (0000:01:00.1) was put back to 2 VFs because another PF failed"
+    assert host.refusal_of(results).endswith("; ens2 (0000:01:00.1) was put back to 2 VFs because another PF failed")
     assert fake.numvfs(TWO) == 2
 
 
@@ -820,25 +1353,169 @@ def test_ready_is_good_only_when_the_vfs_are_there(fake, pf, capsys):
     configure(device(ONE, 3))
     assert host.main(["ready", ONE]) == 1
     assert fake.numvfs(pf) == 0
-    assert capsys.readouterr().out == "failed: 0000:01:00.0 has 0 VFs, 3 are wanted\n"
+    assert capsys.readouterr().out == (
+        "failed: ens1 (0000:01:00.0) has 0 VFs, 3 are wanted: see who changed that (journalctl -b), then run systemctl restart "
+        "sriov-vfs.service\n")
     fake.create(pf, 3)
     assert host.main(["ready", ONE]) == 0
     assert host.main(["ready", ONE, TWO]) == 2
     assert "does not have all of 0000:01:00.0, 0000:01:00.1" in capsys.readouterr().err
 
 
-def test_status_is_good_only_when_no_pf_differs_be_it_for_a_reason(fake, pf, capsys):
+def test_ready_is_good_with_vfs_of_another_number_that_wait_for_the_next_boot(fake, pf, capsys):
     configure(device(ONE, 3))
-    assert host.main(["status"]) == 1
     fake.create(pf, 2)
     fake.set_up(fake.vf_netdev(pf, 0))
-    capsys.readouterr()
+    assert host.main(["ready", ONE]) == 0
+    assert capsys.readouterr().out.startswith("ok: ens1 (0000:01:00.0) keeps its 2 VFs until the next boot")
+
+
+def test_status_tells_as_wanted_waits_and_failed_apart_in_words_and_exit_code(fake, pf, capsys):
+    fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
+    configure(device(ONE, 3), device(TWO, 2, boot="udev"))
     assert host.main(["status"]) == 1
-    assert capsys.readouterr().out.startswith("failed: ens1 (0000:01:00.0) keeps its 2 VFs until the next boot, 3 are wanted: VF ")
+    assert capsys.readouterr().out == (
+        "failed: ens1 (0000:01:00.0) has 0 VFs, 3 are wanted: see who changed that (journalctl -b), then run systemctl restart "
+        "sriov-vfs.service\n"
+        "failed: ens2 (0000:01:00.1) has 0 VFs, 2 are wanted: see who changed that (journalctl -b), then run systemctl restart "
+        "sriov-vfs@0000:01:00.1.service\n")
+    fake.create(pf, 2)
+    fake.create(TWO, 2)
+    fake.set_up(fake.vf_netdev(pf, 0))
+    assert host.main(["status"]) == 3
+    out = capsys.readouterr().out
+    assert out.startswith("pending: ens1 (0000:01:00.0) keeps its 2 VFs until the next boot, 3 are wanted: VF ")
+    assert out.endswith("\nok: ens2 (0000:01:00.1) has 2 VFs\n")
+    fake.create(TWO, 1)
+    assert host.main(["status"]) == 1
     fake.create(pf, 3)
+    fake.create(TWO, 2)
+    capsys.readouterr()
     assert host.main(["status"]) == 0
-    assert capsys.readouterr().out == "ok: ens1 (0000:01:00.0) has 3 VFs\n"
+    assert capsys.readouterr().out == "ok: ens1 (0000:01:00.0) has 3 VFs\nok: ens2 (0000:01:00.1) has 2 VFs\n"
     assert fake.writes(pf) == []
+
+
+def test_boot_and_device_end_with_3_when_something_only_waits(fake, pf, capsys):
+    configure(device(ONE, 3))
+    fake.create(pf, 2)
+    fake.set_up(fake.vf_netdev(pf, 0))
+    for command in (["boot"], ["device", ONE]):
+        assert host.main(command) == 3
+        assert capsys.readouterr().out.startswith("pending: ")
+
+
+def note_firmware(text):
+    host.write_atomically(host.PENDING_FIRMWARE_PATH, text)
+
+
+def test_vfs_that_wait_for_the_firmware_of_the_next_boot_have_not_failed(fake, capsys):
+    fake.add_function(ONE, "15b3:1017", "mlx5_core", ["ens1"], totalvfs=2)
+    configure(device(ONE, 8, id="15b3:1017"))
+    assert host.main(["status"]) == 1
+    note_firmware('{"firmware:0000:01:00.1:NUM_OF_VFS=8": "boot-1"}')
+    capsys.readouterr()
+    assert (host.main(["status"]), host.main(["boot"]), host.main(["ready", ONE])) == (3, 3, 1)
+    assert capsys.readouterr().out.splitlines() == [
+        state + ": ens1 (0000:01:00.0) has 0 of 8 VFs: its firmware is set and offers more from the next boot on"
+        for state in ("waiting", "waiting", "failed")]
+    fake.boot("boot-2")
+    assert host.main(["status"]) == 1
+
+
+@pytest.mark.parametrize("text", [
+    "{", "[]", "[" * 100000, '{"firmware:0000:01:00.0:A=1": 5}', '{"firmware:0000:01:0": "boot-1"}', '{"firmware:0000:02:00.0:A=1": "boot-1"}'])
+def test_a_note_about_firmware_that_says_nothing_of_the_card_counts_for_nothing(fake, pf, text):
+    configure(device(ONE, 9))
+    note_firmware(text)
+    assert host.main(["status"]) == 1
+
+
+def test_a_pf_that_is_gone_is_told_with_its_last_known_interface(fake, capsys):
+    configure(device(name="ens9"), device(TWO, name="ens8", optional=True), device("0000:02:00.0"), device("0000:03:00.0", name=""))
+    assert host.main(["status"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("failed: PF 0000:01:00.0, last known as ens9, is not there: check that the card is seated")
+    assert lines[1] == "skipped: PF 0000:01:00.1, last known as ens8, is not there (optional)"
+    assert [line.partition(":")[2][:28] for line in lines[2:]] == [" PF 0000:02:00.0 is not ther", " PF 0000:03:00.0 is not ther"]
+
+
+# --- whatever the configuration is
+
+
+GOOD = {"format": 1, "boot_wait": 0, "numvfs_timeout": 5, "udev_rule_path": "/etc/rules", "devices": [device(ONE, 3), device(TWO, 2)]}
+ODD = (
+    None, True, False, -1, 0, 7, 8, 65536, 2 ** 63, 10 ** 400, -10 ** 400, 0.5, 1e308, float("inf"), float("-inf"), float("nan"), "", "x", "\0",
+    "a\0b", "\ud800", "\x1b[2J", "../../etc", "/etc/passwd", ONE, ONE + "\n", "0000:01:00.9", "8086:10c9", "é" * 300, [], [[]], {}, {"a": {}},
+    [None], ["\0"], "systemd", "none", "inf",
+)
+
+
+def spoilt(random):
+    """A configuration with up to three things in it that are not what the role writes."""
+    config = copy.deepcopy(GOOD)
+    for _time in range(random.randint(1, 3)):
+        at = random.choice([config, config, *[entry for entry in (config.get("devices") if isinstance(config.get("devices"), list) else [])
+                                              if isinstance(entry, dict)]])
+        key = random.choice([*at, "name", "waits", "numvfs", "address", "devices"])
+        how = random.randrange(4)
+        if how == 0:
+            at.pop(key, None)
+        elif how == 1 and isinstance(at.get(key), list):
+            at[key].append(random.choice(ODD))
+        else:
+            at[key] = random.choice(ODD)
+    return config
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_the_configuration_says_the_program_ends_with_a_sentence(fake, pf, capsys, seed):
+    random, seen = Random(seed), set()
+    fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
+    for _turn in range(100):
+        text = json.dumps(spoilt(random))
+        if random.random() < 0.2:
+            text = text[:random.randrange(len(text))]
+        (fake.etc / "sriov").mkdir(exist_ok=True)
+        Path(host.CONFIG_PATH).write_text(text)
+        for command in (["status"], ["ready", ONE], ["boot"], ["device", TWO]):
+            code = host.main(command)
+            out, err = capsys.readouterr()
+            seen.add(code)
+            assert code in (0, 1, 2, 3), (text, command)
+            assert (out + err).isascii() and not re.search(r"[^ -~\n]", out + err), text
+            if code == 2:
+                assert err.startswith("sriov-vfs: ") and err.count("\n") == 1 and err.endswith("\n") and out == "", text
+        for address in (ONE, TWO):
+            fake.create(address, 0)
+    assert seen >= {0, 1, 2}
+
+
+@pytest.mark.parametrize("change, text", [
+    ({"numvfs_timeout": float("inf")}, "numvfs_timeout is inf, which the role never writes: run the role again, it writes the file anew"),
+    ({"boot_wait": float("nan")}, "boot_wait is nan, "),
+    ({"udev_rule_path": "/etc/\0rules"}, "udev_rule_path is '/etc/\\x00rules', "),
+    ({"devices": {}}, "devices is {}, "),
+    ({"devices": [5]}, "devices[0] is 5, "),
+    ({"devices": [device(), device("0000:01:00.1\n")]}, "devices[1] address is '0000:01:00.1\\n', "),
+    ({"devices": [device(numvfs=True)]}, "devices[0] numvfs is True, "),
+    ({"devices": [device(numvfs=65536)]}, "devices[0] numvfs is 65536, "),
+    ({"devices": [device(boot="later")]}, "devices[0] boot is 'later', "),
+    ({"devices": [device(optional="no")]}, "devices[0] optional is 'no', "),
+    ({"devices": [device(id="igb")]}, "devices[0] id is 'igb', "),
+    ({"devices": [device(name="\x1b[2J")]}, "devices[0] name is '\\x1b[2J', "),
+])
+def test_what_is_wrong_in_the_configuration_is_said_with_its_place(fake, pf, capsys, change, text):
+    configure(device(), **change) if "devices" not in change else configure(*change["devices"]) if isinstance(
+        change["devices"], list) else host.write_atomically(host.CONFIG_PATH, json.dumps(dict(GOOD, **change)))
+    assert host.main(["status"]) == 2
+    assert capsys.readouterr().err.startswith("sriov-vfs: %s: %s" % (host.CONFIG_PATH, text))
+
+
+def test_a_configuration_that_is_nested_too_deep_is_unreadable(fake, capsys):
+    host.write_atomically(host.CONFIG_PATH, "[" * 100000)
+    assert host.main(["status"]) == 2
+    assert "cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["boot"], ["device", ONE], ["ready", ONE], ["status"]])

@@ -67,7 +67,7 @@ NOTHING = {"devices": [], "device_specs": []}
 
 
 @pytest.mark.parametrize("devices, mappings", [
-    (None, None), ([], {}), ([], {"ens1f0": "physnet2"}), (None, {"ens1f0": "physnet2"}),
+    ([], None), ([], {}), ([], {"ens1f0": "physnet2"}),
     ([{"name": "ens1f0"}, {"driver": "ice"}, {"mac": "b8:59:9f:0c:aa:02"}], {}),
     # Selectors that a mapping cannot mean: on the host their PFs are known by name.
     ([{"driver": "ice"}], {"ens1f0": "physnet2"}),
@@ -147,9 +147,15 @@ def test_the_nova_of_a_release(release, nova):
     assert openstack.nova_of(release) == nova
 
 
-@pytest.mark.parametrize("release", ["2021.2", "2025", "2025.3", "zeds", "31", True, "2025.1-rocky-9"])
-def test_what_is_no_release_is_refused(release):
-    text = 'sriov_openstack_release is %r: write it as "2025.1", as "zed", or as "master"' % (release,)
+NO_SUCH_RELEASE = ", and there is no such release: a year has two, as 2025.1 and 2025.2, and those before 2022.1 have names"
+
+
+@pytest.mark.parametrize("release, told", [
+    ("2021.2", "2021.2" + NO_SUCH_RELEASE), ("2025.3", "2025.3" + NO_SUCH_RELEASE), (2025.3, "2025.3" + NO_SUCH_RELEASE),
+    ("1999.1", "1999.1" + NO_SUCH_RELEASE), ("zeds", "'zeds': did you mean zed?"), ("Flamngo", "'Flamngo': did you mean flamingo?"),
+    *[(other, '%r: write it as "2025.1", as "zed", or as "master"' % (other,)) for other in ("2025", "31", True, "2025.1-rocky-9", ["zed"], {})]])
+def test_what_is_no_release_is_refused(release, told):
+    text = "sriov_openstack_release is " + told
     assert refusal(release=release) == text
     with pytest.raises(AnsibleFilterError, match=re.escape(text)):
         filters.nova_device_option(release)
@@ -187,7 +193,7 @@ def test_a_tag_that_the_release_does_not_know_is_refused(tag, before, since, num
     ([entry()], {"ens1f0": "physnet3"},
      WHERE + "physical_network is physnet2 and sriov_physnet_mappings says physnet3: keep one of them"),
     ([], {"ens1f0": ""}, "sriov_physnet_mappings: ens1f0 is empty: name the physical network, as in ens1f0: physnet2"),
-    ([], {"ens1f0": None}, 'sriov_physnet_mappings: ens1f0 is None: name the physical network, as in ens1f0: "physnet2"'),
+    ([], {"ens1f0": None}, 'sriov_physnet_mappings: ens1f0 is null: name the physical network, as in ens1f0: "physnet2"'),
     ([], {"ens1f0": 2}, 'sriov_physnet_mappings: ens1f0 is 2: name the physical network, as in ens1f0: "physnet2"'),
     ([], {"ens1f0": "a:b"}, "sriov_physnet_mappings: ens1f0 'a:b' has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
                             "correct it"),
@@ -212,7 +218,7 @@ def test_a_bad_mapping_is_refused(devices, mappings, text):
     ([entry(network="")], WHERE + "physical_network is empty: name the physical network, as in physical_network: physnet2"),
     ([entry(network="  ")], WHERE + "physical_network is empty: name the physical network, as in physical_network: physnet2"),
     ([entry(network=2)], WHERE + 'physical_network is 2: name the physical network, as in physical_network: "physnet2"'),
-    ([entry(network=["a"])], WHERE + "physical_network is ['a']: name the physical network, as in physical_network: \"physnet2\""),
+    ([entry(network=["a"])], WHERE + "physical_network is ['a']: give text"),
     ([entry(network="a b")], WHERE + "physical_network 'a b' has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
                                      "correct it"),
     ([entry(network="a,b")], WHERE + "physical_network 'a,b' has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
@@ -238,21 +244,29 @@ def test_a_bad_mapping_is_refused(devices, mappings, text):
     ([entry(optional="perhaps")], WHERE + "optional is 'perhaps': give true or false"),
     ([entry(address="3b:00.0")], "sriov_devices[0] has 2 selectors (name, address): keep one of them"),
     ([{"physical_network": "a"}], "sriov_devices[0] has no selector: give it one of name, address, mac, vendor_id with product_id, driver"),
-    (["ens1f0"], "sriov_devices[0] is 'ens1f0': give a dictionary, as in {name: ens1f0, physical_network: physnet2}"),
-    ([entry(exclude_vfs="3b:02.0")], WHERE + "exclude_vfs is '3b:02.0': give a list of PCI addresses, as in [\"0000:3b:02.0\"]"),
+    (["ens1f0"], "sriov_devices[0] is 'ens1f0': give a dictionary"),
+    ([entry(exclude_vfs=3)], WHERE + "exclude_vfs is 3: give a list"),
     ([entry(exclude_vfs=[60.0])], WHERE + 'exclude_vfs has 60.0, which YAML has read as a number: put it in quotes, as in "0000:3b:02.0"'),
     ([entry(exclude_vfs=["3b:02.*"])], WHERE + "exclude_vfs has '3b:02.*', which is no PCI address of a VF: write it as \"0000:3b:02.0\""),
-    ([entry(nova=["trusted"])], WHERE + "nova is ['trusted']: give a dictionary, as in {trusted: true}"),
+    ([entry(nova=["trusted"])], WHERE + "nova is ['trusted']: give a dictionary"),
 ])
 def test_a_bad_entry_is_refused(devices, text):
     assert refusal(*devices) == text
+
+
+@pytest.mark.parametrize("devices", [None, "", " "])
+def test_devices_that_are_not_set_are_refused_for_nova_would_lose_its_own(devices):
+    with pytest.raises(AnsibleFilterError) as caught:
+        filters.openstack_devices(devices, {"ens1f0": "physnet2"})
+    assert str(caught.value) == (
+        "sriov_devices is not set, and Nova would lose the devices that it has: set it, or write sriov_devices: [] for a host without VFs")
 
 
 @pytest.mark.parametrize("devices", ["ens1f0", {"name": "ens1f0"}, 1])
 def test_devices_that_are_no_list_are_refused(devices):
     with pytest.raises(WrongVariable) as caught:
         openstack.openstack_devices(devices)
-    assert str(caught.value) == "sriov_devices is %r: give a list, as in [{name: ens1f0, physical_network: physnet2}]" % (devices,)
+    assert str(caught.value) == "sriov_devices is %r: give a list" % (devices,)
 
 
 # --- refusing: nova
@@ -265,15 +279,16 @@ NO_ADDRESS = ": write each field in full or as *, as in \"0000:3b:02.*\""
 
 @pytest.mark.parametrize("nova, text", [
     ({"devname": "ens1f0", "address": "3b:00.0"}, "nova has both devname and address, which Nova refuses: keep one of them"),
-    ({"trust": True, "mac": "x"}, "nova has mac, trust, which is none of its keys: they are devname, address, vendor_id, product_id, trusted, "
-                                  "remote_managed, resource_class, traits, managed, live_migratable, one_time_use"),
+    ({"trust": True}, "nova has trust, which is none of its keys: did you mean trusted?"),
+    ({"mac": "x"}, "nova has mac, which is none of its keys: they are devname, address, vendor_id, product_id, trusted, remote_managed, "
+                   "managed, live_migratable, one_time_use, resource_class, traits"),
     ({"devname": 1}, 'nova.devname is 1, which YAML has read as a number: put it in quotes, as in devname: "ens1f0"'),
     ({"devname": ""}, "nova.devname '' is no name of an interface: write it as ens1f0"),
     ({"devname": "ens1f0 up"}, "nova.devname 'ens1f0 up' is no name of an interface: write it as ens1f0"),
     ({"devname": "b8:59:9f:0c:aa:02"}, "nova.devname 'b8:59:9f:0c:aa:02' is no name of an interface: write it as ens1f0"),
-    ({"vendor_id": 8086, "product_id": "10ca"}, 'nova.vendor_id is 8086, which YAML has read as a number: put it in quotes, as in vendor_id: "15b3"'),
+    ({"vendor_id": 8086, "product_id": "10ca"}, 'nova.vendor_id is 8086, which YAML has read as a number: put it in quotes, as in vendor_id: "8086"'),
     ({"vendor_id": "8086", "product_id": 1889}, 'nova.product_id is 1889, which YAML has read as a number: put it in quotes, as in product_id: '
-                                                '"1017"'),
+                                                '"1889"'),
     ({"product_id": 10.0, "vendor_id": "8086"}, 'nova.product_id is 10.0, which YAML has read as a number: put it in quotes, as in product_id: '
                                                 '"1017"'),
     ({"vendor_id": "intel", "product_id": "10ca"}, "nova.vendor_id 'intel' is not four hexadecimal digits: write it as \"15b3\""),
@@ -308,7 +323,7 @@ NO_ADDRESS = ": write each field in full or as *, as in \"0000:3b:02.*\""
     ({"address": {"function": "10"}}, "nova.address.function '10' fits no function, which are lower-case hexadecimal, 0 to 7: correct it"),
     ({"trusted": "maybe"}, "nova.trusted is 'maybe': give true or false"), ({"managed": 2}, "nova.managed is 2: give true or false"),
     ({"live_migratable": ["yes"]}, "nova.live_migratable is ['yes']: give true or false"),
-    ({"resource_class": " "}, "nova.resource_class is ' ': give a name"), ({"resource_class": ["A"]}, "nova.resource_class is ['A']: give a name"),
+    ({"resource_class": " "}, "nova.resource_class is ' ': give a name"), ({"resource_class": ["A"]}, "nova.resource_class is ['A']: give text"),
     ({"traits": []}, "nova.traits is []: give a name or a list of names"), ({"traits": ["A", 1]}, "nova.traits is ['A', 1]: give a name or a list "
                                                                             "of names"),
 ])

@@ -25,16 +25,19 @@ RAISING = ("fail_json", "warn", "Refusal", "WrongVariable", "BootLoaderError", "
 # Texts with as many words that nobody is shown as a message, as they stand in the source.
 PIECES = (
     # They fill the placeholders of messages.
-    "the entries", "a name", "a name or a list of names", "name or address", "that of the PF", "another device's", "not of",
+    "the entries", "everything is as it was", "a line of %s that begins with # (which kernel-install takes for a word here)", "a name", "a name or a list of names", "name or address", "that of the PF", "another device's", "not of",
     "vendor_id with product_id", "%s (vendor_id %s, product_id %s)", "exit code %d", "the kernel command line", "no VF",
-    "%s num_vfs=%s probe_vf=%s", "no longer has", "no output", "what was asked for", "the PFs of this host are ", "see the kernel log",
+    "%s num_vfs=%s probe_vf=%s", "no longer has", "no output", "what was asked for", "the PFs of this host are ",
+    "the run failed", "the run was ended", "a file could not be changed",
     "a PCI address such as 0000:3b:00.0", "a map or null", "a whole number from 0 to 65535", "a whole number or null", "text or null", "of no name",
+    "vendor:product or null", "true or false", "net or pci", "a list of units",
     # Words of programs and of drivers, to be recognised.
     "PCI rescan is required", "array of byte",
     # The help of sriov-vfs.
     "Give SR-IOV PFs their configured number of VFs.", "set every PF that is to be set at boot (run by sriov-vfs.service)",
     "set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)", "succeed when these PFs have their VFs",
-    "show each configured PF and its VFs; exit 1 when one differs",
+    "show each configured PF and its VFs, and whether it waits for a reboot or failed",
+    "0: as wanted; 1: a PF failed or differs; 2: wrong use, or no usable configuration; 3: some of it only waits for a reboot",
 )
 # What is written into files.
 OF_FILES = re.compile(r"^(#|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")

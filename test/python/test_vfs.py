@@ -5,6 +5,8 @@
 
 import json
 import os
+import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,8 +35,7 @@ def _two(fake, monkeypatch):
     monkeypatch.setattr(vfs, "BOOT_LINK", root + "/" + BOOT_LINK)
     monkeypatch.setattr(vfs, "DEFAULT_RULE_PATH", root + "/" + RULES)
     monkeypatch.setattr(vfs, "RELEASED_PATH", root + "/" + RELEASED)
-    monkeypatch.setattr(vfs.pending.judge, "__defaults__", (root + "/var/lib/sriov", None))
-    monkeypatch.setattr(vfs.pending, "BOOT_ID", str(fake.proc / "sys/kernel/random/boot_id"))
+    monkeypatch.setattr(vfs, "OWED_PATH", root + "/run/sriov-vfs.owed")
     fake.add_function(ONE, netdevs=["ens1"], totalvfs=7)
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     fake.add_function("0000:00:03.0", "8086:100e", "e1000", ["mgmt"])
@@ -52,8 +53,8 @@ def run_once(fake, devices, check_mode=False, **more):
     parameters = dict({"devices": list(devices), "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False, "settle": 0,
                        "udev_rule_path": str(fake.root / RULES), "units": UNITS}, **more)
     module = SimpleNamespace(params=parameters, check_mode=check_mode,
-                             run_command=lambda command, check_rc: fake.commands.append(command))
-    return vfs.make_it_so(module)
+                             run_command=lambda command: fake.commands.append(command) or (0, "", ""))
+    return vfs.make_it_so(module, vfs.Interruption())
 
 
 def state_of(fake):
@@ -98,13 +99,13 @@ def refused(fake, *devices, **more):
 
 
 def test_systemd_a_device_gets_its_vfs_program_configuration_units_link_and_rule(two):
-    result = run(two, device(ONE, 4), device(TWO, 7))
+    result = run(two, device(ONE, 4), device(TWO, 7, name="ens2"))
     assert (two.numvfs(ONE), two.numvfs(TWO)) == (4, 7)
     assert set(two.files()) == AT_BOOT
     assert json.loads(text(two, CONFIG)) == {
         "format": 1, "boot_wait": 30, "numvfs_timeout": 5, "udev_rule_path": str(two.root / RULES), "devices": [
-            {"address": ONE, "id": "8086:10c9", "numvfs": 4, "boot": "systemd", "optional": False},
-            {"address": TWO, "id": "8086:10c9", "numvfs": 7, "boot": "systemd", "optional": False}]}
+            {"address": ONE, "id": "8086:10c9", "numvfs": 4, "boot": "systemd", "optional": False, "name": ""},
+            {"address": TWO, "id": "8086:10c9", "numvfs": 7, "boot": "systemd", "optional": False, "name": "ens2"}]}
     assert text(two, RULES) == (
         "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost\n"
         'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"\n'
@@ -226,6 +227,53 @@ def test_the_diff_shows_the_vfs_and_each_file(two):
     assert len(result["diff"]) == 1 + len(AT_BOOT)
     assert {"before_header": str(two.root / BOOT_LINK), "after_header": str(two.root / BOOT_LINK), "before": "",
             "after": "link to %s\n" % (two.root / SYSTEMD / "sriov-vfs.service")} in result["diff"]
+
+
+# --- the last known interface of a PF
+
+
+def names(fake):
+    return [entry["name"] for entry in json.loads(text(fake, CONFIG))["devices"]]
+
+
+def test_an_interface_that_is_renamed_is_remembered_and_no_change_to_report(two):
+    run(two, device(name="eth0"))
+    assert run_once(two, [device(name="ens1")], check_mode=True)["changed"] is False
+    assert names(two) == ["eth0"]
+    assert not run(two, device(name="ens1"))["changed"]
+    assert names(two) == ["ens1"]
+
+
+def test_a_name_stays_while_the_pf_is_gone_or_has_no_interface(two):
+    two.remove_function(TWO)
+    two.add_function(TWO, netdevs=["ens2"], totalvfs=7)
+    run(two, device(ONE, name="ens1"), device(TWO, name="ens2", optional=True))
+    two.remove_function(TWO)
+    assert not run(two, device(ONE, name=""), device(TWO, id=None, name="", optional=True))["diff"][1:]
+    assert names(two) == ["ens1", "ens2"]
+
+
+def test_another_card_has_not_the_name_of_the_one_before(two):
+    run(two, device(name="ens1"))
+    two.remove_function(ONE)
+    two.add_function(ONE, "15b3:1017", "mlx5_core", totalvfs=8)
+    run(two, device(id="15b3:1017", name=""))
+    assert names(two) == [""]
+
+
+def test_a_file_of_an_earlier_version_has_no_names_and_works_and_gets_them(two, capsys):
+    run(two, device(name="ens1"))
+    config = json.loads(text(two, CONFIG))
+    del config["devices"][0]["name"]
+    put(two, CONFIG, json.dumps(config, indent=2) + "\n")
+    assert host.main(["status"]) == 0
+    assert [diff["after_header"] for diff in run(two, device(name="ens1"))["diff"]] == [host.CONFIG_PATH]
+    assert names(two) == ["ens1"]
+
+
+def test_a_name_that_cannot_be_printed_is_left_out(two):
+    run(two, device(name="\udcff"), device(TWO, name="\x1b[2J"))
+    assert names(two) == ["", ""]
 
 
 # --- leaving
@@ -509,8 +557,57 @@ def test_when_one_pf_fails_the_others_are_put_back_and_no_file_is_written(two):
     two.behave(ONE, errors={"4": "ENOMEM"})
     message = refused(two, device(ONE, 4), device(TWO, 5))
     assert message.startswith("ens1 (0000:01:00.0): setting 4 VFs failed (Cannot allocate memory): ")
-    assert "ens2" not in message
+    assert message.endswith("; ens2 (0000:01:00.1) was put back to 2 VFs because another PF failed")
     assert (two.numvfs(ONE), two.numvfs(TWO), two.files()) == (0, 2, {})
+
+
+def test_what_became_of_each_other_pf_is_in_the_message_and_in_the_result(two):
+    three, four = "0000:02:00.0", "0000:02:00.1"
+    for address, name in ((three, "ens3"), (four, "ens4")):
+        two.add_function(address, netdevs=[name], totalvfs=7)
+    two.create(TWO, 2)
+    two.create(three, 3)
+    two.create(four, 3)
+    two.set_up(two.vf_netdev(four, 0))
+    two.behave(ONE, errors={"4": "ENOMEM"}, says={"4": ["3,2,200,-;igb 0000:01:00.0: not enough MMIO resources for SR-IOV"]})
+    with pytest.raises(host.Refusal) as caught:
+        run_once(two, [device(ONE, 4), device(TWO, 5), device(three, 3), device(four, 5)])
+    assert str(caught.value).endswith(
+        "; the kernel said: igb 0000:01:00.0: not enough MMIO resources for SR-IOV; it has no VFs, as before; "
+        "ens2 (0000:01:00.1) was put back to 2 VFs because another PF failed; not changed: ens3 (0000:02:00.0), ens4 (0000:02:00.1)")
+    assert [(pf["state"], pf["now"]) for pf in caught.value.details["pfs"]] == [
+        ("failed", 0), ("put back", 2), ("ok", 3), ("pending", 3)]
+    assert caught.value.details["pfs"][0]["kernel_log"] == ["igb 0000:01:00.0: not enough MMIO resources for SR-IOV"]
+    assert two.writes(TWO) == [0, 5, 0, 2]
+
+
+def test_a_pf_whose_write_ended_after_its_time_is_put_back_when_another_fails(two, monkeypatch):
+    # ens2's write goes through after its process has been given up; ens1 fails at once.
+    monkeypatch.setattr(host, "GRACE_SECONDS", 0)
+    real, late = os.kill, []
+
+    def give_up(pid, _number):
+        while two.numvfs(TWO) != 1:
+            time.sleep(0.02)
+        late.append(pid)
+
+    def put_back(results, timeout):
+        for pid in late:
+            real(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        monkeypatch.setattr(host.os, "kill", real)
+        return real_put_back(results, 60)
+
+    real_put_back = host.put_back
+    monkeypatch.setattr(host.os, "kill", give_up)
+    monkeypatch.setattr(host, "put_back", put_back)
+    two.behave(ONE, errors={"1": "EIO"})
+    two.behave(TWO, late=[1])
+    with pytest.raises(host.Refusal) as caught:
+        run_once(two, [device(ONE, 1), device(TWO, 1)], numvfs_timeout=0)
+    assert [(pf["state"], pf["now"]) for pf in caught.value.details["pfs"]] == [("failed", 0), ("failed", 0)]
+    assert str(caught.value).endswith("; it has finished since, and was put back to 0 VFs")
+    assert (two.numvfs(ONE), two.numvfs(TWO), two.files()) == (0, 0, {})
 
 
 def test_a_device_that_left_is_put_back_too(two):
@@ -533,7 +630,15 @@ def test_a_put_back_that_fails_is_told_as_well(two):
 def test_what_cannot_be_is_refused_before_any_pf_is_touched(two, check_mode):
     message = refused(two, device(TWO, 2), device(ONE, 8), device("0000:09:00.0"), check_mode=check_mode)
     assert message.startswith("ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs; PF 0000:09:00.0 is not there")
+    assert message.endswith("; the other PFs were not changed")
     assert (two.writes(ONE), two.writes(TWO), two.files()) == ([], [], {})
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_pfs_that_would_have_been_changed_are_told_as_unchanged(two, check_mode):
+    with pytest.raises(host.Refusal) as caught:
+        run_once(two, [device(TWO, 2), device(ONE, 8)], check_mode=check_mode)
+    assert [(pf["state"], pf["now"]) for pf in caught.value.details["pfs"]] == [("unchanged", 0), ("failed", 0)]
 
 
 # --- what waits
@@ -604,7 +709,7 @@ def test_a_corrupt_configuration_is_written_anew(two, content):
     assert two.files() == before
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '"x"'])
+@pytest.mark.parametrize("content", ["{", "[]", '"x"', "[" * 100000, '{"a\\u0000b": "boot-1", "..": "boot-1", "0000:01:00.0\\n": "boot-1"}'])
 def test_a_corrupt_list_of_released_pfs_counts_as_empty(two, content):
     put(two, RELEASED, content)
     assert not run(two)["changed"]
@@ -637,7 +742,7 @@ def test_the_module_answers_under_the_lock(two, monkeypatch, capsys):
 
 def test_the_module_waits_for_the_lock_and_fails_with_one_sentence(two, monkeypatch, capsys):
     locked = host.locked
-    monkeypatch.setattr(host, "locked", lambda: locked(timeout=0))
+    monkeypatch.setattr(host, "locked", lambda timeout: locked(timeout=0))
     with locked():
         code, result = run_module(monkeypatch, capsys, devices=[device()], units=UNITS)
     assert (code, two.files(), two.writes(ONE)) == (1, {}, [])
@@ -647,3 +752,4 @@ def test_the_module_waits_for_the_lock_and_fails_with_one_sentence(two, monkeypa
 def test_the_module_fails_with_the_sentence_alone(two, monkeypatch, capsys):
     code, result = run_module(monkeypatch, capsys, devices=[device(numvfs=8)], units=UNITS)
     assert (code, result["msg"]) == (1, "ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs")
+    assert [(pf["address"], pf["state"]) for pf in result["pfs"]] == [(ONE, "failed")]

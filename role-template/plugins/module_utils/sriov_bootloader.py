@@ -12,6 +12,7 @@ from __future__ import absolute_import, annotations, division, print_function
 
 __metaclass__ = type
 
+import contextlib
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import shlex
 import stat
 import tempfile
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import sync_directory, write_atomically
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import remove_file, sync_directory, write_atomically
 
 INTEL_ON = "intel_iommu=on"
 PASSTHROUGH = "iommu=pt"
@@ -28,10 +29,18 @@ RECORD = "/var/lib/sriov/kernel-parameters.json"
 
 
 class BootLoaderError(Exception):
-    """What cannot be done, as one sentence for the operator."""
+    """What cannot be done, as one sentence for the operator. `changed`: whether the host is not as it was."""
+
+    def __init__(self, message, changed=False):
+        super(BootLoaderError, self).__init__(message)
+        self.changed = changed
 
 
 # --- what a line means to the kernel ------------------------------------------------------------------------------
+
+
+# What hands the rest of the line to init: parse_args() of kernel/params.c compares after next_arg() has taken the quotes off.
+TO_INIT = ("--", '"--"')
 
 
 def parse_line(line):
@@ -55,7 +64,7 @@ def parse_line(line):
                 value = value[:-1]
             else:
                 name = name[:-1]
-        if raw == "--":
+        if raw in TO_INIT:
             break
         parameters.append((raw, name.replace("-", "_"), value if equals else None))
     return parameters
@@ -146,16 +155,114 @@ def remove_tokens(line, tokens):
 
 
 def append(line, tokens):
-    """The line with the tokens at its end, before a `--` that hands the rest to init."""
-    kept, separator, rest = _before_init(line)
-    return " ".join([kept.rstrip()] + tokens if kept.strip() else tokens) + separator + rest
+    """The line with the tokens at its end, before a `--` that hands the rest to init and before a quote that is never closed."""
+    end = _kernels_end(line)
+    kept, rest = line[:end].rstrip(), line[end:]
+    return " ".join(([kept] if kept else []) + tokens + ([rest] if rest else []))
+
+
+def _kernels_end(line):
+    """Where the part of a line ends to which a word can be added that reaches the kernel."""
+    spans = _spans(line)
+    for start, end in spans:
+        if line[start:end] in TO_INIT:
+            return start
+    if spans and line[spans[-1][0]:].count('"') % 2:
+        return spans[-1][0]
+    return len(line)
 
 
 def _before_init(line):
     for start, end in _spans(line):
-        if line[start:end] == "--":
-            return line[:start], " --", line[end:]
+        if line[start:end] in TO_INIT:
+            return line[:start], " " + line[start:end], line[end:]
     return line, "", ""
+
+
+# --- /etc/kernel/cmdline ------------------------------------------------------------------------------------------
+
+
+def without_comments(text):
+    """The text with every line that begins with # turned into blanks, so that positions stay the same.
+
+    What counts as a comment is what 90-loaderentry.install of systemd 257 and later leaves out (`grep -v '^\\s*#'`); a # further
+    on in a line is a word like any other.
+    """
+    return re.sub(r"^[^\S\n]*#[^\n]*", lambda match: " " * len(match.group(0)), text, flags=re.MULTILINE)
+
+
+def kernel_line(text):
+    """The kernel line that a /etc/kernel/cmdline gives: its lines joined, without comments."""
+    return " ".join(without_comments(text).split())
+
+
+def every_word(text):
+    """The kernel line as kernel-install before systemd 257 and EL's 20-grub.install take it: comments are words too."""
+    return " ".join(text.split())
+
+
+def first_line(text):
+    """The kernel line as proxmox-boot-tool takes it."""
+    return text.split("\n", 1)[0]
+
+
+def up_to_return(text):
+    """The kernel line of an entry that kernel-install makes of a file with carriage returns: systemd-boot ends a line at them."""
+    return without_comments(text).split("\r", 1)[0]
+
+
+def edit_line_file(text, add, drop, readings=(kernel_line,)):
+    """The text of /etc/kernel/cmdline with the tokens of `drop` taken off and those of `add` put on. Comments stay as they are.
+
+    readings: functions from the text to a kernel line, each of which has to give what was added.
+    Raises BootLoaderError when there is no such place.
+    """
+    text = _without_words(text, drop)
+    if not add:
+        return text
+    for candidate in _placings(text, " ".join(add)):
+        if not any(missing(reading(candidate), add) for reading in readings):
+            return candidate
+    raise BootLoaderError(
+        "There is no place in /etc/kernel/cmdline where %s would reach a kernel that is installed later: bring what the kernel "
+        "needs to the first line, before any comment and any ' -- ', and close every quote." % " ".join(add)
+    )
+
+
+def _placings(text, words):
+    """The texts with the words put in, the usual place first: the last line, the first, a line of their own, right before the rest."""
+    blanked = without_comments(text)
+    end = _kernels_end(blanked)
+    places = {}
+    for start, stop in _spans(blanked):
+        rest_of_line = blanked[stop:].split("\n", 1)[0]
+        continues = blanked[start:stop] == "\\" and not rest_of_line.strip()
+        if stop <= end and not continues and "\n" not in blanked[start:stop]:
+            places[blanked.count("\n", 0, start)] = stop
+    for line in sorted(places, key=lambda number: (number != max(places), number)):
+        yield text[:places[line]] + " " + words + text[places[line]:]
+    if end == len(text):
+        newline = "\r\n" if "\r\n" in text else "\n"
+        yield text + (newline if text and not text.endswith("\n") else "") + words + newline
+    yield text[:end] + words + " " + text[end:]
+
+
+def _without_words(text, drop):
+    """The text without the words that are exactly one of `drop`, as far as they are the kernel's and in no comment."""
+    blanked = without_comments(text)
+    kernels = _before_init(blanked)[0]
+    for start, end in reversed(_spans(kernels)):
+        if text[start:end] not in drop:
+            continue
+        line_start = text.rfind("\n", 0, start) + 1
+        after = text[end:].lstrip(" \t")
+        if text[line_start:start].strip():
+            text = text[:start - 1] + text[end:]
+        elif after.lstrip("\r")[:1] in ("", "\n"):
+            text = text[:line_start] + after.lstrip("\r")[1:]
+        else:
+            text = text[:start] + after
+    return text
 
 
 # --- the host and the one way to change it ------------------------------------------------------------------------
@@ -205,9 +312,9 @@ class Host:
                     return "%s/%s" % (directory, name)
         return None
 
-    def uefi_loader(self):
-        """What the boot loader says of itself in the UEFI variable LoaderInfo (Boot Loader Interface), or None."""
-        path = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+    def uefi_loader(self, variable="LoaderInfo"):
+        """What the boot loader says of itself in a UEFI variable of the Boot Loader Interface, or None."""
+        path = "/sys/firmware/efi/efivars/%s-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f" % variable
         try:
             with open(self.real(path), "rb") as stream:
                 # efivarfs puts four bytes of attributes before the value, which is UTF-16.
@@ -225,6 +332,7 @@ class Funnel:
         self.changed = False
         self.diff = []
         self._before = {}
+        self._made = []
         self._planned = {}
 
     def read(self, path):
@@ -232,8 +340,8 @@ class Funnel:
             return self._planned[path]
         return self.host.read(path)
 
-    def write(self, path, text, mode=0o644):
-        """Make `path` hold `text`. `mode` is for a new file; an existing one keeps its own mode and owner."""
+    def write(self, path, text, mode=0o644, keep_times=False):
+        """Make `path` hold `text`. `mode` is for a new file; an existing one keeps its mode and owner, its times on request."""
         before = self.read(path)
         if before == text:
             return
@@ -243,18 +351,19 @@ class Funnel:
             self._planned[path] = text
             return
         # A symbolic link stays one: /etc/default/grub may point elsewhere.
-        real, owner = os.path.realpath(self.host.real(path)), None
+        real, owner, times = os.path.realpath(self.host.real(path)), None, None
         if before is not None:
             status = os.stat(real)
             mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
-        write_atomically(real, text, mode, owner)
+            times = (status.st_atime_ns, status.st_mtime_ns) if keep_times else None
+        write_atomically(real, text, mode, owner, times)
 
-    def put(self, path, text):
+    def put(self, path, text, keep_times=False):
         """Write `text`, or remove the file when it is None."""
         if text is None:
             self.remove(path)
         else:
-            self.write(path, text)
+            self.write(path, text, keep_times=keep_times)
 
     def remove(self, path):
         before = self.read(path)
@@ -265,17 +374,26 @@ class Funnel:
         if self.check_mode:
             self._planned[path] = None
             return
-        os.unlink(self.host.real(path))
-        sync_directory(os.path.dirname(self.host.real(path)))
+        remove_file(self.host.real(path))
 
-    def command(self, argv, header, before, after):
-        """Run a command that changes the host; header, before and after describe the change for the diff.
+    def command(self, argv, path, header, before, after):
+        """Run a command that changes `path`; header, before and after describe the change for the diff.
 
-        Returns (rc, stdout, stderr); in check mode (0, "", "") without running it.
+        Returns (rc, stdout, stderr); in check mode (0, "", "") without running it. What a command that succeeds has written is
+        on the disk afterwards: grub-mkconfig and grub-editenv leave that to the kernel.
         """
         self.changed = True
         self.diff.append({"before_header": header, "after_header": header, "before": before, "after": after})
-        return (0, "", "") if self.check_mode else self.host.run(argv, None)
+        if self.check_mode:
+            return 0, "", ""
+        self.keep(path)
+        rc, out, err = self.host.run(argv, None)
+        real = os.path.realpath(self.host.real(path))
+        if rc == 0 and os.path.isfile(real):
+            with open(real, "rb") as stream:
+                os.fsync(stream.fileno())
+            sync_directory(os.path.dirname(real))
+        return rc, out, err
 
     def keep(self, path):
         """Remember a file as it is now, for undo()."""
@@ -287,47 +405,39 @@ class Funnel:
                 self._before[path] = (stream.read(), os.stat(real))
         except (FileNotFoundError, NotADirectoryError):
             self._before[path] = None
-
-    def settle(self, path, text):
-        """After a tool has edited a kept file: make it hold `text`, unless it has the same words; note the change."""
-        before = self._before[path][0].decode("utf-8", "surrogateescape") if self._before[path] else None
-        now = self.host.read(path)
-        if text is None:
-            if now is not None:
-                os.unlink(self.host.real(path))
-        elif now is None or split_raw(now) != split_raw(text):
-            real = os.path.realpath(self.host.real(path))
-            status = self._before[path][1] if self._before[path] else None
-            write_atomically(
-                real, text, stat.S_IMODE(status.st_mode) if status else 0o644,
-                (status.st_uid, status.st_gid) if status else None,
-            )
-        after = self.host.read(path)
-        if after != before:
-            self._note(path, before, after)
-
-    def restore_times(self, path):
-        """Give a file that was there before its old modification time again."""
-        if self._before.get(path) and os.path.exists(self.host.real(path)):
-            status = self._before[path][1]
-            os.utime(self.host.real(path), ns=(status.st_atime_ns, status.st_mtime_ns))
+            folder = os.path.dirname(real)
+            while not os.path.isdir(folder):
+                self._made.append(folder)
+                folder = os.path.dirname(folder)
 
     def undo(self):
-        """Put every file back that this funnel changed or was told to keep."""
+        """Put every file back that this funnel changed or was told to keep. Returns what became of it, as part of a sentence."""
+        failed = []
         for path, before in self._before.items():
-            real = os.path.realpath(self.host.real(path))
-            if before is None:
-                if os.path.exists(real):
-                    os.unlink(real)
-                continue
-            content, status = before
-            if os.path.exists(real):
-                with open(real, "rb") as stream:
-                    if stream.read() == content:
-                        continue
-            text = content.decode("utf-8", "surrogateescape")
-            write_atomically(real, text, stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid))
-            os.utime(real, ns=(status.st_atime_ns, status.st_mtime_ns))
+            try:
+                self._put_back(os.path.realpath(self.host.real(path)), before)
+            except OSError as error:
+                failed.append("%s (%s)" % (path, error.strerror or error))
+        for folder in self._made:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        return "this could not be put back: %s" % ", ".join(failed) if failed else "everything is as it was"
+
+    @staticmethod
+    def _put_back(real, before):
+        if before is None:
+            if os.path.lexists(real):
+                remove_file(real)
+            return
+        content, status = before
+        if os.path.exists(real):
+            with open(real, "rb") as stream:
+                if stream.read() == content:
+                    return
+        write_atomically(
+            real, content.decode("utf-8", "surrogateescape"), stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid),
+            (status.st_atime_ns, status.st_mtime_ns),
+        )
 
     def _note(self, path, before, after):
         self.changed = True
@@ -400,12 +510,14 @@ class MkconfigGrub:
     DROP_INS = "/etc/default/grub.d"
     DROP_IN = "/etc/default/grub.d/zz-sriov.cfg"
     CONFIGS = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
+    VARIABLES = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY")
 
     def __init__(self, host, config, generate):
         self.host = host
         self.config = config
         self.generate = generate
         self._generated = True
+        self._known = {}
 
     @classmethod
     def find(cls, host):
@@ -421,22 +533,25 @@ class MkconfigGrub:
         return cls(host, config, [update] if update else [mkconfig, "-o", config])
 
     def evaluate(self, funnel):
-        """GRUB_CMDLINE_LINUX and GRUB_CMDLINE_LINUX_DEFAULT as grub-mkconfig would have them, as one line.
+        """The kernel line of a normal entry, as grub-mkconfig would make it: GRUB_CMDLINE_LINUX, then GRUB_CMDLINE_LINUX_DEFAULT."""
+        settings = self.settings(funnel)
+        return " ".join((settings["GRUB_CMDLINE_LINUX"] + " " + settings["GRUB_CMDLINE_LINUX_DEFAULT"]).split())
+
+    def settings(self, funnel):
+        """The variables of VARIABLES as grub-mkconfig would have them, by name; empty where one is not set.
 
         The files are sourced by sh, in grub-mkconfig's order and under its `set -e`: nothing else knows what
         `+=`, `$( )` or a continued line come to.
         """
-        paths = [self.DEFAULTS] + [
-            "%s/%s" % (self.DROP_INS, name) for name in self.host.names(self.DROP_INS)
-            if name.endswith(".cfg") and not name.startswith(".")
-        ]
-        if funnel.read(self.DROP_IN) is not None and self.DROP_IN not in paths:
-            # What check mode would write sorts where the real file will.
-            paths = paths[:1] + sorted(paths[1:] + [self.DROP_IN])
+        texts = tuple((path, funnel.read(path)) for path in self._files(funnel))
+        if texts not in self._known:
+            self._known[texts] = self._source(texts)
+        return self._known[texts]
+
+    def _source(self, texts):
         with tempfile.TemporaryDirectory(prefix="sriov-") as directory:
             script = ["set -e"]
-            for number, path in enumerate(paths):
-                text = funnel.read(path)
+            for number, (path, text) in enumerate(texts):
                 if text is None:
                     continue
                 source = self.host.real(path)
@@ -446,104 +561,188 @@ class MkconfigGrub:
                         stream.write(text)
                 script.append(". %s" % shlex.quote(source))
             mark = "@sriov@"
-            values = '"${GRUB_CMDLINE_LINUX-}" "${GRUB_CMDLINE_LINUX_DEFAULT-}"'
-            script.append("printf '%s%%s %%s%s' %s" % (mark, mark, values))
+            script.append("printf '%s%%s' %s '%s'" % (mark, " ".join('"${%s-}"' % name for name in self.VARIABLES), "end"))
             rc, out, err = self.host.run(["/bin/sh", "-c", "\n".join(script)], "")
-        found = re.search(r"%s(.*)%s" % (mark, mark), out, re.DOTALL)
-        if rc != 0 or not found:
+        values = out.split(mark)[-len(self.VARIABLES) - 1:]
+        if rc != 0 or len(values) != len(self.VARIABLES) + 1 or values.pop() != "end":
             raise BootLoaderError(
                 "The settings of GRUB in %s cannot be read by sh, so update-grub would fail too: %s"
                 % (self.DEFAULTS, last_line(err, out))
             )
-        if "\n" in found.group(1):
+        settings = dict(zip(self.VARIABLES, values))
+        if "\n" in settings["GRUB_CMDLINE_LINUX"] + settings["GRUB_CMDLINE_LINUX_DEFAULT"]:
             raise BootLoaderError(
                 "A value of GRUB_CMDLINE_LINUX or GRUB_CMDLINE_LINUX_DEFAULT in %s or %s has a line break inside its "
                 "quotes, at which GRUB ends the kernel's line: put it on one line." % (self.DEFAULTS, self.DROP_INS)
             )
-        return " ".join(found.group(1).split())
+        return settings
 
-    def lines(self):
+    def _files(self, funnel):
+        """The files that hold the settings, in the order in which grub-mkconfig sources them."""
+        drop_ins = {
+            "%s/%s" % (self.DROP_INS, name) for name in self.host.names(self.DROP_INS)
+            if name.endswith(".cfg") and not name.startswith(".")
+        }
+        # What check mode would write sorts where the real file will.
+        return [self.DEFAULTS] + sorted(drop_ins | ({self.DROP_IN} if funnel.read(self.DROP_IN) is not None else set()))
+
+    def folders(self, _funnel):
+        """Where this role writes files for this loader."""
+        return [self.DROP_INS, os.path.dirname(self.config)]
+
+    def lines(self, funnel):
         """The kernel lines of the entries that boot normally, as (title, line): what the next boot will have."""
-        return grub_entries(self.host.read(self.config) or "")
+        return grub_entries(self.host.read(self.config) or "", self.settings(funnel))
 
     def sources(self, funnel):
         """The lines that people write, as (where, line): what a parameter of theirs has to be taken off from."""
         return [("%s or %s" % (self.DEFAULTS, self.DROP_INS), self.evaluate(funnel))]
 
+    def also_read(self, _funnel):
+        """Further lines whose words end up on a kernel's line, as (where, line): none."""
+        return []
+
     def configured(self, funnel):
         """Every line that a next boot may take, as (where, line)."""
-        made = self.lines() if self._generated else []
+        made = self.lines(funnel) if self._generated else []
         return [(self.config + ": " + title, line) for title, line in made] + self.sources(funnel)
 
-    def apply(self, funnel, wanted, record):
-        """Make the next boot have `wanted`, and not what `record` says this role added before."""
-        recorded = record["tokens"]
-        old = funnel.read(self.DROP_IN)
-        line_before = self.evaluate(funnel)
-        if not wanted:
-            funnel.remove(self.DROP_IN)
-        elif old is not None or missing(line_before, wanted):
-            funnel.write(self.DROP_IN, DROP_IN_HEADER + drop_in(wanted))
-        line = self.evaluate(funnel)
-        if missing(line, wanted):
-            funnel.undo()
-            raise BootLoaderError(
-                "%s is not on the line that GRUB would get: a file in %s that sorts after %s sets "
-                "GRUB_CMDLINE_LINUX_DEFAULT anew (rename it or let it append), or the word stands in a quoted value."
-                % (" ".join(missing(line, wanted)), self.DROP_INS, os.path.basename(self.DROP_IN))
-            )
-        if funnel.read(self.DROP_IN) == old and not self._stale(line, wanted, recorded):
-            return
-        self._generate(funnel, line, wanted)
+    def lacking(self, funnel, wanted):
+        """The wanted tokens that a run would bring to the next boot."""
+        line, entries = self.evaluate(funnel), self.lines(funnel)
+        return [
+            token for token in wanted
+            if not has(line, token) or (entries and not any(has(entry, token) for _title, entry in entries))
+        ]
 
-    def _stale(self, line, wanted, recorded):
-        entries = self.lines()
-        return any(missing(entry, wanted) for _title, entry in entries) or any(
+    def prepare(self, funnel, wanted, record):
+        """What the record has to say before anything is changed: nothing, the drop-in is known by its name."""
+
+    def apply(self, funnel, wanted, record):
+        """Make the next boot have `wanted`, and not what `record` says this role added before.
+
+        Returns sentences for the operator about entries that do not follow the settings.
+        """
+        trial = Funnel(self.host, True)
+        if not wanted:
+            trial.remove(self.DROP_IN)
+        elif trial.read(self.DROP_IN) is not None or missing(self.evaluate(trial), wanted):
+            trial.write(self.DROP_IN, DROP_IN_HEADER + drop_in(wanted))
+        line = self.evaluate(trial)
+        if missing(line, wanted):
+            raise BootLoaderError(self._in_the_way(trial, " ".join(missing(line, wanted))))
+        funnel.put(self.DROP_IN, trial.read(self.DROP_IN))
+        if trial.changed or self._stale(funnel, line, wanted, record["tokens"]):
+            return self._generate(funnel, line, wanted)
+        return []
+
+    def _in_the_way(self, funnel, tokens):
+        """Why the tokens are not on the kernel's line although the drop-in puts them there."""
+        settings = self.settings(funnel)
+        for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"):
+            if any(word in TO_INIT for word in split_raw(settings[name])):
+                files = [path for path in self._files(funnel) if sets_separator(funnel.read(path) or "", name)]
+                return (
+                    "%s would go to init and not to the kernel, as every word after the ' -- ' in %s of %s does: take the ' -- ' out, "
+                    "or put in front of it what the kernel needs ('---' is an ordinary word)."
+                    % (tokens, name, (files or ["%s or %s" % (self.DEFAULTS, self.DROP_INS)])[-1])
+                )
+        return (
+            "%s is not on the line that GRUB would get: a file in %s that sorts after %s sets "
+            "GRUB_CMDLINE_LINUX_DEFAULT anew (rename it or let it append), or the word stands in a quoted value."
+            % (tokens, self.DROP_INS, os.path.basename(self.DROP_IN))
+        )
+
+    def _stale(self, funnel, line, wanted, recorded):
+        """Whether grub.cfg is older than the settings.
+
+        One entry that has the tokens shows that it is not: those that lack them then are made by a script with a line of its own.
+        """
+        entries = self.lines(funnel)
+        return all(missing(entry, wanted) for _title, entry in entries) and bool(entries) or any(
             has(entry, token) and not has(line, token)
             for _title, entry in entries for token in recorded if token not in wanted
         )
 
     def _generate(self, funnel, line, wanted):
-        funnel.keep(self.config)
-        before = "".join("%s: %s\n" % (title, " ".join(managed_tokens(entry))) for title, entry in self.lines())
-        after = "".join("%s: %s\n" % (title, " ".join(managed_tokens(line))) for title, _entry in self.lines())
-        rc, out, err = funnel.command(self.generate, self.config, before, after)
+        old = self.lines(funnel)
+        before = "".join("%s: %s\n" % (title, " ".join(managed_tokens(entry))) for title, entry in old)
+        after = "".join("%s: %s\n" % (title, " ".join(managed_tokens(line))) for title, _entry in old)
+        command = " ".join(self.generate)
+        rc, out, err = funnel.command(self.generate, self.config, self.config, before, after)
         if rc != 0:
-            funnel.undo()
-            raise BootLoaderError(
-                "%s failed, and everything is as it was: %s" % (" ".join(self.generate), last_line(err, out))
-            )
+            raise BootLoaderError("%s failed, and %s: %s" % (command, funnel.undo(), last_line(err, out)))
         if funnel.check_mode:
             self._generated = False
-            return
-        lacking = [(title, missing(entry, wanted)) for title, entry in self.lines() if missing(entry, wanted)]
-        if lacking or not self.lines():
-            funnel.undo()
-            title, tokens = lacking[0] if lacking else ("", wanted)
+            return []
+        entries = self.lines(funnel)
+        lacking = [(title, missing(entry, wanted)) for title, entry in entries if missing(entry, wanted)]
+        if old and not entries:
             raise BootLoaderError(
-                "%s made a %s whose entry '%s' lacks %s, and everything is as it was: look at the scripts in "
-                "/etc/grub.d." % (" ".join(self.generate), self.config, title, " ".join(tokens))
+                "%s made a %s without the Linux entries that it had, and %s: look at the scripts in /etc/grub.d."
+                % (command, self.config, funnel.undo())
             )
+        if wanted and not entries:
+            return [
+                "%s has no Linux entry that is known to take its line from %s: whether the next boot has %s will be seen after it."
+                % (self.config, self.DEFAULTS, " ".join(wanted))
+            ]
+        if lacking and len(lacking) == len(entries):
+            raise BootLoaderError(
+                "%s made a %s whose entry '%s' lacks %s, and %s: look at the scripts in /etc/grub.d."
+                % (command, self.config, lacking[0][0], " ".join(lacking[0][1]), funnel.undo())
+            )
+        return [
+            "The entry '%s' of %s does not have %s, because the script in /etc/grub.d that makes it takes a line of its own: a host "
+            "that is started from this entry runs without." % (title, self.config, " ".join(tokens)) for title, tokens in lacking
+        ]
 
 
-def grub_entries(text):
+def sets_separator(text, name):
+    """Whether a file of settings has a lone `--` on a line that sets the variable of this name."""
+    return re.search(r"^[^#\n]*\b%s\b.*[\s\"'=]--(?:[\s\"'\\]|$)" % name, text, re.MULTILINE) is not None
+
+
+# Words that make a boot end in a shell for repairs: systemd's generator and run level names (kernel-command-line(7)), Ubuntu's
+# friendly-recovery, and a shell instead of init.
+REPAIR = frozenset((
+    "single", "-s", "s", "S", "1", "rescue", "emergency", "-b", "recovery",
+    "systemd.unit=rescue.target", "systemd.unit=emergency.target", "init=/bin/sh", "init=/bin/bash",
+))
+
+
+def grub_entries(text, settings=None):
     """The Linux entries that boot normally in a grub.cfg, as (title, kernel line without the kernel's path).
 
     Those of 10_linux (and 10_linux_zfs) when there are any: entries of other systems and the administrator's own
-    are not made from /etc/default/grub. Recovery entries, told by their id, do not get GRUB_CMDLINE_LINUX_DEFAULT.
+    are not made from /etc/default/grub. Recovery entries do not get GRUB_CMDLINE_LINUX_DEFAULT. They are known by 10_linux's id, and
+    in whatever other script by their line: it has a word of REPAIR or the words of GRUB_CMDLINE_LINUX_RECOVERY, which the line of
+    a normal entry (`settings`, by name of the variable) does not have.
     """
+    settings = settings or {}
+    usual = set(split_raw(settings.get("GRUB_CMDLINE_LINUX", "") + " " + settings.get("GRUB_CMDLINE_LINUX_DEFAULT", "")))
+    own = set(settings.get("GRUB_CMDLINE_LINUX_RECOVERY", "").split()) - usual
+
+    def repairs(line):
+        words = set(split_raw(line))
+        return bool(words & REPAIR - usual) or bool(own) and own <= words
+
     entries, section, title, recovery = [], "", "", False
     for line in text.splitlines():
+        # Entries of other systems.
+        if section == "30_os-prober" and not line.startswith("###"):
+            continue
         begin = re.match(r"### BEGIN (\S+) ###", line)
         if begin:
-            section = os.path.basename(begin.group(1))
-        entry = re.match(r"\s*menuentry\s+(['\"])(.*?)\1(.*)", line)
+            section, title = os.path.basename(begin.group(1)), ""
+        entry = re.match(r"\s*menuentry\s+(?:(['\"])(.*?)\1|([^\s'\"]+))(.*)", line)
         if entry:
-            title = entry.group(2)
-            recovery = "-recovery-" in entry.group(3)
-        kernel = re.match(r"\s*linux(?:16|efi)?\s+\S+\s*(.*)", line)
-        if kernel and title and not recovery:
-            entries.append((section, title, kernel.group(1).strip()))
+            title = entry.group(2) or entry.group(3) or "?"
+            recovery = "-recovery-" in entry.group(4)
+        kernel = re.match(r"\s*linux(?:16|efi)?\s+(\S+)\s*(.*)", line)
+        if not kernel or not title or recovery or "memtest" in os.path.basename(kernel.group(1)) or repairs(kernel.group(2)):
+            continue
+        entries.append((section, title, kernel.group(2).strip()))
     made = [entry for entry in entries if entry[0].startswith("10_linux")]
     return [(title, line) for _section, title, line in made or entries]
 
@@ -553,7 +752,14 @@ def grub_entries(text):
 
 def entry_value(text, key):
     """All values of a key of a boot entry, in order. The specification joins several `options` with a space."""
-    return re.findall(r"^%s[ \t]+(.*?)[ \t\r]*$" % re.escape(key), text, re.MULTILINE)
+    return re.findall(r"^[ \t]*%s[ \t]+(.*?)[ \t\r]*$" % re.escape(key), text, re.MULTILINE)
+
+
+OPTIONS = re.compile(r"([ \t]*options)([ \t]*)(.*?)(\r?)$")
+
+
+def _option_lines(lines):
+    return [number for number, line in enumerate(lines) if re.match(r"[ \t]*options(?:[ \t\r]|$)", line)]
 
 
 def edit_entry(text, add, drop):
@@ -562,46 +768,70 @@ def edit_entry(text, add, drop):
     Every other character stays. An entry without options gets a line of them, and loses it when nothing is left on it.
     """
     lines = text.split("\n")
-    places = [number for number, line in enumerate(lines) if re.match(r"options(?:[ \t]|$)", line)]
-    for number in places if drop else []:
-        key, space, value = re.match(r"(options)([ \t]*)(.*)$", lines[number]).groups()
+    for number in _option_lines(lines) if drop else []:
+        key, space, value, end = OPTIONS.match(lines[number]).groups()
         if remove_tokens(value, drop) != value.rstrip():
             kept = remove_tokens(value, drop)
-            lines[number] = key + space + kept if kept else None
+            lines[number] = key + space + kept + end if kept else None
     lines = [line for line in lines if line is not None]
-    places = [number for number, line in enumerate(lines) if re.match(r"options(?:[ \t]|$)", line)]
-    if add and places:
-        key, space, value = re.match(r"(options)([ \t]*)(.*)$", lines[places[-1]]).groups()
-        lines[places[-1]] = key + (space or " ") + append(value, add)
-    elif add:
-        end = len(lines) - 1 if lines[-1] == "" else len(lines)
-        lines.insert(end, "options " + " ".join(add))
+    places = _option_lines(lines) if add else []
+    # The last line is the usual place. With a ` -- ` or an open quote in a line before, it is init's or within the quote.
+    for place in places[-1:] + places[:-1]:
+        key, space, value, end = OPTIONS.match(lines[place]).groups()
+        edited = "\n".join(lines[:place] + [key + (space or " ") + append(value, add) + end] + lines[place + 1:])
+        if not missing(" ".join(entry_value(edited, "options")), add):
+            return edited
+    if add:
+        last = len(lines) - 1 if lines[-1] == "" else len(lines)
+        end = "\r" if "\r\n" in text else ""
+        lines.insert(places[0] if places else last, "options " + " ".join(add) + end)
     return "\n".join(lines)
 
 
-def edit_line_file(text, add, drop):
-    """/etc/kernel/cmdline edited like an entry: its lines are one kernel line, the tokens go to the last."""
-    body, end = text.rstrip("\n"), text[len(text.rstrip("\n")):] or "\n"
-    lines = body.split("\n")
-    if drop:
-        lines = [remove_tokens(line, drop) if remove_tokens(line, drop) != line.rstrip() else line for line in lines]
-    if add:
-        lines[-1] = append(lines[-1], add)
-    return "\n".join(lines) + end
-
-
 class EntryLoader:
-    """What grubby's GRUB and systemd-boot share: an `options` line per entry, /etc/kernel/cmdline for later kernels."""
+    """What EL's GRUB and systemd-boot share: an `options` line per entry, /etc/kernel/cmdline for later kernels."""
 
     KERNEL_CMDLINE = "/etc/kernel/cmdline"
+    VENDOR_CMDLINE = "/usr/lib/kernel/cmdline"
+    # Files whose times are compared by others, and stay.
+    SAME_TIMES = ()
+    # Where kernel-install looks for its scripts, the first one of a name wins.
+    INSTALL = ("/etc/kernel/install.d", "/run/kernel/install.d", "/usr/lib/kernel/install.d", "/lib/kernel/install.d")
 
     def __init__(self, host, running):
         self.host = host
         self.running = running
+        self._takes_comments = None
 
     def entries(self, funnel):
         """The Linux entries of this system, as (path, text)."""
         raise NotImplementedError
+
+    def folders(self, funnel):
+        """Where this role writes files for this loader."""
+        return sorted({os.path.dirname(path) for path, _text in self.entries(funnel)} | {os.path.dirname(self.KERNEL_CMDLINE)})
+
+    def script(self):
+        """The name of kernel-install's script that makes an entry of /etc/kernel/cmdline."""
+        raise NotImplementedError
+
+    def takes_comments_by_default(self):
+        """Whether that script takes comments for words where it cannot be read."""
+        raise NotImplementedError
+
+    def takes_comments(self):
+        """Whether a kernel that is installed later gets the words of comments in /etc/kernel/cmdline on its line."""
+        if self._takes_comments is None:
+            paths = ["%s/%s" % (directory, self.script()) for directory in self.INSTALL]
+            text = next((text for text in map(self.host.read, paths) if text is not None), None)
+            leaves_out = r"^[^#\n]*\b(?:grep|sed|awk)\b[^\n]*#[^\n]*cmdline"
+            self._takes_comments = self.takes_comments_by_default() if text is None else not re.search(leaves_out, text, re.MULTILINE)
+        return self._takes_comments
+
+    def readings(self):
+        """What may make a kernel line of /etc/kernel/cmdline here, as functions from its text to that line."""
+        proxmox = self.host.which("proxmox-boot-tool") or self.host.is_file("/etc/kernel/proxmox-boot-uuids")
+        return [kernel_line] + ([every_word] if self.takes_comments() else []) + ([first_line] if proxmox else [])
 
     def expand(self, line):
         """A line with the loader's variables put in."""
@@ -613,20 +843,52 @@ class EntryLoader:
     def sources(self, funnel):
         lines = [(path, self.options(text)) for path, text in self.entries(funnel)]
         later = funnel.read(self.KERNEL_CMDLINE)
-        return lines + ([] if later is None else [(self.KERNEL_CMDLINE, " ".join(later.split()))])
+        return lines + ([] if later is None else [(self.KERNEL_CMDLINE, kernel_line(later))])
+
+    def also_read(self, funnel):
+        """Further lines whose words end up on a later kernel's line, as (where, line): comments, and the file that ours is made from."""
+        later = funnel.read(self.KERNEL_CMDLINE)
+        path = self.VENDOR_CMDLINE if later is None else self.KERNEL_CMDLINE
+        text = self.host.read(self.VENDOR_CMDLINE) or "" if later is None else later
+        comments = [line for line in text.split("\n") if line.lstrip().startswith("#")] if self.takes_comments() else []
+        where = "a line of %s that begins with # (which kernel-install takes for a word here)" % path
+        return [(path, kernel_line(text))] + [(where, comment) for comment in comments]
 
     def configured(self, funnel):
         return self.sources(funnel)
 
-    def default_line(self, funnel):
-        """The line to begin /etc/kernel/cmdline with: kernel-install's own default, or the booted entry's."""
-        vendor = self.host.read("/usr/lib/kernel/cmdline")
+    def lacking(self, funnel, wanted):
+        """The wanted tokens that a line of the next boot, or of a kernel that is installed later, does not have."""
+        later = funnel.read(self.KERNEL_CMDLINE)
+        lines = [self.options(text) for _path, text in self.entries(funnel)]
+        lines += [] if later is None else [reading(later) for reading in self.readings()]
+        return [token for token in wanted if any(not has(line, token) for line in lines)]
+
+    def _default_text(self, funnel, ours):
+        """The text to begin /etc/kernel/cmdline with: kernel-install's own default, or the booted entry's options without `ours`."""
+        vendor = self.host.read(self.VENDOR_CMDLINE)
         if vendor is not None:
-            return " ".join(vendor.split())
+            return vendor
         entries = self.entries(funnel)
         root = _root(self.running)
         alike = [text for _path, text in entries if _root(self.options(text)) == root]
-        return self.options((alike or [text for _path, text in entries])[-1])
+        return remove_tokens(self.options((alike or [text for _path, text in entries])[-1]), ours) + "\n"
+
+    def prepare(self, funnel, wanted, record):
+        """Put into the record what a run that is interrupted has to leave to the next: with what /etc/kernel/cmdline begins.
+
+        Without the file kernel-install takes the running line, and a kernel that is installed before the reboot would come up
+        without the parameters.
+        """
+        if wanted and funnel.read(self.KERNEL_CMDLINE) is None and self.needs(funnel, wanted, record):
+            # After an interrupted run the entries may have the role's own tokens already.
+            record.setdefault("created", {})[self.KERNEL_CMDLINE] = self._default_text(funnel, record["tokens"]).rstrip("\n")
+
+    def _made_by_role(self, text, record):
+        """Whether /etc/kernel/cmdline is the file that the role made, changed by nobody but the role."""
+        made = record.get("created", {}).get(self.KERNEL_CMDLINE)
+        ours = (INTEL_ON, PASSTHROUGH)
+        return made is not None and _without_words(text, ours).rstrip("\n") == _without_words(made, ours).rstrip("\n")
 
     def plan(self, funnel, wanted, drop, record):
         """The texts to write, as {path: text}, None for a file to remove."""
@@ -636,31 +898,39 @@ class EntryLoader:
             add = [] if variables else missing(self.options(edit_entry(text, [], drop)), wanted)
             plan[path] = edit_entry(text, add, drop)
         later = funnel.read(self.KERNEL_CMDLINE)
-        if later is not None:
-            kept = edit_line_file(later, [], drop)
-            if not wanted and kept.rstrip("\n") == record.get("created", {}).get(self.KERNEL_CMDLINE):
-                plan[self.KERNEL_CMDLINE] = None
-            else:
-                plan[self.KERNEL_CMDLINE] = edit_line_file(kept, missing(kept, wanted), [])
-        elif wanted and plan:
-            # Without the file kernel-install takes the running line, and a kernel that is installed before the
-            # reboot would come up without the parameters.
-            base = remove_tokens(self.default_line(funnel), drop)
-            record.setdefault("created", {})[self.KERNEL_CMDLINE] = base
-            plan[self.KERNEL_CMDLINE] = edit_line_file(base + "\n", missing(base, wanted), [])
+        if later is not None and not wanted and self._made_by_role(later, record):
+            plan[self.KERNEL_CMDLINE] = None
+        elif later is not None or wanted and plan:
+            text = record["created"][self.KERNEL_CMDLINE] + "\n" if later is None else later
+            readings = self.readings()
+            kept = edit_line_file(text, [], drop)
+            lacking = [token for token in wanted if any(not has(reading(kept), token) for reading in readings)]
+            plan[self.KERNEL_CMDLINE] = edit_line_file(kept, lacking, [], readings)
         return plan
 
-    def needs(self, funnel, wanted, recorded):
-        """Whether anything lacks a wanted token, or still has one that this role added and that is not wanted."""
-        lines = [line for _where, line in self.sources(funnel)]
-        drop = [token for token in recorded if token not in wanted]
+    def needs(self, funnel, wanted, record):
+        """Whether anything lacks a wanted token, or still has what this role added and is not wanted."""
+        drop = [token for token in record["tokens"] if token not in wanted]
+        later = funnel.read(self.KERNEL_CMDLINE)
         # A run that was interrupted leaves its record, and may have written the entries only.
-        begun = any(token in recorded for token in wanted)
+        begun = any(token in record["tokens"] for token in wanted)
         return (
-            any(missing(line, wanted) for line in lines)
-            or any(token in split_raw(line) for line in lines for token in drop)
-            or (begun and funnel.read(self.KERNEL_CMDLINE) is None)
+            bool(self.lacking(funnel, wanted))
+            or any(token in split_raw(line) for _where, line in self.sources(funnel) for token in drop)
+            or (begun and later is None)
+            or (not wanted and later is not None and self._made_by_role(later, record))
         )
+
+    def write(self, funnel, plan):
+        for path, text in plan.items():
+            funnel.put(path, text, keep_times=path in self.SAME_TIMES)
+
+    def apply(self, funnel, wanted, record):
+        """Make the next boot have `wanted`, and not what `record` says this role added before. Returns sentences for the operator."""
+        if self.needs(funnel, wanted, record):
+            drop = [token for token in record["tokens"] if token not in wanted]
+            self.write(funnel, self.plan(funnel, wanted, drop, record))
+        return []
 
 
 def _root(line):
@@ -668,13 +938,21 @@ def _root(line):
 
 
 class Grubby(EntryLoader):
-    """GRUB that reads boot entries (blscfg) and is kept by grubby, as on Enterprise Linux 9 and 10."""
+    """GRUB that reads boot entries (blscfg), as on Enterprise Linux 9 and 10, where grubby is the tool to look at and edit them.
+
+    grubby 8.40 loses words when it edits: other values of a name that it adds, `&` and `\\`, blanks in quotes, all but the first
+    line of /etc/kernel/cmdline. A run that is killed after it could not bring them back. So the role writes the files itself,
+    each in one step, and has grubby show what it sees then.
+    """
 
     name = "grubby"
     ENTRIES = "/boot/loader/entries"
     ENVIRONMENT = "/boot/grub2/grubenv"
     DEFAULTS = "/etc/default/grub"
     BEGIN, END = "# BEGIN stackhpc.sriov", "# END stackhpc.sriov"
+    # kernel-install takes /etc/default/grub as edited by hand when it is newer than /etc/kernel/cmdline, and
+    # runs grub2-mkconfig: whichever was newer stays so.
+    SAME_TIMES = (DEFAULTS, EntryLoader.KERNEL_CMDLINE)
 
     def __init__(self, host, running, grubby):
         super(Grubby, self).__init__(host, running)
@@ -692,6 +970,17 @@ class Grubby(EntryLoader):
         loader = cls(host, running, grubby)
         return loader if grubby and reads and loader.entries(Funnel(host, True)) else None
 
+    def folders(self, funnel):
+        places = [os.path.dirname(self.DEFAULTS), os.path.dirname(self.ENVIRONMENT)]
+        return super(Grubby, self).folders(funnel) + places
+
+    def script(self):
+        return "20-grub.install"
+
+    def takes_comments_by_default(self):
+        # `read -r -d '' -a BOOT_OPTIONS < /etc/kernel/cmdline` in grub2-common of EL 9 and 10.
+        return True
+
     def entries(self, funnel):
         paths = ["%s/%s" % (self.ENTRIES, name) for name in self.host.names(self.ENTRIES) if name.endswith(".conf")]
         texts = [(path, funnel.read(path) or "") for path in paths]
@@ -708,6 +997,10 @@ class Grubby(EntryLoader):
         value = self.kernelopts()
         return line if value is None else re.sub(r"\$kernelopts\b", lambda _match: value, line)
 
+    def configured(self, funnel):
+        value = self.kernelopts()
+        return self.sources(funnel) + ([] if value is None else [(self.ENVIRONMENT, value)])
+
     def block(self, wanted):
         return "%s\n%s%s\n" % (self.BEGIN, drop_in(wanted), self.END) if wanted else ""
 
@@ -716,95 +1009,72 @@ class Grubby(EntryLoader):
         text = funnel.read(self.DEFAULTS)
         if text is not None:
             # grub2-mkconfig makes the entries' options anew from this file: always before EL 9.3, on request since.
-            # It reads no drop-ins. grubby would put the tokens into the file itself, but writes over quotes in it
-            # and over every variable whose name begins with GRUB_CMDLINE_LINUX.
+            # It reads no drop-ins.
             kept = re.sub(r"^%s\n.*?^%s\n" % (self.BEGIN, self.END), "", text, flags=re.MULTILINE | re.DOTALL)
-            if wanted and not kept.endswith("\n"):
+            if wanted and kept and not kept.endswith("\n"):
                 kept += "\n"
             plan[self.DEFAULTS] = kept + self.block(wanted)
         return plan
 
-    def needs(self, funnel, wanted, recorded):
+    def needs(self, funnel, wanted, record):
         text, block = funnel.read(self.DEFAULTS), self.block(wanted)
-        begun = any(token in recorded for token in wanted)
+        begun = any(token in record["tokens"] for token in wanted)
         out_of_step = text is not None and (
             block not in text if begun else not wanted and self.BEGIN in text
         )
-        return out_of_step or super(Grubby, self).needs(funnel, wanted, recorded)
+        drop = [token for token in record["tokens"] if token not in wanted]
+        left = any(token in split_raw(self.kernelopts() or "") for token in drop)
+        return out_of_step or left or super(Grubby, self).needs(funnel, wanted, record)
 
     def apply(self, funnel, wanted, record):
-        recorded = record["tokens"]
-        if not self.needs(funnel, wanted, recorded):
-            return
-        drop = [token for token in recorded if token not in wanted]
+        if not self.needs(funnel, wanted, record):
+            return []
+        drop = [token for token in record["tokens"] if token not in wanted]
         lines = [self.options(text) for _path, text in self.entries(funnel)]
         lacking = [token for token in wanted if any(not has(line, token) for line in lines)]
         plan = self.plan(funnel, wanted, drop, record)
-        kernelopts = self._note_kernelopts(funnel, lacking, drop)
-        if funnel.check_mode:
-            for path, text in plan.items():
-                funnel.put(path, text)
-            self._would_be = kernelopts
-            return
-        for path in list(plan) + [self.ENVIRONMENT]:
-            funnel.keep(path)
-        arguments = (["--args=" + " ".join(lacking)] if lacking else []) + (
-            ["--remove-args=" + " ".join(drop)] if drop else []
-        )
-        if arguments:
-            # The last option: grubby 8.40 takes this one for an option with a value, and skips what follows it.
-            argv = [self.grubby, "--update-kernel=ALL"] + arguments + ["--no-etc-grub-update"]
-            rc, out, err = self.host.run(argv, None)
-            if rc != 0:
-                funnel.undo()
-                raise BootLoaderError(
-                    "%s failed, and everything is as it was: %s" % (" ".join(argv), last_line(err, out))
-                )
-        self._settle(funnel, plan, kernelopts)
-        self._read_back(funnel, wanted)
+        # First: as long as the entries or the block below are not written, the next run finds something to do.
+        self._set_kernelopts(funnel, lacking, drop)
+        self.write(funnel, plan)
+        if not funnel.check_mode:
+            self._read_back(funnel, wanted)
+        if wanted and sets_separator(funnel.read(self.DEFAULTS) or "", "GRUB_CMDLINE_LINUX"):
+            return [
+                "%s will go to init and not to the kernel when grub2-mkconfig makes the entries of %s, because of the ' -- ' in its "
+                "GRUB_CMDLINE_LINUX: take the ' -- ' out." % (" ".join(wanted), self.DEFAULTS)
+            ]
+        return []
 
-    def _note_kernelopts(self, funnel, lacking, drop):
-        """The wanted value of kernelopts, noted for the diff; None when there is no such variable."""
+    def _set_kernelopts(self, funnel, lacking, drop):
+        """Bring the variable kernelopts, where there is one, to what it has to be."""
         value = self.kernelopts()
         if value is None:
-            return None
+            return
         kept = remove_tokens(value, drop)
         after = append(kept, missing(kept, lacking)) if missing(kept, lacking) else kept
-        if after != value:
-            header = self.ENVIRONMENT + " (kernelopts)"
-            funnel.changed = True
-            funnel.diff.append({
-                "before_header": header, "after_header": header, "before": value + "\n", "after": after + "\n",
-            })
-        return after
-
-    def _settle(self, funnel, plan, kernelopts):
-        """Bring the files to the plan where grubby left something else: it drops other values of a name it adds,
-        and what its unquoted echo and its sed patterns cannot carry."""
-        for path, text in plan.items():
-            funnel.settle(path, text)
-        if kernelopts is not None and self.kernelopts() != kernelopts:
-            editor = self.host.which("grub2-editenv", "grub-editenv") or "/usr/bin/grub2-editenv"
-            rc, out, err = self.host.run([editor, self.ENVIRONMENT, "set", "kernelopts=" + kernelopts], None)
-            if rc != 0:
-                funnel.undo()
-                raise BootLoaderError(
-                    "grub2-editenv could not set kernelopts, and everything is as it was: %s" % last_line(err, out)
-                )
-        # kernel-install takes /etc/default/grub as edited by hand when it is newer than /etc/kernel/cmdline, and
-        # runs grub2-mkconfig: whichever was newer stays so.
-        for path in (self.DEFAULTS, self.KERNEL_CMDLINE):
-            funnel.restore_times(path)
+        if after == value:
+            return
+        editor = self.host.which("grub2-editenv", "grub-editenv") or "/usr/bin/grub2-editenv"
+        rc, out, err = funnel.command(
+            [editor, self.ENVIRONMENT, "set", "kernelopts=" + after], self.ENVIRONMENT, self.ENVIRONMENT + " (kernelopts)",
+            value + "\n", after + "\n",
+        )
+        if funnel.check_mode:
+            self._would_be = after
+        elif rc != 0 or self.kernelopts() != after:
+            raise BootLoaderError("grub2-editenv could not set kernelopts, and %s: %s" % (funnel.undo(), last_line(err, out)))
 
     def _read_back(self, funnel, wanted):
         rc, out, err = self.host.run([self.grubby, "--info=ALL"], None)
-        lines = re.findall(r'^args="(.*)"$', out, re.MULTILINE)
-        lacking = sorted({token for line in lines for token in missing(line, wanted)}) if lines else wanted
-        if rc != 0 or lacking:
-            funnel.undo()
+        # A block per entry; one that starts no kernel has nothing to show.
+        blocks = re.split(r"^(?=index=)", out, flags=re.MULTILINE)
+        args = re.compile(r'^args="(.*?)"\s*(?=^(?:root|initrd|title|id)=|\Z)', re.MULTILINE | re.DOTALL)
+        shown = [args.search(block) for block in blocks if re.search(r'^kernel="?/', block, re.MULTILINE)]
+        lines = [match.group(1) for match in shown if match]
+        if rc != 0 or not lines or all(missing(line, wanted) for line in lines) and wanted:
             raise BootLoaderError(
-                "grubby --info=ALL does not show %s on every entry afterwards, and everything is as it was: %s"
-                % (" ".join(lacking) or "the entries", last_line(err, out))
+                "grubby --info=ALL does not show %s on any entry afterwards, and %s: %s"
+                % (" ".join(wanted) or "the entries", funnel.undo(), last_line(err, out))
             )
 
 
@@ -833,6 +1103,16 @@ class SystemdBoot(EntryLoader):
         loader = cls(host, running, [place + "/loader/entries" for place in cls.partitions(host)])
         return loader if loader.entries(Funnel(host, True)) else None
 
+    def script(self):
+        return "90-loaderentry.install"
+
+    def takes_comments_by_default(self):
+        version = re.match(r"systemd-boot (\d+)", self.host.uefi_loader() or "")
+        return bool(version) and int(version.group(1)) < 257
+
+    def readings(self):
+        return super(SystemdBoot, self).readings() + [up_to_return]
+
     @classmethod
     def unified_images(cls, host):
         """Paths of unified kernel images (entries of type 2), which carry their kernel line inside."""
@@ -856,18 +1136,6 @@ class SystemdBoot(EntryLoader):
                     found.append(("%s/%s" % (directory, name), text))
         return found
 
-    def apply(self, funnel, wanted, record):
-        recorded = record["tokens"]
-        if not self.needs(funnel, wanted, recorded):
-            return
-        drop = [token for token in recorded if token not in wanted]
-        try:
-            for path, text in self.plan(funnel, wanted, drop, record).items():
-                funnel.put(path, text)
-        except OSError as error:
-            funnel.undo()
-            raise BootLoaderError("A boot entry cannot be written, and everything is as it was: %s" % error)
-
 
 # --- which loader -------------------------------------------------------------------------------------------------
 
@@ -890,15 +1158,17 @@ def detect(host, running):
     grub = None if by_stub else Grubby.find(host, running) or MkconfigGrub.find(host)
     if grub:
         return grub
-    systemd = SystemdBoot.find(host, running)
+    images = SystemdBoot.unified_images(host)
+    selected = (host.uefi_loader("LoaderEntrySelected") or "").lower()
+    image = next((path for path in images if os.path.basename(path).lower() == selected), None)
+    systemd = None if image else SystemdBoot.find(host, running)
     if systemd:
         return systemd
-    images = SystemdBoot.unified_images(host)
     if images:
         raise BootLoaderError(
             "systemd-boot starts unified kernel images here (%s), whose command line is inside them: add the "
             "parameters to /etc/kernel/cmdline, make the images anew (kernel-install add-all), and the role will "
-            "take them as they are." % images[0]
+            "take them as they are." % (image or images[0])
         )
     raise BootLoaderError(
         "No boot loader that this role knows was found: it looked for GRUB (/boot/grub/grub.cfg with "
@@ -912,14 +1182,18 @@ def detect(host, running):
 
 
 def read_record(host):
-    """What this role has added: {"bootloader": str, "tokens": [str], ...}; empty tokens when there is no record."""
+    """What this role has added: {"bootloader": str, "tokens": [str], ...}; empty tokens when there is no usable record."""
     try:
         record = json.loads(host.read(RECORD) or "{}")
     except ValueError:
         record = {}
-    if not isinstance(record, dict) or not isinstance(record.get("tokens", []), list):
+    if not isinstance(record, dict):
         record = {}
-    record.setdefault("tokens", [])
+    tokens, created = record.get("tokens"), record.get("created")
+    record["tokens"] = [token for token in tokens if token in (INTEL_ON, PASSTHROUGH)] if isinstance(tokens, list) else []
+    record["created"] = {
+        path: text for path, text in created.items() if isinstance(text, str)
+    } if isinstance(created, dict) else {}
     return record
 
 
@@ -928,8 +1202,7 @@ def write_record(host, record, check_mode):
     if check_mode or record == read_record(host):
         return
     real = host.real(RECORD)
-    if record["tokens"]:
+    if record["tokens"] or record["created"]:
         write_atomically(real, json.dumps(record, indent=2, sort_keys=True) + "\n")
     elif os.path.exists(real):
-        os.unlink(real)
-        sync_directory(os.path.dirname(real))
+        remove_file(real)

@@ -7,12 +7,19 @@ from __future__ import absolute_import, annotations, division, print_function
 
 __metaclass__ = type
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import PCI_ADDRESS, Refusal
+import re
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import DEVICE_ID, PCI_ADDRESS, Refusal
 
 
 def _is_count(value):
     """Whether a value is a number that a PF can have VFs: PCI has 16 bits for it."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0xFFFF
+
+
+def is_file_name(name):
+    """Whether a text can be a part of a path and a word in a unit: every name of a unit can."""
+    return isinstance(name, str) and name.isprintable() and not re.search(r"[\s/]", name) and name.strip(".") != ""
 
 
 # Each field of a PF: what it must be, in words and as a check.
@@ -25,6 +32,11 @@ FIELDS = {
     "port": ("1, 2 or null", lambda value: value is None or _is_count(value) and 1 <= value <= 2),
     "probe_vf": ("a whole number or null", lambda value: value is None or isinstance(value, int) and not isinstance(value, bool)),
     "waits": ("text", lambda value: isinstance(value, str)),
+    "name": ("text or null", lambda value: value is None or isinstance(value, str)),
+    "id": ("vendor:product or null", lambda value: value is None or isinstance(value, str) and bool(DEVICE_ID.match(value))),
+    "optional": ("true or false", lambda value: isinstance(value, bool)),
+    "trigger": ("net or pci", lambda value: value in ("net", "pci")),
+    "required_by": ("a list of units", lambda value: isinstance(value, list) and all(is_file_name(unit) for unit in value)),
     "firmware": ("a map or null", lambda value: value is None or isinstance(value, dict)),
 }
 

@@ -33,26 +33,52 @@ import time
 PROGRAM_PATH = "/usr/local/sbin/sriov-vfs"
 CONFIG_PATH = "/etc/sriov/vfs.json"
 LOCK_PATH = "/run/sriov-vfs.lock"
+BOOT_UNIT = "sriov-vfs.service"
 CONFIG_FORMAT = 1
 
 SYS = "/sys"
 PROC = "/proc"
+KMSG = "/dev/kmsg"
 UDEV_DATA = "/run/udev/data"
+# What the firmware will offer only after a reboot, as the role has noted it (sriov_pending.py).
+PENDING_FIRMWARE_PATH = "/var/lib/sriov/pending-firmware.json"
 
 # Where programs of root's are; sudo and systemd may hand over a shorter PATH.
 PROGRAM_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 # Temporary files are named by tempfile.mkstemp(): eight characters after the prefix. udev, systemd, modprobe and GRUB pass them over.
 TEMPORARY_PREFIX = ".sriov-"
 TEMPORARY_NAME = re.compile(r"^\.sriov-[a-z0-9_]{8}$")
-PCI_ADDRESS = re.compile(r"^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$")
+PCI_ADDRESS = re.compile(r"^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\Z")
+DEVICE_ID = re.compile(r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")
+# sriov_numvfs is a u16; the time is a bound that select() takes.
+MOST_VFS, MOST_SECONDS = 65535, 10 ** 9
 MELLANOX = "15b3"
+INTEL = "8086"
+# Network controllers of every kind, Ethernet and InfiniBand (PCI Code and ID Assignment Specification, base class 02h).
+NETWORK_CLASS = 0x02
+# Kernels before 6.1 show no vfio-dev, and where vfio_pci_core is built in no module that holds it.
 USERSPACE_DRIVERS = ("vfio-pci", "mlx5_vfio_pci", "uio_pci_generic", "igb_uio")
+# What the kernel makes of a VF for others, by its subsystem, whatever the device is called.
+CARRIED = {"vdpa": "VF %s carries a vdpa device", "mdev": "VF %s carries a mediated device"}
+# Directories in which the kernel has no devices, and often many entries.
+NOT_DEVICES = ("queues", "statistics", "msi_irqs", "power")
 HOLDERS_TOLD = 3
 # bnxt_en answers a write with success and enables nothing while the interface is down
 # (bnxt_sriov_configure: "Reject SRIOV config request since if is down!").
 DRIVERS_THAT_NEED_LINK_UP = ("bnxt_en",)
 # Port names of switchdev representors: VFs and sub-functions, with or without a controller prefix.
 REPRESENTOR = re.compile(r"^(c\d+)?pf\d+(vf|sf)\d+$")
+# Drivers whose cards have SR-IOV, though the BIOS or the card's own set-up may hide it: those with sriov_configure in Linux 6.12.
+SRIOV_DRIVERS = (
+    "LiquidIO", "be2net", "bnx2x", "bnxt_en", "cxgb4", "fm10k", "hinic", "hns3", "i40e", "ice", "idpf", "ionic", "ixgbe", "mlx5_core",
+    "nfp", "qede", "qlcnic", "rvu_nicpf", "sfc",
+)
+# igb drives many cards, and only the 82576 and the I350 have SR-IOV (igb_probe_vfs).
+IGB_IDS = re.compile(r"^8086:(10c9|10e[678]|150[ad]|1518|1526|152[1-4]|1546)$")
+# An EAGAIN, or a driver that is not ready yet, passes by itself: for so long it is tried again, and half of the PF's time at most.
+RETRY_SECONDS = 30
+GRACE_SECONDS = 5
+KERNEL_LOG_LINES, KERNEL_LOG_WIDTH, KERNEL_LOG_RECORDS = 5, 200, 4096
 
 
 class Refusal(Exception):
@@ -64,6 +90,25 @@ class Refusal(Exception):
     def __init__(self, message, **details):
         super().__init__(message)
         self.details = details
+
+
+class Failure(str):
+    """One sentence on a PF whose VFs could not be set.
+
+    kernel_log: what the kernel said of the PF meanwhile, a list of lines. late: the kernel had not finished when the time was over.
+    pid: the process that was left behind then.
+    """
+
+    kernel_log = ()
+    late = False
+    pid = None
+
+    @classmethod
+    def of(cls, sentence, kernel_log=(), pid=None, late=False):
+        """A failure with what goes with it."""
+        failure = cls(sentence)
+        failure.kernel_log, failure.pid, failure.late = list(kernel_log), pid, late
+        return failure
 
 
 # --- reading the host ---------------------------------------------------------------------------------------------
@@ -198,42 +243,100 @@ def json_of(command):
 # --- what holds VFs -----------------------------------------------------------------------------------------------
 
 
-def vfio_users():
-    """The processes that have vfio groups open: {group: ["name (pid N)", ...]}."""
+def userspace_driver(address):
+    """The driver of a function when it hands the function to a program or a guest, by what the kernel says of it; else None.
+
+    vfio: the device has a vfio-dev (drivers/vfio/vfio_main.c, from 6.1 on), the driver's module holds vfio_pci_core (from 5.15 on), or
+    the group is one of vfio's and no network interface is there. uio: the device has a uio (Documentation/ABI/testing/sysfs-bus-pci).
+    """
+    driver = link_name(device_path(address, "driver"))
+    if driver is None:
+        return None
+    module = link_name(os.path.join(SYS, "bus/pci/drivers", driver, "module"))
+    group = link_name(device_path(address, "iommu_group"))
+    held = (
+        driver in USERSPACE_DRIVERS
+        or list_names(device_path(address, "vfio-dev")) or list_names(device_path(address, "uio"))
+        or module and os.path.exists(os.path.join(SYS, "module/vfio_pci_core/holders", module))
+        or group and os.path.exists(os.path.join(SYS, "class/vfio", group)) and not os.path.isdir(device_path(address, "net"))
+    )
+    return driver if held else None
+
+
+def devices_below(address):
+    """The devices that the kernel has made of a PCI function, at any depth: [(subsystem, path)]."""
+    found, base = [], os.path.realpath(device_path(address))
+    for directory, names, _files in os.walk(base):
+        subsystem = link_name(os.path.join(directory, "subsystem"))
+        if directory != base and subsystem:
+            found.append((subsystem, directory))
+        names[:] = sorted(set(names) - set(NOT_DEVICES))
+    return found
+
+
+def nodes_of(address):
+    """The device nodes through which a program can use a function: their paths, and their numbers as "major:minor"."""
+    paths = [path for _subsystem, path in devices_below(address)]
+    nodes = set()
+    group = link_name(device_path(address, "iommu_group"))
+    if group:
+        nodes.update(("/dev/vfio/" + group, "/dev/vfio/noiommu-" + group))
+        paths += [os.path.join(SYS, "class/vfio", group), os.path.join(SYS, "class/vfio", "noiommu-" + group)]
+    for path in paths:
+        match = re.search(r"^DEVNAME=(.+)$", read_text(os.path.join(path, "uevent"), ""), re.MULTILINE)
+        nodes.update({"/dev/" + match.group(1)} if match else (), {read_text(os.path.join(path, "dev"))} - {None})
+    return nodes
+
+
+def device_users():
+    """The processes that have device nodes open: {path or "major:minor": ["name (pid N)", ...]}."""
     users = {}
     for pid in list_names(PROC):
         if not pid.isdigit():
             continue
-        groups = set()
+        nodes = set()
         for descriptor in list_names(os.path.join(PROC, pid, "fd")):
+            path = os.path.join(PROC, pid, "fd", descriptor)
             try:
-                target = os.readlink(os.path.join(PROC, pid, "fd", descriptor))
+                target = os.readlink(path)
+                # Of nothing else: a stat of a file on a dead NFS server would hang.
+                if target.startswith("/dev/"):
+                    nodes.add(target)
+                    number = os.stat(path).st_rdev
+                    nodes.add("%d:%d" % (os.major(number), os.minor(number)))
             except OSError:
                 continue
-            if target.startswith("/dev/vfio/"):
-                groups.add(target[len("/dev/vfio/"):])
         # A process chooses its own name, and nobody who shows the message should have to mind what is in it.
-        name = re.sub(r"[^\w./:-]", "?", read_text(os.path.join(PROC, pid, "comm"), "?")) if groups else ""
-        for group in groups:
-            users.setdefault(group, []).append("%s (pid %s)" % (name, pid))
+        name = re.sub(r"[^\w./:-]", "?", read_text(os.path.join(PROC, pid, "comm"), "?")) if nodes else ""
+        for node in nodes:
+            users.setdefault(node, []).append("%s (pid %s)" % (name, pid))
     return users
 
 
 def vf_holder(address, users):
-    """Why a VF must not be destroyed now, in words; None when it is idle. users: as of vfio_users."""
+    """Why a VF must not be destroyed now, in words; None when it is idle. users: as of device_users."""
     driver = link_name(device_path(address, "driver"))
     if driver is None:
         return None
-    if driver in USERSPACE_DRIVERS:
-        names = users.get(link_name(device_path(address, "iommu_group")), [])
+    names = sorted({name for node in nodes_of(address) for name in users.get(node, [])})
+    if userspace_driver(address):
         return "VF %s is bound to %s%s" % (address, driver, ", used by " + ", ".join(names) if names else "")
-    if any(name.startswith("vdpa") for name in list_names(device_path(address))):
-        return "VF %s carries a vdpa device" % address
+    below = devices_below(address)
+    for subsystem, path in below:
+        if subsystem in CARRIED:
+            return CARRIED[subsystem] % address
+        if subsystem == "auxiliary" and os.path.exists(os.path.join(path, "sfnum")):
+            return "VF %s carries a sub-function" % address
+    if names:
+        return "VF %s is held open by %s" % (address, ", ".join(names))
     netdevs = list_names(device_path(address, "net"))
     if not netdevs:
-        # sysfs shows the interfaces of the reader's own network namespace only.
-        return "VF %s has driver %s but no interface here: it is in another network namespace, or not ready" % (
-            address, driver)
+        if os.path.isdir(device_path(address, "net")):
+            # sysfs shows the interfaces of the reader's own network namespace only, and their directory in every one.
+            return "VF %s has its interface in another network namespace" % address
+        if (read_int(device_path(address, "class")) or 0) >> 16 != NETWORK_CLASS:
+            return "VF %s is bound to %s and no NIC: whether it is idle cannot be seen" % (address, driver)
+        return "VF %s is bound to %s, which shows no network interface: whether it is idle cannot be seen" % (address, driver)
     for netdev in netdevs:
         base = os.path.join(SYS, "class/net", netdev)
         master = link_name(os.path.join(base, "master"))
@@ -250,9 +353,8 @@ def vf_holder(address, users):
 def vf_holders(pf_address):
     """What holds the VFs of a PF: a text for each of the first VFs in use, and how many more there are."""
     addresses = [address for address in vf_addresses(pf_address) if address]
-    # Walked once for all VFs: a hypervisor has many processes with many files.
-    bound = any(link_name(device_path(address, "driver")) in USERSPACE_DRIVERS for address in addresses)
-    users = vfio_users() if bound else {}
+    # Walked once for all VFs, and only where there is a node to be opened: a hypervisor has many processes with many files.
+    users = device_users() if any(nodes_of(address) for address in addresses) else {}
     holders = [holder for holder in (vf_holder(address, users) for address in addresses) if holder]
     more = len(holders) - HOLDERS_TOLD
     return holders if more <= 0 else holders[:HOLDERS_TOLD] + ["and %d more of its VFs are in use" % more]
@@ -302,36 +404,81 @@ def pci_under(netdev, seen=None):
     return set().union(*[pci_under(lower, seen) for lower in lowers]) if lowers else set()
 
 
+def interfaces_of(routes):
+    """The interfaces through which routes lead, those of every equal next hop and of next-hop objects included.
+
+    routes: as `ip -j route` prints them.
+    """
+    hops = [hop for route in routes for hop in [route] + route.get("nexthops", [])]
+    netdevs = {hop["dev"] for hop in hops if hop.get("dev")}
+    # With net.ipv4.nexthop_compat_mode=0 the kernel names the object alone.
+    wanted = {route["nhid"] for route in routes if route.get("nhid") and not route.get("dev") and not route.get("nexthops")}
+    objects = {one.get("id"): one for one in json_of(["ip", "-j", "nexthop", "show"]) or []} if wanted else {}
+    while wanted:
+        one = objects.pop(wanted.pop(), {})
+        netdevs.update({one["dev"]} if one.get("dev") else ())
+        wanted.update(member.get("id") for member in one.get("group", []))
+    return netdevs
+
+
+def default_routes(family=None):
+    """The default routes of one family ("-6" or "-4") or of both, in every table; None when `ip` cannot tell."""
+    answers = []
+    for which in {None: ([], ["-6"]), "-4": ([],), "-6": (["-6"],)}[family]:
+        command = ["ip"] + which + ["-j", "route", "show", "default"]
+        answers += [json_of(command), json_of(command + ["table", "all"])]
+    return None if all(answer is None for answer in answers) else [route for answer in answers for route in answer or []]
+
+
+def routes_back(server, client, domains):
+    """The routes from this host to the client, those that are equal to the one that the kernel picks included.
+
+    domains: interfaces that may be VRFs, whose tables then count.
+    """
+    routes = json_of(["ip", "-j", "route", "get", client]) or []
+    # fibmatch: the route with all its next hops, not the one that the hash of this destination picks.
+    ask = ["ip", "-j", "route", "get", "fibmatch", client]
+    matched = json_of(ask + ["from", server]) or json_of(ask) or []
+    for domain in domains:
+        matched = matched + (json_of(ask + ["vrf", domain]) or [])
+    family = "-6" if ":" in client else "-4"
+    for route in matched:
+        # IPv6 keeps equal routes of router advertisements apart.
+        exact = ["ip"] + (["-6"] if family == "-6" else []) + ["-j", "route", "show", "exact", route.get("dst", "default")]
+        same = json_of(exact + (["table", str(route["table"])] if route.get("table") else [])) or []
+        routes = routes + [route] + [other for other in same if other.get("metric") == route.get("metric")]
+    if not matched and any(route.get("gateway") or route.get("via") for route in routes):
+        routes = routes + (default_routes(family) or [])
+    return routes
+
+
 def connection_functions():
     """The PCI functions that carry the operator's connection to this host.
 
-    With ssh: those under the interface that has the server's address, and under the route back to the client. Otherwise
+    With ssh: those under the interface that has the server's address, and under every equal route back to the client; where the
+    address is on no NIC (on lo, of a routed host), also those under the default routes, for any of them may bring it in. Without ssh:
     those under the default routes. None when that cannot be found out (no `ip` program, a tunnel).
     """
-    netdevs = set()
     connection = ssh_server_and_client()
-    if connection:
-        server, client = connection
-        links = json_of(["ip", "-j", "address", "show"])
-        if links is None:
+    if not connection:
+        routes = default_routes()
+        if routes is None:
             return None
-        for link in links:
-            if any(info.get("local") == server for info in link.get("addr_info", [])):
-                netdevs.add(link["ifname"])
-        routes = json_of(["ip", "-j", "route", "get", client]) or []
-    else:
-        answers = [json_of(["ip", "-j", "route", "show", "default"]), json_of(["ip", "-6", "-j", "route", "show", "default"])]
-        if answers == [None, None]:
-            return None
-        routes = [route for answer in answers for route in answer or []]
-    for route in routes:
-        for hop in [route] + route.get("nexthops", []):
-            if hop.get("dev"):
-                netdevs.add(hop["dev"])
+        return set().union(*[pci_under(netdev) for netdev in interfaces_of(routes)])
+    server, client = connection
+    links = json_of(["ip", "-j", "address", "show"])
+    if links is None:
+        return None
+    owners = [link for link in links if any(info.get("local") == server for info in link.get("addr_info", []))]
+    addressed = {link["ifname"] for link in owners}
+    domains = sorted({link["master"] for link in owners if link.get("master")} | {name for name in addressed if not pci_under(name)})
+    netdevs = addressed | interfaces_of(routes_back(server, client, domains))
     found = set().union(*[pci_under(netdev) for netdev in netdevs])
+    if found and not set().union(*[pci_under(netdev) for netdev in addressed]):
+        # Not where nothing is found at all: a tunnel's own way is not known.
+        found |= set().union(*[pci_under(netdev) for netdev in interfaces_of(default_routes() or [])])
     # A tunnel, or an address that no interface here has: the connection comes through some NIC all the same.
-    if connection and not found and not any(
-            os.path.exists(os.path.join(SYS, "class/net", netdev, "device")) for netdev in netdevs):
+    if not found and not any(os.path.exists(os.path.join(SYS, "class/net", netdev, "device")) for netdev in netdevs):
         return None
     return found
 
@@ -350,25 +497,68 @@ def load_config(path=None):
             config = json.load(stream)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Refusal("%s cannot be read (%s): run the role again, it writes the file anew" % (path, error)) from error
     if not isinstance(config, dict) or config.get("format") != CONFIG_FORMAT:
-        raise Refusal("%s has format %r, this program reads format %d: run the role again" % (
-            path, config.get("format") if isinstance(config, dict) else None, CONFIG_FORMAT))
+        raise Refusal("%s has format %s, this program reads format %d: run the role again" % (
+            path, ascii(config.get("format") if isinstance(config, dict) else None)[:80], CONFIG_FORMAT))
     missing = sorted({"boot_wait", "numvfs_timeout", "devices"} - set(config))
     if missing:
         raise Refusal("%s lacks %s: run the role again, it writes the file anew" % (path, ", ".join(missing)))
+    wrong = wrong_in(config)
+    if wrong:
+        raise Refusal("%s: %s is %s, which the role never writes: run the role again, it writes the file anew" % (
+            path, wrong[0], ascii(wrong[1])[:80]))
     return config
 
 
-def write_atomically(path, text, mode=0o644, owner=None):
+def is_seconds(value):
+    """Whether a value of the configuration is a time that can be waited for."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MOST_SECONDS
+
+
+def wrong_in(config):
+    """The first thing in a configuration that cannot be used: (where it is, what it is); None when there is none."""
+    for key in ("boot_wait", "numvfs_timeout"):
+        if not is_seconds(config[key]):
+            return key, config[key]
+    if not is_plain(config.get("udev_rule_path", "")):
+        return "udev_rule_path", config["udev_rule_path"]
+    if not isinstance(config["devices"], list):
+        return "devices", config["devices"]
+    for index, device in enumerate(config["devices"]):
+        where = "devices[%d]" % index
+        if not isinstance(device, dict):
+            return where, device
+        count = device.get("numvfs")
+        checks = (
+            ("address", isinstance(device.get("address"), str) and PCI_ADDRESS.match(device["address"])),
+            ("id", device.get("id") is None or isinstance(device["id"], str) and DEVICE_ID.match(device["id"])),
+            ("numvfs", isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MOST_VFS),
+            ("boot", device.get("boot") in ("systemd", "udev")),
+            ("optional", isinstance(device.get("optional"), bool)),
+            # Files of earlier versions have no name.
+            ("name", is_plain(device.get("name", "")) and device.get("name", "").isascii()),
+        )
+        for key, good in checks:
+            if not good:
+                return "%s %s" % (where, key), device.get(key)
+    return None
+
+
+def is_plain(value):
+    """Whether a value of the configuration is text that can be printed and be a path."""
+    return isinstance(value, str) and (value.isprintable() or not value)
+
+
+def write_atomically(path, text, mode=0o644, owner=None, times=None):
     """Replace `path` by `text` in one step: a reader, or a machine that loses power, sees the old or the new file.
 
-    mode, owner: as of stage(). Directories that are missing are made. Raises OSError.
+    mode, owner, times: as of stage(). Directories that are missing are made. Raises OSError.
     """
     made, temporary = make_directories(os.path.dirname(path)), None
     try:
-        temporary = stage(path, text, mode, owner)
+        temporary = stage(path, text, mode, owner, times)
         os.replace(temporary, path)
     except BaseException:
         discard([temporary] if temporary else [], made)
@@ -376,11 +566,11 @@ def write_atomically(path, text, mode=0o644, owner=None):
     sync_directory(os.path.dirname(path))
 
 
-def stage(path, text, mode=0o644, owner=None):
+def stage(path, text, mode=0o644, owner=None, times=None):
     """Write what will become `path` to a temporary file next to it and bring it to the disk; os.replace() does the rest.
 
-    mode: the permission bits; owner: (uid, gid) or None for the caller's own. Returns the temporary file's path, of a name that
-    sweep() knows. Raises OSError and leaves nothing then.
+    mode: the permission bits; owner: (uid, gid) or None for the caller's own; times: of access and modification in ns, or None for
+    now. Returns the temporary file's path, of a name that sweep() knows. Raises OSError and leaves nothing then.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=os.path.dirname(path))
     try:
@@ -395,6 +585,8 @@ def stage(path, text, mode=0o644, owner=None):
                 # An EFI system partition is FAT: modes and owners come from its mount options.
                 pass
             _copy_label(path, stream.fileno())
+            if times is not None:
+                os.utime(stream.fileno(), ns=times)
             os.fsync(stream.fileno())
     except BaseException:
         discard([temporary], [])
@@ -433,6 +625,8 @@ def make_directories(directory):
     """
     missing, made = [], []
     while not os.path.isdir(directory):
+        if os.path.lexists(directory):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), directory)
         missing.append(directory)
         directory = os.path.dirname(os.path.abspath(directory))
     try:
@@ -472,6 +666,11 @@ def sweep(directories):
                     remove_file(path)
 
 
+def lock_wait(numvfs_timeout):
+    """How long to wait for the lock: as long as its holder may need to set the VFs of a slow card and to put them back, and more."""
+    return 600 + 2 * numvfs_timeout
+
+
 @contextlib.contextmanager
 def locked(timeout=600):
     """Hold the one lock that the role, the boot unit and udev's units share; wait at most `timeout` seconds for it.
@@ -507,46 +706,154 @@ def locked(timeout=600):
 # --- deciding -----------------------------------------------------------------------------------------------------
 
 
+def total_in_config(address):
+    """TotalVFs of the SR-IOV capability in a function's PCI configuration space; None without one, -1 when that cannot be seen.
+
+    PCI Express Base Specification, "SR-IOV Extended Capability" (id 0010h); only root may read further than 64 bytes.
+    """
+    try:
+        with open(device_path(address, "config"), "rb") as stream:
+            config = stream.read(4096)
+    except OSError:
+        return -1
+    offset, seen = 0x100, set()
+    if len(config) <= offset:
+        # 256 bytes: a conventional PCI function, which has no extended capabilities.
+        return None if len(config) == offset else -1
+    while offset >= 0x100 and offset not in seen and offset + 16 <= len(config):
+        seen.add(offset)
+        header = int.from_bytes(config[offset:offset + 4], "little")
+        if header & 0xffff == 0x0010:
+            return int.from_bytes(config[offset + 14:offset + 16], "little")
+        offset = header >> 20 & ~3
+    return None
+
+
+def is_virtual_machine():
+    """Whether this kernel runs in a virtual machine; Xen's control domain, which has the hardware, is none."""
+    if "control_d" in read_text(PROC + "/xen/capabilities", ""):
+        return False
+    flags = re.search(r"^flags\s*:.*\bhypervisor\b", read_text(PROC + "/cpuinfo", ""), re.MULTILINE)
+    maker = read_text(os.path.join(SYS, "class/dmi/id/sys_vendor"), "")
+    return bool(flags) or maker in ("QEMU", "KVM", "VMware, Inc.", "innotek GmbH", "Amazon EC2", "OpenStack Foundation")
+
+
 def why_no_vfs(function):
-    """Why a PF offers no VFs at all, as advice."""
+    """Why a function offers no VFs at all, as advice, by what its configuration space and the kernel show.
+
+    function: as of read_function.
+    """
     if function["id"].startswith(MELLANOX + ":"):
         return ("enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
                 "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS")
+    total = total_in_config(function["address"])
+    if (read_int(device_path(function["address"], "class")) or NETWORK_CLASS << 16) >> 16 != NETWORK_CLASS:
+        return "it is no NIC: name a NIC"
+    if function["totalvfs"] is None and (total or 0) > 0:
+        if read_pfs():
+            return "it has SR-IOV, and the kernel could not set that up: look for its address in the kernel log, and update the BIOS"
+        return "it has SR-IOV, and this kernel has none: boot a kernel with CONFIG_PCI_IOV"
+    if function["totalvfs"] is None and (total is None or total < 0):
+        if is_virtual_machine():
+            return ("it is a NIC of this virtual machine without SR-IOV: name another NIC, or have the hypervisor pass one with SR-IOV "
+                    "through")
+        if function["driver"] not in SRIOV_DRIVERS and not IGB_IDS.match(function["id"]):
+            return "the card has no SR-IOV: name another NIC"
+        return ("the card shows no SR-IOV: if the model has it, enable it for this port in the BIOS or in the card's own set-up "
+                "(Virtualization Mode: SR-IOV), then boot again; otherwise name another NIC")
     return "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"
 
 
+def why_no_pf():
+    """Why a host has no PF at all, as advice."""
+    if is_virtual_machine():
+        return "it is a virtual machine, and its hypervisor passes none through: have it do so, or leave this host out"
+    return "where its NIC has SR-IOV, enable it in the BIOS, or in the card's firmware"
+
+
+def a_vf(function):
+    """What to say when a VF is named where a PF is wanted."""
+    return "%s is a VF of %s: name the PF" % (
+        describe(function), describe(read_function(function["physfn"]) or {"address": function["physfn"]}))
+
+
+def modules_for(address):
+    """The kernel modules on this host for a PCI function, by its modalias; None when that cannot be found out."""
+    modalias, modprobe = read_text(device_path(address, "modalias")), find_program("modprobe")
+    if not modalias or not modprobe:
+        return None
+    try:
+        done = subprocess.run([modprobe, "--resolve-alias", modalias], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30,
+                              check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return sorted(set(done.stdout.decode("ascii", "replace").split()))
+
+
+def why_no_driver(address):
+    """Cause and cure of a PF without a driver."""
+    modules = modules_for(address)
+    if modules is None:
+        return "load the NIC's kernel module and look at the kernel log"
+    if not modules:
+        return "this host has no kernel module for it: install the driver, or the kernel's package with more modules"
+    loaded = [module for module in modules if os.path.isdir(os.path.join(SYS, "module", module))]
+    if loaded:
+        return "its kernel module %s is loaded and does not hold it: look for the PF's address in the kernel log" % ", ".join(loaded)
+    return "load its kernel module (modprobe %s), and look for what keeps it from being loaded at boot" % " or ".join(modules)
+
+
+def firmware_waits(address):
+    """Whether the firmware of a PF's card was set in this boot, so that what it offers changes with the next one."""
+    try:
+        with open(PENDING_FIRMWARE_PATH, encoding="utf-8") as stream:
+            pending = json.load(stream)
+    except (OSError, ValueError, RecursionError):
+        return False
+    card = address.rpartition(".")[0]
+    return isinstance(pending, dict) and any(
+        key.startswith("firmware:%s." % card) and boot == boot_id() for key, boot in pending.items())
+
+
 # What becomes of a device, by what is to be done. "pending" waits for the next boot, "waiting" for something else that waits for it.
+# After a failure of another PF there are "put back" and "unchanged" too.
 STATES = {"nothing": "ok", "set": "changed", "wait": "pending", "later": "waiting", "skip": "skipped", "fail": "failed"}
+
+
+WAITS_FOR_FIRMWARE = "its firmware is set and offers more from the next boot on"
+CHANGE_PERMISSION = " (sriov_change_connection_pf: true allows the change)"
 
 
 def decide(device, function, connection, change_connection_pf):
     """What to do for one configured device.
 
-    device: {"address", "numvfs", optionally "id", "optional", "waits": why more VFs than the device has now come later}.
+    device: {"address", "numvfs", optionally "id", "optional", "name": its last known interface, "waits": why more VFs than the device has
+    now come later}.
     function: as of read_function, or None. connection: the functions that carry the connection, as a callable, asked only
     when VFs would have to go.
     Returns {"do": "nothing" | "set" | "wait" | "later" | "skip" | "fail", "message": str}.
     """
     wanted = device["numvfs"]
     if function is None:
+        known = "%s, last known as %s," % (device["address"], device["name"]) if device.get("name") else device["address"]
         if device.get("optional"):
-            return {"do": "skip", "message": "PF %s is not there (optional)" % device["address"]}
+            return {"do": "skip", "message": "PF %s is not there (optional)" % known}
         return {"do": "fail", "message": "PF %s is not there: check that the card is seated and seen by the BIOS, "
-                                         "or run the role again if it moved to another slot" % device["address"]}
+                                         "or run the role again if it moved to another slot" % known}
     name = describe(function)
     if device.get("id") and device["id"] != function["id"]:
         return {"do": "fail", "message": "%s is now a device %s, it was %s when the role chose it: run the role again" % (
             name, function["id"], device["id"])}
     if function["physfn"]:
-        return {"do": "fail", "message": "%s is a VF of %s: name the PF" % (name, function["physfn"])}
-    if function["driver"] in USERSPACE_DRIVERS:
+        return {"do": "fail", "message": a_vf(function)}
+    if userspace_driver(function["address"]):
         return {"do": "skip", "message": "%s is held by %s: its VFs are set when its own driver has it back" % (
             name, function["driver"])}
     total, current = function["totalvfs"], function["numvfs"]
     if device.get("waits") and wanted > (total or 0):
         return {"do": "later", "message": "%s has %d of %d VFs: %s" % (name, current or 0, wanted, device["waits"])}
     if total is None or current is None:
-        return {"do": "fail", "message": "%s has no SR-IOV capability: %s" % (name, why_no_vfs(function))}
+        return {"do": "fail", "message": "%s offers no VFs: %s" % (name, why_no_vfs(function))}
     if current == wanted:
         return {"do": "nothing", "message": ""}
     if total == 0:
@@ -554,16 +861,18 @@ def decide(device, function, connection, change_connection_pf):
     if wanted > total:
         return {"do": "fail", "message": "%s has at most %d VFs, %d are asked for: lower numvfs" % (name, total, wanted)}
     if function["driver"] is None:
-        return {"do": "fail", "message": "%s has no driver: load the NIC's kernel module and look at the kernel log" % name}
+        return {"do": "fail", "message": "%s has no driver: %s" % (name, why_no_driver(function["address"]))}
     if current == 0:
         return {"do": "set", "message": ""}
     holders = vf_holders(function["address"])
     if not change_connection_pf:
         carriers = connection()
         if carriers is None:
-            holders.append("it is not known whether it carries the connection to this host")
+            holders.append("it is not known whether it carries the connection to this host" + CHANGE_PERMISSION)
         elif function["address"] in carriers:
-            holders.append("it carries the connection to this host")
+            holders.append("it carries the connection to this host" + CHANGE_PERMISSION)
+        elif not function["netdevs"] and os.path.isdir(device_path(function["address"], "net")):
+            holders.append("its interface is in another network namespace, and what goes through it is not known" + CHANGE_PERMISSION)
     if holders:
         return {"do": "wait", "message": "%s keeps its %d VFs until the next boot, %d are wanted: %s" % (
             name, current, wanted, "; ".join(holders))}
@@ -572,18 +881,124 @@ def decide(device, function, connection, change_connection_pf):
 
 # --- doing --------------------------------------------------------------------------------------------------------
 
+# Cause and cure of a refused write that makes VFs where there are none; with a driver where its source gives the errno a meaning of
+# its own: i40e_pci_sriov_enable(), ixgbe_pci_sriov_enable(), igb_enable_sriov(), ice_check_sriov_allowed() and ice_set_per_vf_res().
+DRIVER_ADVICE = {
+    ("i40e", errno.EPERM): "the port lacks the queues and interrupts for so many VFs, or is running its self-test: lower numvfs",
+    ("ixgbe", errno.EPERM): "traffic classes (DCB) or macvlan offload of the port take the queues of so many VFs: turn them off, "
+                            "or lower numvfs",
+    ("igb", errno.EPERM): "driver igb makes no VFs without MSI-X interrupts: take pci=nomsi off the kernel line",
+    ("ice", errno.EBUSY): "driver ice is not ready, as during a reset: run the role again",
+    ("ice", errno.EOPNOTSUPP): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install the "
+                               "package that has intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) and load ice "
+                               "again, or lower numvfs",
+}
 WRITE_ADVICE = {
     errno.ENOENT: "the driver %(driver)s cannot create VFs through sysfs: use a driver, or driver settings, that can",
     errno.ENOSYS: "the driver %(driver)s does not take the number of VFs through sysfs (ConnectX-3 takes it as a module option)",
     errno.ERANGE: "the device has fewer VFs than that: lower numvfs",
-    errno.EBUSY: "VFs are there already and in use, or the device's mode is being changed: see the kernel log",
+    errno.EBUSY: "driver %(driver)s is busy with the device (a reset, a change of its eswitch mode, another program that sets VFs): "
+                 "end that, then run the role again",
+    errno.EAGAIN: "another operation of driver %(driver)s is going on and did not end while this was tried again: run the role again",
     errno.ENOMEM: "no address space for the VFs: enable SR-IOV and 'Above 4G decoding' in the BIOS, "
                   "or boot with pci=realloc",
-    errno.ENOSPC: "the card has run out of MSI-X vectors: lower numvfs, or take irdma off the port",
-    errno.EPERM: "the kernel forbids it: a guest has one of its VFs, or the kernel is locked down (Secure Boot); see the kernel log",
-    errno.EIO: "the device did not answer: see the kernel log and the card's firmware",
-    errno.ENODEV: "the device went away meanwhile",
+    errno.ENOSPC: "the card has run out of MSI-X vectors or other resources of VFs: lower numvfs%(irdma)s",
+    errno.EPERM: "driver %(driver)s does not allow so many VFs with the port as it is set up: lower numvfs",
+    errno.EINVAL: "driver %(driver)s does not take this number with the port as it is set up: lower numvfs",
+    errno.EOPNOTSUPP: "driver %(driver)s has no VFs with the firmware or the mode that the card runs with: update the firmware, or "
+                      "change the mode",
+    errno.EIO: "the device did not answer: power-cycle the host, and update the card's firmware if that does not help",
+    errno.ETIMEDOUT: "the device did not answer its driver in time: power-cycle the host, and update the card's firmware if that "
+                     "does not help",
+    errno.ENODEV: "the card, or its driver, went away meanwhile: check that the card is seated and its driver loaded, then run the "
+                  "role again",
+    errno.EROFS: "/sys is read-only here: run the role on the host itself, not in a container",
+    errno.EACCES: "writing there is not allowed, not even to root: look for SELinux or a container that forbids it",
 }
+# The kernel's own number, which no library names: drivers return it where EOPNOTSUPP is meant.
+ENOTSUPP = 524
+SAME_CAUSE = {ENOTSUPP: errno.EOPNOTSUPP, errno.EREMOTEIO: errno.EIO, errno.ENXIO: errno.ENODEV}
+# The kernel keeps the VFs that there are: i40e says EINVAL, ice and be2net say EBUSY, the others EPERM.
+IN_USE = (errno.EBUSY, errno.EPERM, errno.EINVAL)
+
+
+def write_advice(number, function, count, vfs):
+    """Cause and cure of a refused write to sriov_numvfs, by what is known.
+
+    number: the errno. function: as of read_function. count: what was written. vfs: how many VFs there are now.
+    """
+    number = SAME_CAUSE.get(number, number)
+    if vfs and number in IN_USE and not count:
+        return "a guest has one of its VFs: shut the guest down or detach the VF, then run the role again"
+    if vfs and number == errno.EBUSY:
+        return "another program has made VFs of it meanwhile: end or disable what does that, then run the role again"
+    irdma = function["id"].startswith(INTEL + ":") and os.path.isdir(os.path.join(SYS, "module/irdma"))
+    advice = DRIVER_ADVICE.get((function["driver"], number)) or WRITE_ADVICE.get(number, "driver %(driver)s gives no cause that is known")
+    return advice % {"driver": function["driver"], "irdma": ", or take irdma off the port" if irdma else ""}
+
+
+class KernelLog:
+    """What the kernel says of one PCI function from now on (Documentation/ABI/testing/dev-kmsg). A log that cannot be read is no error."""
+
+    def __init__(self, address):
+        self.address, self.descriptor = address, None
+        try:
+            self.descriptor = os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.lseek(self.descriptor, 0, os.SEEK_END)
+        except OSError:
+            self.close()
+
+    def close(self):
+        """Let go of the log."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+        self.descriptor = None
+
+    def lines(self):
+        """The last lines since then, bounded in number and width, in printable ASCII; None when the log cannot be read."""
+        if self.descriptor is None:
+            return None
+        text = b""
+        for _record in range(KERNEL_LOG_RECORDS):
+            try:
+                record = os.read(self.descriptor, 8192)
+            except BrokenPipeError:
+                # Records that the kernel has overwritten meanwhile.
+                continue
+            except BlockingIOError:
+                break
+            except OSError:
+                return None
+            if not record:
+                break
+            text += record
+        ours, last = [], None
+        for line in text.decode("ascii", "replace").splitlines():
+            head, _semicolon, words = line.partition(";")
+            if line.startswith(" "):
+                if last and line == " DEVICE=+pci:" + self.address:
+                    ours.append(last)
+                    last = None
+                continue
+            last = None
+            # The facility is 0 for the kernel's own lines alone: any program of root's can write others.
+            if head.partition(",")[0].isdigit() and int(head.partition(",")[0]) >> 3 == 0:
+                words = re.sub(r"[^ -~]", "?", re.sub(r"\\x[0-9a-f]{2}", "?", words))[:KERNEL_LOG_WIDTH]
+                if re.search(r"(?<![\w:.])%s(?![\w])" % re.escape(self.address), words):
+                    ours.append(words)
+                else:
+                    last = words
+        return ours[-KERNEL_LOG_LINES:]
+
+
+def with_log(sentence, log):
+    """A failure with what the kernel said of the PF meanwhile, in its text too."""
+    lines = log.lines()
+    if lines is None:
+        return Failure(sentence + "; see the kernel log")
+    if not lines:
+        return Failure(sentence + "; the kernel log has no line about it")
+    return Failure.of("%s; the kernel said: %s" % (sentence, " / ".join(lines)), lines)
 
 
 def write_numvfs(address, count):
@@ -595,12 +1010,11 @@ def write_numvfs(address, count):
         os.close(descriptor)
 
 
-def link_up(address):
-    """Set a PF's network interface administratively up, once udev has given it its name; whether that worked.
+def link_up(address, deadline):
+    """Set a PF's network interface administratively up, once udev has given it its name; whether that worked by the deadline.
 
     Kernels before 6.2 refuse to rename an interface that is up, and udev writes its record only after the renaming.
     """
-    deadline = time.monotonic() + 10
     while True:
         names = (read_function(address) or {"netdevs": []})["netdevs"]
         records = [
@@ -618,94 +1032,186 @@ def link_up(address):
     )
 
 
-def set_numvfs(address, wanted):
+def is_there(address):
+    """Whether a PCI function is there and answers: one that was pulled out reads as all ones until the kernel has removed it."""
+    try:
+        with open(device_path(address, "config"), "rb", buffering=0) as stream:
+            return stream.read(2) != b"\xff\xff"
+    except OSError:
+        return os.path.isdir(device_path(address))
+
+
+def gone(name):
+    """The sentence for a card that was pulled out, or reset, in the middle of it."""
+    return ("%s went away while its VFs were being set: check that the card is seated and its driver loaded, then run the role "
+            "again" % name)
+
+
+def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
     """Give one PF `wanted` VFs, by way of 0 where the kernel demands that.
 
-    Returns None when the kernel then reports exactly that many, else one sentence, with the PF put back to the number it had.
+    timeout: seconds for it, one more for each VF. putting_back: called before a PF is put back, which takes time of its own.
+    Returns None when the kernel then reports exactly that many and shows them, else a Failure, with the PF put back to the number it had.
     """
+    deadline = time.monotonic() + timeout + wanted
+    log = KernelLog(address)
     function = read_function(address)
     if function is None or function["numvfs"] is None:
-        return "%s went away, or its driver let go of it, before its VFs could be set" % address
+        return Failure("%s went away, or its driver let go of it, before its VFs could be set" % address)
     before, name = function["numvfs"], describe(function)
+    count = wanted
 
-    def put(count):
+    def write(number):
+        nonlocal count
+        count, pause = number, 0.1
+        until = time.monotonic() + min(RETRY_SECONDS, timeout / 2)
+        while True:
+            try:
+                return write_numvfs(address, number)
+            except OSError as error:
+                passes = error.errno == errno.EAGAIN or error.errno == errno.EBUSY and number and not vf_addresses(address)
+                if not passes or time.monotonic() + pause > until:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 2)
+
+    def put(number):
         current = read_int(device_path(address, "sriov_numvfs"))
-        if current == count:
+        if current == number:
             return
-        if current and count:
-            write_numvfs(address, 0)
-        write_numvfs(address, count)
+        if current and number:
+            write(0)
+        write(number)
 
     def put_back():
+        if not is_there(address):
+            return ""
+        putting_back()
         try:
             put(before)
             reason = "it has %s now" % len(vf_addresses(address))
         except OSError as error:
             reason = error.strerror
-        return "" if len(vf_addresses(address)) == before else "; putting back its %d VFs failed too (%s)" % (before, reason)
+        if len(vf_addresses(address)) != before:
+            return "; putting back its %d VFs failed too (%s)" % (before, reason)
+        return "; it has its %d VFs again" % before if before else "; it has no VFs, as before"
+
+    def failed(sentence):
+        """The failure, its kernel log read before the PF is put back, and what became of the PF."""
+        failure = with_log(sentence if is_there(address) else gone(name), log)
+        return Failure.of(failure + put_back(), failure.kernel_log)
 
     try:
         put(wanted)
         enabled = read_int(device_path(address, "sriov_numvfs"))
-        if enabled != wanted and function["driver"] in DRIVERS_THAT_NEED_LINK_UP and link_up(address):
+        if enabled != wanted and function["driver"] in DRIVERS_THAT_NEED_LINK_UP and link_up(address, deadline):
             put(wanted)
             enabled = read_int(device_path(address, "sriov_numvfs"))
     except OSError as error:
         # Only open() names a file: then it is the attribute that is gone, not the driver's support for it.
         cause = errno.ENODEV if error.errno == errno.ENOENT and error.filename else error.errno
-        advice = WRITE_ADVICE.get(cause, "see the kernel log") % {"driver": function["driver"]}
-        return "%s: setting %d VFs failed (%s): %s%s" % (name, wanted, error.strerror, advice, put_back())
+        advice = write_advice(cause, function, count, len(vf_addresses(address)))
+        return failed("%s: setting %d VFs failed (%s): %s" % (name, wanted, error.strerror, advice))
+    if not enabled and function["driver"] in DRIVERS_THAT_NEED_LINK_UP:
+        return failed("%s: driver %s makes VFs only while the interface is up, and it is not: set it up, then run the role again" % (
+            name, function["driver"]))
     if enabled != wanted:
-        return "%s: %s VFs were asked for and driver %s enabled %s: lower numvfs, or see the kernel log for what it lacked%s" % (
-            name, wanted, function["driver"], enabled, put_back())
-    deadline = time.monotonic() + 10
+        return failed("%s: %s VFs were requested and driver %s enabled %s: lower numvfs" % (name, wanted, function["driver"], enabled))
     while len(vf_addresses(address)) != wanted:
-        if time.monotonic() >= deadline:
-            return "%s: the kernel counts %d VFs and shows %d of them after 10 s: see the kernel log%s" % (
-                name, wanted, len(vf_addresses(address)), put_back())
+        if time.monotonic() >= deadline or not is_there(address):
+            return failed("%s: the kernel counts %d VFs and shows %d of them after %d s: raise sriov_numvfs_timeout, or lower numvfs" % (
+                name, wanted, len(vf_addresses(address)), timeout + wanted))
         time.sleep(0.05)
+    log.close()
     return None
+
+
+def still_runs(pid):
+    """Whether a child of ours that was killed is still in the kernel."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:
+        return False
+
+
+def too_late(name, address, wanted, seconds, pid, log):
+    """What to say of a PF whose write was not over in time, once its process has been killed: None when the VFs are there all the same."""
+    if not is_there(address):
+        failure = with_log(gone(name), log)
+        return Failure.of(failure, failure.kernel_log, pid, True)
+    hangs = still_runs(pid)
+    if not hangs and len(vf_addresses(address)) == wanted:
+        return None
+    sentence = "%s: the kernel did not finish setting %d VFs within %d s: raise sriov_numvfs_timeout for a slow card" % (
+        name, wanted, seconds)
+    if hangs:
+        sentence += ("; process %d still waits in the kernel for it, so its number of VFs may yet change, and only a reboot ends a process "
+                     "that waits for good" % pid)
+    failure = with_log(sentence, log)
+    return Failure.of(failure, failure.kernel_log, pid, True)
 
 
 def set_all(wanted, timeout):
     """Set several PFs at once, each in a process of its own, because a write can block in the kernel for good (i40e has).
 
-    wanted: {address: numvfs}. timeout: seconds for one PF, one more for each of its VFs.
-    Returns {address: None or one sentence}.
+    wanted: {address: numvfs}. timeout: seconds for one PF, one more for each of its VFs, and as much again to put it back.
+    Returns {address: None or Failure}.
     """
-    outcomes, running = {}, {}
+    outcomes, running, late = {}, {}, []
     for address, count in wanted.items():
+        name, log = describe(read_function(address) or {"address": address}), KernelLog(address)
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(reader)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            try:
-                answer = set_numvfs(address, count)
-            except BaseException as error:  # the parent must hear of it, whatever it is
-                answer = "%s: %s" % (address, error)
+
+            def tell(answer, writer=writer):
+                os.write(writer, (json.dumps(answer) + "\n").encode())
+
             with contextlib.suppress(OSError):
-                os.write(writer, json.dumps(answer).encode())
+                try:
+                    failure = set_numvfs(address, count, timeout, lambda: tell("putting back"))
+                    tell([failure and str(failure), list(failure.kernel_log) if failure else []])
+                except BaseException as error:  # the parent must hear of it, whatever it is
+                    tell(["%s: %s" % (name, error), []])
             os._exit(0)
         os.close(writer)
-        running[reader] = (address, pid, time.monotonic() + timeout + count)
+        # The child gives up by itself at the end of its time, and a busy machine needs a moment for that; a child that hangs does not.
+        running[reader] = {"address": address, "name": name, "pid": pid, "log": log, "text": b"", "seconds": timeout + count,
+                           "deadline": time.monotonic() + timeout + count + GRACE_SECONDS}
     while running:
-        left = min(deadline for _address, _pid, deadline in running.values()) - time.monotonic()
+        left = min(child["deadline"] for child in running.values()) - time.monotonic()
         ready = select.select(list(running), [], [], max(0, left))[0]
         for reader in ready:
-            address, pid, _deadline = running.pop(reader)
-            answer = os.read(reader, 65536)
+            child, part = running[reader], os.read(reader, 65536)
+            child["text"] += part
+            if b'"putting back"' in part:
+                child["deadline"] = time.monotonic() + child["seconds"] + GRACE_SECONDS
+            if part:
+                continue
+            del running[reader]
             os.close(reader)
-            os.waitpid(pid, 0)
-            outcomes[address] = json.loads(answer) if answer else "%s: the process that set its VFs was killed" % address
-        for reader, (address, pid, deadline) in list(running.items()):
-            if time.monotonic() >= deadline:
+            os.waitpid(child["pid"], 0)
+            answer = [line for line in child["text"].splitlines() if line.startswith(b"[")]
+            sentence, lines = json.loads(answer[-1]) if answer else ["%s: the process that set its VFs was killed" % child["name"], []]
+            outcomes[child["address"]] = sentence and Failure.of(sentence, lines)
+            child["log"].close()
+        for reader, child in list(running.items()):
+            if time.monotonic() >= child["deadline"]:
                 del running[reader]
                 os.close(reader)
                 with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-                outcomes[address] = ("%s: the kernel did not finish setting %d VFs in time: see the kernel log, "
-                                     "raise sriov_numvfs_timeout for a slow card" % (address, wanted[address]))
+                    os.kill(child["pid"], signal.SIGKILL)
+                late.append(child)
+    # One that the kernel lets go dies at once. Read back at the end: a write that was late may have gone through.
+    patience = time.monotonic() + 1
+    while late and time.monotonic() < patience and any(still_runs(child["pid"]) for child in late):
+        time.sleep(0.05)
+    for child in late:
+        outcomes[child["address"]] = too_late(
+            child["name"], child["address"], wanted[child["address"]], child["seconds"], child["pid"], child["log"])
+        child["log"].close()
     return outcomes
 
 
@@ -724,8 +1230,9 @@ def apply(devices, timeout, check=False, change_connection_pf=False):
     """Bring PFs to their configured number of VFs.
 
     devices: as of the configuration file. timeout: seconds for one PF. check: decide, change nothing.
-    Returns a list with, for each device in order: address, name, wanted, before, now, state (see STATES), message. One that
-    fails is as it was before, the others are set all the same: put_back() undoes them.
+    Returns a list with, for each device in order: address, name, wanted, before, now, state (see STATES), message; for one whose write
+    failed also kernel_log, late and process (see Failure). One that fails is as it was before, the others are set all the same:
+    put_back() undoes them.
     """
     known = []
 
@@ -741,7 +1248,7 @@ def apply(devices, timeout, check=False, change_connection_pf=False):
         before = (function["numvfs"] or 0) if function else None
         result = {
             "address": device["address"],
-            "name": (function["netdevs"] or [""])[0] if function else "",
+            "name": ((function and function["netdevs"]) or [device.get("name") or ""])[0],
             "wanted": device["numvfs"], "before": before, "now": before, "message": decision["message"],
             "state": STATES[decision["do"]],
         }
@@ -755,25 +1262,60 @@ def apply(devices, timeout, check=False, change_connection_pf=False):
         return results
     outcomes = set_all(to_set, timeout)
     for result in results:
-        message = outcomes.get(result["address"])
-        if message:
-            result["state"], result["message"] = "failed", message
-            result["now"] = len(vf_addresses(result["address"]))
+        failure = outcomes.get(result["address"])
+        if failure:
+            result.update(
+                state="failed", message=str(failure), now=len(vf_addresses(result["address"])), kernel_log=failure.kernel_log,
+                late=failure.late, process=failure.pid)
         elif result["state"] == "changed":
             result["now"] = result["wanted"]
     return results
 
 
 def put_back(results, timeout):
-    """Undo what apply() changed, after another device failed: each PF gets the number of VFs it had."""
-    undo = {result["address"]: result["before"] for result in results if result["state"] == "changed"}
-    for address, message in set_all(undo, timeout).items():
-        for result in results:
-            if result["address"] == address:
-                result["now"] = len(vf_addresses(address))
-                result["state"] = "failed" if message else "put back"
-                result["message"] = message or "put back to %d VFs because another device failed" % undo[address]
+    """Undo what apply() changed, after another PF failed: each gets the number of VFs it had, also one whose write came too late."""
+    undo = {}
+    for result in results:
+        result["now"] = None if result["before"] is None else len(vf_addresses(result["address"]))
+        late = result.get("late") and is_there(result["address"]) and not still_runs(result["process"])
+        if (result["state"] == "changed" or late) and result["now"] != result["before"]:
+            undo[result["address"]] = result["before"]
+    for address, failure in set_all(undo, timeout).items():
+        [result] = [result for result in results if result["address"] == address]
+        result["now"] = len(vf_addresses(address))
+        if failure:
+            result.update(state="failed", message=str(failure), kernel_log=failure.kernel_log, late=failure.late, process=failure.pid)
+        elif result["state"] == "changed":
+            result.update(state="put back", message="%s was put back to %d VFs because another PF failed" % (
+                described(result), undo[address]))
+        else:
+            result["message"] += "; it has finished since, and was put back to %d VFs" % undo[address]
     return results
+
+
+def left_alone(results):
+    """As apply() in check mode, where one PF fails and so no other is changed."""
+    for result in results:
+        if result["state"] == "changed":
+            message = "%s was not changed because another PF fails" % described(result)
+            result.update(state="unchanged", now=result["before"], message=message)
+    return results
+
+
+def described(result):
+    """A PF of the results in a few words."""
+    return describe({"netdevs": [result["name"]] if result["name"] else [], "address": result["address"]})
+
+
+def refusal_of(results):
+    """The one sentence for results of which some failed: those, and what became of the others."""
+    failures = [result["message"] for result in results if result["state"] == "failed"]
+    back = [result["message"] for result in results if result["state"] == "put back"]
+    rest = [result for result in results if result["state"] not in ("failed", "put back")]
+    if any(result["state"] == "unchanged" for result in rest):
+        return "; ".join(failures + ["the other PFs were not changed"])
+    kept = ["not changed: " + ", ".join(described(result) for result in rest)] if rest else []
+    return "; ".join(failures + back + kept)
 
 
 # --- the command line ---------------------------------------------------------------------------------------------
@@ -781,33 +1323,62 @@ def put_back(results, timeout):
 # This part runs as a program, never in a module: it prints and exits. pylint: disable=ansible-bad-function
 
 
+AS_WANTED, FAILED, UNUSABLE, WAITS = 0, 1, 2, 3
+EXIT_CODES = "0: as wanted; 1: a PF failed or differs; 2: wrong use, or no usable configuration; 3: some of it only waits for a reboot"
+
+
 def report(results):
-    """Print one line for each device to the journal; the exit code is 1 when any of them failed."""
+    """Print one line for each device to the journal; returns the exit code."""
     for result in results:
-        name = "%s (%s)" % (result["name"], result["address"]) if result["name"] else result["address"]
-        if result["message"]:
-            print("%s: %s" % (result["state"], result["message"]))
-        else:
-            print("%s: %s has %s VFs" % (result["state"], name, result["now"]))
-    return 1 if any(result["state"] == "failed" for result in results) else 0
+        print("%s: %s" % (result["state"], result["message"] or "%s has %s VFs" % (described(result), result["now"])))
+    states = {result["state"] for result in results}
+    return FAILED if "failed" in states else WAITS if states & {"pending", "waiting"} else AS_WANTED
+
+
+def drift(device, result):
+    """What to say of a PF that has another number of VFs than it is to have, and could have them now."""
+    unit = BOOT_UNIT if device["boot"] == "systemd" else "sriov-vfs@%s.service" % device["address"]
+    return "%s has %s VFs, %s are wanted: see who changed that (journalctl -b), then run systemctl restart %s" % (
+        described(result), result["before"], result["wanted"], unit)
+
+
+def look(devices, timeout, must_be_there):
+    """What each PF has, without changing it, and its state as an answer: one that apply() would change has failed.
+
+    must_be_there: also one whose VFs wait for the firmware has failed.
+    """
+    results = apply(devices, timeout, check=True)
+    for device, result in zip(devices, results):
+        result["now"] = result["before"]
+        if result["state"] == "changed":
+            result.update(state="failed", message=drift(device, result))
+        if result["state"] == "waiting" and must_be_there:
+            result["state"] = "failed"
+        # Units that need VFs have some, of another number.
+        if result["state"] == "pending" and must_be_there:
+            result["state"] = "ok"
+    return results
 
 
 def main(arguments):
-    """Run one command; returns the exit code: 0 good, 1 a PF failed, 2 wrong use or no usable configuration."""
-    parser = argparse.ArgumentParser(prog="sriov-vfs", description="Give SR-IOV PFs their configured number of VFs.")
+    """Run one command; returns the exit code, see EXIT_CODES."""
+    parser = argparse.ArgumentParser(
+        prog="sriov-vfs", description="Give SR-IOV PFs their configured number of VFs.", epilog="Exit codes: " + EXIT_CODES)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("boot", help="set every PF that is to be set at boot (run by sriov-vfs.service)")
     one = commands.add_parser("device", help="set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)")
     one.add_argument("address")
     ready = commands.add_parser("ready", help="succeed when these PFs have their VFs")
     ready.add_argument("address", nargs="+")
-    commands.add_parser("status", help="show each configured PF and its VFs; exit 1 when one differs")
+    commands.add_parser(
+        "status", help="show each configured PF and its VFs, and whether it waits for a reboot or failed", epilog=EXIT_CODES)
     options = parser.parse_args(arguments)
     try:
         config = load_config()
         if config is None:
             raise Refusal("%s is not there: run the role" % CONFIG_PATH)
-        devices = config["devices"]
+        # What the firmware offers from the next boot on is no failure before that.
+        devices = [dict(device, waits=WAITS_FOR_FIRMWARE) if firmware_waits(device["address"]) else device for device in config["devices"]]
         if options.command == "boot":
             devices = [device for device in devices if device["boot"] == "systemd"]
         elif options.command in ("device", "ready"):
@@ -817,20 +1388,16 @@ def main(arguments):
                 raise Refusal("%s does not have all of %s: run the role again" % (CONFIG_PATH, ", ".join(wanted)))
         if options.command in ("boot", "device"):
             wait_for_drivers([device["address"] for device in devices], config["boot_wait"])
-            with locked():
+            with locked(lock_wait(config["numvfs_timeout"])):
                 return report(apply(devices, config["numvfs_timeout"]))
-        results = apply(devices, config["numvfs_timeout"], check=True)
-        for result in results:
-            result["now"] = result["before"]
-            if result["state"] == "changed" or result["state"] == "pending" and options.command == "status":
-                result["state"] = "failed"
-                result["message"] = result["message"] or "%s has %s VFs, %s are wanted" % (
-                    result["address"], result["before"], result["wanted"])
-        return report(results)
+        return report(look(devices, config["numvfs_timeout"], options.command == "ready"))
     except Refusal as refusal:
         print("sriov-vfs: %s" % refusal, file=sys.stderr)
-        return 2
+        return UNUSABLE
 
 
 if __name__ == "__main__":
+    # Names of interfaces are bytes, and the locale at boot may have no letters but ASCII.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

@@ -15,6 +15,7 @@ __metaclass__ = type
 
 import re
 
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_check as check
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_selector as selector
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_selector import WrongVariable
 
@@ -38,10 +39,9 @@ NAMED_RELEASES = {
     "xena": 24, "yoga": 25, "zed": 26, "antelope": 27, "bobcat": 28, "caracal": 29, "dalmatian": 30, "epoxy": 31, "flamingo": 32,
     "gazpacho": 33,
 }
-NUMBERED_RELEASE = re.compile(r"^(20\d\d)\.([12])$")
+NUMBERED_RELEASE = re.compile(r"^(20[0-9][0-9])\.([12])\Z")
 # Physical networks stand in comma separated lists of NETWORK:INTERFACE.
-NETWORK_NAME = re.compile(r"^[^\s,:;]+$")
-YES, NO = ("true", "yes", "on", "1", "y", "t"), ("false", "no", "off", "0", "n", "f")
+NETWORK_NAME = re.compile(r"^[^\s,:;]+\Z")
 VFS_TOLD = 4
 WIDE_DOMAIN = "Nova takes no PCI domain of more than 16 bits"
 # Every value that a field of an address can have; of domains, enough to tell one from all.
@@ -68,8 +68,12 @@ def nova_of(release):
     if name in NAMED_RELEASES:
         return NAMED_RELEASES[name]
     match = NUMBERED_RELEASE.match(name)
-    if not match or name < "2022.1":
-        raise WrongVariable('sriov_openstack_release is %r: write it as "2025.1", as "zed", or as "master"' % (release,))
+    if re.match(r"^[0-9]{4}\.[0-9]+\Z", name) and (not match or name < "2022.1"):
+        raise WrongVariable("sriov_openstack_release is %s, and there is no such release: a year has two, as 2025.1 and 2025.2, and those "
+                            "before 2022.1 have names" % name)
+    if not match:
+        raise WrongVariable('sriov_openstack_release is %s: %s' % (check.shown(release), check.did_you_mean(
+            name if isinstance(release, str) else "", NAMED_RELEASES, 'write it as "2025.1", as "zed", or as "master"')))
     return 25 + (int(match.group(1)) - 2022) * 2 + int(match.group(2)) - 1
 
 
@@ -161,8 +165,8 @@ def takes(spec, function):
 
 def checked_network(value, where, name="physical_network"):
     """The name of a physical network. Raises WrongVariable for what can be none."""
-    if not isinstance(value, str):
-        raise WrongVariable('%s: %s is %r: name the physical network, as in %s: "physnet2"' % (where, name, value, name))
+    if not isinstance(value, str) or check.NO_TEXT.search(value):
+        raise WrongVariable('%s: %s is %s: name the physical network, as in %s: "physnet2"' % (where, name, check.shown(value), name))
     network = value.strip()
     if not network:
         raise WrongVariable("%s: %s is empty: name the physical network, as in %s: physnet2" % (where, name, name))
@@ -177,12 +181,12 @@ def checked_mappings(mappings):
     if mappings is None:
         return {}
     if not isinstance(mappings, dict):
-        raise WrongVariable("sriov_physnet_mappings is %r: give a dictionary, as in {ens1f0: physnet2}" % (mappings,))
+        raise WrongVariable("sriov_physnet_mappings is %s: give a dictionary, as in {ens1f0: physnet2}" % check.shown(mappings))
     checked = {}
     for key, value in mappings.items():
         if not isinstance(key, str):
-            raise WrongVariable('sriov_physnet_mappings has %r, which YAML has read as a number: put it in quotes, as in "0000:3b:00.0"'
-                                % (key,))
+            raise WrongVariable('sriov_physnet_mappings has %s, which YAML has read as a number: put it in quotes, as in "0000:3b:00.0"'
+                                % check.shown(key))
         device = selector.pci_address(key) or key.strip()
         if looks_like_mac(device) or not selector.ORDINARY_NAME.match(device):
             raise WrongVariable('sriov_physnet_mappings has %r: name an interface, as in ens1f0, or its PCI address, as in "0000:3b:00.0"'
@@ -199,14 +203,6 @@ def looks_like_mac(text):
     """Whether something is written as a MAC address is, or as the first half of one, with or without wildcards."""
     groups = re.split("[:-]", text.strip().lower())
     return len(groups) >= 3 and all(re.match(r"^([0-9a-f]{2}|\*)$", group) for group in groups) and groups[0] != ANY
-
-
-def truth(value, where, name):
-    """A yes or no, "false" from an INI inventory included. Raises WrongVariable for anything else."""
-    word = str(value).strip().lower()
-    if word not in YES + NO:
-        raise WrongVariable("%s: %s is %r: give true or false" % (where, name, value))
-    return word in YES
 
 
 def checked_id(value, key, where):
@@ -242,7 +238,7 @@ def checked_expressions(address, where):
             raise WrongVariable(selector.read_as_number(where, "nova.address." + field, expression, "02" if field != "function" else "[0-3]"))
         try:
             compiled = re.compile(expression)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise WrongVariable("%s: nova.address.%s %r is no regular expression (%s): correct it" % (
                 where, field, expression, error)) from None
         if not any(compiled.match(value) for value in POSSIBLE[field]) and field != "domain":
@@ -292,7 +288,7 @@ def checked_addresses(given, where):
 def checked_text_tag(value, key, where):
     """nova.resource_class or nova.traits as Nova takes it: text, traits separated by commas."""
     words = value if key == "traits" and isinstance(value, list) else [value]
-    if not words or not all(isinstance(word, str) and word.strip() for word in words):
+    if not words or not all(isinstance(word, str) and word.strip() and not check.NO_TEXT.search(word) for word in words):
         raise WrongVariable("%s: nova.%s is %r: give %s" % (
             where, key, value, "a name or a list of names" if key == "traits" else "a name"))
     return ",".join(word.strip() for word in words)
@@ -309,7 +305,7 @@ def checked_tags(given, where, release):
         if key in TEXT_TAGS:
             tags[key] = checked_text_tag(value, key, where)
         else:
-            tags[key] = "true" if truth(value, where, "nova." + key) else "false"
+            tags[key] = "true" if check.truth(value) else "false"
         if nova is not None and nova < since:
             raise WrongVariable("%s: nova.%s needs Nova %d, and %s has Nova %d, which would take it for a tag of yours: remove it" % (
                 where, key, since, release, nova))
@@ -321,16 +317,7 @@ def checked_specs(entry, kind, value, where, network, release):
 
     Raises WrongVariable for what Nova would refuse or take to mean something else.
     """
-    given = entry.get("nova")
-    if given is None:
-        given = {}
-    if not isinstance(given, dict):
-        raise WrongVariable("%s: nova is %r: give a dictionary, as in {trusted: true}" % (where, given))
-    unknown = sorted(str(key) for key in given if key not in NAMING and key not in TAGS)
-    if unknown:
-        raise WrongVariable("%s: nova has %s, which is none of its keys: they are %s" % (
-            where, ", ".join(unknown), ", ".join(NAMING + tuple(TAGS))))
-    given = {key: wish for key, wish in given.items() if wish is not None}
+    given = {key: wish for key, wish in (entry.get("nova") or {}).items() if wish is not None}
     if "devname" in given and "address" in given:
         raise WrongVariable("%s: nova has both devname and address, which Nova refuses: keep one of them" % where)
     ids = {key: checked_id(given[key], key, where) for key in IDS if key in given}
@@ -364,13 +351,8 @@ def stands_for_pf(spec, kind, value):
 
 def checked_exclusions(entry, where):
     """exclude_vfs as PCI addresses in full. Raises WrongVariable for what is none."""
-    given = entry.get("exclude_vfs")
-    if given is None:
-        return []
-    if not isinstance(given, list):
-        raise WrongVariable('%s: exclude_vfs is %r: give a list of PCI addresses, as in ["0000:3b:02.0"]' % (where, given))
     addresses = []
-    for item in given:
+    for item in check.words(entry.get("exclude_vfs")):
         if not isinstance(item, str):
             raise WrongVariable('%s: exclude_vfs has %r, which YAML has read as a number: put it in quotes, as in "0000:3b:02.0"' % (
                 where, item))
@@ -437,16 +419,11 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
     Returns a list of dicts: index, kind, value and selector of the entry, physical_network, optional, exclude_vfs, specs, nova (the
     keys given there). Raises WrongVariable for the first thing that is wrong.
     """
-    if devices is None:
-        devices = []
-    if not isinstance(devices, list):
-        raise WrongVariable("sriov_devices is %r: give a list, as in [{name: ens1f0, physical_network: physnet2}]" % (devices,))
+    check.refuse({"sriov_devices": devices})
     nova_of(release)
     networks = checked_mappings(mappings)
     entries, used, where_of = [], set(), {}
     for index, entry in enumerate(devices):
-        if not isinstance(entry, dict):
-            raise WrongVariable("sriov_devices[%d] is %r: give a dictionary, as in {name: ens1f0, physical_network: physnet2}" % (index, entry))
         kind, value, where = selector.checked_selector(entry, index)
         network = None if entry.get("physical_network") is None else checked_network(entry["physical_network"], where)
         if kind in ("name", "address") and value in networks:
@@ -472,7 +449,7 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
         refuse_selector(kind, where, chosen[index] if chosen else [])
         plans.append({
             "index": index, "kind": kind, "value": value, "selector": where, "physical_network": network,
-            "optional": False if entry.get("optional") is None else truth(entry["optional"], where, "optional"),
+            "optional": bool(check.truth(entry.get("optional"))),
             "exclude_vfs": checked_exclusions(entry, where),
             "specs": checked_specs(entry, kind, value, where, network, release),
             "nova": sorted(key for key, wish in (entry.get("nova") or {}).items() if wish is not None),
@@ -485,8 +462,11 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
 def openstack_devices(devices, mappings=None, release=None):
     """What Kolla writes for Nova and Neutron's agent: {"devices": one for each PF, "device_specs": for [pci] device_spec}.
 
-    Raises WrongVariable for the first thing that is wrong.
+    Raises WrongVariable for the first thing that is wrong, which devices that are not set are too.
     """
+    if check.is_unset(devices):
+        raise WrongVariable("sriov_devices is not set, and Nova would lose the devices that it has: set it, or write sriov_devices: [] for a "
+                            "host without VFs")
     plans = plan(devices, mappings, release)
     return {
         "devices": [

@@ -11,10 +11,11 @@ from __future__ import absolute_import, annotations, division, print_function
 
 __metaclass__ = type
 
+import contextlib
 import json
 import os
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import sync_directory, write_atomically
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import remove_file, write_atomically
 
 STATE_DIRECTORY = "/var/lib/sriov"
 # Before the boot id of a key that was about to be configured: a run that was killed there may have configured it or not.
@@ -33,32 +34,50 @@ def judge(concern, reasons, touched, check_mode, directory=STATE_DIRECTORY, boot
     A file that cannot be parsed counts as empty: the worst outcome is one more reboot asked for.
     Raises OSError when the state cannot be written.
     """
+    due, stuck, now = sort(concern, reasons, touched, directory, boot_id)
+    if not check_mode and now != _read(path_of(concern, directory)):
+        _write(path_of(concern, directory), now)
+    return due, stuck
+
+
+def sort(concern, reasons, touched, directory=STATE_DIRECTORY, boot_id=None):
+    """What judge() does without its write, for a caller that writes several files together.
+
+    Returns (due, stuck, now): now is {key: boot id}, which text_of() makes the text of the file path_of().
+    """
     if boot_id is None:
         boot_id = _boot_id()
-    path = os.path.join(directory, "pending-%s.json" % concern)
-    known = _read(path)
+    known = _read(path_of(concern, directory))
     now, due, stuck = {}, [], []
     for reason in reasons:
         key = reason["key"]
         first_reported = boot_id if key in touched or known.get(key, BEGUN).startswith(BEGUN) else known[key]
         now[key] = first_reported
         (due if first_reported == boot_id else stuck).append(reason)
-    if not check_mode and now != known:
-        _write(path, now)
-    return due, stuck
+    return due, stuck, now
+
+
+def path_of(concern, directory=STATE_DIRECTORY):
+    """The file of a concern."""
+    return os.path.join(directory, "pending-%s.json" % concern)
+
+
+def text_of(pending):
+    """The text of a concern's file, None when there is nothing to remember. pending: {key: boot id}."""
+    return json.dumps(pending, indent=2, sort_keys=True) + "\n" if pending else None
 
 
 def of_this_boot(concern, directory=STATE_DIRECTORY, boot_id=None):
     """The keys of a concern that were first reported in this boot, for what cannot be seen otherwise. Arguments as of judge()."""
     if boot_id is None:
         boot_id = _boot_id()
-    known = _read(os.path.join(directory, "pending-%s.json" % concern))
+    known = _read(path_of(concern, directory))
     return {key for key, first_reported in known.items() if first_reported in (boot_id, BEGUN + boot_id)}
 
 
 def of_earlier_boots(concern, directory=STATE_DIRECTORY, boot_id=None):
     """The keys of a concern that were first reported in an earlier boot, those left out that were but begun. Arguments as of judge()."""
-    known = _read(os.path.join(directory, "pending-%s.json" % concern))
+    known = _read(path_of(concern, directory))
     begun = {key for key, first_reported in known.items() if first_reported.startswith(BEGUN)}
     return set(known) - begun - of_this_boot(concern, directory, boot_id)
 
@@ -68,7 +87,7 @@ def note(concern, keys, directory=STATE_DIRECTORY, boot_id=None):
 
     Arguments as of judge(). Raises OSError when the state cannot be written.
     """
-    path = os.path.join(directory, "pending-%s.json" % concern)
+    path = path_of(concern, directory)
     known = _read(path)
     begun = dict.fromkeys(keys, BEGUN + (_boot_id() if boot_id is None else boot_id))
     noted = dict(begun, **{key: value for key, value in known.items() if key not in begun or not value.startswith(BEGUN)})
@@ -93,11 +112,9 @@ def _read(path):
 
 
 def _write(path, pending):
-    if pending:
-        write_atomically(path, json.dumps(pending, indent=2, sort_keys=True) + "\n")
+    text = text_of(pending)
+    if text:
+        write_atomically(path, text)
     else:
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            return
-        sync_directory(os.path.dirname(path))
+        with contextlib.suppress(FileNotFoundError):
+            remove_file(path)

@@ -12,7 +12,8 @@ import re
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import PCI_ADDRESS
 
 SELECTORS = ("name", "address", "mac", "vendor_id", "driver")
-ORDINARY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}$")
+ORDINARY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}\Z")
+LABEL = re.compile(r"^[A-Za-z0-9_.:@ -]{1,64}\Z")
 MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
 HEXADECIMAL_ID = re.compile(r"^(0x)?[0-9a-f]{4}$")
 SHORT_ADDRESS = re.compile(r"^[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$")
@@ -28,8 +29,21 @@ class WrongVariable(ValueError):
 
 def read_as_number(where, name, value, example):
     """The sentence for a value that should have been text. name: with what it is in, as in "nova.vendor_id"."""
-    return '%s: %s is %r, which YAML has read as a number: put it in quotes, as in %s: "%s"' % (
-        where, name, value, name.rpartition(".")[2], example)
+    # Four digits were meant so: an id that begins with 0 or 0x, YAML has made another number of.
+    if example in (QUOTE["vendor_id"], QUOTE["product_id"]) and isinstance(value, int) and 1000 <= value <= 9999:
+        example = str(value)
+    return '%s: %s is %r, which YAML has read as a %s: put it in quotes, as in %s: "%s"' % (
+        where, name, value, "truth value" if isinstance(value, bool) else "number", name.rpartition(".")[2], example)
+
+
+def labelled(entry, where):
+    """An entry in words, as checked_selector() says it, as far as its selector is one: "sriov_devices[0] (name ens1f0)"."""
+    given = [key for key in SELECTORS if entry.get(key) is not None]
+    keys = ["vendor_id", "product_id"] if given == ["vendor_id"] else given
+    values = [entry.get(key) for key in keys]
+    if len(given) != 1 or not all(isinstance(value, str) and LABEL.match(value) for value in values):
+        return where
+    return "%s (%s)" % (where, ", ".join("%s %s" % (key, value.strip()) for key, value in zip(keys, values)))
 
 
 def text_of(entry, key, where):

@@ -19,23 +19,20 @@ author:
 options:
   devices:
     description:
-      - The entries of C(sriov_devices) of the role. See the role's documentation for the keys.
-    type: list
-    elements: dict
-    required: true
+      - The entries of C(sriov_devices) of the role, a list of dictionaries. See the role's documentation for the keys.
+      - Null when the variable is not set. Then nothing is chosen, and a host that has been configured is refused.
+    type: raw
   numvfs:
     description: Number of VFs for an entry without C(numvfs).
-    type: int
+    type: raw
     required: true
   numvfs_driver:
-    description: What creates the VFs at boot, for an entry without C(numvfs_driver).
-    type: str
-    choices: [systemd, udev]
+    description: What creates the VFs at boot, for an entry without C(numvfs_driver), C(systemd) or C(udev).
+    type: raw
     default: systemd
   numvfs_required_by:
-    description: Units that need the VFs, for an entry without C(numvfs_required_by).
-    type: list
-    elements: str
+    description: Units that need the VFs, for an entry without C(numvfs_required_by), a list of texts.
+    type: raw
     default: []
   firmware:
     description:
@@ -44,19 +41,29 @@ options:
     type: bool
     default: false
   mellanox_vendor_ids:
-    description: The vendor ids of the cards whose firmware that is.
-    type: list
-    elements: str
+    description: The vendor ids of the cards whose firmware that is, a list of texts.
+    type: raw
     default: ["0x15b3"]
   physnet_mappings:
     description:
       - Physical networks by interface name or PCI address, beside C(physical_network) of an entry.
       - What Nova and Neutron are to be told of the PFs is checked against the hardware. Nothing here tells it to them.
-    type: dict
+    type: raw
     default: {}
   openstack_release:
     description: The OpenStack release that this is for, as C(2025.1) or C(zed). When not given, the newest.
-    type: str
+    type: raw
+  variables:
+    description:
+      - The role's variables that are set, by name, whose form is checked before anything else. No option here has a type of its own, so
+        that this one check says what is wrong, with the index of the entry.
+    type: dict
+    default: {}
+  names:
+    description: Names of variables of the host. Those that begin as the role's do and are none of them are warned of.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Can run in check mode.
@@ -99,6 +106,16 @@ devices:
       required_by: []
       selector: "sriov_devices[0] (name ens1f0)"
       trigger: net
+is_set:
+  description: Whether O(devices) is set. When it is not, nothing may be changed on the host.
+  returned: success
+  type: bool
+  sample: true
+notice:
+  description: What the operator has to know of O(devices) that are not set, otherwise empty.
+  returned: success
+  type: str
+  sample: ""
 boot_id:
   description: The kernel's id of the boot that the host is in.
   returned: success
@@ -131,25 +148,26 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_check as check
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_openstack as openstack
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_predecessors as predecessors
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_selector as selector
 
 UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer|mount)$")
 # The driver of ConnectX-3 makes VFs when it is loaded, as its module options say.
 MLX4 = "mlx4_core"
-WAITS = {"waits": "its firmware is set and offers more from the next boot on"}
+# ConnectX-3 and ConnectX-3 Pro (mlx4_pci_table in drivers/net/ethernet/mellanox/mlx4/main.c).
+MLX4_IDS = ("15b3:1003", "15b3:1007")
+WAITS = {"waits": host.WAITS_FOR_FIRMWARE}
 MLX4_TRACES = (
     "/etc/modprobe.d/stackhpc-sriov-mlx4.conf", pending.STATE_DIRECTORY + "/mlx4-initramfs-stale",
     pending.STATE_DIRECTORY + "/pending-mlx4.json",
 )
 FIRMWARE_TOOLS = ("mstconfig", "mlxconfig")
-# Network controllers of every kind, Ethernet and InfiniBand (PCI Code and ID Assignment Specification, base class 02h).
-NETWORK_CLASS = 0x02
 
 
 def interface_details():
@@ -264,7 +282,7 @@ def warnings_about(devices):
 def known_pfs(pfs):
     """The PFs of the host in words, for an error message."""
     if not pfs:
-        return "this host has no PF at all: enable SR-IOV for the card in the BIOS, or in its firmware"
+        return "this host has no PF at all: %s" % host.why_no_pf()
     return "the PFs of this host are " + ", ".join(
         "%s, driver %s, %s" % (
             host.describe(pf), pf["driver"] or "none",
@@ -278,9 +296,10 @@ def not_a_pf(address, where, pfs):
     if function is None:
         return "%s: %s went away while the host was read: run the role again" % (where, address)
     if function["physfn"]:
-        return "%s: %s is a VF of %s: name the PF" % (where, host.describe(function), function["physfn"])
-    return "%s: %s is no PF, it has no SR-IOV capability: %s; %s" % (
-        where, host.describe(function), host.why_no_vfs(function), known_pfs(pfs))
+        return "%s: %s" % (where, host.a_vf(function))
+    # Not with the advice for a host without any PF: this card has one of its own.
+    return "%s: %s is no PF: %s; %s" % (
+        where, host.describe(function), host.why_no_vfs(function), known_pfs(pfs) if pfs else "this host has no PF")
 
 
 def choose(kind, value, where, pfs, details):
@@ -325,28 +344,14 @@ def choose(kind, value, where, pfs, details):
     return []
 
 
-def checked_numvfs(entry, default, where, key="numvfs"):
-    """A number of VFs of an entry. Raises Refusal when it is no whole number of 0 or more."""
-    value = default if entry.get(key) is None else entry[key]
-    name = "sriov_numvfs" if entry.get(key) is None else key
-    try:
-        if isinstance(value, (bool, float)):
-            raise ValueError
-        count = int(value)
-    except (TypeError, ValueError):
-        raise host.Refusal("%s: %s is %r: give a whole number of 0 or more" % (where, name, value)) from None
-    if count < 0:
-        raise host.Refusal("%s: %s is %d: give a whole number of 0 or more" % (where, name, count))
-    return count
+def count_of(entry, key, default):
+    """A number of an entry whose form has been checked."""
+    return check.whole_number(default if entry.get(key) is None else entry[key])
 
 
-def flag(entry, key, default, where):
-    """A yes or no of an entry, "false" from an INI inventory included. Raises Refusal for anything else."""
-    value = entry.get(key)
-    try:
-        return default if value is None else boolean(value)
-    except TypeError:
-        raise host.Refusal("%s: %s is %r: give true or false" % (where, key, value)) from None
+def flag(entry, key, default):
+    """A yes or no of an entry whose form has been checked."""
+    return default if entry.get(key) is None else check.truth(entry[key])
 
 
 def cards_that_wait():
@@ -364,7 +369,7 @@ def candidates(vendors, waiting):
     known = {pf["address"] for pf in pfs}
     others = [
         host.read_function(address) for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))
-        if address not in known and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == NETWORK_CLASS
+        if address not in known and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == host.NETWORK_CLASS
     ]
     return sorted(
         pfs + [function for function in others if function and not function["physfn"]
@@ -376,11 +381,13 @@ def checked_vendors(parameters):
     """The vendor ids of cards whose firmware the role sets, four hexadecimal digits each. Raises Refusal for one that is none."""
     if not parameters["firmware"]:
         return []
-    vendors = [str(vendor).strip().lower() for vendor in parameters["mellanox_vendor_ids"]]
-    for vendor in vendors:
-        if not selector.HEXADECIMAL_ID.match(vendor):
-            raise host.Refusal('sriov_mellanox_vendor_ids has %r: write four hexadecimal digits in quotes, as in "0x15b3"' % vendor)
-    return [vendor[-4:] for vendor in vendors]
+    vendors = []
+    for vendor in check.words(parameters["mellanox_vendor_ids"]):
+        digits = vendor.strip().lower() if isinstance(vendor, str) else ""
+        if not selector.HEXADECIMAL_ID.match(digits):
+            raise host.Refusal('sriov_mellanox_vendor_ids has %s: write four hexadecimal digits in quotes, as in "0x15b3"' % check.shown(vendor))
+        vendors.append(digits[-4:])
+    return vendors
 
 
 def checked_firmware(entry, where):
@@ -418,6 +425,26 @@ def refuse_twice(pf, port, where, chosen_by):
     before[port] = where
 
 
+def check_form(parameters):
+    """Raise WrongVariable when a variable of the role is not of the form that it has to have."""
+    check.refuse(dict(parameters.get("variables") or {}, **{
+        "sriov_" + name: parameters.get(name)
+        for name in ("devices", "numvfs", "numvfs_driver", "numvfs_required_by", "mellanox_vendor_ids", "physnet_mappings", "openstack_release")}))
+
+
+def checked_entries(entries):
+    """(entry, kind, value, where) of each entry. Raises WrongVariable with all that is wrong with their selectors."""
+    checked, faults = [], []
+    for index, entry in enumerate(entries):
+        try:
+            checked.append((entry,) + selector.checked_selector(entry, index))
+        except selector.WrongVariable as error:
+            faults.append(str(error))
+    if faults:
+        raise selector.WrongVariable("; ".join(faults))
+    return checked
+
+
 def select(parameters):
     """Apply every entry to the host. Returns the list of chosen devices; raises Refusal for the first thing that is wrong.
 
@@ -431,10 +458,9 @@ def select(parameters):
 
 def selected(parameters):
     """As select(). Raises WrongVariable too."""
-    entries = [
-        (entry,) + selector.checked_selector(entry, index) for index, entry in enumerate(parameters["devices"])
-    ]
-    counts = [checked_numvfs(entry, parameters["numvfs"], where) for entry, _kind, _value, where in entries]
+    check_form(parameters)
+    entries = checked_entries(parameters["devices"])
+    counts = [count_of(entry, "numvfs", parameters["numvfs"]) for entry, _kind, _value, where in entries]
     firmwares = [checked_firmware(entry, where) for entry, _kind, _value, where in entries]
     vendors = checked_vendors(parameters)
     if not entries:
@@ -445,29 +471,24 @@ def selected(parameters):
     for (entry, kind, value, where), count, firmware in zip(entries, counts, firmwares):
         chosen = choose(kind, value, where, pfs, details)
         chosen_of.append(chosen)
-        optional = flag(entry, "optional", False, where)
+        optional = flag(entry, "optional", False)
         if not chosen and not optional:
             raise host.Refusal("%s chooses nothing: %s" % (where, known_pfs(pfs)))
         required_by = entry.get("numvfs_required_by")
-        required_by = parameters["numvfs_required_by"] if required_by is None else required_by
-        if isinstance(required_by, str):
-            required_by = [unit.strip() for unit in required_by.split(",") if unit.strip()]
+        required_by = check.words(parameters["numvfs_required_by"] if required_by is None else required_by)
         for unit in required_by:
             if not isinstance(unit, str) or not UNIT_NAME.fullmatch(unit):
-                raise host.Refusal("%s: numvfs_required_by has %r, which is no systemd unit: write it as docker.service" % (
-                    where, unit))
-        boot = entry.get("numvfs_driver") or parameters["numvfs_driver"]
-        if boot not in ("systemd", "udev"):
-            raise host.Refusal("%s: numvfs_driver is %r: give systemd or udev" % (where, boot))
+                raise host.Refusal("%s: numvfs_required_by has %s, which is no systemd unit: write it as docker.service" % (
+                    where, check.shown(unit)))
         common = {
             "numvfs": count,
-            "boot": boot,
-            "required_by": list(required_by),
+            "boot": entry.get("numvfs_driver") or parameters["numvfs_driver"],
+            "required_by": required_by,
             "optional": optional,
-            "probe_vf": checked_numvfs(entry, 0, where, "probe_vf"),
+            "probe_vf": count_of(entry, "probe_vf", 0),
             "selector": where,
         }
-        if not flag(entry, "on_boot_configuration_enabled", True, where):
+        if not flag(entry, "on_boot_configuration_enabled", True):
             common["boot"] = "none"
         # One that is not there can be configured all the same: udev brings its VFs when the card appears.
         absent = [{"address": value, "id": None, "netdevs": [], "totalvfs": None}] if kind == "address" and not chosen else []
@@ -503,29 +524,100 @@ def selected(parameters):
     return devices
 
 
+def configured(rule_path):
+    """What the role, or one before it, has configured on this host and `sriov_devices: []` takes away: a list of clauses.
+
+    rule_path: as of sriov_udev_rule_path.
+    """
+    clauses = []
+    try:
+        config = host.load_config()
+    except host.Refusal as refusal:
+        config = {}
+        clauses.append(str(refusal))
+    for device in (config or {}).get("devices", []):
+        clauses.append("%s with %s VFs" % (name_of(device["address"]), device["numvfs"]))
+    if config is None:
+        clauses += [
+            "%s, whose VFs are to go at the next boot" % name_of(match.group(1))
+            for match in [re.match(r"^vfs:(.+)=0$", key) for key in sorted(pending.of_this_boot("vfs"))] if match]
+    paths, addresses = predecessors.legacy(predecessors.UNIT_DIRECTORY, {predecessors.DEFAULT_RULE_PATH, rule_path})
+    clauses += ["%s with %s VFs, by an earlier role" % (name_of(address), len(host.vf_addresses(address))) for address in addresses]
+    clauses += ["%s of an earlier role" % path for path in paths if not addresses]
+    clauses += ["ConnectX-3 by %s" % path for path in MLX4_TRACES if os.path.exists(path)]
+    clauses += ["the firmware of %s, whose settings wait for a reboot" % card for card in sorted(cards_that_wait())]
+    return clauses
+
+
+def name_of(address):
+    """A PF in a few words, also one that is not there."""
+    function = host.read_function(address)
+    return host.describe(function) if function else address
+
+
+def notice_of_unset(parameters):
+    """The sentence about devices that are not set on a host that is not configured. Raises Refusal on one that is."""
+    rule_path = (parameters.get("variables") or {}).get("sriov_udev_rule_path")
+    misspelt = check.misspelt_devices(parameters.get("names") or [])
+    clauses = configured(rule_path or predecessors.DEFAULT_RULE_PATH)
+    if clauses:
+        raise host.Refusal(" ".join(misspelt + [
+            "sriov_devices is not set, and this host is configured: %s. Look whether the inventory and its group_vars are loaded, and set it; "
+            "or write sriov_devices: [] to have these VFs removed" % ", ".join(clauses)]))
+    return " ".join(misspelt + [
+        "sriov_devices is not set, so nothing is changed on this host: set it, or write sriov_devices: [] for a host without VFs"])
+
+
+def warnings_about_numbers(parameters, devices):
+    """One sentence for each PF that loses VFs and whose number comes from sriov_numvfs, which may have been lost."""
+    try:
+        config = host.load_config() or {}
+    except host.Refusal:
+        return []
+    before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
+    without = {where for entry, _kind, _value, where in checked_entries(parameters["devices"]) if entry.get("numvfs") is None}
+    return [
+        "%s has no numvfs, so sriov_numvfs holds: %s gets %d VFs, and was configured with %d" % (
+            device["selector"], device["name"] or device["address"], device["numvfs"], before[device["address"]])
+        for device in devices if device["selector"] in without and device["numvfs"] < before.get(device["address"], 0)
+    ]
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
-            "devices": {"type": "list", "elements": "dict", "required": True},
-            "numvfs": {"type": "int", "required": True},
-            "numvfs_driver": {"type": "str", "choices": ["systemd", "udev"], "default": "systemd"},
-            "numvfs_required_by": {"type": "list", "elements": "str", "default": []},
+            "devices": {"type": "raw"},
+            "numvfs": {"type": "raw", "required": True},
+            "numvfs_driver": {"type": "raw", "default": "systemd"},
+            "numvfs_required_by": {"type": "raw", "default": []},
             "firmware": {"type": "bool", "default": False},
-            "mellanox_vendor_ids": {"type": "list", "elements": "str", "default": ["0x15b3"]},
-            "physnet_mappings": {"type": "dict", "default": {}},
-            "openstack_release": {"type": "str"},
+            "mellanox_vendor_ids": {"type": "raw", "default": ["0x15b3"]},
+            "physnet_mappings": {"type": "raw", "default": {}},
+            "openstack_release": {"type": "raw"},
+            "variables": {"type": "dict", "default": {}},
+            "names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
+    is_set, notice, devices = not check.is_unset(module.params["devices"]), "", []
+    # What is said of devices that are not set begins with these.
+    told = [] if is_set else check.misspelt_devices(module.params["names"])
+    for sentence in check.unknown_variables(module.params["names"]):
+        if sentence not in told:
+            module.warn(sentence)
     try:
-        devices = select(module.params)
-    except host.Refusal as refusal:
+        if is_set:
+            devices = select(module.params)
+        else:
+            check_form(module.params)
+            notice = notice_of_unset(module.params)
+    except (host.Refusal, selector.WrongVariable) as refusal:
         module.fail_json(msg=str(refusal))
-    for sentence in warnings_about(devices):
+    for sentence in [notice] if notice else warnings_about(devices) + warnings_about_numbers(module.params, devices):
         module.warn(sentence)
     tools = [host.find_program(tool) for tool in FIRMWARE_TOOLS]
     module.exit_json(
-        changed=False, devices=devices, boot_id=host.boot_id(), firmware_tools=[tool for tool in tools if tool],
+        changed=False, devices=devices, is_set=is_set, notice=notice, boot_id=host.boot_id(), firmware_tools=[tool for tool in tools if tool],
         mlx4_traces=any(os.path.exists(path) for path in MLX4_TRACES), machine=os.uname().machine,
         package_format="deb" if os.path.exists("/etc/debian_version") else "rpm")
 

@@ -505,9 +505,9 @@ def obstacle(card, carriers):
         return "it is not known whether it carries the connection to this host"
     if set(functions) & carriers:
         return "it carries the connection to this host"
-    drivers = {function: host.link_name(host.device_path(function, "driver")) for function in functions}
+    drivers = {function: host.userspace_driver(function) for function in functions}
     holders = [
-        "its PF %s is bound to %s" % (function, driver) for function, driver in drivers.items() if driver in host.USERSPACE_DRIVERS
+        "its PF %s is bound to %s" % (function, driver) for function, driver in drivers.items() if driver
     ] + [holder for function in functions for holder in host.vf_holders(function)]
     return "; ".join(holders) if holders else None
 

@@ -95,6 +95,7 @@ stuck:
   sample: []
 """
 
+import contextlib
 import re
 import tempfile
 
@@ -102,6 +103,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_bootloader import (
     INTEL_ON,
     PASSTHROUGH,
+    RECORD,
     BootLoaderError,
     Funnel,
     Host,
@@ -114,8 +116,10 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_bootloader im
     read_record,
     write_record,
 )
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal, locked, sweep
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import BOOT_ID, STATE_DIRECTORY, judge
 
+PENDING = STATE_DIRECTORY + "/pending-kernel.json"
 VENDORS = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "amd"}
 
 
@@ -146,36 +150,50 @@ def ensure(host, iommu, passthrough, check_mode):
     loader, configured, warnings = None, [], []
     leaving = leaves_passthrough(running, vendor, iommu, passthrough)
     touched = set()
-    if wanted or recorded or leaving or host.is_file(MkconfigGrub.DROP_IN):
+    if wanted or recorded or record["created"] or leaving or host.is_file(MkconfigGrub.DROP_IN):
         try:
             loader = detect(host, running)
         except BootLoaderError:
             if missing(running, wanted):
                 raise
+    if not check_mode:
+        directories = [STATE_DIRECTORY] + (loader.folders(funnel) if loader else [])
+        sweep([host.real(directory) for directory in directories])
     if loader:
-        warnings = conflicts(loader.sources(funnel), wanted, vendor)
+        warnings = conflicts(list(dict.fromkeys(loader.sources(funnel) + loader.also_read(funnel))), wanted, vendor)
         before = [line for _where, line in loader.configured(funnel)]
-        touched = {token for token in wanted for line in before if not has(line, token)}
+        touched = set(loader.lacking(funnel, wanted))
         # A token that some entry had before is not this role's to take off again.
         added = [token for token in wanted if token in recorded or not any(has(line, token) for line in before)]
-        # First, so that a run that is interrupted does not take its own tokens for the administrator's.
-        write_record(host, dict(record, bootloader=loader.name, tokens=recorded + [
-            token for token in added if token not in recorded
-        ]), check_mode)
+        loader.prepare(funnel, wanted, record)
+        record["bootloader"] = loader.name
         try:
-            loader.apply(funnel, wanted, record)
+            # First, so that a run that is interrupted does not take its own tokens for the administrator's.
+            funnel.keep(RECORD)
+            write_record(host, dict(record, tokens=recorded + [token for token in added if token not in recorded]), check_mode)
+            if touched:
+                # Nor a reboot before this change for one that failed to bring it.
+                funnel.keep(PENDING)
+                _judge(host, reboot_reasons(wanted, running, leaving), touched, check_mode)
+            warnings += loader.apply(funnel, wanted, record)
         except BootLoaderError:
-            write_record(host, dict(record, tokens=recorded), check_mode)
+            funnel.undo()
             raise
-        write_record(host, dict(record, bootloader=loader.name, tokens=added), check_mode)
+        except OSError as error:
+            raise BootLoaderError("The kernel parameters cannot be set, and %s: %s" % (funnel.undo(), error)) from error
         configured = [line for _where, line in loader.configured(funnel)]
     left = leaving and bool(configured) and not any(has(line, PASSTHROUGH) for line in configured)
     if left and PASSTHROUGH in recorded:
         touched.add("no " + PASSTHROUGH)
-    due, stuck = judge(
-        "kernel", reboot_reasons(wanted, running, left), {"kernel:" + token for token in touched}, check_mode,
-        directory=host.real(STATE_DIRECTORY), boot_id=(host.read(BOOT_ID) or "").strip(),
-    )
+    try:
+        if loader:
+            write_record(host, dict(record, tokens=added, created=record["created"] if wanted else {}), check_mode)
+        due, stuck = _judge(host, reboot_reasons(wanted, running, left), touched, check_mode)
+    except OSError as error:
+        raise BootLoaderError(
+            "The kernel parameters of the next boot are as wanted, but the role cannot write down what it did (%s): make room in %s "
+            "or make it writable, then run the role again." % (error, STATE_DIRECTORY), changed=funnel.changed,
+        ) from error
     return {
         "changed": funnel.changed,
         "diff": funnel.diff,
@@ -187,6 +205,14 @@ def ensure(host, iommu, passthrough, check_mode):
         "stuck": [{"key": reason["key"], "text": advice(reason["text"], running)} for reason in stuck],
         "warnings": warnings,
     }
+
+
+def _judge(host, reasons, touched, check_mode):
+    """judge() for the kernel parameters of a host. touched: the tokens that this run writes."""
+    return judge(
+        "kernel", reasons, {"kernel:" + token for token in touched}, check_mode,
+        directory=host.real(STATE_DIRECTORY), boot_id=(host.read(BOOT_ID) or "").strip(),
+    )
 
 
 def conflicts(lines, wanted, vendor):
@@ -267,11 +293,15 @@ def main():
             return module.run_command(argv, data=stdin, cwd=empty)
 
     try:
-        result = ensure(Host(run), module.params["iommu"], module.params["passthrough"], module.check_mode)
+        # Check mode changes nothing, so it need not wait either.
+        with contextlib.nullcontext() if module.check_mode else locked():
+            result = ensure(Host(run), module.params["iommu"], module.params["passthrough"], module.check_mode)
     except BootLoaderError as error:
+        module.fail_json(msg=str(error), changed=error.changed)
+    except Refusal as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg="The kernel parameters cannot be set: %s" % error)
+        module.fail_json(msg="The kernel parameters cannot be set, and nothing was changed: %s" % error)
     for warning in result.pop("warnings"):
         module.warn(warning)
     module.exit_json(**result)

@@ -1,0 +1,44 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stackhpc.sriov and stackhpc.linux.sriov left on a host: blockinfile with marker_begin "BEGIN SRIOV", and a unit per NIC."""
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+import glob
+import os
+import re
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+
+UNIT_DIRECTORY = "/etc/systemd/system"
+DEFAULT_RULE_PATH = "/etc/udev/rules.d/70-sriov.rules"
+LEGACY_BLOCK = re.compile(
+    r"^# BEGIN SRIOV ANSIBLE MANAGED BLOCK\n(.*?)^# END ANSIBLE MANAGED BLOCK\n?", re.MULTILINE | re.DOTALL)
+LEGACY_UNIT = re.compile(r"^ExecStart=.*echo \d+ > /sys/class/net/(\S+)/device/sriov_numvfs", re.MULTILINE)
+LEGACY_RULE = re.compile(r'> /sys/class/net/([^/"\s]+)/device/sriov_numvfs')
+
+
+def legacy(unit_directory, rule_paths):
+    """What the predecessors left: (paths of units and of their links, addresses of the PFs they gave VFs).
+
+    unit_directory: systemd's own for units of this host. rule_paths: the udev rule files that may have their block.
+    """
+    paths, netdevs = [], set()
+    for path in sorted(glob.glob(unit_directory + "/virtual-functions-*.service")):
+        match = LEGACY_UNIT.search(host.read_text(path, ""))
+        if match:
+            netdevs.add(match.group(1))
+            paths += [path] + sorted(glob.glob("%s/*.[wr]*/%s" % (unit_directory, os.path.basename(path))))
+    # A link of a unit that it removed without disabling it keeps what requires that unit from starting.
+    paths += [
+        link for link in sorted(glob.glob(unit_directory + "/*.[wr]*/virtual-functions-*.service"))
+        if os.path.islink(link) and os.readlink(link).startswith(unit_directory + "/") and not os.path.exists(link)
+    ]
+    for path in sorted(set(rule_paths)):
+        for block in LEGACY_BLOCK.findall(host.read_file(path) or ""):
+            netdevs.update(LEGACY_RULE.findall(block))
+    addresses = [host.pci_of_netdev(netdev) for netdev in sorted(netdevs)]
+    return paths, [address for address in addresses if address]

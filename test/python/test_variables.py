@@ -10,6 +10,7 @@ in the scenario `versions`.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,7 @@ def artefacts(tmp_path_factory):
     """What `npm run generate` writes, of the sources as they are now, with the first two files of tasks alone."""
     out = tmp_path_factory.mktemp("dist")
     subprocess.run(["node", str(ROOT / "generator" / "bootstrap.mjs"), "generate", "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
+    shutil.copytree(out / FOLDERS["role"], out / "whole" / NAMES["role"])
     for folder in FOLDERS.values():
         for path in (out / folder / "tasks").iterdir():
             if path.name not in ("assert.yml", "devices.yml"):
@@ -143,3 +145,20 @@ def test_a_misspelt_list_is_named_first(said):
 def test_nothing_else_is_warned_of(said):
     assert said[0].count("[WARNING]") == 4, said[0]
     assert "DEPRECATION" not in said[0] and "Traceback" not in said[0], said[0]
+
+
+@pytest.mark.parametrize("more", [{}, {"sriov_iommu_enabled": False}, {"sriov_action": "config"}, {"sriov_devices": None, "sriov_do_reboot": True}])
+def test_without_devices_no_module_is_run_that_changes_anything(artefacts, tmp_path, more):
+    """The whole role, in check mode because of what this test is to find."""
+    variables = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable, **more}
+    (tmp_path / "play.yml").write_text(json.dumps([{
+        "hosts": "hv", "gather_facts": False, "vars": variables, "tasks": [{"ansible.builtin.include_role": {"name": NAMES["role"]}}]}]))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    said = subprocess.run(
+        [str(programs("2.19") / "ansible-playbook"), "-i", "hv,", "--check", "play.yml"], cwd=tmp_path, text=True, check=True, stdout=subprocess.PIPE,
+        env={**kept, "ANSIBLE_HOME": str(ROOT / "build" / "ansible"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_ROLES_PATH": str(artefacts / "whole")}).stdout
+    done = dict(re.findall(r"^TASK \[%s : (.+?)\] \**\n(\w+): \[hv\]" % re.escape(NAMES["role"]), said, re.MULTILINE))
+    assert {name: done[name] for name in done if name.startswith("Set the ")} == dict.fromkeys([
+        "Set the firmware of the cards", "Set the VFs of ConnectX-3", "Set the IOMMU parameters of the kernel command line",
+        "Set the VFs, now and for every boot"], "skipping"), said
+    assert BARE in said and "No reboot is due" not in said and "changed=0" in said, said

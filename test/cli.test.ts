@@ -1,7 +1,10 @@
 import { doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readSources, root } from "../generator/artefacts.js";
 import { cli, put, repository } from "./support.js";
+
+const { namespace, name } = readSources(root).role.identity;
 
 /** Change one file of a repository; the text looked for must be there. */
 function edit(folder: string, path: string, from: string, to: string): void {
@@ -42,10 +45,11 @@ describe("generate", () => {
 
   it("publishes under the name that galaxy.yml gives", async () => {
     const folder = repository();
-    edit(folder, "galaxy.yml", "namespace: stackhpc", "namespace: acme");
+    edit(folder, "galaxy.yml", `namespace: ${namespace}`, "namespace: somebody");
+    edit(folder, "galaxy.yml", `name: ${name}`, "name: nics");
     const { output } = await cli(folder, "generate");
-    match(output, /dist\/roles\/acme\.sriov\/defaults\/main\.yml/);
-    match(output, /dist\/collections\/ansible_collections\/acme\/sriov\/galaxy\.yml/);
+    match(output, /dist\/roles\/somebody\.nics\/defaults\/main\.yml/);
+    match(output, /dist\/collections\/ansible_collections\/somebody\/nics\/galaxy\.yml/);
   });
 });
 
@@ -76,10 +80,10 @@ describe("check", () => {
   });
 
   it("shows a stale file as a diff, and writes nothing", async () => {
-    const path = "dist/roles/stackhpc.sriov/defaults/main.yml";
+    const path = `dist/roles/${namespace}.${name}/defaults/main.yml`;
     const { code, output } = await checked(path, () => edit(folder, path, "sriov_numvfs: 8", "sriov_numvfs: 9"));
     strictEqual(code, 1);
-    match(output, /^--- dist\/roles\/stackhpc\.sriov\/defaults\/main\.yml/m);
+    ok(output.split("\n").some((line) => line.startsWith(`--- ${path}`)), output);
     match(output, /^-sriov_numvfs: 9\n\+sriov_numvfs: 8$/m);
     match(output, /^1 stale files in dist/m);
   });
@@ -89,7 +93,7 @@ describe("check", () => {
     const { code, output } = await checked(path, () => rmSync(join(folder, path)));
     strictEqual(code, 1);
     match(output, /^-requires_ansible/m);
-    const readme = "dist/roles/stackhpc.sriov/README.md";
+    const readme = `dist/roles/${namespace}.${name}/README.md`;
     match((await checked(readme, () => rmSync(join(folder, readme)))).output, /^--- \/dev\/null/m);
   });
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { readSources, root } from "../generator/artefacts.js";
 import { crosscheck } from "../generator/crosscheck.js";
+import { readTree } from "../generator/disk.js";
 import { generate } from "../generator/generate.js";
 
 const text = (path: string): string => readFileSync(join(root, path), "utf8");
@@ -41,6 +42,14 @@ describe("the repository", () => {
     const hbs = template.files.filter(({ path }) => path.endsWith(".hbs"));
     deepStrictEqual(hbs.map(({ path }) => path), ["README.md.hbs"]);
     deepStrictEqual(hbs.filter((file) => /\{%|\{\{\{\{|\\\{\{/.test(file.text)).map(({ path }) => path), []);
+  });
+
+  it("has no test that fails because a machine is slow: no limits of their own, no times asserted", () => {
+    const impatient = /\.timeout\(\d|(monotonic|time)\(\) - \w+\)? *[<>]|timeout=\d{2,}|(wait|join)\(\d|seconds [<>]/;
+    const tests = readTree(join(root, "test")).filter(({ path }) => /\.(ts|py)$/.test(path) && path !== "hygiene.test.ts");
+    strictEqual(tests.length > 40, true);
+    const found = tests.flatMap(({ path, text: whole }) => whole.split("\n").flatMap((line, index) => (impatient.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : [])));
+    deepStrictEqual(found, []);
   });
 
   it("has pinned packages only", () => {

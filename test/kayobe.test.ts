@@ -9,9 +9,9 @@ import { concerns, merge, vlanRange } from "../generator/kayobe/merge.js";
 import type { Merge, Wishes } from "../generator/kayobe/merge.js";
 import type { ConfigFile } from "../generator/kayobe/view.js";
 import { run } from "../generator/tools.js";
-import { cli, put, repository, root, temporary, tool } from "./support.js";
+import { asInFixtures, cli, put, repository, root, temporary, tool } from "./support.js";
 
-const sources = readSources(root);
+const sources = asInFixtures(readSources(root));
 const artefact = kayobeArtefact(sources);
 const version = sources.role.identity.version;
 const wanted = (path: string): string => artefact.find((file) => file.path === path)!.text;

@@ -6,7 +6,7 @@ import { isReadable, judge, nearest } from "../generator/migrate/judge.js";
 import type { Finding, Present } from "../generator/migrate/judge.js";
 import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldVariables, predecessors, releases } from "../generator/migrate/predecessors.js";
 import type { Predecessor } from "../generator/migrate/predecessors.js";
-import { cli, put, repository, root, temporary } from "./support.js";
+import { cli, put, repository, repositoryOfFixtures, root, temporary } from "./support.js";
 
 const { role } = readSources(root);
 const present: Present = { variables: role.variables, role: "stackhpc.sriov", collection: "stackhpc.sriov", version: "9.8.7" };
@@ -326,6 +326,8 @@ it("what nobody wrote is told where it applies", () => {
 });
 
 describe("migrate, the command", () => {
+  let made: string | undefined;
+  const own = (): string => (made ??= repositoryOfFixtures());
   const fixture = (name: string): string => join(root, "test/fixtures/migrate", name);
   const cases: [name: string, code: number, closing: RegExp][] = [
     ["plain", 0, /^2 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m],
@@ -335,31 +337,31 @@ describe("migrate, the command", () => {
   ];
   for (const [name, want, closing] of cases)
     it(`of ${name} ends with ${want}`, async () => {
-      const { code, output } = await cli(root, "migrate", fixture(name));
+      const { code, output } = await cli(own(), "migrate", fixture(name));
       strictEqual(code, want, output);
       match(output, closing);
     });
   it("takes files and folders, and tells files by the names that it was given", async () => {
-    const { output } = await cli(root, "migrate", join(fixture("role"), "requirements.yml"), fixture("plain"));
+    const { output } = await cli(own(), "migrate", join(fixture("role"), "requirements.yml"), fixture("plain"));
     match(output, /^\S+\/role\/requirements\.yml:1: different now: /m);
     match(output, /^\S+\/plain\/site\.yml:5: fine: /m);
   });
   it("finds inventories and what is named for hosts below a folder", async () => {
     const folder = temporary();
     put(folder, { "hosts.ini": "h1 sriov_numvfs=4\n[compute]\nh1\n", "host_vars/h1.example.com": "sriov_numvfs: 4\n", "tox.ini": "[testenv]\ncommands =\n  run sriov_numvf=4\n" });
-    match((await cli(root, "migrate", join(folder, "host_vars"))).output, /^1 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m);
-    match((await cli(root, "migrate", folder)).output, /^2 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m);
+    match((await cli(own(), "migrate", join(folder, "host_vars"))).output, /^1 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m);
+    match((await cli(own(), "migrate", folder)).output, /^2 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m);
   });
   it("writes nothing, and looks at no environment of programs", async () => {
     const folder = temporary();
     put(folder, { "site.yml": "- hosts: a\n  roles: [stackhpc.sriov]\n", "x.conf": "sriov_numvf: 1\n", ".venv/x.yml": "sriov_numvf: 1\n", "ansible_collections/a/b/x.yml": "sriov_numvf: 1\n" });
-    strictEqual((await cli(root, "migrate", folder)).code, 0);
+    strictEqual((await cli(own(), "migrate", folder)).code, 0);
     strictEqual(readFileSync(join(folder, "site.yml"), "utf8"), "- hosts: a\n  roles: [stackhpc.sriov]\n");
   });
   it("that finds nothing says so and fails", async () => {
     const folder = temporary();
     put(folder, { "site.yml": "- hosts: a\n" });
-    const { code, output } = await cli(root, "migrate", folder);
+    const { code, output } = await cli(own(), "migrate", folder);
     strictEqual(code, 1);
     match(output, /^Nothing of the old roles/m);
   });

@@ -9,8 +9,10 @@ import { artefacts, put, role, temporary, tool } from "./support.js";
 
 // The tools that will read what we write judge it here. They are not optional: without them these tests fail.
 
-const rolePath = "roles/stackhpc.sriov";
-const collectionPath = "collections/ansible_collections/stackhpc/sriov";
+const { namespace, name: collection, version } = readSources(root).role.identity;
+const published = `${namespace}.${collection}`;
+const rolePath = `roles/${published}`;
+const collectionPath = `collections/ansible_collections/${namespace}/${collection}`;
 
 async function pythonReads(path: string): Promise<unknown> {
   const { code, stdout, output } = await tool("python", ["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1])), default=str))", path], temporary());
@@ -69,7 +71,7 @@ describe("ansible-doc", () => {
 
   it("has modules to show", () => ok(modules.length > 0));
 
-  for (const name of ["stackhpc.sriov", "stackhpc.sriov.sriov"])
+  for (const name of [published, `${published}.sriov`])
     it(`shows the role as ${name}`, async () => {
       const { code, stdout, output } = await tool("ansible-doc", ["-t", "role", "--json", name], out);
       strictEqual(code, 0, output);
@@ -78,9 +80,9 @@ describe("ansible-doc", () => {
     });
 
   it("shows every module of the collection", async () => {
-    const { code, stdout, output } = await tool("ansible-doc", ["--json", ...modules.map((name) => `stackhpc.sriov.${name}`)], out);
+    const { code, stdout, output } = await tool("ansible-doc", ["--json", ...modules.map((name) => `${published}.${name}`)], out);
     strictEqual(code, 0, output);
-    deepStrictEqual(Object.keys(JSON.parse(stdout) as object).sort(), modules.map((name) => `stackhpc.sriov.${name}`).sort());
+    deepStrictEqual(Object.keys(JSON.parse(stdout) as object).sort(), modules.map((name) => `${published}.${name}`).sort());
   });
 
   it("shows every module of the role", async () => {
@@ -93,9 +95,9 @@ describe("ansible-doc", () => {
     // With an argument that no module has, each gets as far as its argument check, and changes nothing.
     const tasks = (prefix: string): Json => modules.map((name) => ({ [`${prefix}${name}`]: { no_such_argument: 1 }, ignore_errors: true }));
     put(out, {
-      "roles/stackhpc.sriov/tasks/zz_probe.yml": JSON.stringify(tasks("")),
-      "collection.yml": JSON.stringify([{ hosts: "localhost", connection: "local", gather_facts: false, tasks: tasks("stackhpc.sriov.") }]),
-      "role.yml": JSON.stringify([{ hosts: "localhost", connection: "local", gather_facts: false, tasks: [{ "ansible.builtin.include_role": { name: "stackhpc.sriov", tasks_from: "zz_probe" } }] }]),
+      [`${rolePath}/tasks/zz_probe.yml`]: JSON.stringify(tasks("")),
+      "collection.yml": JSON.stringify([{ hosts: "localhost", connection: "local", gather_facts: false, tasks: tasks(`${published}.`) }]),
+      "role.yml": JSON.stringify([{ hosts: "localhost", connection: "local", gather_facts: false, tasks: [{ "ansible.builtin.include_role": { name: published, tasks_from: "zz_probe" } }] }]),
     });
     for (const play of ["collection.yml", "role.yml"]) {
       const { output } = await tool("ansible-playbook", ["-i", "localhost,", play], out);
@@ -112,7 +114,7 @@ describe("ansible-galaxy", () => {
     put(out, { [`${collectionPath}/.ansible/rubbish`]: "x" });
     const { code, output } = await tool("ansible-galaxy", ["collection", "build", "--output-path", target, join(out, collectionPath)], out);
     strictEqual(code, 0, output);
-    const listed = await tool("python", ["-c", "import sys, tarfile; print('\\n'.join(m.name for m in tarfile.open(sys.argv[1]) if m.isfile()))", join(target, `stackhpc-sriov-${readSources(root).role.identity.version}.tar.gz`)], out);
+    const listed = await tool("python", ["-c", "import sys, tarfile; print('\\n'.join(m.name for m in tarfile.open(sys.argv[1]) if m.isfile()))", join(target, `${namespace}-${collection}-${version}.tar.gz`)], out);
     const paths = listed.stdout.trim().split("\n");
     for (const path of ["MANIFEST.json", "README.md", "CHANGELOG.md", "meta/runtime.yml", "roles/sriov/meta/argument_specs.yml", "roles/sriov/README.md"]) ok(paths.includes(path), path);
     ok(!paths.some((path) => path.includes(".ansible/") || path.includes("zz_")), paths.join("\n"));

@@ -47,6 +47,8 @@ describe("a tarball", () => {
 
 describe("a build of the collection", () => {
   const sources = readSources(root);
+  const { namespace, name: collection } = sources.role.identity;
+  const published = `${namespace}.${collection}`;
   const made = release(sources);
   const built = async (seconds: number): Promise<Buffer> => await buildCollection({ bin: await pythonTools(root), cache: temporary(), temporary: temporary() }, made, seconds);
   let first: Buffer;
@@ -90,7 +92,7 @@ describe("a build of the collection", () => {
 
   it("comes with a role for Galaxy, which wants no `standalone`", () => {
     const meta = made.role.find(({ path }) => path === "meta/main.yml")?.text ?? "";
-    match(meta, /^ {2}role_name: sriov$/m);
+    match(meta, new RegExp(`^ {2}role_name: ${collection}$`, "m"));
     doesNotMatch(meta, /standalone/);
     deepStrictEqual(["CHANGELOG.md", ".gitignore", "README.md", "tasks/main.yml"].filter((path) => !made.role.some((file) => file.path === path)), []);
   });
@@ -98,25 +100,25 @@ describe("a build of the collection", () => {
   it("is written with the role, of which an earlier file goes, and others stay", () => {
     const out = temporary();
     writeRelease(out, { ...made, role: [...made.role, { path: "tasks/old.yml", text: "x" }] }, first);
-    put(out, { "stackhpc.sriov/.git/config": "mine", "other": "mine" });
+    put(out, { [`${published}/.git/config`]: "mine", "other": "mine" });
     const { tarball, role } = writeRelease(out, made, first);
     deepStrictEqual(readFileSync(tarball), first);
     deepStrictEqual(["tasks/old.yml", ".git/config", "tasks/main.yml", "../other"].map((path) => statSync(join(role, path), { throwIfNoEntry: false }) !== undefined), [false, true, true, true]);
   });
 
   describe("in a folder where something else is", () => {
-    const name = `stackhpc-sriov-${made.identity.version}.tar.gz`;
+    const name = `${namespace}-${collection}-${made.identity.version}.tar.gz`;
     const later = { ...made, identity: { ...made.identity, version: "99.0.0" } };
 
     it("replaces what an earlier build wrote, also a tarball of another version", () => {
       const out = temporary();
       writeRelease(out, made, first);
       writeRelease(out, later, Buffer.from([0xff]));
-      deepStrictEqual(readdirSync(out).sort(), [".release.json", "stackhpc-sriov-99.0.0.tar.gz", "stackhpc.sriov"]);
-      deepStrictEqual(readFileSync(join(out, "stackhpc-sriov-99.0.0.tar.gz")), Buffer.from([0xff]));
+      deepStrictEqual(readdirSync(out).sort(), [".release.json", `${namespace}-${collection}-99.0.0.tar.gz`, published]);
+      deepStrictEqual(readFileSync(join(out, `${namespace}-${collection}-99.0.0.tar.gz`)), Buffer.from([0xff]));
     });
 
-    for (const path of [name, "stackhpc.sriov/README.md"])
+    for (const path of [name, `${published}/README.md`])
       it(`overwrites no ${path} of somebody else`, () => {
         const out = temporary();
         put(out, { [path]: "mine" });
@@ -125,7 +127,7 @@ describe("a build of the collection", () => {
         deepStrictEqual(readdirSync(out), [path.split("/")[0]]);
       });
 
-    for (const path of [name, "stackhpc.sriov"])
+    for (const path of [name, published])
       it(`writes through no link ${path}`, () => {
         const [out, elsewhere] = [temporary(), temporary()];
         symlinkSync(join(elsewhere, "x"), join(out, path));
@@ -136,7 +138,7 @@ describe("a build of the collection", () => {
     it("leaves what is generated there, and is left by it", () => {
       const out = temporary();
       const generate = (): void => {
-        const { plan, owned } = planArtefacts(readSources(root), layouts, out);
+        const { plan, owned } = planArtefacts(sources, layouts, out);
         apply(out, plan, owned);
       };
       generate();
@@ -144,7 +146,7 @@ describe("a build of the collection", () => {
       writeRelease(out, made, Buffer.from("x"));
       deepStrictEqual(generated.filter((path) => !readTree(out).some((file) => file.path === path)), []);
       generate();
-      ok(readTree(out).some(({ path }) => path === name) && readTree(out).some(({ path }) => path === "stackhpc.sriov/README.md"));
+      ok(readTree(out).some(({ path }) => path === name) && readTree(out).some(({ path }) => path === `${published}/README.md`));
     });
   });
 

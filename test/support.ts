@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { readSources, root } from "../generator/artefacts.js";
@@ -49,6 +49,14 @@ export function put(folder: string, files: { readonly [path: string]: string }):
   }
 }
 
+/** The names that fixtures have, those of this repository before anybody forked it. */
+const ofFixtures = { namespace: "stackhpc", name: "sriov" } as const;
+
+/** The sources under the names that fixtures have, whatever galaxy.yml says. */
+export function asInFixtures(given: Sources): Sources {
+  return { ...given, role: { ...given.role, identity: { ...given.role.identity, ...ofFixtures } } };
+}
+
 let sources: Sources | undefined;
 
 /** Both artefacts of this repository, in a folder of their own. */
@@ -66,6 +74,14 @@ export function repository(): string {
   const folder = temporary();
   for (const path of ["build/generator", "generator", "role-template", "galaxy.yml", "package.json", "requirements.txt", "test/openstack/requirements-kayobe.txt", "test/openstack/requirements-nova.txt"]) cpSync(join(root, path), join(folder, path), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  return folder;
+}
+
+/** A copy of the repository under the names that fixtures have, whatever galaxy.yml says. */
+export function repositoryOfFixtures(): string {
+  const folder = repository();
+  const path = join(folder, "galaxy.yml");
+  writeFileSync(path, readFileSync(path, "utf8").replace(/^(namespace|name): .*$/gm, (_, key: "namespace" | "name") => `${key}: ${ofFixtures[key]}`));
   return folder;
 }
 

@@ -30,6 +30,9 @@ from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SCRIPTS = json.loads((ROOT / "package.json").read_text())["scripts"]
+# The name under which the artefacts are published, and the one that the pages are written with.
+OWN = "%(namespace)s.%(name)s" % yaml.safe_load((ROOT / "galaxy.yml").read_text())
+AUTHORED = re.compile(r"(?<![\w./-])stackhpc\.sriov\b")
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
 # Commands whose help is not on this machine, or says nothing of what they are used for.
 NOT_ASKED = ("openstack", "git", "export", "diff", "tee", "echo")
@@ -92,9 +95,9 @@ def artefacts(tmp_path_factory):
 @pytest.fixture(scope="session")
 def pages(artefacts):
     """The texts of all pages: those of the repository, and the READMEs that are made from role-template/README.md.hbs."""
-    made = {"README.md of the role": artefacts / "roles/stackhpc.sriov/README.md",
-            "README.md of the collection": artefacts / "collections/ansible_collections/stackhpc/sriov/README.md"}
-    return {**{page: (ROOT / page).read_text() for page in PAGES}, **{page: path.read_text() for page, path in made.items()}}
+    made = {"README.md of the role": artefacts / "roles" / OWN / "README.md",
+            "README.md of the collection": artefacts / "collections/ansible_collections" / OWN.replace(".", "/") / "README.md"}
+    return {**{page: AUTHORED.sub(OWN, (ROOT / page).read_text()) for page in PAGES}, **{page: path.read_text() for page, path in made.items()}}
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +132,7 @@ def playbooks(examples, pages):
     found = {where: yaml.safe_load(text) for where, which, text in examples if which == "plays"}
     given = [(where, yaml.safe_load(text)) for where, which, text in examples if which == "variables"]
     for where, variables in [*given, *from_tables(pages)]:
-        found[where] = [{"name": where, "hosts": "compute_sriov", "vars": variables, "tasks": [{"ansible.builtin.include_role": {"name": "stackhpc.sriov"}}]}]
+        found[where] = [{"name": where, "hosts": "compute_sriov", "vars": variables, "tasks": [{"ansible.builtin.include_role": {"name": OWN}}]}]
     return found
 
 
@@ -151,13 +154,13 @@ def names_set(data):
 
 
 def test_examples_set_variables_that_there_are(playbooks, artefacts):
-    specification = yaml.safe_load((artefacts / "roles/stackhpc.sriov/meta/argument_specs.yml").read_text())
+    specification = yaml.safe_load((artefacts / "roles" / OWN / "meta/argument_specs.yml").read_text())
     known = specification["argument_specs"]["main.yml"]["options"]
     assert [(where, name) for where, plays in playbooks.items() for name in names_set(plays) if name not in known] == []
 
 
 def test_examples_are_run_up_to_the_roles_own_tasks(playbooks, artefacts, tmp_path):
-    for path in ("roles/stackhpc.sriov", "collections/ansible_collections/stackhpc/sriov/roles/sriov"):
+    for path in ("roles/%s" % OWN, "collections/ansible_collections/%s/roles/sriov" % OWN.replace(".", "/")):
         for part in ("meta", "defaults"):
             shutil.copytree(artefacts / path / part, tmp_path / path / part)
         (tmp_path / path / "tasks").mkdir()

@@ -1152,7 +1152,7 @@ def killed_group(fake, wanted):
     configure(device(numvfs=wanted))
     process = FORK.Process(target=run)
     process.start()
-    process.join(20)
+    process.join(hang.SECONDS)
     return process.exitcode
 
 

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a parameter must not get lost in: comments of /etc/kernel/cmdline, words for init, and menus of GRUB with entries of other kinds."""
 
+import json
 import re
 import subprocess
 
@@ -214,6 +215,18 @@ def test_a_file_made_from_the_entry_does_not_begin_with_what_an_interrupted_run_
     assert machine.tree() == found
 
 
+def test_a_file_that_release_1_3_made_goes_with_the_parameters(tmp_path):
+    machine = systemd_boot(tmp_path, vendor="root=UUID=a3 rw\nquiet\n", options="root=UUID=a3 rw quiet " + BOTH)
+    machine.put(CMDLINE, "root=UUID=a3 rw quiet %s\n" % BOTH)
+    machine.put("/var/lib/sriov/kernel-parameters.json", json.dumps({
+        "bootloader": "systemd-boot", "tokens": WANTED["intel"], "created": {CMDLINE: "root=UUID=a3 rw quiet"},
+    }))
+    assert machine.ensure()["changed"] is False
+    machine.ensure(iommu=False)
+    assert machine.read(CMDLINE) is None
+    assert entry_options(machine.read("/efi/loader/entries/debian-6.12.conf")) == "root=UUID=a3 rw quiet"
+
+
 @pytest.mark.parametrize("before, after", [
     ("options root=a\noptions quiet\n", "options root=a\noptions quiet +\n"),
     ("options root=a -- b\noptions quiet\n", "options root=a + -- b\noptions quiet\n"),
@@ -352,6 +365,7 @@ def with_menu(machine, template):
     pytest.param(section("10_linux_site", NORMAL, entry("'Shell'", "root=UUID=abc rw init=/bin/bash")), id="a site's 10_linux"),
     pytest.param(section("09_site", NORMAL, entry("Notfall", "root=UUID=abc emergency")), id="instead of 10_linux, a title without quotes"),
     pytest.param(section("09_site", NORMAL) + section("20_memtest86+", entry("'Memory test'", "", "", "/boot/memtest86+x64.bin")), id="memtest"),
+    pytest.param(section("09_site", NORMAL) + section("30_os-prober", entry("'Other'", "root=/dev/sdb1")), id="os-prober without 10_linux"),
     pytest.param(USUAL + section("20_linux_xen", "menuentry 'Xen' {\n\tmultiboot2\t/xen.gz\n\tmodule2\t/vmlinuz placeholder root=a\n}\n"), id="Xen"),
     pytest.param(USUAL + section("30_os-prober", entry("'Other'", "root=/dev/sdb1"), "menuentry 'Windows' {\n\tchainloader /b.efi\n}\n"), id="os-prober"),
     pytest.param(USUAL + section("41_snapshots-btrfs", 'submenu "Snapshots" {\n\tconfigfile "${prefix}/grub-btrfs.cfg"\n}\n'), id="grub-btrfs"),
@@ -444,6 +458,16 @@ def test_a_menu_without_any_entry_to_judge_puts_nothing_back(template, tmp_path)
         "intel_iommu=on iommu=pt will be seen after it."
     ]
     assert machine.ensure()["changed"] is False
+
+
+def test_a_parameter_that_kernelopts_had_before_is_not_taken_off(tmp_path):
+    machine = Machine(tmp_path, running="root=UUID=a ro").with_grubby({
+        "/boot/loader/entries/1.conf": "title x\nlinux /vmlinuz\noptions root=UUID=a ro\n",
+        "/boot/grub2/grubenv": "# GRUB Environment Block\nkernelopts=intel_iommu=on root=UUID=a\n",
+    })
+    machine.ensure()
+    machine.ensure(iommu=False)
+    assert machine.grubenv("kernelopts") == "intel_iommu=on root=UUID=a"
 
 
 def test_grubby_shows_options_over_several_lines(tmp_path):

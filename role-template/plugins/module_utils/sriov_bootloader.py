@@ -729,6 +729,9 @@ def grub_entries(text, settings=None):
 
     entries, section, title, recovery = [], "", "", False
     for line in text.splitlines():
+        # Entries of other systems.
+        if section == "30_os-prober" and not line.startswith("###"):
+            continue
         begin = re.match(r"### BEGIN (\S+) ###", line)
         if begin:
             section, title = os.path.basename(begin.group(1)), ""
@@ -790,6 +793,8 @@ class EntryLoader:
 
     KERNEL_CMDLINE = "/etc/kernel/cmdline"
     VENDOR_CMDLINE = "/usr/lib/kernel/cmdline"
+    # Files whose times are compared by others, and stay.
+    SAME_TIMES = ()
     # Where kernel-install looks for its scripts, the first one of a name wins.
     INSTALL = ("/etc/kernel/install.d", "/run/kernel/install.d", "/usr/lib/kernel/install.d", "/lib/kernel/install.d")
 
@@ -917,10 +922,8 @@ class EntryLoader:
         )
 
     def write(self, funnel, plan):
-        # kernel-install takes /etc/default/grub as edited by hand when it is newer than /etc/kernel/cmdline, and
-        # runs grub2-mkconfig: whichever was newer stays so.
         for path, text in plan.items():
-            funnel.put(path, text, keep_times=True)
+            funnel.put(path, text, keep_times=path in self.SAME_TIMES)
 
     def apply(self, funnel, wanted, record):
         """Make the next boot have `wanted`, and not what `record` says this role added before. Returns sentences for the operator."""
@@ -947,6 +950,9 @@ class Grubby(EntryLoader):
     ENVIRONMENT = "/boot/grub2/grubenv"
     DEFAULTS = "/etc/default/grub"
     BEGIN, END = "# BEGIN stackhpc.sriov", "# END stackhpc.sriov"
+    # kernel-install takes /etc/default/grub as edited by hand when it is newer than /etc/kernel/cmdline, and
+    # runs grub2-mkconfig: whichever was newer stays so.
+    SAME_TIMES = (DEFAULTS, EntryLoader.KERNEL_CMDLINE)
 
     def __init__(self, host, running, grubby):
         super(Grubby, self).__init__(host, running)

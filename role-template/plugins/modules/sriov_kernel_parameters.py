@@ -180,7 +180,7 @@ def ensure(host, iommu, passthrough, check_mode):
             funnel.undo()
             raise
         except OSError as error:
-            raise BootLoaderError("The kernel parameters cannot be set, and %s: %s" % (funnel.undo(), error))
+            raise BootLoaderError("The kernel parameters cannot be set, and %s: %s" % (funnel.undo(), error)) from error
         configured = [line for _where, line in loader.configured(funnel)]
     left = leaving and bool(configured) and not any(has(line, PASSTHROUGH) for line in configured)
     if left and PASSTHROUGH in recorded:
@@ -193,7 +193,7 @@ def ensure(host, iommu, passthrough, check_mode):
         raise BootLoaderError(
             "The kernel parameters of the next boot are as wanted, but the role cannot write down what it did (%s): make room in %s "
             "or make it writable, then run the role again." % (error, STATE_DIRECTORY), changed=funnel.changed,
-        )
+        ) from error
     return {
         "changed": funnel.changed,
         "diff": funnel.diff,

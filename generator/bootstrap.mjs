@@ -3,17 +3,52 @@
 // package-lock.json, the compiled TypeScript when a source is newer. Plain JavaScript without any package, because
 // it runs before there are any.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { constants, accessSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamp = join(root, "build", ".sources.json");
+const program = join(root, "build", "generator", "cli.js");
 
 /** Stop with a sentence; 1 is "the work failed", as for every command. */
 function fail(message) {
   process.stderr.write(`${message}\n`);
   process.exit(1);
+}
+
+/** Why a file or folder of the clone is refused, and what to do, in a sentence; undefined for an error of another kind. */
+function refusal({ code, path }) {
+  const own = `Make a clone of your own (git clone ${root} DIRECTORY), or let the owner of this one run the same command once: what is compiled by then is used by everybody.`;
+  switch (code) {
+    case "EACCES":
+    case "EPERM":
+      return `${path}: permission denied for the user ${user()}, and this clone has to be made ready first: its packages or its compiled program are missing or older than its sources. ${own}`;
+    case "EROFS":
+      return `${path}: the file system is read-only, and this clone has to be made ready first: its packages or its compiled program are missing or older than its sources. ${own}`;
+    case "ENOSPC":
+    case "EDQUOT":
+      return `${path}: there is no space left to make this clone ready. Free some, and run this again.`;
+    default:
+      return undefined;
+  }
+}
+
+function user() {
+  try {
+    return userInfo().username;
+  } catch {
+    // In a container the number may have no name.
+    return process.getuid?.() ?? "";
+  }
+}
+
+/** Stop before npm or the compiler runs into it, whose own messages are long: a folder must be writable, or the one to make it in. */
+function mustBeWritable(folder) {
+  let there = folder;
+  while (!existsSync(there)) there = dirname(there);
+  accessSync(there, constants.W_OK | constants.X_OK);
 }
 
 function readJson(path) {
@@ -55,7 +90,7 @@ function sources() {
 function run(title, command, args) {
   process.stderr.write(`${title}\n`);
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
-  if (error) fail(`${command}: ${error.message}`);
+  if (error) fail(error.code === "ENOENT" ? `${command} was not found: it comes with Node.js; put it on the PATH.` : `${command}: ${error.message}`);
   if (status !== 0) fail(`failed: ${command} ${args.join(" ")}`);
 }
 
@@ -63,6 +98,7 @@ function build() {
   const now = sources();
   const before = readJson(stamp);
   if (before && JSON.stringify(before) === JSON.stringify(now)) return;
+  for (const path of [[], ["generator"], ["test"]]) mustBeWritable(join(root, "build", ...path));
   // A source that is gone would leave its compiled test behind, and mocha would go on running it.
   const gone = !before || Object.keys(before).some((path) => !(path in now));
   if (gone) for (const path of ["generator", "test", ".tsbuildinfo"]) rmSync(join(root, "build", path), { recursive: true, force: true });
@@ -75,12 +111,18 @@ function build() {
 
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 20 || (major === 20 && minor < 19)) fail(`Node.js 20.19 or newer is needed; this is ${process.versions.node}.`);
-if (!packagesAreCurrent()) run("Installing the npm packages", "npm", ["ci", "--include=dev", "--no-audit", "--no-fund"]);
-build();
+try {
+  if (!packagesAreCurrent()) {
+    mustBeWritable(join(root, "node_modules"));
+    mustBeWritable(root);
+    run("Installing the npm packages", "npm", ["ci", "--include=dev", "--no-audit", "--no-fund"]);
+  }
+  build();
+} catch (error) {
+  const sentence = refusal(error);
+  if (sentence === undefined) throw error;
+  fail(sentence);
+}
 
-const [first, second, ...rest] = process.argv.slice(2);
-const program = first === "--program" ? { name: second, args: rest } : { name: "cli", args: process.argv.slice(2) };
-const file = join(root, "build", "generator", `${program.name}.js`);
-if (!existsSync(file)) fail(`no such program: ${program.name}`);
-process.argv = [process.execPath, file, ...program.args];
-await import(pathToFileURL(file).href);
+process.argv = [process.execPath, program, ...process.argv.slice(2)];
+await import(pathToFileURL(program).href);

@@ -1,14 +1,18 @@
 import { availableParallelism } from "node:os";
-import { basename, resolve, join } from "node:path";
+import { basename, dirname, resolve, join } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { isFolder, isThere, mustBeWritable, readText } from "./disk.js";
+import { ending, formatItem, helpWidth, takenByNpm } from "./help.js";
+import type { Ending } from "./help.js";
 import type { Layout, OutFile, Plan } from "./ir.js";
 import { layouts } from "./ir.js";
 import { vlanRange } from "./kayobe/merge.js";
 import type { VlanRange } from "./kayobe/merge.js";
+import type { Given } from "./migrate/judge.js";
 import { predecessors } from "./migrate/predecessors.js";
 import type { Predecessor } from "./migrate/predecessors.js";
 import type { PublishOptions } from "./release/commands.js";
-import { exit, here, printProblems, say } from "./terminal.js";
+import { exit, here, inWords, printProblems, say } from "./terminal.js";
 
 // Commands load what they need when they run: the compiler alone takes a quarter of a second.
 
@@ -86,21 +90,26 @@ async function isStale(): Promise<boolean> {
   return count > 0;
 }
 
-async function kayobe(options: { configPath: string; environment?: string; check?: boolean; hook?: boolean; vlanRange: readonly VlanRange[] }): Promise<number> {
+async function kayobe(options: { configPath?: string; environment?: string; check?: boolean; hook?: boolean; vlanRange: readonly VlanRange[] }): Promise<number> {
   const { kayobeArtefact, readSources, root } = await import("./artefacts.js");
-  const { isFolder, readForeign, writeForeign } = await import("./disk.js");
+  const { readForeign, writeForeign } = await import("./disk.js");
   const { concerns, merge } = await import("./kayobe/merge.js");
   const { configFault } = await import("./kayobe/place.js");
   const sources = readSources(root);
   printProblems(sources.problems);
   if (sources.problems.length > 0) return exit.failed;
-  const name = options.configPath.replace(/(?<=.)\/+$/, "");
+  const given = options.configPath ?? process.env["KAYOBE_CONFIG_PATH"];
+  if (!given) {
+    console.error("No Kayobe configuration is named. Give --config-path DIR, or set $KAYOBE_CONFIG_PATH, as Kayobe's kayobe-env does.");
+    return exit.wrongUse;
+  }
+  const name = given.replace(/(?<=.)\/+$/, "");
   const folder = resolve(name);
   const before = isFolder(folder) ? readForeign(folder, concerns) : undefined;
   const fault = configFault(name, before, isFolder(join(folder, "etc", "kayobe")));
   if (fault !== undefined || !before) {
-    console.error(fault);
-    return exit.failed;
+    console.error(`${options.configPath === undefined ? "$KAYOBE_CONFIG_PATH: " : ""}${fault}`);
+    return exit.wrongUse;
   }
   const { environment, hook = false, vlanRange: vlanRanges } = options;
   const { write, links, refusals, hints } = merge(kayobeArtefact(sources), before, { ...(environment === undefined ? {} : { environment }), hook, vlanRanges });
@@ -125,9 +134,9 @@ async function kayobe(options: { configPath: string; environment?: string; check
     return exit.failed;
   }
   writeForeign(folder, write, links);
-  const made = (end: string): string | undefined => write.map(({ path }) => path).find((path) => path.endsWith(end) && !there.some((file) => file.path === path));
-  const hosts = made("inventory/sriov");
-  const devices = made("inventory/group_vars/compute_sriov/sriov");
+  const made = (pattern: RegExp): string | undefined => write.map(({ path }) => path).find((path) => pattern.test(path) && !there.some((file) => file.path === path));
+  const hosts = made(/(^|\/)inventory\/[^/]+$/);
+  const devices = made(/(^|\/)inventory\/group_vars\/compute_sriov\/sriov$/);
   const where = environment === undefined ? "" : ` --environment ${environment}`;
   const first = [...(hosts === undefined ? [] : [`the hosts in ${hosts}`]), ...(devices === undefined ? [] : [`the devices in ${devices}`])];
   say(`${count} files written in ${name}.`);
@@ -136,27 +145,64 @@ async function kayobe(options: { configPath: string; environment?: string; check
   say(`    kayobe control host bootstrap${where}`);
   say(`    kayobe playbook run $KAYOBE_CONFIG_PATH/ansible/sriov.yml${where}`);
   say(`    kayobe overcloud service deploy -kt nova,neutron${where}`);
+  say(`With Kayobe 2026.1 and later the last one is: kayobe overcloud service deploy -t nova,neutron${where}`);
   return exit.good;
+}
+
+/** No file of variables has as many bytes; images and logs do. */
+const largest = 4 * 1024 * 1024;
+
+/** What there is to judge by a path that was named; nothing when it is not there. */
+async function given(name: string): Promise<Given[] | undefined> {
+  const { isLargerThan, readForeign, readForeignFile, realPathIfThere, whyNoText } = await import("./disk.js");
+  const { concerns } = await import("./migrate/place.js");
+  const whole = resolve(name);
+  const why = whyNoText(name);
+  if (why === "nowhere") return undefined;
+  if (why === "denied") return [{ path: name, place: whole, unread: "denied", named: true }];
+  if (!isFolder(name)) {
+    if (isLargerThan(name, largest)) return [{ path: name, place: whole, unread: "large", named: true }];
+    return readForeignFile(name)?.map(({ text }) => ({ path: name, place: whole, real: realPathIfThere(whole), named: true, ...(text === undefined ? { unread: "binary" } : { text }) }));
+  }
+  const large: Given[] = [];
+  // Who names a folder of templates wants them read.
+  const above = /^(files|templates)$/.test(basename(whole)) ? "" : basename(whole);
+  const home = realPathIfThere(whole);
+  const of = (path: string): Given => {
+    const real = realPathIfThere(join(whole, path));
+    return { path: join(name, path), place: join(above, path), real, ...(real === join(home, path) ? {} : { linked: true }) };
+  };
+  const entries = readForeign(name, (path) => {
+    const isLarge = concerns(path) && isLargerThan(join(name, path), largest);
+    if (isLarge) large.push({ ...of(path), unread: "large" });
+    return concerns(path) && !isLarge;
+  });
+  const files = entries.map(({ path, text }): Given => {
+    const unread = text === undefined ? whyNoText(join(name, path)) : undefined;
+    return { ...of(path), ...(text === undefined ? {} : { text }), ...(unread === undefined ? {} : { unread }) };
+  });
+  return [...files, ...large];
 }
 
 async function migrate(paths: readonly string[], options: { from?: Predecessor }): Promise<number> {
   const { readSources, root } = await import("./artefacts.js");
-  const { isFolder, readForeign, readForeignFile } = await import("./disk.js");
-  const { concerns, isReadable, judge } = await import("./migrate/judge.js");
+  const { judge } = await import("./migrate/judge.js");
   const { role, problems } = readSources(root);
   printProblems(problems);
   if (problems.length > 0) return exit.failed;
-  const files: { path: string; text?: string; aside?: boolean }[] = [];
+  const files: Given[] = [];
   for (const name of paths) {
-    const one = isFolder(name) ? readForeign(name, concerns).map((entry) => ({ ...entry, path: join(name, entry.path), aside: !isReadable(join(basename(resolve(name)), entry.path)) })) : readForeignFile(name);
-    if (!one) {
+    const found = await given(name);
+    if (!found) {
       console.error(`${name} is not there.`);
       return exit.wrongUse;
     }
-    files.push(...one);
+    files.push(...found);
   }
   const { namespace, name, version } = role.identity;
-  const { findings, notes } = judge(files, { variables: role.variables, role: `${namespace}.${name}`, collection: `${namespace}.${name}`, version }, options.from);
+  const { findings, notes, aside } = judge(files, { variables: role.variables, role: `${namespace}.${name}`, collection: `${namespace}.${name}`, version }, options.from);
+  const left = aside.reduce((sum, { count }) => sum + count, 0);
+  if (left > 0) say(`${left} ${left === 1 ? "file was left aside because it cannot" : "files were left aside because they cannot"} hold variables: ${aside.map(({ why, count }) => `${count} ${why}`).join(", ")}.`);
   if (findings.length === 0) {
     console.error(`Nothing of the old roles, and no variable of this one, is in ${paths.join(", ")}.`);
     return exit.failed;
@@ -227,7 +273,7 @@ async function doctor(): Promise<number> {
   const { howToInstall, missingPrograms, pythonEnvironment } = await import("./setup.js");
   const { missingPackages } = await import("./machine.js");
   const python = await pythonEnvironment(root);
-  const noPython = typeof python === "string" ? [python] : python.ready ? [] : ["The Python tools are not installed. This installs them:\n    npm run setup"];
+  const noPython = typeof python === "string" ? [python] : python.ready ? [] : ["Python tools: not installed"];
   const noPrograms = { tests: await missingPrograms(root, { machines: false }), machines: await missingPrograms(root, { machines: true }) };
   const missing = await missingPackages();
   const noSystem = missing.length > 0 ? [await howToInstall(missing)] : [];
@@ -240,7 +286,8 @@ async function doctor(): Promise<number> {
   report("lint", noPython);
   report("build, publish", [...noPython, ...noGit]);
   report("test:unit", [...noPython, ...noPrograms.tests]);
-  report("verify, test", [...noPython, ...noPrograms.machines, ...noSystem]);
+  report("verify, test, bench", [...noPython, ...noPrograms.machines, ...noSystem]);
+  if ([...noPython, ...noPrograms.machines].some((lack) => lack.endsWith("not installed"))) say("This installs what is not installed:\n    npm run setup");
   return noPython.length + noPrograms.machines.length + noSystem.length === 0 ? exit.good : exit.failed;
 }
 
@@ -263,51 +310,114 @@ function vlanRanges(text: string, before: readonly VlanRange[]): readonly VlanRa
   return before.some(({ network, range }) => network === one.network && range === one.range) ? before : [...before, one];
 }
 
+/** Check a folder to write into: where a file is in the way, nothing can be written. */
+function outFolder(text: string): string {
+  let folder = resolve(text);
+  while (!isThere(folder)) folder = dirname(folder);
+  if (!isFolder(folder)) throw new InvalidArgumentError(`${folder} is a file, and a folder is needed.`);
+  return text;
+}
+
+const clone = join(import.meta.dirname, "..", "..");
+
+/** An action that keeps logs and more in the clone's build/: where that cannot be, a sentence comes in place of what its programs would say. */
+function inClone<Args extends unknown[]>(action: (...args: Args) => Promise<number>): (...args: Args) => Promise<number> {
+  return async (...args) => {
+    mustBeWritable(join(clone, "build"));
+    return await action(...args);
+  };
+}
+
 function program(): Command {
-  const cli = new Command("sriov-role").description("Generates the SR-IOV role and collection, and proves them.").exitOverride();
-  const artefactOptions = (command: Command): Command =>
+  const { version } = JSON.parse(readText(join(clone, "package.json"))) as { version: string };
+  const cli = new Command("sriov-role")
+    .description("Generate the SR-IOV role and collection, and prove them. In a clone, npm run COMMAND does the same; README.md lists the scripts.")
+    .version(version, "--version", "output the version of what this clone generates")
+    .exitOverride()
+    .configureOutput({ getOutHelpWidth: helpWidth, getErrHelpWidth: helpWidth })
+    .configureHelp({ formatItem, minWidthToWrap: 10 });
+  const withOut = (command: Command, standard: string): Command => command.option("--out <dir>", `the output folder (default: ${standard} in the repository)`, outFolder);
+  const artefactOptions = (command: Command): Command => withOut(command, "dist").addOption(new Option("--layout <layout>", "which artefact").choices([...layouts, "all"]).default("all"));
+
+  const on = <Args extends unknown[]>(command: Command, end: Ending, action: (...args: Args) => Promise<number>): void => {
     command
-      .option("--out <dir>", "the output folder (default: dist in the repository)")
-      .addOption(new Option("--layout <layout>", "which artefact").choices([...layouts, "all"]).default("all"));
+      .addHelpText("after", () => ending(end, command.createHelp()))
+      .exitOverride((error) => {
+        // What npm has not taken of an option, its value, is one argument too many.
+        const taken = error.exitCode === 0 ? undefined : takenByNpm(command, process.env);
+        if (taken !== undefined) console.error(taken);
+        throw error;
+      })
+      .showHelpAfterError(`npm run ${command.name() === "publish" ? "publish:galaxy" : command.name()} -- --help explains it.`)
+      .action(async (...args: unknown[]) => {
+        const taken = takenByNpm(command, process.env);
+        if (taken !== undefined) console.error(taken);
+        process.exitCode = taken === undefined ? await action(...(args as Args)) : exit.wrongUse;
+      });
+  };
 
-  const on = <Args extends unknown[]>(command: Command, action: (...args: Args) => Promise<number>): Command =>
-    command.action(async (...args: unknown[]) => {
-      process.exitCode = await action(...(args as Args));
-    });
-
-  on(artefactOptions(cli.command("generate").description("write the artefacts; a second run writes nothing")), generate);
-  on(artefactOptions(cli.command("check").description("the same without writing; shows what is stale, and where model and templates disagree")), check);
+  on(
+    artefactOptions(cli.command("generate").description("write the artefacts; a second run writes nothing")),
+    { example: "npm run generate", good: "the artefacts are written, or were up to date", failed: "the model has a fault, or the folder cannot be written" },
+    generate,
+  );
+  on(
+    artefactOptions(cli.command("check").description("the same without writing; shows what is stale, and where model and templates disagree")),
+    { example: "npm run check", good: "nothing is stale", failed: "something is stale, or model and templates disagree" },
+    check,
+  );
   on(
     cli
       .command("kayobe")
       .description("merge what Kayobe needs into a Kayobe configuration; a second run writes nothing")
-      .requiredOption("--config-path <dir>", "the configuration: etc/kayobe of its repository, $KAYOBE_CONFIG_PATH")
-      .option("--environment <name>", "put what differs by environment into this one")
+      .option("--config-path <dir>", "the configuration: etc/kayobe of its repository (default: $KAYOBE_CONFIG_PATH)")
+      .option("--environment <name>", "put what differs by environment into this one (not taken from $KAYOBE_ENVIRONMENT: the base comes first)")
       .option("--check", "show what would be written, and write nothing")
       .option("--hook", "make the playbook a part of kayobe overcloud host configure")
       .option("--vlan-range <physnet:first:last>", "VLANs of a physical network, or the network alone; may be given again", vlanRanges, []),
+    {
+      example: "npm run --silent kayobe -- --config-path $KAYOBE_CONFIG_PATH --check",
+      good: "it is written, or was there",
+      failed: "the merge is refused and nothing was written, or --check has found something to write",
+    },
     kayobe,
   );
   on(
     cli
       .command("migrate")
-      .description("what becomes of playbooks and variables of the old roles under this one; 1 when something asks for attention; writes nothing")
-      .argument("<path...>", "playbooks, files of variables, requirements.yml, or folders of them")
+      .description("what becomes of playbooks and variables of the old roles under this one; writes nothing")
+      .argument("<path...>", "playbooks, files of variables, inventories, requirements.yml, or folders of them")
       .addOption(new Option("--from <role>", "the old role, where the files do not tell").choices([...predecessors])),
+    { example: "npm run --silent migrate -- sriov.yml inventory requirements.yml", good: "all is fine", failed: "something needs attention, or nothing of the old roles was found" },
     migrate,
   );
-  on(cli.command("lint").description("ansible-lint, production profile, over every artefact, and proof that it looked at every file"), lint);
-  on(cli.command("build").description("the collection's tarball and the role's repository, checked as Galaxy checks them").option("--out <dir>", "where to (default: build/release in the repository)").option("--no-checks", "without the checks of Galaxy's importer and ansible-test, for a look"), async (options: { out?: string; checks: boolean }) => await (await import("./release/commands.js")).build(options));
   on(
-    cli
-      .command("publish")
-      .description("build, and publish on Galaxy; tells first what goes where")
-      .option("--dry-run", "everything but sending")
-      .option("--collection", "the collection alone")
-      .option("--role", "the role alone")
-      .option("--server <name-or-url>", "a server of Ansible's configuration, or its address (default: as ansible-galaxy; with GALAXY_TOKEN, galaxy.ansible.com)")
-      .option("--role-repository <url>", "the git repository that Galaxy imports the role from")
-      .option("--out <dir>", "where to build (default: build/release in the repository)"),
+    cli.command("lint").description("ansible-lint, production profile, over every artefact, and proof that it looked at every file"),
+    { example: "npm run lint", good: "it has nothing to complain of", failed: "it has, or dist/ is stale" },
+    inClone(lint),
+  );
+  on(
+    withOut(cli.command("build").description("the collection's tarball and the role's repository, checked as Galaxy checks them"), "build/release").option("--no-checks", "without the checks of Galaxy's importer and ansible-test, for a look"),
+    { example: "npm run build -- --out /tmp/release", good: "it is built and checked", failed: "a check complains, or versions disagree; nothing was written" },
+    inClone(async (options: { out?: string; checks: boolean }) => await (await import("./release/commands.js")).build(options)),
+  );
+  on(
+    withOut(
+      cli
+        .command("publish")
+        .description("build, and publish on Galaxy; tells first what goes where")
+        .option("--dry-run", "everything but sending; without --role-repository, of the collection alone")
+        .option("--collection", "the collection alone")
+        .option("--role", "the role alone")
+        .option("--server <name-or-url>", "a server of Ansible's configuration, or its address (default: as ansible-galaxy; with GALAXY_TOKEN, galaxy.ansible.com)")
+        .option("--role-repository <url>", "the git repository that Galaxy imports the role from"),
+      "build/release",
+    ),
+    {
+      example: "npm run publish:galaxy -- --dry-run --role-repository git@github.com:stackhpc/ansible-role-sriov.git",
+      good: "all is published; after --dry-run: it could be",
+      failed: "it is refused and nothing was sent, or it stopped half way, and what is out is told",
+    },
     async (options: PublishOptions) => await (await import("./release/commands.js")).publish(options),
   );
   on(
@@ -317,10 +427,35 @@ function program(): Command {
       .argument("[scenario...]", "folders of molecule/ (default: all)")
       .option("--jobs <n>", "scenarios at once", wholeNumber, Math.min(availableParallelism(), 2))
       .option("--ansible <release>", "run the playbooks with another ansible-core, as 2.20"),
-    verify,
+    { example: "npm run verify -- live", good: "every scenario passed", failed: "one did not, or could not be run" },
+    inClone(verify),
   );
-  on(cli.command("doctor").description("what this machine lacks for each command, and what installs it"), doctor);
-  on(cli.command("setup").description("install what is missing: the Python programs and, as root, system packages").option("--python", "what the tests without VMs need only"), setup);
+  on(
+    cli
+      .command("test")
+      .description("all tests, those on VMs too, after installing what they need; ends with a line of totals")
+      .argument("[pattern...]", "test files by their path or a part of it: these alone are run, without VMs")
+      .option("--fast", "without VMs and artefacts: npm run test:unit"),
+    { example: "npm run test:unit -- test/kayobe.test.ts", good: "all passed", failed: "one failed or was skipped, or what the tests need cannot be installed" },
+    inClone(async (patterns: readonly string[], options: { fast?: boolean }) => await (await import("./test.js")).test(patterns, options)),
+  );
+  on(
+    cli.command("bench").description("times of the program, and remote executions and times of the role on a VM with eight PFs").option("--fast", "without the VM"),
+    { example: "npm run bench -- --fast", good: "it was measured", failed: "a run failed" },
+    async (options: { fast?: boolean }) => await (await import("./bench.js")).bench(options),
+  );
+  on(
+    cli.command("doctor").description("what this machine lacks for each command, and what installs it"),
+    { example: "npm run doctor", good: "nothing is missing", failed: "something is" },
+    doctor,
+  );
+  on(
+    cli.command("setup").description("install what is missing: the Python programs and, as root, system packages").option("--python", "what the tests without VMs need only"),
+    { example: "npm run setup", good: "all is there", failed: "something could not be installed" },
+    setup,
+  );
+  cli.showHelpAfterError(`The commands are ${cli.commands.map((command) => command.name()).join(", ")}. npm run generate -- --help explains that one.`);
+  cli.addHelpText("after", () => ending({ example: "npm run generate -- --help", good: "the command did its work", failed: "it failed; the command's own help says more" }, cli.createHelp()));
   return cli;
 }
 
@@ -329,7 +464,7 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? exit.good : exit.wrongUse;
   else {
-    console.error(error instanceof Error ? error.message : String(error));
+    console.error(inWords(error));
     process.exitCode = exit.failed;
   }
 }

@@ -1,12 +1,15 @@
 import { LineCounter, isMap, isPair, isScalar, parseAllDocuments, visit } from "yaml";
 import { checks } from "./emit/checks.js";
 import type { OutFile, Problem, Role, Variable } from "./ir.js";
+import { nearest } from "./nearest.js";
 
 /** Keys of a task whose whole value is an expression, without braces. */
 const bareExpressions = ["when", "that", "until", "changed_when", "failed_when", "var", "loop_var"];
 
 /** Variables of the role that a Kayobe configuration sets. Its other files are not read by the role. */
 const kayobeSettings = /^kayobe\/inventory\/(group|host)_vars\//;
+/** YAML of a Kayobe configuration: variables in the inventory have no extension. */
+const kayobeYaml = /^kayobe\/(inventory\/(group|host)_vars\/.*|.*\.ya?ml)$/;
 
 /** Where variables are used. What is in meta/ is about them, and plugins/ never see them by name. */
 const usingFolders = /^(tasks|handlers|templates|vars|examples)\//;
@@ -42,7 +45,7 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
   const unknown = found
     .flatMap(({ read, set }) => [...read, ...set])
     .filter(({ name }) => !known.has(name))
-    .map(({ file, line, name }) => ({ file, line, message: `${name} is no variable of the model, and the role sets no such fact` }));
+    .map(({ file, line, name }) => ({ file, line, message: `${name} is no variable of the model, and the role sets no such fact${didYouMean(name, known)}` }));
 
   const used = new Set(
     found.flatMap(({ read, indirect }, index) => (files.filter(({ path }) => usingFolders.test(path))[index]!.path.startsWith("examples/") ? [] : [...read.map(({ name }) => name), ...indirect])),
@@ -64,6 +67,11 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
   return [...found.flatMap(({ problems }) => problems), ...unique(unknown), ...unused, ...unusedKeys, ...stale, ...kayobe(known, files)];
 }
 
+function didYouMean(name: string, known: ReadonlySet<string>): string {
+  const near = nearest(name, [...known]);
+  return near === undefined ? "" : `: did you mean ${near}?`;
+}
+
 /** Variables set for Kayobe's hosts that neither the role has, nor another file of the Kayobe configuration uses. */
 function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[] {
   return files
@@ -74,6 +82,14 @@ function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[
       const unknown = set.filter(({ name }) => !known.has(name) && !elsewhere.has(name));
       return [...problems, ...unknown.map(({ file: path, line, name }) => ({ file: path, line, message: `${name} is no variable of the model, and no other file of kayobe/ uses it` }))];
     });
+}
+
+/** The variables that a Kayobe configuration has for itself, next to the role's: its files set them, or its playbooks read them. */
+export function kayobeVariables(role: Role, files: readonly OutFile[]): string[] {
+  const facts = files.filter(({ path }) => usingFolders.test(path)).flatMap((file) => mentions(file).facts);
+  const roles = new Set([...role.variables.map(({ name }) => name), ...facts]);
+  const found = files.filter(({ path }) => kayobeYaml.test(path)).map(settings).flatMap(({ read, set }) => [...read, ...set].map(({ name }) => name));
+  return [...new Set(found)].filter((name) => !roles.has(name)).sort();
 }
 
 function settings({ path, text }: OutFile): Mentions {

@@ -1,5 +1,6 @@
-import { appendFileSync, chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { accessSync, appendFileSync, chmodSync, closeSync, constants, existsSync, lchownSync, lstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import type { Stats } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
 import type { OutFile, Plan } from "./ir.js";
 
 /** What we own in the output folder. It lies outside the artefacts, so that it is never published. */
@@ -196,6 +197,8 @@ export interface Entry {
   readonly text?: string;
   /** What a symbolic link says. */
   readonly link?: string;
+  /** Where it really is, relative to the folder, when a symbolic link leads there. */
+  readonly real?: string;
 }
 
 /**
@@ -205,31 +208,54 @@ export interface Entry {
  * @param concerns whether a path is looked at, and below it
  */
 export function readForeign(root: string, concerns: (path: string) => boolean): Entry[] {
+  const home = realpathSync(root);
   const below = (folder: string, way: readonly string[], names: readonly string[]): Entry[] =>
     names.flatMap((name) => {
       const path = folder === "" ? name : `${folder}/${name}`;
       if (!concerns(path)) return [];
       const whole = join(root, path);
       const target = lstatSync(whole).isSymbolicLink() ? readlinkSync(whole) : undefined;
-      const entry: Entry = { path, ...(target === undefined ? {} : { link: target }) };
       const stat = readable(() => statSync(whole, { throwIfNoEntry: false }));
-      if (stat?.isDirectory()) {
-        const real = realpathSync(whole);
-        return [entry, ...(way.includes(real) ? [] : below(path, [...way, real], readable(() => readdirSync(whole)) ?? []))];
-      }
+      const real = stat && readable(() => realpathSync(whole));
+      const inFolder = real === undefined ? path : relative(home, real);
+      const entry: Entry = { path, ...(target === undefined ? {} : { link: target }), ...(inFolder === path ? {} : { real: inFolder }) };
+      if (stat?.isDirectory() && real !== undefined) return [entry, ...(way.includes(real) ? [] : below(path, [...way, real], readable(() => readdirSync(whole)) ?? []))];
       const bytes = stat?.isFile() ? readable(() => readFileSync(whole)) : undefined;
       const text = bytes?.toString("utf8");
       return [{ ...entry, ...(bytes && text !== undefined && Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
     });
-  return below("", [realpathSync(root)], readdirSync(root)).sort((a, b) => (a.path < b.path ? -1 : 1));
+  return below("", [home], readdirSync(root)).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** One file of somebody else, as a list; nothing when there is no such file. */
 export function readForeignFile(path: string): Entry[] | undefined {
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return undefined;
+  if (!isFile(path)) return undefined;
   const bytes = readFileSync(path);
   const text = bytes.toString("utf8");
   return [{ path, ...(Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
+}
+
+/**
+ * Why a path has no text: permission is denied, it leads nowhere, or it is no text in UTF-8; nothing for a folder that can be
+ * read.
+ */
+export function whyNoText(path: string): "denied" | "nowhere" | "binary" | undefined {
+  try {
+    const stat = kindOf(path);
+    if (stat === undefined) return "nowhere";
+    if (stat.isDirectory()) readdirSync(path);
+    else if (stat.isFile()) closeSync(openSync(path, "r"));
+    return stat.isDirectory() ? undefined : "binary";
+  } catch (error) {
+    if (["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "")) return "denied";
+    throw error;
+  }
+}
+
+/** Whether a path leads to a file of more bytes than that. */
+export function isLargerThan(path: string, bytes: number): boolean {
+  const stat = readable(() => kindOf(path));
+  return stat?.isFile() === true && stat.size > bytes;
 }
 
 function readable<Value>(read: () => Value): Value | undefined {
@@ -328,13 +354,19 @@ function reason(error: unknown): string {
 }
 
 export function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return kindOf(path)?.isDirectory() === true;
 }
 
 /** Folders directly below one that hold a file of that name, sorted. */
 export function foldersWith(parent: string, name: string): string[] {
   if (!existsSync(parent)) return [];
   return readdirSync(parent).filter((folder) => existsSync(join(parent, folder, name))).sort();
+}
+
+/** The names of the files directly in a folder, sorted; none when it is not there. */
+export function filesIn(folder: string): string[] {
+  if (!isFolder(folder)) return [];
+  return readdirSync(folder).filter((name) => isFile(join(folder, name))).sort();
 }
 
 /** A log that is on the disk with each line: it is read when something hangs. */
@@ -359,8 +391,40 @@ export function realPath(path: string): string {
   return realpathSync(path);
 }
 
+/** The same of a path that may lead nowhere, or where nobody may look: then it is the path itself. */
+export function realPathIfThere(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
 export function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  return kindOf(path)?.isFile() === true;
+}
+
+/**
+ * @throws Error of the system, with its path, when nothing can be made in a folder, or in the one that it would be made in
+ */
+export function mustBeWritable(folder: string): void {
+  if (!isThere(folder)) return mustBeWritable(dirname(folder));
+  accessSync(folder, constants.W_OK | constants.X_OK);
+}
+
+/** Whether there is anything by that path. */
+export function isThere(path: string): boolean {
+  return kindOf(path) !== undefined;
+}
+
+/** What a path leads to; nothing also where a file is in the way, or links lead round in a circle. */
+function kindOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (["ENOTDIR", "ELOOP", "ENAMETOOLONG"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw error;
+  }
 }
 
 /** The text of a file that need not be there. */

@@ -1,3 +1,4 @@
+import { kayobeVariables } from "./crosscheck.js";
 import { argspec } from "./emit/argspec.js";
 import { names } from "./emit/checks.js";
 import { changelog } from "./emit/changelog.js";
@@ -37,7 +38,7 @@ export function generate(role: Role, template: Template, layout: Layout): OutFil
     argspec(role),
     names(role),
     meta(role, authored("meta/main.yml")),
-    schema(role),
+    schema(role, kayobeVariables(role, template.files)),
     ...(layout === "kayobe" ? [] : [readme(role, authored("README.md.hbs"), examples, pictures, layout)]),
     requirements(role.identity),
     galaxy(template.galaxy),

@@ -11,20 +11,28 @@ export interface Identity {
   readonly license: readonly string[];
   readonly tags: readonly string[];
   readonly issues?: string;
-  readonly repository?: string;
+  readonly repository: string;
+}
+
+/** The form of a text: a regular expression (JavaScript's, with the flag u), and what it stands for in words. */
+export interface Form {
+  readonly pattern: string;
+  readonly words: string;
 }
 
 export type VarType =
   | { readonly kind: "bool" }
   | { readonly kind: "path" }
-  | { readonly kind: "str"; readonly choices?: readonly string[] }
+  /** `number`: a number is taken too, as the text that it is written as. */
+  | { readonly kind: "str"; readonly choices?: readonly string[]; readonly form?: Form; readonly number?: true }
   /** A string which YAML 1.1 may have turned into a number on the way: Ansible must not convert it back. Or what may be one of several. */
-  | { readonly kind: "raw"; readonly also?: readonly ("list" | "dict")[] }
+  | { readonly kind: "raw"; readonly also?: readonly VarType[]; readonly form?: Form }
   | { readonly kind: "int"; readonly minimum?: number; readonly maximum?: number }
-  | { readonly kind: "list"; readonly elements: VarType }
+  /** `commas`: a text with commas is taken too, as Ansible splits it. */
+  | { readonly kind: "list"; readonly elements: VarType; readonly commas?: true }
   | { readonly kind: "dict"; readonly fields: readonly Variable[] }
-  /** Keys that only somebody else knows, each with a boolean, a number or a string. */
-  | { readonly kind: "map" };
+  /** Keys that only others know, each with a boolean, a number or a text; or with a text only. */
+  | { readonly kind: "map"; readonly keys?: Form; readonly textOnly?: true; readonly form?: Form; readonly minimum?: number };
 
 export interface Variable {
   readonly name: string;
@@ -32,6 +40,11 @@ export interface Variable {
   readonly description: readonly string[];
   readonly type: VarType;
   readonly required: boolean;
+  /**
+   * One of the keys of which an entry has exactly one: the other keys that it cannot do without, and they not without it.
+   * Absent: no selector.
+   */
+  readonly selector?: readonly string[];
   /** Absent: the variable deliberately has no default. */
   readonly default?: Json;
   readonly example?: Json;

@@ -58,7 +58,7 @@ function paths(path: string, layout: Layout): string[] {
       return [path.replace(/^plugins\/modules\//, "library/").replace(/^plugins\//, "")];
     case "collection":
       if (collectionOnly.test(path) || collectionRoot.test(path)) return [path];
-      if (path === "README.md") return [path, `roles/${roleName}/${path}`];
+      if (path === "README.md" || path === "schema.json") return [path, `roles/${roleName}/${path}`];
       return [`roles/${roleName}/${path}`];
   }
 }
@@ -69,9 +69,10 @@ function paths(path: string, layout: Layout): string[] {
  */
 function rename(text: string, layout: Layout, { namespace, name }: Identity): string {
   const here = `${authored.namespace}\\.${authored.name}`;
-  const names = new RegExp(`(?<imported>ansible_collections\\.${here}\\.plugins\\.)|(?<![\\w.-])(?:(?<role>${here}\\.${roleName}(?!\\w))|(?<member>${here}\\.(?=\\w)))`, "g");
+  const names = new RegExp(`(?<imported>ansible_collections\\.${here}\\.plugins\\.)|(?<folder>ansible_collections/${authored.namespace}/${authored.name}/)|(?<![\\w.-])(?:(?<role>${here}\\.${roleName}(?!\\w))|(?<member>${here}\\.(?=\\w)))`, "g");
   return text.replace(names, (...args: unknown[]) => {
-    const { imported, role } = args.at(-1) as { imported?: string; role?: string };
+    const { imported, folder, role } = args.at(-1) as { imported?: string; folder?: string; role?: string };
+    if (folder) return `ansible_collections/${namespace}/${name}/`;
     switch (layout) {
       case "role":
         return imported ? "ansible." : role ? `${namespace}.${name}` : "";

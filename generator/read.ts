@@ -1,6 +1,6 @@
 import { Node, Project, SyntaxKind } from "ts-morph";
 import type { InterfaceDeclaration, JSDoc, JSDocTag, PropertySignature, SourceFile, TypeNode } from "ts-morph";
-import type { Identity, Json, Problem, Role, Variable, VarType } from "./ir.js";
+import type { Form, Identity, Json, Problem, Role, Variable, VarType } from "./ir.js";
 
 /**
  * The library that the model may use, in place of TypeScript's own: reading that takes longer than everything
@@ -13,7 +13,11 @@ interface NewableFunction {} interface Number {} interface Object {} interface R
 type Pick<T, K extends keyof T> = { [P in K]: T[P] };
 `;
 
-const knownTags = ["default", "example", "format", "maximum", "minimum", "raw", "unset"];
+/**
+ * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@number` is a text that may be
+ * written as a number, `@commas` a list of texts that may be written as one text with commas.
+ */
+const knownTags = ["commas", "default", "example", "format", "maximum", "minimum", "number", "raw", "selector", "unset"];
 
 /** A tag whose text the compiler is asked about; `scratchLine` is where that question stands. */
 interface Question {
@@ -25,6 +29,8 @@ interface Question {
 interface Reading {
   readonly file: string;
   readonly problems: Problem[];
+  /** Texts of a form, by the name of their type. */
+  readonly forms: Map<string, Form>;
   /** TypeScript put behind the model: each line holds one tag's value against its type. */
   readonly scratch: string[];
   readonly questions: Question[];
@@ -34,14 +40,14 @@ interface Reading {
 /**
  * The role that the model describes, or every fault of the model at once.
  *
- * The first exported interface is the role; interfaces that it names are dictionaries. Types are read as they are
- * written, not as the checker resolves them: it would reorder the choices of a union.
+ * The first exported interface is the role; interfaces that it names are dictionaries; a type with `@pattern EXPRESSION WORDS` is a
+ * text of that form. Types are read as they are written, not as the checker resolves them: it would reorder the choices of a union.
  *
  * @param file the model's name in messages
  * @param text the model
  */
 export function readModel(file: string, text: string, identity: Identity): { role: Role; problems: readonly Problem[] } {
-  const reading: Reading = { file, problems: [], scratch: [], questions: [], modelLines: text.split("\n").length };
+  const reading: Reading = { file, problems: [], forms: new Map(), scratch: [], questions: [], modelLines: text.split("\n").length };
   const role = readRole(reading, parse(text, ""), identity);
   return { role, problems: [...reading.problems, ...compile(reading, text)].sort((a, b) => (a.line ?? 0) - (b.line ?? 0)) };
 }
@@ -64,9 +70,35 @@ function readRole(reading: Reading, source: SourceFile, identity: Identity): Rol
     complain(reading, 1, "the model exports no interface");
     return { identity, shortDescription: "", description: [], variables: [] };
   }
+  readForms(reading, source);
   const [shortDescription = "", ...description] = paragraphs(root.getJsDocs());
   if (shortDescription === "") complain(reading, root.getStartLineNumber(), `${root.getName()} has no description`);
   return { identity, shortDescription, description, variables: readFields(reading, root, [root]) };
+}
+
+/** The forms of texts: `type PciAddress = string;` with a tag `@pattern`, whose expression is JavaScript's, with the flag u. */
+function readForms(reading: Reading, source: SourceFile): void {
+  for (const alias of source.getTypeAliases())
+    for (const tag of alias.getJsDocs().flatMap((doc) => doc.getTags())) {
+      const name = alias.getName();
+      const [, pattern = "", words = ""] = /^(\S*)\s*(.*)$/.exec(tagText(tag)) ?? [];
+      const fault =
+        tag.getTagName() !== "pattern" ? `the type ${name} has the unknown tag @${tag.getTagName()}; known is @pattern`
+        : alias.getTypeNode()?.getKind() !== SyntaxKind.StringKeyword ? `@pattern of ${name}: only a string has it`
+        : words === "" ? `@pattern of ${name}: an expression, and after a space what it stands for in words`
+        : expressionFault(name, pattern);
+      if (fault === undefined) reading.forms.set(name, { pattern, words });
+      else complain(reading, tag.getStartLineNumber(), fault);
+    }
+}
+
+function expressionFault(name: string, pattern: string): string | undefined {
+  try {
+    new RegExp(pattern, "u");
+    return undefined;
+  } catch (error) {
+    return `@pattern of ${name}: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 function readFields(reading: Reading, owner: InterfaceDeclaration, path: readonly InterfaceDeclaration[]): Variable[] {
@@ -88,6 +120,7 @@ function readVariable(reading: Reading, owner: InterfaceDeclaration, property: P
   const value = (tag: "default" | "example"): Json | undefined => readValue(reading, owner, name, type, tag, tags.get(tag));
   const standard = value("default");
   const example = value("example");
+  const selector = readSelector(reading, owner, name, tags.get("selector"), path);
 
   const topLevel = path.length === 1;
   const unset = tags.get("unset");
@@ -101,6 +134,7 @@ function readVariable(reading: Reading, owner: InterfaceDeclaration, property: P
     description,
     type,
     required,
+    ...(selector === undefined ? {} : { selector }),
     ...(standard === undefined ? {} : { default: standard }),
     ...(example === undefined ? {} : { example }),
   };
@@ -129,19 +163,29 @@ function readType(reading: Reading, name: string, property: PropertySignature, t
     const found = tags.get(tag);
     if (found) complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: only a ${kind} has it`);
   };
-  if (written.kind !== "int") {
-    misplaced("minimum", "number");
-    misplaced("maximum", "number");
-  }
-  if (written.kind !== "str" || written.choices) {
-    misplaced("format", "string");
-    misplaced("raw", "string");
-    return written.kind === "int" ? { kind: "int", ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") } : written;
-  }
+  if (written.kind !== "int" && !(written.kind === "map" && !written.textOnly)) misplaced("minimum", "number");
+  if (written.kind !== "int") misplaced("maximum", "number");
+  if (written.kind !== "str" || written.choices) for (const tag of ["format", "number", "raw"]) misplaced(tag, "string");
+  if (written.kind === "int") return { kind: "int", ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
+  const isOfTexts = written.kind === "list" && written.elements.kind === "str" && !written.elements.choices;
+  if (!isOfTexts) misplaced("commas", "list of strings");
+  if (isOfTexts && tags.has("commas")) return { ...written, commas: true };
+  if (written.kind === "map") return { ...written, ...bound(reading, name, tags, "minimum") };
+  if (written.kind !== "str" || written.choices) return written;
+  const given = ["format", "number", "raw"].flatMap((tag) => tags.get(tag) ?? []);
   const format = tags.get("format");
   if (format && tagText(format) !== "path") complain(reading, format.getStartLineNumber(), `@format of ${name}: the only one known is path`);
-  if (format && tags.has("raw")) complain(reading, format.getStartLineNumber(), `${name} has @format and @raw; one of them is wrong`);
-  return tags.has("raw") ? { kind: "raw" } : format ? { kind: "path" } : written;
+  if (given.length > 1) complain(reading, given[0]!.getStartLineNumber(), `${name} has ${given.map((tag) => `@${tag.getTagName()}`).join(" and ")}; one of them is wrong`);
+  return tags.has("raw") ? { ...written, kind: "raw" } : format ? { kind: "path" } : tags.has("number") ? { ...written, number: true } : written;
+}
+
+function readSelector(reading: Reading, owner: InterfaceDeclaration, name: string, tag: JSDocTag | undefined, path: readonly InterfaceDeclaration[]): readonly string[] | undefined {
+  if (!tag) return undefined;
+  const others = tagText(tag).split(/\s+/).filter((word) => word !== "");
+  for (const other of others)
+    if (other === name || !owner.getProperty(other)) complain(reading, tag.getStartLineNumber(), `@selector of ${name}: ${owner.getName()} has no other key ${other}`);
+  if (path.length === 1) complain(reading, tag.getStartLineNumber(), `@selector of ${name}: that is for keys of an entry`);
+  return others;
 }
 
 function bound(reading: Reading, name: string, tags: ReadonlyMap<string, JSDocTag>, tag: "minimum" | "maximum"): { [bound in typeof tag]?: number } {
@@ -157,8 +201,6 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
   switch (node.getKind()) {
     case SyntaxKind.BooleanKeyword:
       return { kind: "bool" };
-    case SyntaxKind.StringKeyword:
-      return { kind: "str" };
     case SyntaxKind.NumberKeyword:
       return { kind: "int" };
   }
@@ -168,19 +210,28 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
     return elements && { kind: "list", elements };
   }
   if (Node.isUnionTypeNode(node)) {
-    const kinds = node.getTypeNodes().map((member): "str" | "list" | "dict" | undefined =>
-      member.getKind() === SyntaxKind.StringKeyword ? "str" : Node.isArrayTypeNode(member) ? "list" : Node.isTypeLiteral(member) ? "dict" : undefined,
-    );
-    if (kinds.includes("str") && !kinds.includes(undefined)) return { kind: "raw", also: kinds.flatMap((kind) => (kind === "list" || kind === "dict" ? [kind] : [])) };
+    const isOther = (member: TypeNode): boolean => Node.isArrayTypeNode(member) || Node.isTypeLiteral(member);
+    const [text, ...rest] = node.getTypeNodes().filter((member) => !isOther(member)).map((member) => textOf(reading, member));
+    if (text && rest.length === 0) {
+      const also = node.getTypeNodes().filter(isOther).map((member) => typeOf(reading, member, path));
+      return also.every((other) => other !== undefined) ? { kind: "raw", also, ...text } : undefined;
+    }
     const choices = node.getTypeNodes().map((choice) => (Node.isLiteralTypeNode(choice) && Node.isStringLiteral(choice.getLiteral()) ? (choice.getLiteral() as { getLiteralText(): string }).getLiteralText() : undefined));
     return choices.every((choice) => choice !== undefined) ? { kind: "str", choices } : undefined;
   }
   if (Node.isTypeLiteral(node)) {
     const [member, ...others] = node.getMembers();
-    const free = Node.isIndexSignatureDeclaration(member) && others.length === 0 && member.getKeyTypeNode().getText() === "string";
-    const values = free ? member.getReturnTypeNode()?.getText().split("|").map((word) => word.trim()).sort().join(" ") : undefined;
-    return values === "boolean number string" ? { kind: "map" } : undefined;
+    if (!Node.isIndexSignatureDeclaration(member) || others.length > 0) return undefined;
+    const key = textOf(reading, member.getKeyTypeNode());
+    const value = member.getReturnTypeNode();
+    const values = value && Node.isUnionTypeNode(value) ? value.getTypeNodes() : value ? [value] : [];
+    const [text] = values.flatMap((one) => textOf(reading, one) ?? []);
+    const rest = values.filter((one) => !textOf(reading, one)).map((one) => one.getText()).sort().join(" ");
+    if (!key || !text || !["", "boolean number"].includes(rest)) return undefined;
+    return { kind: "map", ...(key.form ? { keys: key.form } : {}), ...(rest === "" ? { textOnly: true } : {}), ...text };
   }
+  const text = textOf(reading, node);
+  if (text) return { kind: "str", ...text };
   if (Node.isTypeReference(node) && node.getTypeArguments().length === 0) {
     // Only an interface of the model itself: to ts-morph Map and Date are interfaces too.
     const target = node.getSourceFile().getInterface(node.getText());
@@ -188,6 +239,13 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
     return { kind: "dict", fields: readFields(reading, target, [...path, target]) };
   }
   return undefined;
+}
+
+/** What is known of a text besides that it is one; nothing when the type is no text, or one of a choice. */
+function textOf(reading: Reading, node: TypeNode): { readonly form?: Form } | undefined {
+  if (node.getKind() === SyntaxKind.StringKeyword) return {};
+  const form = Node.isTypeReference(node) ? reading.forms.get(node.getText()) : undefined;
+  return form && { form };
 }
 
 function readValue(reading: Reading, owner: InterfaceDeclaration, name: string, type: VarType, tagName: string, tag: JSDocTag | undefined): Json | undefined {
@@ -204,12 +262,12 @@ function readValue(reading: Reading, owner: InterfaceDeclaration, name: string, 
   }
   reading.questions.push({ scratchLine: reading.modelLines + reading.scratch.length + 1, line, what });
   reading.scratch.push(`({ ${JSON.stringify(name)}: ${JSON.stringify(value)} }) satisfies Pick<${owner.getName()}, ${JSON.stringify(name)}>;`);
-  for (const fault of boundFaults(value, type, name)) complain(reading, line, `${what}: ${fault}`);
+  for (const fault of valueFaults(value, type, name)) complain(reading, line, `${what}: ${fault}`);
   return value;
 }
 
 /** What the compiler cannot say, for TypeScript knows neither integers nor bounds. Wrong types are the compiler's. */
-function boundFaults(value: Json, type: VarType, name: string): string[] {
+function valueFaults(value: Json, type: VarType, name: string): string[] {
   switch (type.kind) {
     case "int":
       if (typeof value !== "number") return [];
@@ -218,20 +276,33 @@ function boundFaults(value: Json, type: VarType, name: string): string[] {
       if (type.maximum !== undefined && value > type.maximum) return [`${name} must be at most ${type.maximum}, not ${value}`];
       return [];
     case "list":
-      return Array.isArray(value) ? (value as readonly Json[]).flatMap((item) => boundFaults(item, type.elements, name)) : [];
+      return Array.isArray(value) ? (value as readonly Json[]).flatMap((item) => valueFaults(item, type.elements, name)) : [];
     case "dict":
       if (value === null || typeof value !== "object" || Array.isArray(value)) return [];
       return type.fields.flatMap((field) => {
         const item = (value as { readonly [key: string]: Json })[field.name];
-        return item === undefined ? [] : boundFaults(item, field.type, `${name}.${field.name}`);
+        return item === undefined ? [] : valueFaults(item, field.type, `${name}.${field.name}`);
       });
-    case "bool":
-    case "map":
-    case "path":
     case "raw":
+      if (Array.isArray(value)) return (type.also ?? []).flatMap((other) => (other.kind === "list" ? valueFaults(value, other, name) : []));
+      return formFaults(value, type.form, name);
     case "str":
+      return formFaults(value, type.form, name);
+    case "map":
+      if (value === null || typeof value !== "object" || Array.isArray(value)) return [];
+      return Object.entries(value as { readonly [key: string]: Json }).flatMap(([key, item]) => [
+        ...formFaults(key, type.keys, `a key of ${name}`),
+        ...formFaults(item, type.form, `${name}.${key}`),
+      ]);
+    case "bool":
+    case "path":
       return [];
   }
+}
+
+function formFaults(value: Json, form: Form | undefined, name: string): string[] {
+  if (form === undefined || typeof value !== "string" || new RegExp(form.pattern, "u").test(value)) return [];
+  return [`${name} must be ${form.words}, not ${JSON.stringify(value)}`];
 }
 
 /** Ask the compiler about the model and about every tag in it. */

@@ -125,13 +125,16 @@ export async function programFolders(root: string, want: Want): Promise<ProgramF
   return folders;
 }
 
-/** Sentences about those programs that are not there, with what to type; empty when all are. */
+/**
+ * Sentences about those programs that are not there; empty when all are. What setup installs ends with "not installed", the
+ * others with what to type.
+ */
 export async function missingPrograms(root: string, want: Want): Promise<string[]> {
   const missing: string[] = [];
   for (const programs of testPrograms(want)) {
     const found = await environmentOf(root, programs);
     if (typeof found === "string") missing.push(found);
-    else if (!found.ready) missing.push(`${programs.title}: not installed. This installs it:\n    npm run setup`);
+    else if (!found.ready) missing.push(`${programs.title}: not installed`);
   }
   return missing;
 }

@@ -1,7 +1,8 @@
-// `npm test`: set up, then everything that can fail, and one closing line with the totals.
-// `npm run test:unit` is the same without VMs, artefacts and system packages.
-import { join } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { root } from "./artefacts.js";
+import { filesIn } from "./disk.js";
+import { nearest } from "./nearest.js";
+import { exit } from "./terminal.js";
 import { addTotals, closingLine, lintTotals, mochaTotals, none, pytestTotals, scenarioTotals, single } from "./totals.js";
 import type { Totals } from "./totals.js";
 import { programFolders, pythonTools, setup } from "./setup.js";
@@ -9,8 +10,7 @@ import type { ProgramFolders } from "./setup.js";
 import { run } from "./tools.js";
 import type { Command } from "./tools.js";
 
-const fast = process.argv.includes("--fast");
-const want = { machines: !fast };
+// `npm test`: set up, then everything that can fail, and one closing line with the totals.
 
 interface Stage {
   readonly title: string;
@@ -21,23 +21,73 @@ interface Stage {
 
 const cli = (...args: string[]): Command => ({ file: process.execPath, args: [join(root, "build", "generator", "cli.js"), ...args], cwd: root });
 
-function stages(bin: string, programs: ProgramFolders): Stage[] {
+/** A kind of test files: the folder that they are in, and how their names look. */
+interface Suite {
+  readonly title: string;
+  readonly folder: string;
+  readonly file: RegExp;
+  /** Only a run of everything has it: it needs what is built before. */
+  readonly late?: true;
+}
+
+const mocha: Suite = { title: "mocha", folder: "test", file: /\.test\.ts$/ };
+const pytests: readonly Suite[] = [
+  { title: "pytest", folder: "test/python", file: /^test_.*\.py$/ },
+  { title: "pytest with Kayobe, Kolla Ansible, Nova and Neutron", folder: "test/openstack", file: /^test_.*\.py$/ },
+  { title: "pytest of publishing, with a Galaxy on this machine", folder: "test/galaxy", file: /^test_.*\.py$/, late: true },
+];
+
+function pathsOf({ folder, file }: Suite): string[] {
+  return filesIn(join(root, folder)).filter((name) => file.test(name)).map((name) => `${folder}/${name}`);
+}
+
+/**
+ * The test files that patterns choose: one file by its path, or all that have the pattern in their path.
+ *
+ * @returns paths below the repository, or a sentence about a pattern that chooses none
+ */
+export function chosenFiles(patterns: readonly string[], all: readonly string[]): readonly string[] | string {
+  const chosen = new Set<string>();
+  for (const pattern of patterns) {
+    const path = relative(root, resolve(pattern));
+    const found = all.includes(path) ? [path] : all.filter((one) => one.includes(pattern));
+    if (found.length === 0) {
+      const name = (one: string): string => one.replace(/^.*\//, "").replace(/(\.test)?\.\w+$/, "");
+      const near = nearest(name(pattern), all.map(name));
+      const which = near === undefined ? `They are test/*.test.ts and ${pytests.map(({ folder }) => `${folder}/test_*.py`).join(", ")}.` : `Did you mean ${all.find((one) => name(one) === near)}?`;
+      return `No test file has ${pattern} in its path. ${which}`;
+    }
+    for (const one of found) chosen.add(one);
+  }
+  return all.filter((one) => chosen.has(one));
+}
+
+/**
+ * @param files the only test files to run; without any everything runs
+ */
+function stages(bin: string, programs: ProgramFolders, fast: boolean, files: readonly string[]): Stage[] {
   const environment = {
     PATH: `${bin}:${process.env["PATH"] ?? ""}`,
     ANSIBLE_CONFIG: join(root, "generator", "ansible.cfg"),
     ANSIBLE_HOME: join(root, "build", "ansible"),
     PYTHONDONTWRITEBYTECODE: "1",
   };
-  const pytest = (title: string, folder: string): Stage => ({
+  const ofMocha = (paths: readonly string[]): Stage => ({
+    title: mocha.title,
+    command: { file: process.execPath, args: [join("node_modules", "mocha", "bin", "mocha.js"), ...paths.map((path) => `build/${path.replace(/ts$/, "js")}`)], cwd: root, env: environment },
+    totals: mochaTotals,
+  });
+  const ofPytest = ({ title }: Suite, paths: readonly string[]): Stage => ({
     title,
-    command: { file: join(bin, "python"), args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", folder], cwd: root, env: { ...environment, ...programs } },
+    command: { file: join(bin, "python"), args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", ...paths], cwd: root, env: { ...environment, ...programs } },
     totals: pytestTotals,
   });
-  const unit: Stage[] = [
-    { title: "mocha", command: { file: process.execPath, args: [join("node_modules", "mocha", "bin", "mocha.js")], cwd: root, env: environment }, totals: mochaTotals },
-    pytest("pytest", "test/python"),
-    pytest("pytest with Kayobe, Kolla Ansible, Nova and Neutron", "test/openstack"),
-  ];
+  if (files.length > 0) {
+    const of = (suite: Suite): string[] => pathsOf(suite).filter((path) => files.includes(path));
+    return [...(of(mocha).length > 0 ? [ofMocha(of(mocha))] : []), ...pytests.filter((suite) => of(suite).length > 0).map((suite) => ofPytest(suite, of(suite)))];
+  }
+  const whole = (late: boolean): Stage[] => pytests.filter((suite) => (suite.late === true) === late).map((suite) => ofPytest(suite, [suite.folder]));
+  const unit = [ofMocha([]), ...whole(false)];
   if (fast) return unit;
   return [
     ...unit,
@@ -45,12 +95,24 @@ function stages(bin: string, programs: ProgramFolders): Stage[] {
     { title: "check", command: cli("check"), totals: single },
     { title: "lint", command: cli("lint"), totals: lintTotals },
     { title: "build", command: cli("build"), totals: single },
-    pytest("pytest of publishing, with a Galaxy on this machine", "test/galaxy"),
+    ...whole(true),
     { title: "verify", command: cli("verify"), totals: scenarioTotals },
   ];
 }
 
-async function main(): Promise<number> {
+/**
+ * `sriov-role test`.
+ *
+ * @param patterns parts of paths of test files: only these run, and no VM
+ * @returns an exit code
+ */
+export async function test(patterns: readonly string[], { fast = false }: { readonly fast?: boolean }): Promise<number> {
+  const files = chosenFiles(patterns, [mocha, ...pytests].flatMap(pathsOf));
+  if (typeof files === "string") {
+    console.error(files);
+    return exit.wrongUse;
+  }
+  const want = { machines: !fast && files.length === 0 };
   const stop: { asked: boolean; pid?: number } = { asked: false };
   const onSignal = (): void => {
     // The stage cleans up after itself (verify destroys its VMs); this process must outlive it.
@@ -61,14 +123,14 @@ async function main(): Promise<number> {
   if (faults.length > 0) {
     for (const fault of faults) console.error(fault);
     console.log(closingLine(single("", 1)));
-    return 1;
+    return exit.failed;
   }
   // Not before: what is being set up is to stop like any command.
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
   process.on("SIGHUP", onSignal);
   let totals = none;
-  for (const { title, command, totals: read } of stages(await pythonTools(root), await programFolders(root, want))) {
+  for (const { title, command, totals: read } of stages(await pythonTools(root), await programFolders(root, want), fast, files)) {
     console.log(`\n==== ${title}`);
     const { code, output, seconds } = await run(command, { onLine: (line) => console.log(line), onStart: (pid) => (stop.pid = pid) });
     delete stop.pid;
@@ -79,7 +141,5 @@ async function main(): Promise<number> {
     if (stop.asked || (title === "generate" && code !== 0)) break;
   }
   console.log(`\n${closingLine(totals)}`);
-  return stop.asked || totals.failed + totals.skipped > 0 || totals.passed === 0 ? 1 : 0;
+  return stop.asked || totals.failed + totals.skipped > 0 || totals.passed === 0 ? exit.failed : exit.good;
 }
-
-process.exitCode = await main();

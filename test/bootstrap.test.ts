@@ -1,9 +1,9 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
-import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, cpSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../generator/tools.js";
 import type { Outcome } from "../generator/tools.js";
-import { put, repository, root } from "./support.js";
+import { nodeAsOther, put, repository, root } from "./support.js";
 
 describe("a clone makes itself ready", () => {
   let folder: string;
@@ -53,5 +53,41 @@ describe("a clone makes itself ready", () => {
     strictEqual(code, 1);
     match(output, /^npm ci --include=dev/m);
     writeFileSync(path, lock);
+  });
+
+  it("not at all where npm is not there", async () => {
+    const path = join(folder, "package-lock.json");
+    const lock = readFileSync(path, "utf8");
+    writeFileSync(path, lock.replace(/("node_modules\/yaml": \{\s*"version": )"[^"]+"/, '$1"0.0.1"'));
+    const { code, output } = await start({ PATH: "/no/such" });
+    strictEqual(code, 1);
+    match(output, /^npm was not found: it comes with Node\.js; put it on the PATH\.$/m);
+    writeFileSync(path, lock);
+  });
+
+  /** Run it as a user who may not write into these folders. */
+  const startAsOther = async (...folders: readonly string[]): Promise<Outcome> => {
+    for (const path of folders) chmodSync(join(folder, path), 0o555);
+    const outcome = await nodeAsOther(join(folder, "generator/bootstrap.mjs"), "--help");
+    for (const path of folders) chmodSync(join(folder, path), 0o755);
+    return outcome;
+  };
+
+  it("not at all for a user who may not write there, who gets a sentence with what to do", async () => {
+    strictEqual((await start()).code, 0);
+    appendFileSync(join(folder, "test/a.test.ts"), "// newer than what is compiled\n");
+    const { code, output } = await startAsOther("", "build", "build/generator", "build/test");
+    strictEqual(code, 1);
+    match(output, /^\S+: permission denied for the user \S+, and this clone has to be made ready first: .* Make a clone of your own \(git clone \S+ DIRECTORY\), or let the owner of this one run the same command once/);
+    doesNotMatch(output, /\n\s+at |Error:|Compiling/);
+  });
+
+  it("not at all for such a user without packages either", async () => {
+    rmSync(join(folder, "node_modules"));
+    const { code, output } = await startAsOther("");
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+    strictEqual(code, 1);
+    match(output, /^\S+: permission denied for the user /);
+    doesNotMatch(output, /\n\s+at |Error:|Installing/);
   });
 });

@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
-import { crosscheck } from "../generator/crosscheck.js";
+import { crosscheck, kayobeVariables } from "../generator/crosscheck.js";
 import { checks } from "../generator/emit/checks.js";
 import type { Variable } from "../generator/ir.js";
 import { role } from "./support.js";
@@ -61,6 +61,18 @@ describe("what a Kayobe configuration sets for its hosts", () => {
   it("is no other name of ours", () => deepStrictEqual(of("kayobe/inventory/group_vars/g/sriov", "---\nsriov_typo: 1\n"), ["role-template/kayobe/inventory/group_vars/g/sriov:2 sriov_typo is no variable of the model, and no other file of kayobe/ uses it"]));
   it("may be anything in its other files", () => deepStrictEqual(of("kayobe/ansible/sriov.yml", "- a: '{{ sriov_reboot_serial }}'\n"), []));
   it("is YAML", () => match(of("kayobe/inventory/group_vars/g/sriov", "a: [\n")[0] ?? "", /^role-template\/kayobe\/inventory\/group_vars\/g\/sriov:\d+ /));
+});
+
+describe("the variables that a Kayobe configuration has for itself", () => {
+  it("are set in its files, or read in its playbooks, and neither the role's nor its facts", () => {
+    const files = {
+      "tasks/main.yml": "- ansible.builtin.set_fact:\n    sriov_reboot_required: true\n",
+      "kayobe/inventory/group_vars/g/sriov": "sriov_known: 1\nsriov_openstack: '{{ x }}'\n",
+      "kayobe/ansible/sriov.yml": "- serial: '{{ sriov_reboot_serial | default(1) }}'\n  when: sriov_reboot_required\n",
+      "kayobe/kolla/config/nova.conf": "[pci]\na = {{ sriov_elsewhere }}\n",
+    };
+    deepStrictEqual(kayobeVariables(role(variable("sriov_known")), Object.entries(files).map(([path, text]) => ({ path, text }))), ["sriov_openstack", "sriov_reboot_serial"]);
+  });
 });
 
 describe("a variable of the model", () => {

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { apply, manifest, manifestPath, plan, readForeign, readOwned, readTree, writeForeign } from "../generator/disk.js";
+import { join, relative } from "node:path";
+import { apply, manifest, manifestPath, plan, isLargerThan, readForeign, readOwned, readTree, whyNoText, writeForeign } from "../generator/disk.js";
 import type { OutFile } from "../generator/ir.js";
 import { put, temporary } from "./support.js";
 
@@ -156,7 +156,17 @@ describe(readForeign.name, () => {
     symlinkSync("round", join(root, "round"));
     symlinkSync("nowhere", join(root, "broken"));
     symlinkSync("..", join(root, "a/up"));
-    deepStrictEqual(read(root), [{ path: "a" }, { path: "a/b", text: "1" }, { path: "a/up", link: ".." }, { path: "broken", link: "nowhere" }, { path: "round", link: "round" }]);
+    deepStrictEqual(read(root), [{ path: "a" }, { path: "a/b", text: "1" }, { path: "a/up", link: "..", real: "" }, { path: "broken", link: "nowhere" }, { path: "round", link: "round" }]);
+  });
+  it("tells where a file really is, by whatever links", () => {
+    const [root, elsewhere] = [temporary(), temporary()];
+    put(root, { "a/b/c": "1" });
+    put(elsewhere, { d: "2" });
+    symlinkSync("a", join(root, "x"));
+    symlinkSync("../a/b/c", join(root, "x/e"));
+    symlinkSync(elsewhere, join(root, "y"));
+    const found = (readForeign(root, () => true)).map(({ path, real }) => [path, real]);
+    deepStrictEqual(found, [["a", undefined], ["a/b", undefined], ["a/b/c", undefined], ["a/e", "a/b/c"], ["x", "a"], ["x/b", "a/b"], ["x/b/c", "a/b/c"], ["x/e", "a/b/c"], ["y", relative(root, elsewhere)], ["y/d", relative(root, join(elsewhere, "d"))]]);
   });
   it("takes what cannot be read for something without text", () => {
     const root = temporary();
@@ -168,6 +178,31 @@ describe(readForeign.name, () => {
     chmodSync(join(root, "other"), 0o755);
     deepStrictEqual(asUser(() => read(root)), [{ path: "file" }, { path: "folder" }, { path: "other" }, { path: "other/y", text: "3" }]);
     chmodSync(join(root, "folder"), 0o755);
+  });
+});
+
+describe(whyNoText.name, () => {
+  it("tells what cannot be read from what is no text, and from what is not there", () => {
+    const root = temporary();
+    chmodSync(root, 0o755);
+    put(root, { file: "1", "folder/x": "2", "closed/x": "3" });
+    writeFileSync(join(root, "binary"), Buffer.from([0xff, 0xfe]));
+    symlinkSync("no/such", join(root, "away"));
+    symlinkSync("round", join(root, "round"));
+    chmodSync(join(root, "file"), 0);
+    chmodSync(join(root, "closed"), 0);
+    const why = (path: string): string | undefined => asUser(() => whyNoText(join(root, path)));
+    deepStrictEqual(["file", "closed", "closed/x", "folder", "binary", "away", "round", "binary/x", "none"].map(why), ["denied", "denied", "denied", undefined, "binary", "nowhere", "nowhere", "nowhere", "nowhere"]);
+    chmodSync(join(root, "closed"), 0o755);
+  });
+});
+
+describe(isLargerThan.name, () => {
+  it("is of files alone", () => {
+    const root = temporary();
+    put(root, { "a/b": "12345" });
+    deepStrictEqual(["a/b", "a", "none", "a/b/c"].map((path) => isLargerThan(join(root, path), 4)), [true, false, false, false]);
+    strictEqual(isLargerThan(join(root, "a/b"), 5), false);
   });
 });
 

@@ -125,7 +125,7 @@ describe("plugins/module_utils/sriov_variables.py", () => {
       { name: "sriov_choice", description: ["Which."], type: { kind: "str", choices: ["b", "a"] }, required: false, default: "b" },
       { name: "sriov_ports", description: ["How many."], type: { kind: "int", minimum: 1, maximum: 2 }, required: false },
       { name: "sriov_map", description: ["What."], type: { kind: "map" }, required: false },
-      { name: "sriov_any", description: ["Any."], type: { kind: "raw", also: ["list"] }, required: false },
+      { name: "sriov_any", description: ["Any."], type: { kind: "raw", also: [{ kind: "list", elements: { kind: "str" } }] }, required: false },
     );
     deepStrictEqual(VARIABLES, {
       sriov_devices: { type: "list", elements: { type: "dict", fields: { address: { type: "raw" }, numvfs: { type: "int", minimum: 0 }, on: { type: "bool" } } } },
@@ -152,24 +152,22 @@ describe("vars/main/variables.yml", () => {
 });
 
 describe("schema.json", () => {
-  it("is strict inside an entry and open at the top, where other roles' variables stand", () => {
-    const { properties, additionalProperties } = JSON.parse(schema(role(devices)).text) as { properties: { sriov_devices: unknown }; additionalProperties: boolean };
-    strictEqual(additionalProperties, true);
-    deepStrictEqual(properties.sriov_devices, {
-      description: "The PFs.",
-      type: "array",
-      items: {
-        type: "object",
-        properties: {
-          address: { description: "Where.", type: "string", examples: ["0000:3b:00.0"] },
-          numvfs: { description: "How many.", type: "integer", minimum: 0 },
-          on: { description: "Whether.", type: "boolean", default: true },
-        },
-        required: ["address"],
-        additionalProperties: false,
-      },
-      default: [],
+  // What it takes and refuses is in schema.test.ts.
+  const alternatives = (...main: object[]): object[] => [...main, { $ref: "#/definitions/jinja" }, { $ref: "#/definitions/unset" }];
+  it("has for editors the usual type first, then Jinja, and nothing at all where that may be", () => {
+    const { properties } = JSON.parse(schema(role(devices)).text) as { properties: { sriov_devices: { anyOf: [{ items: { anyOf: [{ properties: object; required: string[]; additionalProperties: boolean }] } }] } } };
+    const entry = properties.sriov_devices.anyOf[0].items.anyOf[0];
+    deepStrictEqual([entry.required, entry.additionalProperties], [["address"], false]);
+    deepStrictEqual(entry.properties, {
+      address: { title: "address", description: "Where.", anyOf: [{ type: "string" }], examples: ["0000:3b:00.0"] },
+      numvfs: { title: "numvfs", description: "How many.", anyOf: alternatives({ type: "integer", minimum: 0, errorMessage: "This must be a whole number of at least 0." }, { type: "string", pattern: "^[0-9]+$" }) },
+      on: { title: "on", description: "Whether.", anyOf: alternatives({ type: "boolean", errorMessage: "This must be true or false." }, { type: "string", pattern: "^(?:[Tt](?:[Rr][Uu][Ee])?|[Yy](?:[Ee][Ss])?|[Oo][Nn]|1|[Ff](?:[Aa][Ll][Ss][Ee])?|[Nn][Oo]?|[Oo][Ff][Ff]|0)$" }), default: true },
     });
+  });
+  it("knows the names with the prefix of all variables, and those that it is given", () => {
+    const names = (others: readonly string[], ...variables: readonly Variable[]): string[] => Object.keys((JSON.parse(schema(role(...variables), others).text) as { patternProperties?: object }).patternProperties ?? {});
+    deepStrictEqual(names(["sriov_serial"], flag, devices), ["^sriov_(?!(?:flag|devices|serial)$)"]);
+    deepStrictEqual(names([], flag, { ...unset, name: "other_unset" }), []);
   });
 });
 
@@ -210,7 +208,7 @@ describe("README.md", () => {
     const example = { path: "examples/two_cards.yml", text: "- hosts: all\n  vars:\n    a: '{{ b }}'\n" };
     strictEqual(
       readme(role(bar, unset), template, [example], [picture], "collection").text,
-      "# stackhpc.sriov\nansible-galaxy collection install stackhpc.sriov\n## Variables\n\nEvery variable is checked before anything changes. `schema.json` in the role lets editors complete and check them too.\n\n| variable | type | default | what it does |\n| --- | --- | --- | --- |\n| `sriov_text` | str | `\"{{ x \\| default('y') }}\"` | a=b \\| c. |\n| `sriov_unset` | bool | not set | Perhaps. |\nAt boot\nA\n  |-- no --> none\n  v  yes\nB\nTwo cards\n- hosts: all\n  vars:\n    a: '{{ b }}'\n",
+      "# stackhpc.sriov\nansible-galaxy collection install stackhpc.sriov\n## Variables\n\nEvery variable is checked before anything changes. `schema.json` in the role lets editors complete and check them too.\n\nAn editor with yaml-language-server (VS Code with Red Hat's YAML extension, Neovim, Emacs and others) does so in a file of group_vars or host_vars that has the line `# yaml-language-server: $schema=PATH/schema.json`. PATH is the folder of the role or of the collection, absolute or from that file. A file without an extension must be opened as YAML.\n\n| variable | type | default | what it does |\n| --- | --- | --- | --- |\n| `sriov_text` | str | `\"{{ x \\| default('y') }}\"` | a=b \\| c. |\n| `sriov_unset` | bool | not set | Perhaps. |\nAt boot\nA\n  |-- no --> none\n  v  yes\nB\nTwo cards\n- hosts: all\n  vars:\n    a: '{{ b }}'\n",
     );
   });
   it("of the role says how to install the role", () => match(readme(role(), template, [], [], "role").text, /ansible-galaxy role install stackhpc\.sriov/));

@@ -10,7 +10,7 @@ const allowed: { readonly [library: string]: readonly string[] } = {
   handlebars: ["emit/readme.ts"],
   execa: ["tools.ts"],
   listr2: ["progress.ts"],
-  commander: ["cli.ts"],
+  commander: ["cli.ts", "help.ts"],
   diff: ["cli.ts"],
   "node:fs": ["disk.ts", "machine.ts"],
 };
@@ -43,6 +43,6 @@ describe("the imports of the generator", () => {
   });
 
   it("do not lead to the command line", () => {
-    deepStrictEqual(modules.filter((path) => importsOf(path).some((name) => /\/(cli|test|bench)\.js$/.test(name))), []);
+    deepStrictEqual(modules.filter((path) => path !== "cli.ts" && importsOf(path).some((name) => /\/(cli|test|bench)\.js$/.test(name))), []);
   });
 });

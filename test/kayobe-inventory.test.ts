@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
-import { definesGroup, isChild, readVariables } from "../generator/kayobe/inventory.js";
+import { groupsOf, isPartOf } from "../generator/kayobe/groups.js";
+import { readVariables } from "../generator/kayobe/inventory.js";
 
 const device = (text: string): string => `sriov_devices:\n  - ${text.replaceAll("\n", "\n    ")}\n`;
 const faults = (text: string): string[] => readVariables(text).faults.map(({ line, message }) => `${line}: ${message}`);
@@ -53,25 +54,34 @@ it("physical networks are read where they stand", () => {
   deepStrictEqual(readVariables(text).networks, [{ name: "physnet2", line: 3 }, { name: "physnet3", line: 5 }]);
 });
 
-describe(definesGroup.name, () => {
+describe(groupsOf.name, () => {
   const cases: [text: string, want: boolean][] = [
     ["[compute_sriov]\nhv1\n", true],
     ["[compute]\nhv1\n\n[compute_sriov:children]\n", true],
     ["all:\n  children:\n    compute_sriov:\n      hosts: {}\n", true],
+    ["all: {children: {compute: {children: {compute_sriov: }}}}\n", true],
+    ['{"compute_sriov": {"hosts": ["hv1"]}}\n', true],
     ["[compute:children]\ncompute_sriov\n", false],
+    ["[compute_sriov:vars]\na=1\n", false],
+    ["all:\n  vars:\n    compute_sriov: 1\n", false],
     ["# [compute_sriov]\n", false],
     ["[compute_sriov_old]\n", false],
   ];
-  for (const [text, want] of cases) it(`${JSON.stringify(text)}: ${want}`, () => strictEqual(definesGroup(text, "compute_sriov"), want));
+  for (const [text, want] of cases) it(`${JSON.stringify(text)}: ${want}`, () => strictEqual(groupsOf([text]).names.has("compute_sriov"), want));
+  for (const text of ["#!/bin/sh\n", "plugin: openstack\n", "$ANSIBLE_VAULT;1.1;AES256\n31\n"]) it(`${JSON.stringify(text)} may say more`, () => strictEqual(groupsOf([text]).dynamic, true));
+  it("knows groups that hosts are named for", () => deepStrictEqual([...groupsOf(["[a]\nhv1 x=1\n[b]\n[c:vars]\nx=1\n", "d: {hosts: {hv2: }}\ne: {hosts: {}}\n", '{"f": {"hosts": ["hv3"]}}\n']).hosts].map(([group, hosts]) => [group, ...hosts]), [["a", "hv1"], ["d", "hv2"], ["f", "hv3"]]));
 });
 
-describe(isChild.name, () => {
+describe(isPartOf.name, () => {
   const cases: [text: string, want: boolean][] = [
     ["[compute:children]\nother\ncompute_sriov\n", true],
+    ["[compute:children]\nrow  # one\n[row:children]\ncompute_sriov\n", true],
+    ["[compute:children]\nrow\n[row:children]\ncompute\n", false],
     ["[compute]\ncompute_sriov\n", false],
     ["[compute:children]\nother\n[overcloud:children]\ncompute_sriov\n", false],
     ["all:\n  children:\n    compute:\n      children:\n        compute_sriov:\n", true],
+    ["all:\n  children:\n    compute:\n    compute_sriov:\n", false],
     ["", false],
   ];
-  for (const [text, want] of cases) it(`${JSON.stringify(text)}: ${want}`, () => strictEqual(isChild(text, "compute_sriov", "compute"), want));
+  for (const [text, want] of cases) it(`${JSON.stringify(text)}: ${want}`, () => strictEqual(isPartOf(groupsOf([text]), "compute_sriov", "compute"), want));
 });

@@ -3,6 +3,7 @@ import { parse } from "yaml";
 import { masked } from "../generator/kayobe/jinja.js";
 import { addItems, addKey, isRefused, readYaml, replaceKey, setInItem, setValue, sourceOf, wrapList } from "../generator/kayobe/yaml.js";
 import type { Item, Result, Yaml } from "../generator/kayobe/yaml.js";
+import { put, temporary, tool } from "./support.js";
 
 const read = (text: string): Yaml => {
   const yaml = readYaml(text);
@@ -171,4 +172,52 @@ describe(readYaml.name, () => {
   ];
   for (const [given, want] of refusals) it(`refuses ${JSON.stringify(given)}`, () => match((readYaml(given) as { refused: string }).refused ?? "", want));
   it("reads YAML 1.1, as Ansible does", () => deepStrictEqual(read("a: yes\nb: 1:30\nc: !vault |\n  x\n").data, { a: true, b: 90, c: "x\n" }));
+});
+
+describe("what Ansible's own reader reads", function () {
+  this.timeout(120_000);
+  /** Texts by what is odd about them. */
+  const odd = [
+    // Quotes and brackets that go on at the margin.
+    'a: "first part/\\\nsecond"\nb: 1\n', "a: {a: 1,\nb: 2}\nb: 1\n", "a: [\n1,\n2\n]\n", "a: 'x\n\ny'\n", "a:\n- {b: 1,\nc: 2}\n", "a: {b: 1,\n\tc: 2}\n", "a: [x,\n# comment\ny]\n", "a: [x,\n\n\ny,\n]\nb: 1\n",
+    'a:\n  b: "x\ny"\n  c: [1,\n2]\nd: 1\n', "a: ['x\ny', \"z\nw\"]\nb: [q]\n", "a: {b: [1,\n2], c: {d: 1,\ne: 2}}\nf: 3\n", 'a: "x\n\ty"\n', "a: &x [1,\n2]\nb: *x\n", '{\n\t"a": 1,\n\t"b": [1,\n2]\n}\n', "a: [b # c\n,d]\n", 'a: "\\\n  x\\\n  y"\n',
+    // Plain texts that are more than texts, or look so.
+    "a: 010\nb: 1:30\nc: 0o10\nd: 1_000\ng: yes\nh: 0x1F\ni: 0b11\n", "a: y\nb: n\nc: on\nd: Off\ne: Y\nf: yES\ng: TRUE\n", "y: 1\nn: 2\n", "a: 1e3\nb: 1.5\nc: .5\nd: 1.\ne: 1e+3\nf: 1.0e3\ng: 1.5e+3\n", "a: 0\nb: -0\nc: 08\nd: +1\ne: 0x\nf: 1__0\n", "a: 190:20:30\nb: 01:30\nc: 0:1\nd: 1:60\ne: 20:30.5\n", "a: 3:00.0\nb: 0000:3b:00.0\nc: 00:11:22:33:44:55\nd: 3b:02.0\n", "a: ~\nb: null\nc: Null\nd:\n", "a: [x: y]\n", "a: {b:1}\n", "a: 1,000\n", "a: x:y\nb: http://x\nc: [http://x, b]\n",
+    // Tags, anchors, merges, keys.
+    "a: !unsafe '{{ x }}'\n", "a: !unsafe {b: c}\n", "a: !!str 1\nb: !!int '3'\nc: !!bool yes\n", "a: &x {b: 1}\nc: {<<: *x, d: 2}\n", "a: &x {b: 1}\nc:\n  <<: [*x, {e: 1}]\n  d: 2\n", "a: &x {b: 1}\n<<: *x\n", "a:\n  <<: {x: 1}\n  x: 2\n", "a: &m {x: 1, y: 2}\nb:\n  x: 3\n  <<: *m\n", "? a\n: b\n", "a: 1\nb: 2\na: 3\n", "1: a\n2: b\n", "a: &x 1\nb: *x\n",
+    // Documents, marks, ends of lines.
+    "", "\n\n", "# c\n", "---\n", "--- \n# x\n", "--- # x\na: 1\n", "--- {a: 1}\n", "a: 1\n...\n", "a: 1\n...\n# x\n", "%YAML 1.1\n---\na: 1\n", "%YAML 1.2\n---\na: yes\nb: 010\n", "\ufeffa: 1\n", "a: 1\r\nb: 2\r\n", "a: 1\rb: 2\r", "a: 1\u2028b: 2\n", "a: >\n  x\n  y\n\n  z\n", "a: |+\n  x\n\n", "a: |-\n  x\n", "a: |\n  {{ x }}\n  {% if y %}\nb: 1\n",
+  ];
+  const none = ["a: x\ny\n", "a: 1\n\tb: 2\n", "a: 1\nb:\n\t- x\n", "a: @x\n", "a: `x`\n", "a: %x\n", "a: b: c\n", "a: 1\n b: 2\n", "a: [1, 2\n", "a: {b: 1\n", 'a: "x\n', "a: 'x\nb: 1\n", 'a: "x\n---\ny"\n', "a: *x\n", "a:\n  - b\n - c\n", "---\na: 1\n---\nb: 2\n", "a: 1\n---\n", "\ta: 1\n", 'a: "x" y\n', "a: [a,,b]\n"];
+  const program = "import json, sys; from ansible.parsing.dataloader import DataLoader\ndef read(text):\n    try: return {'data': DataLoader().load(text)}\n    except Exception as error: return {'refused': str(error)}\nprint(json.dumps([read(text) for text in json.load(open('texts.json'))], default=str))";
+  const ansible = async (texts: readonly string[]): Promise<{ data?: unknown; refused?: string }[]> => {
+    const folder = temporary();
+    put(folder, { "texts.json": JSON.stringify(texts) });
+    const { code, stdout, output } = await tool("python", ["-c", program], folder);
+    strictEqual(code, 0, output);
+    return JSON.parse(stdout) as { data?: unknown; refused?: string }[];
+  };
+  const data = (text: string): unknown => {
+    const yaml = read(text);
+    return yaml.list.length > 0 ? yaml.list : yaml.data;
+  };
+
+  it("is read here, to the same data", async () => {
+    for (const [index, answer] of (await ansible(odd)).entries()) {
+      strictEqual(answer.refused, undefined, odd[index]);
+      deepStrictEqual(JSON.parse(JSON.stringify(data(odd[index]!))), answer.data ?? {}, JSON.stringify(odd[index]));
+    }
+  });
+  it("is not read here when Ansible cannot", async () => {
+    for (const [index, answer] of (await ansible(none)).entries()) deepStrictEqual([Boolean(answer.refused), isRefused(readYaml(none[index]!))], [true, true], none[index]);
+  });
+  it("is what is there after a key is added", async () => {
+    const edits = odd.map((text) => addKey(read(text), "new", "\n# New.\nnew:\n  - x\n", ["x"]));
+    const after = edits.map((edit, index) => (isRefused(edit) ? odd[index]! : edit.text));
+    ok(edits.filter(isRefused).length < 5);
+    for (const [index, answer] of (await ansible(after)).entries()) {
+      const before = JSON.parse(JSON.stringify(read(odd[index]!).data)) as object;
+      deepStrictEqual(answer.data ?? {}, isRefused(edits[index]!) ? before : { ...before, new: ["x"] }, JSON.stringify(after[index]));
+    }
+  });
 });

@@ -69,6 +69,7 @@ describe("in the collection", () => {
   });
   it("unless galaxy.yml gives it another name", () => {
     strictEqual(renamed("stackhpc.sriov.sriov stackhpc.sriov.sriov_vfs ansible_collections.stackhpc.sriov.plugins.x", "collection", acme), "acme.nics.sriov acme.nics.sriov_vfs ansible_collections.acme.nics.plugins.x");
+    strictEqual(renamed("../ansible_collections/stackhpc/sriov/schema.json", "kayobe", acme, "kayobe/a"), "../ansible_collections/acme/nics/schema.json");
   });
   const paths: [path: string, want: string[]][] = [
     ["plugins/modules/sriov_vfs.py", ["plugins/modules/sriov_vfs.py"]],
@@ -76,6 +77,7 @@ describe("in the collection", () => {
     ["meta/main.yml", ["roles/sriov/meta/main.yml"]],
     ["meta/runtime.yml", ["meta/runtime.yml"]],
     ["README.md", ["README.md", "roles/sriov/README.md"]],
+    ["schema.json", ["schema.json", "roles/sriov/schema.json"]],
     ["LICENSE", ["LICENSE"]],
     ["LICENSES/MIT.txt", ["LICENSES/MIT.txt"]],
     ["examples/minimal.yml", ["examples/minimal.yml"]],

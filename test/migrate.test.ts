@@ -1,19 +1,22 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readSources } from "../generator/artefacts.js";
-import { isReadable, judge, nearest } from "../generator/migrate/judge.js";
+import { judge } from "../generator/migrate/judge.js";
 import type { Finding, Present } from "../generator/migrate/judge.js";
 import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldVariables, predecessors, releases } from "../generator/migrate/predecessors.js";
 import type { Predecessor } from "../generator/migrate/predecessors.js";
+import { asideBy, isReadable } from "../generator/migrate/place.js";
+import { nearest } from "../generator/nearest.js";
 import { cli, put, repository, repositoryOfFixtures, root, temporary } from "./support.js";
+
 
 const { role } = readSources(root);
 const present: Present = { variables: role.variables, role: "stackhpc.sriov", collection: "stackhpc.sriov", version: "9.8.7" };
 const linux = "stackhpc.linux.sriov";
 
 const told = (findings: readonly Finding[]): string[] => findings.map(({ line, outcome, text }) => `${line ?? "-"} ${outcome}: ${text}`);
-const judged = (text: string, from?: Predecessor, path = "a.yml"): string[] => told(judge([{ path, text }], present, from).findings);
+const judged = (text: string, from?: Predecessor, path = "a.yml"): string[] => told(judge([{ path, text, named: true }], present, from).findings);
 
 describe("the facts about the predecessors", () => {
   // What stackhpc.sriov 0.2.1 and stackhpc.linux.sriov 1.6.4 could be told, from their defaults, tasks and templates.
@@ -159,7 +162,7 @@ describe("migrate, what becomes of a variable", () => {
       });
   it("that is somebody's own, and used by debug in one text", () => match(judged("- set_fact: sriov_entirely_different=4\n- debug: var=sriov_entirely_different\n", linux)[0]!, /^1 fine: .*a variable of yours/));
   it("that a template uses, which is not judged itself", () => {
-    const [one, ...more] = told(judge([{ path: "a.yml", text: "sriov_entirely_different: 4\n" }, { path: "b.conf", aside: true, text: "sriov_numvf: {{ sriov_entirely_different }}\n" }], present, linux).findings);
+    const [one, ...more] = told(judge([{ path: "a.yml", text: "sriov_entirely_different: 4\n" }, { path: "b.conf", text: "sriov_numvf: {{ sriov_entirely_different }}\n" }], present, linux).findings);
     match(one!, /^1 fine: .*a variable of yours/);
     deepStrictEqual(more, []);
   });
@@ -218,7 +221,8 @@ describe("migrate, what becomes of a role", () => {
   ];
   for (const [text, want] of cases)
     it(JSON.stringify(text), () => {
-      const found = judged(text);
+      // What is said where no list of devices was read is tested below.
+      const found = judged(text).filter((line) => !line.includes("nothing that was read sets it"));
       strictEqual(found.length, want.length, found.join("\n"));
       for (const [index, one] of want.entries()) match(found[index]!, one);
     });
@@ -250,8 +254,8 @@ describe("migrate, what becomes of a requirement", () => {
     ["- stackhpc.sriov\n", /^1 fine: requirement/],
     ["dependencies:\n  - role: stackhpc.sriov\n    version: 0.2.1\n", /^2 different: requirement/],
     ["- geerlingguy.docker,1.0\n- a, b\n- https://example.com/other.git\n", undefined],
-    ["- src: https://github.com/stackhpc/ansible-role-grubcmdline\n  name: x\n", /^1 ineffective/],
-    ["- src: stackhpc.grubcmdline\n", /^1 ineffective/],
+    ["- src: https://github.com/stackhpc/ansible-role-grubcmdline\n  name: x\n", /^1 unjudged: requirement x: .*no playbook was read/],
+    ["- src: stackhpc.grubcmdline\n", /^1 unjudged: requirement stackhpc\.grubcmdline: .*no playbook was read/],
     ["collections:\n  - stackhpc.linux\n", /^2 fine/],
     ["collections:\n  - name: stackhpc.sriov\n    version: 1.0.0\n", /^2 fine/],
     ["collections:\n  - name: community.general\nroles:\n  - src: geerlingguy.docker\n", undefined],
@@ -265,10 +269,210 @@ describe("migrate, what becomes of a requirement", () => {
     });
 });
 
+describe("migrate, stackhpc.grubcmdline", () => {
+  const requirement = { path: "requirements.yml", text: "- src: stackhpc.grubcmdline\n" };
+  const play = (body: string): string => `- hosts: compute\n${body}`;
+  const said = (files: { readonly [path: string]: string }, required = requirement): string => told(judge([required, ...Object.entries(files).map(([path, text]) => ({ path, text }))], present).findings.filter(({ file }) => file === "requirements.yml")).join("\n");
+
+  const needs: [title: string, path: string, text: string, line: number][] = [
+    ["in roles", "site.yml", play("  roles:\n    - stackhpc.grubcmdline\n"), 3],
+    ["in roles, with a condition", "site.yml", play("  roles:\n    - {role: stackhpc.grubcmdline, when: hugepages | bool}\n"), 3],
+    ["by include_role", "site.yml", play("  tasks:\n    - include_role:\n        name: stackhpc.grubcmdline\n      when: false\n"), 4],
+    ["by import_role in its whole name", "tasks/kernel.yml", "- ansible.builtin.import_role: {name: stackhpc.grubcmdline}\n", 1],
+    ["by include_role in one text", "site.yml", play("  tasks:\n    - include_role: name=stackhpc.grubcmdline tasks_from=main\n"), 3],
+    ["by include_role with a loop", "site.yml", play('  tasks:\n    - include_role: {name: "{{ item }}"}\n      loop:\n        - stackhpc.grubcmdline\n'), 5],
+    ["by action", "site.yml", play("  tasks:\n    - action: include_role name=stackhpc.grubcmdline\n"), 3],
+    ["in a block", "site.yml", play("  tasks:\n    - block:\n        - rescue: []\n          always:\n            - include_role: {name: stackhpc.grubcmdline}\n"), 6],
+    ["in a handler", "site.yml", play("  handlers:\n    - name: kernel\n      include_role: {name: stackhpc.grubcmdline}\n"), 4],
+    ["by a dependency of a role", "roles/hugepages/meta/main.yml", "dependencies:\n  - role: stackhpc.grubcmdline\n    kernel_cmdline: [hugepages=8]\n", 2],
+    ["by the tasks of a role", "roles/hugepages/tasks/main.yml", "- include_role:\n    name: stackhpc.grubcmdline\n", 2],
+    ["by its last name", "site.yml", play("  roles: [grubcmdline]\n"), 2],
+  ];
+  for (const [title, path, text, line] of needs) it(`is kept where it is used: ${title}`, () => strictEqual(said({ [path]: text }), `1 fine: requirement stackhpc.grubcmdline: keep it, ${path}:${line} uses that role`));
+
+  const others: [title: string, path: string, text: string][] = [
+    ["a play with another role", "site.yml", play("  roles: [other]\n")],
+    ["a comment", "site.yml", play("  roles:\n    # - stackhpc.grubcmdline\n    - other\n")],
+    ["a name of a task that speaks of it", "site.yml", play("  tasks:\n    - name: What stackhpc.grubcmdline did\n      debug: {msg: no stackhpc.grubcmdline}\n")],
+    ["the collection's role", "site.yml", play("  roles: [stackhpc.linux.grubcmdline]\n")],
+    ["the old role itself, which is installed", "roles/stackhpc.sriov/tasks/mlxconfig.yml", "- include_role: {name: stackhpc.grubcmdline}\n"],
+    ["a longer name", "site.yml", play("  roles: [stackhpc.grubcmdline_extra]\n")],
+  ];
+  for (const [title, path, text] of others) it(`can go where it is not used: ${title}`, () => match(said({ "play.yml": play("  tasks: []\n"), [path]: text }), /^1 ineffective: requirement stackhpc\.grubcmdline: it can go, nothing that was read uses that role$/));
+
+  const names: [text: string, used: string][] = [
+    ["- src: https://github.com/stackhpc/ansible-role-grubcmdline\n  name: kernel\n", "kernel"],
+    ["- src: https://github.com/stackhpc/ansible-role-grubcmdline.git\n", "ansible-role-grubcmdline"],
+    ["- git+https://github.com/stackhpc/ansible-role-grubcmdline.git,1.2.0,cmdline\n", "cmdline"],
+    ["roles:\n  - src: stackhpc.grubcmdline\n    name: boot\n", "boot"],
+  ];
+  for (const [text, used] of names)
+    it(`is known by the name that a requirement gives it: ${used}`, () => {
+      match(said({ "site.yml": play(`  roles: [${used}]\n`) }, { path: "requirements.yml", text }), /fine: requirement .*: keep it, site\.yml:2 uses that role/);
+      match(said({ "site.yml": play("  roles: [other]\n") }, { path: "requirements.yml", text }), /ineffective/);
+    });
+
+  const uses = (parameters: string): string => judged(play(`  roles:\n    - role: stackhpc.grubcmdline\n      kernel_cmdline: ${parameters}\n`))[0] ?? "";
+  it("used for more than the IOMMU goes on working", () => {
+    for (const parameters of ["[hugepages=8, intel_iommu=on]", '"{{ parameters }}"', '["{{ iommu }}"]', "[iommu.passthrough=1]"]) strictEqual(uses(parameters), "3 fine: role stackhpc.grubcmdline: it goes on working", parameters);
+  });
+  it("used for the IOMMU alone can go", () => match(uses("[intel_iommu=on, iommu=pt]"), /^3 fine: .* it goes on working; all that it sets here are parameters of the IOMMU, which stackhpc\.sriov\.sriov sets itself/));
+  it("of the collection keeps the collection", () => {
+    const all = (role: string): string => judge([{ path: "requirements.yml", text: "collections: [stackhpc.linux]\n" }, { path: "site.yml", text: play(`  roles: [${role}]\n`) }], present).findings[0]!.text;
+    match(all("stackhpc.linux.grubcmdline"), /^collection stackhpc\.linux: for its other roles, one of which site\.yml:2 uses; /);
+    match(all("stackhpc.linux.sriov"), /^collection stackhpc\.linux: for its other roles; /);
+  });
+});
+
+describe("migrate, what only Kolla sees", () => {
+  const kayobe = { path: "etc/kayobe/kolla.yml", text: "---\n" };
+  const found = (files: { readonly [path: string]: string }, more: readonly { path: string; text: string }[] = [kayobe]): string[] => judge([...more, ...Object.entries(files).map(([path, text]) => ({ path, text }))], present).findings.map(({ file, line, outcome, text }) => `${file}:${line ?? "-"} ${outcome}: ${text}`);
+  const mapping = "sriov_physnet_mappings:\n  p4p1: physnet2\n";
+  const says = /:\d+ ineffective: sriov_physnet_mappings: only Kolla sees it here, and neither Nova nor Neutron gets a physical network from it: move it to group_vars or host_vars .*inventory\/group_vars\/compute_sriov\/sriov with Kayobe$/;
+  const places: [path: string, text: string][] = [
+    ["etc/kayobe/kolla/globals.yml", mapping],
+    ["etc/kayobe/environments/prod/kolla/globals.yml", mapping],
+    ["etc/kayobe/kolla/inventory/group_vars/compute", mapping],
+    ["etc/kayobe/kolla/inventory/group_vars/compute/sriov.yml", mapping],
+    ["etc/kayobe/environments/prod/kolla/inventory/host_vars/hv1.example.com", mapping],
+    ["etc/kayobe/kolla/inventory/overcloud", '[compute:vars]\nsriov_physnet_mappings={"p4p1": "physnet2"}\n'],
+    ["kolla/globals.yml", mapping],
+    ["/etc/kolla/globals.yml", mapping],
+    ["/etc/kolla/globals.d/sriov.yml", mapping],
+    ["elsewhere/globals.yml", `kolla_base_distro: rocky\n${mapping}`],
+    ["etc/kayobe/kolla.yml", `kolla_extra_globals:\n  sriov_physnet_mappings: {p4p1: physnet2}\n`],
+    ["etc/kayobe/kolla.yml", `kolla_overcloud_inventory_custom_components: |\n  [compute:vars]\n  sriov_physnet_mappings={"p4p1": "physnet2"}\n`],
+  ];
+  for (const [path, text] of places)
+    it(`is ineffective in ${path}: ${JSON.stringify(text)}`, () => {
+      const [one = "", ...more] = found({ [path]: text }, path.endsWith("kolla.yml") ? [] : [kayobe]);
+      match(one, says);
+      deepStrictEqual([one.startsWith(`${path}:`), more], [true, []]);
+    });
+  it("is told by its line", () => {
+    match(found({ "etc/kayobe/kolla.yml": "a: b\nkolla_overcloud_inventory_custom_services: |\n  [compute:vars]\n  sriov_numvfs=4\n" }, [])[0]!, /^etc\/kayobe\/kolla\.yml:4 ineffective: sriov_numvfs: only Kolla sees it here: move it/);
+    match(found({ "etc/kayobe/kolla/globals.yml": `---\n# a\n${mapping}` })[0]!, /globals\.yml:3 /);
+  });
+  it("are the old variables, too, and what stands in a list is not gone into", () => {
+    deepStrictEqual(
+      found({ "kolla/globals.yml": "sriov_devices:\n  - {name: a, numvf: 1}\nsriov_numvfs: many\niommu_pt: false\n" }).map((line) => line.split(": only")[0]),
+      ["kolla/globals.yml:1 ineffective: sriov_devices", "kolla/globals.yml:3 ineffective: sriov_numvfs", "kolla/globals.yml:4 ineffective: iommu_pt"],
+    );
+  });
+  it("does not count as set for the rest", () => {
+    ok(found({ "kolla/globals.yml": "sriov_devices: [{name: a}]\n", "sriov.yml": "- hosts: a\n  roles: [stackhpc.sriov]\n" }).some((line) => line.includes("sriov_devices: nothing that was read sets it")));
+  });
+  it("is a site's own variable where a template of Kolla's reads it", () => {
+    deepStrictEqual(found({ "kolla/globals.yml": "sriov_site_nics: [a]\n", "kolla/config/nova.conf": "{{ sriov_site_nics }}\n" }), ["kolla/globals.yml:1 fine: sriov_site_nics: a variable of yours"]);
+    match(found({ "kolla/globals.yml": mapping, "kolla/config/nova/nova-compute.conf": "{% for nic in sriov_physnet_mappings %}\n" })[0]!, /ineffective: .*; a copy stays here as long as a template of Kolla's configuration reads it$/);
+  });
+  const elsewhere: [title: string, path: string][] = [
+    ["Kayobe's inventory", "etc/kayobe/inventory/group_vars/compute/sriov"],
+    ["an environment's inventory", "etc/kayobe/environments/prod/inventory/group_vars/compute/sriov"],
+    ["a file of Kayobe's extra variables", "etc/kayobe/sriov.yml"],
+    ["an inventory of a folder that is called kolla, without Kayobe", "kolla/inventory/group_vars/compute"],
+    ["a globals.yml of something else", "vars/globals.yml"],
+  ];
+  for (const [title, path] of elsewhere) it(`is not ${title}`, () => match(found({ [path]: mapping })[0]!, /fine: sriov_physnet_mappings: a variable of this role$/));
+  it("is not a file that Kayobe's inventory leads to as well", () => {
+    const files = ["etc/kayobe/kolla/inventory/group_vars/compute", "etc/kayobe/inventory/group_vars/compute"].map((path) => ({ path, text: mapping, real: "/x/compute" }));
+    deepStrictEqual(judge([kayobe, ...files], present).findings.map(({ file, outcome }) => [file, outcome]), [["etc/kayobe/inventory/group_vars/compute", "fine"]]);
+  });
+});
+
+describe("migrate, a lost list of devices", () => {
+  const play = { path: "sriov.yml", text: "- hosts: compute\n  tasks:\n    - include_role: {name: stackhpc.linux.sriov}\n" };
+  const lost = (...files: { path: string; text: string }[]): string[] => told(judge([play, ...files], present).findings).filter((line) => line.includes("sriov_devices:"));
+  it("that nothing sets is told where the role is used, once", () => {
+    const [one, ...more] = lost({ path: "more.yml", text: play.text });
+    match(one ?? "", /^3 different: sriov_devices: nothing that was read sets it\. The old roles took that for \[\]; now not set is refused on a host that is configured, and \[\] takes the VFs away/);
+    deepStrictEqual(more, []);
+  });
+  it("that is set anywhere is not", () => {
+    for (const [path, text] of [["host_vars/h1", "sriov_devices: [{name: a}]\n"], ["hosts", '[compute:vars]\nsriov_devices=[{"name": "a"}]\n'], ["b.yml", "- hosts: a\n  vars:\n    sriov_devices: [{name: a}]\n"]] as const) ok(!lost({ path, text }).some((line) => line.includes("nothing that was read")), path);
+  });
+  it("is of no concern without the role", () => deepStrictEqual(told(judge([{ path: "a.yml", text: "- hosts: a\n  roles: [other]\n" }], present).findings), []));
+  const values: [value: string, want: RegExp][] = [
+    ["[]", /^1 different: sriov_devices: the empty list takes the VFs away/],
+    ["", /^1 different: sriov_devices: it is empty, which counts as not set: a host that is configured is refused/],
+    ['""', /^1 different: sriov_devices: it is empty, which counts as not set/],
+    ['"{{ nics | default([]) }}"', /^1 different: sriov_devices: where what it comes from is not set, this is \[\], and that takes the VFs away now/],
+    ['"{{ nics | default([ ], true) }}"', /^1 different: .*takes the VFs away now/],
+    ['"{{ nics | d([]) + more }}"', /^1 different: .*takes the VFs away now/],
+    [`"{{ lookup('vars', 'nics_' ~ rack, default=[]) }}"`, /^1 different: .*takes the VFs away now/],
+    [`"{{ racks[rack].get('nics', []) }}"`, /^1 different: .*takes the VFs away now/],
+    ['"{{ nics if has_nics else [] }}"', /^1 different: .*takes the VFs away now/],
+    ['"{{ nics }}"', /^1 unjudged: sriov_devices: only a run of Ansible knows/],
+    ['"{{ nics | default(more) }}"', /^1 unjudged/],
+  ];
+  for (const [value, want] of values) it(`set to ${value === "" ? "nothing" : value}`, () => match(judged(`sriov_devices: ${value}\n`, linux)[0] ?? "", want));
+  it("is in the notes for every host", () => ok(judge([play], present).notes.some((note) => note.startsWith("Without sriov_devices nothing is changed"))));
+});
+
+describe("migrate, what holds no variables", () => {
+  const dashboard = "{% raw %}\n{\"panels\": []}\n{% endraw %}\n";
+  const devices = { path: "inventory/group_vars/compute.yml", text: "sriov_devices: [{name: p4p1}]\n" };
+  const of = (...files: Parameters<typeof judge>[0]): { findings: string[]; aside: string } => {
+    const { findings, aside } = judge([devices, ...files], present);
+    return { findings: told(findings.filter(({ file }) => file !== devices.path)), aside: aside.map(({ why, count }) => `${count} ${why}`).join(", ") };
+  };
+  it("is left aside and counted, by kind", () => {
+    const files = [
+      ...["a.json", "b.json", "c.yml"].map((name) => ({ path: `kolla/config/grafana/dashboards/${name}`, text: dashboard })),
+      { path: "environments/prod/kolla/config/nova.conf", text: "[DEFAULT]\n" },
+      { path: "kolla/passwords.yml", text: "$ANSIBLE_VAULT;1.1;AES256\n61\n" },
+      { path: "ansible/templates/x.yml", text: dashboard },
+      { path: "roles/a/templates/deep/x.yml", text: dashboard },
+      { path: "group_vars.yml.j2", text: "{{ x }}\n" },
+      { path: "roles/a/files/cloud.yml", text: dashboard },
+      { path: "run.sh", text: "#!/bin/sh\n" },
+      { path: "logo.png", unread: "binary" as const },
+    ];
+    deepStrictEqual(of(...files), { findings: [], aside: "1 files that are copied to hosts, 5 of Kolla's own configuration, 2 of another kind, 3 templates" });
+  });
+  const quiet: [title: string, file: Parameters<typeof judge>[0][number]][] = [
+    ["JSON that is a template", { path: "dashboards/a.json", text: dashboard }],
+    ["YAML of something else", { path: "k8s/chart.yaml", text: "a: {{ .Values.a }}\n" }],
+    ["YAML with tags", { path: "ci.yml", text: "a: !reference [b, c]\nb: [\n" }],
+    ["a playbook of other roles that the reader of this does not understand", { path: "ansible/images.yml", text: "- hosts: a\n  tasks:\n    - copy:\n        content: \"{{ stackhpc_release }}/\\\n    x\"\n" }],
+    ["an encrypted key", { path: "vault/overcloud_key", text: "$ANSIBLE_VAULT;1.1;AES256\n61\n" }],
+    ["a script without an extension", { path: "bin/tool", text: "#!/bin/sh\necho 'a: [' \n" }],
+    ["an image without an extension", { path: "images/ipa", unread: "binary" }],
+    ["a large image", { path: "images/disk", unread: "large" }],
+    ["a link that leads nowhere, of no variables", { path: "bin/away", unread: "nowhere" }],
+    ["a folder", { path: "group_vars" }],
+  ];
+  for (const [title, file] of quiet) it(`says nothing of ${title}`, () => deepStrictEqual(of(file).findings, []));
+  const told1: [title: string, file: Parameters<typeof judge>[0][number], want: RegExp][] = [
+    ["no YAML with a word of this role", { path: "dashboards/a.json", text: `${dashboard}sriov_devices\n` }, /^- unjudged: is no YAML/],
+    ["no YAML of a host", { path: "host_vars/h1/a.yml", text: "a: [\n" }, /^- unjudged: is no YAML/],
+    ["encrypted variables", { path: "secrets.yml", text: "$ANSIBLE_VAULT;1.1;AES256\n61\n" }, /^- unjudged: is encrypted/],
+    ["an encrypted file of a group without an extension", { path: "inventory/group_vars/compute/vault", text: "$ANSIBLE_VAULT;1.1;AES256\n61\n" }, /^- unjudged: is encrypted/],
+    ["variables in UTF-16", { path: "group_vars/all.yml", unread: "binary" }, /^- unjudged: is no text in UTF-8/],
+    ["large variables", { path: "group_vars/all.yml", unread: "large" }, /^- unjudged: is larger than any file of variables/],
+    ["variables that may not be read", { path: "host_vars/h1", unread: "denied" }, /^- unjudged: cannot be read, permission denied/],
+    ["a folder that may not be read", { path: "inventory/group_vars", unread: "denied" }, /^- unjudged: cannot be read, permission denied/],
+    ["a link of variables that leads nowhere", { path: "group_vars/compute.yml", unread: "nowhere" }, /^- unjudged: is a symbolic link that leads nowhere/],
+    ["anything that was named", { path: "x.bin", unread: "binary", named: true }, /^- unjudged: is no text/],
+    ["a template that was named", { path: "templates/a.yml.j2", text: "sriov_numvf: 1\n", named: true }, /^1 unknown: sriov_numvf/],
+  ];
+  for (const [title, file, want] of told1) it(`says what cannot be judged of ${title}`, () => match(of(file).findings[0] ?? "", want));
+  it("is read when a playbook that was read includes it", () => {
+    for (const text of ["- hosts: a\n  vars_files: [files/nics.yml]\n", '- hosts: a\n  tasks:\n    - include_vars: "{{ playbook_dir }}/files/nics.yml"\n', "- hosts: a\n  tasks:\n    - include_vars: {file: ../files/nics.yml}\n"])
+deepStrictEqual(of({ path: "site.yml", text }, { path: "ansible/files/nics.yml", text: "sriov_numvf: 1\n" }), { findings: ["1 unknown: sriov_numvf: nobody knows it; sriov_numvfs is the nearest name"], aside: "" }, text);
+    deepStrictEqual(of({ path: "site.yml", text: "- hosts: a\n  vars_files: [files/other.yml]\n" }, { path: "ansible/files/nics.yml", text: "sriov_numvf: 1\n" }), { findings: [], aside: "1 files that are copied to hosts" });
+    // Kolla's passwords are named in playbooks, and no variables of hosts.
+    deepStrictEqual(of({ path: "site.yml", text: '- hosts: a\n  vars_files: ["{{ kayobe_config_path }}/kolla/passwords.yml"]\n' }, { path: "kolla/passwords.yml", text: "$ANSIBLE_VAULT;1.1;AES256\n61\n" }), { findings: [], aside: "1 of Kolla's own configuration" });
+  });
+  it("is a place that Ansible reads no variables from", () => {
+    for (const path of ["a/host_vars/files/x.yml", "group_vars/templates/x.yml", "files.yml", "templates", "kolla/config.yml", "kolla/inventory/group_vars/x"]) strictEqual(asideBy(path), undefined, path);
+  });
+});
+
 describe("migrate, a file", () => {
   it("that is encrypted cannot be judged", () => match(judged("$ANSIBLE_VAULT;1.1;AES256\n61\n")[0]!, /^- unjudged: is encrypted/));
   it("that is no YAML cannot be judged", () => match(judged("sriov_devices: [\n")[0]!, /^- unjudged: is no YAML/));
-  it("that is no text cannot be judged", () => deepStrictEqual(told(judge([{ path: "a.yml" }, { path: "b" }], present).findings).map((line) => line.slice(0, 12)), ["- unjudged: "]));
+  it("that is no text cannot be judged", () => deepStrictEqual(told(judge([{ path: "a.yml", unread: "binary" }, { path: "b", unread: "binary" }], present).findings).map((line) => line.slice(0, 12)), ["- unjudged: "]));
   it("that is empty, or goes round in a circle, says nothing", () => {
     for (const text of ["", "---\n", "# a\n", "a: &a\n  b: *a\n", "- &a [*a]\n"]) deepStrictEqual(judged(text), [], text);
     match(judged("sriov_devices: &a [*a]\n", linux)[1]!, /different: sriov_devices\[0\]: it is no dictionary/);
@@ -333,7 +537,7 @@ describe("migrate, the command", () => {
     ["plain", 0, /^2 fine, 0 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m],
     ["role", 1, /^8 fine, 5 ineffective now, 8 different now, 0 cannot be judged, 3 unknown\.$/m],
     ["collection", 1, /^7 fine, 2 ineffective now, 6 different now, 4 cannot be judged, 0 unknown\.$/m],
-    ["installed", 1, /^1 fine, 0 ineffective now, 1 different now, 0 cannot be judged, 0 unknown\.$/m],
+    ["installed", 1, /^1 fine, 0 ineffective now, 2 different now, 0 cannot be judged, 0 unknown\.$/m],
   ];
   for (const [name, want, closing] of cases)
     it(`of ${name} ends with ${want}`, async () => {
@@ -354,9 +558,43 @@ describe("migrate, the command", () => {
   });
   it("writes nothing, and looks at no environment of programs", async () => {
     const folder = temporary();
-    put(folder, { "site.yml": "- hosts: a\n  roles: [stackhpc.sriov]\n", "x.conf": "sriov_numvf: 1\n", ".venv/x.yml": "sriov_numvf: 1\n", "ansible_collections/a/b/x.yml": "sriov_numvf: 1\n" });
+    put(folder, { "site.yml": "- hosts: a\n  vars: {sriov_devices: [{name: ens1}]}\n  roles: [stackhpc.sriov]\n", "x.conf": "sriov_numvf: 1\n", ".venv/x.yml": "sriov_numvf: 1\n", "ansible_collections/a/b/x.yml": "sriov_numvf: 1\n" });
     strictEqual((await cli(own(), "migrate", folder)).code, 0);
-    strictEqual(readFileSync(join(folder, "site.yml"), "utf8"), "- hosts: a\n  roles: [stackhpc.sriov]\n");
+    strictEqual(readFileSync(join(folder, "site.yml"), "utf8"), "- hosts: a\n  vars: {sriov_devices: [{name: ens1}]}\n  roles: [stackhpc.sriov]\n");
+  });
+  it("says in one line what it left aside, and tells a file once", async () => {
+    const folder = temporary();
+    put(folder, { "kolla.yml": "---\n", "inventory/group_vars/compute.yml": "sriov_devices:\n  - name: p4p1\n", "kolla/config/grafana/dashboards/a.json": "{% raw %}\n{}\n", "kolla/config/grafana/dashboards/b.json": "{% raw %}\n{}\n", "environments/prod/.keep": "" });
+    writeFileSync(join(folder, "logo.png"), Buffer.from([0x89, 0xff]));
+    symlinkSync("../../inventory", join(folder, "environments/prod/inventory"));
+    symlinkSync("..", join(folder, "environments/up"));
+    symlinkSync("round", join(folder, "environments/round"));
+    const { code, output } = await cli(root, "migrate", folder, join(folder, "inventory/group_vars"), join(folder, "inventory/group_vars/compute.yml"));
+    strictEqual(code, 0, output);
+    deepStrictEqual(output.split("\n").filter((line) => line.startsWith(folder)).map((line) => line.slice(folder.length)), ["/inventory/group_vars/compute.yml:1: fine: sriov_devices: the same; a device can also be chosen by address, mac, vendor_id with product_id, or driver"]);
+    match(output, /^\d+ files were left aside because (?:they|it) cannot hold variables: 2 of Kolla's own configuration, \d of another kind\.$/m);
+    strictEqual(output.split("\n").filter((line) => line.includes("aside")).length, 1);
+    doesNotMatch(output, /no YAML/);
+  });
+  it("says of a mapping in Kolla's globals.yml that it is ineffective, by whatever path it is named", async () => {
+    const folder = temporary();
+    put(folder, { "config/kolla.yml": "---\n", "config/inventory/group_vars/compute/sriov": "---\nsriov_devices:\n  - name: p4p1\n    numvfs: 8\n", "config/kolla/globals.yml": "---\n# Physical networks\nsriov_physnet_mappings:\n  p4p1: physnet2\n" });
+    for (const paths of [["config"], ["config/kolla/globals.yml", "config/inventory"], ["config/kolla", "config/inventory"]]) {
+      const { code, output } = await cli(root, "migrate", ...paths.map((path) => join(folder, path)));
+      strictEqual(code, 1);
+      match(output, /\/globals\.yml:3: ineffective now: sriov_physnet_mappings: only Kolla sees it here/m);
+      match(output, /^1 fine, 1 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m);
+    }
+  });
+  it("does not read what is too large for variables, and says it of what could be some", async () => {
+    const folder = temporary();
+    put(folder, { "site.yml": "- hosts: a\n  vars: {sriov_devices: [{name: ens1}]}\n", "images/disk": "", "group_vars/all.yml": "" });
+    // Of holes, so that no disk is filled; more than a text can have.
+    for (const path of ["images/disk", "group_vars/all.yml"]) truncateSync(join(folder, path), 3 * 2 ** 30);
+    const { code, output } = await cli(root, "migrate", folder);
+    strictEqual(code, 1, output);
+    match(output, /\/group_vars\/all\.yml: cannot be judged: is larger than any file of variables/);
+    match(output, /^1 file was left aside because (?:they|it) cannot hold variables: 1 of another kind\.$/m);
   });
   it("that finds nothing says so and fails", async () => {
     const folder = temporary();

@@ -1,7 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Ajv } from "ajv";
 import { defaults } from "../generator/emit/defaults.js";
 import { readSources, root } from "../generator/artefacts.js";
 import type { Json, Variable } from "../generator/ir.js";
@@ -39,25 +37,6 @@ describe("the YAML that is written", () => {
       deepStrictEqual(Object.fromEntries(Object.entries(argument_specs["main.yml"].options).flatMap(([name, { default: value }]) => (value === undefined ? [] : [[name, value]]))), want);
     }
   });
-});
-
-describe("schema.json", () => {
-  const valid = new Ajv({ strict: true }).compile(JSON.parse(readFileSync(join(artefactsOnce(), rolePath, "schema.json"), "utf8")) as object);
-  const cases: [given: Json, want: boolean][] = [
-    [{}, true],
-    [{ sriov_devices: [{ name: "ens1f0", numvfs: 8 }, { address: "0000:3b:00.1" }] }, true],
-    [{ sriov_do_reboot: false, another_role: 1 }, true],
-    [{ sriov_numvfs: "8" }, false],
-    [{ sriov_numvfs: -1 }, false],
-    [{ sriov_numvfs_driver: "cron" }, false],
-    [{ sriov_devices: [{ nam: "ens1f0" }] }, false],
-    [{ sriov_devices: { name: "ens1f0" } }, false],
-    [{ sriov_devices: [{ name: "ens1f0", nova: { address: [{ bus: "3b", function: "[0-3]" }, "0000:3b:02.*"], traits: ["CUSTOM_FAST"] } }] }, true],
-    [{ sriov_devices: [{ name: "ens1f0", nova: { address: { bus: "3b" }, traits: "CUSTOM_FAST" } }] }, true],
-    [{ sriov_devices: [{ name: "ens1f0", nova: { address: 3 } }] }, false],
-    [{ sriov_devices: [{ name: "ens1f0", nova: { traits: { CUSTOM_FAST: true } } }] }, false],
-  ];
-  for (const [given, want] of cases) it(`${want ? "takes" : "refuses"} ${JSON.stringify(given)}`, () => strictEqual(valid(given), want));
 });
 
 /** Generated when the suite is read: the cases below come from it. */

@@ -1,4 +1,4 @@
-import { deepStrictEqual, doesNotMatch, match, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { findPython } from "../generator/machine.js";
@@ -42,6 +42,12 @@ describe(findPython.name, () => {
 describe("doctor", () => {
   const told = async (): Promise<string> => (await withPythons([12], () => cli(root, "doctor"))).output;
   it("says that build and publish need git", async () => match(await told(), /^build, publish: not ready\n(?: {2}.*\n)* {2}Missing: git[.:]/m));
+  it("says once what installs all that is not installed", async () => {
+    const output = await told();
+    ok([...output.matchAll(/: not installed$/gm)].length > 3, output);
+    deepStrictEqual([...output.matchAll(/npm run setup/g)].length, 1, output);
+    match(output, /^This installs what is not installed:\n {4}npm run setup$/m);
+  });
   it("does not, where it is", async () => {
     const before = process.env["PATH"];
     const folder = temporary();
@@ -75,8 +81,8 @@ describe("in an environment", () => {
 const others = ansibleCores.filter((release) => release !== "2.19");
 
 describe("the programs that are tested with", () => {
-  it("that are not installed are told, with what installs them", async () => {
-    const openStack = ["Kayobe and Kolla Ansible: not installed. This installs it:\n    npm run setup", "Nova and Neutron: not installed. This installs it:\n    npm run setup"];
+  it("that are not installed are told, by a command that runs them with what installs them", async () => {
+    const openStack = ["Kayobe and Kolla Ansible: not installed", "Nova and Neutron: not installed"];
     deepStrictEqual(await withPythons([12], () => missingPrograms(root, { machines: false })), openStack);
     const all = await withPythons([12], () => missingPrograms(root, { machines: true }));
     deepStrictEqual(all.slice(0, 2), openStack);

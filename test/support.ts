@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { readSources, root } from "../generator/artefacts.js";
@@ -20,6 +20,7 @@ export const identity: Identity = {
   description: "Sets VFs",
   license: ["Apache-2.0"],
   tags: ["networking", "linux"],
+  repository: "https://example.org/sriov",
 };
 
 export function role(...variables: readonly Variable[]): Role {
@@ -87,7 +88,25 @@ export function repositoryOfFixtures(): string {
 
 /** The command line as a process. */
 export async function cli(repositoryFolder: string, ...args: string[]): Promise<Outcome> {
-  return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/cli.js"), ...args], cwd: repositoryFolder });
+  return await cliWith(repositoryFolder, {}, ...args);
+}
+
+/** The same with variables of the environment; those that it looks at itself are not there but when they are named. */
+export async function cliWith(repositoryFolder: string, env: { readonly [name: string]: string | undefined }, ...args: string[]): Promise<Outcome> {
+  const own = { KAYOBE_CONFIG_PATH: undefined, npm_lifecycle_event: undefined };
+  return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/cli.js"), ...args], cwd: repositoryFolder, env: { ...own, ...env } });
+}
+
+/**
+ * Node.js as a user who is not root, whoever runs the tests: a permission that is taken away is no obstacle to root. Of what
+ * is run only that can be used which others may read.
+ */
+export async function nodeAsOther(...args: readonly string[]): Promise<Outcome> {
+  if (process.getuid?.() !== 0) return await run({ file: process.execPath, args, cwd: "/" });
+  const folder = temporary();
+  chmodSync(folder, 0o755);
+  cpSync(process.execPath, join(folder, "node"));
+  return await run({ file: "setpriv", args: ["--reuid=65534", "--regid=65534", "--clear-groups", join(folder, "node"), ...args], cwd: "/" });
 }
 
 /** One of the pinned Python tools, with this repository's artefacts, or another folder's, on its search paths. */

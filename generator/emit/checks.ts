@@ -59,7 +59,7 @@ function check(of: VarType): { readonly [key: string]: Json } {
     case "map":
       return { type: of.kind };
     case "raw":
-      return { type: of.kind, ...(of.also ? { also: of.also } : {}) };
+      return { type: of.kind, ...(of.also ? { also: of.also.map(({ kind }) => kind) } : {}) };
     case "str":
       return { type: of.kind, ...(of.choices ? { choices: of.choices } : {}) };
     case "int":

@@ -15,6 +15,8 @@ export function readme(role: Role, template: string, examples: readonly OutFile[
   const { namespace, name } = role.identity;
   const data = {
     identity: role.identity,
+    // HEAD is the branch that the repository shows, whatever its name is.
+    troubleshooting: `${role.identity.repository}/blob/HEAD/docs/troubleshooting.md`,
     title: `${namespace}.${name}`,
     short_description: role.shortDescription,
     description: role.description,
@@ -41,6 +43,6 @@ function install(layout: Published, name: string): string {
 }
 
 function exampleTitle(path: string): string {
-  const words = (path.split("/").at(-1) ?? path).replace(/\.ya?ml$/, "").replace(/[_-]+/g, " ");
+  const words = (path.split("/").at(-1) ?? path).replace(/\.ya?ml$/, "").replace(/[_-]+/g, " ").replace(/\bmellanox\b/, "Mellanox");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

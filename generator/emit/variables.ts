@@ -38,7 +38,10 @@ function tables(role: Role): Table[] {
     const title = variable.type.kind === "list" ? `Each entry of \`${variable.name}\`` : `\`${variable.name}\``;
     return [{ title, key: "key", before: [], rows: rows(of.fields) }, ...of.fields.flatMap(inner)];
   };
-  const before = ["Every variable is checked before anything changes. `schema.json` in the role lets editors complete and check them too."];
+  const before = [
+    "Every variable is checked before anything changes. `schema.json` in the role lets editors complete and check them too.",
+    "An editor with yaml-language-server (VS Code with Red Hat's YAML extension, Neovim, Emacs and others) does so in a file of group_vars or host_vars that has the line `# yaml-language-server: $schema=PATH/schema.json`. PATH is the folder of the role or of the collection, absolute or from that file. A file without an extension must be opened as YAML.",
+  ];
   return [{ title: "Variables", key: "variable", before, rows: rows(role.variables) }, ...role.variables.flatMap(inner)];
 }
 
@@ -60,7 +63,7 @@ function typeName(of: VarType): string {
     case "map":
       return "dict";
     case "raw":
-      return ["str", ...(of.also ?? [])].join(" or ");
+      return ["str", ...(of.also ?? []).map((other) => (other.kind === "map" ? "dict" : other.kind))].join(" or ");
     case "str":
       return of.choices ? of.choices.map((choice) => `\`${choice}\``).join(" or ") : "str";
     case "int":
@@ -80,7 +83,7 @@ function typeName(of: VarType): string {
 function inline(value: Json): string {
   if (Array.isArray(value)) return `[${(value as readonly Json[]).map(inline).join(", ")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
-  const pairs = Object.entries(value as { readonly [key: string]: Json }).map(([key, item]) => `${key}: ${inline(item)}`);
+  const pairs = Object.entries(value as { readonly [key: string]: Json }).map(([key, item]) => `${/^[A-Za-z_]\w*$/.test(key) ? key : JSON.stringify(key)}: ${inline(item)}`);
   return pairs.length === 0 ? "{}" : `{${pairs.join(", ")}}`;
 }
 

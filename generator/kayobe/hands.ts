@@ -1,6 +1,11 @@
+import { hostOf, kindOf, readsMapping } from "./devices.js";
 import { itemsOf, readIni } from "./ini.js";
-import type { IniEntry } from "./ini.js";
-import { holding, indented, inNumbers, isSealed, truth } from "./view.js";
+import type { Ini, IniEntry } from "./ini.js";
+import { joiningOf, layersFor } from "./joining.js";
+import { isKnown, pairingsOf } from "./pairings.js";
+import type { Pairing } from "./pairings.js";
+import { extraGlobals, globals, kollaVariables } from "./kollas.js";
+import { holding, inNumbers, isSealed, truth, variables } from "./view.js";
 import type { View } from "./view.js";
 import { lineOfKey } from "./yaml.js";
 
@@ -10,13 +15,27 @@ export const nova = "kolla/config/nova/nova-compute.conf";
 export const agent = "kolla/config/neutron/sriov_agent.ini";
 /** Files that nova-compute reads before ours. */
 const novaAlternatives = ["kolla/config/nova.conf", "kolla/config/global.conf"];
-const globals = "kolla/globals.yml";
 const passThrough = "kolla_overcloud_inventory_pass_through_host_vars";
 export const driver = "sriovnicswitch";
 
-/** A sentence for each. */
-export function handsOfOthers(view: View, ours: RegExp, withVlanRanges: boolean): readonly string[] {
-  return [...lists(view, ours), ...extras(view), ...kollasOwn(view), ...switches(view), ...passes(view), ...ml2(view, withVlanRanges), ...environments(view, ours)];
+export interface Hands {
+  /** A sentence for each. */
+  readonly refusals: readonly string[];
+  readonly hints: readonly string[];
+}
+
+/**
+ * @param ours what a value of ours has in it
+ * @param kollas Kolla's own variables that kolla/globals.yml sets for every host
+ * @param known the physical networks that the inventory names
+ */
+export function handsOfOthers(view: View, ours: RegExp, withVlanRanges: boolean, kollas: readonly string[], known: readonly Pairing[]): Hands {
+  const devices = lists(view, ours, known);
+  const variablesOfKolla = kollaVariables(view, kollas, known);
+  return {
+    refusals: [...devices.refusals, ...extras(view), ...variablesOfKolla.refusals, ...switches(view), ...passes(view), ...ml2(view, withVlanRanges), ...environments(view, ours)],
+    hints: [...devices.hints, ...variablesOfKolla.hints],
+  };
 }
 
 export function pciOption({ section, key }: IniEntry): boolean {
@@ -35,34 +54,79 @@ export function novaElsewhere(view: View, ours: RegExp): string | undefined {
 }
 
 export function isNovas(inLayer: string): boolean {
-  return /^kolla\/config\/(nova\.conf|global\.conf|nova\/.*|nova_compute\/.*)$/.test(inLayer);
+  return /^kolla\/config\/(nova\.conf|global\.conf|nova\/(nova-compute\.conf|[^/]+\/(nova|nova-compute)\.conf)|nova_compute\/.*)$/.test(inLayer);
+}
+
+/** Options that name devices, in a file that nova-compute or the agent reads. */
+export function isDeviceOption(inLayer: string, entry: IniEntry): boolean {
+  if (isNovas(inLayer)) return pciOption(entry);
+  return /^kolla\/config\/neutron\/([^/]+\/)?sriov_agent\.ini$/.test(inLayer) && entry.section === "sriov_nic" && ["physical_device_mappings", "exclude_devices"].includes(entry.key);
 }
 
 /** Options of Nova and of the agent: one list would be taken beside ours, or in its place. */
-function lists(view: View, ours: RegExp): string[] {
+function lists(view: View, ours: RegExp, known: readonly Pairing[]): Hands {
+  const refusals: string[] = [];
+  const hints: string[] = [];
   const elsewhere = novaElsewhere(view, ours);
-  return view.layers.flatMap((layer) =>
-    [...view.below(`${layer}kolla/config`)].sort().flatMap((path) => {
+  const isOurs = (entry: IniEntry): boolean => ours.test(`${entry.key} ${entry.value}`);
+  const homeLayer = layersFor(view, nova).find((layer) => view.options(layer + nova).entries.some((entry) => pciOption(entry) && isOurs(entry))) ?? view.target;
+  for (const layer of view.layers)
+    for (const path of view.once(view.below(`${layer}kolla/config`))) {
       const inLayer = path.slice(layer.length);
-      const isNova = isNovas(inLayer);
-      const isAgent = /^kolla\/config\/neutron\/([^/]+\/)?sriov_agent\.ini$/.test(inLayer);
-      if (!isNova && !isAgent) return [];
-      return view.options(path).entries.flatMap((entry) => {
-        const isPci = isNova && pciOption(entry);
-        const isMapping = isAgent && entry.section === "sriov_nic" && ["physical_device_mappings", "exclude_devices"].includes(entry.key);
-        if (!isPci && !isMapping) return [];
-        const home = isPci ? nova : agent;
-        if ((inLayer === home || path === elsewhere) && ours.test(`${entry.key} ${entry.value}`)) return [];
-        // Devices that are no NICs, such as GPUs: Nova takes several lines of one file.
-        const others = isPci && !entry.value.includes("physical_network") && /["'](product_id|address)["']/.test(entry.value);
-        if (others && path === view.target + home) return [];
-        const where = inNumbers(path, entry.line);
-        if (others) return [`${where}: what follows from sriov_devices would come in place of ${shortKey(entry)}. Move it below [pci] of ${view.target}${home}, where Nova takes both.`];
-        if (isPci) return [`${where}: ${shortKey(entry)} is set by hand, and Nova would take both lists, or this one in place of what follows from sriov_devices. Move it to physical_network (and nova, for what else it says) of the PF in sriov_devices, and take it away here.`];
-        return [`${where}: ${entry.key} is set by hand, and the agent would take only one of both. Move it to ${entry.key === "exclude_devices" ? "exclude_vfs" : "physical_network"} of the PF in sriov_devices, and take it away here.`];
-      });
-    }),
-  );
+      if (!layersFor(view, inLayer).includes(layer)) continue;
+      const ini = view.options(path);
+      for (const entry of ini.entries) {
+        if (!isDeviceOption(inLayer, entry)) continue;
+        const home = isNovas(inLayer) ? nova : agent;
+        if ((inLayer === home || path === elsewhere) && isOurs(entry)) continue;
+        const found = deviceFault(view, { layer, path, inLayer, ini, entry, homeLayer }, known);
+        if (found.refusal !== undefined) refusals.push(found.refusal);
+        else if (found.hint !== undefined) hints.push(found.hint);
+      }
+    }
+  return { refusals, hints };
+}
+
+interface Place {
+  readonly layer: string;
+  readonly path: string;
+  readonly inLayer: string;
+  readonly ini: Ini;
+  readonly entry: IniEntry;
+  /** The layer whose file for nova-compute has what follows from sriov_devices. */
+  readonly homeLayer: string;
+}
+
+/** What is wrong with an option with devices that is not ours. */
+function deviceFault(view: View, place: Place, known: readonly Pairing[]): { readonly refusal?: string; readonly hint?: string } {
+  const { path, inLayer, ini, entry, layer } = place;
+  const where = inNumbers(path, entry.line);
+  const kind = kindOf(view, ini, entry);
+  const isPci = isNovas(inLayer);
+  const forHost = /^kolla\/config\/(nova|neutron)\/[^/]+\//.test(inLayer);
+  if (kind === "nothing") return forHost && (!isPci || entry.key === "device_spec") ? { refusal: `${where}: ${shortKey(entry)} is empty, and comes on ${hostOf(inLayer)} in place of what follows from sriov_devices. Take it away here.` } : {};
+  if (kind === "snippet") return view.isTargets(path) ? {} : { refusal: `${where}: ${shortKey(entry)} says what follows from sriov_physnet_mappings by itself now. Run sriov-role kayobe for that layer first, which replaces it, ${layer === "" ? "without --environment" : `with --environment ${layer.split("/")[1]}`}.` };
+  if (kind === "other" || kind === "unknown") {
+    const refusal = otherDevices(view, place, where);
+    if (refusal !== undefined) return { refusal };
+    return kind === "other" ? {} : { hint: `${where}: what ${shortKey(entry)} names is not known here. Devices of other kinds than NICs may stay. A NIC must go: move it to physical_network of the PF in sriov_devices.` };
+  }
+  if (readsMapping(ini, entry)) return { refusal: `${where}: ${shortKey(entry)} is made from sriov_physnet_mappings, which is read from the inventory now, and ${isPci ? "Nova would take both lists" : "the agent would take only one of both"}. Take it away here; what it says besides goes to ${isPci ? "nova" : entry.key === "exclude_devices" ? "exclude_vfs" : "physical_network"} of the PF in sriov_devices.` };
+  if (isKnown(pairingsOf(entry), known)) return { refusal: `${where}: ${shortKey(entry)} is set by hand, and the inventory says the same already. Take it away here.` };
+  if (isPci) return { refusal: `${where}: ${shortKey(entry)} is set by hand, and Nova would take both lists, or this one in place of what follows from sriov_devices. Move it to physical_network (and nova, for what else it says) of the PF in sriov_devices, and take it away here. A device that is no NIC is named by its product_id or address, and stands below [pci] of ${view.target}${nova}.` };
+  return { refusal: `${where}: ${entry.key} is set by hand, and the agent would take only one of both. Move it to ${entry.key === "exclude_devices" ? "exclude_vfs" : "physical_network"} of the PF in sriov_devices, and take it away here.` };
+}
+
+/** Devices of other kinds, such as GPUs: Nova takes several lines of one file, and of two files the last one's. */
+function otherDevices(view: View, { path, inLayer, entry, layer, homeLayer }: Place, where: string): string | undefined {
+  // Of the option's names of before, Nova takes what is there as well.
+  if (!shortKey(entry).endsWith("device_spec")) return undefined;
+  const home = (joiningOf(view, nova) === "joined" ? layer : view.target) + nova;
+  if (/^kolla\/config\/nova\/[^/]+\//.test(inLayer)) return `${where}: ${shortKey(entry)} comes on ${hostOf(inLayer)} in place of what follows from sriov_devices. Move it below [pci] of ${home}, where Nova takes both, under a condition for the host, within {% raw %} and {% endraw %}: {% if inventory_hostname == '${hostOf(inLayer)}' %}`;
+  if (inLayer !== nova) return `${where}: what follows from sriov_devices would come in place of ${shortKey(entry)}. Move it below [pci] of ${home}, where Nova takes both.`;
+  if (layer === homeLayer || (view.isTargets(path) && homeLayer === view.target) || joiningOf(view, nova) !== "merged") return undefined;
+  const [hidden, last] = view.layers.indexOf(layer) < view.layers.indexOf(homeLayer) ? [path, homeLayer + nova] : [homeLayer + nova, path];
+  return `${where}: Kayobe merges the files of an environment and of its base here (merge_configs), and [pci] device_spec of ${last} comes in place of that of ${hidden}. Say both in one of them: copy this one below [pci] of ${homeLayer + nova}, and take it away here.`;
 }
 
 /** Variables with text for a service, which Kayobe puts before the files for it. */
@@ -71,36 +135,20 @@ function extras(view: View): string[] {
     if (!/^kolla_extra_/.test(key) || typeof value !== "string") return [];
     const where = inNumbers(path, line);
     return [
-      ...(/^\s*(device_spec|(pci_)?passthrough_whitelist|physical_device_mappings|exclude_devices)\s*[=:]/m.test(value) ? [`${where}: ${key} has a list of devices for Nova or for the agent, which would be one of two. Move it to physical_network of the PF in sriov_devices, and take it away here.`] : []),
+      ...(namesNics(view, value) ? [`${where}: ${key} has a list of devices for Nova or for the agent, which would be one of two. Move it to physical_network of the PF in sriov_devices, and take it away here.`] : []),
       ...(/^\s*enabled_filters\s*[=:]/m.test(value) ? [`${where}: ${key} has enabled_filters, which those of kolla/config/nova.conf would replace. Move them below [filter_scheduler] of ${view.target}kolla/config/nova.conf, and run this again.`] : []),
     ];
   });
 }
 
-/** Kolla's own lists of devices. */
-function kollasOwn(view: View): string[] {
-  const keys = ["nova_pci_passthrough_whitelist", "neutron_sriov_physnet_mappings"];
-  const sentence = (where: string, key: string, value: unknown): string =>
-    `${where}: ${key} is set by hand, and the same would be said twice. Take it away, and say it in the inventory as DEVICE: PHYSICAL_NETWORK (Kolla has it the other way round):\n${indented(`sriov_physnet_mappings:\n${mappingsOf(value)}`)}`;
-  const isEmpty = (value: unknown): boolean => value === undefined || value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
-  const inFiles = view.layers.flatMap((layer) => {
-    const path = layer + globals;
-    const text = view.textOf(path);
-    const yaml = view.opened(path);
-    if (yaml) return keys.flatMap((key) => (isEmpty(yaml.data[key]) ? [] : [sentence(inNumbers(path, lineOfKey(yaml, key)), key, yaml.data[key])]));
-    // Jinja makes YAML of it, and only the lines can be looked at.
-    if (isSealed(text)) return [];
-    const lines = text!.split("\n");
-    return keys.flatMap((key) =>
-      lines.flatMap((line, index) => {
-        const value = new RegExp(`^["']?${key}["']?\\s*:\\s*(.*?)\\s*(#.*)?$`).exec(line.trimEnd())?.[1];
-        const nested = /^\s+\S|^-/.test(lines[index + 1] ?? "");
-        return value === undefined || /^(\[\s*\]|\{\s*\}|null|~)$/.test(value) || (value === "" && !nested) ? [] : [sentence(inNumbers(path, index + 1), key, undefined)];
-      }),
-    );
+/** Whether a text for a service has a list with NICs, or one in whose place ours would come. */
+function namesNics(view: View, text: string): boolean {
+  const ini = readIni(text);
+  const named = ini.entries.filter((entry) => pciOption(entry) || ["physical_device_mappings", "exclude_devices"].includes(entry.key));
+  return named.some((entry) => {
+    const kind = kindOf(view, ini, entry);
+    return kind !== "nothing" && (!["other", "unknown"].includes(kind) || entry.key === "device_spec");
   });
-  const inExtras = extraGlobals(view).flatMap(({ where, data }) => keys.flatMap((key) => (isEmpty(data[key]) ? [] : [sentence(where, key, data[key])])));
-  return [...inFiles, ...inExtras];
 }
 
 /** Kolla's own switch, before which Kayobe's counts nothing. */
@@ -156,36 +204,7 @@ export function ml2Networks(view: View): readonly string[] {
 
 /** Our lists in an environment, when they are about to come into its base. */
 function environments(view: View, ours: RegExp): string[] {
-  if (view.target !== "") return [];
-  const other = view.paths().find((path) => /^environments\/[^/]+\/kolla\/config\/nova\/nova-compute\.conf$/.test(path) && view.options(path).entries.some((entry) => pciOption(entry) && ours.test(`${entry.key} ${entry.value}`)));
+  if (view.target !== "" || joiningOf(view, nova) !== "joined") return [];
+  const other = view.paths().find((path) => view.homeOf(path) !== nova && /^environments\/[^/]+\/kolla\/config\/nova\/nova-compute\.conf$/.test(path) && view.options(path).entries.some((entry) => pciOption(entry) && ours.test(`${entry.key} ${entry.value}`)));
   return other ? [`${other} has it already, and Kayobe joins the files of an environment and of its base: Nova would have everything twice. Delete that part there, or run this with --environment ${other.split("/")[1]}.`] : [];
-}
-
-/** What variables of Kayobe hold; of one that comes twice, the last. */
-function variables(view: View): { path: string; line: number; key: string; value: unknown }[] {
-  return view.layers.flatMap((layer) =>
-    view.variableFiles(layer, "kolla.yml").flatMap((path) => {
-      const yaml = view.opened(path);
-      return yaml ? Object.entries(yaml.data).map(([key, value]) => ({ path, line: lineOfKey(yaml, key), key, value })) : [];
-    }),
-  );
-}
-
-function extraGlobals(view: View): { where: string; data: { readonly [key: string]: unknown } }[] {
-  return variables(view).flatMap(({ path, line, key, value }) => (key === "kolla_extra_globals" && typeof value === "object" && value !== null ? [{ where: `${inNumbers(path, line)}: kolla_extra_globals`, data: value as { readonly [key: string]: unknown } }] : []));
-}
-
-/** Lines for sriov_physnet_mappings from one of Kolla's own lists. */
-function mappingsOf(value: unknown): string {
-  const pairs =
-    typeof value !== "object" || value === null
-      ? []
-      : Array.isArray(value)
-        ? (value as unknown[]).map((item) => {
-            const { devname, address, physical_network } = (item ?? {}) as { [key: string]: unknown };
-            return [devname ?? address, physical_network];
-          })
-        : Object.entries(value).map(([network, device]) => [device, network]);
-  const lines = pairs.filter(([device, network]) => typeof device === "string" && typeof network === "string").map(([device, network]) => `  ${String(device).includes(":") ? JSON.stringify(device) : String(device)}: ${String(network)}`);
-  return lines.length > 0 ? lines.join("\n") : "  ens1f0: physnet2";
 }

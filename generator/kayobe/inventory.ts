@@ -1,5 +1,7 @@
-import { LineCounter, isMap, isScalar, isSeq, parseDocument } from "yaml";
+import { isMap, isScalar, isSeq } from "yaml";
 import type { Node, YAMLMap } from "yaml";
+import type { Pairing } from "./pairings.js";
+import { parseAsAnsible } from "./yaml.js";
 
 // What the files of an inventory say without a run of Ansible: the filter and the role check it all again, later.
 
@@ -10,6 +12,8 @@ export interface PhysicalNetwork {
 
 export interface Said {
   readonly networks: readonly PhysicalNetwork[];
+  /** The same, with their devices. */
+  readonly pairings: readonly Pairing[];
   /** PFs with a physical network that Nova is told by the name of the interface. */
   readonly names: readonly PhysicalNetwork[];
   readonly faults: readonly { readonly line: number; readonly message: string }[];
@@ -20,48 +24,26 @@ export function isVaulted(text: string): boolean {
   return text.startsWith("$ANSIBLE_VAULT");
 }
 
-/** Whether a file of an inventory folder defines a group, in INI or in YAML. */
-export function definesGroup(text: string, group: string): boolean {
-  return new RegExp(`^\\[${group}(:\\w+)?\\]|^\\s*["']?${group}["']?:`, "m").test(text);
-}
-
-/** Whether a group is part of another one, by way of others too, as far as files of an inventory say. */
-export function isBelow(texts: readonly string[], group: string, parent: string, way: readonly string[] = []): boolean {
-  if (texts.some((text) => isChild(text, group, parent))) return true;
-  const between = texts.flatMap((text) => [...text.matchAll(/^\[([\w-]+):children\]/gm)].map((found) => found[1]!)).filter((name) => !way.includes(name) && name !== group);
-  return between.some((name) => texts.some((text) => isChild(text, group, name)) && isBelow(texts, name, parent, [...way, group, name]));
-}
-
-/** Files of an inventory folder in which Ansible looks for hosts and groups. */
+/** Files of an inventory folder in which Ansible looks for hosts and groups; before ansible-core 2.19 not those with .ini, which no Kayobe may count on. */
 export function isHostsFile(path: string): boolean {
   return !/\/(group|host)_vars\//.test(path) && !/(\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|ini|cfg|retry)|~)$/.test(path);
-}
-
-/** Whether an INI inventory makes a group part of another; what YAML says is not looked at, and counts as yes. */
-export function isChild(text: string, group: string, parent: string): boolean {
-  if (new RegExp(`^\\s+["']?${group}["']?:`, "m").test(text)) return true;
-  const section = text.split(/^(?=\[)/m).filter((part) => part.startsWith(`[${parent}:children]`));
-  return section.some((part) => part.split("\n").some((line) => line.trim() === group));
 }
 
 /** Physical networks in a file of variables, and what is wrong there for sure. A value with Jinja says nothing. */
 export function readVariables(text: string): Said {
   const networks: PhysicalNetwork[] = [];
+  const pairings: Pairing[] = [];
   const names: PhysicalNetwork[] = [];
   const faults: { line: number; message: string }[] = [];
-  const lines = new LineCounter();
   // As Ansible reads it: 3:00.0 and 8086 are numbers.
-  const document = parseDocument(text, { version: "1.1", uniqueKeys: false, lineCounter: lines, logLevel: "silent" });
-  const top = document.contents;
-  if (document.errors.length > 0 || !isMap(top)) return { networks, names, faults };
+  const { documents, lines } = parseAsAnsible(text);
+  const top = documents[0]?.contents;
+  if (documents.length > 1 || documents.some(({ errors }) => errors.length > 0) || !isMap(top)) return { networks, pairings, names, faults };
 
   const lineOf = (node: unknown): number => lines.linePos((node as Node).range?.[0] ?? 0).line;
   const fault = (node: unknown, message: string): void => void faults.push({ line: lineOf(node), message });
   const textOf = (node: unknown): string | undefined => {
-    if (!isScalar(node)) return undefined;
-    if (typeof node.value === "string") return node.value;
-    // To PyYAML, numbers to the base of 60 begin with 1 to 9: this is text to Ansible.
-    return typeof node.value === "number" && /^[-+]?0\d*:/.test(node.source ?? "") ? node.source : undefined;
+    return isScalar(node) && typeof node.value === "string" ? node.value : undefined;
   };
   /** A value that must be a text; nothing when it is none, or when only Ansible can say. */
   const mustBeText = (node: unknown, what: string): string | undefined => {
@@ -70,12 +52,14 @@ export function readVariables(text: string): Said {
     if (isScalar(node) && (typeof node.value === "number" || typeof node.value === "boolean")) fault(node, `${what} is ${String(node.source)}, of which YAML makes ${String(node.value)}: put it in quotes`);
     return undefined;
   };
-  const network = (node: unknown, what: string): void => {
+  const network = (node: unknown, what: string, device: string | undefined): void => {
     const empty = isScalar(node) && (node.value === null || (typeof node.value === "string" && node.value.trim() === ""));
     if (empty) return fault(node, `${what} is empty: name the physical network, or take the line away`);
     const name = mustBeText(node, what);
     if (name !== undefined && /[\s,:;]/.test(name)) return fault(node, `${what} is "${name}": a physical network has no space, comma, colon or semicolon in its name`);
-    if (name !== undefined) networks.push({ name, line: lineOf(node) });
+    if (name === undefined) return;
+    networks.push({ name, line: lineOf(node) });
+    pairings.push({ network: name, ...(device === undefined ? {} : { device }) });
   };
   const at = (map: YAMLMap, key: string): { key: unknown; value: unknown } | undefined => map.items.findLast((pair) => textOf(pair.key) === key);
 
@@ -88,7 +72,7 @@ export function readVariables(text: string): Said {
       const own = at(device, "physical_network");
       // Who writes null means that there is none.
       const none = isScalar(own?.value) && own.value.value === null && Boolean(own.value.source);
-      if (own && !none) network(own.value ?? device, `physical_network of ${where}`);
+      if (own && !none) network(own.value ?? device, `physical_network of ${where}`, textOf(has("name")) ?? textOf(has("address")));
       mustBeText(has("address"), `address of ${where}`);
       for (const key of ["vendor_id", "product_id"]) {
         const id = has(key);
@@ -118,9 +102,9 @@ export function readVariables(text: string): Said {
       const device = mustBeText(key, "a device in sriov_physnet_mappings");
       if (device !== undefined && !device.includes(":")) names.push({ name: device, line: lineOf(key) });
       if (device !== undefined && isMac(device)) fault(key, `sriov_physnet_mappings names ${device}, a MAC address: name the interface, or give its PCI address`);
-      network(value ?? key, `the physical network of ${device ?? "a device"} in sriov_physnet_mappings`);
+      network(value ?? key, `the physical network of ${device ?? "a device"} in sriov_physnet_mappings`, device);
     }
-  return { networks, names, faults };
+  return { networks, pairings, names, faults };
 }
 
 /** A MAC address, or the beginning of one, as people give it for the cards of one vendor. */

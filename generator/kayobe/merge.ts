@@ -1,10 +1,15 @@
 import { posix } from "node:path";
 import type { OutFile } from "../ir.js";
 import { filterEdits, filters } from "./filters.js";
-import { driver, handsOfOthers, nova, novaElsewhere, pciOption, shortKey } from "./hands.js";
+import { withoutSnippets } from "./devices.js";
+import { groupsOf, isPartOf } from "./groups.js";
+import { driver, handsOfOthers, isDeviceOption, nova, novaElsewhere, pciOption, shortKey } from "./hands.js";
 import { addToSection, chunkOf, itemsOf, readIni, replaceEntry, trailerOf } from "./ini.js";
 import type { IniEntry } from "./ini.js";
-import { definesGroup, isChild, isHostsFile, isVaulted, readVariables } from "./inventory.js";
+import { isHostsFile, isVaulted, readVariables } from "./inventory.js";
+import { joiningOf, layersFor } from "./joining.js";
+import type { Pairing } from "./pairings.js";
+import { isPublished } from "./playbook.js";
 import { networkOf, ranges, remarks } from "./remarks.js";
 import type { Found } from "./remarks.js";
 import { indented, inNumbers, isTemplated, truth, viewOf } from "./view.js";
@@ -50,7 +55,7 @@ const drivers = "kolla_neutron_ml2_mechanism_drivers";
 export function concerns(path: string): boolean {
   const inLayer = path.replace(/^environments\/[^/]+\/?/, "");
   if (path === "environments" || inLayer === "") return true;
-  return /^([^/]+|inventory\/.*|kolla\/(globals\.yml|config)|kolla\/config\/(global\.conf|nova\.conf|nova|nova\/.*|nova_compute|nova_compute\/.*|neutron|neutron\/.*)|hooks\/overcloud-host-configure(\/post\.d(\/[^/]+)?)?|ansible\/(requirements|sriov)\.yml)$/.test(inLayer);
+  return /^([^/]+|inventory\/.*|kolla\/(globals\.yml|config|inventory|inventory\/.*)|kolla\/config\/(global\.conf|nova\.conf|nova|nova\/.*|nova_compute|nova_compute\/.*|neutron|neutron\/.*)|hooks\/overcloud-host-configure(\/post\.d(\/[^/]+)?)?|ansible\/((requirements|sriov)\.yml|(group|host)_vars|(group|host)_vars\/.*))$/.test(inLayer);
 }
 
 /**
@@ -67,15 +72,16 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   const hints: string[] = [];
   const refuse = (sentence: string): void => void (refusals.includes(sentence) || refusals.push(sentence));
   const put = (path: string, text: string): void => {
-    if (there.get(path)?.text === text) now.delete(path);
-    else now.set(path, text);
+    const home = view.homeOf(path);
+    if (there.get(home)?.text === text) now.delete(home);
+    else now.set(home, text);
   };
 
   const ours = ownNames(artefact);
   const layers = layersOf(there, wishes.environment, refuse);
   if (refusals.length > 0) return { write: [], links, refusals, hints };
   const view = viewOf(there, now, layers);
-  const { target, textOf, below, opened, variableFiles, provider } = view;
+  const { target, textOf, below, opened, variableFiles, provider, isTargets } = view;
   const lower = layers.slice(0, -1);
   const command = "sriov-role kayobe";
 
@@ -119,7 +125,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     const before: readonly unknown[] = value ?? [];
     const missing = items.filter((item) => !before.some((old) => JSON.stringify(old) === JSON.stringify(item)));
     if (missing.length === 0) return;
-    if (found.layer === target) return editYaml(found.path, wanted, (yaml) => addItems(yaml, key, missing));
+    if (isTargets(found.path)) return editYaml(found.path, wanted, (yaml) => addItems(yaml, key, missing));
     const plain = before.every((item) => typeof item === "string" || (typeof item === "object" && item !== null && Object.values(item).every((part) => typeof part === "string")));
     if (!plain) return refuse(`${inNumbers(found.path, lineOfKey(found.yaml, key))}: ${key} cannot be copied into ${target}${path}, where it would be replaced as a whole. Copy it by hand, and add: ${items.map((item) => JSON.stringify(item)).join(", ")}`);
     const all = [...(before as readonly Item[]), ...missing];
@@ -133,7 +139,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     const old = found.yaml.data[key];
     const where = inNumbers(found.path, lineOfKey(found.yaml, key));
     const change = (edit: (yaml: Yaml) => Result<{ readonly text: string }>): void => {
-      if (found.layer === target) editYaml(found.path, source, edit);
+      if (isTargets(found.path)) editYaml(found.path, source, edit);
       else create(target + path, key, source, value);
     };
     if (typeof value === "boolean") {
@@ -159,14 +165,19 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   // Variables that cannot be right, wherever they are.
   const networks: Found[] = [];
   const names: Found[] = [];
+  const known: Pairing[] = [];
   for (const layer of layers)
-    for (const path of [...variableFiles(layer, "kolla.yml"), ...below(`${layer}inventory/group_vars`), ...below(`${layer}inventory/host_vars`)].sort()) {
+    for (const path of view.once([...variableFiles(layer, "kolla.yml"), ...below(`${layer}inventory/group_vars`), ...below(`${layer}inventory/host_vars`)])) {
       const said = readVariables(textOf(path) ?? "");
       for (const { line, message } of said.faults) refuse(`${inNumbers(path, line)}: ${message}.`);
+      known.push(...said.pairings);
       networks.push(...said.networks.map((network) => ({ ...network, path })));
       names.push(...said.names.map((name) => ({ ...name, path })));
     }
 
+  /** Files in which nothing is left but what ours has too. */
+  const emptied = new Set<string>();
+  snippets();
   for (const file of artefact) {
     if (mark.test(file.text)) whole(file);
     else if (file.path.startsWith("inventory/")) seed(file);
@@ -176,17 +187,36 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   }
   neutron();
   // As it is before this run, so that the lines are those that are there.
-  for (const sentence of handsOfOthers(viewOf(there, new Map(), layers), ours, wishes.vlanRanges.length > 0)) refuse(sentence);
+  const hands = handsOfOthers(viewOf(there, new Map(), layers), ours, wishes.vlanRanges.length > 0, kollasNames(artefact), known);
+  for (const sentence of hands.refusals) refuse(sentence);
+  hints.push(...hands.hints);
   if (wishes.hook) hook();
   hints.push(...remarks(view, group, playbook, networks, names));
 
   for (const path of [...now.keys(), ...links.map((link) => link.path)]) {
     const link = [...there.values()].find((file) => file.link !== undefined && (path === file.path || path.startsWith(`${file.path}/`)));
-    if (link) refuse(`${link.path} is a symbolic link to ${link.link}, and nothing is written through one. Put a ${link.path === path ? "file" : "folder"} of its own there.`);
+    if (link) refuse(`${link.path} is a symbolic link to ${link.link}, and nothing is written through one. Put a ${link.path === path ? "file" : "folder"} of its own there, with a copy of what it leads to.`);
+  }
+  for (const path of now.keys()) {
+    const inLayer = path.slice(target.length);
+    const hidden = lower.findLast((layer) => there.get(layer + inLayer)?.text !== undefined);
+    if (hidden !== undefined && !view.has(path) && inLayer.startsWith("kolla/config/") && joiningOf(view, inLayer) === "last") refuse(`${path} would come in place of ${hidden}${inLayer}: Kayobe takes only the last of them here. Copy ${hidden}${inLayer} there, and run this again.`);
   }
   const write = [...now].map(([path, text]) => ({ path, text }));
   if (target === "" && refusals.length === 0) hints.push(...overrides(artefact, config, write, links, wishes));
-  return { write, links, refusals, hints };
+  return { write, links, refusals, hints: [...new Set(hints)] };
+
+  /** What published guides have a site write by hand, and what follows from sriov_devices now. */
+  function snippets(): void {
+    for (const path of view.once(below(`${target}kolla/config`))) {
+      const text = textOf(path);
+      if (text === undefined || isVaulted(text)) continue;
+      const rest = withoutSnippets(view, text, (entry) => isDeviceOption(path.slice(target.length), entry) && !ours.test(`${entry.key} ${entry.value}`));
+      if (rest?.isBare) emptied.add(path);
+      if (rest) put(path, rest.text);
+      if (rest?.hadDevices) hints.push(`${path}: what it made from sriov_physnet_mappings is taken away. It follows from the inventory now, on the hosts of ${group} alone: see before a deploy that all hosts with VFs are in that group.`);
+    }
+  }
 
   function whole(file: OutFile): void {
     const path = (file.path.startsWith("ansible/") ? "" : target) + file.path;
@@ -198,27 +228,36 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
       const nearest = lower.findLast((layer) => there.has(layer + file.path));
       if (old === undefined && nearest !== undefined && textOf(nearest + file.path) === file.text) return;
     }
-    if (there.has(path) && !mark.test(old ?? "")) return refuse(`${path} is not by ${command}, or no longer: its first comment does not say so. Move it away, and run this again.`);
+    if (file.path === playbook && old !== undefined && !mark.test(old) && isPublished(old, group)) hints.push(`${path} was the playbook of a published guide, and is replaced. A reboot that is due needs sriov_do_reboot: true now, and happens at the end of the run.`);
+    else if (there.has(path) && !mark.test(old ?? "")) return refuse(`${path} is not by ${command}, or no longer: its first comment does not say so. Move it away, and run this again.`);
     put(path, file.text);
   }
 
   function seed(file: OutFile): void {
-    if (layers.some((layer) => there.has(layer + file.path))) return;
     const inventories = layers.flatMap((layer) => below(`${layer}inventory`));
-    if (file.path.startsWith(`${groupFolder}/`)) {
-      // Values of a seed would hide those that are there already, of a group above or of a file read before.
-      if (layers.some((layer) => there.get(layer + groupFolder)?.text !== undefined || [".yml", ".yaml", ".json"].some((extension) => there.has(layer + groupFolder + extension)))) return;
-      if (inventories.some((path) => layers.some((layer) => path.startsWith(`${layer}${groupFolder}/`)) && !path.endsWith("/sriov_openstack"))) return;
-      if (inventories.some((path) => path.includes("/group_vars/") && "sriov_devices" in (opened(path)?.data ?? {}))) return;
-    } else {
-      const hosts = inventories.filter(isHostsFile);
-      const home = hosts.find((path) => definesGroup(textOf(path) ?? "", group));
-      if (home !== undefined) {
-        if (!hosts.some((path) => isChild(textOf(path) ?? "", group, "compute"))) hints.push(`${home} has the group ${group}, and nothing makes it part of compute: Kayobe passes over its hosts, unless they are in compute by themselves. Otherwise add ${group} below [compute:children].`);
-        return;
-      }
+    if (!file.path.startsWith(`${groupFolder}/`)) return groups(file, inventories.filter(isHostsFile));
+    if (layers.some((layer) => view.has(layer + file.path))) return;
+    // Values of a seed would hide those that are there already, of a group above or of a file read before.
+    if (layers.some((layer) => there.get(layer + groupFolder)?.text !== undefined || [".yml", ".yaml", ".json"].some((extension) => there.has(layer + groupFolder + extension)))) return;
+    if (inventories.some((path) => layers.some((layer) => path.startsWith(`${layer}${groupFolder}/`)) && !path.endsWith("/sriov_openstack"))) return;
+    if (inventories.some((path) => path.includes("/group_vars/") && "sriov_devices" in (opened(path)?.data ?? {}))) return;
+    // The file lies deeper in an environment, and the path to the schema begins at the file.
+    put(target + file.path, file.text.replace("$schema=", (start) => start + "../".repeat(target.split("/").length - 1)));
+  }
+
+  /** The group, unless a file of the inventory has it: in the artefact's file, or in another one where the site has that for something else. */
+  function groups(file: OutFile, hosts: readonly string[]): void {
+    const home = hosts.find((path) => groupsOf([textOf(path) ?? ""]).names.has(group));
+    if (home !== undefined) {
+      const all = groupsOf(hosts.map((path) => textOf(path) ?? ""));
+      if (!all.dynamic && !isPartOf(all, group, "compute")) hints.push(`${home} has the group ${group}, and nothing makes it part of compute: Kayobe passes over its hosts, unless they are in compute by themselves. Otherwise add ${group} below [compute:children].`);
+      return;
     }
-    put(target + file.path, file.text);
+    // Ansible reads the files by their names, and knows as children only groups that it has read of: so after the one that is taken.
+    const free = [file.path, "inventory/sriov_group", "inventory/sriov_group_2"].find((path) => !view.has(target + path));
+    if (free === undefined) return refuse(`No file of ${target}inventory has the group ${group}, and ${file.path} and the names that would come in its place are taken. Add by hand to a file of ${target}inventory:\n${indented(file.text)}`);
+    if (free !== file.path) hints.push(`${target}${file.path} has no group ${group}, and is left. The group is in ${target}${free}.`);
+    put(target + free, file.text);
   }
 
   function variables(file: OutFile): void {
@@ -272,41 +311,41 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     for (const entry of wanted.entries) {
       const chunk = chunkOf(wanted, entry);
       if (entry.section === filters.section && entry.key === filters.key) {
-        if (!addFilter(itemsOf(entry).at(-1)!, entry.value)) missing.set(entry.section, [chunk]);
+        if (!addFilter(itemsOf(entry).at(-1)!, entry.value, trailerOf(wanted))) missing.set(entry.section, [chunk]);
       } else if (!exclusive(file.path, entry)) missing.set(entry.section, [...(missing.get(entry.section) ?? []), chunk]);
     }
     const path = target + file.path;
     if (missing.size === 0 || (file.path === nova && novaElsewhere(view, ours))) return;
-    if (textOf(path) === undefined && !there.has(path) && [...missing.values()].flat().length === wanted.entries.length) return put(path, file.text);
+    const isNew = emptied.has(path) || (textOf(path) === undefined && !there.has(path));
+    if (isNew && [...missing.values()].flat().length === wanted.entries.length) return put(path, file.text);
     for (const [section, chunks] of missing) {
       const text = editable(path, `[${section}]\n${chunks.join("")}`, file.path === nova ? `${target}kolla/config/nova.conf` : undefined);
       if (text !== undefined) put(path, addToSection(readIni(text), section, chunks.join(""), trailerOf(wanted)));
     }
   }
 
-  function addFilter(item: string, ownList: string): boolean {
+  function addFilter(item: string, ownList: string, trailer: string): boolean {
     const edits = filterEdits(view, item, ownList);
     for (const { path, text } of edits.texts) put(path, text);
     for (const { path, chunk } of edits.lists) {
       const text = editable(path, `[${filters.section}]\n${chunk}`);
-      if (text !== undefined) put(path, addToSection(readIni(text), filters.section, chunk));
+      if (text !== undefined) put(path, addToSection(readIni(text), filters.section, chunk, trailer));
     }
     for (const sentence of edits.refusals) refuse(sentence);
-    hints.push(...edits.hints);
     return edits.general;
   }
 
   /** Whether an option is there already, as we have it; replaces what an earlier version of ours wrote. */
   function exclusive(path: string, wanted: IniEntry): boolean {
     // What is not ours is told elsewhere.
-    const [first, second] = layers.flatMap((layer) => {
+    const [first, second] = layersFor(view, path).filter((layer) => view.below(layer + posix.dirname(path)).includes(layer + path)).flatMap((layer) => {
       const ini = view.options(layer + path);
       return ini.entries.filter((entry) => isSameOption(entry, wanted) && ours.test(`${entry.key} ${entry.value}`)).map((entry) => ({ layer, ini, entry }));
     });
     if (!first) return false;
     if (second) refuse(`${inNumbers(second.layer + path, second.entry.line)}: ${shortKey(wanted)} is there twice, the first time in ${inNumbers(first.layer + path, first.entry.line)}. Delete this one.`);
     if (first.entry.key === wanted.key && first.entry.value === wanted.value) return true;
-    if (first.layer === target) put(first.layer + path, replaceEntry(first.ini, first.entry, `${wanted.key} = ${wanted.value}`));
+    if (isTargets(first.layer + path)) put(first.layer + path, replaceEntry(first.ini, first.entry, `${wanted.key} = ${wanted.value}`));
     else refuse(`${inNumbers(first.layer + path, first.entry.line)}: ${shortKey(wanted)} is by an earlier version. Run ${command} for that layer first, ${first.layer === "" ? "without --environment" : `with --environment ${first.layer.split("/")[1]}`}.`);
     return true;
   }
@@ -331,22 +370,22 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     }
     if (missing.length > 0) {
       union("neutron.yml", ranges, missing, ["# VLANs of physical networks that Neutron may choose from."]);
-      if (!Array.isArray(old) || old.length === 0) hints.push(`${ranges} was not set: with Ironic, Kolla took physnet1 for it by itself. Add --vlan-range physnet1 if that is in use.`);
+      // Kolla's own default, group_vars/all.yml; that of --vlan-range is what the hint would advise.
+      if ((!Array.isArray(old) || old.length === 0) && !wishes.vlanRanges.some(({ network }) => network === "physnet1")) hints.push(`${ranges} was not set: with Ironic, Kolla took physnet1 for it by itself. Add --vlan-range physnet1 if that is in use.`);
     }
   }
 
   function hook(): void {
-    const climb = (layer: string): string => "../".repeat(3 + layer.split("/").length - 1) + playbook;
     const leads = (path: string): boolean => {
-      const link = there.get(path)?.link;
-      return link !== undefined && posix.join(posix.dirname(path), link) === playbook;
+      const { link, real } = there.get(path) ?? {};
+      return link !== undefined && (real ?? posix.join(posix.dirname(path), link)) === view.homeOf(playbook);
     };
     // A hook of an environment has the place of one of the same name below it.
     const last = layers.findLast((layer) => there.has(layer + hookPath));
     if (last !== undefined && leads(last + hookPath)) return;
-    const path = target + hookPath;
+    const path = view.homeOf(target + hookPath);
     if (there.has(path)) refuse(`${path} is something else than a symbolic link to ${playbook}. Move it away, and run this again.`);
-    else links.push({ path, target: climb(target) });
+    else links.push({ path, target: posix.relative(posix.dirname(path), playbook) });
   }
 
 }
@@ -356,7 +395,9 @@ function overrides(artefact: readonly OutFile[], config: readonly ConfigFile[], 
   const written = new Map<string, ConfigFile>(config.map((file) => [file.path, file]));
   for (const file of write) written.set(file.path, file);
   for (const { path, target } of links) written.set(path, { path, link: target });
-  const environments = config.flatMap(({ path, text }) => (text === undefined ? (/^environments\/([^/]+)$/.exec(path)?.[1] ?? []) : []));
+  const all = config.flatMap(({ path, text, real }) => (text === undefined && /^environments\/[^/]+$/.test(path) ? [{ path, real: real ?? path }] : []));
+  // A second name of an environment says nothing of its own.
+  const environments = all.filter(({ path, real }) => path === real || !all.some((other) => other.path === real)).map(({ path }) => posix.basename(path));
   return environments.flatMap((environment) => {
     const of = merge(artefact, [...written.values()], { ...wishes, environment });
     const paths = [...of.write, ...of.links].map(({ path }) => path);
@@ -403,6 +444,11 @@ function ownNames(artefact: readonly OutFile[]): RegExp {
     .flatMap(({ text }) => Object.entries((readYaml(text) as Yaml).data))
     .flatMap(([name, value]) => (typeof value === "string" && name.includes("sriov_") ? [name] : []));
   return new RegExp(`\\b(${[...names, "nova_device_option"].join("|")})`);
+}
+
+/** Kolla's own variables that the artefact sets for every host. */
+function kollasNames(artefact: readonly OutFile[]): readonly string[] {
+  return artefact.filter(({ path }) => path === "kolla/globals.yml").flatMap(({ text }) => Object.keys((readYaml(text) as Yaml).data)).filter((name) => !name.startsWith("sriov_"));
 }
 
 /** The collection, by its name, or by an archive or a repository with its name. */

@@ -1,7 +1,9 @@
-import { isBelow, isHostsFile } from "./inventory.js";
+import { groupsOf, hostsOf, isPartOf } from "./groups.js";
+import type { Groups } from "./groups.js";
+import { isHostsFile } from "./inventory.js";
 import type { PhysicalNetwork } from "./inventory.js";
 import { isNovas, ml2Networks } from "./hands.js";
-import { inNumbers, truth } from "./view.js";
+import { inNumbers, truth, variables } from "./view.js";
 import type { View } from "./view.js";
 
 // What a run does not change, and somebody should look at.
@@ -14,7 +16,7 @@ export const ranges = "kolla_neutron_ml2_network_vlan_ranges";
 
 /** @param names PFs that Nova is told by the name of the interface */
 export function remarks(view: View, group: string, playbook: string, networks: readonly Found[], names: readonly Found[]): readonly string[] {
-  return [...withoutRange(view, networks), ...hiddenDevices(view, group), ...placement(view, names), ...namesakes(view, playbook)];
+  return [...withoutRange(view, networks), ...hiddenDevices(view, group), ...withoutHosts(view, group), ...unreadChildren(view, group), ...forEveryHost(view), ...placement(view, names), ...namesakes(view, playbook)];
 }
 
 export function networkOf(item: unknown): unknown {
@@ -32,9 +34,15 @@ function withoutRange(view: View, networks: readonly Found[]): string[] {
     .map(({ name, path, line }) => `${inNumbers(path, line)}: ${name} has no entry in ${ranges}. If its networks are VLANs, run this again with --vlan-range ${name}:FIRST:LAST (or with --vlan-range ${name}, where only administrators choose the VLAN).`);
 }
 
-/** Of lists for two groups that a host is in, Ansible takes one. */
+/** @param paths those that are looked at, of files that are there and of those that are made */
+function inventoryGroups(view: View, paths: readonly string[]): Groups {
+  const folders = view.layers.map((layer) => `${layer}inventory/`);
+  return groupsOf(paths.filter((path) => folders.some((folder) => path.startsWith(folder)) && isHostsFile(path)).map((path) => view.textOf(path) ?? ""));
+}
+
+/** Of lists for two groups that a host is in, Ansible takes one; and the playbook runs on the hosts of one group. */
 function hiddenDevices(view: View, group: string): string[] {
-  const texts = view.layers.flatMap((layer) => view.below(`${layer}inventory`)).filter(isHostsFile).map((path) => view.textOf(path) ?? "");
+  const groups = inventoryGroups(view, view.paths());
   const lists = view.layers.flatMap((layer) =>
     view.below(`${layer}inventory/group_vars`).flatMap((path) => {
       const owner = path.slice(`${layer}inventory/group_vars/`.length).split("/")[0]!.replace(/\.(ya?ml|json)$/, "");
@@ -42,11 +50,47 @@ function hiddenDevices(view: View, group: string): string[] {
     }),
   );
   const own = lists.find(({ owner }) => owner === group);
-  if (!own) return [];
-  return lists
-    // A group above is meant to be overridden.
-    .filter(({ owner }) => owner !== group && owner !== "all" && !isBelow(texts, owner, group) && !isBelow(texts, group, owner))
-    .map(({ path, owner }) => `${path} and ${own.path} both set sriov_devices, and of a host in both groups Ansible takes one list, by the names of the groups. Make ${owner} a child of ${group}, whose list then counts for the other hosts: add ${owner} below [${group}:children] in the inventory.`);
+  // A group above is meant to be overridden.
+  const others = lists.filter(({ owner }) => owner !== group && owner !== "all" && !isPartOf(groups, owner, group) && !isPartOf(groups, group, owner));
+  if (own) return others.map(({ path, owner }) => `${path} and ${own.path} both set sriov_devices, and of a host in both groups Ansible takes one list, by the names of the groups. Make ${owner} a child of ${group}, whose list then counts for the other hosts: add ${owner} below [${group}:children] in the inventory.`);
+  const covered = hostsOf(groups, group);
+  const outside = others.filter(({ owner }) => groups.names.has(owner) && !(hostsOf(groups, owner).length > 0 && hostsOf(groups, owner).every((host) => covered.includes(host))));
+  return outside.map(({ path, owner }) => `${path} sets sriov_devices for ${owner}, which is no part of ${group}, on whose hosts the playbook runs: add ${owner} below [${group}:children] in the inventory, unless its hosts are in ${group} by themselves.`);
+}
+
+/** A play on a group without hosts ends well, and has done nothing. Of a file that is just made, that is said elsewhere. */
+function withoutHosts(view: View, group: string): string[] {
+  const groups = inventoryGroups(view, view.layers.flatMap((layer) => view.below(`${layer}inventory`)));
+  if (groups.dynamic || !groups.names.has(group) || hostsOf(groups, group).length > 0) return [];
+  const map = "overcloud_group_hosts_map";
+  if (variables(view).some(({ key, value }) => key === map && JSON.stringify(value).includes(group))) return [];
+  return [`No file of the inventory names a host for ${group}: the playbook runs on its hosts alone. Name them there, or in ${map}.`];
+}
+
+/** Ansible reads the files by their names, and passes over a child in INI of which it has read nothing yet. */
+function unreadChildren(view: View, group: string): string[] {
+  const files = view.layers.flatMap((layer) => view.below(`${layer}inventory`).filter(isHostsFile).toSorted());
+  const all = files.map((path) => ({ path, groups: groupsOf([view.textOf(path) ?? ""]) }));
+  return all.flatMap(({ path, groups }, index) => {
+    if (!groups.names.has(group)) return [];
+    const read = all.slice(0, index + 1).flatMap((file) => [...file.groups.names]);
+    const children = [...groups.children.values()].flatMap((names) => [...names]).filter((name) => !read.includes(name));
+    return children.flatMap((name) => {
+      const later = all.slice(index + 1).find((file) => file.groups.names.has(name));
+      return later === undefined ? [] : [`${path} has ${name} as a child, and only ${later.path} defines it, which Ansible reads later: then it passes over that child, with a warning. Add a line [${name}] to ${path}.`];
+    });
+  });
+}
+
+/** What Kayobe gives to every host, before all that the inventory says. */
+function forEveryHost(view: View): string[] {
+  const inventory = view.layers.flatMap((layer) => ["group_vars", "host_vars"].flatMap((folder) => view.below(`${layer}inventory/${folder}`)));
+  return variables(view).flatMap(({ path, line, key }) => {
+    // What is wrong with files of the playbook's name is said of them.
+    if (!["sriov_devices", "sriov_physnet_mappings", "sriov_numvfs"].includes(key) || /(^|\/)sriov\.\w+$/.test(path)) return [];
+    const hidden = inventory.find((file) => key in (view.opened(file)?.data ?? {}));
+    return hidden === undefined ? [] : [`${inNumbers(path, line)}: Kayobe gives ${key} of this file to every host, and that of ${hidden} has no effect. Move it into the inventory.`];
+  });
 }
 
 /** Nova's placement knows devices by address alone. */

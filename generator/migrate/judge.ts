@@ -1,7 +1,10 @@
 import type { Variable } from "../ir.js";
+import { nearest } from "../nearest.js";
 import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldTaskFiles, oldVariables, predecessors, releases } from "./predecessors.js";
 import type { Condition, OldVariable, Plain, Predecessor, Rule, Verdict } from "./predecessors.js";
-import { readFile } from "./read.js";
+import { asideBy, holdsVariables, isKollas, isOfHosts, isReadable } from "./place.js";
+import type { Aside } from "./place.js";
+import { nothing, readFile } from "./read.js";
 import type { Entry, Requirement, RoleUse, Said, Value } from "./read.js";
 
 // What becomes of a configuration of the predecessors under this role.
@@ -21,6 +24,8 @@ export interface Report {
   /** What changes without a word in the files. */
   readonly notes: readonly string[];
   readonly from: readonly Predecessor[];
+  /** How many files were left aside, and why. */
+  readonly aside: readonly { readonly why: Aside; readonly count: number }[];
 }
 
 /** What this role is: the variables of the model, and the names under which it is published. */
@@ -34,6 +39,8 @@ export interface Present {
 interface Source {
   readonly file: string;
   readonly said: Said;
+  /** Kolla Ansible alone reads it. */
+  readonly kollas: boolean;
 }
 
 /** What all files together say, for the rules that look beyond one line. */
@@ -42,34 +49,32 @@ interface Context {
   readonly settings: readonly Entry[];
   readonly handlers: readonly string[];
   readonly expressions: string;
+  readonly sources: readonly Source[];
 }
 
 /** A file that only the predecessor's role has, and one that only this one has, in the folder of the role. */
 const marks = { old: "/tasks/mlxconfig.yml", present: "/tasks/firmware_tool.yml" } as const;
-const silent = /(^|\/)(\.git|\.tox|node_modules|\.?venv|ansible_collections)(\/|$)/;
-const readable = /(^|\/)[^./]*[^./~]$|\.(ya?ml|json|ini)$/;
-/** What is named for a host or a group, whose names may have dots. */
-const ofHosts = /(^|\/)(host|group)_vars\/[^./][^/]*$/;
-/** No host is called so: what Ansible passes over in folders (REJECT_EXTS in its constants.py), copies and templates. */
-const passedOver = /(~|\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|retry|j2))$|\.(ya?ml|json)\./;
+/** When a file cannot be parsed, and has none of these words, there is nothing to say of it. */
+const relevant = /sriov|iommu|grubcmdline|kernel_cmdline|virtual-functions|device_meta|stackhpc\.linux/i;
+const grubcmdline = /^stackhpc\.grubcmdline$|[/:]ansible-role-grubcmdline(\.git)?\/?$/;
+
+/** Why there is no text of a file. */
+export type Unread = "denied" | "large" | "binary" | "nowhere";
 
 /** A file of somebody's. */
 export interface Given {
   readonly path: string;
-  /** Absent: it cannot be read as text. */
+  /** Absent: it cannot be read as text, or it is a folder. */
   readonly text?: string;
-  /** It is not judged, a template say; what it uses is used. */
-  readonly aside?: boolean;
-}
-
-/** Whether a path below a folder is looked at. Installed collections are nobody's configuration. */
-export function concerns(path: string): boolean {
-  return !silent.test(path);
-}
-
-/** Whether a file below a folder may be one that Ansible reads as YAML, or as an inventory. Others are aside. */
-export function isReadable(path: string): boolean {
-  return readable.test(path) || (ofHosts.test(path) && !passedOver.test(path));
+  /** Where it is, as far as it tells what the file is; the path when it is absent. */
+  readonly place?: string;
+  /** Where it is when links are followed: what has the same is the same file. */
+  readonly real?: string;
+  /** A link leads to it. */
+  readonly linked?: true;
+  readonly unread?: Unread;
+  /** It was named itself, so that it is read whatever it is called. */
+  readonly named?: true;
 }
 
 /**
@@ -81,30 +86,91 @@ export function judge(files: readonly Given[], present: Present, from?: Predeces
   const foldersWith = (mark: string): string[] => files.flatMap(({ path }) => (path.endsWith(mark) ? [path.slice(0, -mark.length)] : []));
   const old = foldersWith(marks.old);
   const copies = [...old, ...foldersWith(marks.present)];
-  const own = files.filter(({ path }) => !copies.some((folder) => path.startsWith(`${folder}/`)));
-  const sources = own.filter(({ aside }) => !aside).map(({ path, text }): Source => ({ file: path, said: text === undefined ? unreadable(path) : readFile(path, text) }));
+  const places = files.map(placeOf);
+  const isKayobes = (folder: string): boolean => /(^|\/)(environments\/[^/]+|etc\/kayobe)\/$/.test(folder) || ["kolla.yml", "bifrost.yml"].some((name) => places.includes(folder + name));
+  const isKollaAlone = (file: Given): boolean => isKollas(placeOf(file), file.text, isKayobes);
+  const own = once(
+    files.filter(({ path }) => !copies.some((folder) => path.startsWith(`${folder}/`))),
+    (file) => (file.named !== true && asideBy(placeOf(file)) !== undefined ? 4 : isKollaAlone(file) ? 2 : 0) + (file.linked === true ? 1 : 0),
+  );
+  const first = own.filter((file) => file.named === true || asideBy(placeOf(file)) === undefined);
+  const readAll = (chosen: readonly Given[]): Source[] => chosen.map((file): Source => ({ file: file.path, said: saidBy(file), kollas: isKollaAlone(file) }));
+  const sourcesOfFirst = readAll(first);
+  // A playbook may read variables from anywhere.
+  const included = own.filter((file) => !first.includes(file) && file.text !== undefined && isReadable(placeOf(file)) && asideBy(placeOf(file)) !== "of Kolla's own configuration" && sourcesOfFirst.some(({ said }) => said.texts.some(({ text }) => leadsTo(text, placeOf(file)))));
+  const sources = [...sourcesOfFirst, ...readAll(included)];
   const all = sources.map(({ said }) => said);
   const context: Context = {
     from: from === undefined ? usedBy(all) : [from],
-    settings: all.flatMap(({ settings }) => settings),
+    settings: sources.filter(({ kollas }) => !kollas).flatMap(({ said }) => said.settings),
     handlers: all.flatMap(({ handlers }) => handlers),
     // Of files that are aside, or that cannot be parsed, what looks like one.
     expressions: [...all.flatMap(({ conditions }) => conditions), ...own.flatMap(({ text }) => (text ?? "").match(/\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}|\b(when|that|until|var): .*/g) ?? [])].join("\n"),
+    sources,
   };
-  const findings = sources.flatMap((source) => judgeFile(source, context, present)).sort((a, b) => (a.file === b.file ? (a.line ?? 0) - (b.line ?? 0) : a.file < b.file ? -1 : 1));
+  const judged = [...sources.flatMap((source) => judgeFile(source, context, present)), ...withoutDevices(context, present)];
+  const findings = judged.sort((a, b) => (a.file === b.file ? (a.line ?? 0) - (b.line ?? 0) : a.file < b.file ? -1 : 1));
   const stale = old.map((folder): Finding => ({ file: folder, outcome: "different", text: `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${present.role},${present.version}` }));
   const notes = findings.length === 0 ? [] : changes.filter((change) => (change.from === undefined || context.from.includes(change.from)) && (change.unless === undefined || !sets(context, change.unless))).map(({ text }) => text);
-  return { findings: [...stale, ...unique(findings)], notes, from: context.from };
+  const left = own.filter((file) => !first.includes(file) && !included.includes(file) && (file.text !== undefined || file.unread !== undefined));
+  const reasons = [...left.map((file) => asideBy(placeOf(file)) ?? "of another kind"), ...first.filter(isOfNoUse).map((): Aside => "of another kind")];
+  const aside = [...new Set(reasons)].sort().map((why) => ({ why, count: reasons.filter((one) => one === why).length }));
+  return { findings: [...stale, ...unique(findings)], notes, from: context.from, aside };
+}
+
+function placeOf({ path, place }: Given): string {
+  return place ?? path;
+}
+
+/** Each file by one of its paths, that of the lowest rank: links lead to a file by several, and so do a folder and a file in it. */
+function once(files: readonly Given[], rank: (file: Given) => number): readonly Given[] {
+  const best = new Map<string, Given>();
+  for (const file of files) {
+    const key = file.real ?? file.path;
+    const other = best.get(key);
+    if (other === undefined || rank(file) < rank(other)) best.set(key, file);
+  }
+  return files.filter((file) => best.get(file.real ?? file.path) === file);
+}
+
+/** What could only be read as text and is none, where no variables have to be. */
+function isOfNoUse(file: Given): boolean {
+  return file.text === undefined && file.unread !== undefined && saidBy(file).fault === undefined;
+}
+
+/** Whether a text, in include_vars say, ends as the path of a file does. */
+function leadsTo(text: string, path: string): boolean {
+  const end = text.trim().replace(/^.*\}\}\/?/, "").replace(/^(\.{0,2}\/)+/, "");
+  return /\.(ya?ml|json)$/.test(end) && (path === end || path.endsWith(`/${end}`));
+}
+
+function saidBy(file: Given): Said {
+  const { text, unread } = file;
+  const place = placeOf(file);
+  if (text === undefined) {
+    const faults: { readonly [why in Unread]: string } = {
+      denied: "cannot be read, permission denied: what is in it, variables say, is not judged",
+      large: "is larger than any file of variables, and was not read: look at it by hand",
+      binary: "is no text in UTF-8: look at it by hand",
+      nowhere: "is a symbolic link that leads nowhere: what should be there is missing",
+    };
+    // What it is says more than its name where nothing can be seen of it.
+    const matters = unread === "denied" ? file.named === true || !/\.[^/]*$/.test(place) || holdsVariables(place) : file.named === true || holdsVariables(place);
+    return unread !== undefined && matters ? { ...nothing, fault: faults[unread] } : nothing;
+  }
+  const encrypted = text.startsWith("$ANSIBLE_VAULT");
+  // A key, say, that is no file of variables.
+  if (encrypted && file.named !== true && !holdsVariables(place)) return nothing;
+  const matters = encrypted || relevant.test(text) || isOfHosts(place);
+  // Data of other programs, which takes seconds to parse. Plays are not written in it.
+  if (!matters && place.endsWith(".json")) return nothing;
+  const said = readFile(place, text);
+  return said.fault === undefined || matters ? said : nothing;
 }
 
 /** What an alias brings to several places is told once. */
 function unique(findings: readonly Finding[]): Finding[] {
   return findings.filter((finding, index) => !findings.slice(0, index).some((before) => before.file === finding.file && before.line === finding.line && before.text === finding.text));
-}
-
-function unreadable(path: string): Said {
-  const none: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [], conditions: [] };
-  return /\.(ya?ml|json)$/.test(path) ? { ...none, fault: "is no text in UTF-8: look at it by hand" } : none;
 }
 
 /** The predecessors that files use; all when they name none. */
@@ -129,13 +195,14 @@ function sets({ settings }: Context, name: string, value?: string): boolean {
   return settings.some((entry) => entry.key === name && (value === undefined || entry.value.kind === "jinja" || entry.value.kind === "vault" || (entry.value.kind === "plain" && entry.value.data === value)));
 }
 
-function judgeFile({ file, said }: Source, context: Context, present: Present): Finding[] {
+function judgeFile({ file, said, kollas }: Source, context: Context, present: Present): Finding[] {
   const found = (line: number, { outcome, text }: { readonly outcome: Outcome; readonly text: string }): Finding => ({ file, line, outcome, text });
   return [
     ...(said.fault === undefined ? [] : [{ file, outcome: "unjudged", text: said.fault } as const]),
-    ...said.roles.flatMap((use) => judgeRole(use, present).map((judged) => found(use.line, judged))),
-    ...said.requirements.flatMap((requirement) => judgeRequirement(requirement, present).map((judged) => found(requirement.line, judged))),
-    ...said.settings.flatMap((entry) => judgeSetting(entry, context, present).map(({ line, ...judged }) => found(line, judged))),
+    ...said.roles.flatMap((use) => judgeRole(use, context, present).map((judged) => found(use.line, judged))),
+    ...said.requirements.flatMap((requirement) => judgeRequirement(requirement, context, present).map((judged) => found(requirement.line, judged))),
+    ...said.settings.flatMap((entry) => (kollas ? judgeKollas(entry, context, present) : judgeSetting(entry, context, present)).map(({ line, ...judged }) => found(line, judged))),
+    ...said.kollas.flatMap((entry) => judgeKollas(entry, context, present).map(({ line, ...judged }) => found(line, judged))),
     ...said.texts.flatMap(({ text, line }) => {
       const unit = /virtual-functions-(\{\{.*?\}\}|[^\s"'])*\.service/.exec(text)?.[0];
       return unit === undefined ? [] : [found(line, { outcome: "different", text: `${unit}: this unit goes; a unit that needs the VFs is named in numvfs_required_by of the device, and sriov-vfs.service makes all of them at boot` })];
@@ -151,11 +218,38 @@ function linesWith({ texts }: Said, name: string): number[] {
 
 type Judged = { readonly outcome: Outcome; readonly text: string };
 
-function judgeRole({ name, tasksFrom }: RoleUse, { role, collection }: Present): Judged[] {
+/** A role use of this role, or of one before it, by whatever name. */
+function isSriov(name: string, { role, collection }: Present): boolean {
+  return [role, `${collection}.sriov`, "stackhpc.linux.sriov", "sriov"].includes(name);
+}
+
+/** What uses the role without a list of devices that was read: the old roles had [] for that. */
+function withoutDevices({ settings, sources }: Context, present: Present): Finding[] {
+  if (settings.some(({ key }) => key === "sriov_devices")) return [];
+  const [first] = sources.flatMap(({ file, said }) => said.roles.filter(({ name }) => isSriov(name, present)).map(({ line }) => ({ file, line })));
+  return first === undefined ? [] : [{ ...first, outcome: "different", text: "sriov_devices: nothing that was read sets it. The old roles took that for []; now not set is refused on a host that is configured, and [] takes the VFs away: read the inventory with it too, or set it" }];
+}
+
+/** A setting where only Kolla Ansible sees it. A variable of the site's own may well be meant for Kolla. */
+function judgeKollas(entry: Entry, context: Context, present: Present): (Judged & { line: number })[] {
+  const { key, line } = entry;
+  if (!present.variables.some(({ name }) => name === key) && !(key in oldVariables) && !(key in iommuVariables)) return judgeSetting(entry, context, present);
+  const used = new RegExp(`\\b${key}\\b`).test(context.expressions) ? "; a copy stays here as long as a template of Kolla's configuration reads it" : "";
+  const lost = key === "sriov_physnet_mappings" ? ", and neither Nova nor Neutron gets a physical network from it" : "";
+  return [{ line, outcome: "ineffective", text: `${key}: only Kolla sees it here${lost}: move it to group_vars or host_vars of the inventory that the role runs with, inventory/group_vars/compute_sriov/sriov with Kayobe${used}` }];
+}
+
+function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Present): Judged[] {
+  const { role, collection } = present;
   const own = `${collection}.sriov`;
+  if (isGrubcmdline(name, context)) {
+    const parameters = context.sources.flatMap(({ said }) => said.kernelParameters);
+    const iommuOnly = parameters.length > 0 && parameters.every((value) => value.kind === "plain" && /^(intel_iommu|amd_iommu|iommu)=/.test(String(value.data)));
+    return [{ outcome: "fine", text: `role ${name}: it goes on working${iommuOnly ? `; all that it sets here are parameters of the IOMMU, which ${own} sets itself: it can go where it is for SR-IOV` : ""}` }];
+  }
   if (name === "stackhpc.linux.iommu")
     return [{ outcome: "ineffective", text: `role ${name}: it can go where it is for SR-IOV, ${own} sets the IOMMU's parameters; ansible-core 2.19 and later refuse a condition in it` }];
-  if (name !== role && name !== own && name !== "stackhpc.linux.sriov" && name !== "sriov") return [];
+  if (!isSriov(name, present)) return [];
   const named: Judged =
     name === "stackhpc.linux.sriov"
       ? { outcome: "different", text: `role ${name}: write ${own}, of the collection ${collection}` }
@@ -166,12 +260,38 @@ function judgeRole({ name, tasksFrom }: RoleUse, { role, collection }: Present):
   return [named, ...(instead === undefined ? [] : [{ outcome: "different", text: `tasks_from ${tasksFrom}: ${instead}` } as const])];
 }
 
-function judgeRequirement({ kind, name, source, version: said }: Requirement, { role, collection, version: now }: Present): Judged[] {
+/** Whether a role is the predecessor's for the kernel line: the one from Galaxy, the collection's, or one that a requirement names so. */
+function isGrubcmdline(name: string, { sources }: Context): boolean {
+  if (/^(stackhpc\.(linux\.)?)?grubcmdline$/.test(name)) return true;
+  return sources.some(({ said }) => said.requirements.some((requirement) => [requirement.name, requirement.source].some((one) => grubcmdline.test(one)) && localName(requirement) === name));
+}
+
+/** What ansible-galaxy calls a role that it installs. */
+function localName({ name }: Requirement): string {
+  return name.replace(/\/+$/, "").replace(/^.*[/:]/, "").replace(/(\.git|\.tar\.gz|\.tgz|\.zip)$/, "");
+}
+
+/** Where a role is used, by its name as a role, in a list that a loop goes through, or after "name=". */
+function usesOf(isIt: (name: string) => boolean, { sources }: Context): { file: string; line: number }[] {
+  return sources.flatMap(({ file, said }) => {
+    const named = said.runs && said.requirements.length === 0 ? said.texts.filter(({ text }) => isIt(/(?:^|\s)name=(\S+)/.exec(text)?.[1] ?? text)) : [];
+    return [...said.roles.filter(({ name }) => isIt(name)), ...named].map(({ line }) => ({ file, line }));
+  });
+}
+
+function judgeRequirement(requirement: Requirement, context: Context, { role, collection, version: now }: Present): Judged[] {
+  const { kind, name, source, version: said } = requirement;
   if (kind === "collection") {
-    if (name === "stackhpc.linux") return [{ outcome: "fine", text: `collection ${name}: for its other roles; ${collection} has the role sriov` }];
+    const [user] = usesOf((one) => one.startsWith("stackhpc.linux.") && one !== "stackhpc.linux.sriov" && one !== "stackhpc.linux.iommu", context);
+    if (name === "stackhpc.linux") return [{ outcome: "fine", text: `collection ${name}: for its other roles${user === undefined ? "" : `, one of which ${user.file}:${user.line} uses`}; ${collection} has the role sriov` }];
     return name === collection ? [{ outcome: "fine", text: `collection ${name}: it has the role sriov` }] : [];
   }
-  if ([name, source].some((one) => /^stackhpc\.grubcmdline$|\/ansible-role-grubcmdline(\.git)?$/.test(one))) return [{ outcome: "ineffective", text: `requirement ${name}: it can go, unless a playbook of yours has that role` }];
+  if ([name, source].some((one) => grubcmdline.test(one))) {
+    const [user] = usesOf((one) => one === localName(requirement) || one === "stackhpc.grubcmdline" || one === "grubcmdline", context);
+    if (user !== undefined) return [{ outcome: "fine", text: `requirement ${name}: keep it, ${user.file}:${user.line} uses that role` }];
+    if (!context.sources.some(({ said: one }) => one.runs)) return [{ outcome: "unjudged", text: `requirement ${name}: this role does without it, but no playbook was read: it can go unless one of yours uses that role` }];
+    return [{ outcome: "ineffective", text: `requirement ${name}: it can go, nothing that was read uses that role` }];
+  }
   if (name !== role && ![name, source].some(isOldSource)) return [];
   // An archive has its version in its address.
   const version = said || (/\/archive\/(?:refs\/\w+\/)?(.+?)\.(?:tar\.gz|tgz|zip)$/.exec(source)?.[1] ?? "");
@@ -199,11 +319,18 @@ function judgeSetting(entry: Entry, context: Context, present: Present): (Judged
   return [at({ outcome: "unknown", text: near === undefined ? "neither the old roles nor this one know it, and nothing that was read uses it: take it out, unless something else does" : `nobody knows it; ${near} is the nearest name` })];
 }
 
+/** An expression with an empty list in place of what is not set. */
+const emptyList = /\b(default|d)\s*\(\s*(value\s*=\s*)?\[\s*\]|\bdefault\s*=\s*\[\s*\]|\.get\([^()]*,\s*\[\s*\]\s*\)|\b(else|or)\s*\[\s*\]/;
+
 function devices(entry: Entry, own: Judged & { line: number }, context: Context, present: Present): (Judged & { line: number })[] {
   const { value } = entry;
   const unjudged = (line: number, what: string): Judged & { line: number } => ({ line, outcome: "unjudged", text: `${what}: only a run of Ansible knows what it is: look where it comes from` });
+  if (value.kind === "jinja" && emptyList.test(value.text))
+    return [{ ...own, outcome: "different", text: `${entry.key}: where what it comes from is not set, this is [], and that takes the VFs away now: leave the default of [] out, so that a host whose variable is lost is refused` }];
   if (value.kind === "jinja" || value.kind === "vault") return [unjudged(entry.line, entry.key)];
-  if (value.kind !== "list") return value.kind === "plain" && value.data === null ? [{ ...own, outcome: "different", text: `${entry.key}: it is empty, and a list is asked for: write []` }] : [{ ...own, outcome: "different", text: `${entry.key}: it is no list, and is refused now` }];
+  if (value.kind === "plain" && (value.data === null || value.data === "")) return [{ ...own, outcome: "different", text: `${entry.key}: it is empty, which counts as not set: a host that is configured is refused. Write [] only where its VFs are to go` }];
+  if (value.kind === "list" && value.items.length === 0) return [{ ...own, outcome: "different", text: `${entry.key}: the empty list takes the VFs away that this role or the old one configured on the host; leave the line out where no host is meant to lose VFs` }];
+  if (value.kind !== "list") return [{ ...own, outcome: "different", text: `${entry.key}: it is no list, and is refused now` }];
   const type = present.variables.find(({ name }) => name === "sriov_devices")?.type;
   const keys = type?.kind === "list" && type.elements.kind === "dict" ? type.elements.fields.map(({ name }) => name) : [];
   return [
@@ -283,22 +410,4 @@ function same(one: Plain, data: Plain | undefined): boolean {
   if (typeof one !== "boolean" || data === undefined || data === null) return one === data;
   const word = String(data).toLowerCase();
   return one === ["true", "yes", "on", "1", "y", "t"].includes(word) && one !== ["false", "no", "off", "0", "n", "f"].includes(word);
-}
-
-/** The name that a typing error was most likely meant to be. */
-export function nearest(name: string, names: readonly string[]): string | undefined {
-  const ranked = names.map((one) => ({ one, far: distance(name, one) })).sort((a, b) => a.far - b.far);
-  const first = ranked[0];
-  return first && first.far <= Math.max(2, Math.floor(name.replace(/^sriov_/, "").length / 3)) ? first.one : undefined;
-}
-
-/** Levenshtein's distance. */
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1)));
-    row = next;
-  }
-  return row[to.length]!;
 }

@@ -306,6 +306,7 @@ export const oldTaskFiles: { readonly [name: string]: string } = {
 /** What changes without anything in the files that says so, unless a variable does. */
 export const changes: readonly { readonly from?: Predecessor; readonly unless?: string; readonly text: string }[] = [
   { from: "stackhpc.sriov", unless: "sriov_numvfs_driver", text: "VFs come at boot by a unit that runs before the network is configured, no longer by udev; sriov_numvfs_driver: udev keeps udev." },
+  { text: "Without sriov_devices nothing is changed, and a host that this role or the old one configured is refused; the old roles took that for []. Now [] takes all their VFs away: see that no inventory loses the variable." },
   { text: "The number of VFs is changed live where no VF is in use; a reboot is asked for when only that helps." },
   { text: "A PF that the old files gave VFs and that is not in sriov_devices goes back to none: at once when they are idle, otherwise at the next boot." },
   { text: "A device that a host does not have is refused; optional: true allows it." },

@@ -50,16 +50,24 @@ export interface Said {
   readonly texts: readonly Text[];
   /** What Ansible evaluates without braces around it. */
   readonly conditions: readonly string[];
+  /** Settings that Kayobe hands to Kolla, in variables of its own: no host of Kayobe's inventory has them. */
+  readonly kollas: readonly Entry[];
+  /** What `kernel_cmdline` of stackhpc.grubcmdline asks for. */
+  readonly kernelParameters: readonly Value[];
+  /** Whether there is a play, or a task that brings a role. */
+  readonly runs: boolean;
   /** Why the file cannot be judged as a whole. */
   readonly fault?: string;
 }
 
-const nothing: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [], conditions: [] };
+export const nothing: Said = { settings: [], roles: [], requirements: [], handlers: [], texts: [], conditions: [], kollas: [], kernelParameters: [], runs: false };
 const setting = /^(sriov_\w+|iommu_pt|iommu_do_reboot)$/;
 const named = /\.(ya?ml|json)$|(^|\/)(host|group)_vars\/[^/]+$/;
 const evaluated = /^(when|that|until|failed_when|changed_when|break_when|var)$/;
 const setFact = /^(ansible\.(builtin|legacy)\.)?set_fact$/;
 const freeForm = /^(ansible\.(builtin|legacy)\.)?(assert|debug)$/;
+/** Kayobe's variables for what it writes into Kolla's globals.yml and inventory (ansible/roles/kolla-ansible of Kayobe). */
+const kollasOwn = /^kolla_(extra_globals$|overcloud_inventory_custom|seed_inventory_custom)/;
 const include = /^(ansible\.(builtin|legacy)\.)?(include_role|import_role)$/;
 
 /** Whether a file is YAML by its name, or by its place: what is named for a host or a group is never an inventory. */
@@ -137,6 +145,9 @@ function joined(one: Said, other: Said): Said {
     handlers: [...one.handlers, ...other.handlers],
     texts: [...one.texts, ...other.texts],
     conditions: [...one.conditions, ...other.conditions],
+    kollas: [...one.kollas, ...other.kollas],
+    kernelParameters: [...one.kernelParameters, ...other.kernelParameters],
+    runs: one.runs || other.runs,
   };
 }
 
@@ -181,7 +192,15 @@ function gather(value: Value, inHandlers: boolean): Said {
   if (value.kind === "jinja") return { ...nothing, texts: [{ text: value.text, line: value.line }] };
   if (value.kind === "plain") return typeof value.data === "string" ? { ...nothing, texts: [{ text: value.data, line: value.line }] } : nothing;
   if (value.kind === "list") return value.items.map((item) => ofItem(item, inHandlers)).reduce(joined, nothing);
-  return value.entries.map((entry) => joined(ofEntry(entry), gather(entry.value, entry.key === "handlers"))).reduce(joined, nothing);
+  return value.entries.map((entry) => (kollasOwn.test(entry.key) ? ofKollasEntry(entry) : joined(ofEntry(entry), gather(entry.value, entry.key === "handlers")))).reduce(joined, nothing);
+}
+
+/** An entry whose value Kayobe writes into files of Kolla: variables as a dictionary, or an inventory as a text. */
+function ofKollasEntry({ value }: Entry): Said {
+  const { settings, kollas, ...rest } = gather(value, false);
+  // The text begins in the line after its key where it is a block.
+  const lines = rest.texts.flatMap(({ text, line }) => inventorySettings(text).map((entry) => ({ ...entry, line: line + entry.line })));
+  return { ...nothing, texts: rest.texts, kollas: [...settings, ...kollas, ...lines] };
 }
 
 function ofItem(item: Value, inHandlers: boolean): Said {
@@ -194,6 +213,8 @@ function ofItem(item: Value, inHandlers: boolean): Said {
 function ofEntry(entry: Entry): Said {
   const said: Said = {
     ...nothing,
+    runs: include.test(entry.key) || entry.key === "import_playbook" || (entry.key === "hosts" && (entry.value.kind === "jinja" || entry.value.kind === "list" || (entry.value.kind === "plain" && entry.value.data !== null))),
+    kernelParameters: entry.key === "kernel_cmdline" ? (entry.value.kind === "list" ? entry.value.items : [entry.value]) : [],
     settings: setting.test(entry.key) ? [entry] : setFact.test(entry.key) ? factsOf(entry.value) : [],
     conditions: evaluated.test(entry.key) || (freeForm.test(entry.key) && entry.value.kind === "plain") ? gather(entry.value, false).texts.map(({ text }) => text) : [],
   };

@@ -27,15 +27,16 @@ export interface SriovRole {
    * @default {}
    * @example { "ens1f0": "physnet2", "0000:3b:00.1": "physnet3" }
    */
-  sriov_physnet_mappings?: { [device: string]: boolean | number | string };
+  sriov_physnet_mappings?: { [device: NameOrAddress]: PhysicalNetwork };
 
   /**
    * The OpenStack release that Nova's device list is for, by number, by name, or `master`; the newest when not set. What `nova` of an
    * entry asks for and the release does not know is refused.
+   * @number
    * @unset
    * @example "2025.1"
    */
-  sriov_openstack_release?: string;
+  sriov_openstack_release?: OpenStackRelease;
 
   /**
    * Number of VFs for a device that has no `numvfs` of its own.
@@ -54,10 +55,11 @@ export interface SriovRole {
   /**
    * Units that must not start before the VFs are there, and do not start when they are missing,
    * for a device that has no `numvfs_required_by` of its own. Only with the `systemd` driver.
+   * @commas
    * @default []
    * @example ["openvswitch-switch.service"]
    */
-  sriov_numvfs_required_by?: string[];
+  sriov_numvfs_required_by?: Unit[];
 
   /**
    * The udev rule file, which starts the VF unit when a PF appears. The block that stackhpc.sriov
@@ -75,9 +77,10 @@ export interface SriovRole {
 
   /**
    * The vendor ids of the cards whose firmware is set.
+   * @commas
    * @default ["0x15b3"]
    */
-  sriov_mellanox_vendor_ids?: string[];
+  sriov_mellanox_vendor_ids?: HexadecimalId[];
 
   /**
    * The tool that sets the firmware: `mstflint` is the distributions' mstconfig, `mft` is NVIDIA's mlxconfig.
@@ -110,24 +113,28 @@ export interface SriovRole {
 
   /**
    * The packages that hold mstconfig and what it needs.
+   * @commas
    * @default ["mstflint", "pciutils"]
    */
   sriov_mstflint_pkgs?: string[];
 
   /**
    * The packages that MFT needs, whatever the distribution. When not set, `sriov_os_pkgs_rpm` or `sriov_os_pkgs_deb` holds.
+   * @commas
    * @unset
    */
   sriov_os_pkgs?: string[];
 
   /**
    * The packages that MFT needs where packages are RPMs.
+   * @commas
    * @default ["gcc", "rpm-build", "pciutils", "kernel-devel", "make"]
    */
   sriov_os_pkgs_rpm?: string[];
 
   /**
    * The packages that MFT needs where packages are Debian's.
+   * @commas
    * @default ["gcc", "pciutils", "linux-headers-generic", "make"]
    */
   sriov_os_pkgs_deb?: string[];
@@ -144,14 +151,14 @@ export interface SriovRole {
    * @unset
    * @example "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
    */
-  sriov_mft_checksum?: string;
+  sriov_mft_checksum?: Checksum;
 
   /**
    * The file name of the MFT archive; the last part of `sriov_mft_url` when not set. One of that name that is in
    * `sriov_workdir` already is not downloaded.
    * @unset
    */
-  sriov_mft_tarball?: string;
+  sriov_mft_tarball?: FileName;
 
   /**
    * The folder on the host where MFT's archive is kept and unpacked; root's alone.
@@ -223,43 +230,48 @@ export interface SriovRole {
 export interface SriovDevice {
   /**
    * Selector: the name, or an alternative name, of the PF's network interface.
+   * @selector
    * @example "ens1f0"
    */
-  name?: string;
+  name?: InterfaceName;
 
   /**
    * Selector: the PCI address.
    * @raw
+   * @selector
    * @example "0000:3b:00.0"
    */
-  address?: string;
+  address?: PciAddress;
 
   /**
    * Selector: the permanent MAC address of the PF.
    * @raw
+   * @selector
    * @example "b8:59:9f:0c:aa:02"
    */
-  mac?: string;
+  mac?: MacAddress;
 
   /**
    * Selector, with `product_id`: four hexadecimal digits, quoted.
    * @raw
+   * @selector product_id
    * @example "15b3"
    */
-  vendor_id?: string;
+  vendor_id?: HexadecimalId;
 
   /**
    * Selector, with `vendor_id`: four hexadecimal digits, quoted.
    * @raw
    * @example "1017"
    */
-  product_id?: string;
+  product_id?: HexadecimalId;
 
   /**
    * Selector: every PF that this kernel driver holds.
+   * @selector
    * @example "ice"
    */
-  driver?: string;
+  driver?: DriverName;
 
   /**
    * Number of VFs on each PF chosen; `sriov_numvfs` when not given. 0 removes them.
@@ -270,15 +282,19 @@ export interface SriovDevice {
   /** What creates the VFs at boot; `sriov_numvfs_driver` when not given. */
   numvfs_driver?: "systemd" | "udev";
 
-  /** Units that must not start without these VFs; `sriov_numvfs_required_by` when not given. */
-  numvfs_required_by?: string[];
+  /**
+   * Units that must not start without these VFs; `sriov_numvfs_required_by` when not given.
+   * @commas
+   */
+  numvfs_required_by?: Unit[];
 
   /**
    * Parameters of a Mellanox card's firmware, by the names that `mstconfig query` shows, with the values that it takes.
    * SRIOV_EN and NUM_OF_VFS follow from `numvfs`. The ports of one card share them.
+   * @minimum 0
    * @example { "LINK_TYPE_P1": "ETH", "NUM_PF_MSIX": 63 }
    */
-  firmware?: { [parameter: string]: boolean | number | string };
+  firmware?: { [parameter: FirmwareParameter]: boolean | number | FirmwareValue };
 
   /**
    * How many of the VFs the host's own driver takes; for ConnectX-3 only, whose driver is told when it is loaded.
@@ -308,13 +324,13 @@ export interface SriovDevice {
    * hardware; the collection's filter `openstack_devices` makes their configuration of it.
    * @example "physnet2"
    */
-  physical_network?: string;
+  physical_network?: PhysicalNetwork;
 
   /**
    * PCI addresses of VFs that OpenStack leaves alone. Nova must then be told the VFs left, as a list in `nova.address`.
    * @example ["0000:3b:02.0"]
    */
-  exclude_vfs?: string[];
+  exclude_vfs?: PciAddress[];
 
   /**
    * How Nova is told of the VFs, where it is not to be by the selector; and what Nova is told beside.
@@ -332,7 +348,7 @@ export interface SriovNova {
    * The name of a network interface: of a PF, which stands for all of its VFs, or of one VF. Not with `address`.
    * @example "ens1f0"
    */
-  devname?: string;
+  devname?: NovaDevname;
 
   /**
    * The PCI address of a PF, which stands for all of its VFs, or of a VF; or one with `*` in place of whole fields
@@ -341,21 +357,21 @@ export interface SriovNova {
    * physical network, or of none. A MAC address is refused: Nova would read it as a PCI address.
    * @example "0000:3b:02.*"
    */
-  address?: string | { [field: string]: string } | (string | { [field: string]: string })[];
+  address?: NovaAddress | { [field: NovaAddressField]: string } | (NovaAddress | { [field: NovaAddressField]: string })[];
 
   /**
    * The vendor id of the VFs: four hexadecimal digits, quoted.
    * @raw
    * @example "15b3"
    */
-  vendor_id?: string;
+  vendor_id?: NovaId;
 
   /**
    * The product id of the VFs, which is not that of the PF: four hexadecimal digits, quoted.
    * @raw
    * @example "1018"
    */
-  product_id?: string;
+  product_id?: NovaId;
 
   /** Whether a guest may change its VF's MAC address and have it receive everything, when its port asks for that. Rocky and later. */
   trusted?: boolean;
@@ -373,11 +389,73 @@ export interface SriovNova {
   one_time_use?: boolean;
 
   /** The resource class in Placement, which leaves devices with a physical network aside. Zed and later. */
-  resource_class?: string;
+  resource_class?: Words;
 
   /**
    * Traits in Placement, which leaves devices with a physical network aside: a list, or text with commas. Zed and later.
    * @example "CUSTOM_FAST,CUSTOM_NEAR"
    */
-  traits?: string | string[];
+  traits?: Words | Words[];
 }
+
+/**
+ * The forms of texts, for schema.json: what the modules check again, with expressions of their own, when the role runs.
+ * test/fixtures/schema/variables.json holds both together.
+ */
+
+/** @pattern ^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}$ the name of a network interface, as in ens1f0 */
+type InterfaceName = string;
+
+/** @pattern ^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}$ the name of a kernel driver, as in ice */
+type DriverName = string;
+
+/** @pattern ^(?:[0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]$ a PCI address in quotes, as in "0000:3b:00.0" */
+type PciAddress = string;
+
+/** @pattern ^(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$ a MAC address in quotes, as in "b8:59:9f:0c:aa:02" */
+type MacAddress = string;
+
+/** @pattern ^(?:0[xX])?[0-9A-Fa-f]{4}$ four hexadecimal digits in quotes, as in "15b3" */
+type HexadecimalId = string;
+
+/** @pattern ^[A-Za-z0-9:_.@\\-]+\.(?:service|target|socket|path|timer|mount)$ a systemd unit, as in docker.service */
+type Unit = string;
+
+/** @pattern ^(?!(?:[0-9A-Fa-f]{2}[:-]){2,}[0-9A-Fa-f]{2}$)[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}$ the name of an interface, or its PCI address */
+type NameOrAddress = string;
+
+/** @pattern ^[^\s,:;]+$ the name of a physical network, without a space, comma, colon or semicolon */
+type PhysicalNetwork = string;
+
+/** @pattern ^(?:20\d\d\.[12]|[A-Za-z]+|)$ an OpenStack release in quotes, as in "2025.1", or as in zed or master */
+type OpenStackRelease = string;
+
+/** @pattern ^(?:(?:md5|sha1|sha224|sha256|sha384|sha512):[0-9A-Fa-f]{32,128}|)$ an algorithm and a digest, as in sha256:DIGEST */
+type Checksum = string;
+
+/** @pattern ^[^/]*$ the name of a file, without its folder */
+type FileName = string;
+
+/** @pattern ^[A-Za-z][A-Za-z0-9_]*$ the name of a parameter as mstconfig shows it, as in NUM_PF_MSIX */
+type FirmwareParameter = string;
+
+/** @pattern ^(?!0[0-9])(?![0-9]+\.[0-9]*$)[A-Za-z0-9_.][A-Za-z0-9_.-]*$ a number, true, false, or a name such as ETH */
+type FirmwareValue = string;
+
+/** @pattern ^(?!(?:[0-9A-Fa-f]{2}[:-]){2,}[0-9A-Fa-f]{2}$)[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}$ the name of a network interface, as in ens1f0 */
+type NovaDevname = string;
+
+/**
+ * @pattern ^(?![*:.]+$)(?!(?:[0-9A-Fa-f]{2}:){2}[0-9A-Fa-f]{2}$)(?:(?:\*|[0-9A-Fa-f]{1,4}):)?(?:\*|[0-9A-Fa-f]{1,2}):(?:\*|[01]?[0-9A-Fa-f])(?:\.(?:\*|[0-7]))?$ a PCI address in quotes, with * for
+ * whole fields, as in "0000:3b:02.*"
+ */
+type NovaAddress = string;
+
+/** @pattern ^(?:domain|bus|slot|function)$ a field of a PCI address: domain, bus, slot or function */
+type NovaAddressField = string;
+
+/** @pattern ^(?:\*|(?:0[xX])?[0-9A-Fa-f]{4})$ four hexadecimal digits in quotes, as in "15b3" */
+type NovaId = string;
+
+/** @pattern \S a name, as in CUSTOM_FAST */
+type Words = string;

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { readSources, root } from "../artefacts.js";
 import type { Sources } from "../artefacts.js";
 import { crosscheck } from "../crosscheck.js";
-import { isFile, makeFolder, removeFolder, writeBytes } from "../disk.js";
+import { isFile, isFolder, makeFolder, removeFolder, writeBytes } from "../disk.js";
 import { cacheFolder, locked } from "../machine.js";
 import { progress } from "../progress.js";
 import { pythonTools } from "../setup.js";
@@ -14,7 +14,7 @@ import type { Written } from "./build.js";
 import { withhold } from "./environment.js";
 import { access, afterFailure, askGalaxy, filtered, hiding, importCommand, publishCommand, secretsOf, serverRefusals, sourceInWords } from "./publish.js";
 import type { Access } from "./publish.js";
-import { absolute, hasCredentials, head, ownerAndName, prepare, readRemote, send, tagsElsewhere } from "./repository.js";
+import { absolute, hasCredentials, head, isLocal, ownerAndName, prepare, readRemote, send, tagsElsewhere } from "./repository.js";
 import type { Head } from "./repository.js";
 
 /**
@@ -135,11 +135,17 @@ export interface PublishOptions {
  */
 export async function publish(options: PublishOptions): Promise<number> {
   const both = options.collection !== true && options.role !== true;
-  const what = { collection: both || options.collection === true, role: both || options.role === true };
   const address = options.roleRepository;
+  // What publishing would do can be asked of the collection before there is a repository for the role.
+  const roleIsLater = both && options.dryRun === true && address === undefined;
+  const what = { collection: both || options.collection === true, role: (both && !roleIsLater) || options.role === true };
   const repository = address === undefined ? undefined : ownerAndName(address);
   if (what.role && (address === undefined || !repository)) {
     console.error("The role is published through a repository of its own: --role-repository URL, or --collection to publish the collection alone.");
+    return exit.wrongUse;
+  }
+  if (address !== undefined && isLocal(address) && !isFolder(address)) {
+    console.error(`${address} is not there. --role-repository is the address of a git repository, or its folder.`);
     return exit.wrongUse;
   }
   if (address !== undefined && hasCredentials(address)) {
@@ -198,6 +204,7 @@ async function publishFrom({ temporary, way, secrets, published }: Means, option
   const target = `${answer.url} (${answer.name}), ${sourceInWords(answer.source)}`;
   tell(`${title}, commit ${commit.slice(0, 12)}:`);
   if (what.collection) tell(`  the collection goes to ${target}`);
+  if (what.collection && !what.role && options.collection !== true) tell("  the role is left out here: only with --role-repository URL is it known where it would go");
   if (repository && remote) {
     tell(`  the role goes to the branch ${remote.branch} of ${repository.address}, with the tag ${version}`);
     tell(`  then the role ${repository.owner}/${repository.name} is imported by ${target}${owner === identity.namespace ? "" : `, and called ${owner}.${identity.name} there, not ${identity.namespace}.${identity.name}`}`);

@@ -117,7 +117,12 @@ export function ownerAndName(address: string): { owner: string; name: string } |
 
 /** An address that means the same in every folder: that of a local repository may be relative. */
 export function absolute(address: string): string {
-  return /^[^/]+:/.test(address) ? address : resolve(address);
+  return isLocal(address) ? resolve(address) : address;
+}
+
+/** Whether an address is a path on this machine, as git tells it from one of a host. */
+export function isLocal(address: string): boolean {
+  return !/^[^/]+:/.test(address);
 }
 
 /**

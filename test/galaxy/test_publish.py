@@ -220,6 +220,19 @@ class TestNothingIsSent:
 
     def test_without_a_repository_for_the_role(self, checkout, place):
         assert checkout.run("publish", "--server", place.server.address).returncode == 2
+        assert checkout.run("publish", "--dry-run", "--role", "--server", place.server.address).returncode == 2
+        assert checkout.run("publish", "--role-repository", str(place.folder / "no_such"), "--server", place.server.address).returncode == 2
+
+
+def test_a_dry_run_without_a_repository_for_the_role_tells_of_the_collection(checkout, place):
+    """The line of the README."""
+    before = list(place.sent)
+    outcome = checkout.run("publish", "--dry-run", "--server", place.server.address, GALAXY_TOKEN=TOKEN)
+    assert outcome.returncode == 0, outcome.stdout
+    said = outcome.stdout.splitlines()
+    assert [line.split(" http")[0] for line in said if line.startswith("  ")][:2] == [
+        "  the collection goes to", "  the role is left out here: only with --role-repository URL is it known where it would go"]
+    assert said[-1] == "Nothing was sent: this was a dry run." and place.sent == before
 
 
 class TestTokens:

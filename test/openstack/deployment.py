@@ -95,6 +95,10 @@ class Deployment:
         groups = self.kayobe / folder / "inventory" / "sriov"
         groups.write_text(groups.read_text().replace("[compute_sriov]\n", "[compute_sriov]\n%s\n" % "\n".join(hosts), 1))
 
+    def check(self, *options):
+        """Fails where the merge has something to do, or refuses something."""
+        self.run(["node", str(ROOT / "generator" / "bootstrap.mjs"), "kayobe", "--config-path", str(self.kayobe), "--check", *options])
+
     def bootstrap(self, galaxy):
         """Galaxy's part of `kayobe control host bootstrap`, by Kayobe's own functions, on the configuration's requirements.yml."""
         code = (

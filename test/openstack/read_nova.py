@@ -4,7 +4,7 @@
 """What Nova's own code reads from nova.conf, and which of a host's devices it takes. Runs in Nova's environment.
 
 stdin:  {name: {"conf": path, "pfs": [{"interface", "address", "vfs", "vendor", "vf_product"}]}}
-stdout: {name: {"tags": {address of a device that Nova takes: its tags}, "enabled_filters": [], "default_filters": []}}
+stdout: {name: {"tags": {address of a device that Nova takes: its tags}, "gpu": whether it takes a certain GPU, "enabled_filters": [], "default_filters": []}}
 """
 
 import json
@@ -32,8 +32,10 @@ def read(conf, pfs):
             spec = rules.device_assignable({"vendor_id": pf["vendor"], **device})
             if spec:
                 tags[device["address"]] = spec.get_tags()
+    gpu = {"dev_type": "type-PCI", "address": "0000:41:00.0", "vendor_id": "10de", "product_id": "20b0"}
     return {
         "tags": tags,
+        "gpu": rules.device_assignable(gpu) is not None,
         "enabled_filters": CONF.filter_scheduler.enabled_filters,
         "default_filters": CONF.filter_scheduler._group._opts["enabled_filters"]["opt"].default,
     }

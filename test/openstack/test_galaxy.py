@@ -6,6 +6,7 @@
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -97,6 +98,11 @@ class TestBootstrap:
         names = [path.relative_to(generated) for path in generated.rglob("*") if path.is_file() and path.name != "galaxy.yml"]
         assert len(names) > 20
         assert [name for name in names if not (there / name).is_file() or (there / name).read_bytes() != (generated / name).read_bytes()] == []
+
+    def test_where_the_file_of_the_devices_says_that_its_schema_is(self, installed):
+        devices = installed.kayobe / "inventory" / "group_vars" / "compute_sriov" / "sriov"
+        path = re.search(r"^# yaml-language-server: \$schema=(.+)$", devices.read_text(), re.MULTILINE).group(1)
+        assert "sriov_devices" in json.loads((devices.parent / path).read_text())["properties"]
 
     def test_another_version_than_there_is_is_an_error(self, installed, galaxy):
         installed.put("ansible/requirements.yml", "collections: [{name: stackhpc.sriov, version: 99.0.0}]\n")

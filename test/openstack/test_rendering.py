@@ -41,6 +41,10 @@ EXCLUDED = {**dict.fromkeys(COMPUTES, {}), "addressed": {"enp59s0f1": ["0000:3b:
 OWN = "[DEFAULT]\ncpu_allocation_ratio = %s\n\n[libvirt]\ncpu_mode = host-passthrough"
 
 
+#: Devices that are no NICs, of the operator's own.
+GPUS = "[pci]\n{% raw %}\n{% for product in our_gpus | default(['20b0']) %}\ndevice_spec = {\"vendor_id\": \"10de\", \"product_id\": \"{{ product }}\"}\n{% endfor %}\n{% endraw %}\n"
+
+
 VLANS = ["--vlan-range", "physnet2:100:199"]
 
 
@@ -52,7 +56,11 @@ def ovn_in_an_environment(deployment):
     deployment.merge(*VLANS)
     deployment.put("environments/site/kolla.yml", "---\nkolla_enable_ovn: true\n")
     deployment.put("environments/site/kolla/config/nova.conf", OWN % "3.0" + "\n")
-    deployment.put("environments/site/kolla/config/nova/nova-compute.conf", "[compute]\nmax_concurrent_disk_ops = 5\n")
+    deployment.put("environments/site/kolla/config/nova/nova-compute.conf", "[compute]\nmax_concurrent_disk_ops = 5\n" + GPUS)
+    # Without the variable no list of filters comes out of it, and that of nova.conf holds.
+    deployment.put("environments/site/kolla/config/nova/nova-scheduler.conf", "{% if our_gpus | default([]) %}\n[filter_scheduler]\nenabled_filters = ComputeFilter,PciPassthroughFilter\n{% endif %}\n")
+    # The devices of both layers are joined: there is nothing more to do, and nothing to refuse.
+    deployment.check("--environment", "site")
 
 
 def merged_by_option(deployment):
@@ -116,6 +124,10 @@ def neutron(result, nova_bin):
 
 def test_nova_takes_the_devices_of_each_host_and_no_other(nova):
     assert {host: {address: tags["physical_network"] for address, tags in nova[host]["tags"].items()} for host in COMPUTES} == TAKEN
+
+
+def test_nova_takes_devices_of_other_kinds_beside_them(result, nova):
+    assert {nova[host]["gpu"] for host in COMPUTES} == {result.way is ovn_in_an_environment}
 
 
 def test_tags_arrive(nova):

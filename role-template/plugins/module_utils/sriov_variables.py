@@ -82,7 +82,7 @@ VARIABLES = {
                         "address": {
                             "type": "raw",
                             "also": [
-                                "dict",
+                                "map",
                                 "list"
                             ]
                         },

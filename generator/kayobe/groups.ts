@@ -1,0 +1,70 @@
+import { isRefused, readYaml } from "./yaml.js";
+
+// Groups and hosts, as files of an inventory folder say them. What a script or a plugin says, only Ansible knows.
+
+export interface Groups {
+  readonly names: ReadonlySet<string>;
+  /** Children by their parent. */
+  readonly children: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Hosts by the group that they are named for. */
+  readonly hosts: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Whether a script or a plugin is among them, which may say more. */
+  readonly dynamic: boolean;
+}
+
+/** @param texts of files in which Ansible looks for hosts and groups */
+export function groupsOf(texts: readonly string[]): Groups {
+  const names = new Set<string>();
+  const children = new Map<string, Set<string>>();
+  const hosts = new Map<string, Set<string>>();
+  let dynamic = false;
+  const child = (parent: string, name: string): void => {
+    names.add(parent);
+    children.set(parent, (children.get(parent) ?? new Set()).add(name));
+  };
+  const host = (group: string, name: string): void => void hosts.set(group, (hosts.get(group) ?? new Set()).add(name));
+  const inYaml = (group: string, body: unknown): void => {
+    names.add(group);
+    const { hosts: named, children: below } = isMapping(body) ? body : {};
+    for (const name of isMapping(named) ? Object.keys(named) : [named].flat().filter((one) => typeof one === "string")) host(group, name);
+    for (const [name, more] of Object.entries(isMapping(below) ? below : {})) {
+      child(group, name);
+      inYaml(name, more);
+    }
+  };
+  for (const text of texts) {
+    const yaml = readYaml(text);
+    if (/^(#!|\$ANSIBLE_VAULT)/.test(text) || (!isRefused(yaml) && "plugin" in yaml.data)) dynamic = true;
+    else if (!isRefused(yaml) && Object.keys(yaml.data).length > 0) for (const [group, body] of Object.entries(yaml.data)) inYaml(group, body);
+    else inIni(text);
+  }
+  return { names, children, hosts, dynamic };
+
+  function inIni(text: string): void {
+    let group = "ungrouped";
+    let kind: string | undefined;
+    for (const line of text.split("\n").map((whole) => whole.replace(/(^|\s)[#;].*$/, "").trim())) {
+      const heading = /^\[([^\]:]+)(?::(\w+))?\]$/.exec(line);
+      if (heading) {
+        [, group = "", kind] = heading;
+        if (kind !== "vars") names.add(group);
+      } else if (line !== "" && kind === "children") child(group, line);
+      else if (line !== "" && kind === undefined) host(group, line.split(/\s/)[0]!);
+    }
+  }
+}
+
+/** Whether a group is part of another one, by way of others too. */
+export function isPartOf({ children }: Pick<Groups, "children">, group: string, parent: string, way: readonly string[] = []): boolean {
+  const below = [...(children.get(parent) ?? [])].filter((name) => !way.includes(name));
+  return below.includes(group) || below.some((name) => isPartOf({ children }, group, name, [...way, name]));
+}
+
+/** The hosts of a group and of its children. */
+export function hostsOf(groups: Groups, group: string): readonly string[] {
+  return [...groups.hosts].flatMap(([name, hosts]) => (name === group || isPartOf(groups, name, group) ? [...hosts] : []));
+}
+
+function isMapping(value: unknown): value is { readonly [key: string]: unknown } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -85,8 +85,8 @@ class Machine:
         there = {path.name for path in (self.root / SYSTEMD).glob("*.service")}
         for link in sorted((self.root / SYSTEMD).glob("*.wants/virtual-functions-*.service")):
             if link.exists():
-                name, count = vfs.predecessors.LEGACY_UNIT.search(link.read_text()).group(1), int(link.read_text().split("echo ")[1].split()[0])
-                self.legacy(name, count)
+                text = link.read_text()
+                self.legacy(vfs.predecessors.LEGACY_UNIT.search(text).group(1), int(text.split("echo ")[1].split()[0]))
         for path in sorted((self.root / "etc/udev/rules.d").glob("*.rules")):
             for block in vfs.predecessors.LEGACY_BLOCK.findall(path.read_text()):
                 for name, count in zip(vfs.predecessors.LEGACY_RULE.findall(block), block.split("echo ")[1:]):
@@ -306,7 +306,8 @@ def test_a_change_that_fails_leaves_all_as_it_was_or_is_said(machine, case, last
         else:
             refusals += 1
             followed = host.CONFIG_PATH in said.details.get("files", [])
-            assert now["vfs"] == (wanted if followed else before)["vfs"] and ("the VFs are as they were wanted" in str(said)) == followed, here
+            assert now["vfs"] == (wanted if followed else before)["vfs"], here
+            assert ("the VFs are as they were wanted" in str(said)) == followed, here
             left = {path for path in set(settled(now)) | set(settled(before)) if settled(now).get(path) != settled(before).get(path)}
             named = {os.path.relpath(path, machine.root) for path in said.details.get("files", [])}
             assert left <= named and all(str(machine.root / path) in str(said) for path in named), here
@@ -314,7 +315,8 @@ def test_a_change_that_fails_leaves_all_as_it_was_or_is_said(machine, case, last
             assert (vfs.AS_BEFORE in str(said)) == (not named), here
             assert "\n" not in str(said) and error.strerror in str(said), here
             for pf in said.details.get("pfs", []):
-                assert pf["now"] == now["vfs"][pf["address"]] and pf["state"] in ("ok", "pending", "unchanged", "changed" if followed else "put back"), here
+                assert pf["now"] == now["vfs"][pf["address"]], here
+                assert pf["state"] in ("ok", "pending", "unchanged", "changed" if followed else "put back"), here
         machine.run(devices)
         # An empty folder that could not be removed once is not worth another try.
         assert machine.state() == dict(wanted, **({"folders": machine.state()["folders"]} if interference.what == "rmdir" else {})), here
@@ -512,7 +514,8 @@ def test_a_signal_while_files_are_written_lets_the_run_come_to_its_end(machine, 
 # Ansible itself ends in a traceback for it as a parameter; it is tried below one.
 SURROGATE = "\ud800"
 ODD = [
-    None, True, False, 0, 1, -1, 2.5, 10 ** 30, -10 ** 30, float("inf"), float("-inf"), float("nan"), "", " ", "x", "5", "1e9", "\0", "a\0b",
+    None, True, False, 0, 1, -1, 2.5, 10 ** 30, -10 ** 30, float("inf"), float("-inf"), float("nan"), "", " ", "x", "5", "1e9",
+    "\0", "a\0b",
     "/a\0b.rules", "..", "/", "a/b.rules", "/etc/x", "\n", "/etc/a\n.rules", "é", SURROGATE, "9" * 5000, "{{ x }}", [], [[]], [None], ["\0"], {}, {"a": 1}, {"": None},
 ]
 
@@ -533,7 +536,8 @@ def test_no_parameter_of_any_kind_ends_in_a_traceback_or_changes_something(machi
             if where == "device":
                 entry[chance.choice(sorted(entry))] = odd
             elif where == "top" and odd != SURROGATE:
-                parameters[chance.choice(["boot_wait", "numvfs_timeout", "settle", "udev_rule_path", "change_connection_pf", "devices", "units"])] = odd
+                parameters[chance.choice([
+                    "boot_wait", "numvfs_timeout", "settle", "udev_rule_path", "change_connection_pf", "devices", "units"])] = odd
             elif where == "devices" and isinstance(parameters["devices"], list):
                 parameters["devices"] = parameters["devices"] + [odd]
             elif isinstance(parameters["units"], dict):

@@ -1559,7 +1559,7 @@ def test_the_installed_file_runs_as_a_program_isolated_from_ansible(fake, pf):
 
 @pytest.mark.parametrize("module", [
     "module_utils/sriov_host.py", "module_utils/sriov_pending.py", "module_utils/sriov_bootloader.py", "modules/sriov_devices.py",
-    "modules/sriov_vfs.py", "modules/sriov_kernel_parameters.py"])
+    "modules/sriov_vfs.py", "modules/sriov_kernel_parameters.py", "module_utils/sriov_files.py"])
 def test_the_code_parses_under_python_3_9(module):
     path = os.path.join(os.path.dirname(os.path.dirname(host.__file__)), module)
     with open(path, encoding="utf-8") as stream:

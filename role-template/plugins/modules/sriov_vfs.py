@@ -357,8 +357,9 @@ def finish(paths, run, results):
     for command in reloads(paths):
         code, output, errors = run(command)
         if code:
-            raise host.Refusal("%s failed (%s), after VFs and files were changed: correct that, then run the role again, which repeats it" % (
-                " ".join(command), (errors or output).strip() or "exit code %d" % code), pfs=results)
+            said = (errors or output).strip().replace("\n", "; ") or "exit code %d" % code
+            raise host.Refusal("%s failed (%s), after VFs and files were changed: correct that, then run the role again, "
+                               "which repeats it" % (" ".join(command), said), pfs=results)
     for path in paths:
         if path == host.CONFIG_PATH or os.path.basename(path) == DROP_IN:
             host.sweep([os.path.dirname(path)])

@@ -195,8 +195,7 @@ describe("help", () => {
     deepStrictEqual([...output.matchAll(/^ {2}(\w+)(?: \[options\].*| {3,}.*)$/gm)].map((found) => found[1]).filter((name) => name !== "help"), commands);
   });
   for (const columns of [30, 60, 100])
-    it(`is wrapped between words in ${columns} columns`, async function () {
-      this.timeout(0);
+    it(`is wrapped between words in ${columns} columns`, async () => {
       for (const args of [["--help"], ...commands.map((command) => [command, "--help"])]) {
         const { output } = await cliWith(root, { COLUMNS: String(columns) }, ...args);
         // What is to be copied, and a term, stay whole.
@@ -263,7 +262,7 @@ describe("kayobe", () => {
   });
 });
 
-describe("test", function () {
+describe("test", () => {
   const all = ["test/kayobe.test.ts", "test/kayobe-yaml.test.ts", "test/python/test_kayobe.py", "test/python/test_host.py"];
   const cases: [patterns: string[], want: readonly string[] | RegExp][] = [
     [[join(root, "test/kayobe.test.ts")], ["test/kayobe.test.ts"]],
@@ -281,9 +280,8 @@ describe("test", function () {
       else deepStrictEqual(found, want);
     });
 
-  it("runs the one file that is named, and ends with the totals", async function () {
+  it("runs the one file that is named, and ends with the totals", async () => {
     // As in a clone that is set up, so that only the tests take time; a slow machine may take long for these.
-    this.timeout(0);
     const { code, output } = await cli(root, "test", "test/apt.test.ts", "test_pending");
     strictEqual(code, 0, output);
     deepStrictEqual([...output.matchAll(/^==== (\w+)$/gm)].map((found) => found[1]), ["mocha", "pytest"]);

@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { readTree } from "../generator/disk.js";
 import { run } from "../generator/tools.js";
@@ -7,7 +8,7 @@ import { cli, root, temporary } from "./support.js";
 
 /** What a fork changes to publish under a name of its own. */
 const own = { namespace: "acme_networks", name: "virtual_functions", author: "Ann Author", owner: "acme-networks" } as const;
-const { timeout: hang } = JSON.parse(readFileSync(join(root, ".mocharc.json"), "utf8")) as { timeout: number };
+const { timeout: hang } = createRequire(join(root, "package.json"))("./.mocharc.cjs") as { timeout: number };
 /** The tests whose expectations have the names of an artefact. */
 const ofTheName = ["cli", "kayobe", "migrate", "real", "release"];
 /** Of these what starts many processes and does not turn on the name. */
@@ -23,7 +24,7 @@ const stays = [
 describe("a fork under another name", () => {
   const folder = temporary();
   before(() => {
-    for (const path of ["build/generator", "build/test", "generator", "role-template", "molecule", "test", "docs", "README.md", ".mocharc.json", "galaxy.yml", "package.json", "package-lock.json", "requirements.txt", "LICENSE", "tsconfig.json"])
+    for (const path of ["build/generator", "build/test", "generator", "role-template", "molecule", "test", "docs", "README.md", ".mocharc.cjs", "galaxy.yml", "package.json", "package-lock.json", "requirements.txt", "LICENSE", "tsconfig.json"])
       cpSync(join(root, path), join(folder, path), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
     const path = join(folder, "galaxy.yml");

@@ -174,8 +174,7 @@ describe(readYaml.name, () => {
   it("reads YAML 1.1, as Ansible does", () => deepStrictEqual(read("a: yes\nb: 1:30\nc: !vault |\n  x\n").data, { a: true, b: 90, c: "x\n" }));
 });
 
-describe("what Ansible's own reader reads", function () {
-  this.timeout(120_000);
+describe("what Ansible's own reader reads", () => {
   /** Texts by what is odd about them. */
   const odd = [
     // Quotes and brackets that go on at the margin.

@@ -356,7 +356,6 @@ describe("what was just done", () => {
 });
 
 describe("YAML that Ansible reads", function () {
-  this.timeout(120_000);
   it("in quotes and brackets at the margin is read, and kept", () => {
     const after = merged(fixture("yaml_at_the_margin"));
     match(after.get("kolla.yml")!, /^our_banner: "first part\/\\\nsecond part"\nour_map: \{a: 1,\nb: 2\}\n/m);
@@ -376,7 +375,6 @@ describe("YAML that Ansible reads", function () {
 });
 
 describe("the command kayobe in the field", function () {
-  this.timeout(120_000);
   it("writes through a linked folder of an environment what the base has, and nothing twice", async () => {
     const folder = repository();
     const target = join(temporary(), "kayobe");

@@ -175,7 +175,6 @@ describe(readYaml.name, () => {
 });
 
 describe("what Ansible's own reader reads", function () {
-  this.timeout(120_000);
   /** Texts by what is odd about them. */
   const odd = [
     // Quotes and brackets that go on at the margin.

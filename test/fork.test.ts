@@ -1,6 +1,5 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { readTree } from "../generator/disk.js";
 import { run } from "../generator/tools.js";
@@ -8,7 +7,6 @@ import { cli, root, temporary } from "./support.js";
 
 /** What a fork changes to publish under a name of its own. */
 const own = { namespace: "acme_networks", name: "virtual_functions", author: "Ann Author", owner: "acme-networks" } as const;
-const { timeout: hang } = createRequire(join(root, "package.json"))("./.mocharc.cjs") as { timeout: number };
 /** The tests whose expectations have the names of an artefact. */
 const ofTheName = ["cli", "kayobe", "migrate", "real", "release"];
 /** Of these what starts many processes and does not turn on the name. */
@@ -64,7 +62,7 @@ describe("a fork under another name", () => {
 
   it("passes the tests that know the name", async () => {
     const files = ofTheName.map((name) => join("build/test", `${name}.test.js`));
-    const { code, output } = await run({ file: process.execPath, args: [join(root, "node_modules/mocha/bin/mocha.js"), "--no-config", "--timeout", String(hang), "--parallel", "--jobs", "2", "--require", "build/test/support.js", "--grep", costly, "--invert", ...files], cwd: folder });
+    const { code, output } = await run({ file: process.execPath, args: [join(root, "node_modules/mocha/bin/mocha.js"), "--grep", costly, "--invert", ...files], cwd: folder });
     strictEqual(code, 0, output.slice(-6000));
     match(output, /\d{3,} passing/);
   });

@@ -315,7 +315,8 @@ def options_for_all(cards, wishes):
             raise host.Refusal(
                 "the ports of %s sense their type, which ends when there are VFs, and the driver %s of this kernel takes one "
                 "port_type_array for all cards, whose types differ: set the types in the cards' firmware (LINK_TYPE_P1, LINK_TYPE_P2), "
-                "or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution" % (", ".join(card["name"] for card in cards.values() if card["senses"]), DRIVER))
+                "or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution" % (
+                    ", ".join(card["name"] for card in cards.values() if card["senses"]), DRIVER))
     return options
 
 

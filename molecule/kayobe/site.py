@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "test" / folder) for folder in ("openstack", "galaxy")]
+sys.path[:0] = [str(ROOT / "test" / folder) for folder in ("openstack", "galaxy", ".")]
 
 # Not at the top (E402): they are found by the path above.
 import galaxy_server  # noqa: E402

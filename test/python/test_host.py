@@ -792,6 +792,54 @@ def test_vfs_that_a_driver_does_not_give_up_are_a_guests(fake, pf, name):
     assert "): a guest has one of its VFs: shut the guest down or detach the VF, then run the role again; " in result["message"]
 
 
+@pytest.mark.parametrize("wanted", [0, 4])
+@pytest.mark.parametrize("name", sorted(set(ADVICE) - {"EBUSY", "EPERM", "EINVAL"}))
+def test_vfs_that_do_not_go_are_not_explained_with_what_keeps_them_from_being_made(fake, pf, name, wanted):
+    fake.bind(pf, "ice")
+    fake.create(pf, 2)
+    fake.behave(pf, errors={"0": name})
+    message = host.set_numvfs(pf, wanted, 0.5)
+    assert not re.search("lower numvfs|pci=realloc|DDP|fewer VFs|has no VFs|guest", message)
+    assert message.endswith(SILENT + BACK[2])
+    if name in ("ENOMEM", "ENOSPC", "EOPNOTSUPP", "ERANGE", "EXDEV"):
+        assert ": driver ice gives no cause that is known; " in message
+
+
+@pytest.mark.parametrize("wanted", [0, 2, 6])
+def test_vfs_that_a_driver_keeps_without_an_error_are_a_guests(fake, pf, monkeypatch, wanted):
+    fake.bind(pf, "cxgb4")
+    fake.create(pf, 4)
+    monkeypatch.setattr(host, "write_numvfs", lambda address, count: fake.write_numvfs(address, count) if count else None)
+    assert host.set_numvfs(pf, wanted, 5) == (
+        "ens1 (0000:01:00.0): driver cxgb4 took 0 VFs without an error and keeps the 4 that there are: a guest has one of them, shut it down or "
+        "detach the VF, then run the role again" + SILENT + "; it has its 4 VFs again")
+    assert (fake.writes(pf), fake.numvfs(pf)) == ([], 4)
+
+
+@pytest.mark.parametrize("wanted", [0, 6])
+def test_bnxt_gives_up_no_vfs_while_its_link_is_down(fake, pf, monkeypatch, wanted):
+    def write(address, count):
+        if int((fake.netdev("ens1") / "flags").read_text(), 16) & 1:
+            fake.write_numvfs(address, count)
+
+    fake.bind(pf, "bnxt_en")
+    fake.create(pf, 4)
+    monkeypatch.setattr(host, "write_numvfs", write)
+    assert host.set_numvfs(pf, wanted, 5) is None
+    assert fake.numvfs(pf) == wanted
+
+
+def test_bnxt_that_makes_none_with_its_link_up_is_not_told_that_it_is_down(fake, pf):
+    fake.bind(pf, "bnxt_en")
+    fake.behave(pf, enables={"4": 0})
+    assert "4 VFs were requested and driver bnxt_en enabled 0: lower numvfs" in host.set_numvfs(pf, 4, 5)
+
+
+def test_a_driver_that_is_unbound_before_the_write_went_away(fake, pf, monkeypatch):
+    monkeypatch.setattr(host, "write_numvfs", lambda address, count: (fake.bind(address, None), fake.write_numvfs(address, count)))
+    assert "(No such file or directory): the card, or its driver, went away meanwhile" in host.set_numvfs(pf, 4, 5)
+
+
 def test_vfs_that_another_program_made_meanwhile_are_told(fake, pf, monkeypatch):
     def between(address, count):
         fake.create(address, 3)

@@ -920,6 +920,11 @@ ENOTSUPP = 524
 SAME_CAUSE = {ENOTSUPP: errno.EOPNOTSUPP, errno.EREMOTEIO: errno.EIO, errno.ENXIO: errno.ENODEV}
 # The kernel keeps the VFs that there are: i40e says EINVAL, ice and be2net say EBUSY, the others EPERM.
 IN_USE = (errno.EBUSY, errno.EPERM, errno.EINVAL)
+# What can be said of a write of 0 as well: the other causes are of making VFs.
+OF_REMOVAL = (
+    errno.ENOENT, errno.ENOSYS, errno.EAGAIN, errno.EIO, errno.ETIMEDOUT, errno.ENODEV, errno.EROFS, errno.EACCES,
+)
+NO_CAUSE = "driver %(driver)s gives no cause that is known"
 
 
 def write_advice(number, function, count, vfs):
@@ -932,8 +937,10 @@ def write_advice(number, function, count, vfs):
         return "a guest has one of its VFs: shut the guest down or detach the VF, then run the role again"
     if vfs and number == errno.EBUSY:
         return "another program has made VFs of it meanwhile: end or disable what does that, then run the role again"
+    if not count and number not in OF_REMOVAL:
+        return NO_CAUSE % {"driver": function["driver"]}
     irdma = function["id"].startswith(INTEL + ":") and os.path.isdir(os.path.join(SYS, "module/irdma"))
-    advice = DRIVER_ADVICE.get((function["driver"], number)) or WRITE_ADVICE.get(number, "driver %(driver)s gives no cause that is known")
+    advice = DRIVER_ADVICE.get((function["driver"], number)) or WRITE_ADVICE.get(number, NO_CAUSE)
     return advice % {"driver": function["driver"], "irdma": ", or take irdma off the port" if irdma else ""}
 
 
@@ -1059,7 +1066,7 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
     if function is None or function["numvfs"] is None:
         return Failure("%s went away, or its driver let go of it, before its VFs could be set" % address)
     before, name = function["numvfs"], describe(function)
-    count = wanted
+    count, keeps = wanted, False
 
     def write(number):
         nonlocal count
@@ -1076,12 +1083,18 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
             pause = min(2 * pause, 2)
 
     def put(number):
+        """Write a number, and note in `keeps` whether the driver took the 0 on the way and gave nothing up; returns the kernel's count."""
+        nonlocal keeps
         current = read_int(device_path(address, "sriov_numvfs"))
         if current == number:
-            return
-        if current and number:
+            return current
+        if current:
             write(0)
-        write(number)
+            # cxgb4 (cxgb4_iov_configure) and bnxt_en return no error for VFs that a guest has.
+            keeps = read_int(device_path(address, "sriov_numvfs")) == current
+        if number and not keeps:
+            write(number)
+        return read_int(device_path(address, "sriov_numvfs"))
 
     def put_back():
         if not is_there(address):
@@ -1102,19 +1115,22 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
         return Failure.of(failure + put_back(), failure.kernel_log)
 
     try:
-        put(wanted)
-        enabled = read_int(device_path(address, "sriov_numvfs"))
-        if enabled != wanted and function["driver"] in DRIVERS_THAT_NEED_LINK_UP and link_up(address, deadline):
-            put(wanted)
-            enabled = read_int(device_path(address, "sriov_numvfs"))
+        enabled, link = put(wanted), True
+        if enabled != wanted and function["driver"] in DRIVERS_THAT_NEED_LINK_UP:
+            link = link_up(address, deadline)
+            enabled = put(wanted) if link else enabled
     except OSError as error:
-        # Only open() names a file: then it is the attribute that is gone, not the driver's support for it.
-        cause = errno.ENODEV if error.errno == errno.ENOENT and error.filename else error.errno
+        # Only open() names a file: then it is the attribute that is gone, not the driver's support for it; or the driver itself is gone.
+        went = error.filename or not os.path.lexists(device_path(address, "driver"))
+        cause = errno.ENODEV if error.errno == errno.ENOENT and went else error.errno
         advice = write_advice(cause, function, count, len(vf_addresses(address)))
         return failed("%s: setting %d VFs failed (%s): %s" % (name, wanted, error.strerror, advice))
-    if not enabled and function["driver"] in DRIVERS_THAT_NEED_LINK_UP:
+    if not link and (keeps or not enabled):
         return failed("%s: driver %s makes VFs only while the interface is up, and it is not: set it up, then run the role again" % (
             name, function["driver"]))
+    if keeps:
+        return failed("%s: driver %s took 0 VFs without an error and keeps the %d that there are: a guest has one of them, shut it down or "
+                      "detach the VF, then run the role again" % (name, function["driver"], enabled))
     if enabled != wanted:
         return failed("%s: %s VFs were requested and driver %s enabled %s: lower numvfs" % (name, wanted, function["driver"], enabled))
     while len(vf_addresses(address)) != wanted:

@@ -612,6 +612,42 @@ def test_a_connection_through_a_tunnel_or_from_nowhere_is_unknown(nics):
     assert host.connection_functions() is None
 
 
+@pytest.mark.parametrize("name, kind", [
+    ("wg0", {"uevent": "DEVTYPE=wireguard\nINTERFACE=wg0\n", "type": "65534\n"}), ("gre1", {"type": "778\n"}),
+    ("vxlan7", {"uevent": "DEVTYPE=vxlan\n", "type": "1\n"}), ("tap0", {"tun_flags": "0x1002\n", "type": "1\n"})])
+@pytest.mark.parametrize("over_ssh", [True, False])
+def test_a_tunnel_is_no_port_of_open_vswitch(nics, name, kind, over_ssh):
+    nics.add_netdev("ovs-system")
+    nics.enslave("ens1", "ovs-system")
+    nics.add_netdev(name)
+    for attribute, text in kind.items():
+        (nics.netdev(name) / attribute).write_text(text)
+    if over_ssh:
+        nics.connect_over_ssh()
+    nics.address_is_on(name)
+    nics.default_route_is_on(name)
+    assert host.connection_functions() is None
+
+
+def test_both_uplinks_of_a_routed_host_carry_it_next_to_open_vswitch_too(nics):
+    """An address on a dummy, and a client behind one uplink: the other may bring its packets in."""
+    nics.add_function("0000:01:00.2", netdevs=["ens3"], totalvfs=7)
+    nics.add_netdev("ovs-system")
+    nics.enslave("ens3", "ovs-system")
+    ask = routed(nics, on="dummy0", picked="ens1")
+    nics.answer(ask, [{"dst": "198.51.100.0/24", "gateway": "169.254.0.1", "dev": "ens1"}])
+    nics.answer("ip -j route show default", [EQUAL])
+    nics.answer("ip -j link show type dummy", [{"ifname": "dummy0"}, {}])
+    assert host.connection_functions() >= {ONE, TWO}
+
+
+def test_an_unreachable_default_route_leads_nowhere(nics):
+    nics.add_netdev("lo")
+    nics.answer("ip -j route show default", [])
+    nics.answer("ip -6 -j route show default", [{"type": "unreachable", "dst": "default", "dev": "lo", "metric": 4294967295}])
+    assert host.connection_functions() == set()
+
+
 def test_a_nic_that_is_not_on_pci_is_no_unknown(nics):
     nics.connect_over_ssh()
     nics.add_netdev("end0")

@@ -383,8 +383,19 @@ def ssh_server_and_client():
     return None
 
 
-def pci_under(netdev, seen=None):
-    """The PCI functions that carry a network interface: through bonds, bridges, VLANs, Open vSwitch, and from VF to PF."""
+def may_be_a_switch_port(netdev):
+    """Whether an interface may be a port that Open vSwitch made: Ethernet, and of no kind that the kernel names, as tunnels are."""
+    base = os.path.join(SYS, "class/net", netdev)
+    kind = read_text(os.path.join(base, "uevent"), "")
+    # ARPHRD_ETHER; tun_flags is of tun and tap.
+    return read_int(os.path.join(base, "type")) in (1, None) and "DEVTYPE=" not in kind and not os.path.exists(os.path.join(base, "tun_flags"))
+
+
+def pci_under(netdev, seen=None, switch=True):
+    """The PCI functions that carry a network interface: through bonds, bridges, VLANs, Open vSwitch, and from VF to PF.
+
+    switch: whether an interface of which nothing is known is taken for a port of Open vSwitch.
+    """
     seen = set() if seen is None else seen
     if netdev in seen:
         return set()
@@ -395,13 +406,13 @@ def pci_under(netdev, seen=None):
         return {address, physfn} if physfn else {address}
     base = os.path.join(SYS, "class/net", netdev)
     lowers = [name[6:] for name in list_names(base) if name.startswith("lower_")]
-    if not lowers and netdev != "lo":
+    if not lowers and netdev != "lo" and switch and may_be_a_switch_port(netdev):
         # A port of Open vSwitch does not say which NIC carries it: every NIC in the switch may.
         lowers = [
             name for name in list_names(os.path.join(SYS, "class/net"))
             if link_name(os.path.join(SYS, "class/net", name, "master")) == "ovs-system"
         ]
-    return set().union(*[pci_under(lower, seen) for lower in lowers]) if lowers else set()
+    return set().union(*[pci_under(lower, seen, switch) for lower in lowers]) if lowers else set()
 
 
 def interfaces_of(routes):
@@ -452,6 +463,11 @@ def routes_back(server, client, domains):
     return routes
 
 
+def has_device(netdevs):
+    """Whether one of these interfaces is a device's, on PCI or elsewhere."""
+    return any(os.path.exists(os.path.join(SYS, "class/net", netdev, "device")) for netdev in netdevs)
+
+
 def connection_functions():
     """The PCI functions that carry the operator's connection to this host.
 
@@ -464,7 +480,10 @@ def connection_functions():
         routes = default_routes()
         if routes is None:
             return None
-        return set().union(*[pci_under(netdev) for netdev in interfaces_of(routes)])
+        # An "unreachable default" of IPv6 is shown on lo.
+        netdevs = interfaces_of(routes) - {"lo"}
+        found = set().union(*[pci_under(netdev) for netdev in netdevs])
+        return found if found or not netdevs or has_device(netdevs) else None
     server, client = connection
     links = json_of(["ip", "-j", "address", "show"])
     if links is None:
@@ -474,13 +493,16 @@ def connection_functions():
     domains = sorted({link["master"] for link in owners if link.get("master")} | {name for name in addressed if not pci_under(name)})
     netdevs = addressed | interfaces_of(routes_back(server, client, domains))
     found = set().union(*[pci_under(netdev) for netdev in netdevs])
-    if found and not set().union(*[pci_under(netdev) for netdev in addressed]):
+    on_nics = set().union(*[pci_under(netdev) for netdev in addressed])
+    if on_nics and not set().union(*[pci_under(netdev, switch=False) for netdev in addressed]):
+        # A dummy looks like a port of Open vSwitch, and is none.
+        dummies = {link["ifname"] for link in json_of(["ip", "-j", "link", "show", "type", "dummy"]) or [] if link.get("ifname")}
+        on_nics = set() if addressed <= dummies else on_nics
+    if found and not on_nics:
         # Not where nothing is found at all: a tunnel's own way is not known.
         found |= set().union(*[pci_under(netdev) for netdev in interfaces_of(default_routes() or [])])
     # A tunnel, or an address that no interface here has: the connection comes through some NIC all the same.
-    if not found and not any(os.path.exists(os.path.join(SYS, "class/net", netdev, "device")) for netdev in netdevs):
-        return None
-    return found
+    return found if found or has_device(netdevs) else None
 
 
 # --- the configuration --------------------------------------------------------------------------------------------

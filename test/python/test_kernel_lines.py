@@ -31,6 +31,8 @@ BOTH = " ".join(WANTED["intel"])
     ("root=a\n \t# c\nquiet\n#d\n", "root=a\n \t# c\nquiet +\n#d\n"),
     ("root=a # c\n", "root=a # c +\n"),
     ('# "\nroot=a\n', '# "\nroot=a +\n'),
+    # grep's \\s knows no blank of Unicode, so this is no comment.
+    ("\u00a0# c\n", "\u00a0# c +\n"),
     ("# c -- d\nroot=a\n", "# c -- d\nroot=a +\n"),
     # Nothing that would be a line.
     ("", "+\n"),

@@ -188,7 +188,7 @@ def without_comments(text):
     What counts as a comment is what 90-loaderentry.install of systemd 257 and later leaves out (`grep -v '^\\s*#'`); a # further
     on in a line is a word like any other.
     """
-    return re.sub(r"^[^\S\n]*#[^\n]*", lambda match: " " * len(match.group(0)), text, flags=re.MULTILINE)
+    return re.sub(r"^[^\S\n]*#[^\n]*", lambda match: " " * len(match.group(0)), text, flags=re.MULTILINE | re.ASCII)
 
 
 def kernel_line(text):

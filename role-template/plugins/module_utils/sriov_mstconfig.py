@@ -275,11 +275,18 @@ def why_not_of_the_host(table):
         row = rows.get(name)
         return row is not None and same(value, row[column] or row["next"])
 
-    if not shows("INTERNAL_CPU_MODEL", 1, "current"):
-        return None
     names = NIC_MODE.get(table["type"], ("INTERNAL_CPU_OFFLOAD_ENGINE",))
-    if all(shows(name, 1, "current") for name in names):
-        return None
+
+    def in_dpu_mode(column):
+        return shows("INTERNAL_CPU_MODEL", 1, column) and not all(shows(name, 1, column) for name in names)
+
+    if not in_dpu_mode("current"):
+        if not in_dpu_mode("next"):
+            return None
+        back = [name for name in names if shows(name, 1, "current") and not shows(name, 1, "next")]
+        return ("is a BlueField that is set for DPU mode from its next power cycle on, in which its own processor decides about VFs: set that "
+                "back (%s), or set the VFs there" % (
+                    " ".join("%s=1" % name for name in back) if shows("INTERNAL_CPU_MODEL", 1, "current") else "INTERNAL_CPU_MODEL=0"))
     start = "is a BlueField in DPU mode, whose own processor decides about VFs: "
     if shows("INTERNAL_CPU_MODEL", 0, "next"):
         return start + "it is set for separated host mode and does not run with that yet: power-cycle the host, then run the role again"

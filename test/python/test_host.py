@@ -1383,12 +1383,14 @@ def test_boot_sets_the_pfs_of_the_boot_unit_and_no_others(fake, pf, capsys):
     assert capsys.readouterr().out == "changed: ens1 (0000:01:00.0) has 3 VFs\n"
 
 
-def test_device_sets_one_pf_whatever_starts_it(fake, pf):
+def test_device_sets_one_pf_whatever_starts_it(fake, pf, capsys):
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     configure(device(ONE, 3), device(TWO, 2, boot="udev"))
     assert host.main(["device", TWO]) == 0
     assert (fake.numvfs(ONE), fake.numvfs(TWO)) == (0, 2)
+    capsys.readouterr()
     assert host.main(["device", "0000:09:00.0"]) == 0
+    assert capsys.readouterr().out == "0000:09:00.0 is not in %s: nothing is to be done\n" % host.CONFIG_PATH
 
 
 def test_boot_without_one_nic_sets_the_others_fails_and_does_not_wait_for_it(fake, pf, monkeypatch, capsys):

@@ -1322,7 +1322,10 @@ def put_back(results, timeout):
         [result] = [result for result in results if result["address"] == address]
         result["now"] = len(vf_addresses(address))
         if failure:
-            result.update(state="failed", message=str(failure), kernel_log=failure.kernel_log, late=failure.late, process=failure.pid)
+            message = "%s was to be put back to %d VFs: %s" % (described(result), undo[address], failure)
+            if result["state"] == "failed":
+                message = "%s; %s" % (result["message"], message)
+            result.update(state="failed", message=message, kernel_log=failure.kernel_log, late=failure.late, process=failure.pid)
         elif result["state"] == "changed":
             result.update(state="put back", message="%s was put back to %d VFs because another PF failed" % (
                 described(result), undo[address]))
@@ -1422,6 +1425,8 @@ def main(arguments):
         elif options.command in ("device", "ready"):
             wanted = [options.address] if options.command == "device" else options.address
             devices = [device for device in devices if device["address"] in wanted]
+            if options.command == "device" and not devices:
+                print("%s is not in %s: nothing is to be done" % (options.address, CONFIG_PATH))
             if options.command == "ready" and len(devices) < len(set(wanted)):
                 raise Refusal("%s does not have all of %s: run the role again" % (CONFIG_PATH, ", ".join(wanted)))
         if options.command in ("boot", "device"):

@@ -386,9 +386,10 @@ def ssh_server_and_client():
 def may_be_a_switch_port(netdev):
     """Whether an interface may be a port that Open vSwitch made: Ethernet, and of no kind that the kernel names, as tunnels are."""
     base = os.path.join(SYS, "class/net", netdev)
-    kind = read_text(os.path.join(base, "uevent"), "")
     # ARPHRD_ETHER; tun_flags is of tun and tap.
-    return read_int(os.path.join(base, "type")) in (1, None) and "DEVTYPE=" not in kind and not os.path.exists(os.path.join(base, "tun_flags"))
+    if read_int(os.path.join(base, "type")) not in (1, None) or os.path.exists(os.path.join(base, "tun_flags")):
+        return False
+    return "DEVTYPE=" not in read_text(os.path.join(base, "uevent"), "")
 
 
 def pci_under(netdev, seen=None, switch=True):

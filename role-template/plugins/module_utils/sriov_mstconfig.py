@@ -263,7 +263,7 @@ def family(identity):
 
 
 def why_not_of_the_host(table):
-    """Why the VFs of a card are not the host's to set, as a clause with advice that fits its model; None when they are.
+    """Why the VFs of a card are not the host's to set, or will not be, as a clause with advice that fits its model; None when they are.
 
     A BlueField's own processor owns the card in DPU mode: INTERNAL_CPU_MODEL is EMBEDDED_CPU(1) there and in NIC mode, in which
     the host owns it; with SEPARATED_HOST(0) the host has SR-IOV of its own.
@@ -284,9 +284,9 @@ def why_not_of_the_host(table):
         if not in_dpu_mode("next"):
             return None
         back = [name for name in names if shows(name, 1, "current") and not shows(name, 1, "next")]
-        return ("is a BlueField that is set for DPU mode from its next power cycle on, in which its own processor decides about VFs: set that "
-                "back (%s), or set the VFs there" % (
-                    " ".join("%s=1" % name for name in back) if shows("INTERNAL_CPU_MODEL", 1, "current") else "INTERNAL_CPU_MODEL=0"))
+        values = " ".join("%s=1" % name for name in back) if shows("INTERNAL_CPU_MODEL", 1, "current") else "INTERNAL_CPU_MODEL=0"
+        return ("is a BlueField that is set for DPU mode from its next power cycle on, in which its own processor decides about VFs: set "
+                "that back (%s), or set the VFs there" % values)
     start = "is a BlueField in DPU mode, whose own processor decides about VFs: "
     if shows("INTERNAL_CPU_MODEL", 0, "next"):
         return start + "it is set for separated host mode and does not run with that yet: power-cycle the host, then run the role again"

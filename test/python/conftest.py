@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from ansible.module_utils._internal._json import _profiles
 
+# hang.py, as pytest.ini has it: so that the fakes can be imported in a plain Python too.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 PLUGINS = Path(__file__).resolve().parents[2] / "role-template" / "plugins"
 PACKAGE = "ansible_collections.stackhpc.sriov.plugins"
 

@@ -612,6 +612,42 @@ def test_a_connection_through_a_tunnel_or_from_nowhere_is_unknown(nics):
     assert host.connection_functions() is None
 
 
+@pytest.mark.parametrize("name, kind", [
+    ("wg0", {"uevent": "DEVTYPE=wireguard\nINTERFACE=wg0\n", "type": "65534\n"}), ("gre1", {"type": "778\n"}),
+    ("vxlan7", {"uevent": "DEVTYPE=vxlan\n", "type": "1\n"}), ("tap0", {"tun_flags": "0x1002\n", "type": "1\n"})])
+@pytest.mark.parametrize("over_ssh", [True, False])
+def test_a_tunnel_is_no_port_of_open_vswitch(nics, name, kind, over_ssh):
+    nics.add_netdev("ovs-system")
+    nics.enslave("ens1", "ovs-system")
+    nics.add_netdev(name)
+    for attribute, text in kind.items():
+        (nics.netdev(name) / attribute).write_text(text)
+    if over_ssh:
+        nics.connect_over_ssh()
+    nics.address_is_on(name)
+    nics.default_route_is_on(name)
+    assert host.connection_functions() is None
+
+
+def test_both_uplinks_of_a_routed_host_carry_it_next_to_open_vswitch_too(nics):
+    """An address on a dummy, and a client behind one uplink: the other may bring its packets in."""
+    nics.add_function("0000:01:00.2", netdevs=["ens3"], totalvfs=7)
+    nics.add_netdev("ovs-system")
+    nics.enslave("ens3", "ovs-system")
+    ask = routed(nics, on="dummy0", picked="ens1")
+    nics.answer(ask, [{"dst": "198.51.100.0/24", "gateway": "169.254.0.1", "dev": "ens1"}])
+    nics.answer("ip -j route show default", [EQUAL])
+    nics.answer("ip -j link show type dummy", [{"ifname": "dummy0"}, {}])
+    assert host.connection_functions() >= {ONE, TWO}
+
+
+def test_an_unreachable_default_route_leads_nowhere(nics):
+    nics.add_netdev("lo")
+    nics.answer("ip -j route show default", [])
+    nics.answer("ip -6 -j route show default", [{"type": "unreachable", "dst": "default", "dev": "lo", "metric": 4294967295}])
+    assert host.connection_functions() == set()
+
+
 def test_a_nic_that_is_not_on_pci_is_no_unknown(nics):
     nics.connect_over_ssh()
     nics.add_netdev("end0")
@@ -790,6 +826,54 @@ def test_vfs_that_a_driver_does_not_give_up_are_a_guests(fake, pf, name):
     [result] = host.apply([device(numvfs=4)], 0.5)
     assert (result["now"], fake.writes(pf)) == (2, [0])
     assert "): a guest has one of its VFs: shut the guest down or detach the VF, then run the role again; " in result["message"]
+
+
+@pytest.mark.parametrize("wanted", [0, 4])
+@pytest.mark.parametrize("name", sorted(set(ADVICE) - {"EBUSY", "EPERM", "EINVAL"}))
+def test_vfs_that_do_not_go_are_not_explained_with_what_keeps_them_from_being_made(fake, pf, name, wanted):
+    fake.bind(pf, "ice")
+    fake.create(pf, 2)
+    fake.behave(pf, errors={"0": name})
+    message = host.set_numvfs(pf, wanted, 0.5)
+    assert not re.search("lower numvfs|pci=realloc|DDP|fewer VFs|has no VFs|guest", message)
+    assert message.endswith(SILENT + BACK[2])
+    if name in ("ENOMEM", "ENOSPC", "EOPNOTSUPP", "ERANGE", "EXDEV"):
+        assert ": driver ice gives no cause that is known; " in message
+
+
+@pytest.mark.parametrize("wanted", [0, 2, 6])
+def test_vfs_that_a_driver_keeps_without_an_error_are_a_guests(fake, pf, monkeypatch, wanted):
+    fake.bind(pf, "cxgb4")
+    fake.create(pf, 4)
+    monkeypatch.setattr(host, "write_numvfs", lambda address, count: fake.write_numvfs(address, count) if count else None)
+    assert host.set_numvfs(pf, wanted, 5) == (
+        "ens1 (0000:01:00.0): driver cxgb4 took 0 VFs without an error and keeps the 4 that there are: a guest has one of them, shut it down or "
+        "detach the VF, then run the role again" + SILENT + "; it has its 4 VFs again")
+    assert (fake.writes(pf), fake.numvfs(pf)) == ([], 4)
+
+
+@pytest.mark.parametrize("wanted", [0, 6])
+def test_bnxt_gives_up_no_vfs_while_its_link_is_down(fake, pf, monkeypatch, wanted):
+    def write(address, count):
+        if int((fake.netdev("ens1") / "flags").read_text(), 16) & 1:
+            fake.write_numvfs(address, count)
+
+    fake.bind(pf, "bnxt_en")
+    fake.create(pf, 4)
+    monkeypatch.setattr(host, "write_numvfs", write)
+    assert host.set_numvfs(pf, wanted, 5) is None
+    assert fake.numvfs(pf) == wanted
+
+
+def test_bnxt_that_makes_none_with_its_link_up_is_not_told_that_it_is_down(fake, pf):
+    fake.bind(pf, "bnxt_en")
+    fake.behave(pf, enables={"4": 0})
+    assert "4 VFs were requested and driver bnxt_en enabled 0: lower numvfs" in host.set_numvfs(pf, 4, 5)
+
+
+def test_a_driver_that_is_unbound_before_the_write_went_away(fake, pf, monkeypatch):
+    monkeypatch.setattr(host, "write_numvfs", lambda address, count: (fake.bind(address, None), fake.write_numvfs(address, count)))
+    assert "(No such file or directory): the card, or its driver, went away meanwhile" in host.set_numvfs(pf, 4, 5)
 
 
 def test_vfs_that_another_program_made_meanwhile_are_told(fake, pf, monkeypatch):
@@ -1299,12 +1383,14 @@ def test_boot_sets_the_pfs_of_the_boot_unit_and_no_others(fake, pf, capsys):
     assert capsys.readouterr().out == "changed: ens1 (0000:01:00.0) has 3 VFs\n"
 
 
-def test_device_sets_one_pf_whatever_starts_it(fake, pf):
+def test_device_sets_one_pf_whatever_starts_it(fake, pf, capsys):
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     configure(device(ONE, 3), device(TWO, 2, boot="udev"))
     assert host.main(["device", TWO]) == 0
     assert (fake.numvfs(ONE), fake.numvfs(TWO)) == (0, 2)
+    capsys.readouterr()
     assert host.main(["device", "0000:09:00.0"]) == 0
+    assert capsys.readouterr().out == "0000:09:00.0 is not in %s: nothing is to be done\n" % host.CONFIG_PATH
 
 
 def test_boot_without_one_nic_sets_the_others_fails_and_does_not_wait_for_it(fake, pf, monkeypatch, capsys):

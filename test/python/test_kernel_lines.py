@@ -31,6 +31,8 @@ BOTH = " ".join(WANTED["intel"])
     ("root=a\n \t# c\nquiet\n#d\n", "root=a\n \t# c\nquiet +\n#d\n"),
     ("root=a # c\n", "root=a # c +\n"),
     ('# "\nroot=a\n', '# "\nroot=a +\n'),
+    # grep's \\s knows no blank of Unicode, so this is no comment.
+    ("\u00a0# c\n", "\u00a0# c +\n"),
     ("# c -- d\nroot=a\n", "# c -- d\nroot=a +\n"),
     # Nothing that would be a line.
     ("", "+\n"),
@@ -384,6 +386,46 @@ def test_a_recovery_entry_without_the_parameters_is_right(template, default, tmp
     assert (again["changed"], machine.tool_calls()) == (False, [])
     machine.ensure(iommu=False)
     assert "iommu" not in machine.read("/boot/grub/grub.cfg")
+
+
+@pytest.mark.parametrize("words", [
+    "rd.rescue", "rd.emergency", "rd.break", "rd.break=pre-mount", "break=mount", "systemd.unit=rescue", "rd.systemd.unit=emergency.target",
+    "rdinit=/bin/sh", "init=/usr/bin/zsh rw", "init=/bin/sh",
+])
+def test_whatever_ends_in_a_shell_for_repairs_is_no_entry_that_lacks_the_parameters(words, tmp_path):
+    machine = with_menu(grub(tmp_path), section("10_linux_site", NORMAL, entry("'Wartung'", "root=UUID=abc ro " + words)))
+    done = machine.ensure()
+    assert (done["changed"], done["warnings"]) == (True, [])
+
+
+@pytest.mark.parametrize("word", ["rd.shell", "init=/lib/sysvinit/init", "init=/usr/lib/systemd/systemd", "breakpoint=1", "systemd.unit=multi-user.target"])
+def test_an_ordinary_word_makes_no_entry_one_for_repairs(word):
+    assert [title for title, _line in bootloader.grub_entries(section("10_linux", entry("'D'", "root=UUID=abc " + word)))] == ["D"]
+
+
+@pytest.mark.parametrize("name, ident", [
+    ("10_linux", "gnulinux-6.1.0-advanced-/dev/mapper/vg-recovery-root"), ("10_linux", "gnulinux-simple-/dev/mapper/vg-recovery-root"),
+    ("10_linux_zfs", "gnulinux-rpool/ROOT/pre-recovery-x-6.8.0-45-generic"), ("10_linux_zfs", "gnulinux-pre-recovery-pool/ROOT/u-6.8.0"),
+])
+def test_a_device_with_recovery_in_its_name_makes_no_recovery_entry(name, ident, tmp_path):
+    machine = with_menu(grub(tmp_path), section(name, entry("'D'", "root=x ro @LINUX@ @DEFAULT@", ident)))
+    done = machine.ensure()
+    assert (done["changed"], done["warnings"]) == (True, [])
+    assert BOTH in machine.read("/boot/grub/grub.cfg")
+
+
+def test_a_kernels_path_may_have_blanks():
+    assert bootloader.grub_entries(section("10_linux", entry("'D'", "ro quiet", "", '"/my boot/vmlinuz"'))) == [("D", "ro quiet")]
+
+
+@pytest.mark.parametrize("name", ["40_custom", "41_custom"])
+def test_entries_that_the_administrator_wrote_put_nothing_back(name, tmp_path):
+    """The only Linux entries of the menu, as where Xen boots: nobody makes them of the settings."""
+    machine = with_menu(grub(tmp_path), section(name, entry("'By hand'", "root=UUID=abc ro")))
+    done = machine.ensure()
+    assert done["changed"] is True and machine.read(DROP_IN) is not None
+    assert [text for text in done["warnings"] if "no Linux entry that is known to take its line" in text] == done["warnings"] != []
+    assert machine.ensure()["changed"] is False
 
 
 @pytest.mark.parametrize("template", [

@@ -326,6 +326,19 @@ def test_how_a_bluefield_becomes_the_hosts_is_said_for_its_model(kind, current, 
     assert whose(kind, current, following) == (DPU_MODE + advice if advice else None)
 
 
+@pytest.mark.parametrize("kind, current, following, back", [
+    ("BlueField2", dict(ECPF, **HOST), ECPF, "INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 INTERNAL_CPU_IB_VPORT0=1 "
+     "INTERNAL_CPU_OFFLOAD_ENGINE=1"),
+    ("BlueField2", dict(ECPF, **HOST), {"INTERNAL_CPU_IB_VPORT0": "ECPF(0)"}, "INTERNAL_CPU_IB_VPORT0=1"),
+    ("BlueField3", dict(ECPF, **ENGINE), {"INTERNAL_CPU_OFFLOAD_ENGINE": "ENABLED(0)"}, "INTERNAL_CPU_OFFLOAD_ENGINE=1"),
+    ("BlueField3", dict(ECPF, INTERNAL_CPU_MODEL="SEPARATED_HOST(0)"), {"INTERNAL_CPU_MODEL": "EMBEDDED_CPU(1)"}, "INTERNAL_CPU_MODEL=0"),
+])
+def test_a_bluefield_that_will_be_in_dpu_mode_is_not_said_to_offer_more_then(kind, current, following, back):
+    assert whose(kind, current, following) == (
+        "is a BlueField that is set for DPU mode from its next power cycle on, in which its own processor decides about VFs: set that back (%s), "
+        "or set the VFs there" % back)
+
+
 def test_a_bluefield_that_does_not_show_what_it_runs_with_is_judged_by_what_is_set():
     assert whose("BlueField2", ECPF, reads_current=False) == DPU_MODE + FOUR
     assert whose("BlueField2", dict(ECPF, **HOST), reads_current=False) is None

@@ -623,7 +623,8 @@ def test_a_put_back_that_fails_is_told_as_well(two):
     two.behave(ONE, errors={"4": "ENOMEM"})
     two.behave(TWO, errors={"2": "EIO"})
     message = refused(two, device(ONE, 4), device(TWO, 5))
-    assert "; ens2 (0000:01:00.1): setting 2 VFs failed (Input/output error)" in message
+    assert "; ens2 (0000:01:00.1) was to be put back to 2 VFs: ens2 (0000:01:00.1): setting 2 VFs failed (Input/output error)" in message
+    assert message.endswith("; it has its 5 VFs again")
 
 
 @pytest.mark.parametrize("check_mode", [False, True])

@@ -188,7 +188,7 @@ def without_comments(text):
     What counts as a comment is what 90-loaderentry.install of systemd 257 and later leaves out (`grep -v '^\\s*#'`); a # further
     on in a line is a word like any other.
     """
-    return re.sub(r"^[^\S\n]*#[^\n]*", lambda match: " " * len(match.group(0)), text, flags=re.MULTILINE)
+    return re.sub(r"^[^\S\n]*#[^\n]*", lambda match: " " * len(match.group(0)), text, flags=re.MULTILINE | re.ASCII)
 
 
 def kernel_line(text):
@@ -704,11 +704,14 @@ def sets_separator(text, name):
 
 
 # Words that make a boot end in a shell for repairs: systemd's generator and run level names (kernel-command-line(7)), Ubuntu's
-# friendly-recovery, and a shell instead of init.
-REPAIR = frozenset((
-    "single", "-s", "s", "S", "1", "rescue", "emergency", "-b", "recovery",
-    "systemd.unit=rescue.target", "systemd.unit=emergency.target", "init=/bin/sh", "init=/bin/bash",
-))
+# friendly-recovery, the stops of dracut (dracut.cmdline(7)) and initramfs-tools(7), and a shell instead of init.
+REPAIR = re.compile(
+    r"^(single|-s|s|S|1|-b|recovery|(rd\.)?(rescue|emergency)|(rd\.)?break(=.*)?"
+    r"|(rd\.)?systemd\.unit=(rescue|emergency)(\.target)?|(rd)?init=/\S*/?(ba|da|z|k|a)?sh)$")
+# The id of a recovery entry of 10_linux, gnulinux-VERSION-recovery-DEVICE, where the device can be of any name.
+RECOVERY_ID = re.compile(r"gnulinux-(?!simple-)(?:(?!-advanced-|-recovery-)[^/'\"\s])*-recovery-")
+# Scripts whose entries are other systems' and the administrator's own.
+NOT_MADE = ("30_os-prober", "40_custom", "41_custom")
 
 
 def grub_entries(text, settings=None):
@@ -716,8 +719,8 @@ def grub_entries(text, settings=None):
 
     Those of 10_linux (and 10_linux_zfs) when there are any: entries of other systems and the administrator's own
     are not made from /etc/default/grub. Recovery entries do not get GRUB_CMDLINE_LINUX_DEFAULT. They are known by 10_linux's id, and
-    in whatever other script by their line: it has a word of REPAIR or the words of GRUB_CMDLINE_LINUX_RECOVERY, which the line of
-    a normal entry (`settings`, by name of the variable) does not have.
+    in whatever other script by their line: it has a word that REPAIR knows or the words of GRUB_CMDLINE_LINUX_RECOVERY, which the
+    line of a normal entry (`settings`, by name of the variable) does not have.
     """
     settings = settings or {}
     usual = set(split_raw(settings.get("GRUB_CMDLINE_LINUX", "") + " " + settings.get("GRUB_CMDLINE_LINUX_DEFAULT", "")))
@@ -725,12 +728,11 @@ def grub_entries(text, settings=None):
 
     def repairs(line):
         words = set(split_raw(line))
-        return bool(words & REPAIR - usual) or bool(own) and own <= words
+        return any(REPAIR.match(word) for word in words - usual) or bool(own) and own <= words
 
     entries, section, title, recovery = [], "", "", False
     for line in text.splitlines():
-        # Entries of other systems.
-        if section == "30_os-prober" and not line.startswith("###"):
+        if section in NOT_MADE and not line.startswith("###"):
             continue
         begin = re.match(r"### BEGIN (\S+) ###", line)
         if begin:
@@ -738,8 +740,8 @@ def grub_entries(text, settings=None):
         entry = re.match(r"\s*menuentry\s+(?:(['\"])(.*?)\1|([^\s'\"]+))(.*)", line)
         if entry:
             title = entry.group(2) or entry.group(3) or "?"
-            recovery = "-recovery-" in entry.group(4)
-        kernel = re.match(r"\s*linux(?:16|efi)?\s+(\S+)\s*(.*)", line)
+            recovery = section != "10_linux_zfs" and RECOVERY_ID.search(entry.group(4)) is not None
+        kernel = re.match(r"\s*linux(?:16|efi)?\s+(\"[^\"]*\"|\S+)\s*(.*)", line)
         if not kernel or not title or recovery or "memtest" in os.path.basename(kernel.group(1)) or repairs(kernel.group(2)):
             continue
         entries.append((section, title, kernel.group(2).strip()))

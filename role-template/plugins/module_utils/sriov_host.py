@@ -383,8 +383,20 @@ def ssh_server_and_client():
     return None
 
 
-def pci_under(netdev, seen=None):
-    """The PCI functions that carry a network interface: through bonds, bridges, VLANs, Open vSwitch, and from VF to PF."""
+def may_be_a_switch_port(netdev):
+    """Whether an interface may be a port that Open vSwitch made: Ethernet, and of no kind that the kernel names, as tunnels are."""
+    base = os.path.join(SYS, "class/net", netdev)
+    # ARPHRD_ETHER; tun_flags is of tun and tap.
+    if read_int(os.path.join(base, "type")) not in (1, None) or os.path.exists(os.path.join(base, "tun_flags")):
+        return False
+    return "DEVTYPE=" not in read_text(os.path.join(base, "uevent"), "")
+
+
+def pci_under(netdev, seen=None, switch=True):
+    """The PCI functions that carry a network interface: through bonds, bridges, VLANs, Open vSwitch, and from VF to PF.
+
+    switch: whether an interface of which nothing is known is taken for a port of Open vSwitch.
+    """
     seen = set() if seen is None else seen
     if netdev in seen:
         return set()
@@ -395,13 +407,13 @@ def pci_under(netdev, seen=None):
         return {address, physfn} if physfn else {address}
     base = os.path.join(SYS, "class/net", netdev)
     lowers = [name[6:] for name in list_names(base) if name.startswith("lower_")]
-    if not lowers and netdev != "lo":
+    if not lowers and netdev != "lo" and switch and may_be_a_switch_port(netdev):
         # A port of Open vSwitch does not say which NIC carries it: every NIC in the switch may.
         lowers = [
             name for name in list_names(os.path.join(SYS, "class/net"))
             if link_name(os.path.join(SYS, "class/net", name, "master")) == "ovs-system"
         ]
-    return set().union(*[pci_under(lower, seen) for lower in lowers]) if lowers else set()
+    return set().union(*[pci_under(lower, seen, switch) for lower in lowers]) if lowers else set()
 
 
 def interfaces_of(routes):
@@ -452,6 +464,11 @@ def routes_back(server, client, domains):
     return routes
 
 
+def has_device(netdevs):
+    """Whether one of these interfaces is a device's, on PCI or elsewhere."""
+    return any(os.path.exists(os.path.join(SYS, "class/net", netdev, "device")) for netdev in netdevs)
+
+
 def connection_functions():
     """The PCI functions that carry the operator's connection to this host.
 
@@ -464,7 +481,10 @@ def connection_functions():
         routes = default_routes()
         if routes is None:
             return None
-        return set().union(*[pci_under(netdev) for netdev in interfaces_of(routes)])
+        # An "unreachable default" of IPv6 is shown on lo.
+        netdevs = interfaces_of(routes) - {"lo"}
+        found = set().union(*[pci_under(netdev) for netdev in netdevs])
+        return found if found or not netdevs or has_device(netdevs) else None
     server, client = connection
     links = json_of(["ip", "-j", "address", "show"])
     if links is None:
@@ -474,13 +494,16 @@ def connection_functions():
     domains = sorted({link["master"] for link in owners if link.get("master")} | {name for name in addressed if not pci_under(name)})
     netdevs = addressed | interfaces_of(routes_back(server, client, domains))
     found = set().union(*[pci_under(netdev) for netdev in netdevs])
-    if found and not set().union(*[pci_under(netdev) for netdev in addressed]):
+    on_nics = set().union(*[pci_under(netdev) for netdev in addressed])
+    if on_nics and not set().union(*[pci_under(netdev, switch=False) for netdev in addressed]):
+        # A dummy looks like a port of Open vSwitch, and is none.
+        dummies = {link["ifname"] for link in json_of(["ip", "-j", "link", "show", "type", "dummy"]) or [] if link.get("ifname")}
+        on_nics = set() if addressed <= dummies else on_nics
+    if found and not on_nics:
         # Not where nothing is found at all: a tunnel's own way is not known.
         found |= set().union(*[pci_under(netdev) for netdev in interfaces_of(default_routes() or [])])
     # A tunnel, or an address that no interface here has: the connection comes through some NIC all the same.
-    if not found and not any(os.path.exists(os.path.join(SYS, "class/net", netdev, "device")) for netdev in netdevs):
-        return None
-    return found
+    return found if found or has_device(netdevs) else None
 
 
 # --- the configuration --------------------------------------------------------------------------------------------
@@ -920,6 +943,11 @@ ENOTSUPP = 524
 SAME_CAUSE = {ENOTSUPP: errno.EOPNOTSUPP, errno.EREMOTEIO: errno.EIO, errno.ENXIO: errno.ENODEV}
 # The kernel keeps the VFs that there are: i40e says EINVAL, ice and be2net say EBUSY, the others EPERM.
 IN_USE = (errno.EBUSY, errno.EPERM, errno.EINVAL)
+# What can be said of a write of 0 as well: the other causes are of making VFs.
+OF_REMOVAL = (
+    errno.ENOENT, errno.ENOSYS, errno.EAGAIN, errno.EIO, errno.ETIMEDOUT, errno.ENODEV, errno.EROFS, errno.EACCES,
+)
+NO_CAUSE = "driver %(driver)s gives no cause that is known"
 
 
 def write_advice(number, function, count, vfs):
@@ -932,8 +960,10 @@ def write_advice(number, function, count, vfs):
         return "a guest has one of its VFs: shut the guest down or detach the VF, then run the role again"
     if vfs and number == errno.EBUSY:
         return "another program has made VFs of it meanwhile: end or disable what does that, then run the role again"
+    if not count and number not in OF_REMOVAL:
+        return NO_CAUSE % {"driver": function["driver"]}
     irdma = function["id"].startswith(INTEL + ":") and os.path.isdir(os.path.join(SYS, "module/irdma"))
-    advice = DRIVER_ADVICE.get((function["driver"], number)) or WRITE_ADVICE.get(number, "driver %(driver)s gives no cause that is known")
+    advice = DRIVER_ADVICE.get((function["driver"], number)) or WRITE_ADVICE.get(number, NO_CAUSE)
     return advice % {"driver": function["driver"], "irdma": ", or take irdma off the port" if irdma else ""}
 
 
@@ -1059,7 +1089,7 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
     if function is None or function["numvfs"] is None:
         return Failure("%s went away, or its driver let go of it, before its VFs could be set" % address)
     before, name = function["numvfs"], describe(function)
-    count = wanted
+    count, keeps = wanted, False
 
     def write(number):
         nonlocal count
@@ -1076,12 +1106,18 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
             pause = min(2 * pause, 2)
 
     def put(number):
+        """Write a number, and note in `keeps` whether the driver took the 0 on the way and gave nothing up; returns the kernel's count."""
+        nonlocal keeps
         current = read_int(device_path(address, "sriov_numvfs"))
         if current == number:
-            return
-        if current and number:
+            return current
+        if current:
             write(0)
-        write(number)
+            # cxgb4 (cxgb4_iov_configure) and bnxt_en return no error for VFs that a guest has.
+            keeps = read_int(device_path(address, "sriov_numvfs")) == current
+        if number and not keeps:
+            write(number)
+        return read_int(device_path(address, "sriov_numvfs"))
 
     def put_back():
         if not is_there(address):
@@ -1102,19 +1138,22 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
         return Failure.of(failure + put_back(), failure.kernel_log)
 
     try:
-        put(wanted)
-        enabled = read_int(device_path(address, "sriov_numvfs"))
-        if enabled != wanted and function["driver"] in DRIVERS_THAT_NEED_LINK_UP and link_up(address, deadline):
-            put(wanted)
-            enabled = read_int(device_path(address, "sriov_numvfs"))
+        enabled, link = put(wanted), True
+        if enabled != wanted and function["driver"] in DRIVERS_THAT_NEED_LINK_UP:
+            link = link_up(address, deadline)
+            enabled = put(wanted) if link else enabled
     except OSError as error:
-        # Only open() names a file: then it is the attribute that is gone, not the driver's support for it.
-        cause = errno.ENODEV if error.errno == errno.ENOENT and error.filename else error.errno
+        # Only open() names a file: then it is the attribute that is gone, not the driver's support for it; or the driver itself is gone.
+        went = error.filename or not os.path.lexists(device_path(address, "driver"))
+        cause = errno.ENODEV if error.errno == errno.ENOENT and went else error.errno
         advice = write_advice(cause, function, count, len(vf_addresses(address)))
         return failed("%s: setting %d VFs failed (%s): %s" % (name, wanted, error.strerror, advice))
-    if not enabled and function["driver"] in DRIVERS_THAT_NEED_LINK_UP:
+    if not link and (keeps or not enabled):
         return failed("%s: driver %s makes VFs only while the interface is up, and it is not: set it up, then run the role again" % (
             name, function["driver"]))
+    if keeps:
+        return failed("%s: driver %s took 0 VFs without an error and keeps the %d that there are: a guest has one of them, shut it down or "
+                      "detach the VF, then run the role again" % (name, function["driver"], enabled))
     if enabled != wanted:
         return failed("%s: %s VFs were requested and driver %s enabled %s: lower numvfs" % (name, wanted, function["driver"], enabled))
     while len(vf_addresses(address)) != wanted:
@@ -1284,7 +1323,10 @@ def put_back(results, timeout):
         [result] = [result for result in results if result["address"] == address]
         result["now"] = len(vf_addresses(address))
         if failure:
-            result.update(state="failed", message=str(failure), kernel_log=failure.kernel_log, late=failure.late, process=failure.pid)
+            message = "%s was to be put back to %d VFs: %s" % (described(result), undo[address], failure)
+            if result["state"] == "failed":
+                message = "%s; %s" % (result["message"], message)
+            result.update(state="failed", message=message, kernel_log=failure.kernel_log, late=failure.late, process=failure.pid)
         elif result["state"] == "changed":
             result.update(state="put back", message="%s was put back to %d VFs because another PF failed" % (
                 described(result), undo[address]))
@@ -1384,6 +1426,8 @@ def main(arguments):
         elif options.command in ("device", "ready"):
             wanted = [options.address] if options.command == "device" else options.address
             devices = [device for device in devices if device["address"] in wanted]
+            if options.command == "device" and not devices:
+                print("%s is not in %s: nothing is to be done" % (options.address, CONFIG_PATH))
             if options.command == "ready" and len(devices) < len(set(wanted)):
                 raise Refusal("%s does not have all of %s: run the role again" % (CONFIG_PATH, ", ".join(wanted)))
         if options.command in ("boot", "device"):

@@ -263,7 +263,7 @@ def family(identity):
 
 
 def why_not_of_the_host(table):
-    """Why the VFs of a card are not the host's to set, as a clause with advice that fits its model; None when they are.
+    """Why the VFs of a card are not the host's to set, or will not be, as a clause with advice that fits its model; None when they are.
 
     A BlueField's own processor owns the card in DPU mode: INTERNAL_CPU_MODEL is EMBEDDED_CPU(1) there and in NIC mode, in which
     the host owns it; with SEPARATED_HOST(0) the host has SR-IOV of its own.
@@ -275,11 +275,18 @@ def why_not_of_the_host(table):
         row = rows.get(name)
         return row is not None and same(value, row[column] or row["next"])
 
-    if not shows("INTERNAL_CPU_MODEL", 1, "current"):
-        return None
     names = NIC_MODE.get(table["type"], ("INTERNAL_CPU_OFFLOAD_ENGINE",))
-    if all(shows(name, 1, "current") for name in names):
-        return None
+
+    def in_dpu_mode(column):
+        return shows("INTERNAL_CPU_MODEL", 1, column) and not all(shows(name, 1, column) for name in names)
+
+    if not in_dpu_mode("current"):
+        if not in_dpu_mode("next"):
+            return None
+        back = [name for name in names if shows(name, 1, "current") and not shows(name, 1, "next")]
+        values = " ".join("%s=1" % name for name in back) if shows("INTERNAL_CPU_MODEL", 1, "current") else "INTERNAL_CPU_MODEL=0"
+        return ("is a BlueField that is set for DPU mode from its next power cycle on, in which its own processor decides about VFs: set "
+                "that back (%s), or set the VFs there" % values)
     start = "is a BlueField in DPU mode, whose own processor decides about VFs: "
     if shows("INTERNAL_CPU_MODEL", 0, "next"):
         return start + "it is set for separated host mode and does not run with that yet: power-cycle the host, then run the role again"

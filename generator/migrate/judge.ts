@@ -199,7 +199,7 @@ function judgeFile({ file, said, kollas }: Source, context: Context, present: Pr
   const found = (line: number, { outcome, text }: { readonly outcome: Outcome; readonly text: string }): Finding => ({ file, line, outcome, text });
   return [
     ...(said.fault === undefined ? [] : [{ file, outcome: "unjudged", text: said.fault } as const]),
-    ...said.roles.flatMap((use) => judgeRole(use, context, present).map((judged) => found(use.line, judged))),
+    ...[...said.roles, ...rolesInLoops(said, present)].flatMap((use) => judgeRole(use, context, present).map((judged) => found(use.line, judged))),
     ...said.requirements.flatMap((requirement) => judgeRequirement(requirement, context, present).map((judged) => found(requirement.line, judged))),
     ...said.settings.flatMap((entry) => (kollas ? judgeKollas(entry, context, present) : judgeSetting(entry, context, present)).map(({ line, ...judged }) => found(line, judged))),
     ...said.kollas.flatMap((entry) => judgeKollas(entry, context, present).map(({ line, ...judged }) => found(line, judged))),
@@ -244,7 +244,7 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
   const own = `${collection}.sriov`;
   if (isGrubcmdline(name, context)) {
     const parameters = context.sources.flatMap(({ said }) => said.kernelParameters);
-    const iommuOnly = parameters.length > 0 && parameters.every((value) => value.kind === "plain" && /^(intel_iommu|amd_iommu|iommu)=/.test(String(value.data)));
+    const iommuOnly = parameters.length > 0 && parameters.every((value) => value.kind === "plain" && /^\^?(intel_iommu|amd_iommu|iommu)=/.test(String(value.data)));
     return [{ outcome: "fine", text: `role ${name}: it goes on working${iommuOnly ? `; all that it sets here are parameters of the IOMMU, which ${own} sets itself: it can go where it is for SR-IOV` : ""}` }];
   }
   if (name === "stackhpc.linux.iommu")
@@ -269,6 +269,12 @@ function isGrubcmdline(name: string, { sources }: Context): boolean {
 /** What ansible-galaxy calls a role that it installs. */
 function localName({ name }: Requirement): string {
   return name.replace(/\/+$/, "").replace(/^.*[/:]/, "").replace(/(\.git|\.tar\.gz|\.tgz|\.zip)$/, "");
+}
+
+/** Roles that a play or a task names by their whole name elsewhere than where roles stand, as in a list that a loop goes through. */
+function rolesInLoops({ runs, requirements, texts }: Said, present: Present): RoleUse[] {
+  if (!runs || requirements.length > 0) return [];
+  return texts.flatMap(({ text, line }) => (text !== "sriov" && isSriov(text, present) ? [{ name: text, line }] : []));
 }
 
 /** Where a role is used, by its name as a role, in a list that a loop goes through, or after "name=". */

@@ -530,6 +530,7 @@ describe("migrate, a file", () => {
     deepStrictEqual(judge(files.map(({ path, text }) => ({ path: path.replace("mlxconfig", "firmware_tool"), text })), present).findings, []);
     strictEqual(judge([{ path: "roles/sriov/defaults/main.yml", text: "sriov_numvfs: 8\n" }], present).findings.length, 1);
   });
+  it("of a copy under another name has another way than ansible-galaxy's", () => deepStrictEqual(told(judge([{ path: "ansible/roles/sriov/tasks/mlxconfig.yml", text: "[]\n" }], present).findings), ["- different: this copy of the predecessor stays, and a play with the role sriov runs it: write stackhpc.sriov.sriov there, and take the folder away"]));
   it("is looked at by its name", () => {
     for (const path of ["a.yml", "group_vars/all", "host_vars/b.yaml", "c.json", "hosts.ini", "host_vars/a.example.com", "x/group_vars/b.c", "host_vars/a.example.com/d"]) ok(isReadable(path), path);
     for (const path of ["a.py", ".gitignore", "b.yml.j2", "c/.x", "a.example.com", "x_host_vars/a.b", "host_vars/a.b/c.d", "host_vars/.a.b", "group_vars/all~", "host_vars/a.yml~", "host_vars/README.md", "host_vars/a.yml.bak", "host_vars/a.yml.disabled", "host_vars/a.j2"]) ok(!isReadable(path), path);

@@ -110,12 +110,19 @@ export function judge(files: readonly Given[], present: Present, from?: Predeces
   };
   const judged = [...sources.flatMap((source) => judgeFile(source, context, present)), ...withoutDevices(context, present)];
   const findings = judged.sort((a, b) => (a.file === b.file ? (a.line ?? 0) - (b.line ?? 0) : a.file < b.file ? -1 : 1));
-  const stale = old.map((folder): Finding => ({ file: folder, outcome: "different", text: `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${present.role},${present.version}` }));
+  const stale = old.map((folder): Finding => ({ file: folder, outcome: "different", text: staleRole(folder, present) }));
   const notes = findings.length === 0 ? [] : changes.filter((change) => (change.from === undefined || context.from.includes(change.from)) && (change.unless === undefined || !sets(context, change.unless))).map(({ text }) => text);
   const left = own.filter((file) => !first.includes(file) && !included.includes(file) && (file.text !== undefined || file.unread !== undefined));
   const reasons = [...left.map((file) => asideBy(placeOf(file)) ?? "of another kind"), ...first.filter(isOfNoUse).map((): Aside => "of another kind")];
   const aside = [...new Set(reasons)].sort().map((why) => ({ why, count: reasons.filter((one) => one === why).length }));
   return { findings: [...stale, ...unique(findings)], notes, from: context.from, aside };
+}
+
+/** What becomes of the predecessor's role in a folder, which Ansible takes by the name of the folder. */
+function staleRole(folder: string, { role, collection, version }: Present): string {
+  const name = folder.replace(/^.*\//, "");
+  if (name === role) return `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${role},${version}`;
+  return `this copy of the predecessor stays, and a play with the role ${name} runs it: write ${collection}.sriov there, and take the folder away`;
 }
 
 function placeOf({ path, place }: Given): string {

@@ -51,6 +51,23 @@ describe("devices that are no NICs", () => {
     it(`under another name than ours stay in nova.conf: ${JSON.stringify(text)}`, () => strictEqual(merged(config({ [nova]: `${text}[filter_scheduler]\nenabled_filters = PciPassthroughFilter\n` })).get(nova), `${text}[filter_scheduler]\nenabled_filters = PciPassthroughFilter\n`));
   for (const path of ["kolla/config/nova/hv1/nova.conf", "kolla/config/nova/hv1/nova-compute.conf"])
     it(`of one host, in ${path}, would come in place of ours`, () => match(refused({ [path]: `[pci]\n${gpu}` }), /:2: \[pci\] device_spec comes on hv1 in place of what follows from sriov_devices\. .*\{% if inventory_hostname == 'hv1' %\}$/));
+  it("of one host that the group has not are told", () => {
+    const files = { "kolla/config/nova/hv2/nova.conf": `[pci]\n${gpu}`, "inventory/sriov": wanted("inventory/sriov").replace("[compute_sriov]", "[compute_sriov]\nhv1") };
+    match(hints({ "kolla.yml": "", ...files, "inventory/hosts": "[compute]\nhv1\nhv2\n" }).join("\n"), /^kolla\/config\/nova\/hv2\/nova\.conf:2: hv2 is not in compute_sriov\. Before it is: \[pci\] device_spec comes on hv2 in place /);
+    const known: { readonly [path: string]: string }[] = [
+      { "inventory/hosts": "[compute]\nhv1\n" },
+      { "inventory/hosts": "[compute]\nhv2\n", "inventory/sriov": wanted("inventory/sriov") },
+      { "inventory/hosts": "[compute]\nhv2\n[compute_sriov]\nhv[1:9]\n" },
+      { "inventory/hosts": "[compute]\nhv2\n", "overcloud.yml": "overcloud_group_hosts_map: {compute_sriov: [hv2]}\n" },
+      { "inventory/hosts": "[compute]\nhv2\n", "inventory/more": "#!/bin/sh\n" },
+    ];
+    for (const more of known) match(refused({ "kolla.yml": "", ...files, ...more }), /^kolla\/config\/nova\/hv2\/nova\.conf:2: \[pci\] device_spec comes on hv2/);
+  });
+  it("or that are on no physical network stay, with null for it, too", () => {
+    const overlay = '{"vendor_id": "15b3", "product_id": "101e", "physical_network": null}';
+    for (const files of [{ [compute]: `[pci]\ndevice_spec = ${overlay}\n` }, { "kolla/globals.yml": `nova_pci_passthrough_whitelist: [${overlay}]\n` }])
+      deepStrictEqual([refusals({ "kolla.yml": "", ...files }), hints({ "kolla.yml": "", ...files })], [[], []]);
+  });
   it("in a file that nova-compute does not read are nobody's business", () => deepStrictEqual(refusals({ "kolla/config/nova/nova-api.conf": `[pci]\n${gpu}`, "kolla/config/nova/nova.conf.d/x.conf": `[pci]\n${gpu}` }), []));
   it("by an expression that nobody knows stay, with a note", () => {
     match(merge(artefact, fixture("gpus_by_expression"), none).hints.join("\n"), /^kolla\/config\/nova\/nova-compute\.conf:4: what \[pci\] device_spec names is not known here\. Devices of other kinds than NICs may stay\./);
@@ -202,6 +219,20 @@ describe("Kolla's own lists, which are emptied for every host", () => {
   const gpus = 'nova_pci_passthrough_whitelist: [{vendor_id: "10de", product_id: "20b0"}]\n';
   it("with devices that are no NICs alone stay in globals.yml, which empties nothing then", () => match(merged(config({ "kolla.yml": "", "kolla/globals.yml": gpus })).get("kolla/globals.yml")!, /^nova_pci_passthrough_whitelist: \[\{vendor_id: "10de", product_id: "20b0"\}\]\n/));
   it("with such devices elsewhere have another way", () => match(refused({ "kolla.yml": "", "kolla/inventory/group_vars/compute": gpus }), /Take it away, and name these devices, which are no NICs, below \[pci\] of kolla\/config\/nova\/nova-compute\.conf:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}$/));
+  it("with NICs and other devices have a way for both", () =>
+    match(
+      refused({ "kolla/globals.yml": 'nova_pci_passthrough_whitelist:\n  - {vendor_id: "10de", product_id: "20b0"}\n  - {devname: p4p1, physical_network: physnet9}\n' }),
+      /\(Kolla has it the other way round\); and below \[pci\] of kolla\/config\/nova\/nova-compute\.conf what is no NIC:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}\nIn the inventory:\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/,
+    ));
+  it("with more than the network have a way for that", () => match(refused({ "kolla/globals.yml": "nova_pci_passthrough_whitelist: [{devname: p4p1, physical_network: physnet9, trusted: 'true'}]\n" }), /round\), and what else it says as nova of the PF in sriov_devices:\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/));
+  it("that nobody can read get an example, and the way for what is no NIC", () => match(refused({ "kolla/globals.yml": 'nova_pci_passthrough_whitelist: "{{ x }}"\n' }), /round\), and what is no NIC as device_spec below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, as in:\n {4}sriov_physnet_mappings:\n {6}ens1f0: physnet2$/));
+  const lines: [line: string, want: RegExp][] = [
+    ["neutron_sriov_physnet_mappings={'physnet9':'p4p1'}", /round\):\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/],
+    [`nova_pci_passthrough_whitelist='[{"devname": "p4p1", "physical_network": "physnet9"}]'`, /round\):\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/],
+    [`nova_pci_passthrough_whitelist=[{"vendor_id": "10de", "product_id": "20b0"}]`, /which are no NICs, .*:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}$/],
+    ["neutron_sriov_physnet_mappings={{ x }}", /, as in:\n {4}sriov_physnet_mappings:\n {6}ens1f0: physnet2$/],
+  ];
+  for (const [line, want] of lines) it(`in a line of INI are read: ${line}`, () => match(refused({ "kolla.yml": "", "kolla/inventory/overcloud-components.j2": `[compute:vars]\n${line}\n` }), want));
   it("in an encrypted file are warned of", () => match(hints({ "kolla.yml": "", "kolla/inventory/group_vars/all/x": "$ANSIBLE_VAULT;1.1;AES256\n31\n" }).join("\n"), /^kolla\/inventory\/group_vars\/all\/x is encrypted and cannot be looked at\. If it has /));
 });
 
@@ -247,7 +278,7 @@ describe("inventory/sriov that the site has for something else", () => {
     match(group("[compute_sriov]"), /^No file of the inventory names a host for compute_sriov/m);
     doesNotMatch(group("[compute_sriov]\nhv1"), /names a host/);
     doesNotMatch(group("[compute_sriov:children]\nrow\n[row]\nhv1"), /names a host/);
-    deepStrictEqual(hints({ "kolla.yml": "overcloud_group_hosts_map: {compute_sriov: [hv1]}\n", "inventory/sriov": wanted("inventory/sriov") }), []);
+    for (const map of ["{compute_sriov: [hv1]}", '"{{ our_map }}"']) deepStrictEqual(hints({ "kolla.yml": `overcloud_group_hosts_map: ${map}\n`, "inventory/sriov": wanted("inventory/sriov") }), []);
   });
   it("devices for every host, which hide those of the inventory, are told", () => match(hints({ "kolla.yml": "sriov_devices: []\n", "inventory/group_vars/compute/x": "sriov_devices: []\n" }).join("\n"), /^kolla\.yml:1: Kayobe gives sriov_devices of this file to every host, and that of inventory\/group_vars\/compute\/x has no effect\./m));
 });
@@ -308,6 +339,7 @@ describe("what a published guide has a site write", () => {
     [agent, "[agent]\nx = 1\n[sriov_nic]\nphysical_device_mappings = {% raw %}{{ sriov_physnet_mappings | dict2items | map(attribute='value') | zip(sriov_physnet_mappings.keys()) | map('join', ':') | join(',') }}{% endraw %}\n", "[agent]\nx = 1\n"],
     [nova, '{% raw %}\n[libvirt]\nx = 1\n[pci]\npassthrough_whitelist = [{% for d, n in hostvars[inventory_hostname].sriov_physnet_mappings.items() %}{ "devname": "{{ d }}", "physical_network": "{{ n }}" }{% endfor %}]\n{% endraw %}\n', "[libvirt]\nx = 1\n"],
     [nova, "[pci]\npassthrough_whitelist =\nx = 1\n", "[pci]\nx = 1\n"],
+    [nova, '[pci]\n{% raw %}\npassthrough_whitelist = [\n  {% for dev, net in sriov_physnet_mappings.items() %}\n  {{ "," if not loop.first }}{ "devname": "{{ dev }}", "physical_network": "{{ net }}" }\n  {% endfor %}\n  ]\nx = 1\n{% endraw %}\n', "[pci]\n{% raw %}\nx = 1\n{% endraw %}\n"],
     [agent, "[sriov_nic]\nexclude_devices =\nphysical_device_mappings =\n[agent]\nx = 1\n", "[sriov_nic]\n[agent]\nx = 1\n"],
   ];
   for (const [path, text, rest] of loops)

@@ -31,6 +31,9 @@ describe(addToSection.name, () => {
   const cases: [title: string, given: string, want: string][] = [
     ["an empty file", "", "\n[s]\nk = v\n"],
     ["a section of its own, after a blank line", "[t]\na = 1\n", "[t]\na = 1\n\n[s]\nk = v\n"],
+    ...["{% if x %}\n[t]\n{% endif -%}\n", "{% raw -%}\n[t]\na = 1\n{% endraw -%}", "{% raw %}\n{% for x in y %}\n{{ x }} = 1\n{% endfor -%}\n{% endraw %}\n", "{{ x -}}\n", "[t]\n{%- if x %}\n{% endif %}\n"].map(
+      (text): [string, string, string] => [`a file that Jinja takes the end of its line from: ${JSON.stringify(text)}`, text, `${text}${text.endsWith("\n") ? "" : "\n"}{% raw %}{# This keeps what follows in a line of its own. #}{% endraw %}\n\n\n[s]\nk = v\n`],
+    ),
     ["a file without an end of line", "[t]\na = 1", "[t]\na = 1\n\n[s]\nk = v\n"],
     ["the section that is there", "[s]\na = 1\n[t]\n", "[s]\nk = v\na = 1\n[t]\n"],
     ["a section that ends the file", "[s]", "[s]\nk = v\n"],

@@ -54,6 +54,17 @@ it("physical networks are read where they stand", () => {
   deepStrictEqual(readVariables(text).networks, [{ name: "physnet2", line: 3 }, { name: "physnet3", line: 5 }]);
 });
 
+it("physical networks are read by anchors and merges", () => {
+  const shared = "nic: &nic {physical_network: physnet2}\nlist: &list\n  - {<<: *nic, name: a}\n  - {<<: [{physical_network: physnet3}, *nic], name: b}\n  - {<<: *nic, name: c, physical_network: physnet4}\n";
+  const { pairings } = readVariables(`${shared}sriov_devices: *list\nmore: &more {d: physnet5, e: physnet6}\nsriov_physnet_mappings:\n  <<: *more\n  e: physnet7\n`);
+  const want = [["a", "physnet2"], ["b", "physnet3"], ["c", "physnet4"], ["d", "physnet5"], ["e", "physnet7"]];
+  deepStrictEqual(pairings.map(({ device, network }) => [device, network]), want);
+});
+
+it("an anchor that is merged into itself ends nothing", () => {
+  deepStrictEqual(readVariables("a: &a\n  <<: *a\n  physical_network: physnet2\nsriov_devices:\n  - {<<: *a, name: b}\n").networks.map(({ name }) => name), ["physnet2"]);
+});
+
 describe(groupsOf.name, () => {
   const cases: [text: string, want: boolean][] = [
     ["[compute_sriov]\nhv1\n", true],

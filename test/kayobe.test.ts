@@ -382,6 +382,7 @@ describe("an environment", () => {
     deepStrictEqual(names.sort(), ["a", "b", "production", "site"]);
     match(told.join("\n"), /--environment b, which writes environments\/b\/kolla\/config\/nova\.conf\.$/m);
   });
+  it("with a list that cannot be is told in one whole sentence", () => match(hints({ ...base, "environments/test/kolla/globals.yml": "neutron_sriov_physnet_mappings: {physnet2: a}\n" }).join("\n"), /^environments\/test has something .* \(Kolla has it the other way round\)\. Then run this again with --environment test\.$/m));
   it("with something that cannot be is told", () => match(hints({ ...base, "environments/test/kolla/globals.yml": "enable_neutron_sriov: false\n" }).join("\n"), /^environments\/test has something of its own, with which this cannot be: .* Then run this again with --environment test\.$/m));
   it("is nothing to tell where it has what is wanted", () => {
     const files = { "environments/c/kolla.yml": `${passThrough}: [a, sriov_openstack]\n`, "environments/c/kolla/config/nova.conf": "[filter_scheduler]\nenabled_filters = A, PciPassthroughFilter\n" };

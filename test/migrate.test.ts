@@ -315,6 +315,22 @@ describe("migrate, stackhpc.grubcmdline", () => {
   it("used for more than the IOMMU goes on working", () => {
     for (const parameters of ["[hugepages=8, intel_iommu=on]", '"{{ parameters }}"', '["{{ iommu }}"]', "[iommu.passthrough=1]"]) strictEqual(uses(parameters), "3 fine: role stackhpc.grubcmdline: it goes on working", parameters);
   });
+  it("that takes more than the IOMMU's parameters off goes on working", () => {
+    strictEqual(uses("[intel_iommu=on]\n      kernel_cmdline_remove: [^quiet]"), "3 fine: role stackhpc.grubcmdline: it goes on working");
+    match(uses("[intel_iommu=on]\n      kernel_cmdline_remove: [^intel_iommu=]"), /it can go where it is for SR-IOV/);
+  });
+  it("does not take a requirement of the old role for a use of it", () => {
+    deepStrictEqual(judged("roles:\n  - stackhpc.sriov\n", undefined, "requirements.yml"), ["2 fine: requirement stackhpc.sriov: install it with --force, or ansible-galaxy leaves what is there"]);
+  });
+  it("finds the old roles in a list that a loop goes through", () => {
+    const list = '  tasks:\n    - include_role: {name: "{{ item }}"}\n      loop:\n        - stackhpc.linux.sriov\n        - sriov\n';
+    deepStrictEqual(judged(play(list)), ["5 different: role stackhpc.linux.sriov: write stackhpc.sriov.sriov, of the collection stackhpc.sriov"]);
+  });
+  for (const text of ["roles:\n  - stackhpc.grubcmdline\n", "roles:\n  - name: stackhpc.grubcmdline\n", "- name: stackhpc.grubcmdline\n", "- stackhpc.grubcmdline\n"])
+    it(`is a requirement without source and version, too: ${JSON.stringify(text)}`, () => {
+      match(said({ "site.yml": play("  roles: [grubcmdline]\n") }, { path: "requirements.yml", text }), /^\d fine: requirement stackhpc\.grubcmdline: keep it, site\.yml:2 uses that role$/);
+      match(said({ "site.yml": play("  roles: [other]\n") }, { path: "requirements.yml", text }), /^\d ineffective: requirement stackhpc\.grubcmdline: it can go, nothing that was read uses that role$/);
+    });
   it("used for the IOMMU alone can go", () => match(uses("[intel_iommu=on, iommu=pt]"), /^3 fine: .* it goes on working; all that it sets here are parameters of the IOMMU, which stackhpc\.sriov\.sriov sets itself/));
   it("of the collection keeps the collection", () => {
     const all = (role: string): string => judge([{ path: "requirements.yml", text: "collections: [stackhpc.linux]\n" }, { path: "site.yml", text: play(`  roles: [${role}]\n`) }], present).findings[0]!.text;
@@ -351,6 +367,10 @@ describe("migrate, what only Kolla sees", () => {
   it("is told by its line", () => {
     match(found({ "etc/kayobe/kolla.yml": "a: b\nkolla_overcloud_inventory_custom_services: |\n  [compute:vars]\n  sriov_numvfs=4\n" }, [])[0]!, /^etc\/kayobe\/kolla\.yml:4 ineffective: sriov_numvfs: only Kolla sees it here: move it/);
     match(found({ "etc/kayobe/kolla/globals.yml": `---\n# a\n${mapping}` })[0]!, /globals\.yml:3 /);
+  });
+  it("is read in a file that Kayobe makes YAML of with Jinja", () => {
+    match(found({ "etc/kayobe/kolla/globals.yml": `{% if x %}\na: {{ b }}\n{% endif %}\n${mapping}` })[0]!, /globals\.yml:4 ineffective: sriov_physnet_mappings: only Kolla sees it/);
+    match(found({ "etc/kayobe/kolla/globals.yml": `a: {{ b }}-{{ c }}\n${mapping}` })[0]!, /globals\.yml:- unjudged: is no YAML/);
   });
   it("are the old variables, too, and what stands in a list is not gone into", () => {
     deepStrictEqual(
@@ -510,6 +530,7 @@ describe("migrate, a file", () => {
     deepStrictEqual(judge(files.map(({ path, text }) => ({ path: path.replace("mlxconfig", "firmware_tool"), text })), present).findings, []);
     strictEqual(judge([{ path: "roles/sriov/defaults/main.yml", text: "sriov_numvfs: 8\n" }], present).findings.length, 1);
   });
+  it("of a copy under another name has another way than ansible-galaxy's", () => deepStrictEqual(told(judge([{ path: "ansible/roles/sriov/tasks/mlxconfig.yml", text: "[]\n" }], present).findings), ["- different: this copy of the predecessor stays, and a play with the role sriov runs it: write stackhpc.sriov.sriov there, and take the folder away"]));
   it("is looked at by its name", () => {
     for (const path of ["a.yml", "group_vars/all", "host_vars/b.yaml", "c.json", "hosts.ini", "host_vars/a.example.com", "x/group_vars/b.c", "host_vars/a.example.com/d"]) ok(isReadable(path), path);
     for (const path of ["a.py", ".gitignore", "b.yml.j2", "c/.x", "a.example.com", "x_host_vars/a.b", "host_vars/a.b/c.d", "host_vars/.a.b", "group_vars/all~", "host_vars/a.yml~", "host_vars/README.md", "host_vars/a.yml.bak", "host_vars/a.yml.disabled", "host_vars/a.j2"]) ok(!isReadable(path), path);

@@ -15,9 +15,12 @@ export type DeviceKind = "nothing" | "snippet" | "nic" | "other" | "unknown";
 const mapping = "sriov_physnet_mappings";
 /** PCI vendors of NICs with SR-IOV: Intel, Mellanox, Broadcom, QLogic, Huawei, Solarflare, Pensando, Marvell, Emulex, Chelsio, Netronome, Amazon, virtio. */
 const nicVendors = ["8086", "15b3", "14e4", "1077", "19e5", "1924", "1dd8", "177d", "10df", "1425", "19ee", "1d0f", "1af4"];
+/** A device that is on no physical network, in JSON. */
+const noNetwork = /"physical_network"\s*:\s*null\b/g;
 
 export function kindOf(view: View, ini: Ini, entry: IniEntry): DeviceKind {
-  const bare = entry.value.replace(/\{%[-+]?\s*(raw|endraw)\s*[-+]?%\}/g, "").trim();
+  // Without a physical network, as for overlays, it is no entry of sriov_devices.
+  const bare = entry.value.replace(/\{%[-+]?\s*(raw|endraw)\s*[-+]?%\}/g, "").replace(noNetwork, "").trim();
   if (/^(\[\s*\]|""|'')?$/.test(bare)) return "nothing";
   if (isSnippet(ini, entry)) return "snippet";
   if (/physical_network|devname/.test(bare) || readsMapping(ini, entry) || entry.section === "sriov_nic") return "nic";
@@ -55,10 +58,15 @@ export function withoutSnippets(view: View, text: string, isDevices: (entry: Ini
 /** The variables that a value is made of, those that a loop around it goes over among them. */
 function sourcesOf({ text }: Ini, entry: IniEntry): readonly string[] {
   const headers = openAt(text, entry.start).map(({ header }) => header).filter((header) => header.startsWith("for"));
-  const pieces = [...headers, ...[...`${entry.key} ${entry.value}`.matchAll(/\{[{%][\s\S]*?[%}]\}/g)].map(([piece]) => piece)];
+  const pieces = [...headers, ...piecesOf(text, entry)];
   const own = pieces.flatMap((piece) => [.../\bfor\s+([\w\s,()]+?)\s+in\b/.exec(piece)?.[1]?.match(/\w+/g) ?? []]);
   const direct = pieces.flatMap(namesIn).filter((name) => !own.includes(name));
   return [...new Set([...direct, ...direct.flatMap((name) => settersOf(text, name).flatMap(({ pieces: setting }) => setting.flatMap(namesIn)))])];
+}
+
+/** The Jinja in an option, that which stands in lines of its own among those on which its value goes on, too. */
+function piecesOf(text: string, entry: IniEntry): readonly string[] {
+  return [...text.slice(entry.start, entry.end).matchAll(/\{[{%][\s\S]*?[%}]\}/g)].map(([piece]) => piece);
 }
 
 /** Statements of Jinja that give a name its value, with the loops around them. */
@@ -73,7 +81,7 @@ function isSnippet(ini: Ini, entry: IniEntry): boolean {
   if (sources.length !== 1 || sources[0] !== mapping || !spanOf(ini, entry)) return false;
   const jinja = entry.value.replace(/\{%[\s\S]*?%\}|\{\{[\s\S]*?\}\}/g, "");
   // Texts in expressions count too: more than commas there would be a device, or a tag.
-  const texts = [...entry.value.matchAll(/\{[{%][\s\S]*?[%}]\}/g)].flatMap(([piece]) => [...piece.matchAll(/'([^']*)'|"([^"]*)"/g)].map((found) => found[1] ?? found[2] ?? ""));
+  const texts = piecesOf(ini.text, entry).flatMap((piece) => [...piece.matchAll(/'([^']*)'|"([^"]*)"/g)].map((found) => found[1] ?? found[2] ?? ""));
   return [jinja, ...texts].every((part) => /^(?:[\[\]{}",:'\s]|devname|address|physical_network|key|value|keys|values|items|join)*$/.test(part));
 }
 
@@ -96,7 +104,7 @@ function byVariables(view: View, ini: Ini, entry: IniEntry): DeviceKind {
     const data = view.opened(path)?.data ?? {};
     return names.filter((name) => name in data).map((name) => JSON.stringify(data[name]));
   });
-  const values = [...inFiles, ...names.flatMap((name) => settersOf(ini.text, name).map(({ pieces }) => pieces[0]!))];
+  const values = [...inFiles.map((value) => value.replace(noNetwork, "")), ...names.flatMap((name) => settersOf(ini.text, name).map(({ pieces }) => pieces[0]!))];
   if (values.some((value) => /physical_network|devname/.test(value))) return "nic";
   return values.some((value) => /product_id|address/.test(value)) && values.every((value) => !value.includes("{{") && /product_id|address|^\[\]$|^\{\}$|^null$/.test(value)) ? "other" : "unknown";
 }

@@ -1,6 +1,8 @@
 import { hostOf, kindOf, readsMapping } from "./devices.js";
+import { groupsOf, hostsOf } from "./groups.js";
 import { itemsOf, readIni } from "./ini.js";
 import type { Ini, IniEntry } from "./ini.js";
+import { isHostsFile } from "./inventory.js";
 import { joiningOf, layersFor } from "./joining.js";
 import { isKnown, pairingsOf } from "./pairings.js";
 import type { Pairing } from "./pairings.js";
@@ -15,6 +17,7 @@ export const nova = "kolla/config/nova/nova-compute.conf";
 export const agent = "kolla/config/neutron/sriov_agent.ini";
 /** Files that nova-compute reads before ours. */
 const novaAlternatives = ["kolla/config/nova.conf", "kolla/config/global.conf"];
+const group = "compute_sriov";
 const passThrough = "kolla_overcloud_inventory_pass_through_host_vars";
 export const driver = "sriovnicswitch";
 
@@ -108,13 +111,22 @@ function deviceFault(view: View, place: Place, known: readonly Pairing[]): { rea
   if (kind === "snippet") return view.isTargets(path) ? {} : { refusal: `${where}: ${shortKey(entry)} says what follows from sriov_physnet_mappings by itself now. Run sriov-role kayobe for that layer first, which replaces it, ${layer === "" ? "without --environment" : `with --environment ${layer.split("/")[1]}`}.` };
   if (kind === "other" || kind === "unknown") {
     const refusal = otherDevices(view, place, where);
-    if (refusal !== undefined) return { refusal };
+    if (refusal !== undefined) return forHost && isOutside(view, hostOf(inLayer)) ? { hint: `${where}: ${hostOf(inLayer)} is not in ${group}. Before it is: ${refusal.slice(where.length + 2)}` } : { refusal };
     return kind === "other" ? {} : { hint: `${where}: what ${shortKey(entry)} names is not known here. Devices of other kinds than NICs may stay. A NIC must go: move it to physical_network of the PF in sriov_devices.` };
   }
   if (readsMapping(ini, entry)) return { refusal: `${where}: ${shortKey(entry)} is made from sriov_physnet_mappings, which is read from the inventory now, and ${isPci ? "Nova would take both lists" : "the agent would take only one of both"}. Take it away here; what it says besides goes to ${isPci ? "nova" : entry.key === "exclude_devices" ? "exclude_vfs" : "physical_network"} of the PF in sriov_devices.` };
   if (isKnown(pairingsOf(entry), known)) return { refusal: `${where}: ${shortKey(entry)} is set by hand, and the inventory says the same already. Take it away here.` };
   if (isPci) return { refusal: `${where}: ${shortKey(entry)} is set by hand, and Nova would take both lists, or this one in place of what follows from sriov_devices. Move it to physical_network (and nova, for what else it says) of the PF in sriov_devices, and take it away here. A device that is no NIC is named by its product_id or address, and stands below [pci] of ${view.target}${nova}.` };
   return { refusal: `${where}: ${entry.key} is set by hand, and the agent would take only one of both. Move it to ${entry.key === "exclude_devices" ? "exclude_vfs" : "physical_network"} of the PF in sriov_devices, and take it away here.` };
+}
+
+/** Whether the inventory names a host, and not for the group, whose hosts are all known. */
+function isOutside(view: View, host: string): boolean {
+  const groups = groupsOf(view.layers.flatMap((layer) => view.below(`${layer}inventory`)).filter(isHostsFile).map((path) => view.textOf(path) ?? ""));
+  const inGroup = hostsOf(groups, group);
+  const isNamed = [...groups.hosts.values()].some((hosts) => hosts.has(host));
+  if (groups.dynamic || !isNamed || inGroup.length === 0 || inGroup.some((name) => name === host || name.includes("["))) return false;
+  return !variables(view).some(({ key, value }) => key === "overcloud_group_hosts_map" && (typeof value === "string" || JSON.stringify(value).includes(group)));
 }
 
 /** Devices of other kinds, such as GPUs: Nova takes several lines of one file, and of two files the last one's. */

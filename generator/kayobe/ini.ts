@@ -102,7 +102,10 @@ export function addToSection(ini: Ini, name: string, chunk: string, trailer = ""
   }
   // Kayobe joins files of the same name: a blank line first keeps them apart.
   const broken = text === "" || text.endsWith("\n") ? "" : eol;
-  return text + broken + `\n[${name}]\n${chunk}${trailer}`.replaceAll("\n", eol);
+  // With a minus, Jinja takes the ends of lines away up to its next piece, Kayobe's or, in {% raw %}, Kolla's.
+  const takes = /\{[%{#]-|-[%}#]\}/.test(text.trimEnd().split("\n").slice(-2).join("\n"));
+  const apart = takes ? "{% raw %}{# This keeps what follows in a line of its own. #}{% endraw %}\n\n" : "";
+  return text + broken + `${apart}\n[${name}]\n${chunk}${trailer}`.replaceAll("\n", eol);
 }
 
 /** Lines of Jinja comments that end a file. */

@@ -1,4 +1,4 @@
-import { isMap, isScalar, isSeq } from "yaml";
+import { isAlias, isMap, isScalar, isSeq } from "yaml";
 import type { Node, YAMLMap } from "yaml";
 import type { Pairing } from "./pairings.js";
 import { parseAsAnsible } from "./yaml.js";
@@ -37,7 +37,8 @@ export function readVariables(text: string): Said {
   const faults: { line: number; message: string }[] = [];
   // As Ansible reads it: 3:00.0 and 8086 are numbers.
   const { documents, lines } = parseAsAnsible(text);
-  const top = documents[0]?.contents;
+  const [document] = documents;
+  const top = document?.contents;
   if (documents.length > 1 || documents.some(({ errors }) => errors.length > 0) || !isMap(top)) return { networks, pairings, names, faults };
 
   const lineOf = (node: unknown): number => lines.linePos((node as Node).range?.[0] ?? 0).line;
@@ -61,11 +62,21 @@ export function readVariables(text: string): Said {
     networks.push({ name, line: lineOf(node) });
     pairings.push({ network: name, ...(device === undefined ? {} : { device }) });
   };
-  const at = (map: YAMLMap, key: string): { key: unknown; value: unknown } | undefined => map.items.findLast((pair) => textOf(pair.key) === key);
+  const resolved = (node: unknown): unknown => (isAlias(node) ? node.resolve(document!) : node);
+  /** The entries of a map, with those that a merge (<<) brings; of two with one key, the last. */
+  const entriesOf = (map: YAMLMap, way: readonly unknown[] = []): { key: unknown; value: unknown }[] => {
+    const isMerge = (key: unknown): boolean => isScalar(key) && key.source === "<<";
+    const from = map.items.filter(({ key }) => isMerge(key)).flatMap(({ value }) => [resolved(value)].flatMap((one) => (isSeq(one) ? one.items.map(resolved).reverse() : [one])));
+    const merged = from.flatMap((one) => (isMap(one) && !way.includes(one) ? entriesOf(one, [...way, one]) : []));
+    const all = [...merged, ...map.items.filter(({ key }) => !isMerge(key)).map(({ key, value }) => ({ key, value: resolved(value) }))];
+    return all.filter(({ key }, index) => !all.some((later, place) => place > index && textOf(key) !== undefined && textOf(later.key) === textOf(key)));
+  };
+  const at = (map: YAMLMap, key: string): { key: unknown; value: unknown } | undefined => entriesOf(map).find((pair) => textOf(pair.key) === key);
 
   const devices = at(top, "sriov_devices")?.value;
   if (isSeq(devices))
-    for (const [index, device] of devices.items.entries()) {
+    for (const [index, item] of devices.items.entries()) {
+      const device = resolved(item);
       if (!isMap(device)) continue;
       const where = `sriov_devices[${index}]`;
       const has = (key: string): unknown => at(device, key)?.value;
@@ -98,7 +109,7 @@ export function readVariables(text: string): Said {
 
   const mappings = at(top, "sriov_physnet_mappings")?.value;
   if (isMap(mappings))
-    for (const { key, value } of mappings.items) {
+    for (const { key, value } of entriesOf(mappings)) {
       const device = mustBeText(key, "a device in sriov_physnet_mappings");
       if (device !== undefined && !device.includes(":")) names.push({ name: device, line: lineOf(key) });
       if (device !== undefined && isMac(device)) fault(key, `sriov_physnet_mappings names ${device}, a MAC address: name the interface, or give its PCI address`);

@@ -4,7 +4,7 @@ import { isKnown, pairingsIn } from "./pairings.js";
 import type { Pairing } from "./pairings.js";
 import { indented, inNumbers, isSealed, variables } from "./view.js";
 import type { View } from "./view.js";
-import { lineOfKey } from "./yaml.js";
+import { isRefused, lineOfKey, readYaml } from "./yaml.js";
 
 // Variables of Kolla, wherever a site may say them: those that kolla/globals.yml sets for every host now, which hides
 // all others, and those of the role, which Kayobe never sees there.
@@ -15,6 +15,7 @@ const lists = ["nova_pci_passthrough_whitelist", "neutron_sriov_physnet_mappings
 const mapping = "sriov_physnet_mappings";
 const rolesOwn = ["sriov_devices", mapping];
 const home = "inventory/group_vars/compute_sriov/sriov";
+const novasFile = "kolla/config/nova/nova-compute.conf";
 
 interface Definition {
   /** With the line, as far as that is known. */
@@ -37,8 +38,8 @@ export function kollaVariables(view: View, kollas: readonly string[], known: rea
   const found = [...inGlobals.filter(({ key, value }) => key !== lists[0] || !isOther(value)), ...inInventory, ...ofPassThrough(view, kollas)];
   for (const { where, key, value } of found) {
     if (isEmpty(value)) continue;
-    if (lists.includes(key) && isOther(value)) refusals.push(`${where}: ${key} is set by hand, and ${globals} empties it for every host. Take it away, and name these devices, which are no NICs, below [pci] of ${view.target}kolla/config/nova/nova-compute.conf:\n${indented((value as unknown[]).map((item) => `device_spec = ${JSON.stringify(item)}`).join("\n"))}`);
-    else if (lists.includes(key)) refusals.push(`${where}: ${key} is set by hand, and ${globals} empties it for every host, so that nothing is said twice. ${whereTo(value, known)}`);
+    if (lists.includes(key) && isOther(value)) refusals.push(`${where}: ${key} is set by hand, and ${globals} empties it for every host. Take it away, and name these devices, which are no NICs, below [pci] of ${view.target}${novasFile}:\n${specsOf(value as unknown[])}`);
+    else if (lists.includes(key)) refusals.push(`${where}: ${key} is set by hand, and ${globals} empties it for every host, so that nothing is said twice. ${whereTo(key, value, known, view.target + novasFile)}`);
     else if (!rolesOwn.includes(key)) refusals.push(`${where}: ${key} is set by hand, and ${globals} sets it for every host, which Kolla takes in place of this. Bring both together there, and take it away here.`);
     else if (hasNetworks) hints.push(`${where}: only Kolla sees ${key} there, and nothing that the merge writes uses it. Take it away, unless a template of yours uses it.`);
     else refusals.push(`${where}: only Kolla sees ${key} there: neither Nova nor Neutron would get a physical network from it. Move it to ${home}, or to group_vars or host_vars of the inventory in which the devices are:\n${indented(sourceOf(key, value))}`);
@@ -142,16 +143,33 @@ function inLines(text: string, keys: readonly string[]): { readonly line: number
       if (/^\s*[#;]/.test(line)) return [];
       const value = new RegExp(`^["']?${key}["']?\\s*[:=]\\s*(.*?)\\s*(#.*)?$`).exec(line)?.[1] ?? new RegExp(`\\s${key}=("[^"]*"|'[^']*'|\\S*)`).exec(line)?.[1];
       if (value === undefined) return [];
-      return [{ line: index + 1, key, value: value === "" && /^(\s+\S|-)/.test(lines[index + 1] ?? "") ? "?" : value }];
+      return [{ line: index + 1, key, value: value === "" && /^(\s+\S|-)/.test(lines[index + 1] ?? "") ? "?" : literal(value) }];
     }),
   );
 }
 
+/** What a text has that is a list or dictionary in brackets; otherwise the text. */
+function literal(text: string): unknown {
+  const inner = text.replace(/^(["'])([[{].*)\1$/, "$2");
+  if (!/^(\[|\{(?![{%#]))/.test(inner) || /\{[{%]/.test(inner)) return text;
+  const yaml = readYaml(inner);
+  return isRefused(yaml) ? text : inner.startsWith("[") ? yaml.list : yaml.data;
+}
+
 /** What is to be done with one of Kolla's own lists. */
-function whereTo(value: unknown, known: readonly Pairing[]): string {
+function whereTo(key: string, value: unknown, known: readonly Pairing[], forOthers: string): string {
   if (typeof value === "string" && namesIn([...value.matchAll(/\{[{%][\s\S]*?[%}]\}/g)].join(" ")).includes(mapping)) return `It is made from ${mapping}, which is read by itself now: take it away.`;
   if (isKnown(asPairings(value), known)) return "The inventory says the same already: take it away.";
-  return `Take it away, and say it in the inventory as DEVICE: PHYSICAL_NETWORK (Kolla has it the other way round):\n${indented(`${mapping}:\n${mappingsOf(value)}`)}`;
+  const items = Array.isArray(value) ? (value as unknown[]) : [];
+  const others = items.filter(isOtherDevice);
+  const sayMore = items.some((item) => !isOtherDevice(item) && pairingsIn([item]) === undefined);
+  const mappings = mappingsOf(value);
+  return [
+    "Take it away, and say it in the inventory as DEVICE: PHYSICAL_NETWORK (Kolla has it the other way round)",
+    sayMore ? `, and what else it says as nova of the PF in sriov_devices` : "",
+    others.length > 0 ? `; and below [pci] of ${forOthers} what is no NIC:\n${specsOf(others)}\nIn the inventory` : key === lists[0] && items.length === 0 ? `, and what is no NIC as device_spec below [pci] of ${forOthers}` : "",
+    `${mappings === "" ? ", as in" : ""}:\n${indented(`${mapping}:\n${mappings || "  ens1f0: physnet2"}`)}`,
+  ].join("");
 }
 
 /** A variable of the role as a text of YAML. */
@@ -163,7 +181,17 @@ function sourceOf(key: string, value: unknown): string {
 
 /** Whether a list names devices without a physical network alone, by their ids or addresses. */
 function isOther(value: unknown): boolean {
-  return Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === "object" && item !== null && !("physical_network" in item) && !("devname" in item) && ("product_id" in item || "address" in item));
+  return Array.isArray(value) && value.length > 0 && value.every(isOtherDevice);
+}
+
+function isOtherDevice(item: unknown): boolean {
+  const { physical_network: network = null } = (item ?? {}) as { [key: string]: unknown };
+  return typeof item === "object" && item !== null && network === null && !("devname" in item) && ("product_id" in item || "address" in item);
+}
+
+/** Lines for Nova's own file, of devices that are no NICs. */
+function specsOf(items: readonly unknown[]): string {
+  return indented(items.map((item) => `device_spec = ${JSON.stringify(item)}`).join("\n"));
 }
 
 function asPairings(value: unknown): readonly Pairing[] | undefined {
@@ -171,10 +199,10 @@ function asPairings(value: unknown): readonly Pairing[] | undefined {
   return Array.isArray(value) ? pairingsIn(value) : Object.entries(value as { [network: string]: unknown }).map(([network, device]) => ({ network, ...(typeof device === "string" ? { device } : {}) }));
 }
 
-/** Lines for sriov_physnet_mappings from one of Kolla's own lists. */
+/** Lines for sriov_physnet_mappings from one of Kolla's own lists; none where it does not show them. */
 function mappingsOf(value: unknown): string {
   const found = (Array.isArray(value) ? value.flatMap((item) => pairingsIn([bare(item)]) ?? []) : (asPairings(value) ?? [])).flatMap(({ device, network }) => (device === undefined ? [] : [`  ${plain(device)}: ${network}`]));
-  return found.length > 0 ? found.join("\n") : "  ens1f0: physnet2";
+  return found.join("\n");
 }
 
 /** An item without what else it says. */

@@ -401,7 +401,7 @@ function overrides(artefact: readonly OutFile[], config: readonly ConfigFile[], 
   return environments.flatMap((environment) => {
     const of = merge(artefact, [...written.values()], { ...wishes, environment });
     const paths = [...of.write, ...of.links].map(({ path }) => path);
-    if (of.refusals.length > 0) return [`environments/${environment} has something of its own, with which this cannot be: ${of.refusals[0]!.split("\n")[0]} Then run this again with --environment ${environment}.`];
+    if (of.refusals.length > 0) return [`environments/${environment} has something of its own, with which this cannot be: ${of.refusals[0]!.split("\n")[0]!.replace(/(, as in)?:$/, ".")} Then run this again with --environment ${environment}.`];
     return paths.length > 0 ? [`environments/${environment} has something of its own in place of what its base has now: run this again with --environment ${environment}, which writes ${paths.join(", ")}.`] : [];
   });
 }

@@ -63,7 +63,8 @@ function withoutHosts(view: View, group: string): string[] {
   const groups = inventoryGroups(view, view.layers.flatMap((layer) => view.below(`${layer}inventory`)));
   if (groups.dynamic || !groups.names.has(group) || hostsOf(groups, group).length > 0) return [];
   const map = "overcloud_group_hosts_map";
-  if (variables(view).some(({ key, value }) => key === map && JSON.stringify(value).includes(group))) return [];
+  // Of an expression only Ansible knows.
+  if (variables(view).some(({ key, value }) => key === map && (typeof value === "string" || JSON.stringify(value).includes(group)))) return [];
   return [`No file of the inventory names a host for ${group}: the playbook runs on its hosts alone. Name them there, or in ${map}.`];
 }
 

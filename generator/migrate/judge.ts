@@ -110,12 +110,19 @@ export function judge(files: readonly Given[], present: Present, from?: Predeces
   };
   const judged = [...sources.flatMap((source) => judgeFile(source, context, present)), ...withoutDevices(context, present)];
   const findings = judged.sort((a, b) => (a.file === b.file ? (a.line ?? 0) - (b.line ?? 0) : a.file < b.file ? -1 : 1));
-  const stale = old.map((folder): Finding => ({ file: folder, outcome: "different", text: `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${present.role},${present.version}` }));
+  const stale = old.map((folder): Finding => ({ file: folder, outcome: "different", text: staleRole(folder, present) }));
   const notes = findings.length === 0 ? [] : changes.filter((change) => (change.from === undefined || context.from.includes(change.from)) && (change.unless === undefined || !sets(context, change.unless))).map(({ text }) => text);
   const left = own.filter((file) => !first.includes(file) && !included.includes(file) && (file.text !== undefined || file.unread !== undefined));
   const reasons = [...left.map((file) => asideBy(placeOf(file)) ?? "of another kind"), ...first.filter(isOfNoUse).map((): Aside => "of another kind")];
   const aside = [...new Set(reasons)].sort().map((why) => ({ why, count: reasons.filter((one) => one === why).length }));
   return { findings: [...stale, ...unique(findings)], notes, from: context.from, aside };
+}
+
+/** What becomes of the predecessor's role in a folder, which Ansible takes by the name of the folder. */
+function staleRole(folder: string, { role, collection, version }: Present): string {
+  const name = folder.replace(/^.*\//, "");
+  if (name === role) return `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${role},${version}`;
+  return `this copy of the predecessor stays, and a play with the role ${name} runs it: write ${collection}.sriov there, and take the folder away`;
 }
 
 function placeOf({ path, place }: Given): string {
@@ -199,7 +206,7 @@ function judgeFile({ file, said, kollas }: Source, context: Context, present: Pr
   const found = (line: number, { outcome, text }: { readonly outcome: Outcome; readonly text: string }): Finding => ({ file, line, outcome, text });
   return [
     ...(said.fault === undefined ? [] : [{ file, outcome: "unjudged", text: said.fault } as const]),
-    ...said.roles.flatMap((use) => judgeRole(use, context, present).map((judged) => found(use.line, judged))),
+    ...[...said.roles, ...rolesInLoops(said, present)].flatMap((use) => judgeRole(use, context, present).map((judged) => found(use.line, judged))),
     ...said.requirements.flatMap((requirement) => judgeRequirement(requirement, context, present).map((judged) => found(requirement.line, judged))),
     ...said.settings.flatMap((entry) => (kollas ? judgeKollas(entry, context, present) : judgeSetting(entry, context, present)).map(({ line, ...judged }) => found(line, judged))),
     ...said.kollas.flatMap((entry) => judgeKollas(entry, context, present).map(({ line, ...judged }) => found(line, judged))),
@@ -244,7 +251,7 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
   const own = `${collection}.sriov`;
   if (isGrubcmdline(name, context)) {
     const parameters = context.sources.flatMap(({ said }) => said.kernelParameters);
-    const iommuOnly = parameters.length > 0 && parameters.every((value) => value.kind === "plain" && /^(intel_iommu|amd_iommu|iommu)=/.test(String(value.data)));
+    const iommuOnly = parameters.length > 0 && parameters.every((value) => value.kind === "plain" && /^\^?(intel_iommu|amd_iommu|iommu)=/.test(String(value.data)));
     return [{ outcome: "fine", text: `role ${name}: it goes on working${iommuOnly ? `; all that it sets here are parameters of the IOMMU, which ${own} sets itself: it can go where it is for SR-IOV` : ""}` }];
   }
   if (name === "stackhpc.linux.iommu")
@@ -269,6 +276,12 @@ function isGrubcmdline(name: string, { sources }: Context): boolean {
 /** What ansible-galaxy calls a role that it installs. */
 function localName({ name }: Requirement): string {
   return name.replace(/\/+$/, "").replace(/^.*[/:]/, "").replace(/(\.git|\.tar\.gz|\.tgz|\.zip)$/, "");
+}
+
+/** Roles that a play or a task names by their whole name elsewhere than where roles stand, as in a list that a loop goes through. */
+function rolesInLoops({ runs, requirements, texts }: Said, present: Present): RoleUse[] {
+  if (!runs || requirements.length > 0) return [];
+  return texts.flatMap(({ text, line }) => (text !== "sriov" && isSriov(text, present) ? [{ name: text, line }] : []));
 }
 
 /** Where a role is used, by its name as a role, in a list that a loop goes through, or after "name=". */

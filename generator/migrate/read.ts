@@ -1,5 +1,7 @@
 import { isAlias, isMap, isScalar, isSeq } from "yaml";
 import type { Document, LineCounter, Node, YAMLMap } from "yaml";
+import { masked } from "../kayobe/jinja.js";
+import { isTemplated } from "../kayobe/view.js";
 import { parseAsAnsible } from "../kayobe/yaml.js";
 import type { Plain } from "./predecessors.js";
 
@@ -53,7 +55,7 @@ export interface Said {
   readonly conditions: readonly string[];
   /** Settings that Kayobe hands to Kolla, in variables of its own: no host of Kayobe's inventory has them. */
   readonly kollas: readonly Entry[];
-  /** What `kernel_cmdline` of stackhpc.grubcmdline asks for. */
+  /** What `kernel_cmdline` of stackhpc.grubcmdline puts on the kernel line, and `kernel_cmdline_remove` takes off. */
   readonly kernelParameters: readonly Value[];
   /** Whether there is a play, or a task that brings a role. */
   readonly runs: boolean;
@@ -82,12 +84,14 @@ export function readFile(path: string, text: string): Said {
   // Before YAML, to which an inventory may be one text of many lines.
   const inventory = isYaml(path) ? [] : inventorySettings(text);
   if (inventory.length > 0) return { ...nothing, settings: inventory };
-  const { documents, lines } = parseAsAnsible(text);
+  // Kayobe makes YAML of some files with Jinja: then what stands between its lines is read.
+  const readings = [text, ...(isTemplated(path) ? [masked(text)] : [])].map(parseAsAnsible);
+  const { documents, lines } = readings.find((reading) => reading.documents.every(({ errors }) => errors.length === 0)) ?? readings[0]!;
   const error = documents.flatMap(({ errors }) => errors)[0];
   if (error) return isYaml(path) ? { ...nothing, fault: `is no YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand` } : nothing;
   const values = documents.flatMap((document) => (document.contents === null ? [] : [valueOf(document.contents as Node, document, lines)]));
   const inHandlers = /(^|\/)handlers\//.test(path);
-  return values.reduce<Said>((said, value) => [gather(value, inHandlers), oldRequirements(value)].reduce(joined, said), nothing);
+  return values.reduce<Said>((said, value) => [gather(withoutRequirements(value), inHandlers), requirementsOf(value)].reduce(joined, said), nothing);
 }
 
 type Pair = readonly [key: string, written: string];
@@ -130,10 +134,19 @@ function valueOfText(written: string, line: number): Value {
   return /\{\{|^[[{]/.test(data) ? { kind: "jinja", line, text: data } : { kind: "plain", line, data: /^\d+$/.test(data) ? Number(data) : data, quoted: true };
 }
 
-/** A list of roles to install, as requirements.yml was written before collections came. */
-function oldRequirements(value: Value): Said {
-  if (value.kind !== "list") return nothing;
-  return { ...nothing, requirements: value.items.filter((item) => item.kind === "plain" || isRequirement(item)).flatMap((item) => requirementOf(item, "role")) };
+/** Roles to install: below `roles` at the top, where no play can have it, or as a list, as requirements.yml was written before collections came. */
+function requirementsOf(value: Value): Said {
+  const isOnlyNamed = (item: Value): boolean => item.kind === "map" && item.entries.length > 0 && item.entries.every(({ key }) => /^(name|role|src|version|scm)$/.test(key));
+  const items = value.kind === "list" ? value.items.filter((item) => item.kind === "plain" || isOnlyNamed(item) || isRequirement(item)) : value.kind === "map" ? value.entries.filter(isRolesToInstall).flatMap(({ value: list }) => (list.kind === "list" ? list.items : [])) : [];
+  return { ...nothing, requirements: items.flatMap((item) => requirementOf(item, "role")) };
+}
+
+function withoutRequirements(value: Value): Value {
+  return value.kind === "map" ? { ...value, entries: value.entries.filter((entry) => !isRolesToInstall(entry)) } : value;
+}
+
+function isRolesToInstall({ key, value }: Entry): boolean {
+  return key === "roles" && value.kind === "list";
 }
 
 function joined(one: Said, other: Said): Said {
@@ -213,7 +226,7 @@ function ofEntry(entry: Entry): Said {
   const said: Said = {
     ...nothing,
     runs: include.test(entry.key) || entry.key === "import_playbook" || (entry.key === "hosts" && (entry.value.kind === "jinja" || entry.value.kind === "list" || (entry.value.kind === "plain" && entry.value.data !== null))),
-    kernelParameters: entry.key === "kernel_cmdline" ? (entry.value.kind === "list" ? entry.value.items : [entry.value]) : [],
+    kernelParameters: /^kernel_cmdline(_remove)?$/.test(entry.key) ? (entry.value.kind === "list" ? entry.value.items : [entry.value]) : [],
     settings: setting.test(entry.key) ? [entry] : setFact.test(entry.key) ? factsOf(entry.value) : [],
     conditions: evaluated.test(entry.key) || (freeForm.test(entry.key) && entry.value.kind === "plain") ? gather(entry.value, false).texts.map(({ text }) => text) : [],
   };

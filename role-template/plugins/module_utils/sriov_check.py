@@ -132,10 +132,10 @@ def fault_of_path(value, ending):
     """As fault_of_scalar(), of a path. ending: what it has to end in."""
     # As Ansible does, a path may begin with ~ or a variable of the environment.
     if not isinstance(value, str) or value[:1] not in ("/", "~", "$"):
-        return "give a path that begins with /" + (" and ends in " + ending if ending else "")
+        return "give a path that begins with /" + (" and ends in %s" % ending if ending else "")
     # Paths stand in units and rules.
     fault = fault_of_characters(value, lambda character: not character.isprintable())
-    return fault or (None if value.endswith(ending) else "give a path that ends in " + ending)
+    return fault or (None if value.endswith(ending) else "give a path that ends in %s" % ending)
 
 
 def faults_of(value, spec, subject):

@@ -135,6 +135,15 @@ def test_what_is_wrong_in_a_variable_is_told_by_its_name(variables, told):
     assert refusal(**variables) == told
 
 
+@pytest.mark.parametrize("text, subject", [
+    ("{'sriov_devices': [], 'sriov_boot_wait': nan}", "sriov_boot_wait is nan"), ("{'sriov_boot_wait': -inf, 'x': 1}", "sriov_boot_wait is -inf"),
+    ("{'sriov_mft_tarball': datetime.date(2026, 1, 1)}", "sriov_mft_tarball is datetime.date(2026, 1, 1)"),
+    ("{'sriov_devices': [{'name': datetime.date(2026, 1, 1)}]}", "a variable of this role is a date, or an infinite number"), ("", "a variable of this role is a")])
+def test_variables_that_ansible_has_made_one_text_of_are_a_sentence(text, subject):
+    said = check.not_handed_over(text)
+    assert said.startswith(subject) and said.endswith(", which Ansible cannot hand to a module: give a number, or put text in quotes")
+
+
 def test_all_that_is_wrong_is_told_at_once():
     text = refusal(sriov_devices=[{"name": "ens1f0", "numvf": 2}, {"name": "ens1f1", "numvfs": "x"}], sriov_reboot_timeout=0)
     assert text == (

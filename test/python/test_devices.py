@@ -989,3 +989,10 @@ def test_rules_that_udev_would_not_read_are_warned_of(places, monkeypatch, capsy
 def test_vendors_that_no_card_can_have_are_refused_whatever_the_action(places, monkeypatch, capsys, action, vendors, told):
     message = unset(monkeypatch, capsys, devices=[], mellanox_vendor_ids=vendors, firmware=action)["msg"]
     assert message.startswith("sriov_mellanox_vendor_ids") and told in message, message
+
+
+def test_variables_that_ansible_has_made_one_text_of_are_refused_after_what_can_be_told_better(places, monkeypatch, capsys):
+    text = "{'sriov_boot_wait': inf}"
+    assert unset(monkeypatch, capsys, devices=[], variables=text)["msg"].startswith("sriov_boot_wait is inf, ")
+    assert unset(monkeypatch, capsys, variables=text)["msg"].startswith("sriov_boot_wait is inf, ")
+    assert unset(monkeypatch, capsys, devices=[], numvfs="inf", variables=text)["msg"] == "sriov_numvfs is 'inf': give a whole number from 0 to 65535"

@@ -66,6 +66,8 @@ WRONG = {
                                       "sriov_udev_rule_path is '/etc/udev/rules.d/70-sriov': give a path that ends in .rules"),
     "a vendor that is a number": ({"sriov_devices": [], "sriov_mellanox_vendor_ids": [0x15b3], "sriov_action": "config"},
                                   'sriov_mellanox_vendor_ids has 5555: write four hexadecimal digits in quotes, as in "0x15b3"'),
+    "a number without end": ("sriov_devices: []\nsriov_numvfs: .inf\n", "sriov_numvfs is inf: give a whole number from 0 to 65535"),
+    "what is no number": ("sriov_devices: []\nsriov_boot_wait: .nan\n", "sriov_boot_wait is nan"),
     "a list that is null": ({"sriov_devices": [], "sriov_mellanox_vendor_ids": None}, "sriov_mellanox_vendor_ids is null: give a list, or leave it out"),
     "an action": ({"sriov_devices": [], "sriov_action": "firmware"}, "sriov_action is 'firmware': give all or config or mellanox"),
     "an unknown release": ({"sriov_devices": [{"driver": "ice", "optional": True}], "sriov_openstack_release": 2025.3},
@@ -102,7 +104,8 @@ def _said(request, artefacts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("play")
     (folder / "host_vars").mkdir()
     for number, variables in enumerate(CASES.values()):
-        (folder / "host_vars" / ("hv%02d.json" % number)).write_text(json.dumps(variables))
+        text = variables if isinstance(variables, str) else json.dumps(variables)
+        (folder / "host_vars" / ("hv%02d.yml" % number)).write_text(text)
     (folder / "hosts").write_text("[compute_sriov]\n%s[compute_sriov:vars]\nansible_connection=local\nansible_become=false\n"
                                   "ansible_python_interpreter=%s\n" % ("".join("hv%02d\n" % number for number in range(len(CASES))), sys.executable))
     (folder / "play.yml").write_text(json.dumps([{

@@ -22,6 +22,8 @@ LARGEST = 10 ** 18
 WHOLE_NUMBER = re.compile(r"^\s*[+-]?[0-9]{1,18}\s*\Z", re.ASCII)
 # Ends a text for the kernel and for systemd, or a line of a file; half of a surrogate pair cannot be written at all.
 NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+# A value of a variable that no JSON has, in a dictionary as Python writes it.
+NO_JSON = re.compile(r"'(sriov_\w+)': (-?inf|nan|datetime\.\w+\([^)]*\))")
 SHOWN = 60
 FAULTS_TOLD = 10
 PREFIX = "sriov_"
@@ -92,6 +94,16 @@ def misspelt_devices(names):
         nearest(name, VARIABLES) if name.lower().startswith(PREFIX)
         else next(iter(difflib.get_close_matches(name.lower(), list(VARIABLES), 1, 0.85)), None)) == "sriov_devices"]
     return ["%s is no variable of this role: did you mean sriov_devices?" % name for name in sorted(meant)]
+
+
+def not_handed_over(text):
+    """The sentence about variables of which ansible-core before 2.19 has made one text, as it does when one is no JSON.
+
+    text: a dictionary as Python writes it.
+    """
+    found = NO_JSON.search(text)
+    subject = "%s is %s" % found.groups() if found else "a variable of this role is a date, or an infinite number"
+    return "%s, which Ansible cannot hand to a module: give a number, or put text in quotes" % subject
 
 
 def range_of(spec):

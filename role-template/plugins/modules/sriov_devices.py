@@ -57,7 +57,7 @@ options:
     description:
       - The role's variables that are set, by name, whose form is checked before anything else. No option here has a type of its own, so
         that this one check says what is wrong, with the index of the entry.
-    type: dict
+    type: raw
     default: {}
   names:
     description: Names of variables of the host. Those that begin as the role's do and are none of them are warned of.
@@ -427,9 +427,12 @@ def refuse_twice(pf, port, where, chosen_by):
 
 def check_form(parameters):
     """Raise WrongVariable when a variable of the role is not of the form that it has to have."""
-    check.refuse(dict(parameters.get("variables") or {}, **{
+    variables = parameters.get("variables") or {}
+    check.refuse(dict(variables if isinstance(variables, dict) else {}, **{
         "sriov_" + name: parameters.get(name)
         for name in ("devices", "numvfs", "numvfs_driver", "numvfs_required_by", "mellanox_vendor_ids", "physnet_mappings", "openstack_release")}))
+    if not isinstance(variables, dict):
+        raise selector.WrongVariable(check.not_handed_over(str(variables)))
 
 
 def checked_entries(entries):
@@ -604,7 +607,7 @@ def main():
             "mellanox_vendor_ids": {"type": "raw", "default": ["0x15b3"]},
             "physnet_mappings": {"type": "raw", "default": {}},
             "openstack_release": {"type": "raw"},
-            "variables": {"type": "dict", "default": {}},
+            "variables": {"type": "raw", "default": {}},
             "names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,

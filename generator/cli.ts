@@ -194,7 +194,7 @@ async function migrate(paths: readonly string[], options: { from?: Predecessor }
   for (const name of paths) {
     const found = await given(name);
     if (!found) {
-      console.error(`${name} is not there.`);
+      console.error(`${name === "" ? '""' : name} is ${isThere(name) ? "neither a file nor a folder" : "not there"}.`);
       return exit.wrongUse;
     }
     files.push(...found);
@@ -310,8 +310,9 @@ function vlanRanges(text: string, before: readonly VlanRange[]): readonly VlanRa
   return before.some(({ network, range }) => network === one.network && range === one.range) ? before : [...before, one];
 }
 
-/** Check a folder to write into: where a file is in the way, nothing can be written. */
+/** Check a folder to write into: where a file is in the way, nothing can be written; and nothing, as of a variable that is not set, is not this folder. */
 function outFolder(text: string): string {
+  if (text === "") throw new InvalidArgumentError("It is empty: name a folder.");
   let folder = resolve(text);
   while (!isThere(folder)) folder = dirname(folder);
   if (!isFolder(folder)) throw new InvalidArgumentError(`${folder} is a file, and a folder is needed.`);

@@ -22,7 +22,8 @@ export interface Form {
 
 export type VarType =
   | { readonly kind: "bool" }
-  | { readonly kind: "path" }
+  /** `ending`: what the name of the file ends in. */
+  | { readonly kind: "path"; readonly ending?: string }
   /** `number`: a number is taken too, as the text that it is written as. */
   | { readonly kind: "str"; readonly choices?: readonly string[]; readonly form?: Form; readonly number?: true }
   /** A string which YAML 1.1 may have turned into a number on the way: Ansible must not convert it back. Or what may be one of several. */
@@ -32,7 +33,7 @@ export type VarType =
   | { readonly kind: "list"; readonly elements: VarType; readonly commas?: true }
   | { readonly kind: "dict"; readonly fields: readonly Variable[] }
   /** Keys that only others know, each with a boolean, a number or a text; or with a text only. */
-  | { readonly kind: "map"; readonly keys?: Form; readonly textOnly?: true; readonly form?: Form; readonly minimum?: number };
+  | { readonly kind: "map"; readonly keys?: Form; readonly textOnly?: true; readonly form?: Form; readonly minimum?: number; readonly maximum?: number };
 
 export interface Variable {
   readonly name: string;
@@ -45,6 +46,10 @@ export interface Variable {
    * Absent: no selector.
    */
   readonly selector?: readonly string[];
+  /** Keys next to it of which it needs one. */
+  readonly needs?: readonly string[];
+  /** Keys that may not stand next to it. */
+  readonly without?: readonly string[];
   /** Absent: the variable deliberately has no default. */
   readonly default?: Json;
   readonly example?: Json;

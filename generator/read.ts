@@ -14,10 +14,11 @@ type Pick<T, K extends keyof T> = { [P in K]: T[P] };
 `;
 
 /**
- * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@number` is a text that may be
- * written as a number, `@commas` a list of texts that may be written as one text with commas.
+ * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@needs KEY...` is one that needs
+ * one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is a text that may be written as a
+ * number, `@commas` a list of texts that may be written as one text with commas. `@format path [ENDING]` is a path.
  */
-const knownTags = ["commas", "default", "example", "format", "maximum", "minimum", "number", "raw", "selector", "unset"];
+const knownTags = ["commas", "default", "example", "format", "maximum", "minimum", "needs", "number", "raw", "selector", "unset", "without"];
 
 /** A tag whose text the compiler is asked about; `scratchLine` is where that question stands. */
 interface Question {
@@ -120,7 +121,9 @@ function readVariable(reading: Reading, owner: InterfaceDeclaration, property: P
   const value = (tag: "default" | "example"): Json | undefined => readValue(reading, owner, name, type, tag, tags.get(tag));
   const standard = value("default");
   const example = value("example");
-  const selector = readSelector(reading, owner, name, tags.get("selector"), path);
+  const selector = readKeys(reading, owner, name, "selector", tags, path);
+  const needs = readKeys(reading, owner, name, "needs", tags, path);
+  const without = readKeys(reading, owner, name, "without", tags, path);
 
   const topLevel = path.length === 1;
   const unset = tags.get("unset");
@@ -135,6 +138,8 @@ function readVariable(reading: Reading, owner: InterfaceDeclaration, property: P
     type,
     required,
     ...(selector === undefined ? {} : { selector }),
+    ...(needs === undefined ? {} : { needs }),
+    ...(without === undefined ? {} : { without }),
     ...(standard === undefined ? {} : { default: standard }),
     ...(example === undefined ? {} : { example }),
   };
@@ -163,28 +168,31 @@ function readType(reading: Reading, name: string, property: PropertySignature, t
     const found = tags.get(tag);
     if (found) complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: only a ${kind} has it`);
   };
-  if (written.kind !== "int" && !(written.kind === "map" && !written.textOnly)) misplaced("minimum", "number");
-  if (written.kind !== "int") misplaced("maximum", "number");
+  if (written.kind !== "int" && !(written.kind === "map" && !written.textOnly)) for (const tag of ["minimum", "maximum"]) misplaced(tag, "number");
   if (written.kind !== "str" || written.choices) for (const tag of ["format", "number", "raw"]) misplaced(tag, "string");
   if (written.kind === "int") return { kind: "int", ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
   const isOfTexts = written.kind === "list" && written.elements.kind === "str" && !written.elements.choices;
   if (!isOfTexts) misplaced("commas", "list of strings");
   if (isOfTexts && tags.has("commas")) return { ...written, commas: true };
-  if (written.kind === "map") return { ...written, ...bound(reading, name, tags, "minimum") };
+  if (written.kind === "map") return { ...written, ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
   if (written.kind !== "str" || written.choices) return written;
   const given = ["format", "number", "raw"].flatMap((tag) => tags.get(tag) ?? []);
   const format = tags.get("format");
-  if (format && tagText(format) !== "path") complain(reading, format.getStartLineNumber(), `@format of ${name}: the only one known is path`);
+  const [, ending] = /^path(?: (\.\S+))?$/.exec(format ? tagText(format) : "path") ?? [undefined, ""];
+  if (ending === "") complain(reading, format!.getStartLineNumber(), `@format of ${name}: the only one known is path, and after a space what it ends in, as in path .conf`);
   if (given.length > 1) complain(reading, given[0]!.getStartLineNumber(), `${name} has ${given.map((tag) => `@${tag.getTagName()}`).join(" and ")}; one of them is wrong`);
-  return tags.has("raw") ? { ...written, kind: "raw" } : format ? { kind: "path" } : tags.has("number") ? { ...written, number: true } : written;
+  return tags.has("raw") ? { ...written, kind: "raw" } : format ? { kind: "path", ...(ending === undefined ? {} : { ending }) } : tags.has("number") ? { ...written, number: true } : written;
 }
 
-function readSelector(reading: Reading, owner: InterfaceDeclaration, name: string, tag: JSDocTag | undefined, path: readonly InterfaceDeclaration[]): readonly string[] | undefined {
+/** The keys of the same dictionary that a tag names. */
+function readKeys(reading: Reading, owner: InterfaceDeclaration, name: string, of: "needs" | "selector" | "without", tags: ReadonlyMap<string, JSDocTag>, path: readonly InterfaceDeclaration[]): readonly string[] | undefined {
+  const tag = tags.get(of);
   if (!tag) return undefined;
   const others = tagText(tag).split(/\s+/).filter((word) => word !== "");
   for (const other of others)
-    if (other === name || !owner.getProperty(other)) complain(reading, tag.getStartLineNumber(), `@selector of ${name}: ${owner.getName()} has no other key ${other}`);
-  if (path.length === 1) complain(reading, tag.getStartLineNumber(), `@selector of ${name}: that is for keys of an entry`);
+    if (other === name || !owner.getProperty(other)) complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: ${owner.getName()} has no other key ${other}`);
+  if (path.length === 1) complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: that is for keys of an entry`);
+  if (of !== "selector" && others.length === 0) complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: it names no key`);
   return others;
 }
 

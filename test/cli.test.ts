@@ -159,8 +159,11 @@ describe("wrong use ends with 2", () => {
     ["an output folder below a file", ["check", "--out", "galaxy.yml/x/y"], /galaxy\.yml is a file/],
     ["the same of build", ["build", "--out", "galaxy.yml"], /galaxy\.yml is a file/],
     ["the same of publish", ["publish", "--dry-run", "--out", "galaxy.yml/x"], /galaxy\.yml is a file/],
+    ["an output folder without a name", ["generate", "--out", ""], /'--out <dir>' argument '' is invalid\. It is empty: name a folder\./],
     ["a folder for the role that is not there", ["publish", "--role-repository", "no/such"], /^no\/such is not there\./],
     ["a file to migrate that is not there", ["migrate", "no/such"], /^no\/such is not there\./],
+    ["a file to migrate without a name", ["migrate", ""], /^"" is not there\./],
+    ["a device to migrate", ["migrate", "/dev/null"], /^\/dev\/null is neither a file nor a folder\./],
     ["a file to migrate below a file", ["migrate", "galaxy.yml/x"], /^galaxy\.yml\/x is not there\./],
   ];
   let folder: string;

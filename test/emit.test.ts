@@ -116,13 +116,14 @@ argument_specs:
 
 describe("plugins/module_utils/sriov_variables.py", () => {
   const data = (files: readonly OutFile[], ...variables: Variable[]): { [name: string]: unknown } =>
-    Object.fromEntries([...checks(role(...variables), files).text.matchAll(/^(\w+) = ([[{][\s\S]*?^[\]}]|\[\]|\{\})$/gm)].map(([, name, value]) => [name!, JSON.parse(value!)]));
+    Object.fromEntries([...checks(role(...variables), files).text.matchAll(/^(\w+) = (\[\]|\{\}|[[{][\s\S]*?^[\]}])$/gm)].map(([, name, value]) => [name!, JSON.parse(value!)]));
 
-  it("has the kinds, choices and bounds of the model, and which variables have a default", () => {
+  it("has the kinds, choices and bounds of the model, and which variables have a default that null would take away", () => {
     const { VARIABLES, WITH_DEFAULT } = data(
       [],
       devices,
       { name: "sriov_choice", description: ["Which."], type: { kind: "str", choices: ["b", "a"] }, required: false, default: "b" },
+      { name: "sriov_path", description: ["Where."], type: { kind: "path", ending: ".rules" }, required: false, default: "/x.rules" },
       { name: "sriov_ports", description: ["How many."], type: { kind: "int", minimum: 1, maximum: 2 }, required: false },
       { name: "sriov_map", description: ["What."], type: { kind: "map" }, required: false },
       { name: "sriov_any", description: ["Any."], type: { kind: "raw", also: [{ kind: "list", elements: { kind: "str" } }] }, required: false },
@@ -130,11 +131,12 @@ describe("plugins/module_utils/sriov_variables.py", () => {
     deepStrictEqual(VARIABLES, {
       sriov_devices: { type: "list", elements: { type: "dict", fields: { address: { type: "raw" }, numvfs: { type: "int", minimum: 0 }, on: { type: "bool" } } } },
       sriov_choice: { type: "str", choices: ["b", "a"] },
+      sriov_path: { type: "path", ending: ".rules" },
       sriov_ports: { type: "int", minimum: 1, maximum: 2 },
       sriov_map: { type: "map" },
       sriov_any: { type: "raw", also: ["list"] },
     });
-    deepStrictEqual(WITH_DEFAULT, ["sriov_devices", "sriov_choice"]);
+    deepStrictEqual(WITH_DEFAULT, ["sriov_choice", "sriov_path"]);
   });
 
   it("has what else begins like a variable: facts of the tasks, and what the Kayobe configuration sets or reads", () => {
@@ -161,7 +163,7 @@ describe("schema.json", () => {
     deepStrictEqual(entry.properties, {
       address: { title: "address", description: "Where.", anyOf: [{ type: "string" }], examples: ["0000:3b:00.0"] },
       numvfs: { title: "numvfs", description: "How many.", anyOf: alternatives({ type: "integer", minimum: 0, errorMessage: "This must be a whole number of at least 0." }, { type: "string", pattern: "^[0-9]+$" }) },
-      on: { title: "on", description: "Whether.", anyOf: alternatives({ type: "boolean", errorMessage: "This must be true or false." }, { type: "string", pattern: "^(?:[Tt](?:[Rr][Uu][Ee])?|[Yy](?:[Ee][Ss])?|[Oo][Nn]|1|[Ff](?:[Aa][Ll][Ss][Ee])?|[Nn][Oo]?|[Oo][Ff][Ff]|0)$" }), default: true },
+      on: { title: "on", description: "Whether.", anyOf: alternatives({ type: "boolean", errorMessage: "This must be true or false." }, { type: "string", pattern: "^(?:[Tt](?:[Rr][Uu][Ee])?|[Yy](?:[Ee][Ss])?|[Oo][Nn]|1|[Ff](?:[Aa][Ll][Ss][Ee])?|[Nn][Oo]?|[Oo][Ff][Ff]|0)$" }, { type: "integer", minimum: 0, maximum: 1 }), default: true },
     });
   });
   it("knows the names with the prefix of all variables, and those that it is given", () => {

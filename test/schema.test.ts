@@ -5,7 +5,7 @@ import { Ajv } from "ajv";
 import { parse } from "yaml";
 import { kayobeArtefact, readSources, root } from "../generator/artefacts.js";
 import { merge } from "../generator/kayobe/merge.js";
-import type { Json } from "../generator/ir.js";
+import type { Json, Variable } from "../generator/ir.js";
 import { artefacts } from "./support.js";
 
 // schema.json, judged by ajv. What yaml-language-server makes of it, completion and hover too, was looked at by hand (docs/testing.md).
@@ -43,8 +43,8 @@ describe("schema.json", () => {
       ["variables of other roles", "iommu_enabled: 5\nkolla_x: [1]\n"],
       ["variables of the Kayobe configuration", "sriov_openstack: {}\nsriov_reboot_serial: 25%\nsriov_max_fail_percentage: 10\n"],
       ["Jinja for every list, dictionary, number and switch", everyVariable('"{{ x }}"')],
-      ["null for every variable", everyVariable("null")],
-      ["a variable without a value", everyVariable("")],
+      ["null where it does not put a default out of effect", everyVariable("null", takesNull)],
+      ["a variable without a value", everyVariable("", takesNull)],
       ["a vaulted value for every variable", everyVariable("!vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132")],
       ["a statement of Jinja over several lines", "sriov_devices: >-\n  {% if x %}{{ y }}{% else %}{{ z }}{% endif %}\n"],
       ["text that is not to be templated", "sriov_physnet_mappings: {ens1f0: !unsafe physnet2}\n"],
@@ -53,6 +53,11 @@ describe("schema.json", () => {
       ["selectors of which Jinja may omit one", 'sriov_devices: [{name: "{{ n | default(omit) }}", address: "0000:3b:00.0"}]\n'],
       ["numbers in quotes", 'sriov_reboot_timeout: "1800"\nsriov_boot_wait: "0"\nsriov_devices: [{name: a, numvfs: "8"}]\n'],
       ["packages in a text with commas", "sriov_os_pkgs: gcc, make\nsriov_mstflint_pkgs: mstflint\n"],
+      ["nothing in a text with commas, and a comma too many", 'sriov_os_pkgs: ""\nsriov_os_pkgs_rpm: "gcc, make,"\nsriov_numvfs_required_by: ""\n'],
+      ["0 and 1 for false and true", "sriov_do_reboot: 1\nsriov_devices: [{name: a, optional: 0}]\n"],
+      ["a path in somebody's home, or in a variable of the environment", "sriov_workdir: ~/mft\nsriov_udev_rule_path: $FOLDER/70-sriov.rules\n"],
+      ["neighbours of which Jinja may omit one", 'sriov_devices: [{name: a, nova: {devname: "{{ d }}", address: "0000:3b:02.*"}}, {name: a, nova: {vendor_id: "8086", product_id: "{{ p }}"}}]\n'],
+      ["neighbours that are null", "sriov_devices: [{name: a, nova: {devname: a, address: null}}, {driver: ice, physical_network: null}]\n"],
       ["a release that is a number", "sriov_openstack_release: 2025.1\n"],
       ["words for true and false, with and without quotes", 'sriov_do_reboot: yes\nsriov_firmware_exact: "no"\nsriov_iommu_enabled: On\nsriov_firmware_reset: False\n'],
       ["addresses without quotes", "sriov_devices: [{address: 0000:3b:00.0}, {mac: b8:59:9f:0c:aa:02}, {vendor_id: 15b3, product_id: a2d6}]\n"],
@@ -76,6 +81,10 @@ describe("schema.json", () => {
       ["a negative number", "sriov_numvfs: -1\n", "/sriov_numvfs"],
       ["a number of seconds that is too small", "sriov_reboot_timeout: 0\n", "/sriov_reboot_timeout"],
       ["one in quotes", 'sriov_reboot_timeout: "0"\n', "/sriov_reboot_timeout"],
+      ["a number of VFs that PCI cannot count", "sriov_numvfs: 65536\n", "/sriov_numvfs"],
+      ["more seconds than the boot can wait", "sriov_boot_wait: 1000000001\n", "/sriov_boot_wait"],
+      ["a relative path", "sriov_workdir: var/cache\n", "/sriov_workdir"],
+      ["a rule file that udev does not read", "sriov_udev_rule_path: /etc/udev/rules.d/70-sriov\n", "/sriov_udev_rule_path"],
       ["a checksum without its algorithm", "sriov_mft_checksum: 9f86d081884c7d659a2feaa0c55ad015\n", "/sriov_mft_checksum"],
       ["a path for the name of a file", "sriov_mft_tarball: /tmp/mft.tgz\n", "/sriov_mft_tarball"],
       ["a choice that there is not", "sriov_numvfs_driver: sysfs\n", "/sriov_numvfs_driver"],
@@ -88,6 +97,7 @@ describe("schema.json", () => {
     ];
     for (const [title, text, at, of = versions] of cases) for (const version of of) it(`${title}, YAML ${version}`, () => deepStrictEqual(wrong(read(text, version)), [at]));
     it("a list of plays", () => deepStrictEqual(wrong([]), [""]));
+    for (const { name } of readSources(root).role.variables.filter((one) => !takesNull(one))) it(`null in place of the default of ${name}`, () => deepStrictEqual(wrong({ [name]: null }), [`/${name}`]));
   });
 
   describe("takes everything that is published", () => {
@@ -124,9 +134,14 @@ describe("schema.json", () => {
   });
 });
 
-/** A file that gives every variable of the role the same value. */
-function everyVariable(value: string): string {
-  return readSources(root).role.variables.map(({ name }) => `${name}: ${value}\n`).join("");
+/** A file that gives variables of the role the same value. */
+function everyVariable(value: string, which: (variable: Variable) => boolean = () => true): string {
+  return readSources(root).role.variables.filter(which).map(({ name }) => `${name}: ${value}\n`).join("");
+}
+
+/** Whether the role takes null: the variable has no default, or an empty one (test_check.py has the role refuse the others). */
+function takesNull({ default: value }: Variable): boolean {
+  return value === undefined || ["[]", "{}"].includes(JSON.stringify(value));
 }
 
 function entryKeys(): string[] {

@@ -27,13 +27,18 @@ __metaclass__ = type
 
 VARIABLES = ${JSON.stringify(fields(role.variables), null, 4)}
 
-# Those with a default, which null would put out of effect.
-WITH_DEFAULT = ${JSON.stringify(role.variables.filter((variable) => variable.default !== undefined).map(({ name }) => name), null, 4)}
+# Those with a default that null would put out of effect.
+WITH_DEFAULT = ${JSON.stringify(role.variables.filter(refusesNull).map(({ name }) => name), null, 4)}
 
 # Facts of the role, and what its Kayobe configuration sets and reads.
 OTHERS = ${JSON.stringify(others, null, 4)}
 `;
   return { path: checksPath, text };
+}
+
+/** Whether null is a mistake for a variable of the role: it takes the default's place, and is the same as a default that is empty. */
+export function refusesNull({ default: value }: Variable): boolean {
+  return value !== undefined && (value === null || typeof value !== "object" || Object.keys(value).length > 0);
 }
 
 /** vars/main/variables.yml: the names alone, by which the role hands its variables to that check. */
@@ -55,9 +60,10 @@ function fields(variables: readonly Variable[]): { readonly [name: string]: Json
 function check(of: VarType): { readonly [key: string]: Json } {
   switch (of.kind) {
     case "bool":
-    case "path":
     case "map":
       return { type: of.kind };
+    case "path":
+      return { type: of.kind, ...(of.ending === undefined ? {} : { ending: of.ending }) };
     case "raw":
       return { type: of.kind, ...(of.also ? { also: of.also.map(({ kind }) => kind) } : {}) };
     case "str":

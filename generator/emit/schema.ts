@@ -1,4 +1,5 @@
 import type { Form, Json, OutFile, Role, Variable, VarType } from "../ir.js";
+import { refusesNull } from "./checks.js";
 
 type Schema = { readonly [key: string]: Json };
 
@@ -20,7 +21,7 @@ export function schema(role: Role, others: readonly string[] = []): OutFile {
     title: role.shortDescription,
     definitions: { jinja, unset, open: { anyOf: [reference("jinja"), reference("unset")] } },
     // A file in which everything is a comment is null.
-    ...object(role.variables, ["object", "null"]),
+    ...object(role.variables, ["object", "null"], (variable) => variable.required || refusesNull(variable)),
     // Names that no variable has: a misspelt one would be ignored without a word. After a prefix of nothing, none is known to be wrong.
     ...(prefix === "" ? {} : { patternProperties: { [`^${prefix}(?!(?:${known.map((name) => name.slice(prefix.length)).join("|")})$)`]: false } }),
     additionalProperties: true,
@@ -44,22 +45,23 @@ function commonPrefix(names: readonly string[]): string {
   return names.every((name) => name.startsWith(prefix)) ? prefix : "";
 }
 
-function object(variables: readonly Variable[], type: Json = "object"): Schema {
+/** @param takesNoNull whether a variable may not be null: keys of a dictionary that are null are not given. */
+function object(variables: readonly Variable[], type: Json = "object", takesNoNull: (variable: Variable) => boolean = ({ required }) => required): Schema {
   const required = variables.filter((variable) => variable.required).map((variable) => variable.name);
   return {
     type,
-    properties: Object.fromEntries(variables.map((variable) => [variable.name, property(variable)])),
+    properties: Object.fromEntries(variables.map((variable) => [variable.name, property(variable, takesNoNull(variable))])),
     ...(required.length > 0 ? { required } : {}),
     additionalProperties: false,
   };
 }
 
-function property(variable: Variable): Schema {
+function property(variable: Variable, takesNoNull: boolean): Schema {
   return {
     // Editors show it next to what they complain of.
     title: variable.name,
     description: variable.description.join("\n\n"),
-    anyOf: [...orJinja(alternatives(variable.type)), ...(variable.required ? [] : [reference("unset")])],
+    anyOf: [...orJinja(alternatives(variable.type)), ...(takesNoNull ? [] : [reference("unset")])],
     ...(variable.default === undefined ? {} : { default: variable.default }),
     ...(variable.example === undefined ? {} : { examples: [variable.example] }),
   };
@@ -78,11 +80,12 @@ function orJinja(schemas: readonly Schema[]): Schema[] {
 function alternatives(of: VarType): Schema[] {
   switch (of.kind) {
     case "bool":
-      return [{ type: "boolean", errorMessage: "This must be true or false." }, { type: "string", pattern: truth }];
+      return [{ type: "boolean", errorMessage: "This must be true or false." }, { type: "string", pattern: truth }, { type: "integer", minimum: 0, maximum: 1 }];
     case "path":
-      return [{ type: "string" }];
+      return [text(path(of.ending))];
     case "raw":
-      return [text(of.form), ...(of.also ?? []).flatMap(alternatives)];
+      // Instead of a text, an empty list or dictionary says nothing.
+      return [text(of.form), ...(of.also ?? []).flatMap(alternatives).map((other) => ({ ...other, ...(other.type === "array" ? { minItems: 1 } : { minProperties: 1 }) }))];
     case "str":
       if (of.choices) return [{ type: "string", enum: of.choices }];
       return [text(of.form), ...(of.number ? [{ type: "number" }] : [])];
@@ -91,7 +94,7 @@ function alternatives(of: VarType): Schema[] {
     case "list":
       return [{ type: "array", items: { anyOf: orJinja(alternatives(of.elements)) } }, ...(of.commas ? [separated(of.elements)] : [])];
     case "dict": {
-      const rules = selectorRules(of.fields);
+      const rules = [...selectorRules(of.fields), ...neighbourRules(of.fields)];
       return [{ ...object(of.fields), ...(rules.length > 0 ? { allOf: rules } : {}) }];
     }
     case "map": {
@@ -107,11 +110,17 @@ function text(form: Form | undefined): Schema {
   return { type: "string", ...(form ? { pattern: form.pattern, errorMessage: `This must be ${form.words}.` } : {}) };
 }
 
-/** Texts with commas between them. */
+/** A path, which may begin with ~ or a variable of the environment, as Ansible has it. */
+function path(ending: string | undefined): Form {
+  const words = `a path that begins with /${ending === undefined ? "" : ` and ends in ${ending}`}`;
+  return { pattern: `^[/~$].*${(ending ?? "").replaceAll(".", "\\.")}$`, words };
+}
+
+/** Texts with commas between them; as Ansible splits it, what is empty is nothing. */
 function separated(of: VarType): Schema {
   const form = of.kind === "str" ? of.form : undefined;
-  const one = form ? `(?:${form.pattern.replace(/^\^|\$$/g, "")})` : "[^,]+";
-  return { type: "string", pattern: `^\\s*${one}(?:\\s*,\\s*${one})*\\s*$` };
+  const one = form ? `(?:${form.pattern.replace(/^\^|\$$/g, "")})` : "[^\\s,][^,]*";
+  return { type: "string", pattern: `^[\\s,]*(?:${one}\\s*(?:,[\\s,]*|$))*$` };
 }
 
 /** The words that Ansible takes for a boolean (BOOLEANS in convert_bool.py), of which YAML 1.2 makes text. */
@@ -119,10 +128,11 @@ const truth = "^(?:[Tt](?:[Rr][Uu][Ee])?|[Yy](?:[Ee][Ss])?|[Oo][Nn]|1|[Ff](?:[Aa
 
 /** A number, in quotes too: Ansible converts it. */
 function integer(of: Extract<VarType, { readonly kind: "int" }>): Schema[] {
-  const { minimum } = of;
+  const { minimum, maximum } = of;
   const sign = minimum === undefined || minimum < 0 ? "-?" : "";
   const digits = minimum !== undefined && minimum > 0 ? "0*[1-9][0-9]*" : "[0-9]+";
-  const errorMessage = `This must be a whole number${minimum === undefined ? "" : ` of at least ${minimum}`}.`;
+  const range = minimum === undefined ? "" : maximum === undefined ? ` of at least ${minimum}` : ` from ${minimum} to ${maximum}`;
+  const errorMessage = `This must be a whole number${range}.`;
   return [{ ...bounded(of), errorMessage }, { type: "string", pattern: `^${sign}${digits}$` }];
 }
 
@@ -143,9 +153,6 @@ function selectorRules(fields: readonly Variable[]): Schema[] {
   const selectors = fields.flatMap(({ name, selector }) => (selector ? [{ name, others: selector }] : []));
   const [first] = selectors;
   if (!first) return [];
-  const given = (name: string): Schema => ({ required: [name], properties: { [name]: { not: { type: "null" } } } });
-  const certain = (name: string): Schema => ({ required: [name], properties: { [name]: { not: reference("open") } } });
-  const refused = (name: string, errorMessage: string): Schema => ({ properties: { [name]: false }, errorMessage });
   const oneOf = `exactly one selector: ${selectors.map(({ name, others }) => [name, ...others].join(" with ")).join(", ")}`;
   const needs = (name: string, other: string): Schema => ({
     if: { ...given(name), not: given(other) },
@@ -159,4 +166,26 @@ function selectorRules(fields: readonly Variable[]): Schema[] {
     })),
     ...selectors.flatMap(({ name, others }) => others.flatMap((other) => [needs(name, other), needs(other, name)])),
   ];
+}
+
+/** Keys that cannot do without another one, or not with it. */
+function neighbourRules(fields: readonly Variable[]): Schema[] {
+  return fields.flatMap(({ name, needs, without }) => [
+    ...(needs ? [{ if: { ...certain(name), not: { anyOf: needs.map(given) } }, then: refused(name, `${name} needs ${needs.join(" or ")} next to it.`) }] : []),
+    ...(without ?? []).map((other) => ({ if: { allOf: [certain(name), certain(other)] }, then: refused(name, `${name} cannot stand next to ${other}. Keep one of them.`) })),
+  ]);
+}
+
+/** A key is there, and not null. */
+function given(name: string): Schema {
+  return { required: [name], properties: { [name]: { not: { type: "null" } } } };
+}
+
+/** A key is given, and is no Jinja, of which nothing may come out. */
+function certain(name: string): Schema {
+  return { required: [name], properties: { [name]: { not: reference("open") } } };
+}
+
+function refused(name: string, errorMessage: string): Schema {
+  return { properties: { [name]: false }, errorMessage };
 }

@@ -1,3 +1,4 @@
+import { refusesNull } from "../emit/checks.js";
 import type { Variable } from "../ir.js";
 import { nearest } from "../nearest.js";
 import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldTaskFiles, oldVariables, predecessors, releases } from "./predecessors.js";
@@ -320,11 +321,14 @@ function judgeSetting(entry: Entry, context: Context, present: Present): (Judged
   const old = oldVariables[key] ?? iommuVariables[key];
   const known = present.variables.find(({ name }) => name === key);
   const at = (judged: Judged): Judged & { line: number } => ({ line, outcome: judged.outcome, text: `${key}: ${judged.text}` });
+  const isEmpty = known !== undefined && refusesNull(known) && value.kind === "plain" && value.data === null;
+  const emptied: Judged = { outcome: "different", text: "it is empty, which is refused now: leave the line out, for the default" };
   if (old) {
-    const own = at(byRules(old, value, context));
+    const judged = byRules(old, value, context);
+    const own = at(isEmpty && ["fine", "ineffective"].includes(judged.outcome) ? emptied : judged);
     return key === "sriov_devices" ? [...devices(entry, own, context, present)] : [own];
   }
-  if (known) return [at({ outcome: "fine", text: "a variable of this role" })];
+  if (known) return [at(isEmpty ? emptied : { outcome: "fine", text: "a variable of this role" })];
   if (newFacts.includes(key)) return [at({ outcome: "different", text: "this role sets it as a fact: choose another name" })];
   if (key in goneFacts) return [at({ outcome: "ineffective", text: goneFacts[key]! })];
   if (new RegExp(`\\b${key}\\b`).test(context.expressions)) return [at({ outcome: "fine", text: "a variable of yours" })];

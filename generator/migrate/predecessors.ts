@@ -59,6 +59,8 @@ export interface OldVariable {
 }
 
 const unit = /^[\w:.@\\-]+\.(service|target|socket|path|timer|mount)$|^$/;
+/** What udev reads; the role lets a path begin with ~ or a variable of the environment, as Ansible does. */
+const rulePath = /^[/~$].*\.rules$/;
 const noMft: Condition = { unset: "sriov_firmware_tool", to: "mft" };
 const mstflint = "the firmware tool is the distributions' mstflint, or mlxconfig where the host has it";
 const numbers: readonly Rule[] = [
@@ -106,7 +108,14 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
   sriov_udev_rule_path: {
     defaults: { "stackhpc.sriov": "/etc/udev/rules.d/70-sriov.rules", "stackhpc.linux.sriov": "/etc/udev/rules.d/70-sriov.rules" },
     meaning: "the file with the block BEGIN SRIOV (tasks/config.yml)",
-    rules: [{ verdict: "fine", text: "keep it for the run that moves the host over: the old block is looked for in this file" }],
+    rules: [
+      {
+        when: { unlike: rulePath },
+        verdict: "different",
+        text: "it is refused now: give a path that begins with / and ends in .rules, as udev reads no other, and remove the old block from this file by hand",
+      },
+      { verdict: "fine", text: "keep it for the run that moves the host over: the old block is looked for in this file" },
+    ],
   },
   sriov_restart_handler: {
     defaults: { "stackhpc.sriov": "reboot", "stackhpc.linux.sriov": "reboot" },

@@ -41,6 +41,7 @@ export interface SriovRole {
   /**
    * Number of VFs for a device that has no `numvfs` of its own.
    * @minimum 0
+   * @maximum 65535
    * @default 8
    */
   sriov_numvfs?: number;
@@ -63,8 +64,8 @@ export interface SriovRole {
 
   /**
    * The udev rule file, which starts the VF unit when a PF appears. The block that stackhpc.sriov
-   * left in a file of this name is replaced.
-   * @format path
+   * left in a file of this name is replaced. udev reads no file that does not end in `.rules`.
+   * @format path .rules
    * @default "/etc/udev/rules.d/70-sriov.rules"
    */
   sriov_udev_rule_path?: string;
@@ -171,6 +172,7 @@ export interface SriovRole {
    * Seconds that the boot waits for the driver of a PF that is there. A PF that is absent is not waited for:
    * udev starts its unit when it appears.
    * @minimum 0
+   * @maximum 1000000000
    * @default 30
    */
   sriov_boot_wait?: number;
@@ -178,6 +180,7 @@ export interface SriovRole {
   /**
    * Seconds allowed for the kernel to create or remove the VFs of one PF, one second per VF added.
    * @minimum 1
+   * @maximum 1000000000
    * @default 120
    */
   sriov_numvfs_timeout?: number;
@@ -221,6 +224,7 @@ export interface SriovRole {
   /**
    * Seconds to wait for the host to come back from the reboot.
    * @minimum 1
+   * @maximum 1000000000
    * @default 1800
    */
   sriov_reboot_timeout?: number;
@@ -276,6 +280,7 @@ export interface SriovDevice {
   /**
    * Number of VFs on each PF chosen; `sriov_numvfs` when not given. 0 removes them.
    * @minimum 0
+   * @maximum 65535
    */
   numvfs?: number;
 
@@ -292,6 +297,7 @@ export interface SriovDevice {
    * Parameters of a Mellanox card's firmware, by the names that `mstconfig query` shows, with the values that it takes.
    * SRIOV_EN and NUM_OF_VFS follow from `numvfs`. The ports of one card share them.
    * @minimum 0
+   * @maximum 4294967294
    * @example { "LINK_TYPE_P1": "ETH", "NUM_PF_MSIX": 63 }
    */
   firmware?: { [parameter: FirmwareParameter]: boolean | number | FirmwareValue };
@@ -299,6 +305,7 @@ export interface SriovDevice {
   /**
    * How many of the VFs the host's own driver takes; for ConnectX-3 only, whose driver is told when it is loaded.
    * @minimum 0
+   * @maximum 65535
    * @default 0
    */
   probe_vf?: number;
@@ -322,6 +329,7 @@ export interface SriovDevice {
    *
    * The role tells Nova and Neutron nothing. It checks, before it changes anything, that what they are told fits the
    * hardware; the collection's filter `openstack_devices` makes their configuration of it.
+   * @needs name address
    * @example "physnet2"
    */
   physical_network?: PhysicalNetwork;
@@ -355,6 +363,7 @@ export interface SriovNova {
    * (`0000:3b:02.*`); or a dictionary with a regular expression for any of `domain`, `bus`, `slot` and `function`,
    * which has to fit the beginning of the field; or a list of all those. It must take VFs of this entry's PFs and no device of another
    * physical network, or of none. A MAC address is refused: Nova would read it as a PCI address.
+   * @without devname
    * @example "0000:3b:02.*"
    */
   address?: NovaAddress | { [field: NovaAddressField]: string } | (NovaAddress | { [field: NovaAddressField]: string })[];
@@ -362,6 +371,7 @@ export interface SriovNova {
   /**
    * The vendor id of the VFs: four hexadecimal digits, quoted.
    * @raw
+   * @needs product_id devname address
    * @example "15b3"
    */
   vendor_id?: NovaId;
@@ -369,6 +379,7 @@ export interface SriovNova {
   /**
    * The product id of the VFs, which is not that of the PF: four hexadecimal digits, quoted.
    * @raw
+   * @needs vendor_id devname address
    * @example "1018"
    */
   product_id?: NovaId;
@@ -427,7 +438,7 @@ type NameOrAddress = string;
 /** @pattern ^[^\s,:;]+$ the name of a physical network, without a space, comma, colon or semicolon */
 type PhysicalNetwork = string;
 
-/** @pattern ^(?:20\d\d\.[12]|[A-Za-z]+|)$ an OpenStack release in quotes, as in "2025.1", or as in zed or master */
+/** @pattern ^(?:20(?:2[2-9]|[3-9]\d)\.[12]|[A-Za-z]+|)$ an OpenStack release in quotes, as in "2025.1", or as in zed or master */
 type OpenStackRelease = string;
 
 /** @pattern ^(?:(?:md5|sha1|sha224|sha256|sha384|sha512):[0-9A-Fa-f]{32,128}|)$ an algorithm and a digest, as in sha256:DIGEST */
@@ -446,8 +457,8 @@ type FirmwareValue = string;
 type NovaDevname = string;
 
 /**
- * @pattern ^(?![*:.]+$)(?!(?:[0-9A-Fa-f]{2}:){2}[0-9A-Fa-f]{2}$)(?:(?:\*|[0-9A-Fa-f]{1,4}):)?(?:\*|[0-9A-Fa-f]{1,2}):(?:\*|[01]?[0-9A-Fa-f])(?:\.(?:\*|[0-7]))?$ a PCI address in quotes, with * for
- * whole fields, as in "0000:3b:02.*"
+ * @pattern ^(?![*:.]*$)(?![0-9A-Fa-f]{2}(?::(?:[0-9A-Fa-f]{2}|\*)){2}$)(?:(?:(?:\*|[0-9A-Fa-f]{0,4}):)?(?:\*|[0-9A-Fa-f]{0,2}):)?(?:\*|[01]?[0-9A-Fa-f]|)(?:\.(?:\*|[0-7]|))?$ a PCI address in quotes,
+ * with * for whole fields, as in "0000:3b:02.*"
  */
 type NovaAddress = string;
 

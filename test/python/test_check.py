@@ -33,12 +33,12 @@ def of_entry(**keys):
 
 
 @pytest.mark.parametrize("key, value, told", [
-    ("numvfs", -1, ": numvfs is -1: give a whole number of 0 or more"),
-    ("numvfs", float("inf"), ": numvfs is inf: give a whole number of 0 or more"),
-    ("numvfs", float("nan"), ": numvfs is nan: give a whole number of 0 or more"),
-    ("numvfs", "9" * 5000, ": numvfs is '%s...: give a whole number of 0 or more" % ("9" * 56)),
-    ("numvfs", "٣", ": numvfs is '٣': give a whole number of 0 or more"),
-    ("probe_vf", [1], ": probe_vf is [1]: give a whole number of 0 or more"),
+    ("numvfs", -1, ": numvfs is -1: give a whole number from 0 to 65535"),
+    ("numvfs", float("inf"), ": numvfs is inf: give a whole number from 0 to 65535"),
+    ("numvfs", float("nan"), ": numvfs is nan: give a whole number from 0 to 65535"),
+    ("numvfs", "9" * 5000, ": numvfs is '%s...: give a whole number from 0 to 65535" % ("9" * 56)),
+    ("numvfs", "٣", ": numvfs is '٣': give a whole number from 0 to 65535"),
+    ("probe_vf", [1], ": probe_vf is [1]: give a whole number from 0 to 65535"),
     ("numvfs_driver", "sysfs", ": numvfs_driver is 'sysfs': give systemd or udev"),
     ("numvfs_driver", ["udev"], ": numvfs_driver is ['udev']: give systemd or udev"),
     ("numvfs_required_by", 5, ": numvfs_required_by is 5: give a list"),
@@ -68,7 +68,7 @@ def test_what_is_wrong_in_an_entry_is_told_with_its_index(key, value, told):
 
 
 def test_a_number_that_python_does_not_write_is_refused():
-    assert of_entry(numvfs=10 ** 5000) == ENTRY + ": numvfs is very large: give a whole number of 0 or more"
+    assert of_entry(numvfs=10 ** 5000) == ENTRY + ": numvfs is very large: give a whole number from 0 to 65535"
     assert of_entry(optional=[10 ** 5000]) == ENTRY + ": optional is very large: give true or false"
 
 
@@ -84,9 +84,9 @@ def test_a_key_that_is_no_word_is_unknown(key, shown):
     ([None], "sriov_devices[0] is null: give a dictionary"), ([["name"]], "sriov_devices[0] is ['name']: give a dictionary"),
     (["ens1f0"], "sriov_devices[0] is 'ens1f0': give a dictionary"),
     ([{"name": "x\x00", "numvfs": -1}],
-     r"sriov_devices[0]: name is 'x\x00': take the character U+0000 out of it; sriov_devices[0]: numvfs is -1: give a whole number of 0 or more"),
+     r"sriov_devices[0]: name is 'x\x00': take the character U+0000 out of it; sriov_devices[0]: numvfs is -1: give a whole number from 0 to 65535"),
     ([{"vendor_id": "8086", "product_id": "10c9", "numvfs": ""}],
-     "sriov_devices[0] (vendor_id 8086, product_id 10c9): numvfs is '': give a whole number of 0 or more"),
+     "sriov_devices[0] (vendor_id 8086, product_id 10c9): numvfs is '': give a whole number from 0 to 65535"),
 ])
 def test_devices_of_another_form_are_refused(devices, told):
     assert refusal(sriov_devices=devices) == told
@@ -107,17 +107,27 @@ def test_anything_else_is_set(devices):
 
 
 @pytest.mark.parametrize("variables, told", [
-    ({"sriov_reboot_timeout": 0}, "sriov_reboot_timeout is 0: give a whole number of 1 or more"),
-    ({"sriov_boot_wait": -1, "sriov_numvfs_timeout": 120}, "sriov_boot_wait is -1: give a whole number of 0 or more"),
-    ({"sriov_numvfs_timeout": "2m"}, "sriov_numvfs_timeout is '2m': give a whole number of 1 or more"),
-    ({"sriov_numvfs": None}, "sriov_numvfs is null: give a whole number of 0 or more, or leave it out"),
+    ({"sriov_reboot_timeout": 0}, "sriov_reboot_timeout is 0: give a whole number from 1 to 1000000000"),
+    ({"sriov_boot_wait": -1, "sriov_numvfs_timeout": 120}, "sriov_boot_wait is -1: give a whole number from 0 to 1000000000"),
+    ({"sriov_numvfs_timeout": "2m"}, "sriov_numvfs_timeout is '2m': give a whole number from 1 to 1000000000"),
+    ({"sriov_numvfs_timeout": 10 ** 10}, "sriov_numvfs_timeout is 10000000000: give a whole number from 1 to 1000000000"),
+    ({"sriov_numvfs": 65536}, "sriov_numvfs is 65536: give a whole number from 0 to 65535"),
+    ({"sriov_numvfs": None}, "sriov_numvfs is null: give a whole number from 0 to 65535, or leave it out"),
+    ({"sriov_mellanox_vendor_ids": None, "sriov_restart_handler": None},
+     "sriov_mellanox_vendor_ids is null: give a list, or leave it out; sriov_restart_handler is null: give text, or leave it out"),
     ({"sriov_iommu_enabled": None}, "sriov_iommu_enabled is null: give true or false, or leave it out"),
     ({"sriov_action": None}, "sriov_action is null: give all or config or mellanox, or leave it out"),
     ({"sriov_action": "firmware"}, "sriov_action is 'firmware': give all or config or mellanox"),
     ({"sriov_do_reboot": "maybe"}, "sriov_do_reboot is 'maybe': give true or false"),
-    ({"sriov_udev_rule_path": "rules.d/70-sriov.rules"}, "sriov_udev_rule_path is 'rules.d/70-sriov.rules': give a path that begins with /"),
+    ({"sriov_udev_rule_path": "rules.d/70-sriov.rules"}, "sriov_udev_rule_path is 'rules.d/70-sriov.rules': give a path that begins with / and ends in .rules"),
+    ({"sriov_udev_rule_path": "/etc/udev/rules.d/70-sriov"}, "sriov_udev_rule_path is '/etc/udev/rules.d/70-sriov': give a path that ends in .rules"),
+    ({"sriov_udev_rule_path": "/etc/udev/rules.d/70-sriov.rules.bak"},
+     "sriov_udev_rule_path is '/etc/udev/rules.d/70-sriov.rules.bak': give a path that ends in .rules"),
+    ({"sriov_udev_rule_path": "/etc/\u200b70.rules"}, r"sriov_udev_rule_path is '/etc/\u200b70.rules': take the character U+200B out of it"),
+    ({"sriov_udev_rule_path": None}, "sriov_udev_rule_path is null: give a path that begins with / and ends in .rules, or leave it out"),
+    ({"sriov_workdir": "var/cache"}, "sriov_workdir is 'var/cache': give a path that begins with /"),
     ({"sriov_udev_rule_path": "/etc/\x00"}, r"sriov_udev_rule_path is '/etc/\x00': take the character U+0000 out of it"),
-    ({"sriov_udev_rule_path": ["/etc"]}, "sriov_udev_rule_path is ['/etc']: give text"),
+    ({"sriov_udev_rule_path": ["/etc"]}, "sriov_udev_rule_path is ['/etc']: give a path that begins with / and ends in .rules"),
     ({"sriov_mstflint_pkgs": {"a": 1}}, "sriov_mstflint_pkgs is {'a': 1}: give a list"),
     ({"sriov_os_pkgs": [["gcc"]]}, "sriov_os_pkgs[0] is ['gcc']: give text"),
 ])
@@ -125,12 +135,21 @@ def test_what_is_wrong_in_a_variable_is_told_by_its_name(variables, told):
     assert refusal(**variables) == told
 
 
+@pytest.mark.parametrize("text, subject", [
+    ("{'sriov_devices': [], 'sriov_boot_wait': nan}", "sriov_boot_wait is nan"), ("{'sriov_boot_wait': -inf, 'x': 1}", "sriov_boot_wait is -inf"),
+    ("{'sriov_mft_tarball': datetime.date(2026, 1, 1)}", "sriov_mft_tarball is datetime.date(2026, 1, 1)"),
+    ("{'sriov_devices': [{'name': datetime.date(2026, 1, 1)}]}", "a variable of this role is a date, or an infinite number"), ("", "a variable of this role is a")])
+def test_variables_that_ansible_has_made_one_text_of_are_a_sentence(text, subject):
+    said = check.not_handed_over(text)
+    assert said.startswith(subject) and said.endswith(", which Ansible cannot hand to a module: give a number, or put text in quotes")
+
+
 def test_all_that_is_wrong_is_told_at_once():
     text = refusal(sriov_devices=[{"name": "ens1f0", "numvf": 2}, {"name": "ens1f1", "numvfs": "x"}], sriov_reboot_timeout=0)
     assert text == (
         "sriov_devices[0] (name ens1f0) has numvf, which is none of its keys: did you mean numvfs?; "
-        "sriov_devices[1] (name ens1f1): numvfs is 'x': give a whole number of 0 or more; "
-        "sriov_reboot_timeout is 0: give a whole number of 1 or more")
+        "sriov_devices[1] (name ens1f1): numvfs is 'x': give a whole number from 0 to 65535; "
+        "sriov_reboot_timeout is 0: give a whole number from 1 to 1000000000")
 
 
 def test_a_message_does_not_grow_with_the_mistakes():
@@ -143,7 +162,7 @@ def test_what_ansible_and_ini_inventories_make_of_values_is_taken():
         "sriov_devices": [{"name": "ens1", "numvfs": "8", "optional": "no", "numvfs_required_by": "a.service, b.service", "exclude_vfs": "3b:02.0",
                            "nova": None, "probe_vf": None, "address": None}],
         "sriov_numvfs": " 8 ", "sriov_do_reboot": None, "sriov_os_pkgs": None, "sriov_os_pkgs_rpm": "gcc,make", "sriov_openstack_release": 2025.1,
-        "sriov_workdir": "~/.sriov", "sriov_udev_rule_path": "$DIR/x", "sriov_iommu_enabled": "yes", "sriov_physnet_mappings": None})
+        "sriov_workdir": "~/.sriov", "sriov_udev_rule_path": "$DIR/x.rules", "sriov_numvfs_required_by": None, "sriov_iommu_enabled": "yes", "sriov_physnet_mappings": None})
 
 
 # --- names
@@ -164,7 +183,7 @@ def test_the_roles_own_names_and_kayobes_are_known():
 
 
 @pytest.mark.parametrize("name, meant", [
-    ("sriov_device", True), ("srov_devices", True), ("sroiv_devices", True), ("sriovdevices", True), ("sriov_devcies", True),
+    ("sriov_device", True), ("srov_devices", True), ("sroiv_devices", True), ("sriovdevices", True), ("sriov-devices", True), ("sr_iov_devices", True), ("sriov_devcies", True),
     ("sriov_numvf", False), ("pci_devices", False), ("dpdk_devices", False), ("ansible_devices", False), ("storage_devices", False)])
 def test_a_misspelt_list_of_devices_is_known_by_its_likeness(name, meant):
     assert check.misspelt_devices([name]) == (["%s is no variable of this role: did you mean sriov_devices?" % name] if meant else [])

@@ -309,11 +309,11 @@ def test_an_address_with_anything_more_is_refused(unread, value):
 @pytest.mark.parametrize("value", [-1, "-1", "many", "", "4.0", 4.0, 4.5, True, False, [4], {"a": 1}, "0x8", "8 VFs"])
 def test_a_count_that_is_no_whole_number_of_0_or_more_is_refused(unread, value):
     assert refusal({"name": "ens1", "numvfs": value}) == (
-        "sriov_devices[0] (name ens1): numvfs is %r: give a whole number of 0 or more" % (value,))
+        "sriov_devices[0] (name ens1): numvfs is %r: give a whole number from 0 to 65535" % (value,))
 
 
 def test_a_bad_default_count_is_called_by_its_own_name(unread):
-    assert refusal({"name": "ens1"}, numvfs=-3) == "sriov_numvfs is -3: give a whole number of 0 or more"
+    assert refusal({"name": "ens1"}, numvfs=-3) == "sriov_numvfs is -3: give a whole number from 0 to 65535"
 
 
 @pytest.mark.parametrize("unit", [
@@ -946,14 +946,14 @@ def test_unknown_variables_are_warned_of_where_the_devices_are_set_and_where_the
 
 def test_variables_of_a_wrong_form_are_refused_where_the_devices_are_not_set(places, monkeypatch, capsys):
     result = unset(monkeypatch, capsys, variables={"sriov_reboot_timeout": 0})
-    assert result["msg"] == "sriov_reboot_timeout is 0: give a whole number of 1 or more"
+    assert result["msg"] == "sriov_reboot_timeout is 0: give a whole number from 1 to 1000000000"
 
 
 def test_the_variables_are_checked_together_with_the_devices_and_before_the_host(unread, monkeypatch, capsys):
     result = unset(monkeypatch, capsys, devices=[{"name": "ens1f0", "numvfs": "x"}, {"nam": "ens1f1"}], variables={"sriov_boot_wait": -1})
     assert result["msg"] == (
-        "sriov_boot_wait is -1: give a whole number of 0 or more; "
-        "sriov_devices[0] (name ens1f0): numvfs is 'x': give a whole number of 0 or more; "
+        "sriov_boot_wait is -1: give a whole number from 0 to 1000000000; "
+        "sriov_devices[0] (name ens1f0): numvfs is 'x': give a whole number from 0 to 65535; "
         "sriov_devices[1] has nam, which is none of its keys: did you mean name?")
 
 
@@ -970,3 +970,29 @@ def test_fewer_vfs_by_a_number_that_may_be_lost_are_warned_of(places, monkeypatc
     leave(places, "etc/sriov/vfs.json", CONFIG)
     assert unset(monkeypatch, capsys, devices=[entry], numvfs=numvfs)["warnings"] == [
         "sriov_devices[0] (name ens1f0) has no numvfs, so sriov_numvfs holds: ens1f0 gets %d VFs, and was configured with 4" % numvfs] * warned
+
+
+@pytest.mark.parametrize("path, read", [
+    ("/etc/udev/rules.d/99-mine.rules", True), ("/run/udev/rules.d/99-mine.rules", True), ("/etc/udev/rules.d/../rules.d/99-mine.rules", True),
+    ("/etc/udev/99-mine.rules", False), ("/opt/site/99-mine.rules", False), ("$SITE/99-mine.rules", True), (None, True)])
+def test_rules_that_udev_would_not_read_are_warned_of(places, monkeypatch, capsys, path, read):
+    monkeypatch.setenv("SITE", "/etc/udev/rules.d")
+    variables = {} if path is None else {"sriov_udev_rule_path": path}
+    assert unset(monkeypatch, capsys, devices=[], variables=variables)["warnings"] == []
+    assert unset(monkeypatch, capsys, devices=[{"name": "ens1f0", "numvfs": 1}], variables=variables)["warnings"] == ([] if read else [
+        "sriov_udev_rule_path is %s, and udev reads no rules in %s: a PF that appears later gets no VFs; give a path in /etc/udev/rules.d" % (
+            path, path.rpartition("/")[0])])
+
+
+@pytest.mark.parametrize("action", [True, False])
+@pytest.mark.parametrize("vendors, told", [([0x15b3], "5555"), (["15b"], "'15b'"), ([None], "null")])
+def test_vendors_that_no_card_can_have_are_refused_whatever_the_action(places, monkeypatch, capsys, action, vendors, told):
+    message = unset(monkeypatch, capsys, devices=[], mellanox_vendor_ids=vendors, firmware=action)["msg"]
+    assert message.startswith("sriov_mellanox_vendor_ids") and told in message, message
+
+
+def test_variables_that_ansible_has_made_one_text_of_are_refused_after_what_can_be_told_better(places, monkeypatch, capsys):
+    text = "{'sriov_boot_wait': inf}"
+    assert unset(monkeypatch, capsys, devices=[], variables=text)["msg"].startswith("sriov_boot_wait is inf, ")
+    assert unset(monkeypatch, capsys, variables=text)["msg"].startswith("sriov_boot_wait is inf, ")
+    assert unset(monkeypatch, capsys, devices=[], numvfs="inf", variables=text)["msg"] == "sriov_numvfs is 'inf': give a whole number from 0 to 65535"

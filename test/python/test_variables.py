@@ -59,9 +59,16 @@ WRONG = {
     "a dictionary": ({"sriov_devices": {"name": "ens1f0"}}, "sriov_devices is {'name': 'ens1f0'}: give a list"),
     "a choice": ({"sriov_devices": [{"name": "a", "numvfs_driver": "sysfs"}]}, "sriov_devices[0] (name a): numvfs_driver is 'sysfs': give systemd or udev"),
     "nova": ({"sriov_devices": [{"name": "a", "nova": 5}]}, "sriov_devices[0] (name a): nova is 5: give a dictionary"),
-    "a number": ({"sriov_devices": [], "sriov_numvfs_timeout": "2m"}, "sriov_numvfs_timeout is '2m': give a whole number of 1 or more"),
-    "null": ({"sriov_devices": [], "sriov_numvfs": None}, "sriov_numvfs is null: give a whole number of 0 or more, or leave it out"),
+    "a number": ({"sriov_devices": [], "sriov_numvfs_timeout": "2m"}, "sriov_numvfs_timeout is '2m': give a whole number from 1 to 1000000000"),
+    "null": ({"sriov_devices": [], "sriov_numvfs": None}, "sriov_numvfs is null: give a whole number from 0 to 65535, or leave it out"),
     "a switch": ({"sriov_devices": [], "sriov_do_reboot": "maybe"}, "sriov_do_reboot is 'maybe': give true or false"),
+    "rules that udev does not read": ({"sriov_devices": [], "sriov_udev_rule_path": "/etc/udev/rules.d/70-sriov"},
+                                      "sriov_udev_rule_path is '/etc/udev/rules.d/70-sriov': give a path that ends in .rules"),
+    "a vendor that is a number": ({"sriov_devices": [], "sriov_mellanox_vendor_ids": [0x15b3], "sriov_action": "config"},
+                                  'sriov_mellanox_vendor_ids has 5555: write four hexadecimal digits in quotes, as in "0x15b3"'),
+    "a number without end": ("sriov_devices: []\nsriov_numvfs: .inf\n", "sriov_numvfs is inf: give a whole number from 0 to 65535"),
+    "what is no number": ("sriov_devices: []\nsriov_boot_wait: .nan\n", "sriov_boot_wait is nan"),
+    "a list that is null": ({"sriov_devices": [], "sriov_mellanox_vendor_ids": None}, "sriov_mellanox_vendor_ids is null: give a list, or leave it out"),
     "an action": ({"sriov_devices": [], "sriov_action": "firmware"}, "sriov_action is 'firmware': give all or config or mellanox"),
     "an unknown release": ({"sriov_devices": [{"driver": "ice", "optional": True}], "sriov_openstack_release": 2025.3},
                            "sriov_openstack_release is 2025.3, and there is no such release: "),
@@ -78,7 +85,7 @@ WRONG = {
 UNSET = {
     "no variable": {}, "devices that are null": {"sriov_devices": None}, "devices that are empty text": {"sriov_devices": ""},
     "devices left out by omit": {"sriov_devices": "{{ lost | default(omit) }}"},
-    "a variable left out by omit": {"sriov_do_reboot": "{{ lost | default(omit) }}"},
+    "variables left out by omit": {"sriov_do_reboot": "{{ lost | default(omit) }}", "sriov_numvfs": "{{ lost | default(omit) }}"},
 }
 RIGHT = {
     "sriov_devices": [{"driver": "no_such", "optional": "{{ true }}", "numvfs": "{{ sriov_numvfs }}", "numvfs_required_by": "a.service,b.service"}],
@@ -86,7 +93,7 @@ RIGHT = {
     "sriov_mstflint_pkgs": "mstflint",
 }
 UNKNOWN = {"sriov_devices": [], "sriov_numvf": 4, "sriov_of_the_site": "{{ not_looked_at }}"}
-MISSPELT = {"srov_devices": [{"name": "ens1f0"}]}
+MISSPELT = {"srov_devices": [{"name": "ens1f0"}], "sr-iov_devices": [{"name": "ens1f0"}]}
 CASES = {**{name: variables for name, (variables, _sentence) in WRONG.items()}, **UNSET, "right": RIGHT, "unknown": UNKNOWN, "misspelt": MISSPELT}
 
 
@@ -97,7 +104,8 @@ def _said(request, artefacts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("play")
     (folder / "host_vars").mkdir()
     for number, variables in enumerate(CASES.values()):
-        (folder / "host_vars" / ("hv%02d.json" % number)).write_text(json.dumps(variables))
+        text = variables if isinstance(variables, str) else json.dumps(variables)
+        (folder / "host_vars" / ("hv%02d.yml" % number)).write_text(text)
     (folder / "hosts").write_text("[compute_sriov]\n%s[compute_sriov:vars]\nansible_connection=local\nansible_become=false\n"
                                   "ansible_python_interpreter=%s\n" % ("".join("hv%02d\n" % number for number in range(len(CASES))), sys.executable))
     (folder / "play.yml").write_text(json.dumps([{
@@ -138,7 +146,7 @@ def test_an_unknown_variable_is_named(said):
 
 
 def test_a_misspelt_list_is_named_first(said):
-    sentence = "srov_devices is no variable of this role: did you mean sriov_devices? " + BARE
+    sentence = "".join(name + " is no variable of this role: did you mean sriov_devices? " for name in ("sr-iov_devices", "srov_devices")) + BARE
     assert "[WARNING]: " + sentence in said[0] and "reached, " + sentence in said[1]["misspelt"][-1], said[1]["misspelt"]
 
 

@@ -22,6 +22,8 @@ LARGEST = 10 ** 18
 WHOLE_NUMBER = re.compile(r"^\s*[+-]?[0-9]{1,18}\s*\Z", re.ASCII)
 # Ends a text for the kernel and for systemd, or a line of a file; half of a surrogate pair cannot be written at all.
 NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+# A value of a variable that no JSON has, in a dictionary as Python writes it.
+NO_JSON = re.compile(r"'(sriov_\w+)': (-?inf|nan|datetime\.\w+\([^)]*\))")
 SHOWN = 60
 FAULTS_TOLD = 10
 PREFIX = "sriov_"
@@ -94,6 +96,16 @@ def misspelt_devices(names):
     return ["%s is no variable of this role: did you mean sriov_devices?" % name for name in sorted(meant)]
 
 
+def not_handed_over(text):
+    """The sentence about variables of which ansible-core before 2.19 has made one text, as it does when one is no JSON.
+
+    text: a dictionary as Python writes it.
+    """
+    found = NO_JSON.search(text)
+    subject = "%s is %s" % found.groups() if found else "a variable of this role is a date, or an infinite number"
+    return "%s, which Ansible cannot hand to a module: give a number, or put text in quotes" % subject
+
+
 def range_of(spec):
     """The numbers that a variable may have, in words."""
     low, high = spec.get("minimum"), spec.get("maximum")
@@ -115,14 +127,27 @@ def fault_of_scalar(value, spec):
         return None if truth(value) is not None else "give true or false"
     if "choices" in spec:
         return None if value in spec["choices"] else "give " + " or ".join(spec["choices"])
+    if kind == "path":
+        return fault_of_path(value, spec.get("ending", ""))
     if not isinstance(value, (str, int, float)):
         return "give text"
-    if isinstance(value, str) and NO_TEXT.search(value):
-        return "take the character U+%04X out of it" % ord(NO_TEXT.search(value).group())
+    return fault_of_characters(value, NO_TEXT.search) if isinstance(value, str) else None
+
+
+def fault_of_characters(text, unfit):
+    """As fault_of_scalar(), of what a text may not have in it. unfit: whether a character is such a one."""
+    found = next(filter(unfit, text), None)
+    return None if found is None else "take the character U+%04X out of it" % ord(found)
+
+
+def fault_of_path(value, ending):
+    """As fault_of_scalar(), of a path. ending: what it has to end in."""
     # As Ansible does, a path may begin with ~ or a variable of the environment.
-    if kind == "path" and str(value)[:1] not in ("/", "~", "$"):
-        return "give a path that begins with /"
-    return None
+    if not isinstance(value, str) or value[:1] not in ("/", "~", "$"):
+        return "give a path that begins with /" + (" and ends in %s" % ending if ending else "")
+    # Paths stand in units and rules.
+    fault = fault_of_characters(value, lambda character: not character.isprintable())
+    return fault or (None if value.endswith(ending) else "give a path that ends in %s" % ending)
 
 
 def faults_of(value, spec, subject):
@@ -172,8 +197,9 @@ def refuse(variables):
     for name, value in variables.items():
         spec = VARIABLES[name]
         if value is None:
-            if name in WITH_DEFAULT and (spec["type"] in ("int", "bool") or "choices" in spec):
-                faults.append("%s is null: %s, or leave it out" % (name, fault_of_scalar([], spec)))
+            if name in WITH_DEFAULT:
+                faults.append("%s is null: %s, or leave it out" % (
+                    name, "give a list" if spec["type"] == "list" else fault_of_scalar([], spec)))
         elif not (name == "sriov_devices" and is_unset(value)):
             faults += faults_of(value, spec, name)
     if len(faults) > FAULTS_TOLD:

@@ -36,7 +36,8 @@ VARIABLES = {
                 },
                 "numvfs": {
                     "type": "int",
-                    "minimum": 0
+                    "minimum": 0,
+                    "maximum": 65535
                 },
                 "numvfs_driver": {
                     "type": "str",
@@ -56,7 +57,8 @@ VARIABLES = {
                 },
                 "probe_vf": {
                     "type": "int",
-                    "minimum": 0
+                    "minimum": 0,
+                    "maximum": 65535
                 },
                 "on_boot_configuration_enabled": {
                     "type": "bool"
@@ -129,7 +131,8 @@ VARIABLES = {
     },
     "sriov_numvfs": {
         "type": "int",
-        "minimum": 0
+        "minimum": 0,
+        "maximum": 65535
     },
     "sriov_numvfs_driver": {
         "type": "str",
@@ -145,7 +148,8 @@ VARIABLES = {
         }
     },
     "sriov_udev_rule_path": {
-        "type": "path"
+        "type": "path",
+        "ending": ".rules"
     },
     "sriov_action": {
         "type": "str",
@@ -216,11 +220,13 @@ VARIABLES = {
     },
     "sriov_boot_wait": {
         "type": "int",
-        "minimum": 0
+        "minimum": 0,
+        "maximum": 1000000000
     },
     "sriov_numvfs_timeout": {
         "type": "int",
-        "minimum": 1
+        "minimum": 1,
+        "maximum": 1000000000
     },
     "sriov_change_connection_pf": {
         "type": "bool"
@@ -239,16 +245,15 @@ VARIABLES = {
     },
     "sriov_reboot_timeout": {
         "type": "int",
-        "minimum": 1
+        "minimum": 1,
+        "maximum": 1000000000
     }
 }
 
-# Those with a default, which null would put out of effect.
+# Those with a default that null would put out of effect.
 WITH_DEFAULT = [
-    "sriov_physnet_mappings",
     "sriov_numvfs",
     "sriov_numvfs_driver",
-    "sriov_numvfs_required_by",
     "sriov_udev_rule_path",
     "sriov_action",
     "sriov_mellanox_vendor_ids",

@@ -25,7 +25,7 @@ options:
   numvfs:
     description: Number of VFs for an entry without C(numvfs).
     type: raw
-    required: true
+    default: 8
   numvfs_driver:
     description: What creates the VFs at boot, for an entry without C(numvfs_driver), C(systemd) or C(udev).
     type: raw
@@ -57,7 +57,7 @@ options:
     description:
       - The role's variables that are set, by name, whose form is checked before anything else. No option here has a type of its own, so
         that this one check says what is wrong, with the index of the entry.
-    type: dict
+    type: raw
     default: {}
   names:
     description: Names of variables of the host. Those that begin as the role's do and are none of them are warned of.
@@ -168,6 +168,8 @@ MLX4_TRACES = (
     pending.STATE_DIRECTORY + "/pending-mlx4.json",
 )
 FIRMWARE_TOOLS = ("mstconfig", "mlxconfig")
+# udev(7), "RULES FILES".
+RULE_FOLDERS = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d")
 
 
 def interface_details():
@@ -378,16 +380,14 @@ def candidates(vendors, waiting):
 
 
 def checked_vendors(parameters):
-    """The vendor ids of cards whose firmware the role sets, four hexadecimal digits each. Raises Refusal for one that is none."""
-    if not parameters["firmware"]:
-        return []
+    """The vendor ids of cards whose firmware this run sets, four hexadecimal digits each. Raises Refusal for one that is none."""
     vendors = []
     for vendor in check.words(parameters["mellanox_vendor_ids"]):
         digits = vendor.strip().lower() if isinstance(vendor, str) else ""
         if not selector.HEXADECIMAL_ID.match(digits):
             raise host.Refusal('sriov_mellanox_vendor_ids has %s: write four hexadecimal digits in quotes, as in "0x15b3"' % check.shown(vendor))
         vendors.append(digits[-4:])
-    return vendors
+    return vendors if parameters["firmware"] else []
 
 
 def checked_firmware(entry, where):
@@ -427,9 +427,12 @@ def refuse_twice(pf, port, where, chosen_by):
 
 def check_form(parameters):
     """Raise WrongVariable when a variable of the role is not of the form that it has to have."""
-    check.refuse(dict(parameters.get("variables") or {}, **{
+    variables = parameters.get("variables") or {}
+    check.refuse(dict(variables if isinstance(variables, dict) else {}, **{
         "sriov_" + name: parameters.get(name)
         for name in ("devices", "numvfs", "numvfs_driver", "numvfs_required_by", "mellanox_vendor_ids", "physnet_mappings", "openstack_release")}))
+    if not isinstance(variables, dict):
+        raise selector.WrongVariable(check.not_handed_over(str(variables)))
 
 
 def checked_entries(entries):
@@ -568,6 +571,16 @@ def notice_of_unset(parameters):
         "sriov_devices is not set, so nothing is changed on this host: set it, or write sriov_devices: [] for a host without VFs"])
 
 
+def warnings_about_rules(parameters, devices):
+    """A sentence about rules that udev would not read, where devices need some."""
+    path = (parameters.get("variables") or {}).get("sriov_udev_rule_path") or ""
+    folder = os.path.dirname(os.path.expanduser(os.path.expandvars(path)))
+    if not devices or not path or os.path.realpath(folder) in [os.path.realpath(read) for read in RULE_FOLDERS]:
+        return []
+    return ["sriov_udev_rule_path is %s, and udev reads no rules in %s: a PF that appears later gets no VFs; give a path in /etc/udev/rules.d" % (
+        path, folder)]
+
+
 def warnings_about_numbers(parameters, devices):
     """One sentence for each PF that loses VFs and whose number comes from sriov_numvfs, which may have been lost."""
     try:
@@ -587,14 +600,14 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "devices": {"type": "raw"},
-            "numvfs": {"type": "raw", "required": True},
+            "numvfs": {"type": "raw", "default": 8},
             "numvfs_driver": {"type": "raw", "default": "systemd"},
             "numvfs_required_by": {"type": "raw", "default": []},
             "firmware": {"type": "bool", "default": False},
             "mellanox_vendor_ids": {"type": "raw", "default": ["0x15b3"]},
             "physnet_mappings": {"type": "raw", "default": {}},
             "openstack_release": {"type": "raw"},
-            "variables": {"type": "dict", "default": {}},
+            "variables": {"type": "raw", "default": {}},
             "names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -613,7 +626,8 @@ def main():
             notice = notice_of_unset(module.params)
     except (host.Refusal, selector.WrongVariable) as refusal:
         module.fail_json(msg=str(refusal))
-    for sentence in [notice] if notice else warnings_about(devices) + warnings_about_numbers(module.params, devices):
+    for sentence in [notice] if notice else (
+            warnings_about(devices) + warnings_about_rules(module.params, devices) + warnings_about_numbers(module.params, devices)):
         module.warn(sentence)
     tools = [host.find_program(tool) for tool in FIRMWARE_TOOLS]
     module.exit_json(

@@ -574,8 +574,9 @@ def notice_of_unset(parameters):
 def warnings_about_rules(parameters, devices):
     """A sentence about rules that udev would not read, where devices need some."""
     path = (parameters.get("variables") or {}).get("sriov_udev_rule_path") or ""
-    folder = os.path.dirname(os.path.expanduser(os.path.expandvars(path)))
-    if not devices or not path or os.path.realpath(folder) in [os.path.realpath(read) for read in RULE_FOLDERS]:
+    folder = os.path.dirname(path)
+    # What ~ or a variable of the environment stands for is known to sriov_vfs alone.
+    if not devices or not path.startswith("/") or os.path.realpath(folder) in [os.path.realpath(read) for read in RULE_FOLDERS]:
         return []
     return ["sriov_udev_rule_path is %s, and udev reads no rules in %s: a PF that appears later gets no VFs; give a path in /etc/udev/rules.d" % (
         path, folder)]

@@ -1361,7 +1361,7 @@ def test_a_failed_write_leaves_the_old_text_and_no_other_file(tmp_path, monkeypa
     ("[]", "has format None, this program reads format 1: run the role again"),
     ("{", "cannot be read"),
     ("\udcff", "cannot be read"),
-    ('{"format": 1}', "lacks boot_wait, devices, numvfs_timeout: run the role again, it writes the file anew"),
+    ('{"format": 1}', "lacks boot_wait, devices, numvfs_timeout: run the role again, it writes the file again"),
 ])
 @pytest.mark.parametrize("command", [["boot"], ["device", ONE], ["ready", ONE], ["status"]])
 def test_configuration_that_is_not_this_programs_is_refused_and_nothing_is_done(fake, pf, capsys, content, text, command):
@@ -1390,7 +1390,7 @@ def test_device_sets_one_pf_whatever_starts_it(fake, pf, capsys):
     assert (fake.numvfs(ONE), fake.numvfs(TWO)) == (0, 2)
     capsys.readouterr()
     assert host.main(["device", "0000:09:00.0"]) == 0
-    assert capsys.readouterr().out == "0000:09:00.0 is not in %s: nothing is to be done\n" % host.CONFIG_PATH
+    assert capsys.readouterr().out == "0000:09:00.0 is not in %s: there is nothing to do\n" % host.CONFIG_PATH
 
 
 def test_boot_without_one_nic_sets_the_others_fails_and_does_not_wait_for_it(fake, pf, monkeypatch, capsys):
@@ -1578,7 +1578,7 @@ def test_whatever_the_configuration_says_the_program_ends_with_a_sentence(fake, 
 
 
 @pytest.mark.parametrize("change, text", [
-    ({"numvfs_timeout": float("inf")}, "numvfs_timeout is inf, which the role never writes: run the role again, it writes the file anew"),
+    ({"numvfs_timeout": float("inf")}, "numvfs_timeout is inf, which the role never writes: run the role again, it writes the file again"),
     ({"boot_wait": float("nan")}, "boot_wait is nan, "),
     ({"udev_rule_path": "/etc/\0rules"}, "udev_rule_path is '/etc/\\x00rules', "),
     ({"devices": {}}, "devices is {}, "),

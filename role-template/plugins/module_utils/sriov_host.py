@@ -521,16 +521,16 @@ def load_config(path=None):
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise Refusal("%s cannot be read (%s): run the role again, it writes the file anew" % (path, error)) from error
+        raise Refusal("%s cannot be read (%s): run the role again, it writes the file again" % (path, error)) from error
     if not isinstance(config, dict) or config.get("format") != CONFIG_FORMAT:
         raise Refusal("%s has format %s, this program reads format %d: run the role again" % (
             path, ascii(config.get("format") if isinstance(config, dict) else None)[:80], CONFIG_FORMAT))
     missing = sorted({"boot_wait", "numvfs_timeout", "devices"} - set(config))
     if missing:
-        raise Refusal("%s lacks %s: run the role again, it writes the file anew" % (path, ", ".join(missing)))
+        raise Refusal("%s lacks %s: run the role again, it writes the file again" % (path, ", ".join(missing)))
     wrong = wrong_in(config)
     if wrong:
-        raise Refusal("%s: %s is %s, which the role never writes: run the role again, it writes the file anew" % (
+        raise Refusal("%s: %s is %s, which the role never writes: run the role again, it writes the file again" % (
             path, wrong[0], ascii(wrong[1])[:80]))
     return config
 
@@ -1427,7 +1427,7 @@ def main(arguments):
             wanted = [options.address] if options.command == "device" else options.address
             devices = [device for device in devices if device["address"] in wanted]
             if options.command == "device" and not devices:
-                print("%s is not in %s: nothing is to be done" % (options.address, CONFIG_PATH))
+                print("%s is not in %s: there is nothing to do" % (options.address, CONFIG_PATH))
             if options.command == "ready" and len(devices) < len(set(wanted)):
                 raise Refusal("%s does not have all of %s: run the role again" % (CONFIG_PATH, ", ".join(wanted)))
         if options.command in ("boot", "device"):

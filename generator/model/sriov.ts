@@ -303,7 +303,7 @@ export interface SriovDevice {
   firmware?: { [parameter: FirmwareParameter]: boolean | number | FirmwareValue };
 
   /**
-   * How many of the VFs the host's own driver takes; for ConnectX-3 only, whose driver is told when it is loaded.
+   * How many of the VFs the host's own driver takes; for ConnectX-3 only, whose driver takes it as a module option.
    * @minimum 0
    * @maximum 65535
    * @default 0

@@ -5,7 +5,10 @@
 
 import errno
 import os
+import sys
 import tempfile
+
+KILLED = 77
 
 
 class Killed(BaseException):
@@ -47,6 +50,27 @@ class Changes:
         if failure is not None:
             return failure
         raise OSError(self.how, os.strerror(self.how))
+
+
+def kill():
+    """End this process as SIGKILL does: no handler and no `finally` of Python runs. For what was_killed() runs."""
+    os._exit(KILLED)
+
+
+def was_killed(work):
+    """Call `work` in a process of its own; whether kill() ended it. An exception in it fails the test."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code in (0, KILLED)
+    return code == KILLED
 
 
 HOW = ("killed before", "killed after", errno.ENOSPC, errno.EROFS)

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import half_done
 import pytest
 from fake_sysfs import fake_host, legacy_block  # noqa: F401 (the fixture "fake")
 from test_vfs import BOOT_LINK, ONE, PROGRAM, RULES, SYSTEMD, TWO, UNITS, _two, device, predecessor, put, run_module  # noqa: F401
@@ -22,7 +23,6 @@ from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs as vfs
 
-KILLED = 77
 DOCKER = ["docker.service"]
 OTHER_RULES = "etc/udev/rules.d/99-vfs.rules"
 # What changes a host; the writes to sriov_numvfs and the commands are added to them.
@@ -213,19 +213,12 @@ class Interference:
 
 def killed(machine, devices, number):
     """Run in a process that is gone before its change of that number; whether it was."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            with Interference(number, lambda: os._exit(KILLED)) as interference:
-                host.set_all = interference.set_all
-                machine.run(devices, command=lambda command: (interference.hit("command"), machine.command(command))[1])
-            code = 0
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert code in (0, KILLED)
-    return code == KILLED
+    def run():
+        with Interference(number, half_done.kill) as interference:
+            host.set_all = interference.set_all
+            machine.run(devices, command=lambda command: (interference.hit("command"), machine.command(command))[1])
+
+    return half_done.was_killed(run)
 
 
 @cases

@@ -11,15 +11,13 @@ import contextlib
 import errno
 import os
 import re
-import sys
 import tempfile
 
+import half_done
 import pytest
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
 from test_kernel_parameters import CMDLINE, Machine, cases, entry_machine
-
-KILLED = 9
 
 
 class Full(OSError):
@@ -67,19 +65,11 @@ def before_each_change(machine, act):
 
 def killed_at(machine, number, arguments):
     """Run the module in a process that is gone right before a change; whether there was such a change."""
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            with before_each_change(machine, lambda at, _what: os._exit(KILLED) if at == number else None):
-                machine.ensure(**arguments)
-            status = 0
-        finally:
-            os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert status in (0, KILLED)
-    return status == KILLED
+    def run():
+        with before_each_change(machine, lambda at, _what: half_done.kill() if at == number else None):
+            machine.ensure(**arguments)
+
+    return half_done.was_killed(run)
 
 
 def snapshot(machine):

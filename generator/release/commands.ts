@@ -145,7 +145,8 @@ export async function publish(options: PublishOptions): Promise<number> {
     return exit.wrongUse;
   }
   if (address !== undefined && isLocal(address) && !isFolder(address)) {
-    console.error(`${address} is not there. --role-repository is the address of a git repository, or its folder.`);
+    // Without the address: whoever has mistyped one with a token in it does not want to see that in a log.
+    console.error("The folder that --role-repository names is not there: give the address of a git repository, or its folder.");
     return exit.wrongUse;
   }
   if (address !== undefined && hasCredentials(address)) {

@@ -161,7 +161,12 @@ class TestNothingIsSent:
         said = self.refused(checkout, place)
         assert "Invalid token ***." in said and "HTTP Code: 401" in said
 
-    def test_with_a_repository_that_is_not_there_and_has_the_token_in_its_address(self, checkout, place):
+    def test_with_a_folder_that_is_not_there_and_has_the_token_in_its_path(self, checkout, place):
+        said = self.refused(checkout, place, "--role-repository", place.folder / TOKEN / "a" / "b.git", code=2)
+        assert "The folder that --role-repository names is not there" in said
+
+    def test_with_a_folder_that_is_no_repository_and_has_the_token_in_its_path(self, checkout, place):
+        (place.folder / TOKEN / "a" / "b.git").mkdir(parents=True)
         said = self.refused(checkout, place, "--role-repository", place.folder / TOKEN / "a" / "b.git")
         assert "git ls-remote ended with 128:" in said and "/***/a/b.git" in said
 

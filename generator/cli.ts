@@ -236,7 +236,7 @@ async function lint(): Promise<number> {
   return results.every(({ passed }) => passed) ? exit.good : exit.failed;
 }
 
-async function verify(names: readonly string[], options: { jobs: number; ansible?: string }): Promise<number> {
+async function verify(names: readonly string[], options: { jobs: number; ansible?: string; timings?: boolean }): Promise<number> {
   const { root } = await import("./artefacts.js");
   const { scenarioReport, scenarios, verify: verifyAll } = await import("./scenarios.js");
   const { howToInstall, ansibleCores, programFolders, pythonTools } = await import("./setup.js");
@@ -263,7 +263,7 @@ async function verify(names: readonly string[], options: { jobs: number; ansible
     return exit.failed;
   }
   const programs = { ...(await programFolders(root, { machines: true })), ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }) };
-  const results = await verifyAll({ root, bin: await pythonTools(root), programs, names: chosen, jobs: options.jobs });
+  const results = await verifyAll({ root, bin: await pythonTools(root), programs, names: chosen, jobs: options.jobs, timings: options.timings === true });
   say(scenarioReport(results));
   return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
 }
@@ -426,7 +426,8 @@ function program(): Command {
       .description("Molecule on VMs with emulated SR-IOV; logs are in build/logs")
       .argument("[scenario...]", "folders of molecule/ (default: all)")
       .option("--jobs <n>", "scenarios at once", wholeNumber, Math.min(availableParallelism(), 2))
-      .option("--ansible <release>", "run the playbooks with another ansible-core, as 2.20"),
+      .option("--ansible <release>", "run the playbooks with another ansible-core, as 2.20")
+      .option("--timings", "show where the time of each scenario goes"),
     { example: "npm run verify -- live", good: "every scenario passed", failed: "one did not, or could not be run" },
     inClone(verify),
   );

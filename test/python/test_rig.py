@@ -896,3 +896,38 @@ class TestPythonTree:
         assert python_tree.main(["ensure", release]) == 1
         assert capsys.readouterr().err == "rig: no mirror answers\n"
         assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def test_tasks_note_their_times_and_nothing_is_shown_of_it(tmp_path: Path) -> None:
+    play = {
+        "hosts": "all",
+        "connection": "local",
+        "gather_facts": False,
+        "tasks": [
+            {"name": "One", "ansible.builtin.debug": {}, "changed_when": True, "notify": "two"},
+            {"name": "Not", "ansible.builtin.debug": {}, "when": False},
+            {"name": "Wrong", "ansible.builtin.fail": {}, "ignore_errors": True},
+            {"name": "Away", "ansible.builtin.raw": "true", "vars": {"ansible_connection": "ssh", "ansible_port": 1}, "ignore_unreachable": True},
+        ],
+        "handlers": [{"name": "two", "ansible.builtin.debug": {}}],
+    }
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    notes = tmp_path / "notes"
+
+    def played(environment: dict[str, str]) -> str:
+        command = ["ansible-playbook", "-i", "localhost,", str(tmp_path / "play.yml")]
+        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "false", **environment}
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=hang.SECONDS)
+        return done.stdout
+
+    plain = played({})
+    before = time.time()
+    callback = str(image.GUEST.parent / "callback")
+    timed = played({"ANSIBLE_CALLBACK_PLUGINS": callback, "ANSIBLE_CALLBACKS_ENABLED": "task_times", "SRIOV_ROLE_TASK_TIMES": str(notes)})
+    assert timed == plain
+    assert "UNREACHABLE!" in timed
+    lines = [json.loads(line) for line in notes.read_text().splitlines()]
+    times = [line.pop("at") for line in lines]
+    assert [before, *times, time.time()] == sorted([before, *times, time.time()])
+    begun = [("One", "debug"), ("Not", "debug"), ("Wrong", "fail"), ("Away", "raw"), ("two", "debug")]
+    assert lines == [note for task, action in begun for note in ({"task": task, "action": f"ansible.builtin.{action}"}, {})]

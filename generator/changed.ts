@@ -8,7 +8,7 @@ import { run } from "./tools.js";
 export const wholeWay = "intel";
 
 /** The texts that say what uses what, by path below the repository: those of generator/, molecule/, and the code in test/. */
-export type Sources = ReadonlyMap<string, string>;
+export type Texts = ReadonlyMap<string, string>;
 
 /** What a change can touch. */
 export interface Touched {
@@ -70,7 +70,7 @@ function importsOf(path: string, text: string): string[] {
 }
 
 /** What a Python test imports of its folder. */
-function helpersOf(path: string, text: string, sources: Sources): string[] {
+function helpersOf(path: string, text: string, sources: Texts): string[] {
   return [...text.matchAll(/^(?:import|from) (\w+)/gm)].map(([, name]) => `${dirname(path)}/${name}.py`).filter((to) => sources.has(to));
 }
 
@@ -87,54 +87,85 @@ function reached(start: readonly string[], next: (path: string) => readonly stri
   return found;
 }
 
+/** A test or a scenario: the files that it consists of, and what is said in them. */
+interface User {
+  readonly name: string;
+  readonly files: ReadonlySet<string>;
+  readonly text: string;
+}
+
+/** What uses what. */
+export interface Uses {
+  readonly tests: readonly User[];
+  readonly scenarios: readonly User[];
+  /** Files of the generator that no scenario does without. */
+  readonly needed: ReadonlySet<string>;
+  /** Files of it that some start, with the word by which these do. */
+  readonly starts: readonly { readonly files: ReadonlySet<string>; readonly word: RegExp }[];
+}
+
+/**
+ * What uses what.
+ *
+ * @param tests paths of all test files
+ * @param scenarios names of all scenarios
+ */
+export function usesOf(tests: readonly string[], scenarios: readonly string[], sources: Texts): Uses {
+  const text = (path: string): string => sources.get(path) ?? "";
+  const imports = (path: string): string[] => importsOf(path, text(path));
+  const ofGenerator = [...sources.keys()].filter((path) => path.startsWith("generator/"));
+  const inMolecule = [...sources.keys()].filter((path) => path.startsWith("molecule/"));
+  const user = (name: string, files: ReadonlySet<string>): User => ({ name, files, text: [...files].filter((path) => !path.startsWith("generator/")).map(text).join("\n") });
+  return {
+    tests: tests.map((path) => user(path, reached([path], (one) => (one.endsWith(".ts") ? imports(one) : helpersOf(one, text(one), sources))))),
+    scenarios: scenarios.map((name) => {
+      const own = inMolecule.filter((path) => path.startsWith(`molecule/${name}/`));
+      return user(name, reached(own, (path) => inMolecule.filter((other) => names(text(path), other))));
+    }),
+    needed: reached(verifying, (path) => [...imports(path), ...ofGenerator.filter((one) => text(path).includes(`"${one}"`))]),
+    starts: started.map(([those, word]) => ({ word, files: reached(ofGenerator.filter((path) => those.test(path)), (one) => (one === "generator/cli.ts" ? [] : imports(one))) })),
+  };
+}
+
+function having(users: readonly User[], word: RegExp): string[] {
+  return users.filter(({ text }) => word.test(text)).map(({ name }) => name);
+}
+
+function using(users: readonly User[], path: string): string[] {
+  return users.filter(({ files }) => files.has(path)).map(({ name }) => name);
+}
+
+/** Those that have the name of a file of test/, or of a folder of fixtures that it is in, among their words. */
+function naming(users: readonly User[], path: string): string[] {
+  const words = [basename(path).replace(/\.\w+$/, ""), ...dirname(path).split("/").slice(2)].map((word) => word.replace(/[^\w-]/g, "\\$&"));
+  return having(users, new RegExp(`(?<![\\w-])(${words.join("|")})(?![\\w-])`));
+}
+
 /**
  * What a change can touch.
  *
  * @param changed paths below the repository; those of files that are gone too
- * @param tests paths of all test files
- * @param scenarios names of all scenarios
  */
-export function touched(changed: readonly string[], tests: readonly string[], scenarios: readonly string[], sources: Sources): Touched {
-  const text = (path: string): string => sources.get(path) ?? "";
-  const ofGenerator = [...sources.keys()].filter((path) => path.startsWith("generator/"));
-  const inMolecule = [...sources.keys()].filter((path) => path.startsWith("molecule/"));
-  const ofScenario = new Map(
-    scenarios.map((name) => {
-      const own = inMolecule.filter((path) => path.startsWith(`molecule/${name}/`));
-      return [name, reached(own, (path) => inMolecule.filter((other) => names(text(path), other)))] as const;
-    }),
-  );
-  const ofTest = new Map(tests.map((path) => [path, reached([path], (one) => (one.endsWith(".ts") ? importsOf(one, text(one)) : helpersOf(one, text(one), sources)))] as const));
-  const needed = reached(verifying, (path) => [...importsOf(path, text(path)), ...ofGenerator.filter((one) => text(path).includes(`"${one}"`))]);
-  const starts = started.map(([those, word]) => ({ word, files: reached(ofGenerator.filter((path) => those.test(path)), (one) => (one === "generator/cli.ts" ? [] : importsOf(one, text(one)))) }));
-
-  const textOf = (files: ReadonlySet<string>): string => [...files].filter((path) => !path.startsWith("generator/")).map(text).join("\n");
-  const having = (files: ReadonlyMap<string, ReadonlySet<string>>, word: RegExp): string[] => [...files].filter(([, own]) => word.test(textOf(own))).map(([name]) => name);
-  const users = (files: ReadonlyMap<string, ReadonlySet<string>>, which: Users): string[] => (which === "all" ? [...files.keys()] : which === "none" ? [] : having(files, which));
-  const using = (files: ReadonlyMap<string, ReadonlySet<string>>, path: string): string[] => [...files].filter(([, own]) => own.has(path)).map(([name]) => name);
-  /** Those that have a file's name, or that of its folder, among their words. */
-  const naming = (files: ReadonlyMap<string, ReadonlySet<string>>, path: string): string[] => {
-    const escaped = [basename(path).replace(/\.\w+$/, ""), ...dirname(path).split("/").slice(2)].map((word) => word.replace(/[^\w-]/g, "\\$&"));
-    return having(files, new RegExp(`(?<![\\w-])(${escaped.join("|")})(?![\\w-])`));
-  };
-
+export function touched(changed: readonly string[], uses: Uses): Touched {
+  const [tests, scenarios] = [uses.tests.map(({ name }) => name), uses.scenarios.map(({ name }) => name)];
+  const some = (users: readonly User[], which: Users): string[] => (which === "all" ? users.map(({ name }) => name) : which === "none" ? [] : having(users, which));
   const found = { tests: new Set<string>(), scenarios: new Set<string>([wholeWay]) };
   const unknown: string[] = [];
-  const add = (some: readonly string[], others: readonly string[]): void => {
-    for (const one of some) found.tests.add(one);
-    for (const one of others) found.scenarios.add(one);
+  const add = (ofTests: readonly string[], ofScenarios: readonly string[]): void => {
+    for (const one of ofTests) found.tests.add(one);
+    for (const one of ofScenarios) found.scenarios.add(one);
   };
   const all = (): void => add(tests, scenarios);
   for (const path of changed) {
     if (path.startsWith("generator/") && path.endsWith(".ts")) {
-      const words = starts.filter(({ files }) => files.has(path)).map(({ word }) => word);
-      add(tests, needed.has(path) ? scenarios : words.flatMap((word) => having(ofScenario, word)));
+      const words = uses.starts.filter(({ files }) => files.has(path)).map(({ word }) => word);
+      add(tests, uses.needed.has(path) ? scenarios : words.flatMap((word) => having(uses.scenarios, word)));
       continue;
     }
     const rule = rules.find(({ files }) => files.test(path));
     if (!rule && path.startsWith("molecule/")) {
-      const those = using(ofScenario, path);
-      add(having(ofTest, aboutMachines), those.length > 0 ? those : scenarios);
+      const those = using(uses.scenarios, path);
+      add(having(uses.tests, aboutMachines), those.length > 0 ? those : scenarios);
       continue;
     }
     if (!rule) {
@@ -142,20 +173,20 @@ export function touched(changed: readonly string[], tests: readonly string[], sc
       all();
       continue;
     }
-    add(users(ofTest, rule.tests), users(ofScenario, rule.scenarios));
-    if (path.startsWith("docs/")) add([], having(ofScenario, new RegExp(basename(path).replace(/\W/g, "\\$&"))));
+    add(some(uses.tests, rule.tests), some(uses.scenarios, rule.scenarios));
+    if (path.startsWith("docs/")) add([], having(uses.scenarios, new RegExp(basename(path).replace(/\W/g, "\\$&"))));
     if (path.startsWith("test/") && rule.tests === "none") {
-      const those = [...using(ofTest, path), ...(tests.includes(path) ? [] : naming(ofTest, path))];
+      const those = [...using(uses.tests, path), ...(tests.includes(path) ? [] : naming(uses.tests, path))];
       // A test that is gone touches nothing.
       add(those.length > 0 || /(^|\/)test_\w+\.py$|\.test\.ts$/.test(path) ? those : tests, []);
     }
   }
-  const keep = (order: readonly string[], some: ReadonlySet<string>): string[] => order.filter((one) => some.has(one));
+  const keep = (order: readonly string[], those: ReadonlySet<string>): string[] => order.filter((one) => those.has(one));
   return changed.length === 0 ? { tests: [], scenarios: [], unknown } : { tests: keep(tests, found.tests), scenarios: keep(scenarios, found.scenarios), unknown };
 }
 
 /** The texts that say what uses what. */
-export function readUses(root: string): Sources {
+export function readTexts(root: string): Texts {
   const concerns = (path: string): boolean => /^(generator|molecule|test)(\/|$)/.test(path) && !/(^|\/)__pycache__$/.test(path);
   const code = (path: string): boolean => !path.startsWith("test/") || /^test\/([^/]+\.ts|\w+\/\w+\.py)$/.test(path);
   return new Map(readForeign(root, concerns).flatMap(({ path, text }) => (text !== undefined && code(path) ? [[path, text] as const] : [])));

@@ -1,6 +1,6 @@
 import { join, relative, resolve } from "node:path";
 import { root } from "./artefacts.js";
-import { changedFiles, choiceReport, readUses, touched } from "./changed.js";
+import { changedFiles, choiceReport, readTexts, touched, usesOf } from "./changed.js";
 import type { Touched } from "./changed.js";
 import { filesIn } from "./disk.js";
 import { nearest } from "./nearest.js";
@@ -127,7 +127,7 @@ export async function choose(base: string | true, fast = false): Promise<(Touche
   if (typeof changed === "string") return changed;
   if (changed.files.length === 0) return `Nothing differs from ${changed.base}, so nothing was proved.`;
   const all = { tests: [mocha, ...pytests].flatMap(pathsOf), scenarios: scenarios(root) };
-  const found = touched(changed.files, all.tests, all.scenarios, readUses(root));
+  const found = touched(changed.files, usesOf(all.tests, all.scenarios, readTexts(root)));
   const late = pytests.filter((suite) => suite.late === true).flatMap(pathsOf);
   const choice = fast ? { ...found, tests: found.tests.filter((path) => !late.includes(path)), scenarios: [] } : found;
   return { ...choice, report: choiceReport(changed.base, changed.files, choice, { tests: all.tests.length, scenarios: all.scenarios.length }) };

@@ -1,7 +1,7 @@
 import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { changedFiles, choiceReport, readUses, touched, wholeWay } from "../generator/changed.js";
+import { changedFiles, choiceReport, readTexts, touched, usesOf, wholeWay } from "../generator/changed.js";
 import type { Touched } from "../generator/changed.js";
 import { readText } from "../generator/disk.js";
 import { scenarios } from "../generator/scenarios.js";
@@ -9,12 +9,14 @@ import { cliWith, put, repository, root, temporary } from "./support.js";
 import { run } from "../generator/tools.js";
 
 const every = scenarios(root);
-const uses = readUses(root);
-const tests = [...uses.keys()].filter((path) => /^test\/([^/]+\.test\.ts|\w+\/test_\w+\.py)$/.test(path));
+const texts = readTexts(root);
+// But this one, which names all that it asks about.
+const tests = [...texts.keys()].filter((path) => /^test\/([^/]+\.test\.ts|\w+\/test_\w+\.py)$/.test(path) && path !== "test/changed.test.ts");
+const uses = usesOf(tests, every, texts);
 
 /** What this repository's own file can touch. */
 function of(...paths: readonly string[]): Touched {
-  return touched(paths, tests, every, uses);
+  return touched(paths, uses);
 }
 
 async function git(folder: string, ...args: string[]): Promise<string> {
@@ -89,7 +91,7 @@ describe("what the rules about a change rest on", () => {
   it("and so do the tasks of their tools", () => {
     const install = tasks("firmware.yml").find((task) => JSON.stringify(task).includes("firmware_tool.yml"));
     deepStrictEqual((install?.when as string[]).filter((one) => one.includes("__sriov_cards")), ["__sriov_cards | rejectattr('enough') | length > 0 or __sriov_cards | length > 0 and sriov_firmware_exact | bool"]);
-    for (const path of every) doesNotMatch(uses.get(`molecule/${path}/steps.yml`) ?? "", /tasks_from: (mft|firmware)/);
+    for (const path of every) doesNotMatch(texts.get(`molecule/${path}/steps.yml`) ?? "", /tasks_from: (mft|firmware)/);
   });
   it("the scenario that goes the whole way is there", () => strictEqual(every.includes(wholeWay), true));
 });

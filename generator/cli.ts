@@ -236,7 +236,12 @@ async function lint(): Promise<number> {
   return results.every(({ passed }) => passed) ? exit.good : exit.failed;
 }
 
-async function verify(names: readonly string[], options: { jobs: number; ansible?: string }): Promise<number> {
+function namedAndChanged(): number {
+  console.error("Name what is to run, or give --changed: not both.");
+  return exit.wrongUse;
+}
+
+async function verify(names: readonly string[], options: { jobs: number; ansible?: string; timings?: boolean; changed?: string | true }): Promise<number> {
   const { root } = await import("./artefacts.js");
   const { scenarioReport, scenarios, verify: verifyAll } = await import("./scenarios.js");
   const { howToInstall, ansibleCores, programFolders, pythonTools } = await import("./setup.js");
@@ -251,7 +256,18 @@ async function verify(names: readonly string[], options: { jobs: number; ansible
     console.error(`--ansible ${options.ansible}: there are ${ansibleCores.join(", ")}`);
     return exit.wrongUse;
   }
-  const chosen = names.length > 0 ? [...new Set(names)] : known;
+  let chosen = names.length > 0 ? [...new Set(names)] : known;
+  if (options.changed !== undefined) {
+    if (names.length > 0) return namedAndChanged();
+    const { choose } = await import("./test.js");
+    const choice = await choose(options.changed);
+    if (typeof choice === "string") {
+      console.error(choice);
+      return exit.failed;
+    }
+    say(choice.report);
+    chosen = [...choice.scenarios];
+  }
   if (chosen.length === 0) {
     console.error("There is no scenario in molecule/: nothing was proved.");
     return exit.failed;
@@ -263,7 +279,7 @@ async function verify(names: readonly string[], options: { jobs: number; ansible
     return exit.failed;
   }
   const programs = { ...(await programFolders(root, { machines: true })), ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }) };
-  const results = await verifyAll({ root, bin: await pythonTools(root), programs, names: chosen, jobs: options.jobs });
+  const results = await verifyAll({ root, bin: await pythonTools(root), programs, names: chosen, jobs: options.jobs, timings: options.timings === true });
   say(scenarioReport(results));
   return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
 }
@@ -298,6 +314,9 @@ async function setup(options: { python?: boolean }): Promise<number> {
   for (const fault of faults) console.error(fault);
   return faults.length === 0 ? exit.good : exit.failed;
 }
+
+/** More were never measured to be faster. */
+const scenariosAtOnce = Math.min(availableParallelism(), 2);
 
 function wholeNumber(text: string): number {
   if (!/^[1-9]\d?$/.test(text)) throw new InvalidArgumentError("it must be a number from 1 to 99.");
@@ -426,8 +445,10 @@ function program(): Command {
       .command("verify")
       .description("Molecule on VMs with emulated SR-IOV; logs are in build/logs")
       .argument("[scenario...]", "folders of molecule/ (default: all)")
-      .option("--jobs <n>", "scenarios at once", wholeNumber, Math.min(availableParallelism(), 2))
-      .option("--ansible <release>", "run the playbooks with another ansible-core, as 2.20"),
+      .option("--jobs <n>", "scenarios at once", wholeNumber, scenariosAtOnce)
+      .option("--ansible <release>", "run the playbooks with another ansible-core, as 2.20")
+      .option("--changed [commit]", "only what differs from a commit can touch (default: where this branch left origin/main), and the whole way once")
+      .option("--timings", "show where the time of each scenario goes"),
     { example: "npm run verify -- live", good: "every scenario passed", failed: "one did not, or could not be run" },
     inClone(verify),
   );
@@ -436,9 +457,14 @@ function program(): Command {
       .command("test")
       .description("all tests, those on VMs too, after installing what they need; ends with a line of totals")
       .argument("[pattern...]", "test files by their path or a part of it: these alone are run, without VMs")
-      .option("--fast", "without VMs and artefacts: npm run test:unit"),
+      .option("--fast", "without VMs and artefacts: npm run test:unit")
+      .option("--changed [commit]", "only what differs from a commit can touch (default: where this branch left origin/main), and the whole way once")
+      .option("--jobs <n>", "scenarios at once", wholeNumber, scenariosAtOnce),
     { example: "npm run test:unit -- test/kayobe.test.ts", good: "all passed", failed: "one failed or was skipped, or what the tests need cannot be installed" },
-    inClone(async (patterns: readonly string[], options: { fast?: boolean }) => await (await import("./test.js")).test(patterns, options)),
+    inClone(async (patterns: readonly string[], { changed, ...options }: { fast?: boolean; jobs: number; changed?: string | true }) => {
+      if (changed !== undefined && patterns.length > 0) return namedAndChanged();
+      return await (await import("./test.js")).test(patterns, { ...options, ...(changed === undefined ? {} : { changed }) });
+    }),
   );
   on(
     cli.command("bench").description("times of the program, and remote executions and times of the role on a VM with eight PFs").option("--fast", "without the VM"),

@@ -2,10 +2,11 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { parse } from "yaml";
-import { foldersWith, openLog, readText, readTextIfThere } from "./disk.js";
-import { cacheFolder } from "./machine.js";
+import { foldersWith, openLog, readText, readTextIfThere, writeTree } from "./disk.js";
+import { cacheFolder, locked } from "./machine.js";
 import { progress } from "./progress.js";
 import type { ProgramFolders } from "./setup.js";
+import { legend, readLog, readTaskTimes, stamped, timings, timingsReport } from "./timings.js";
 import { run } from "./tools.js";
 import type { Command } from "./tools.js";
 
@@ -18,6 +19,8 @@ export interface ScenarioResult {
   readonly why: string;
   /** The end of the log, when it did not pass. */
   readonly tail: readonly string[];
+  /** Where its time went, when that is wanted. */
+  readonly table?: string;
 }
 
 const baseFile = "molecule/base.yml";
@@ -29,14 +32,41 @@ export function scenarios(root: string): string[] {
   return foldersWith(join(root, "molecule"), "molecule.yml");
 }
 
-/** Scenarios in the order in which to begin them, so that none goes on long after the others: those with the most steps first. */
-export function mostStepsFirst(root: string, names: readonly string[]): string[] {
-  const count = (name: string): number => {
-    const text = readTextIfThere(join(root, "molecule", name, "steps.yml")) ?? "";
-    const { steps } = (parse(text, { logLevel: "error" }) ?? {}) as { steps?: unknown };
-    return Array.isArray(steps) ? steps.length : 0;
-  };
-  return names.map((name) => ({ name, steps: count(name) })).sort((a, b) => b.steps - a.steps).map(({ name }) => name);
+/** Seconds that scenarios took when they last passed on this machine, by name. */
+export type Durations = Readonly<Record<string, number>>;
+
+const durationsFile = "durations.json";
+
+/** What is known of earlier runs; nothing where that cannot be read, which only costs time. */
+export function readDurations(): Durations {
+  try {
+    const read: unknown = JSON.parse(readTextIfThere(join(cacheFolder(), durationsFile)) ?? "{}");
+    return Object.fromEntries(Object.entries(read ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === "number" && entry[1] > 0));
+  } catch {
+    return {};
+  }
+}
+
+async function keepDuration(scenario: string, seconds: number): Promise<void> {
+  await locked("durations", async () => writeTree(cacheFolder(), [{ path: durationsFile, text: `${JSON.stringify({ ...readDurations(), [scenario]: Math.ceil(seconds) }, null, 2)}\n` }]));
+}
+
+/** How many steps a scenario has. */
+export function stepsOf(root: string, scenario: string): number {
+  const text = readTextIfThere(join(root, "molecule", scenario, "steps.yml")) ?? "";
+  const { steps } = (parse(text, { logLevel: "error" }) ?? {}) as { steps?: unknown };
+  return Array.isArray(steps) ? steps.length : 0;
+}
+
+/**
+ * Scenarios in the order in which to begin them, so that none goes on long after the others: the longest first. One that has no
+ * time is as long as its steps are at the pace of those that have one.
+ */
+export function longestFirst(names: readonly string[], steps: (scenario: string) => number, measured: Durations): string[] {
+  const known = names.flatMap((name) => (measured[name] === undefined ? [] : [{ seconds: measured[name], steps: steps(name) }]));
+  const total = (key: "seconds" | "steps"): number => known.reduce((sum, one) => sum + one[key], 0);
+  const pace = total("steps") > 0 ? total("seconds") / total("steps") : 1;
+  return names.map((name) => ({ name, length: measured[name] ?? steps(name) * pace })).sort((a, b) => b.length - a.length).map(({ name }) => name);
 }
 
 /** The folder of a scenario's machine: its own for each clone, with a path short enough for a socket in it. */
@@ -120,6 +150,8 @@ export interface VerifyOptions {
   readonly programs: ProgramFolders;
   readonly names: readonly string[];
   readonly jobs: number;
+  /** Whether to find out where the time goes. */
+  readonly timings: boolean;
 }
 
 /**
@@ -168,11 +200,12 @@ export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> 
     await prepareImages(options, watched);
     const results: ScenarioResult[] = [];
     await progress(
-      mostStepsFirst(options.root, options.names).map((scenario) => ({
+      longestFirst(options.names, (scenario) => stepsOf(options.root, scenario), readDurations()).map((scenario) => ({
         title: scenario,
         work: async (say) => {
           const result = await runScenario(options, scenario, stop, watched, say);
           results.push(result);
+          if (result.outcome === "passed") await keepDuration(scenario, result.seconds);
           if (result.outcome !== "passed") throw new Error(`${scenario}: ${result.why}`);
         },
       })),
@@ -212,10 +245,15 @@ async function prepareImages({ root, bin, names }: VerifyOptions, watched: Watch
   ]);
 }
 
-async function runScenario({ root, bin, programs }: VerifyOptions, scenario: string, stop: { readonly asked: boolean }, watched: Watched, say: (line: string) => void): Promise<ScenarioResult> {
+async function runScenario({ root, bin, programs, timings: timed }: VerifyOptions, scenario: string, stop: { readonly asked: boolean }, watched: Watched, say: (line: string) => void): Promise<ScenarioResult> {
   const path = join(root, "build", "logs", `${scenario}.log`);
   if (stop.asked) return { scenario, outcome: "stopped", seconds: 0, log: path, why: "stopped before it began", tail: [] };
   const log = openLog(path);
+  const tasks = join(root, "build", "logs", `${scenario}.tasks.jsonl`);
+  // What a run before left there.
+  if (timed) openLog(tasks);
+  const environment = timed ? { ...programs, SRIOV_ROLE_TASK_TIMES: tasks } : programs;
+  const table = (): { table?: string } => (timed ? { table: timingsReport(scenario, timings(readLog(readText(path)), readTaskTimes(readText(tasks)))) } : {});
   const start = performance.now();
   const elapsed = (): number => (performance.now() - start) / 1000;
   const lines: string[] = [];
@@ -224,7 +262,7 @@ async function runScenario({ root, bin, programs }: VerifyOptions, scenario: str
   const tell = (): void => say(`${scenario}: ${step}, for ${duration((performance.now() - stepStart) / 1000)} (${duration(elapsed())} in all)`);
   const keep = (raw: string): void => {
     const line = stripVTControlCharacters(raw);
-    log(line);
+    log(stamped(new Date(), line));
     lines.push(line);
     const next = stepOf(line);
     if (next === undefined) return;
@@ -235,14 +273,15 @@ async function runScenario({ root, bin, programs }: VerifyOptions, scenario: str
   // A terminal's line is redrawn; elsewhere each is one more line in somebody's log.
   const ticking = setInterval(tell, process.stdout.isTTY ? 1000 : 60_000);
   try {
-    const code = await watched(moleculeCommand(root, bin, programs, "test", scenario), keep);
+    const code = await watched(moleculeCommand(root, bin, environment, "test", scenario), keep);
     if (stop.asked) {
       const why = `stopped during ${step}`;
-      await watched(moleculeCommand(root, bin, programs, "destroy", scenario), keep);
+      await watched(moleculeCommand(root, bin, environment, "destroy", scenario), keep);
       return { scenario, outcome: "stopped", seconds: elapsed(), log: path, why, tail: [] };
     }
     const why = judgeScenario(code, lines);
-    return why === "" ? { scenario, outcome: "passed", seconds: elapsed(), log: path, why, tail: [] } : { scenario, outcome: "failed", seconds: elapsed(), log: path, why: `${why}, in ${step}`, tail: lines.slice(-60) };
+    const common = { scenario, seconds: elapsed(), log: path, ...table() };
+    return why === "" ? { ...common, outcome: "passed", why, tail: [] } : { ...common, outcome: "failed", why: `${why}, in ${step}`, tail: lines.slice(-60) };
   } finally {
     clearInterval(ticking);
   }
@@ -254,10 +293,11 @@ export function duration(seconds: number): string {
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-/** The closing table, and the log's end of each that did not pass. */
+/** The closing table, before it the log's end of each that did not pass, and where the time went if that is known. */
 export function scenarioReport(results: readonly ScenarioResult[]): string {
   const width = Math.max(8, ...results.map(({ scenario }) => scenario.length));
   const table = results.map(({ scenario, outcome, seconds, log }) => `${scenario.padEnd(width)}  ${outcome.padEnd(7)}  ${duration(seconds).padStart(10)}  ${log}`);
   const tails = results.flatMap(({ scenario, outcome, why, tail }) => (outcome === "passed" ? [] : [`---- ${scenario}: ${why}`, ...tail]));
-  return [...tails, "", ...table].join("\n");
+  const times = results.flatMap(({ table: one }) => (one === undefined ? [] : ["", one]));
+  return [...tails, ...times, ...(times.length > 0 ? ["", legend()] : []), "", ...table].join("\n");
 }

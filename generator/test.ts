@@ -1,7 +1,10 @@
 import { join, relative, resolve } from "node:path";
 import { root } from "./artefacts.js";
+import { changedFiles, choiceReport, readTexts, touched, usesOf } from "./changed.js";
+import type { Touched } from "./changed.js";
 import { filesIn } from "./disk.js";
 import { nearest } from "./nearest.js";
+import { scenarios } from "./scenarios.js";
 import { exit } from "./terminal.js";
 import { addTotals, closingLine, lintTotals, mochaTotals, none, pytestTotals, scenarioTotals, single } from "./totals.js";
 import type { Totals } from "./totals.js";
@@ -62,10 +65,18 @@ export function chosenFiles(patterns: readonly string[], all: readonly string[])
   return all.filter((one) => chosen.has(one));
 }
 
-/**
- * @param files the only test files to run; without any everything runs
- */
-function stages(bin: string, programs: ProgramFolders, fast: boolean, files: readonly string[]): Stage[] {
+/** What is run: everything, or a part of it. */
+interface Selection {
+  /** The only test files to run; without it all. */
+  readonly files?: readonly string[];
+  /** Whether to make the artefacts and check them. */
+  readonly artefacts: boolean;
+  /** The scenarios to run; without it all. */
+  readonly scenarios?: readonly string[];
+  readonly jobs: number;
+}
+
+function stages(bin: string, programs: ProgramFolders, { files, artefacts, scenarios: named, jobs }: Selection): Stage[] {
   const environment = {
     PATH: `${bin}:${process.env["PATH"] ?? ""}`,
     ANSIBLE_CONFIG: join(root, "generator", "ansible.cfg"),
@@ -82,37 +93,71 @@ function stages(bin: string, programs: ProgramFolders, fast: boolean, files: rea
     command: { file: join(bin, "python"), args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", ...paths], cwd: root, env: { ...environment, ...programs } },
     totals: pytestTotals,
   });
-  if (files.length > 0) {
-    const of = (suite: Suite): string[] => pathsOf(suite).filter((path) => files.includes(path));
-    return [...(of(mocha).length > 0 ? [ofMocha(of(mocha))] : []), ...pytests.filter((suite) => of(suite).length > 0).map((suite) => ofPytest(suite, of(suite)))];
-  }
-  const whole = (late: boolean): Stage[] => pytests.filter((suite) => (suite.late === true) === late).map((suite) => ofPytest(suite, [suite.folder]));
-  const unit = [ofMocha([]), ...whole(false)];
-  if (fast) return unit;
+  const of = (suite: Suite): string[] => pathsOf(suite).filter((path) => files?.includes(path));
+  const tests = (suites: readonly Suite[]): Stage[] =>
+    suites.flatMap((suite) => {
+      const make = suite === mocha ? ofMocha : (paths: readonly string[]): Stage => ofPytest(suite, paths);
+      if (files === undefined) return [make(suite === mocha ? [] : [suite.folder])];
+      return of(suite).length > 0 ? [make(of(suite))] : [];
+    });
+  const early = [mocha, ...pytests.filter(({ late }) => late !== true)];
+  const late = pytests.filter((suite) => suite.late === true);
+  // By its name a late one runs with what was built before.
+  if (!artefacts) return tests(files === undefined ? early : [...early, ...late]);
   return [
-    ...unit,
+    ...tests(early),
     { title: "generate", command: cli("generate"), totals: single },
     { title: "check", command: cli("check"), totals: single },
     { title: "lint", command: cli("lint"), totals: lintTotals },
     { title: "build", command: cli("build"), totals: single },
-    ...whole(true),
-    { title: "verify", command: cli("verify"), totals: scenarioTotals },
+    ...tests(late),
+    { title: "verify", command: cli("verify", "--jobs", String(jobs), ...(named ?? [])), totals: scenarioTotals },
   ];
+}
+
+/**
+ * What a change can touch, and how that is told.
+ *
+ * @param base a commit; true for where this branch left the main one
+ * @param fast whether no scenario is run, and no test that needs what is built before
+ * @returns a sentence when it is not known what has changed, or nothing has
+ */
+export async function choose(base: string | true, fast = false): Promise<(Touched & { readonly report: string }) | string> {
+  const changed = await changedFiles(root, base === true ? undefined : base);
+  if (typeof changed === "string") return changed;
+  if (changed.files.length === 0) return `Nothing differs from ${changed.base}, so nothing was proved.`;
+  const all = { tests: [mocha, ...pytests].flatMap(pathsOf), scenarios: scenarios(root) };
+  const found = touched(changed.files, usesOf(all.tests, all.scenarios, readTexts(root)));
+  const late = pytests.filter((suite) => suite.late === true).flatMap(pathsOf);
+  const choice = fast ? { ...found, tests: found.tests.filter((path) => !late.includes(path)), scenarios: [] } : found;
+  return { ...choice, report: choiceReport(changed.base, changed.files, choice, { tests: all.tests.length, scenarios: all.scenarios.length }) };
 }
 
 /**
  * `sriov-role test`.
  *
  * @param patterns parts of paths of test files: only these run, and no VM
+ * @param options.changed run only what a change since a commit can touch; true for where this branch left the main one
  * @returns an exit code
  */
-export async function test(patterns: readonly string[], { fast = false }: { readonly fast?: boolean }): Promise<number> {
+export async function test(patterns: readonly string[], { fast = false, jobs, changed }: { readonly fast?: boolean; readonly jobs: number; readonly changed?: string | true }): Promise<number> {
   const files = chosenFiles(patterns, [mocha, ...pytests].flatMap(pathsOf));
   if (typeof files === "string") {
     console.error(files);
     return exit.wrongUse;
   }
+  const choice = changed === undefined ? undefined : await choose(changed, fast);
+  if (typeof choice === "string") {
+    console.error(choice);
+    return exit.failed;
+  }
+  if (choice) console.log(choice.report);
   const want = { machines: !fast && files.length === 0 };
+  const selection: Selection = {
+    ...(choice ? { files: choice.tests, scenarios: choice.scenarios } : files.length > 0 ? { files } : {}),
+    artefacts: want.machines,
+    jobs,
+  };
   const stop: { asked: boolean; pid?: number } = { asked: false };
   const onSignal = (): void => {
     // The stage cleans up after itself (verify destroys its VMs); this process must outlive it.
@@ -130,7 +175,7 @@ export async function test(patterns: readonly string[], { fast = false }: { read
   process.on("SIGTERM", onSignal);
   process.on("SIGHUP", onSignal);
   let totals = none;
-  for (const { title, command, totals: read } of stages(await pythonTools(root), await programFolders(root, want), fast, files)) {
+  for (const { title, command, totals: read } of stages(await pythonTools(root), await programFolders(root, want), selection)) {
     console.log(`\n==== ${title}`);
     const { code, output, seconds } = await run(command, { onLine: (line) => console.log(line), onStart: (pid) => (stop.pid = pid) });
     delete stop.pid;
@@ -140,6 +185,7 @@ export async function test(patterns: readonly string[], { fast = false }: { read
     // Without current artefacts the rest would test something else.
     if (stop.asked || (title === "generate" && code !== 0)) break;
   }
+  if (choice) console.log(`\n${choice.report}`);
   console.log(`\n${closingLine(totals)}`);
   return stop.asked || totals.failed + totals.skipped > 0 || totals.passed === 0 ? exit.failed : exit.good;
 }

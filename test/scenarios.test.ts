@@ -1,8 +1,8 @@
-import { deepStrictEqual, match, notStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, notStrictEqual, strictEqual } from "node:assert/strict";
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { duration, imagesOf, judgeScenario, moleculeCommand, mostStepsFirst, runFolder, scenarios, stepOf } from "../generator/scenarios.js";
+import { duration, imagesOf, judgeScenario, longestFirst, moleculeCommand, runFolder, scenarios, stepOf, stepsOf } from "../generator/scenarios.js";
 import { run, shown } from "../generator/tools.js";
 import { put, root, temporary } from "./support.js";
 
@@ -70,17 +70,30 @@ describe(scenarios.name, () => {
   });
 });
 
-describe(mostStepsFirst.name, () => {
-  it("counts them, and leaves those with as many in their order", () => {
+describe(stepsOf.name, () => {
+  it("counts them, whatever they are", () => {
     const folder = temporary();
-    put(folder, { "molecule/b/steps.yml": "steps: [1, !unsafe 2]\n", "molecule/c/steps.yml": "steps: [1, 2, 3]\n", "molecule/d/steps.yml": "steps: [1, 2]\n" });
-    deepStrictEqual(mostStepsFirst(folder, ["a", "b", "c", "d"]), ["c", "b", "d", "a"]);
+    put(folder, { "molecule/b/steps.yml": "steps: [1, !unsafe 2]\n", "molecule/c/steps.yml": "---\n" });
+    deepStrictEqual(["a", "b", "c"].map((name) => stepsOf(folder, name)), [0, 2, 0]);
   });
+});
+
+describe(longestFirst.name, () => {
+  const steps: Record<string, number> = { a: 1, b: 2, c: 3, d: 2 };
+  const order = (measured: Record<string, number>): string => longestFirst(["a", "b", "c", "d"], (name) => steps[name] ?? 0, measured).join("");
+  it("goes by steps where nothing was measured, and leaves those with as many in their order", () => strictEqual(order({}), "cbda"));
+  it("goes by time, not by steps", () => strictEqual(order({ a: 900, b: 30, c: 20, d: 40 }), "adbc"));
+  it("gives one without a time that of its steps, at the pace of the others", () => {
+    // 100 s a step: c would take 300 s.
+    strictEqual(order({ a: 290, b: 100, d: 110 }), "cadb");
+    strictEqual(order({ a: 310, b: 95, d: 95 }), "acbd");
+  });
+  it("does not care for others' times", () => strictEqual(order({ gone: 1000 }), "cbda"));
 });
 
 describe("verify", () => {
   /** A repository with stand-ins for molecule and the image script, each of which notes how it was called. */
-  function rig(molecule: string): { folder: string; start: (names: string[], jobs: number) => ReturnType<typeof run>; calls: () => string[] } {
+  function rig(molecule: string): { folder: string; start: (names: string[], jobs: number, env?: Record<string, string>) => ReturnType<typeof run>; calls: () => string[] } {
     const folder = temporary();
     put(folder, {
       "molecule/base.yml": "---\n",
@@ -90,15 +103,17 @@ describe("verify", () => {
       "bin/python": `#!/bin/sh\necho "$*" >> "${folder}/calls"\n`,
       "main.mjs": `import { scenarioReport, verify } from ${JSON.stringify(join(root, "build/generator/scenarios.js"))};
 const [jobs, ...names] = process.argv.slice(2);
-const results = await verify({ root: ${JSON.stringify(folder)}, bin: ${JSON.stringify(join(folder, "bin"))}, names, jobs: Number(jobs) });
+const results = await verify({ root: ${JSON.stringify(folder)}, bin: ${JSON.stringify(join(folder, "bin"))}, names, jobs: Number(jobs), timings: process.env.TIMINGS !== undefined });
 console.log(scenarioReport(results));
 process.exitCode = results.every(({ outcome }) => outcome === "passed") ? 0 : 1;
 `,
     });
     for (const program of ["molecule", "python"]) chmodSync(join(folder, "bin", program), 0o755);
     const calls = (): string[] => (existsSync(join(folder, "calls")) ? readFileSync(join(folder, "calls"), "utf8").trim().split("\n") : []);
-    return { folder, calls, start: (names, jobs) => run({ file: process.execPath, args: [join(folder, "main.mjs"), String(jobs), ...names] }) };
+    return { folder, calls, start: (names, jobs, env = {}) => run({ file: process.execPath, args: [join(folder, "main.mjs"), String(jobs), ...names], env: { ...cache(folder), ...env } }) };
   }
+  /** What is measured of stand-ins must not come among what is measured on this machine. */
+  const cache = (folder: string): Record<string, string> => ({ SRIOV_ROLE_CACHE: join(folder, "cache") });
   const good = 'echo "INFO     [$name > verify] Executing"; echo "INFO     [$name > verify] Executed: Successful"';
 
   it("prepares the images, runs each scenario, and ends with a table", async () => {
@@ -108,7 +123,34 @@ process.exitCode = results.every(({ outcome }) => outcome === "passed") ? 0 : 1;
     deepStrictEqual(calls(), ["molecule/rig/image.py ensure debian12", "-c molecule/base.yml test -s a", "-c molecule/base.yml test -s b"]);
     match(output, /^a +passed +\d+ s  \S+\/build\/logs\/a\.log$/m);
     match(output, /a: verify \(after \d+ s\)/);
-    match(readFileSync(join(folder, "build/logs/a.log"), "utf8"), /\[a > verify\] Executed: Successful/);
+    match(readFileSync(join(folder, "build/logs/a.log"), "utf8"), /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO     \[a > verify\] Execut(ing|ed: Successful)\n){2}$/);
+    doesNotMatch(output, /Where the time/);
+  });
+
+  it("shows where the time went, of a scenario that failed too", async () => {
+    const { start, folder } = rig(`echo '{"at": 1, "task": "One", "action": "debug"}' >> $SRIOV_ROLE_TASK_TIMES; echo '{"at": 3}' >> $SRIOV_ROLE_TASK_TIMES; ${good}; [ $name = a ]`);
+    put(folder, { "build/logs/a.tasks.jsonl": '{"at": 1, "task": "of a run before", "action": "debug"}\n{"at": 9}\n' });
+    const { output } = await start(["a", "b"], 1, { TIMINGS: "1" });
+    for (const name of ["a", "b"]) match(output, new RegExp(`^Where the time of ${name} went, in seconds:\n.*\n.* verify\n.* all of ${name}\n.*tasks of its playbooks\n +1 +2\\.0 +2\\.0  One$`, "m"));
+    match(output, /^boots    from a start/m);
+    match(output, /^a +passed .*\nb +failed /m);
+  });
+
+  it("begins with what took longest, and keeps how long those took that passed", async () => {
+    const { start, calls, folder } = rig(`${good}; [ $name != b ]`);
+    put(folder, { "molecule/c/molecule.yml": "---\n", "cache/durations.json": '{"a": 1, "b": 2, "c": 3, "other": 4, "odd": "x"}' });
+    const began = async (): Promise<string[]> => {
+      const before = calls().length;
+      await start(["a", "b", "c"], 1);
+      return calls().slice(before).map((call) => call.replace(/^.* test -s /, "")).slice(1);
+    };
+    deepStrictEqual(await began(), ["c", "b", "a"]);
+    const { a, c, ...rest } = JSON.parse(readFileSync(join(folder, "cache/durations.json"), "utf8")) as Record<string, number>;
+    deepStrictEqual(rest, { b: 2, other: 4 });
+    for (const seconds of [a, c]) strictEqual(Number.isInteger(seconds), true);
+    // Nobody's fault is worth a run.
+    put(folder, { "cache/durations.json": "no JSON" });
+    deepStrictEqual(await began(), ["a", "b", "c"]);
   });
 
   it("shows the log's end of a scenario that failed, and still runs the other", async () => {
@@ -124,7 +166,7 @@ process.exitCode = results.every(({ outcome }) => outcome === "passed") ? 0 : 1;
     const { folder, calls } = rig(`[ $action = destroy ] && exit 0\necho "INFO     [$name > create] Executing"; sleep 100000 & wait`);
     let pid = 0;
     let ended = false;
-    const running = run({ file: process.execPath, args: [join(folder, "main.mjs"), "1", "a", "b"] }, { onStart: (started) => (pid = started) }).finally(() => (ended = true));
+    const running = run({ file: process.execPath, args: [join(folder, "main.mjs"), "1", "a", "b"], env: cache(folder) }, { onStart: (started) => (pid = started) }).finally(() => (ended = true));
     while (!ended && !calls().some((call) => call.includes("test -s a"))) await sleep(50);
     process.kill(pid, "SIGINT");
     // npm passes a Ctrl-C on, and so it arrives twice.

@@ -54,6 +54,16 @@ FIRMWARE = (
 )
 
 
+# What a guest's console says when no ssh will come any more: the kernel's panic() and systemd's emergency shell, with util-linux's
+# words where root has no password for it.
+PANIC = "Kernel panic - not syncing"
+DEAD_ENDS = (PANIC, "You are in emergency mode", "Cannot open access to console, the root account is locked")
+
+
+class GuestPanic(RigError):
+    """The guest's kernel has stopped."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Machine:
     """How a machine is started.
@@ -234,7 +244,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float, run: Run
     """Return the first true value of condition.
 
     Raises RigError saying what was awaited, with the console's tail, after timeout seconds
-    or as soon as the machine is gone.
+    or as soon as the machine is gone or its guest cannot go on; GuestPanic when it is the guest's kernel.
     """
     deadline = time.monotonic() + timeout
     spoken = time.monotonic()
@@ -242,6 +252,10 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float, run: Run
         value = condition()
         if value:
             return value
+        dead_end = run.dead_end() if run else None
+        if run and dead_end:
+            error = GuestPanic if PANIC in dead_end else RigError
+            raise error(f"waited for {what}: the guest says {dead_end!r}\n{run.logs()}")
         gone = run is not None and not run.running()
         if gone or time.monotonic() > deadline:
             reason = "the machine has ended" if gone else f"not within {timeout:.0f} s"
@@ -356,6 +370,20 @@ class Run:
             texts.append(tail_between_markers(self.directory / "qemu.log"))
         return "\n".join([*texts, tail_between_markers(self.directory / "console.log", 60)])
 
+    def note_boot(self) -> None:
+        """Note where the console of a boot begins: what it says of earlier ones is over."""
+        console = self.directory / "console.log"
+        console.touch()
+        (self.directory / "console.start").write_text(str(console.stat().st_size))
+
+    def dead_end(self) -> str | None:
+        """Return the line of the console, since the last start or reset, by which the guest cannot go on; None while it may."""
+        with contextlib.suppress(FileNotFoundError, ValueError), (self.directory / "console.log").open("rb") as console:
+            console.seek(int((self.directory / "console.start").read_text()))
+            lines = console.read().decode(errors="replace").splitlines()
+            return next((line.strip() for line in lines if any(sign in line for sign in DEAD_ENDS)), None)
+        return None
+
     def monitor(self) -> Monitor:
         """Connect to the monitor of the running machine."""
         if not self.running():
@@ -386,6 +414,8 @@ class Run:
         variables = find_firmware()[1]
         run_tool(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", variables, str(self.directory / "vars.qcow2")])
         (self.directory / "console.log").write_bytes(b"")
+        # The guest makes its keys in its first boot.
+        (self.directory / "known_hosts").unlink(missing_ok=True)
 
     def keep_image(self) -> None:
         """Keep the image under the machine's disk from being removed as superseded for a while."""
@@ -401,7 +431,7 @@ class Run:
         for leftover in ("qmp.sock", "qemu.pid"):
             (self.directory / leftover).unlink(missing_ok=True)
         log = self.directory / "qemu.log"
-        (self.directory / "console.log").touch()
+        self.note_boot()
         try:
             with log.open("wb") as output:
                 # timeout bounds the life of a machine that nobody stops.
@@ -622,8 +652,30 @@ def command_start(run: Run, options: argparse.Namespace) -> None:
     run.prepare(machine, disk)
     run.launch(machine)
     if options.wait:
-        wait_for_boot(run, options.wait)
+        try:
+            wait_for_boot(run, options.wait)
+        except GuestPanic as panic:
+            # Emulation's own: under load a guest can lose its timer ("timer doesn't work through Interrupt-remapped IO-APIC").
+            # Nothing has happened to the machine yet, so a second one is as good as the first.
+            say(f"started once more, with a new disk, because of a panic in the first boot; {panic}")
+            run.stop()
+            run.prepare(machine, disk)
+            run.launch(machine)
+            wait_for_boot(run, options.wait)
     print_access(run)
+
+
+def ask_guest(run: Run, what: str, timeout: float, *words: str) -> str:
+    """Return what a command in the guest prints, whatever its exit code; RigError as soon as the guest cannot go on."""
+    process = subprocess.Popen(
+        run.ssh_command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    with process:
+        try:
+            wait_until(lambda: process.poll() is not None, what, timeout, run)
+        finally:
+            process.kill()
+        return (process.stdout.read() if process.stdout else "").strip()
 
 
 def wait_for_boot(run: Run, timeout: float) -> None:
@@ -631,19 +683,10 @@ def wait_for_boot(run: Run, timeout: float) -> None:
     started = time.monotonic()
     run.wait_ssh(timeout)
     seconds = time.monotonic() - started
-    try:
-        if run.machine().seeded:
-            # In the first boot there is more to do than units, and systemctl may be too old to wait.
-            subprocess.run(
-                run.ssh_command("cloud-init", "status", "--wait"),
-                capture_output=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-        state = subprocess.run(
-            run.ssh_command("systemctl", "is-system-running", "--wait"),
-            capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL,
-        ).stdout.strip()  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise RigError(f"waited for the guest to start all units: not within {timeout:.0f} s\n{run.logs()}") from None
+    if run.machine().seeded:
+        # In the first boot there is more to do than units, and systemctl may be too old to wait.
+        ask_guest(run, "cloud-init to end", timeout, "cloud-init", "status", "--wait")
+    state = ask_guest(run, "the guest to start all units", timeout, "systemctl", "is-system-running", "--wait")
     say(f"ssh after {seconds:.0f} s, all units after {time.monotonic() - started:.0f} s, the system is {state}")
 
 
@@ -664,6 +707,7 @@ def command_restart(run: Run, options: argparse.Namespace) -> None:
 
 def command_reset(run: Run, options: argparse.Namespace) -> None:
     """Press the reset button."""
+    run.note_boot()
     with run.monitor() as monitor:
         monitor.execute("system_reset")
 

@@ -164,9 +164,9 @@ def test_the_archive_of_guest_files_belongs_to_root_and_leaves_scripts_out() -> 
     import io
     import tarfile
 
-    content = image.rootfs_archive({"rootfs/etc/fstab": b"x", "customize.sh": b"y"})
+    content = image.rootfs_archive({"rootfs/etc/fstab": b"x", "rootfs/usr/script": b"#!/bin/sh\n", "customize.sh": b"y"})
     members = tarfile.open(fileobj=io.BytesIO(content)).getmembers()
-    assert [(member.name, member.uid, member.mode) for member in members] == [("etc/fstab", 0, 0o644)]
+    assert [(member.name, member.uid, member.mode) for member in members] == [("etc/fstab", 0, 0o644), ("usr/script", 0, 0o755)]
 
 
 def devices(machine: vm.Machine) -> list[str]:

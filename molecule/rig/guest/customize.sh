@@ -17,11 +17,27 @@ chmod 0440 /etc/sudoers.d/molecule
 
 install -d -m 1777 /var/cache/rig-zip
 
-systemctl enable --quiet systemd-networkd.service ssh.service serial-getty@ttyS0.service rig-boots.service
+systemctl enable --quiet systemd-networkd.service ssh.service rig-boots.service
 systemctl mask --quiet \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
     fstrim.timer man-db.timer systemd-pstore.service getty@tty1.service \
     systemd-tpm2-setup.service systemd-tpm2-setup-early.service
+# What no scenario looks at, and what costs an emulated boot most: measured, these and the initramfs without udev make a boot of
+# 48 s one of 28 s. udev's own coldplug, which starts what the role installs, stays whole.
+systemctl mask --quiet \
+    dev-hugepages.mount dev-mqueue.mount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
+    sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount systemd-binfmt.service modprobe@.service \
+    serial-getty@.service grub-common.service systemd-random-seed.service \
+    systemd-network-generator.service systemd-networkd-persistent-storage.service systemd-udev-load-credentials.service \
+    systemd-journal-flush.service systemd-update-utmp.service
+# Started by D-Bus, for shutdown(8), which is why it is not masked.
+rm -f /lib/systemd/system/multi-user.target.wants/systemd-logind.service
+mkdir -p /etc/systemd/system-generators
+for generator in bless-boot cryptsetup debug getty gpt-auto hibernate-resume integritysetup rc-local run ssh system-update sysv tpm2 veritysetup; do
+    ln -s /dev/null "/etc/systemd/system-generators/systemd-$generator-generator"
+done
+# As old as /usr: nothing of the system has to be brought up to date in a first boot (systemd-update-done.service(8)).
+touch -r /usr /etc/.updated /var/.updated
 
 case $loader in
 grub)

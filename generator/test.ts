@@ -15,6 +15,9 @@ import type { Command } from "./tools.js";
 
 // `npm test`: set up, then everything that can fail, and one closing line with the totals.
 
+/** Of each stage in which something failed, shown once more at the end. */
+const linesAtTheEnd = 80;
+
 interface Stage {
   readonly title: string;
   readonly command: Command;
@@ -31,12 +34,14 @@ interface Suite {
   readonly file: RegExp;
   /** Only a run of everything has it: it needs what is built before. */
   readonly late?: true;
+  /** How pytest-xdist deals out the tests, where not one by one: whole files where what a file prepares is dear. */
+  readonly dist?: "loadfile";
 }
 
 const mocha: Suite = { title: "mocha", folder: "test", file: /\.test\.ts$/ };
 const pytests: readonly Suite[] = [
   { title: "pytest", folder: "test/python", file: /^test_.*\.py$/ },
-  { title: "pytest with Kayobe, Kolla Ansible, Nova and Neutron", folder: "test/openstack", file: /^test_.*\.py$/ },
+  { title: "pytest with Kayobe, Kolla Ansible, Nova and Neutron", folder: "test/openstack", file: /^test_.*\.py$/, dist: "loadfile" },
   { title: "pytest of publishing, with a Galaxy on this machine", folder: "test/galaxy", file: /^test_.*\.py$/, late: true },
 ];
 
@@ -88,9 +93,14 @@ function stages(bin: string, programs: ProgramFolders, { files, artefacts, scena
     command: { file: process.execPath, args: [join("node_modules", "mocha", "bin", "mocha.js"), ...paths.map((path) => `build/${path.replace(/ts$/, "js")}`)], cwd: root, env: environment },
     totals: mochaTotals,
   });
-  const ofPytest = ({ title }: Suite, paths: readonly string[]): Stage => ({
+  const ofPytest = ({ title, dist }: Suite, paths: readonly string[]): Stage => ({
     title,
-    command: { file: join(bin, "python"), args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", ...paths], cwd: root, env: { ...environment, ...programs } },
+    command: {
+      file: join(bin, "python"),
+      args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", "--numprocesses", "auto", "--dist", dist ?? "worksteal", ...paths],
+      cwd: root,
+      env: { ...environment, ...programs },
+    },
     totals: pytestTotals,
   });
   const of = (suite: Suite): string[] => pathsOf(suite).filter((path) => files?.includes(path));
@@ -175,6 +185,7 @@ export async function test(patterns: readonly string[], { fast = false, jobs, ch
   process.on("SIGTERM", onSignal);
   process.on("SIGHUP", onSignal);
   let totals = none;
+  const ends: string[] = [];
   for (const { title, command, totals: read } of stages(await pythonTools(root), await programFolders(root, want), selection)) {
     console.log(`\n==== ${title}`);
     const { code, output, seconds } = await run(command, { onLine: (line) => console.log(line), onStart: (pid) => (stop.pid = pid) });
@@ -182,9 +193,12 @@ export async function test(patterns: readonly string[], { fast = false, jobs, ch
     const found = read(output, code);
     console.log(`==== ${title}: ${closingLine(found)}, in ${Math.round(seconds)} s`);
     totals = addTotals(totals, found);
+    if (found.failed + found.skipped > 0) ends.push(`\n==== ${title}: ${closingLine(found)}; the end of what it said`, ...output.trimEnd().split("\n").slice(-linesAtTheEnd));
     // Without current artefacts the rest would test something else.
     if (stop.asked || (title === "generate" && code !== 0)) break;
   }
+  // Of a run of half an hour, its end is what is kept and looked at.
+  for (const line of ends) console.log(line);
   if (choice) console.log(`\n${choice.report}`);
   console.log(`\n${closingLine(totals)}`);
   return stop.asked || totals.failed + totals.skipped > 0 || totals.passed === 0 ? exit.failed : exit.good;

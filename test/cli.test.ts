@@ -163,7 +163,7 @@ describe("wrong use ends with 2", () => {
     ["the same of build", ["build", "--out", "galaxy.yml"], /galaxy\.yml is a file/],
     ["the same of publish", ["publish", "--dry-run", "--out", "galaxy.yml/x"], /galaxy\.yml is a file/],
     ["an output folder without a name", ["generate", "--out", ""], /'--out <dir>' argument '' is invalid\. It is empty: name a folder\./],
-    ["a folder for the role that is not there", ["publish", "--role-repository", "no/such"], /^no\/such is not there\./],
+    ["a folder for the role that is not there", ["publish", "--role-repository", "no/such"], /^The folder that --role-repository names is not there: /],
     ["a file to migrate that is not there", ["migrate", "no/such"], /^no\/such is not there\./],
     ["a file to migrate without a name", ["migrate", ""], /^"" is not there\./],
     ["a device to migrate", ["migrate", "/dev/null"], /^\/dev\/null is neither a file nor a folder\./],

@@ -128,7 +128,7 @@ process.exitCode = results.every(({ outcome }) => outcome === "passed") ? 0 : 1;
   });
 
   it("shows where the time went, of a scenario that failed too", async () => {
-    const { start, folder } = rig(`echo '{"at": 1, "task": "One", "action": "debug"}' >> $SRIOV_ROLE_TASK_TIMES; echo '{"at": 3}' >> $SRIOV_ROLE_TASK_TIMES; ${good}; [ $name = a ]`);
+    const { start, folder } = rig(`echo '{"at": 1, "task": "One", "action": "debug"}' >> $SRIOV_ROLE_TASK_TIMES; echo '{"at": 3}' >> $SRIOV_ROLE_TASK_TIMES; ${good}; sleep 0.1; echo the end; [ $name = a ]`);
     put(folder, { "build/logs/a.tasks.jsonl": '{"at": 1, "task": "of a run before", "action": "debug"}\n{"at": 9}\n' });
     const { output } = await start(["a", "b"], 1, { TIMINGS: "1" });
     for (const name of ["a", "b"]) match(output, new RegExp(`^Where the time of ${name} went, in seconds:\n.*\n.* verify\n.* all of ${name}\n.*tasks of its playbooks\n +1 +2\\.0 +2\\.0  One$`, "m"));

@@ -12,6 +12,11 @@ install_loader() {
     mount -t tmpfs tmpfs /tmp
     modprobe vfat
     mount /boot/efi
+    # No udev has made it here; without it GRUB's configuration names the root device by /dev/vda2.
+    mkdir -p /dev/disk/by-uuid
+    for disk in /dev/vda*; do
+        uuid=$(blkid -s UUID -o value "$disk") && ln -s "$disk" "/dev/disk/by-uuid/$uuid"
+    done
     if [ -e /etc/default/grub ]; then
         # The removable path: the rig gives every run a fresh store of UEFI variables.
         grub-install --target=x86_64-efi --efi-directory=/boot/efi --removable --no-nvram

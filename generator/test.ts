@@ -126,7 +126,7 @@ function stages(bin: string, programs: ProgramFolders, { files, artefacts, scena
 }
 
 /**
- * What a change can touch, and how that is told.
+ * What a change can touch, with the report of it for the person who runs this.
  *
  * @param base a commit; true for where this branch left the main one
  * @param fast whether no scenario is run, and no test that needs what is built before

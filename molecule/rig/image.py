@@ -58,7 +58,7 @@ ARCHIVE_PACKAGES = ("mstflint",)
 
 # The last console is the one that programs write to. The kernel's log goes to the serial line, without interrupts; programs
 # would wait there half a minute for each close, because no IO-APIC interrupt arrives beside QEMU's AMD IOMMU.
-# no_timer_check: beside the Intel IOMMU a busy machine's guest may find in its first 0.2 s that its timer does not tick, and panic.
+# no_timer_check: with the Intel IOMMU, on a busy machine, the kernel may take its timer for broken in its first 0.2 s, and panic.
 CMDLINE = "console=ttyS0 console=tty0 quiet mitigations=off no_timer_check"
 
 

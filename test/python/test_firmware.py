@@ -22,7 +22,8 @@ from half_done import HOW, Changes, Killed
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware as firmware
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_cards as firmware
+from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware
 
 A0, A1, B0 = "0000:3b:00.0", "0000:3b:00.1", "0000:5e:00.0"
 OPEN_FAILED = "\n-E- Failed to open the device\n"
@@ -949,11 +950,11 @@ def test_the_module_fails_with_the_sentence_and_holds_the_lock(tool, monkeypatch
     answers = []
     for name in ("exit_json", "fail_json"):
         monkeypatch.setattr(basic.AnsibleModule, name, lambda _self, _name=name, **result: answers.append((_name, result)) or sys_exit())
-    monkeypatch.setattr(firmware, "AnsibleModule", lambda **_spec: SimpleNamespace(
+    monkeypatch.setattr(sriov_firmware, "AnsibleModule", lambda **_spec: SimpleNamespace(
         params={"devices": [device()], "tool": "auto", "exact": False, "reset": False, "tool_comes_later": False}, check_mode=False,
         warn=lambda _text: None, fail_json=lambda **result: answers.append(result) or sys_exit()))
     with pytest.raises(SystemExit):
-        firmware.main()
+        sriov_firmware.main()
     assert answers[0]["msg"].startswith("ens3bf0 (0000:3b:00.0)")
 
 

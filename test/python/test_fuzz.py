@@ -21,6 +21,7 @@ from test_mstconfig import CORPUS
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_cards
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware, sriov_mlx4
 
 SEED, TURNS = 20261126, 300
@@ -106,9 +107,9 @@ def test_the_firmware_module_with_a_tool_whose_output_is_mangled(tool, monkeypat
         return generator.choice((code, code, code, 0, 1, 3, -9, None)), text
 
     monkeypatch.setattr(tool, "answer", answered)
-    monkeypatch.setattr(sriov_firmware, "RETURN_SECONDS", 0)
+    monkeypatch.setattr(sriov_cards, "RETURN_SECONDS", 0)
     # One after the other, so that the same seed is the same run.
-    monkeypatch.setattr(sriov_firmware, "AT_ONCE", 1)
+    monkeypatch.setattr(sriov_cards, "AT_ONCE", 1)
     results = [answer(sriov_firmware, monkeypatch, capsys, devices=[dict(FIRMWARE[0], numvfs=turn % 20, firmware={"PF_NUM_OF_VF_VALID": turn % 3 > 0}),
                                                                     FIRMWARE[1]], reset=turn % 2 > 0) for turn in range(TURNS)]
     failed, beginnings = distinct(results)

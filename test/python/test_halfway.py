@@ -21,7 +21,7 @@ from test_vfs import BOOT_LINK, ONE, PROGRAM, RULES, SYSTEMD, TWO, UNITS, _two, 
 
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs as vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as vfs
 
 DOCKER = ["docker.service"]
 OTHER_RULES = "etc/udev/rules.d/99-vfs.rules"
@@ -60,8 +60,7 @@ class Machine:
     def run(self, devices, check_mode=False, command=None, rules=RULES):
         parameters = {"devices": devices, "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False,
                       "udev_rule_path": str(self.root / rules), "units": UNITS}
-        module = SimpleNamespace(params=parameters, check_mode=check_mode, run_command=command or self.command)
-        return vfs.make_it_so(module, vfs.Interruption())
+        return vfs.make_it_so(parameters, check_mode, command or self.command, vfs.Interruption())
 
     def state(self):
         """All that a run may change: files, links and folders with temporary ones, VFs, and what systemd and udev have read."""

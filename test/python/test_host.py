@@ -23,7 +23,7 @@ import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs
 
 REAL_JSON_OF, REAL_WRITE_NUMVFS, REAL_LINK_UP = host.json_of, host.write_numvfs, host.link_up
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"
@@ -1621,7 +1621,7 @@ def test_wrong_use_is_exit_2(fake, command):
 
 
 def test_the_installed_file_runs_as_a_program_isolated_from_ansible(fake, pf):
-    text = sriov_vfs.program_text()
+    text = sriov_numvfs.program_text()
     assert text.startswith("#!/usr/bin/python3 -I\n")
     for name, value in (("/etc/sriov/vfs.json", host.CONFIG_PATH), ("/run/sriov-vfs.lock", host.LOCK_PATH),
                         ("/sys", host.SYS), ("/proc", host.PROC)):
@@ -1653,7 +1653,7 @@ def test_the_code_parses_under_python_3_9(module):
 
 
 def test_the_program_imports_only_the_standard_library():
-    tree = ast.parse(sriov_vfs.program_text())
+    tree = ast.parse(sriov_numvfs.program_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert names <= set(sys.stdlib_module_names)

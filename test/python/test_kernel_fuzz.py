@@ -14,6 +14,7 @@ import pytest
 
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_kernel_parameters as kernel_parameters
 from test_kernel_parameters import CMDLINE, DROP_IN, WANTED, Machine, assert_one_sentence
 
@@ -183,7 +184,7 @@ class Ended(Exception):
 def test_arguments_of_the_wrong_type_are_a_sentence(name, value, monkeypatch, capsys):
     monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": {name: value}}).encode())
     monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
-    monkeypatch.setattr(kernel_parameters, "ensure", lambda *_arguments: pytest.fail("the module went on"))
+    monkeypatch.setattr(sriov_kernel, "ensure", lambda *_arguments: pytest.fail("the module went on"))
     with pytest.raises(SystemExit) as ended:
         kernel_parameters.main()
     said = json.loads(capsys.readouterr().out)
@@ -202,7 +203,7 @@ def test_a_failure_says_whether_anything_changed(error, message, changed, monkey
 
     monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": {}}).encode())
     monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
-    monkeypatch.setattr(kernel_parameters, "ensure", fails)
+    monkeypatch.setattr(sriov_kernel, "ensure", fails)
     with pytest.raises(SystemExit):
         kernel_parameters.main()
     said = json.loads(capsys.readouterr().out)

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_kernel_parameters as kernel_parameters
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel as kernel_parameters
 
 CORPUS = Path(__file__).parent / "kernel_corpus"
 VENDOR_IDS = {"intel": "GenuineIntel", "amd": "AuthenticAMD"}

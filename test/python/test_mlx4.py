@@ -17,7 +17,8 @@ from half_done import HOW, Changes, Killed
 
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_mlx4 as mlx4
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mlx4_options as mlx4
+from ansible_collections.stackhpc.sriov.plugins.modules import sriov_mlx4
 
 ONE, TWO, THREE = "0000:04:00.0", "0000:05:00.0", "0000:81:00.0"
 OPTIONS, STALE = "etc/modprobe.d/stackhpc-sriov-mlx4.conf", "var/lib/sriov/mlx4-initramfs-stale"
@@ -208,7 +209,7 @@ def run_once(cards, devices, check_mode=False, changes=None, **more):
         return call(command)
 
     parameters = dict({"devices": list(devices), "options_path": str(cards.root / OPTIONS)}, **more)
-    return mlx4.make_it_so(SimpleNamespace(params=parameters, check_mode=check_mode, run_command=run_command))
+    return mlx4.make_it_so(parameters, check_mode, run_command)
 
 
 def rebuilds(cards):
@@ -1004,7 +1005,7 @@ def run_module(monkeypatch, capsys, check_mode=False, **parameters):
     monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
     monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
     with pytest.raises(SystemExit) as leaving:
-        mlx4.main()
+        sriov_mlx4.main()
     return leaving.value.code, json.loads(capsys.readouterr().out)
 
 
@@ -1042,6 +1043,6 @@ def test_a_disk_that_cannot_be_written_is_an_error_in_words(cards, monkeypatch, 
 
 def test_the_documentation_is_whole():
     yaml = pytest.importorskip("yaml")
-    documented = yaml.safe_load(mlx4.DOCUMENTATION)
+    documented = yaml.safe_load(sriov_mlx4.DOCUMENTATION)
     assert sorted(documented["options"]) == ["devices", "options_path"] and documented["version_added"] == "1.1.0"
-    assert sorted(yaml.safe_load(mlx4.RETURN)) == ["files", "pfs", "reboot", "stuck"]
+    assert sorted(yaml.safe_load(sriov_mlx4.RETURN)) == ["files", "pfs", "reboot", "stuck"]

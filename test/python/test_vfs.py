@@ -15,7 +15,8 @@ from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the f
 
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs as vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as vfs
+from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs
 
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"
 UNITS = {"sriov-vfs.service": "boot\n", "sriov-vfs@.service": "device\n", "sriov-vfs-ready@.service": "ready\n"}
@@ -52,9 +53,7 @@ def device(address=ONE, numvfs=4, **more):
 def run_once(fake, devices, check_mode=False, **more):
     parameters = dict({"devices": list(devices), "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False, "settle": 0,
                        "udev_rule_path": str(fake.root / RULES), "units": UNITS}, **more)
-    module = SimpleNamespace(params=parameters, check_mode=check_mode,
-                             run_command=lambda command: fake.commands.append(command) or (0, "", ""))
-    return vfs.make_it_so(module, vfs.Interruption())
+    return vfs.make_it_so(parameters, check_mode, lambda command: fake.commands.append(command) or (0, "", ""), vfs.Interruption())
 
 
 def state_of(fake):
@@ -731,7 +730,7 @@ def run_module(monkeypatch, capsys, check_mode=False, **parameters):
     monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
     monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
     with pytest.raises(SystemExit) as leaving:
-        vfs.main()
+        sriov_vfs.main()
     return leaving.value.code, json.loads(capsys.readouterr().out)
 
 

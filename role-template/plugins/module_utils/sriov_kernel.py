@@ -1,0 +1,214 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The IOMMU's parameters on the kernel command line: what a host is to have, and what only a reboot brings."""
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+import contextlib
+import re
+import tempfile
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_bootloader import (
+    INTEL_ON,
+    PASSTHROUGH,
+    RECORD,
+    BootLoaderError,
+    Funnel,
+    Host,
+    MkconfigGrub,
+    detect,
+    has,
+    iommu_state,
+    managed_tokens,
+    missing,
+    read_record,
+    write_record,
+)
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal, locked, sweep
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import BOOT_ID, STATE_DIRECTORY, judge
+
+PENDING = STATE_DIRECTORY + "/pending-kernel.json"
+VENDORS = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "amd"}
+
+
+def cpu_vendor(cpuinfo):
+    """intel, amd or other, from the text of /proc/cpuinfo. Hygon's processors are AMD's Zen, IOMMU included."""
+    match = re.search(r"^vendor_id\s*:\s*(\S+)", cpuinfo, re.MULTILINE)
+    return VENDORS.get(match.group(1), "other") if match else "other"
+
+
+def wanted_parameters(vendor, iommu, passthrough):
+    """The tokens for a processor. amd_iommu=on is no value: AMD's IOMMU is on unless told otherwise."""
+    if not iommu or vendor == "other":
+        return []
+    return ([INTEL_ON] if vendor == "intel" else []) + ([PASSTHROUGH] if passthrough else [])
+
+
+def ensure(host, iommu, passthrough, check_mode):
+    """Bring the next boot's line to what is wanted, and say what only a reboot will bring.
+
+    Returns what the module returns, with `warnings`. Raises BootLoaderError; the host is then as it was.
+    """
+    vendor = cpu_vendor(host.read("/proc/cpuinfo") or "")
+    wanted = wanted_parameters(vendor, iommu, passthrough)
+    running = (host.read("/proc/cmdline") or "").strip()
+    record = read_record(host)
+    recorded = list(record["tokens"])
+    funnel = Funnel(host, check_mode)
+    loader, configured, warnings = None, [], []
+    leaving = leaves_passthrough(running, vendor, iommu, passthrough)
+    touched = set()
+    if wanted or recorded or record["created"] or leaving or host.is_file(MkconfigGrub.DROP_IN):
+        try:
+            loader = detect(host, running)
+        except BootLoaderError:
+            if missing(running, wanted):
+                raise
+    if not check_mode:
+        directories = [STATE_DIRECTORY] + (loader.folders(funnel) if loader else [])
+        sweep([host.real(directory) for directory in directories])
+    if loader:
+        warnings = conflicts(list(dict.fromkeys(loader.sources(funnel) + loader.also_read(funnel))), wanted, vendor)
+        before = [line for _where, line in loader.configured(funnel)]
+        touched = set(loader.lacking(funnel, wanted))
+        # A token that some entry had before is not this role's to take off again.
+        added = [token for token in wanted if token in recorded or not any(has(line, token) for line in before)]
+        loader.prepare(funnel, wanted, record)
+        record["bootloader"] = loader.name
+        try:
+            # First, so that a run that is interrupted does not take its own tokens for the administrator's.
+            funnel.keep(RECORD)
+            write_record(host, dict(record, tokens=recorded + [token for token in added if token not in recorded]), check_mode)
+            if touched:
+                # Nor a reboot before this change for one that failed to bring it.
+                funnel.keep(PENDING)
+                _judge(host, reboot_reasons(wanted, running, leaving), touched, check_mode)
+            warnings += loader.apply(funnel, wanted, record)
+        except BootLoaderError:
+            funnel.undo()
+            raise
+        except OSError as error:
+            raise BootLoaderError("The kernel parameters cannot be set, and %s: %s" % (funnel.undo(), error)) from error
+        configured = [line for _where, line in loader.configured(funnel)]
+    left = leaving and bool(configured) and not any(has(line, PASSTHROUGH) for line in configured)
+    if left and PASSTHROUGH in recorded:
+        touched.add("no " + PASSTHROUGH)
+    try:
+        if loader:
+            write_record(host, dict(record, tokens=added, created=record["created"] if wanted else {}), check_mode)
+        due, stuck = _judge(host, reboot_reasons(wanted, running, left), touched, check_mode)
+    except OSError as error:
+        raise BootLoaderError(
+            "The kernel parameters of the next boot are as wanted, but the role cannot write down what it did (%s): make room in %s "
+            "or make it writable, then run the role again." % (error, STATE_DIRECTORY), changed=funnel.changed,
+        ) from error
+    return {
+        "changed": funnel.changed,
+        "diff": funnel.diff,
+        "vendor": vendor,
+        "bootloader": loader.name if loader else "",
+        "wanted": wanted,
+        "running": managed_tokens(running),
+        "reboot": due,
+        "stuck": [{"key": reason["key"], "text": advice(reason["text"], running)} for reason in stuck],
+        "warnings": warnings,
+    }
+
+
+def _judge(host, reasons, touched, check_mode):
+    """judge() for the kernel parameters of a host. touched: the tokens that this run writes."""
+    return judge(
+        "kernel", reasons, {"kernel:" + token for token in touched}, check_mode,
+        directory=host.real(STATE_DIRECTORY), boot_id=(host.read(BOOT_ID) or "").strip(),
+    )
+
+
+def conflicts(lines, wanted, vendor):
+    """Sentences about parameters of the administrator that ours override; an error where they cannot be.
+
+    The kernel parses every occurrence in order, so a later `intel_iommu=on` beats `intel_iommu=off`; but nothing
+    takes `iommu=off` back.
+    """
+    warnings = []
+    for where, line in lines:
+        state = iommu_state(line)
+        if wanted and state["off"]:
+            raise BootLoaderError(
+                "iommu=off is configured in %s and no other parameter can take it back: remove it, or do not ask "
+                "for the IOMMU." % where
+            )
+        if INTEL_ON in wanted and state["intel"] is False:
+            warnings.append("intel_iommu=off in %s is overridden by intel_iommu=on after it." % where)
+        if PASSTHROUGH in wanted and state["passthrough"] is False:
+            warnings.append("A parameter against iommu=pt in %s is overridden by iommu=pt after it." % where)
+        if wanted and vendor == "amd" and state["amd_off"]:
+            warnings.append("amd_iommu=off in %s keeps the IOMMU off; iommu=pt has no effect until it goes." % where)
+    return warnings
+
+
+def leaves_passthrough(running, vendor, iommu, passthrough):
+    """Whether iommu=pt runs on a host that is to have the IOMMU without it."""
+    return iommu and not passthrough and vendor != "other" and has(running, PASSTHROUGH)
+
+
+def reboot_reasons(wanted, running, left):
+    """What is configured and not running, as judge() takes it. left: iommu=pt runs and is no longer configured.
+
+    Taking the parameters off (iommu: false) makes no reboot due: an IOMMU that stays on until the next boot
+    harms nothing that runs.
+    """
+    text = "kernel parameter %s is configured but not on the running command line"
+    if iommu_state(running)["off"]:
+        text = "kernel parameter %s is configured but undone by iommu=off on the running command line"
+    reasons = [{"key": "kernel:" + token, "text": text % token} for token in missing(running, wanted)]
+    if left:
+        reasons.append({
+            "key": "kernel:no " + PASSTHROUGH,
+            "text": "kernel parameter %s is on the running command line but no longer configured" % PASSTHROUGH,
+        })
+    return reasons
+
+
+def advice(text, running):
+    """What to look at when a reboot did not bring a parameter."""
+    image = re.search(r"(?:^|\s)(BOOT_IMAGE=\S+)", running)
+    return (
+        "%s, although the host has been rebooted since: it was probably started from another boot entry or loader "
+        "than the one configured (/proc/cmdline%s); look at the loader's default entry (grub-editenv list, "
+        "grubby --default-kernel or bootctl status) and at the firmware's boot order, then reboot by hand."
+        % (text, " says " + image.group(1) if image else "")
+    )
+
+
+def work(module):
+    """The module's work. Returns its result; raises Refusal.
+
+    module: an AnsibleModule, or what has its `params`, `check_mode`, `run_command` and `warn`.
+    """
+    def run(argv, stdin):
+        # grubby expands what it reads from entries unquoted: an empty directory has no file for a `*` to match.
+        with tempfile.TemporaryDirectory(prefix="sriov-") as empty:
+            # The tools' messages are quoted in ours, and grubby's output is parsed.
+            return module.run_command(argv, data=stdin, cwd=empty, environ_update={"LANGUAGE": "C", "LC_ALL": "C"})
+
+    try:
+        # Check mode changes nothing, so it need not wait either.
+        with contextlib.nullcontext() if module.check_mode else locked():
+            result = ensure(Host(run), module.params["iommu"], module.params["passthrough"], module.check_mode)
+    except BootLoaderError as error:
+        raise Refusal(str(error), changed=error.changed) from error
+    except OSError as error:
+        raise Refusal("The kernel parameters cannot be set, and nothing was changed: %s" % error) from error
+    for warning in result.pop("warnings"):
+        module.warn(warning)
+    return result
+
+
+# The module's options, as AnsibleModule takes them.
+ARGUMENTS = {
+    "iommu": {"type": "bool", "default": True},
+    "passthrough": {"type": "bool", "default": True},
+}

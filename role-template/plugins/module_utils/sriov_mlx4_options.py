@@ -1,0 +1,467 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of mlx4_core, by which ConnectX-3 cards get their VFs when the driver is loaded."""
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+import contextlib
+import os
+import re
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given as given
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+
+DRIVER = "mlx4_core"
+HEADER = "# Written by Ansible (stackhpc.sriov), changes here are lost\n"
+# modprobe.d(5). Of two files with the same name, the one in the earlier directory counts.
+MODPROBE_DIRECTORIES = (
+    "/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
+PARAMETERS = ("num_vfs", "probe_vf", "port_type_array")
+INITRAMFS_COMMANDS = (["update-initramfs", "-u", "-k", "all"], ["dracut", "--force", "--regenerate-all"])
+INITRAMFS_SECONDS = 900
+# What the manual of MLNX_OFED allows: 128 MAC addresses, two for each VF and for the PF. The driver's own check
+# (MLX4_MAX_NUM_VF_P_PORT in include/linux/mlx4/device.h) is at 64, but with firmware that knows no more than 63 VFs
+# mlx4_check_dev_cap() then leaves the card without its interfaces. Two ports of 63 are the 126 of MLX4_MAX_NUM_VF.
+MAX_VFS_OF_PORT = 63
+PORT_TYPE = re.compile(r"^(auto \()?(ib|eth)\)?$")
+PORT_TYPE_NUMBERS = {"ib": 1, "eth": 2}
+NO_SECOND_PORT = 4
+NONE = (0, 0, 0)
+
+
+# --- reading the host ---------------------------------------------------------------------------------------------
+
+
+def read_card(function):
+    """A ConnectX-3 function with its ports: {"function", "name", "types": "ib" or "eth" of each port, "senses": bool}.
+
+    function: as of host.read_function. No types when the ports cannot be read (show_port_type() in the driver's main.c
+    writes "ib", "eth", "auto (ib)" or "auto (eth)"). senses: whether a port finds out its type by itself.
+    """
+    texts = [host.read_text(host.device_path(function["address"], "mlx4_port%d" % port)) for port in (1, 2)]
+    matches = [PORT_TYPE.match(text) for text in texts if text is not None]
+    known = texts[0] is not None and all(matches)
+    return {
+        "function": function,
+        "name": host.describe(function),
+        "types": [match.group(2) for match in matches] if known else [],
+        "senses": known and any(match.group(1) for match in matches),
+    }
+
+
+def read_cards():
+    """Every function of this host that mlx4_core drives and that is no VF, by address."""
+    functions = [
+        host.read_function(address)
+        for address in host.list_names(host.SYS + "/bus/pci/devices")
+        if host.link_name(host.device_path(address, "driver")) == DRIVER
+    ]
+    return {
+        function["address"]: read_card(function) for function in functions if function and not function["physfn"]
+    }
+
+
+def takes_addresses(run):
+    """Whether the driver takes its options for each address, as that of MLNX_OFED, or once for all cards.
+
+    The kernel's own declares them with module_param_array, the other with module_param_string.
+    run: runs a command and returns (code, output, errors). Raises Refusal when that cannot be found out.
+    """
+    program = host.find_program("modinfo")
+    if program is None:
+        raise host.Refusal("the program modinfo, which tells what options %s takes, is not on this host: install kmod" % DRIVER)
+    code, output, errors = run([program, "-F", "parm", DRIVER])
+    if code:
+        raise host.Refusal("modinfo does not know the driver %s (%s): install the kernel package that has it" % (
+            DRIVER, last_lines(errors) or "exit code %d" % code))
+    # A description may have several lines; the type is at the end of the last one.
+    match = re.search(r"^num_vfs:(?:(?!^\w+:).)*?\((array of byte|string|charp)\)\s*$", output, re.MULTILINE | re.DOTALL)
+    if match is None:
+        raise host.Refusal("the driver %s of this kernel has no option num_vfs of a form that is known here (modinfo -F parm %s): "
+                           "use the driver of a newer kernel" % (DRIVER, DRIVER))
+    return match.group(1) != "array of byte"
+
+
+def last_lines(text):
+    """The last lines of what a program said, as one line."""
+    return "; ".join(line.strip() for line in text.strip().splitlines()[-3:])
+
+
+def option_sources(options_path):
+    """Where else this host sets one of our options: a list of (place, name, value).
+
+    options_path: the file that is ours. Comments, continued lines and masked files are taken as modprobe takes them.
+    """
+    found, seen = [], {os.path.basename(options_path)}
+    for directory in MODPROBE_DIRECTORIES:
+        names = [name for name in host.list_names(directory) if name.endswith(".conf") and name not in seen]
+        seen.update(names)
+        for name in names:
+            path, text = os.path.join(directory, name), ""
+            lines = (host.read_file(path) or "").split("\n") if os.path.isfile(path) else []
+            for number, line in enumerate(lines, 1):
+                text += line
+                if text.endswith("\\"):
+                    text = text[:-1] + " "
+                    continue
+                words, text = text.split(), ""
+                if words[:1] == ["options"] and len(words) > 1 and words[1].replace("-", "_") == DRIVER:
+                    found += [("line %d of %s" % (number, path),) + option for option in our_options(words[2:])]
+    words = [
+        word.partition(".")[2] for word in host.read_text(host.PROC + "/cmdline", "").split()
+        if word.partition(".")[0].replace("-", "_") == DRIVER
+    ]
+    return found + [("the kernel command line",) + option for option in our_options(words)]
+
+
+def our_options(words):
+    """Those of a line's NAME=VALUE words that are options of ours, as (name, value)."""
+    pairs = [word.replace('"', "").partition("=") for word in words]
+    return [(name, value) for name, _equals, value in pairs if name in PARAMETERS]
+
+
+def parse_vfs(text):
+    """The triplet of each address in a value of num_vfs or probe_vf, under "" the one that holds for all cards.
+
+    A single value is VFs with all ports (param_map in __mlx4_init_one()). None for what is no such value.
+    """
+    found = {}
+    try:
+        if ":" not in text and "." not in text:
+            parts = [("", text.split(","))] if text not in ("", "(null)") else []
+        else:
+            parts = [(entry.partition("-")[0].lower(), entry.partition("-")[2].split(";")) for entry in text.split(",")]
+        for address, words in parts:
+            values = [int(word, 0) for word in words]
+            if not 1 <= len(values) <= 3:
+                return None
+            triplet = [0, 0] + values if len(values) == 1 else (values + [0])[:3]
+            found["0000:" + address if address.count(":") == 1 else address] = tuple(triplet)
+    except ValueError:
+        return None
+    return found
+
+
+def running_option(name, address):
+    """The triplet with which the running driver was loaded, for one card; None when that cannot be read."""
+    text = host.read_text("%s/module/%s/parameters/%s" % (host.SYS, DRIVER, name))
+    values = parse_vfs(text) if text is not None else None
+    return values.get(address, values.get("", NONE)) if values is not None else None
+
+
+# --- deciding -----------------------------------------------------------------------------------------------------
+
+
+def wanted_vfs(card, entries):
+    """The triplets (num_vfs, probe_vf) that the entries of one card ask for: VFs of port 1, of port 2, of all ports.
+
+    Raises Refusal for what the driver or the card would not do.
+    """
+    types, function, name = card["types"], card["function"], card["name"]
+    num_vfs, probe_vf = [0, 0, 0], [0, 0, 0]
+    for entry in entries:
+        where, count, port = entry["selector"], entry["numvfs"], entry.get("port")
+        probed = entry.get("probe_vf") or 0
+        if not 0 <= probed <= count:
+            raise host.Refusal("%s: probe_vf is %d, and is to be from 0 to numvfs, which is %d: correct it" % (where, probed, count))
+        if count == 0:
+            continue
+        if port and not types:
+            raise host.Refusal("%s: it is not known what ports %s has (no mlx4_port1 in %s that says ib or eth): see the kernel log, or "
+                               "choose the whole card by its address" % (where, name, host.device_path(function["address"])))
+        if port and port > len(types):
+            raise host.Refusal("%s: %s has one port, port %d is asked for: choose the card by its address" % (where, name, port))
+        if port and len(types) > 1 and "ib" in types:
+            raise host.Refusal("%s: VFs of port %d alone need all ports of %s to be Ethernet, they are %s: set them to Ethernet, or choose "
+                               "the whole card by its address" % (where, port, name, " and ".join(types)))
+        # A card with one port fails to load with more than a single value, which stands for VFs of all ports.
+        column = port - 1 if port and len(types) > 1 else 2
+        num_vfs[column] += count
+        probe_vf[column] += probed
+    where = " and ".join(entry["selector"] for entry in entries)
+    for port in (0, 1):
+        if num_vfs[port] + num_vfs[2] > MAX_VFS_OF_PORT:
+            raise host.Refusal("%s: port %d of %s has at most %d VFs, %d are asked for: lower numvfs" % (
+                where, port + 1, name, MAX_VFS_OF_PORT, num_vfs[port] + num_vfs[2]))
+    total = sum(num_vfs)
+    if total > (function["totalvfs"] or 0) and not any(entry.get("waits") for entry in entries):
+        if not function["totalvfs"]:
+            raise host.Refusal("%s: %s offers no VFs: %s" % (where, name, host.why_no_vfs(function)))
+        raise host.Refusal("%s: %s has at most %d VFs, %d are asked for: lower numvfs" % (where, name, function["totalvfs"], total))
+    return tuple(num_vfs), tuple(probe_vf)
+
+
+def is_single(num_vfs):
+    """Whether a triplet is to be written as a single value: more than one fails with InfiniBand, and with a card of one port."""
+    return num_vfs[:2] == (0, 0)
+
+
+def options_for_all(cards, wishes):
+    """The options of the kernel's own driver, as {name: value}: one set for every card of the host.
+
+    cards: as of read_cards. wishes: {address: (num_vfs, probe_vf)} of the chosen ones, some more than 0.
+    Raises Refusal when the cards of the host are not to have the same.
+    """
+    # One that offers no VFs gets none, whatever the options are (mlx4_enable_sriov()).
+    concerned = {
+        address: wishes.get(address, (NONE, NONE)) for address, card in sorted(cards.items())
+        if address in wishes or card["function"]["totalvfs"]
+    }
+    if len(set(concerned.values())) > 1:
+        raise host.Refusal(
+            "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones (%s): "
+            "give them all the same, or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the "
+            "distribution: it takes them for each address" % (DRIVER, ", ".join(
+                "%s num_vfs=%s probe_vf=%s" % (cards[address]["name"], written(vfs, vfs, ","), written(probed, vfs, ","))
+                for address, (vfs, probed) in concerned.items())))
+    num_vfs, probe_vf = next(iter(concerned.values()))
+    options = {"num_vfs": written(num_vfs, num_vfs, ","), "probe_vf": written(probe_vf, num_vfs, ",")}
+    ports = [{card["types"][port] for card in cards.values() if port < len(card["types"])} for port in (0, 1)]
+    if all(card["types"] for card in cards.values()):
+        if all(len(types) < 2 for types in ports):
+            options["port_type_array"] = ",".join(str(PORT_TYPE_NUMBERS[min(types)]) for types in ports if types)
+        elif any(card["senses"] for card in cards.values()):
+            # The driver no longer senses a type once it has VFs (mlx4_dev_cap()), and would take the firmware's default.
+            raise host.Refusal(
+                "the ports of %s sense their type, which ends when there are VFs, and the driver %s of this kernel takes one "
+                "port_type_array for all cards, whose types differ: set the types in the cards' firmware (LINK_TYPE_P1, LINK_TYPE_P2), "
+                "or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution" % (
+                    ", ".join(card["name"] for card in cards.values() if card["senses"]), DRIVER))
+    return options
+
+
+def options_for_each(cards, wishes):
+    """The options of MLNX_OFED's driver, as {name: value}: each value lists addresses with what holds for them.
+
+    cards, wishes: as of options_for_all.
+    """
+    # mlx4_fill_dbdf2val_tbl() takes a single value for an error when a triplet follows it anywhere, and the driver is not loaded at all.
+    chosen = sorted((is_single(vfs), address) for address, (vfs, _probed) in wishes.items() if sum(vfs))
+    options = {
+        name: ",".join("%s-%s" % (address, written(wishes[address][index], wishes[address][0], ";")) for _single, address in chosen)
+        for index, name in enumerate(("num_vfs", "probe_vf"))
+    }
+    types = [
+        "%s-%s" % (address, ";".join(str(number) for number in (
+            [PORT_TYPE_NUMBERS[name] for name in cards[address]["types"]] + [NO_SECOND_PORT])[:2]))
+        for _single, address in chosen if cards[address]["types"]
+    ]
+    return dict(options, port_type_array=",".join(types)) if types else options
+
+
+def written(values, num_vfs, separator):
+    """A triplet in the form that num_vfs of the same card has."""
+    return str(values[2]) if is_single(num_vfs) else separator.join(str(value) for value in values)
+
+
+def refuse_other_sources(sources, options):
+    """Raise Refusal when the host sets, in another place, one of the options to something else than wanted.
+
+    modprobe hands the driver all of them, one after the other. options: {name: value}, none when no VFs are wanted.
+    """
+    for place, name, value in sources:
+        wanted = options.get(name)
+        if options and (wanted == value or wanted is None):
+            continue
+        if not options and (name != "num_vfs" or set((parse_vfs(value) or {"": None}).values()) == {NONE}):
+            continue
+        raise host.Refusal("%s has %s=%s for %s, and %s is wanted: remove it from there" % (
+            place, name, value, DRIVER, "%s=%s" % (name, wanted) if options else "no VF"))
+
+
+def judge_card(card, num_vfs, probe_vf):
+    """What a card has and what it waits for: (its entry of `pfs`, its reason for a reboot or None)."""
+    function, name = card["function"], card["name"]
+    address, has, wanted = function["address"], function["numvfs"] or 0, sum(num_vfs)
+    ways = {"num_vfs": num_vfs, "probe_vf": probe_vf}
+    running = {option: running_option(option, address) for option in ways}
+    differs = [option for option in ways if running[option] is not None and running[option] != ways[option]]
+    if has and not wanted:
+        message = "%s keeps its %d VFs until the next boot: its driver makes and removes them when it is loaded" % (name, has)
+    elif has != wanted:
+        message = "%s has %d VFs until the next boot, %d are wanted: its driver makes them when it is loaded" % (name, has, wanted)
+    elif wanted and differs:
+        message = "%s has its %d VFs with %s until the next boot, %s is wanted: its driver makes them when it is loaded" % (
+            name, has, " ".join("%s=%s" % (option, written(running[option], running[option], ",")) for option in differs),
+            " ".join("%s=%s" % (option, written(ways[option], num_vfs, ",")) for option in differs))
+    else:
+        message = ""
+    key = "mlx4:%s=%s" % (address, ",".join(str(value) for value in num_vfs))
+    if sum(probe_vf):
+        key += " probe_vf=%s" % ",".join(str(value) for value in probe_vf)
+    result = {
+        "address": address, "name": (function["netdevs"] or [""])[0], "before": has, "now": has,
+        "wanted": wanted, "state": "pending" if message else "ok", "message": message,
+    }
+    return result, {"key": key, "text": message} if message else None
+
+
+# --- doing --------------------------------------------------------------------------------------------------------
+
+
+def initramfs_command():
+    """The command that rebuilds every initramfs of this host. Raises Refusal when it has none."""
+    for command in INITRAMFS_COMMANDS:
+        program = host.find_program(command[0])
+        if program:
+            return [program] + command[1:]
+    raise host.Refusal("neither update-initramfs nor dracut is on this host, and the initramfs must have the options of %s: install "
+                       "the one that this distribution uses" % DRIVER)
+
+
+def command_text(command):
+    """A command as an operator types it."""
+    return " ".join([os.path.basename(command[0])] + command[1:])
+
+
+def rebuild_initramfs(command, run, path):
+    """Rebuild every initramfs, and bring it to the disk. Raises Refusal when that fails or takes too long. path: the options file."""
+    code, output, errors = run(["timeout", "--kill-after=10", str(INITRAMFS_SECONDS)] + command)
+    if code:
+        # 124 and 137 are timeout(1)'s own: ended, and killed, because the time was up.
+        how = "did not finish in %d s" % INITRAMFS_SECONDS if code in (124, 137) else "ended with %d" % code
+        what = "may not have the options that %s has" if os.path.exists(path) else "may have the options of %s, which is removed"
+        raise host.Refusal("the initramfs could not be rebuilt, and %s: %s %s (%s): correct that, then run the role again" % (
+            what % path, command_text(command), how, last_lines(errors) or last_lines(output) or "no output"))
+    # It is some file system's, /boot or an EFI system partition, and neither tool brings it to the disk in every release.
+    os.sync()
+
+
+def write_options(path, before, text, stale):
+    """Bring the options file to what it shall be, the mark that the initramfs has the old ones first.
+
+    before, text: the file's, None for no file. stale: the path of the mark. Raises OSError with both as they were, or Refusal.
+    """
+    marked = os.path.exists(stale)
+    try:
+        # First, so that a run that is interrupted leaves the next one to know that the initramfs has the old options.
+        host.write_atomically(stale, "")
+        if text is None:
+            host.remove_file(path)
+        else:
+            host.write_atomically(path, text, 0o644)
+    except OSError as error:
+        if host.read_file(path) != before:
+            raise host.Refusal("%s is changed, but it is not sure to be on the disk (%s), and the initramfs is not rebuilt: correct that, then "
+                               "run the role again" % (path, error)) from error
+        if not marked:
+            with contextlib.suppress(OSError):
+                host.remove_file(stale)
+        raise
+
+
+def make_it_so(parameters, check_mode, run):
+    """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done.
+
+    run: runs a command and returns (code, output, errors).
+    """
+    path = parameters["options_path"]
+    given.refuse_wrong(parameters["devices"], ("address", "numvfs", "selector", "boot"))
+    if not os.path.isabs(path) or "\0" in path:
+        raise host.Refusal("options_path is %r, and must be an absolute path: correct it" % path)
+    if not check_mode:
+        host.sweep((os.path.dirname(path), pending.STATE_DIRECTORY))
+    stale = os.path.join(pending.STATE_DIRECTORY, "mlx4-initramfs-stale")
+    before = host.read_file(path)
+    reported = host.read_text(os.path.join(pending.STATE_DIRECTORY, "pending-mlx4.json"), "")
+    entries = {}
+    for device in parameters["devices"]:
+        if device.get("driver") == DRIVER and device["boot"] == "module":
+            entries.setdefault(device["address"], []).append(device)
+    if not (entries or before is not None or reported or os.path.exists(stale)):
+        return {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": []}
+    if before is not None and not before.startswith(HEADER):
+        raise host.Refusal("%s is not a file that this role wrote: move it away, or choose another options_path" % path)
+    if not path.endswith(".conf"):
+        raise host.Refusal("options_path is %s, and modprobe reads only files that end in .conf: correct it" % path)
+
+    cards = read_cards()
+    for address in sorted(set(entries) - set(cards)):
+        raise host.Refusal("%s: %s went away, or its driver let go of it, while the host was read: run the role again" % (
+            entries[address][0]["selector"], address))
+    wishes = {address: wanted_vfs(cards[address], entries[address]) for address in sorted(entries)}
+    options = {}
+    if any(sum(num_vfs) for num_vfs, _probe_vf in wishes.values()):
+        by_address = takes_addresses(run)
+        options = options_for_each(cards, wishes) if by_address else options_for_all(cards, wishes)
+    sources = option_sources(path)
+    if entries:
+        refuse_other_sources(sources, options)
+    elsewhere = any(name == "num_vfs" for _place, name, _value in sources)
+    for address, card in sorted(cards.items()):
+        # Options without addresses hold for every card.
+        had = before is not None and (address in before or ":" not in before)
+        ours = had or os.path.exists(stale) or "mlx4:%s=" % address in reported
+        if address not in wishes and card["function"]["numvfs"] and ours and not elsewhere:
+            wishes[address] = (NONE, NONE)
+
+    after = "%soptions %s %s\n" % (HEADER, DRIVER, " ".join("%s=%s" % option for option in options.items())) if options else None
+    differs = before != after or after is not None and os.stat(path).st_mode & 0o7777 != 0o644
+    rebuild = differs or os.path.exists(stale)
+    command = initramfs_command() if rebuild else []
+    diff = []
+    if differs:
+        diff.append({"before_header": path, "after_header": path, "before": before or "", "after": after or ""})
+    if rebuild:
+        diff.append({"before_header": "initramfs", "after_header": "initramfs", "before": "",
+                     "after": "rebuilt by %s\n" % command_text(command)})
+    if differs and not check_mode:
+        write_options(path, before, after, stale)
+    if rebuild and not check_mode:
+        rebuild_initramfs(command, run, path)
+
+    judged = [judge_card(cards[address], *wish) for address, wish in wishes.items()]
+    reasons = [reason for _result, reason in judged if reason]
+    # A new initramfs may bring what the one before did not.
+    touched = {reason["key"] for reason in reasons} if rebuild else set()
+    try:
+        due, stuck = pending.judge(
+            "mlx4", reasons, touched, check_mode, directory=pending.STATE_DIRECTORY, boot_id=host.boot_id())
+        if rebuild and not check_mode:
+            # Last, for it also tells the next run that no reboot has failed to bring these options yet.
+            host.remove_file(stale)
+    except OSError as error:
+        if not rebuild:
+            raise
+        raise host.Refusal("%s is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered (%s): "
+                           "correct that, then run the role again" % (path, error)) from error
+    return {
+        "changed": rebuild, "diff": diff, "files": [path] if differs else [],
+        "pfs": [result for result, _reason in judged], "reboot": due,
+        "stuck": [{"key": reason["key"], "text": advice(reason["text"], path, bool(options))} for reason in stuck],
+    }
+
+
+def advice(text, path, there):
+    """What to look at when a reboot did not bring the VFs."""
+    return (
+        "%s, although the host has been rebooted since: look at the kernel log (dmesg | grep mlx4), and check that the initramfs %s %s "
+        "(lsinitramfs or lsinitrd)" % (text, "has" if there else "no longer has", path)
+    )
+
+
+def work(module):
+    """The module's work. Returns its result; raises Refusal.
+
+    module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`.
+    """
+    def run(argv):
+        # The tools' messages are quoted in ours.
+        return module.run_command(argv, environ_update={"LANGUAGE": "C", "LC_ALL": "C"})
+
+    try:
+        with host.locked():
+            return make_it_so(module.params, module.check_mode, run)
+    except OSError as error:
+        raise host.Refusal("The options of %s cannot be set: %s; nothing was changed" % (DRIVER, error)) from error
+
+
+# The module's options, as AnsibleModule takes them.
+ARGUMENTS = {
+    "devices": {"type": "list", "elements": "dict", "required": True},
+    "options_path": {"type": "path", "default": "/etc/modprobe.d/stackhpc-sriov-mlx4.conf"},
+}

@@ -1,0 +1,519 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The VFs of PFs, now and at every boot: their numbers, and the files that bring them."""
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+import contextlib
+import glob
+import json
+import os
+import re
+import signal
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_files
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given as given
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_predecessors as predecessors
+
+UNIT_DIRECTORY = predecessors.UNIT_DIRECTORY
+BOOT_UNIT = host.BOOT_UNIT
+BOOT_LINK = UNIT_DIRECTORY + "/multi-user.target.wants/" + BOOT_UNIT
+DROP_IN = "sriov-vfs.conf"
+DEFAULT_RULE_PATH = predecessors.DEFAULT_RULE_PATH
+# State, not configuration: what is in it is forgotten after a boot, and that is no change to report.
+RELEASED_PATH = pending.STATE_DIRECTORY + "/released.json"
+# The files that a run has begun to change, until systemd and udev know of them. In /run: a boot makes them read everything.
+OWED_PATH = "/run/sriov-vfs.owed"
+RULE_BEGIN = "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost"
+RULE_END = "# END stackhpc.sriov"
+# Not with "!=" in each rule: udev takes an interface without the attribute as no match for that too.
+REPRESENTORS_ASIDE = 'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"'
+OWN_BLOCK = re.compile(r"^# BEGIN stackhpc\.sriov\b.*?^# END stackhpc\.sriov\n?", re.MULTILINE | re.DOTALL)
+AS_BEFORE = "the VFs and their files are as they were"
+PROGRAM_HEAD = "#!/usr/bin/python3 -I\n"
+
+
+def program_text():
+    """The host program: the source of the very module that this one imports."""
+    return PROGRAM_HEAD + host.__loader__.get_source(host.__name__)
+
+
+def udev_rules(devices):
+    """The block that starts a PF's unit when the PF appears, as the driver's interface or as the function itself.
+
+    Not for the add event alone: systemd leaves an interface aside while it is being renamed, and takes it with what the
+    rules say for the move event that follows. A unit that is wanted already is not started again by a later event.
+    """
+    lines = [RULE_BEGIN, REPRESENTORS_ASIDE]
+    for device in devices:
+        match = 'SUBSYSTEM=="net", KERNELS=="%s"' if device["trigger"] == "net" else 'SUBSYSTEM=="pci", KERNEL=="%s"'
+        lines.append('ACTION!="remove", %s, TAG+="systemd", ENV{SYSTEMD_WANTS}+="sriov-vfs@%s.service"' % (
+            match % device["address"], device["address"]))
+    return "\n".join(lines + ['LABEL="sriov_end"', RULE_END, ""])
+
+
+def rule_file(before, devices):
+    """A udev rule file with our block, and without the predecessors'. None when nothing is left in it.
+
+    before: its text now, or None. What anybody else wrote stays as it is.
+    """
+    rest = OWN_BLOCK.sub("", predecessors.LEGACY_BLOCK.sub("", before or ""))
+    if not devices:
+        # An empty file that is not ours masks the one of that name in /usr/lib.
+        return rest if rest.strip() or rest == before else None
+    return rest + ("\n" if rest and not rest.endswith("\n") else "") + udev_rules(devices)
+
+
+def drop_ins(devices):
+    """For each unit that needs VFs, the text that makes it need and follow them, by path."""
+    needs = {}
+    for device in devices:
+        if device["boot"] == "systemd":
+            for unit in device["required_by"]:
+                needs.setdefault(unit, []).append("sriov-vfs-ready@%s.service" % device["address"])
+    return {
+        "%s/%s.d/%s" % (UNIT_DIRECTORY, unit, DROP_IN): "[Unit]\nRequires=%s\nAfter=%s\n" % (" ".join(names), " ".join(names))
+        for unit, names in needs.items()
+    }
+
+
+def read_config():
+    """The configuration of the host; one that is not what this module writes counts as none."""
+    try:
+        config = host.load_config() or {}
+    except host.Refusal:
+        return {}
+    if not config.get("udev_rule_path", "/").startswith("/"):
+        # From a version that took any path; nobody knows where that file is.
+        del config["udev_rule_path"]
+    return config
+
+
+def read_released():
+    """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as none."""
+    try:
+        released = json.loads(host.read_file(RELEASED_PATH) or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return {address: boot for address, boot in released.items() if host.PCI_ADDRESS.match(address)} if isinstance(released, dict) else {}
+
+
+def to_release(devices, config, released, legacy_addresses):
+    """The PFs to take back to 0 VFs: what this role, or a predecessor, gave VFs and nobody wants any more.
+
+    devices: the chosen ones, those that the role is to leave alone among them. config: the host's configuration file.
+    released: as of read_released.
+    Returns {address: boot id at which it left}. After a boot whoever made VFs on such a PF, it was not this role.
+    """
+    now = host.boot_id()
+    chosen = {device["address"] for device in devices}
+    left = dict(released)
+    for entry in config.get("devices", []):
+        function = host.read_function(entry["address"])
+        # Another card at that address: the host has renumbered its slots, and those VFs were never this role's.
+        if function and entry["id"] in (None, function["id"]):
+            left[entry["address"]] = now
+    left.update(dict.fromkeys(legacy_addresses, now))
+    zero = {device["address"]: now for device in devices if device["boot"] in ("systemd", "udev") and device["numvfs"] == 0}
+    return dict({address: boot for address, boot in left.items() if boot == now and address not in chosen}, **zero)
+
+
+def has_vfs(address):
+    """Whether a PF is there and has VFs."""
+    function = host.read_function(address)
+    return bool(function and function["numvfs"])
+
+
+def config_text(parameters, devices, names):
+    """The configuration file, or None when there is nothing to configure. names: as of last_known_names."""
+    if not devices:
+        return None
+    keys = ("address", "id", "numvfs", "boot", "optional")
+    return json.dumps({
+        "format": host.CONFIG_FORMAT,
+        "boot_wait": parameters["boot_wait"],
+        "numvfs_timeout": parameters["numvfs_timeout"],
+        "udev_rule_path": parameters["udev_rule_path"],
+        "devices": [dict({key: device[key] for key in keys}, name=names[device["address"]]) for device in devices],
+    }, indent=2) + "\n"
+
+
+def last_known_names(devices, config, kept):
+    """The name of each PF's interface: {address: name, "" for none}, for messages about a PF that is gone.
+
+    kept: those that the file has, where it has them, for an interface that was renamed is no change to report; else those of now, where
+    the PF has an interface now.
+    """
+    known = {
+        entry["address"]: entry["name"] for entry in config.get("devices", [])
+        for device in devices if device["address"] == entry["address"] and device["id"] in (None, entry["id"]) and "name" in entry
+    }
+    names = {device["address"]: device.get("name") or "" for device in devices}
+    now = {
+        address: name if name and name.isascii() and host.is_plain(name) else known.get(address, "") for address, name in names.items()
+    }
+    return dict(now, **known) if kept else now
+
+
+def wanted_files(parameters, devices, config):
+    """Every file that the host shall have, or shall not have: {path: (text or None, mode, None for the one it has)}."""
+    keep = bool(devices)
+    at_boot = any(device["boot"] == "systemd" for device in devices)
+    files = {host.PROGRAM_PATH: (program_text() if keep else None, 0o755)}
+    files[host.CONFIG_PATH] = (config_text(parameters, devices, last_known_names(devices, config, kept=True)), 0o644)
+    for name, text in parameters["units"].items():
+        wanted = keep and (name != BOOT_UNIT or at_boot)
+        files["%s/%s" % (UNIT_DIRECTORY, name)] = (text if wanted else None, 0o644)
+    for path in glob.glob("%s/*.d/%s" % (UNIT_DIRECTORY, DROP_IN)):
+        files[path] = (None, 0o644)
+    files.update({path: (text, 0o644) for path, text in drop_ins(devices).items()})
+    rule_path = parameters["udev_rule_path"]
+    for path in sorted({DEFAULT_RULE_PATH, config.get("udev_rule_path", rule_path), rule_path}):
+        ours = devices if path == rule_path else []
+        files[path] = (rule_file(host.read_file(path), ours), 0o644 if ours else None)
+    return files
+
+
+def plan_files(changes, parameters, devices, config, legacy_paths):
+    """Plan every file and link in an order in which a boot after any of them finds what works.
+
+    What needs something goes before it and comes after it; the predecessors' go last, when ours do their work.
+    Returns the directories in which they, and the state of this module, are.
+    """
+    files, state = wanted_files(parameters, devices, config), set()
+    if devices and files[host.CONFIG_PATH][0] == host.read_file(host.CONFIG_PATH):
+        # Names of interfaces alone are no change to report.
+        state.add(host.CONFIG_PATH)
+    if devices:
+        files[host.CONFIG_PATH] = (config_text(parameters, devices, last_known_names(devices, config, kept=False)), 0o644)
+    at_boot = any(device["boot"] == "systemd" for device in devices)
+
+    def rank(path):
+        text, gone = files[path][0], files[path][0] is None
+        if os.path.basename(path) == DROP_IN:
+            # One that needs less than before must not wait for what then goes; one that needs more must wait for what then comes.
+            needs = [set(re.findall(r"sriov-vfs-ready@\S+", part or "")) for part in (text, host.read_text(path))]
+            return 0 if gone or needs[0] <= needs[1] else 8
+        if path == host.PROGRAM_PATH:
+            return 12 if gone else 1
+        if path == host.CONFIG_PATH:
+            # It alone knows which rule file was ours before; the rules start what does not work without any configuration.
+            return 11 if gone else 6 if os.path.exists(path) else 2
+        if path.startswith(UNIT_DIRECTORY + "/"):
+            return 10 if gone else 3
+        return 9 if not devices else 4 if path == parameters["udev_rule_path"] else 5
+
+    link = UNIT_DIRECTORY + "/" + BOOT_UNIT if at_boot else None
+    steps = [(rank(path), lambda path=path: changes.file(path, *files[path], state=path in state)) for path in files]
+    steps.append((7 if link else 0, lambda: changes.link(BOOT_LINK, link)))
+    for path in legacy_paths:
+        if os.path.islink(path):
+            steps.append((13, lambda path=path: changes.link(path, None)))
+        else:
+            steps.append((14, lambda path=path: changes.file(path, None)))
+    for _rank, plan in sorted(steps, key=lambda step: step[0]):
+        plan()
+    directories = {os.path.dirname(path) for path in [BOOT_LINK, RELEASED_PATH, OWED_PATH] + list(files)}
+    return sorted(directories.union(glob.glob(UNIT_DIRECTORY + "/*.[dwr]*/")))
+
+
+def read_owed():
+    """The files of runs that ended before systemd and udev knew of them."""
+    try:
+        owed = json.loads(host.read_file(OWED_PATH) or "[]")
+    except ValueError:
+        return []
+    return [path for path in owed if isinstance(path, str)] if isinstance(owed, list) else []
+
+
+def write_owed(paths):
+    """Write what read_owed() reads; no file for no paths. Raises OSError."""
+    if paths:
+        host.write_atomically(OWED_PATH, json.dumps(paths) + "\n")
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            host.remove_file(OWED_PATH)
+
+
+def reloads(paths):
+    """The commands that make systemd and udev, if they run, read these files."""
+    commands = []
+    if any(path.startswith(UNIT_DIRECTORY + "/") for path in paths) and os.path.isdir("/run/systemd/system"):
+        commands.append(["systemctl", "daemon-reload"])
+    if any(path.endswith(".rules") for path in paths) and os.path.exists("/run/udev/control"):
+        commands.append(["udevadm", "control", "--reload"])
+    return commands
+
+
+def finish(paths, run, results):
+    """What follows the change of files: systemd and udev read them, and directories that only they kept in being go.
+
+    run: runs a command and returns (code, output, errors); results: what became of the PFs. Raises Refusal when a command fails; the
+    next run makes up for it.
+    """
+    for command in reloads(paths):
+        code, output, errors = run(command)
+        if code:
+            said = (errors or output).strip().replace("\n", "; ") or "exit code %d" % code
+            raise host.Refusal("%s failed (%s), after VFs and files were changed: correct that, then run the role again, "
+                               "which repeats it" % (" ".join(command), said), pfs=results)
+    for path in paths:
+        if path == host.CONFIG_PATH or os.path.basename(path) == DROP_IN:
+            host.sweep([os.path.dirname(path)])
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(path))
+                host.sync_directory(os.path.dirname(os.path.dirname(path)))
+    with contextlib.suppress(OSError):
+        write_owed([])
+
+
+def reasons_of(results, config, released):
+    """What waits for the next boot: (reasons, keys of those that this run is the first to ask for)."""
+    before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
+    before.update(dict.fromkeys(released, 0))
+    reasons, touched = [], set()
+    for result in results:
+        if result["state"] == "pending":
+            key = "vfs:%s=%d" % (result["address"], result["wanted"])
+            reasons.append({"key": key, "text": result["message"]})
+            if before.get(result["address"]) != result["wanted"]:
+                touched.add(key)
+    return reasons, touched
+
+
+def checked(parameters):
+    """The numbers among the module's parameters, as int. Raises Refusal for parameters that no host could be given."""
+    checked_path(parameters["udev_rule_path"])
+    for name, text in parameters["units"].items():
+        # Half of a surrogate pair cannot be written.
+        if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text) or not given.is_file_name(name):
+            raise host.Refusal("units has %.80r: %.80r, and takes the name of a unit and its text: correct it" % (name, text))
+    given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
+    return {
+        name: whole_number(name, parameters[name], least, host.MOST_SECONDS)
+        for name, least in (("boot_wait", 0), ("numvfs_timeout", 1), ("settle", 0))
+    }
+
+
+def checked_path(path):
+    """Raise Refusal when udev would not read a file of that path."""
+    if not (isinstance(path, str) and path.startswith("/") and path.endswith(".rules") and path.isprintable()):
+        raise host.Refusal("udev_rule_path is %.200r: give an absolute path that ends in .rules, as udev reads no other" % (path,))
+
+
+def whole_number(name, value, least, most):
+    """A parameter as an int. Raises Refusal when it is none, or is out of its bounds."""
+    try:
+        number = int(value)
+        right = not isinstance(value, bool) and (isinstance(value, str) or number == value) and least <= number <= most
+    except (TypeError, ValueError, OverflowError):
+        right = False
+    if not right:
+        raise host.Refusal("%s is %.80r: give a whole number from %d to %d" % (name, value, least, most))
+    return number
+
+
+class Interruption:
+    """SIGTERM, SIGINT and SIGHUP end the module where nothing is half-done.
+
+    That is at once, while nothing has been changed; then at check(), and never after the last of those.
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def __init__(self):
+        self.deferred = False
+        self._name = None
+        self._pid = os.getpid()
+        self._before = {}
+
+    def __enter__(self):
+        self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_error):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, _frame):
+        # The processes that write numbers of VFs inherit this: they finish their write, which nothing can take back.
+        if os.getpid() == self._pid:
+            self._name = signal.Signals(number).name
+            if not self.deferred:
+                self.check()
+
+    def check(self):
+        """Raise Refusal when a signal has come."""
+        if self._name:
+            raise host.Refusal("the run was ended by %s: run the role again" % self._name)
+
+
+def plan_state(changes, results, leaving, config, released_before):
+    """Plan what is remembered of PFs that wait for the next boot; a later call, with other results, takes the place of the first.
+
+    leaving: as of to_release. Returns (due, stuck), as of pending.judge.
+    """
+    released = {
+        result["address"]: leaving[result["address"]]
+        for result in results if result["state"] == "pending" and result["wanted"] == 0
+    }
+    # Goes before the configuration forgets them.
+    changes.file(RELEASED_PATH, json.dumps(released, indent=2, sort_keys=True) + "\n" if released else None, state=True)
+    directory = os.path.dirname(RELEASED_PATH)
+    due, stuck, waits = pending.sort("vfs", *reasons_of(results, config, released_before), directory, host.boot_id())
+    changes.file(pending.path_of("vfs", directory), pending.text_of(waits), state=True)
+    return due, stuck
+
+
+def failures_of(results):
+    """The messages of the PFs that have failed."""
+    return [result["message"] for result in results if result["state"] == "failed"]
+
+
+def untouched(attempt, results):
+    """Call what changes no VF and no file, and have its Refusal say so. results: of the PFs that were to be set after it."""
+    try:
+        attempt()
+    except host.Refusal as refusal:
+        for result in results:
+            if result["state"] == "changed":
+                message = "%s was not changed because a file cannot be" % host.described(result)
+                result.update(state="unchanged", now=result["before"], message=message)
+        raise host.Refusal("%s; %s" % (refusal, AS_BEFORE), pfs=results) from refusal
+
+
+def put_back(results, timeout, refusal, cause):
+    """Give each PF that has changed its former number of VFs.
+
+    refusal: what makes it necessary; cause: the same in a few words, for the PFs. Returns the Refusal to raise.
+    """
+    if host.CONFIG_PATH in refusal.details.get("files", []):
+        # The next boot goes by that file, and a PF that is no longer in it would have VFs that nobody takes away.
+        return host.Refusal("%s; the VFs are as they were wanted" % refusal, **dict(refusal.details, pfs=results))
+    results = host.put_back(results, timeout)
+    for result in results:
+        if result["state"] == "put back":
+            result["message"] = "%s was put back to %d VFs because %s" % (host.described(result), result["before"], cause)
+    left = failures_of(results) or ["the VFs are as they were" if refusal.details.get("files") else AS_BEFORE]
+    return host.Refusal("; ".join([str(refusal)] + left), **dict(refusal.details, pfs=results))
+
+
+def carry_out(changes, results, apply, remember, timeout, interruption):
+    """Set the VFs, then put what is staged in its place; or leave VFs and files as they were.
+
+    results: what apply() is going to do; apply: sets the VFs and returns what came of it; remember: plans the state for that.
+    Returns (results, what remember() returned). Raises Refusal with `pfs`, and with `files` when some cannot be put back.
+    """
+    try:
+        results = apply()
+    except OSError as error:
+        raise put_back(results, timeout, host.Refusal("The VFs cannot be set: %s" % error), "the run failed") from error
+    if failures_of(results):
+        results = host.left_alone(host.put_back(results, timeout))
+        raise host.Refusal(host.refusal_of(results), pfs=results)
+    try:
+        interruption.check()
+    except host.Refusal as refusal:
+        raise put_back(results, timeout, refusal, "the run was ended") from refusal
+    try:
+        waits = remember(results)
+        changes.stage()
+        changes.commit()
+    except host.Refusal as refusal:
+        raise put_back(results, timeout, refusal, "a file could not be changed") from refusal
+    return results, waits
+
+
+def make_it_so(parameters, check_mode, run, interruption):
+    """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done.
+
+    parameters: the module's, as checked() has them. run: runs a command and returns (code, output, errors).
+    """
+    config = read_config()
+    legacy_paths, legacy_addresses = predecessors.legacy(UNIT_DIRECTORY, {DEFAULT_RULE_PATH, parameters["udev_rule_path"]})
+    # Neither those that are left alone nor those whose driver takes the number as a module option (sriov_mlx4).
+    devices = [device for device in parameters["devices"] if device["boot"] in ("systemd", "udev") and device["numvfs"] > 0]
+    released_before = read_released()
+    leaving = to_release(parameters["devices"], config, released_before, legacy_addresses)
+    targets = devices + [
+        {"address": address, "numvfs": 0, "optional": True} for address in leaving if has_vfs(address)
+    ]
+    timeout, permission = parameters["numvfs_timeout"], parameters["change_connection_pf"]
+    results = host.apply(targets, timeout, check=True, change_connection_pf=permission)
+    if failures_of(results):
+        results = host.left_alone(results)
+        raise host.Refusal(host.refusal_of(results), pfs=results)
+    changes, owed = sriov_files.Changes(), read_owed()
+
+    def remember(outcome):
+        return plan_state(changes, outcome, leaving, config, released_before)
+
+    due, stuck = remember(results)
+    directories = plan_files(changes, parameters, devices, config, legacy_paths)
+    follows = sorted(changes.paths.union(owed))
+    if check_mode:
+        untouched(changes.probe, results)
+    else:
+        interruption.deferred = True
+        host.sweep(directories + sorted({os.path.dirname(path) for path in owed}))
+        # First of all, so that the next run knows what systemd and udev may not have read, whatever ends this one.
+        write_owed(follows)
+        try:
+            untouched(changes.stage, results)
+            results, (due, stuck) = carry_out(
+                changes, results, lambda: host.apply(targets, timeout, change_connection_pf=permission), remember, timeout, interruption)
+        except host.Refusal as refusal:
+            if not refusal.details.get("files"):
+                with contextlib.suppress(OSError):
+                    write_owed(owed)
+            raise
+        finally:
+            changes.discard()
+        finish(follows, run, results)
+    changed = [result for result in results if result["state"] == "changed"]
+    diff = [
+        {
+            "before_header": result["address"], "after_header": result["address"],
+            "before": "%s VFs\n" % result["before"], "after": "%s VFs\n" % result["wanted"],
+        } for result in changed
+    ]
+    repeated = [command for command in reloads(owed) if command not in reloads(changes.paths)]
+    diff += [
+        {"before_header": " ".join(command), "after_header": " ".join(command), "before": "", "after": "repeated\n"} for command in repeated
+    ]
+    return {
+        "changed": bool(changed or changes.paths or repeated), "diff": diff + changes.diff,
+        "pfs": results, "files": sorted(changes.paths), "reboot": due, "stuck": stuck,
+    }
+
+
+def work(module, interruption):
+    """The module's work. Returns its result; raises Refusal.
+
+    module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`.
+    """
+    try:
+        parameters = dict(module.params, **checked(module.params))
+        if parameters["settle"] and os.path.isdir("/run/systemd/system"):
+            module.run_command(["timeout", str(parameters["settle"]), "systemctl", "is-system-running", "--wait"])
+        with host.locked(host.lock_wait(parameters["numvfs_timeout"])):
+            return make_it_so(parameters, module.check_mode, module.run_command, interruption)
+    except OSError as error:
+        raise host.Refusal("The VFs cannot be set: %s" % error) from error
+
+
+# The module's options, as AnsibleModule takes them.
+ARGUMENTS = {
+    "devices": {"type": "list", "elements": "dict", "required": True},
+    "boot_wait": {"type": "raw", "default": 30},
+    "numvfs_timeout": {"type": "raw", "default": 120},
+    "change_connection_pf": {"type": "bool", "default": False},
+    "udev_rule_path": {"type": "path", "default": DEFAULT_RULE_PATH},
+    "units": {"type": "dict", "required": True},
+    "settle": {"type": "raw", "default": 0},
+}

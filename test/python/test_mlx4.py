@@ -362,7 +362,7 @@ def test_the_host_may_take_some_of_the_vfs(cards, parm, expected):
 def test_only_devices_of_this_driver_and_kind_are_looked_at(cards):
     others = [device("0000:01:00.0", driver="igb", boot="systemd"), device(boot="none"), device(boot="systemd"), device(driver=None),
               {"address": ONE, "boot": "module", "numvfs": 4, "selector": "old"}]
-    assert run_once(cards, others) == {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": []}
+    assert run_once(cards, others) == {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": [], "settled": True}
     assert (cards.fake.files("etc", "var"), cards.commands) == ({}, [])
 
 

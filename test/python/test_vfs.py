@@ -51,7 +51,7 @@ def device(address=ONE, numvfs=4, **more):
 
 
 def run_once(fake, devices, check_mode=False, **more):
-    parameters = dict({"devices": list(devices), "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False, "settle": 0,
+    parameters = dict({"devices": list(devices), "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False,
                        "udev_rule_path": str(fake.root / RULES), "units": UNITS}, **more)
     return vfs.make_it_so(parameters, check_mode, lambda command: fake.commands.append(command) or (0, "", ""), vfs.Interruption())
 

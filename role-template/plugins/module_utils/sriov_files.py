@@ -86,6 +86,10 @@ class Changes:
             self.diff.append({
                 "before_header": planned.path, "after_header": planned.path, "before": before or "", "after": after or ""})
 
+    def planned(self):
+        """The paths that change, those of state too."""
+        return set(self._plan)
+
     def _ordered(self):
         """The plan in the order in which it is made: state first, then as it was planned."""
         return sorted(self._plan.values(), key=lambda planned: not planned.state)

@@ -681,12 +681,15 @@ def sweep(directories):
 
     What cannot be removed stays: it harms nothing, and the write that follows has the better message.
     """
-    for directory in directories:
-        for name in list_names(directory):
-            path = os.path.join(directory, name)
-            if TEMPORARY_NAME.match(name) and (os.path.islink(path) or os.path.isfile(path)):
-                with contextlib.suppress(OSError):
-                    remove_file(path)
+    for path in leftovers(directories):
+        with contextlib.suppress(OSError):
+            remove_file(path)
+
+
+def leftovers(directories):
+    """The paths that sweep() removes from `directories`."""
+    paths = [os.path.join(directory, name) for directory in directories for name in list_names(directory) if TEMPORARY_NAME.match(name)]
+    return [path for path in paths if os.path.islink(path) or os.path.isfile(path)]
 
 
 def lock_wait(numvfs_timeout):

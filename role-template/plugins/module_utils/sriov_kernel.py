@@ -27,8 +27,8 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_bootloader im
     read_record,
     write_record,
 )
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal, locked, sweep
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import BOOT_ID, STATE_DIRECTORY, judge
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal, leftovers, locked, sweep
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import BOOT_ID, STATE_DIRECTORY, is_empty, judge
 
 PENDING = STATE_DIRECTORY + "/pending-kernel.json"
 VENDORS = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "amd"}
@@ -67,9 +67,9 @@ def ensure(host, iommu, passthrough, check_mode):
         except BootLoaderError:
             if missing(running, wanted):
                 raise
+    directories = [host.real(directory) for directory in [STATE_DIRECTORY] + (loader.folders(funnel) if loader else [])]
     if not check_mode:
-        directories = [STATE_DIRECTORY] + (loader.folders(funnel) if loader else [])
-        sweep([host.real(directory) for directory in directories])
+        sweep(directories)
     if loader:
         warnings = conflicts(list(dict.fromkeys(loader.sources(funnel) + loader.also_read(funnel))), wanted, vendor)
         before = [line for _where, line in loader.configured(funnel)]
@@ -96,9 +96,10 @@ def ensure(host, iommu, passthrough, check_mode):
     left = leaving and bool(configured) and not any(has(line, PASSTHROUGH) for line in configured)
     if left and PASSTHROUGH in recorded:
         touched.add("no " + PASSTHROUGH)
+    keeps = dict(record, tokens=added, created=record["created"] if wanted else {}) if loader else None
     try:
         if loader:
-            write_record(host, dict(record, tokens=added, created=record["created"] if wanted else {}), check_mode)
+            write_record(host, keeps, check_mode)
         due, stuck = _judge(host, reboot_reasons(wanted, running, left), touched, check_mode)
     except OSError as error:
         raise BootLoaderError(
@@ -110,6 +111,8 @@ def ensure(host, iommu, passthrough, check_mode):
         "diff": funnel.diff,
         "vendor": vendor,
         "bootloader": loader.name if loader else "",
+        "settled": not (funnel.changed or due or stuck or leftovers(directories)) and is_empty("kernel", host.real(STATE_DIRECTORY))
+        and keeps in (None, read_record(host)),
         "wanted": wanted,
         "running": managed_tokens(running),
         "reboot": due,

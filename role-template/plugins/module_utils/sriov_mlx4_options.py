@@ -373,7 +373,7 @@ def make_it_so(parameters, check_mode, run):
         if device.get("driver") == DRIVER and device["boot"] == "module":
             entries.setdefault(device["address"], []).append(device)
     if not (entries or before is not None or reported or os.path.exists(stale)):
-        return {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": []}
+        return {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": [], "settled": True}
     if before is not None and not before.startswith(HEADER):
         raise host.Refusal("%s is not a file that this role wrote: move it away, or choose another options_path" % path)
     if not path.endswith(".conf"):
@@ -430,6 +430,8 @@ def make_it_so(parameters, check_mode, run):
         raise host.Refusal("%s is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered (%s): "
                            "correct that, then run the role again" % (path, error)) from error
     return {
+        "settled": not (rebuild or due or stuck or host.leftovers((os.path.dirname(path), pending.STATE_DIRECTORY)))
+        and pending.is_empty("mlx4"),
         "changed": rebuild, "diff": diff, "files": [path] if differs else [],
         "pfs": [result for result, _reason in judged], "reboot": due,
         "stuck": [{"key": reason["key"], "text": advice(reason["text"], path, bool(options))} for reason in stuck],

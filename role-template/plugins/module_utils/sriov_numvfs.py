@@ -296,7 +296,7 @@ def checked(parameters):
     given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
     return {
         name: whole_number(name, parameters[name], least, host.MOST_SECONDS)
-        for name, least in (("boot_wait", 0), ("numvfs_timeout", 1), ("settle", 0))
+        for name, least in (("boot_wait", 0), ("numvfs_timeout", 1))
     }
 
 
@@ -489,20 +489,29 @@ def make_it_so(parameters, check_mode, run, interruption):
     return {
         "changed": bool(changed or changes.paths or repeated), "diff": diff + changes.diff,
         "pfs": results, "files": sorted(changes.paths), "reboot": due, "stuck": stuck,
+        "settled": not (changed or repeated or owed or changes.planned() or due or stuck or host.leftovers(directories)),
     }
 
 
-def work(module, interruption):
+class Uninterrupted:
+    """Instead of an Interruption, for what changes nothing: a signal may end that anywhere."""
+
+    deferred = False
+
+    def check(self):
+        """Say that no signal has come."""
+
+
+def work(module, interruption=None):
     """The module's work. Returns its result; raises Refusal.
 
-    module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`.
+    module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`. interruption: an Interruption, where the
+    module may change something.
     """
     try:
         parameters = dict(module.params, **checked(module.params))
-        if parameters["settle"] and os.path.isdir("/run/systemd/system"):
-            module.run_command(["timeout", str(parameters["settle"]), "systemctl", "is-system-running", "--wait"])
         with host.locked(host.lock_wait(parameters["numvfs_timeout"])):
-            return make_it_so(parameters, module.check_mode, module.run_command, interruption)
+            return make_it_so(parameters, module.check_mode, module.run_command, interruption or Uninterrupted())
     except OSError as error:
         raise host.Refusal("The VFs cannot be set: %s" % error) from error
 
@@ -515,5 +524,4 @@ ARGUMENTS = {
     "change_connection_pf": {"type": "bool", "default": False},
     "udev_rule_path": {"type": "path", "default": DEFAULT_RULE_PATH},
     "units": {"type": "dict", "required": True},
-    "settle": {"type": "raw", "default": 0},
 }

@@ -57,6 +57,11 @@ def sort(concern, reasons, touched, directory=STATE_DIRECTORY, boot_id=None):
     return due, stuck, now
 
 
+def is_empty(concern, directory=STATE_DIRECTORY):
+    """Whether nothing is remembered of a concern."""
+    return not os.path.exists(path_of(concern, directory))
+
+
 def path_of(concern, directory=STATE_DIRECTORY):
     """The file of a concern."""
     return os.path.join(directory, "pending-%s.json" % concern)

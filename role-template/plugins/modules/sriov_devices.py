@@ -64,6 +64,11 @@ options:
     type: list
     elements: str
     default: []
+  concerns:
+    description:
+      - What to look at in the same go, as O(stackhpc.sriov.sriov_look#module:concerns). Of what is found to be done the modules say more.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Can run in check mode.
@@ -106,6 +111,13 @@ devices:
       required_by: []
       selector: "sriov_devices[0] (name ens1f0)"
       trigger: net
+settled:
+  description:
+    - The concerns of O(concerns) of which nothing is to be done and nothing waits, with what their modules would return. They need not run.
+  returned: success
+  type: dict
+  sample:
+    kernel: {changed: false, reboot: [], stuck: [], settled: true}
 is_set:
   description: Whether O(devices) is set. When it is not, nothing may be changed on the host.
   returned: success
@@ -150,6 +162,7 @@ import re
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_check as check
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_concerns as concerns
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_openstack as openstack
@@ -610,6 +623,7 @@ def main():
             "openstack_release": {"type": "raw"},
             "variables": {"type": "raw", "default": {}},
             "names": {"type": "list", "elements": "str", "default": []},
+            "concerns": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -630,9 +644,13 @@ def main():
     for sentence in [notice] if notice else (
             warnings_about(devices) + warnings_about_rules(module.params, devices) + warnings_about_numbers(module.params, devices)):
         module.warn(sentence)
+    found = concerns.settled(module.params["concerns"], devices, module.run_command) if is_set else {}
+    for _result, warnings in found.values():
+        for sentence in warnings:
+            module.warn(sentence)
     tools = [host.find_program(tool) for tool in FIRMWARE_TOOLS]
     module.exit_json(
-        changed=False, devices=devices, is_set=is_set, notice=notice, boot_id=host.boot_id(), firmware_tools=[tool for tool in tools if tool],
+        changed=False, devices=devices, is_set=is_set, notice=notice, settled={name: result for name, (result, _warnings) in found.items()}, boot_id=host.boot_id(), firmware_tools=[tool for tool in tools if tool],
         mlx4_traces=any(os.path.exists(path) for path in MLX4_TRACES), machine=os.uname().machine,
         package_format="deb" if os.path.exists("/etc/debian_version") else "rpm")
 

@@ -106,6 +106,11 @@ stuck:
   type: list
   elements: dict
   sample: []
+settled:
+  description: Whether there was nothing to do, nothing waits for a reboot, and nothing is remembered for a later run.
+  returned: success
+  type: bool
+  sample: true
 """
 
 from ansible.module_utils.basic import AnsibleModule

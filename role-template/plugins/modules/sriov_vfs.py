@@ -47,10 +47,6 @@ options:
     description: Text of the systemd units, by the name of the unit.
     type: dict
     required: true
-  settle:
-    description: Wait for the boot to be finished first, at most this many seconds, a whole number.
-    type: raw
-    default: 0
 attributes:
   check_mode:
     description: Can run in check mode.
@@ -101,6 +97,11 @@ stuck:
   type: list
   elements: dict
   sample: []
+settled:
+  description: Whether there was nothing to do, nothing waits for a reboot, and nothing is remembered for a later run.
+  returned: success
+  type: bool
+  sample: true
 """
 
 from ansible.module_utils.basic import AnsibleModule

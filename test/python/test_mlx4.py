@@ -1017,7 +1017,7 @@ def test_the_module_answers_under_the_lock_and_its_tools_speak_english(cards, mo
     assert (code, result["changed"], options(cards)) == (0, True, None)
     code, result = run_module(monkeypatch, capsys, **parameters)
     assert (code, result["changed"], options(cards)) == (0, True, "num_vfs=8 probe_vf=0 port_type_array=2,2")
-    assert sorted(set(result) - {"invocation"}) == ["changed", "diff", "files", "pfs", "reboot", "stuck"]
+    assert sorted(set(result) - {"invocation"}) == ["changed", "diff", "files", "pfs", "reboot", "settled", "stuck"]
     assert (cards.fake.fake / "language").read_text() == "C C\n"
     assert host.read_text(host.LOCK_PATH) == str(os.getpid())
 
@@ -1045,4 +1045,4 @@ def test_the_documentation_is_whole():
     yaml = pytest.importorskip("yaml")
     documented = yaml.safe_load(sriov_mlx4.DOCUMENTATION)
     assert sorted(documented["options"]) == ["devices", "options_path"] and documented["version_added"] == "1.1.0"
-    assert sorted(yaml.safe_load(sriov_mlx4.RETURN)) == ["files", "pfs", "reboot", "stuck"]
+    assert sorted(yaml.safe_load(sriov_mlx4.RETURN)) == ["files", "pfs", "reboot", "settled", "stuck"]

@@ -592,7 +592,7 @@ def result_of(devices, cards, tool, diff, due, stuck):
     waits = any(card.get("waits") for card in cards)
     return {
         "changed": bool(diff), "diff": diff, "tool": tool, "reboot": due, "stuck": stuck, "devices": with_waits(devices, cards),
-        "settled": not (diff or due or stuck or waits or host.leftovers((pending.STATE_DIRECTORY,))) and pending.is_empty("firmware"),
+        "settled": not (diff or due or stuck or waits or host.leftovers((pending.STATE_DIRECTORY,))) and pending.is_empty("firmware", pending.STATE_DIRECTORY),
         "cards": [
             {
                 "card": card["card"], "functions": sorted(card["counts"]), "type": card["tables"][min(card["tables"])]["type"],

@@ -431,7 +431,7 @@ def make_it_so(parameters, check_mode, run):
                            "correct that, then run the role again" % (path, error)) from error
     return {
         "settled": not (rebuild or due or stuck or host.leftovers((os.path.dirname(path), pending.STATE_DIRECTORY)))
-        and pending.is_empty("mlx4"),
+        and pending.is_empty("mlx4", pending.STATE_DIRECTORY),
         "changed": rebuild, "diff": diff, "files": [path] if differs else [],
         "pfs": [result for result, _reason in judged], "reboot": due,
         "stuck": [{"key": reason["key"], "text": advice(reason["text"], path, bool(options))} for reason in stuck],

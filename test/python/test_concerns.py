@@ -1,0 +1,124 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The look at all concerns: what needs no module is told apart from what does, by each concern's own code."""
+
+import json
+
+import pytest
+from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from test_vfs import AT_BOOT, CONFIG, ONE, PENDING, RELEASED, RULES, TWO, UNITS, _two, device, run_once, state_of  # noqa: F401 (the fixture "two")
+
+from ansible.module_utils import basic
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_concerns as concerns
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.modules import sriov_look
+
+
+def options(two, **more):
+    return dict({"boot_wait": 30, "numvfs_timeout": "5", "change_connection_pf": "no", "udev_rule_path": str(two.root / RULES), "units": UNITS}, **more)
+
+
+def refuse(*_command):
+    raise AssertionError("a look runs no command")
+
+
+def settled(two, *devices, **more):
+    """The concern of the VFs in a look, which must change nothing; None where it is not settled."""
+    before = state_of(two)
+    found = concerns.settled({"vfs": options(two, **more)}, list(devices), refuse)
+    assert state_of(two) == before
+    return found.get("vfs")
+
+
+def test_what_is_as_wanted_needs_no_module(two):
+    assert settled(two, device()) is None
+    run_once(two, [device()])
+    result, warnings = settled(two, device())
+    assert warnings == [] and result == run_once(two, [device()])
+    assert [pf["state"] for pf in result["pfs"]] == ["ok"]
+
+
+def test_a_host_without_anything_needs_no_module(two):
+    assert settled(two)[0]["pfs"] == []
+
+
+@pytest.mark.parametrize("path", sorted(AT_BOOT))
+def test_a_file_that_is_gone_needs_the_module(two, path):
+    run_once(two, [device()])
+    (two.root / path).unlink()
+    assert settled(two, device()) is None
+
+
+@pytest.mark.parametrize("path, text", [
+    (PENDING, "{}"), (RELEASED, "{}"), ("run/sriov-vfs.owed", '["/etc/udev/rules.d/70-sriov.rules"]'),
+    ("etc/sriov/.sriov-0123abcd", ""), (RULES, "another\n"),
+])
+def test_what_a_run_remembers_or_left_behind_needs_the_module(two, path, text):
+    run_once(two, [device()])
+    (two.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (two.root / path).write_text(text)
+    assert settled(two, device()) is None
+
+
+@pytest.mark.parametrize("devices, more", [
+    ([device(numvfs=3)], {}), ([device(), device(TWO, 2)], {}), ([], {}), ([device(boot="udev")], {}), ([device()], {"boot_wait": 31}),
+    # What the module refuses, that says so.
+    ([device(numvfs=99)], {}), ([device()], {"boot_wait": "soon"}), ([device()], {"units": "none"}), ([device()], {"unknown": 1}),
+])
+def test_what_differs_or_is_refused_needs_the_module(two, devices, more):
+    run_once(two, [device()])
+    assert settled(two, *devices, **more) is None
+
+
+def test_a_name_that_changed_is_written_down_by_the_module(two):
+    run_once(two, [device(name="ens1")])
+    assert settled(two, device(name="ens1")) is not None
+    configuration = json.loads((two.root / CONFIG).read_text())
+    assert settled(two, device(name="ens9")) is None
+    assert json.loads((two.root / CONFIG).read_text()) == configuration
+
+
+def test_concerns_that_go_by_the_firmware_wait_for_it(monkeypatch):
+    called = []
+
+    def look(name, *_more):
+        called.append(name)
+        return {"settled": name != "firmware"}, []
+
+    monkeypatch.setattr(concerns, "look", look)
+    wanted = {name: {} for name in concerns.CONCERNS}
+    assert sorted(concerns.settled(wanted, [], refuse)) == ["kernel"] and called == ["firmware", "kernel"]
+    del wanted["firmware"]
+    assert sorted(concerns.settled(wanted, [], refuse)) == ["kernel", "mlx4", "vfs"]
+
+
+# --- the module sriov_look
+
+
+def call(monkeypatch, capsys, **arguments):
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    with pytest.raises(SystemExit):
+        sriov_look.main()
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_module_returns_what_each_concern_says(two, monkeypatch, capsys):
+    run_once(two, [device()])
+    said = call(monkeypatch, capsys, devices=[device(numvfs=5)], concerns={"vfs": options(two)})
+    assert said["changed"] is False and said["concerns"]["vfs"]["changed"] is True
+    assert said["concerns"]["vfs"]["pfs"][0]["wanted"] == 5
+
+
+def test_the_module_tells_all_that_is_refused(monkeypatch, capsys):
+    def look(name, *_more):
+        raise Refusal("no " + name)
+
+    monkeypatch.setattr(concerns, "look", look)
+    assert call(monkeypatch, capsys, devices=[], concerns={"vfs": {}, "kernel": {}})["msg"] == "no kernel; no vfs"
+
+
+def test_the_module_knows_its_concerns(monkeypatch, capsys):
+    said = call(monkeypatch, capsys, devices=[], concerns={"bios": {}})
+    assert said["msg"] == "concerns has 'bios', and there are firmware, mlx4, kernel, vfs: correct it"

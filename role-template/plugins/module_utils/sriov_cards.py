@@ -519,16 +519,17 @@ def look_after(parameters, cards, check_mode, warn):
         missing = TOOLS["mstflint" if parameters["tool"] == "auto" else parameters["tool"]][0]
         sentence = "%s is not on this host, and the firmware of %s has to be read" % (
             missing, ", ".join(card["label"] for card in cards))
-        if parameters["tool_comes_later"] and check_mode:
+        if all(enough_without(card, exact) for card in cards):
+            warn("%s; it offers enough VFs, so the role goes on" % sentence)
+        elif parameters["tool_comes_later"] and check_mode:
             for card in cards:
                 card["waits"] = "%s is to be installed first, then its firmware can be read" % missing
-        elif all(enough_without(card, exact) for card in cards):
-            warn("%s; it offers enough VFs, so the role goes on" % sentence)
         else:
             raise host.Refusal("%s: install it, or let the role do it (sriov_install_enabled)" % sentence)
         return result_of(devices, cards, "", [], [], [])
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
+    clean = pending.nothing_left("firmware", [], pending.STATE_DIRECTORY)
     if not check_mode:
         host.sweep((pending.STATE_DIRECTORY,))
     before = pending.of_earlier_boots("firmware")
@@ -559,7 +560,7 @@ def look_after(parameters, cards, check_mode, warn):
     ]
     was_reset = [card for card in readable if card.get("reset")]
     diff += [{"before_header": card["card"], "after_header": card["card"], "before": "", "after": "reset\n"} for card in was_reset]
-    return result_of(devices, cards, tool, diff, due, advised)
+    return result_of(devices, cards, tool, diff, due, advised, clean)
 
 
 def made_current(reset_tool, tool, card, waiting, carriers, check_mode):
@@ -587,12 +588,12 @@ def still_not_running(tool, card, waiting):
     return "it was reset and does not run with it all the same" if not_running(waiting, set()) else None
 
 
-def result_of(devices, cards, tool, diff, due, stuck):
-    """What the module returns."""
+def result_of(devices, cards, tool, diff, due, stuck, clean=True):
+    """What the module returns. clean: as of nothing_left() before the module did anything."""
     waits = any(card.get("waits") for card in cards)
     return {
         "changed": bool(diff), "diff": diff, "tool": tool, "reboot": due, "stuck": stuck, "devices": with_waits(devices, cards),
-        "settled": not (diff or due or stuck or waits or host.leftovers((pending.STATE_DIRECTORY,))) and pending.is_empty("firmware", pending.STATE_DIRECTORY),
+        "settled": clean and not (diff or due or stuck or waits),
         "cards": [
             {
                 "card": card["card"], "functions": sorted(card["counts"]), "type": card["tables"][min(card["tables"])]["type"],

@@ -27,8 +27,8 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_bootloader im
     read_record,
     write_record,
 )
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal, leftovers, locked, sweep
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import BOOT_ID, STATE_DIRECTORY, is_empty, judge
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal, locked, sweep
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import BOOT_ID, STATE_DIRECTORY, judge, nothing_left
 
 PENDING = STATE_DIRECTORY + "/pending-kernel.json"
 VENDORS = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "amd"}
@@ -57,6 +57,7 @@ def ensure(host, iommu, passthrough, check_mode):
     running = (host.read("/proc/cmdline") or "").strip()
     record = read_record(host)
     recorded = list(record["tokens"])
+    remembered = read_record(host)
     funnel = Funnel(host, check_mode)
     loader, configured, warnings = None, [], []
     leaving = leaves_passthrough(running, vendor, iommu, passthrough)
@@ -68,6 +69,7 @@ def ensure(host, iommu, passthrough, check_mode):
             if missing(running, wanted):
                 raise
     directories = [host.real(directory) for directory in [STATE_DIRECTORY] + (loader.folders(funnel) if loader else [])]
+    clean = nothing_left("kernel", directories, host.real(STATE_DIRECTORY))
     if not check_mode:
         sweep(directories)
     if loader:
@@ -111,8 +113,7 @@ def ensure(host, iommu, passthrough, check_mode):
         "diff": funnel.diff,
         "vendor": vendor,
         "bootloader": loader.name if loader else "",
-        "settled": not (funnel.changed or due or stuck or leftovers(directories)) and is_empty("kernel", host.real(STATE_DIRECTORY))
-        and keeps in (None, read_record(host)),
+        "settled": clean and not (funnel.changed or due or stuck) and keeps in (None, remembered),
         "wanted": wanted,
         "running": managed_tokens(running),
         "reboot": due,

@@ -363,6 +363,7 @@ def make_it_so(parameters, check_mode, run):
     given.refuse_wrong(parameters["devices"], ("address", "numvfs", "selector", "boot"))
     if not os.path.isabs(path) or "\0" in path:
         raise host.Refusal("options_path is %r, and must be an absolute path: correct it" % path)
+    clean = pending.nothing_left("mlx4", [os.path.dirname(path)], pending.STATE_DIRECTORY)
     if not check_mode:
         host.sweep((os.path.dirname(path), pending.STATE_DIRECTORY))
     stale = os.path.join(pending.STATE_DIRECTORY, "mlx4-initramfs-stale")
@@ -373,7 +374,7 @@ def make_it_so(parameters, check_mode, run):
         if device.get("driver") == DRIVER and device["boot"] == "module":
             entries.setdefault(device["address"], []).append(device)
     if not (entries or before is not None or reported or os.path.exists(stale)):
-        return {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": [], "settled": True}
+        return {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": [], "settled": clean}
     if before is not None and not before.startswith(HEADER):
         raise host.Refusal("%s is not a file that this role wrote: move it away, or choose another options_path" % path)
     if not path.endswith(".conf"):
@@ -430,8 +431,7 @@ def make_it_so(parameters, check_mode, run):
         raise host.Refusal("%s is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered (%s): "
                            "correct that, then run the role again" % (path, error)) from error
     return {
-        "settled": not (rebuild or due or stuck or host.leftovers((os.path.dirname(path), pending.STATE_DIRECTORY)))
-        and pending.is_empty("mlx4", pending.STATE_DIRECTORY),
+        "settled": clean and not (rebuild or due or stuck),
         "changed": rebuild, "diff": diff, "files": [path] if differs else [],
         "pfs": [result for result, _reason in judged], "reboot": due,
         "stuck": [{"key": reason["key"], "text": advice(reason["text"], path, bool(options))} for reason in stuck],

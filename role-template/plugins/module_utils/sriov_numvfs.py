@@ -455,6 +455,7 @@ def make_it_so(parameters, check_mode, run, interruption):
 
     due, stuck = remember(results)
     directories = plan_files(changes, parameters, devices, config, legacy_paths)
+    clean = not host.leftovers(directories)
     follows = sorted(changes.paths.union(owed))
     if check_mode:
         untouched(changes.probe, results)
@@ -489,7 +490,7 @@ def make_it_so(parameters, check_mode, run, interruption):
     return {
         "changed": bool(changed or changes.paths or repeated), "diff": diff + changes.diff,
         "pfs": results, "files": sorted(changes.paths), "reboot": due, "stuck": stuck,
-        "settled": not (changed or repeated or owed or changes.planned() or due or stuck or host.leftovers(directories)),
+        "settled": clean and not (changed or repeated or owed or changes.planned() or due or stuck),
     }
 
 

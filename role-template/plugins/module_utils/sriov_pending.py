@@ -15,7 +15,7 @@ import contextlib
 import json
 import os
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import remove_file, write_atomically
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import leftovers, remove_file, write_atomically
 
 STATE_DIRECTORY = "/var/lib/sriov"
 # Before the boot id of a key that was about to be configured: a run that was killed there may have configured it or not.
@@ -57,9 +57,9 @@ def sort(concern, reasons, touched, directory=STATE_DIRECTORY, boot_id=None):
     return due, stuck, now
 
 
-def is_empty(concern, directory=STATE_DIRECTORY):
-    """Whether nothing is remembered of a concern."""
-    return not os.path.exists(path_of(concern, directory))
+def nothing_left(concern, folders, directory=STATE_DIRECTORY):
+    """Whether nothing is remembered of a concern, and no run that was ended has left a file in its folders for sweep() to remove."""
+    return not os.path.exists(path_of(concern, directory)) and not leftovers([directory] + list(folders))
 
 
 def path_of(concern, directory=STATE_DIRECTORY):

@@ -111,6 +111,30 @@ def test_the_module_returns_what_each_concern_says(two, monkeypatch, capsys):
     assert said["concerns"]["vfs"]["pfs"][0]["wanted"] == 5
 
 
+def remember(two, monkeypatch):
+    monkeypatch.setattr(sriov_look.pending, "STATE_DIRECTORY", str((two.root / PENDING).parent))
+    (two.root / PENDING).parent.mkdir(parents=True, exist_ok=True)
+    (two.root / PENDING).write_text("{}")
+
+
+@pytest.mark.parametrize("more, kept", [({}, True), ({"forget": True}, False), ({"forget": True, "_ansible_check_mode": True}, True)])
+def test_the_module_forgets_what_waited_and_is_in_effect(two, monkeypatch, capsys, more, kept):
+    run_once(two, [device()])
+    remember(two, monkeypatch)
+    call(monkeypatch, capsys, devices=[device()], concerns={"vfs": options(two)}, **more)
+    assert (two.root / PENDING).exists() is kept
+    assert (settled(two, device()) is None) is kept
+
+
+@pytest.mark.parametrize("result", [{"changed": True}, {"reboot": ["due"]}, {"stuck": ["stuck"]}])
+def test_the_module_remembers_what_waits_still(two, monkeypatch, capsys, result):
+    monkeypatch.setattr(concerns, "look", lambda *_more: (dict({"changed": False, "reboot": [], "stuck": []}, **result), []))
+    run_once(two, [device()])
+    remember(two, monkeypatch)
+    call(monkeypatch, capsys, devices=[], concerns={"vfs": {}}, forget=True)
+    assert (two.root / PENDING).exists()
+
+
 def test_the_module_tells_all_that_is_refused(monkeypatch, capsys):
     def look(name, *_more):
         raise Refusal("no " + name)

@@ -62,6 +62,12 @@ def nothing_left(concern, folders, directory=STATE_DIRECTORY):
     return not os.path.exists(path_of(concern, directory)) and not leftovers([directory] + list(folders))
 
 
+def forget(concern, directory=STATE_DIRECTORY):
+    """Forget a concern's reasons, none of which holds any more. Where the file cannot be removed, the concern's next run does it."""
+    with contextlib.suppress(OSError):
+        remove_file(path_of(concern, directory))
+
+
 def path_of(concern, directory=STATE_DIRECTORY):
     """The file of a concern."""
     return os.path.join(directory, "pending-%s.json" % concern)

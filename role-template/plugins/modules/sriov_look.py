@@ -14,7 +14,7 @@ version_added: 2.1.0
 description:
   - Says what the modules M(stackhpc.sriov.sriov_firmware), M(stackhpc.sriov.sriov_mlx4), M(stackhpc.sriov.sriov_kernel_parameters)
     and M(stackhpc.sriov.sriov_vfs) would say in check mode, by their own code, in one remote execution.
-  - Changes nothing. The role reads back with it what a reboot was for.
+  - Changes nothing but the role's own notes, and those with O(forget) only. The role reads back with it what a reboot was for.
 author:
   - StackHPC (@stackhpc)
 options:
@@ -33,6 +33,12 @@ options:
     description: For how many seconds to wait at most until the host has started all its units. Nothing is waited for with 0.
     type: int
     default: 0
+  forget:
+    description:
+      - Whether to forget which reasons for a reboot a concern had, when it has none left and nothing is to be done for it. The next run
+        need not do it then.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode.
@@ -66,6 +72,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_concerns as concerns
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
 
 
 def main():
@@ -74,6 +81,7 @@ def main():
             "devices": {"type": "list", "elements": "dict", "required": True},
             "concerns": {"type": "dict", "required": True},
             "settle": {"type": "int", "default": 0},
+            "forget": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -92,6 +100,10 @@ def main():
             module.warn(sentence)
     if faults:
         module.fail_json(msg="; ".join(faults))
+    if module.params["forget"] and not module.check_mode:
+        for name, result in found.items():
+            if not (result["changed"] or result["reboot"] or result["stuck"]):
+                pending.forget(name, pending.STATE_DIRECTORY)
     module.exit_json(changed=False, concerns=found)
 
 

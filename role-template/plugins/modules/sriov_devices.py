@@ -682,9 +682,9 @@ def main():
     tools = [host.find_program(tool) for tool in FIRMWARE_TOOLS]
     wanted = module.params["concerns"]
     module.exit_json(
-        changed=False, devices=devices, is_set=is_set, notice=notice, settled={name: result for name, (result, _warnings) in found.items()},
-        summary=summary_of(wanted, found, devices, notice), look_again=look_again(wanted), boot_id=host.boot_id(),
-        firmware_tools=[tool for tool in tools if tool],
+        changed=False, devices=devices, is_set=is_set, notice=notice,
+        settled={name: result for name, (result, _warnings) in found.items()}, summary=summary_of(wanted, found, devices, notice), look_again=look_again(wanted),
+        boot_id=host.boot_id(), firmware_tools=[tool for tool in tools if tool],
         mlx4_traces=any(os.path.exists(path) for path in MLX4_TRACES), machine=os.uname().machine,
         package_format="deb" if os.path.exists("/etc/debian_version") else "rpm")
 

@@ -10,7 +10,7 @@ __metaclass__ = type
 DOCUMENTATION = r"""
 module: sriov_look
 short_description: Look at everything that the role sets on a host
-version_added: 2.0.0
+version_added: 2.1.0
 description:
   - Says what the modules M(stackhpc.sriov.sriov_firmware), M(stackhpc.sriov.sriov_mlx4), M(stackhpc.sriov.sriov_kernel_parameters)
     and M(stackhpc.sriov.sriov_vfs) would say in check mode, by their own code, in one remote execution.

@@ -130,23 +130,23 @@ class Rig:
         for case in CASES:
             (folder / (case + ".json")).write_text(json.dumps(answers(case)))
 
-    def inventory(self, hosts: int) -> Path:
-        """An inventory of so many simulated hosts."""
+    def inventory(self, hosts: int, devices: list) -> Path:
+        """An inventory of so many simulated hosts, each with these devices."""
         path = self.folder / "hosts"
         variables = {
             "ansible_connection": "played", "ansible_python_interpreter": "/usr/bin/python3", "ansible_become_method": "ansible.builtin.sudo",
             # The predecessor refuses without permission. Neither role reboots here: the play's handler has nothing to do.
-            "sriov_devices": DEVICES, **({"sriov_do_reboot": False} if self.ours else {"sriov_do_reboot": True}),
+            "sriov_devices": devices, **({"sriov_do_reboot": False} if self.ours else {"sriov_do_reboot": True}),
         }
         path.write_text("all:\n  hosts:\n%s  vars: %s\n" % ("".join("    hv%03d:\n" % number for number in range(hosts)), json.dumps(variables)))
         return path
 
-    def run(self, hosts: int, case: str, forks: int, strategy: str, serial: int = 0) -> dict:
+    def run(self, hosts: int, case: str, forks: int, strategy: str, serial: int = 0, devices: list | None = None) -> dict:
         """Run the play once; returns what it cost, and how its tasks ended on all hosts together."""
         notes = self.folder / "notes"
         for name in ("executions", "results"):
             (notes / name).unlink(missing_ok=True)
-        if case == "fresh":
+        if case == "fresh" and devices is None:
             shutil.rmtree(notes, ignore_errors=True)
         notes.mkdir(exist_ok=True)
         [play] = json.loads((self.folder / "play.yml").read_text())
@@ -166,7 +166,7 @@ class Rig:
             raise SystemExit("ansible-playbook is not on the PATH")
         with open(output, "wb") as stream:
             started = time.monotonic()
-            pid = os.posix_spawn(program, [program, "-i", str(self.inventory(hosts)), str(book)], environment, file_actions=[
+            pid = os.posix_spawn(program, [program, "-i", str(self.inventory(hosts, DEVICES if devices is None else devices)), str(book)], environment, file_actions=[
                 (os.POSIX_SPAWN_DUP2, stream.fileno(), 1), (os.POSIX_SPAWN_DUP2, stream.fileno(), 2)])
             _pid, status, usage = os.wait4(pid, 0)
             wall = time.monotonic() - started

@@ -4,7 +4,8 @@
 """A simulated host: answers at once for each module, from a file, and starts no process. What a run then costs is the controller's.
 
 SRIOV_BENCH_ANSWERS names a JSON file {module or "module ARGUMENT": result}; of those that fit the longest name wins. SRIOV_BENCH_FOLDER
-is where each remote execution and each transfer of a file is noted, and what the host "has" of files that were copied.
+is where each remote execution and each transfer of a file is noted, what the host "has" of files that were copied, and, below `programs`
+where there is such a folder, each module as it would have been sent.
 """
 
 from __future__ import annotations
@@ -97,6 +98,10 @@ class Connection(ConnectionBase):
         if found:
             module = found.group(1).decode().rpartition(".")[2]
             self._note("executions", module)
+            kept = os.path.join(os.environ["SRIOV_BENCH_FOLDER"], "programs")
+            if os.path.isdir(kept):
+                with open(os.path.join(kept, module), "wb") as stream:
+                    stream.write(in_data)
             return 0, json.dumps(self._play(module, parameters_of(in_data))).encode(), b""
         self._note("executions", "shell")
         temporary = TEMPORARY.search(cmd)

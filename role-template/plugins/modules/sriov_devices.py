@@ -113,7 +113,8 @@ devices:
       trigger: net
 settled:
   description:
-    - The concerns of O(concerns) of which nothing is to be done and nothing waits, with what their modules would return. They need not run.
+    - The concerns of O(concerns) of which nothing is to be done and nothing waits, with what their modules would return, but for
+      C(devices) and C(diff). They need not run.
   returned: success
   type: dict
   sample:
@@ -396,7 +397,9 @@ def candidates(vendors, waiting):
     known = {pf["address"] for pf in pfs}
     others = [
         host.read_function(address) for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))
-        if address not in known and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == host.NETWORK_CLASS
+        # Not a VF, of which there may be a thousand.
+        if address not in known and not os.path.lexists(host.device_path(address, "physfn"))
+        and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == host.NETWORK_CLASS
     ]
     return sorted(
         pfs + [function for function in others if function and not function["physfn"]
@@ -683,8 +686,11 @@ def main():
     wanted = module.params["concerns"]
     module.exit_json(
         changed=False, devices=devices, is_set=is_set, notice=notice,
-        settled={name: result for name, (result, _warnings) in found.items()}, summary=summary_of(wanted, found, devices, notice), look_again=look_again(wanted),
-        boot_id=host.boot_id(), firmware_tools=[tool for tool in tools if tool],
+        # The controller keeps it for each host: no second list of devices.
+        settled={
+            name: {key: value for key, value in result.items() if key not in ("devices", "diff")} for name, (result, _warnings) in found.items()},
+        summary=summary_of(wanted, found, devices, notice), look_again=look_again(wanted), boot_id=host.boot_id(),
+        firmware_tools=[tool for tool in tools if tool],
         mlx4_traces=any(os.path.exists(path) for path in MLX4_TRACES), machine=os.uname().machine,
         package_format="deb" if os.path.exists("/etc/debian_version") else "rpm")
 

@@ -88,8 +88,8 @@ describe("each picture", () => {
   }
 
   it("of a run has the modules in the order in which the role runs them", () => {
-    const tasks = parse(text("role-template/tasks/main.yml")) as { "ansible.builtin.import_tasks": string }[];
-    const run = tasks.flatMap((task) => [...text(`role-template/tasks/${task["ansible.builtin.import_tasks"]}`).matchAll(/^ {2}stackhpc\.sriov\.(\w+):$/gm)].map((match) => match[1]!));
+    const tasks = [text("role-template/tasks/main.yml"), text("role-template/tasks/unsettled.yml")].flatMap((file) => parse(file) as { "ansible.builtin.import_tasks"?: string }[]);
+    const run = tasks.flatMap((task) => task["ansible.builtin.import_tasks"] ?? []).flatMap((file) => [...text(`role-template/tasks/${file}`).matchAll(/^ {2}stackhpc\.sriov\.(\w+):$/gm)].map((match) => match[1]!));
     const drawn = pictures.flatMap(({ steps }) => steps.flatMap((step) => step.says.match(/\bsriov_\w+/g) ?? [])).filter((name) => modules.includes(name));
     deepStrictEqual(drawn, run);
   });
@@ -98,17 +98,17 @@ describe("each picture", () => {
     const [boot] = pictures;
     const position = (name: string): number => boot!.steps.findIndex((step) => step.says.includes(name));
     ok(position("sriov-vfs.service") >= 0 && position("sriov-vfs.service") < position("network-pre.target"));
-    ok(/^Before=.*\bnetwork-pre\.target\b/m.test(text("role-template/templates/sriov-vfs.service.j2")));
+    ok(/^Before=.*\bnetwork-pre\.target\b/m.test(text("role-template/plugins/module_utils/sriov_units.py").split("DEVICE = ")[0]!));
   });
 });
 
 const modules = template.files.flatMap(({ path }) => /^plugins\/modules\/(\w+)\.py$/.exec(path)?.[1] ?? []);
 
-/** A unit is a template, or is named by one; anything else is a module, a variable, or a file that a default or the code names. */
+/** A unit is one of the program's, or is named by one; anything else is a module, a variable, or a file that a default or the code names. */
 function isThere(name: string): boolean {
   const unit = name.replace("@ADDRESS.", "@.");
   const within = (folder: RegExp, word: string): boolean => template.files.some((file) => folder.test(file.path) && file.text.split(/[\s"'=/]+/).includes(word));
-  if (/\.(service|target)$/.test(name)) return template.files.some(({ path }) => path === `templates/${unit}.j2`) || (!name.startsWith("sriov") && within(/^templates\//, name));
+  if (/\.(service|target)$/.test(name)) return within(/^plugins\/module_utils\/sriov_units\.py$/, name.startsWith("sriov") ? unit : name);
   const keys = (all: readonly Variable[]): Variable[] => all.flatMap((one) => [one, ...keys(fields(one))]);
   return modules.includes(name) || keys(real.variables).some((one) => one.name === name || String(one.default).endsWith(`/${name}`)) || within(/^plugins\//, name);
 }

@@ -18,7 +18,7 @@ from deployment import Deployment
 FIND = """
 result = {
     "changed": False, "boot_id": "1", "firmware_tools": [], "mlx4_traces": False, "machine": "x86_64", "package_format": "deb",
-    "is_set": True, "notice": "",
+    "is_set": True, "notice": "", "settled": {}, "summary": [], "look_again": {"firmware": {}, "mlx4": {}, "kernel": {}, "vfs": {}},
     "devices": [
         {"address": "0000:01:00.0", "name": device["name"], "numvfs": 1, "firmware": None, "boot": "systemd", "port": None,
          "enough": True, "driver": "igb", "id": "8086:10c9", "physical_network": None}
@@ -35,6 +35,7 @@ if "broken" in names:
 state = "changed" if {"more", "stuck"} & set(names) else "ok"
 result = {
     "changed": state == "changed", "files": [], "pfs": [{"address": "0000:01:00.0", "name": name, "now": 1, "state": state, "message": ""} for name in names],
+    "lines": names,
     "reboot": [{"text": "kernel"}] if "due" in names else [],
     "stuck": [{"text": "firmware"}] if "stuck" in names else [],
 }

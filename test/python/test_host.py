@@ -700,7 +700,7 @@ def test_setting_a_link_up_says_whether_it_worked(fake, pf, monkeypatch, tmp_pat
 def test_a_link_is_not_set_up_before_udev_has_named_it(fake, pf, monkeypatch, tmp_path):
     # A kernel before 6.2 refuses to rename an interface that is up.
     monkeypatch.setattr(host, "UDEV_DATA", str(tmp_path))
-    monkeypatch.setattr(host.subprocess, "run", lambda *_arguments, **_keywords: pytest.fail("ip was called"))
+    monkeypatch.setattr(subprocess, "run", lambda *_arguments, **_keywords: pytest.fail("ip was called"))
     monkeypatch.setattr(host.time, "sleep", lambda _seconds: None)
     clock = iter(range(1000))
     monkeypatch.setattr(host.time, "monotonic", lambda: next(clock))
@@ -1622,7 +1622,7 @@ def test_wrong_use_is_exit_2(fake, command):
 
 def test_the_installed_file_runs_as_a_program_isolated_from_ansible(fake, pf):
     text = sriov_numvfs.program_text()
-    assert text.startswith("#!/usr/bin/python3 -I\n")
+    assert text.startswith("#!/usr/bin/python3 -IS\n")
     for name, value in (("/etc/sriov/vfs.json", host.CONFIG_PATH), ("/run/sriov-vfs.lock", host.LOCK_PATH),
                         ("/sys", host.SYS), ("/proc", host.PROC)):
         assert text.count('"%s"\n' % name) == 1

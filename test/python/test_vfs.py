@@ -189,7 +189,7 @@ def test_check_mode_on_a_fresh_host_leaves_nothing_behind(two):
 
 def test_the_program_is_the_source_of_the_module_utils_and_its_change_is_told_in_lines(two):
     result = run(two, device())
-    assert text(two, PROGRAM) == "#!/usr/bin/python3 -I\n" + Path(host.__file__).read_text()
+    assert text(two, PROGRAM) == "#!/usr/bin/python3 -IS\n" + Path(host.__file__).read_text()
     [diff] = [diff for diff in result["diff"] if diff["after_header"].endswith(PROGRAM)]
     assert (diff["before"], diff["after"]) == ("", "%d lines\n" % len(text(two, PROGRAM).splitlines()))
     put(two, PROGRAM, "old\n", 0o755)

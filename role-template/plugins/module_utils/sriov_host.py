@@ -15,7 +15,6 @@ from __future__ import absolute_import, annotations, division, print_function
 
 __metaclass__ = type
 
-import argparse
 import contextlib
 import errno
 import fcntl
@@ -23,12 +22,12 @@ import json
 import os
 import re
 import select
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
+
+# argparse, shutil, subprocess and tempfile are imported where they are used: they take longer than the rest of the program's start, udev
+# starts one for each PF, and a boot that finds all in order needs none of them.
 
 PROGRAM_PATH = "/usr/local/sbin/sriov-vfs"
 CONFIG_PATH = "/etc/sriov/vfs.json"
@@ -134,6 +133,8 @@ def read_file(path):
 
 def find_program(name):
     """The path of a program that root can run, or None."""
+    import shutil
+
     return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""),) + PROGRAM_DIRECTORIES))
 
 
@@ -233,6 +234,8 @@ def vf_addresses(address):
 
 def json_of(command):
     """The JSON that a command prints, or None when it fails, prints none, or takes longer than 30 s."""
+    import subprocess
+
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30, check=True)
         return json.loads(done.stdout or b"[]")
@@ -274,9 +277,12 @@ def devices_below(address):
     return found
 
 
-def nodes_of(address):
-    """The device nodes through which a program can use a function: their paths, and their numbers as "major:minor"."""
-    paths = [path for _subsystem, path in devices_below(address)]
+def nodes_of(address, below):
+    """The device nodes through which a program can use a function: their paths, and their numbers as "major:minor".
+
+    below: as of devices_below.
+    """
+    paths = [path for _subsystem, path in below]
     nodes = set()
     group = link_name(device_path(address, "iommu_group"))
     if group:
@@ -313,15 +319,17 @@ def device_users():
     return users
 
 
-def vf_holder(address, users):
-    """Why a VF must not be destroyed now, in words; None when it is idle. users: as of device_users."""
+def vf_holder(address, users, below, nodes):
+    """Why a VF must not be destroyed now, in words; None when it is idle.
+
+    users: as of device_users; below, nodes: as of devices_below and nodes_of.
+    """
     driver = link_name(device_path(address, "driver"))
     if driver is None:
         return None
-    names = sorted({name for node in nodes_of(address) for name in users.get(node, [])})
+    names = sorted({name for node in nodes for name in users.get(node, [])})
     if userspace_driver(address):
         return "VF %s is bound to %s%s" % (address, driver, ", used by " + ", ".join(names) if names else "")
-    below = devices_below(address)
     for subsystem, path in below:
         if subsystem in CARRIED:
             return CARRIED[subsystem] % address
@@ -353,9 +361,13 @@ def vf_holder(address, users):
 def vf_holders(pf_address):
     """What holds the VFs of a PF: a text for each of the first VFs in use, and how many more there are."""
     addresses = [address for address in vf_addresses(pf_address) if address]
+    # The directories of a VF are many, and walked once.
+    below = {address: devices_below(address) for address in addresses}
+    nodes = {address: nodes_of(address, below[address]) for address in addresses}
     # Walked once for all VFs, and only where there is a node to be opened: a hypervisor has many processes with many files.
-    users = device_users() if any(nodes_of(address) for address in addresses) else {}
-    holders = [holder for holder in (vf_holder(address, users) for address in addresses) if holder]
+    users = device_users() if any(nodes.values()) else {}
+    holders = [
+        holder for holder in (vf_holder(address, users, below[address], nodes[address]) for address in addresses) if holder]
     more = len(holders) - HOLDERS_TOLD
     return holders if more <= 0 else holders[:HOLDERS_TOLD] + ["and %d more of its VFs are in use" % more]
 
@@ -595,6 +607,8 @@ def stage(path, text, mode=0o644, owner=None, times=None):
     mode: the permission bits; owner: (uid, gid) or None for the caller's own; times: of access and modification in ns, or None for
     now. Returns the temporary file's path, of a name that sweep() knows. Raises OSError and leaves nothing then.
     """
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=os.path.dirname(path))
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
@@ -805,6 +819,8 @@ def a_vf(function):
 
 def modules_for(address):
     """The kernel modules on this host for a PCI function, by its modalias; None when that cannot be found out."""
+    import subprocess
+
     modalias, modprobe = read_text(device_path(address, "modalias")), find_program("modprobe")
     if not modalias or not modprobe:
         return None
@@ -1048,6 +1064,8 @@ def link_up(address, deadline):
 
     Kernels before 6.2 refuse to rename an interface that is up, and udev writes its record only after the renaming.
     """
+    import subprocess
+
     while True:
         names = (read_function(address) or {"netdevs": []})["netdevs"]
         records = [
@@ -1405,8 +1423,15 @@ def look(devices, timeout, must_be_there):
     return results
 
 
-def main(arguments):
-    """Run one command; returns the exit code, see EXIT_CODES."""
+def command_of(arguments):
+    """The command and the addresses of a command line. Ends the program, by argparse, for help and for wrong use."""
+    command, addresses = "".join(arguments[:1]), arguments[1:]
+    most = {"boot": 0, "status": 0, "device": 1, "ready": len(addresses)}.get(command, -1)
+    # What units run, without argparse.
+    if len(addresses) <= most and bool(addresses) == (command in ("device", "ready")) and all(map(PCI_ADDRESS.match, addresses)):
+        return command, addresses
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="sriov-vfs", description="Give SR-IOV PFs their configured number of VFs.", epilog="Exit codes: " + EXIT_CODES)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -1418,26 +1443,32 @@ def main(arguments):
     commands.add_parser(
         "status", help="show each configured PF and its VFs, and whether it waits for a reboot or failed", epilog=EXIT_CODES)
     options = parser.parse_args(arguments)
+    addresses = getattr(options, "address", [])
+    return options.command, [addresses] if isinstance(addresses, str) else addresses
+
+
+def main(arguments):
+    """Run one command; returns the exit code, see EXIT_CODES."""
+    command, addresses = command_of(arguments)
     try:
         config = load_config()
         if config is None:
             raise Refusal("%s is not there: run the role" % CONFIG_PATH)
         # What the firmware offers from the next boot on is no failure before that.
         devices = [dict(device, waits=WAITS_FOR_FIRMWARE) if firmware_waits(device["address"]) else device for device in config["devices"]]
-        if options.command == "boot":
+        if command == "boot":
             devices = [device for device in devices if device["boot"] == "systemd"]
-        elif options.command in ("device", "ready"):
-            wanted = [options.address] if options.command == "device" else options.address
-            devices = [device for device in devices if device["address"] in wanted]
-            if options.command == "device" and not devices:
-                print("%s is not in %s: there is nothing to do" % (options.address, CONFIG_PATH))
-            if options.command == "ready" and len(devices) < len(set(wanted)):
-                raise Refusal("%s does not have all of %s: run the role again" % (CONFIG_PATH, ", ".join(wanted)))
-        if options.command in ("boot", "device"):
+        elif command in ("device", "ready"):
+            devices = [device for device in devices if device["address"] in addresses]
+            if command == "device" and not devices:
+                print("%s is not in %s: there is nothing to do" % (addresses[0], CONFIG_PATH))
+            if command == "ready" and len(devices) < len(set(addresses)):
+                raise Refusal("%s does not have all of %s: run the role again" % (CONFIG_PATH, ", ".join(addresses)))
+        if command in ("boot", "device"):
             wait_for_drivers([device["address"] for device in devices], config["boot_wait"])
             with locked(lock_wait(config["numvfs_timeout"])):
                 return report(apply(devices, config["numvfs_timeout"]))
-        return report(look(devices, config["numvfs_timeout"], options.command == "ready"))
+        return report(look(devices, config["numvfs_timeout"], command == "ready"))
     except Refusal as refusal:
         print("sriov-vfs: %s" % refusal, file=sys.stderr)
         return UNUSABLE

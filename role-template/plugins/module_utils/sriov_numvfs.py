@@ -19,6 +19,7 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_predecessors as predecessors
+from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_units
 
 UNIT_DIRECTORY = predecessors.UNIT_DIRECTORY
 BOOT_UNIT = host.BOOT_UNIT
@@ -35,7 +36,8 @@ RULE_END = "# END stackhpc.sriov"
 REPRESENTORS_ASIDE = 'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"'
 OWN_BLOCK = re.compile(r"^# BEGIN stackhpc\.sriov\b.*?^# END stackhpc\.sriov\n?", re.MULTILINE | re.DOTALL)
 AS_BEFORE = "the VFs and their files are as they were"
-PROGRAM_HEAD = "#!/usr/bin/python3 -I\n"
+# -S: the standard library is all that it needs, and the search for more takes a fifth of Python's own start.
+PROGRAM_HEAD = "#!/usr/bin/python3 -IS\n"
 
 
 def program_text():
@@ -149,9 +151,10 @@ def last_known_names(devices, config, kept):
     kept: those that the file has, where it has them, for an interface that was renamed is no change to report; else those of now, where
     the PF has an interface now.
     """
+    ids = {device["address"]: device["id"] for device in devices}
     known = {
         entry["address"]: entry["name"] for entry in config.get("devices", [])
-        for device in devices if device["address"] == entry["address"] and device["id"] in (None, entry["id"]) and "name" in entry
+        if entry["address"] in ids and ids[entry["address"]] in (None, entry["id"]) and "name" in entry
     }
     names = {device["address"]: device.get("name") or "" for device in devices}
     now = {
@@ -287,17 +290,19 @@ def reasons_of(results, config, released):
 
 
 def checked(parameters):
-    """The numbers among the module's parameters, as int. Raises Refusal for parameters that no host could be given."""
+    """The numbers among the module's parameters as int, and the units. Raises Refusal for parameters that no host could be given."""
     checked_path(parameters["udev_rule_path"])
-    for name, text in parameters["units"].items():
+    for name, text in (parameters["units"] or {}).items():
         # Half of a surrogate pair cannot be written.
         if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text) or not given.is_file_name(name):
             raise host.Refusal("units has %.80r: %.80r, and takes the name of a unit and its text: correct it" % (name, text))
     given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
-    return {
+    numbers = {
         name: whole_number(name, parameters[name], least, host.MOST_SECONDS)
         for name, least in (("boot_wait", 0), ("numvfs_timeout", 1))
     }
+    units = sriov_units.texts(**numbers) if parameters["units"] is None else parameters["units"]
+    return dict(numbers, units=units)
 
 
 def checked_path(path):
@@ -368,6 +373,19 @@ def plan_state(changes, results, leaving, config, released_before):
     due, stuck, waits = pending.sort("vfs", *reasons_of(results, config, released_before), directory, host.boot_id())
     changes.file(pending.path_of("vfs", directory), pending.text_of(waits), state=True)
     return due, stuck
+
+
+def lines_of(results, devices):
+    """One line for each PF of the results, with the physical network of it. devices: the PFs, as sriov_devices returns them."""
+    networks = {}
+    for device in devices:
+        if device.get("physical_network"):
+            networks.setdefault(device["address"], {})[device["physical_network"]] = None
+    return ["%s: %s VFs%s%s%s" % (
+        host.described(result), result["now"],
+        ", physical network " + " and ".join(networks[result["address"]]) if result["address"] in networks else "",
+        ", " + result["state"] if result["state"] != "ok" else "",
+        ": " + result["message"] if result["message"] else "") for result in results]
 
 
 def failures_of(results):
@@ -489,7 +507,7 @@ def make_it_so(parameters, check_mode, run, interruption):
     ]
     return {
         "changed": bool(changed or changes.paths or repeated), "diff": diff + changes.diff,
-        "pfs": results, "files": sorted(changes.paths), "reboot": due, "stuck": stuck,
+        "pfs": results, "lines": lines_of(results, parameters["devices"]), "files": sorted(changes.paths), "reboot": due, "stuck": stuck,
         "settled": clean and not (changed or repeated or owed or changes.planned() or due or stuck),
     }
 
@@ -524,5 +542,5 @@ ARGUMENTS = {
     "numvfs_timeout": {"type": "raw", "default": 120},
     "change_connection_pf": {"type": "bool", "default": False},
     "udev_rule_path": {"type": "path", "default": DEFAULT_RULE_PATH},
-    "units": {"type": "dict", "required": True},
+    "units": {"type": "dict"},
 }

@@ -113,11 +113,24 @@ devices:
       trigger: net
 settled:
   description:
-    - The concerns of O(concerns) of which nothing is to be done and nothing waits, with what their modules would return. They need not run.
+    - The concerns of O(concerns) of which nothing is to be done and nothing waits, with what their modules would return, but for
+      C(devices) and C(diff). They need not run.
   returned: success
   type: dict
   sample:
     kernel: {changed: false, reboot: [], stuck: [], settled: true}
+summary:
+  description: What the role says of the PFs where the VFs are settled, or where none are set. Lines for the operator.
+  returned: success
+  type: list
+  elements: str
+  sample: ["ens1f0 (0000:3b:00.0): 8 VFs"]
+look_again:
+  description: The concerns of O(concerns), as they are to be looked at after a reboot, but without any reset or installation.
+  returned: success
+  type: dict
+  sample:
+    kernel: {iommu: true, passthrough: true}
 is_set:
   description: Whether O(devices) is set. When it is not, nothing may be changed on the host.
   returned: success
@@ -384,7 +397,9 @@ def candidates(vendors, waiting):
     known = {pf["address"] for pf in pfs}
     others = [
         host.read_function(address) for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))
-        if address not in known and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == host.NETWORK_CLASS
+        # Not a VF, of which there may be a thousand.
+        if address not in known and not os.path.lexists(host.device_path(address, "physfn"))
+        and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == host.NETWORK_CLASS
     ]
     return sorted(
         pfs + [function for function in others if function and not function["physfn"]
@@ -610,6 +625,25 @@ def warnings_about_numbers(parameters, devices):
     ]
 
 
+def summary_of(wanted, found, devices, notice):
+    """What the role says of the PFs where the module of the VFs says nothing: a list of lines.
+
+    wanted: the names of the concerns; found: as of concerns.settled; notice: of devices that are not set, else empty.
+    """
+    lines = found["vfs"][0]["lines"] if "vfs" in found else []
+    return lines or [
+        notice + "." if notice else "No PF is configured." if not devices
+        else "No PF has VFs of the role." if "vfs" in wanted else "No VFs are set, as sriov_action says."]
+
+
+def look_again(wanted):
+    """The concerns with their options, for a look at what a reboot was for: that is not to be had by a reset then, nor by a tool that
+    is installed then.
+    """
+    firmware = {"firmware": dict(wanted["firmware"], reset=False, tool_comes_later=False)} if "firmware" in wanted else {}
+    return dict(wanted, **firmware)
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -649,9 +683,13 @@ def main():
         for sentence in warnings:
             module.warn(sentence)
     tools = [host.find_program(tool) for tool in FIRMWARE_TOOLS]
+    wanted = module.params["concerns"]
     module.exit_json(
         changed=False, devices=devices, is_set=is_set, notice=notice,
-        settled={name: result for name, (result, _warnings) in found.items()}, boot_id=host.boot_id(),
+        # The controller keeps it for each host: no second list of devices.
+        settled={
+            name: {key: value for key, value in result.items() if key not in ("devices", "diff")} for name, (result, _warnings) in found.items()},
+        summary=summary_of(wanted, found, devices, notice), look_again=look_again(wanted), boot_id=host.boot_id(),
         firmware_tools=[tool for tool in tools if tool],
         mlx4_traces=any(os.path.exists(path) for path in MLX4_TRACES), machine=os.uname().machine,
         package_format="deb" if os.path.exists("/etc/debian_version") else "rpm")

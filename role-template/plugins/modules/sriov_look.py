@@ -54,7 +54,7 @@ EXAMPLES = r"""
     devices: "{{ pfs.devices }}"
     concerns:
       kernel: {iommu: true}
-      vfs: {units: "{{ units }}"}
+      vfs: {boot_wait: 60}
     settle: 300
   register: seen
 """

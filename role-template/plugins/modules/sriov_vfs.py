@@ -44,9 +44,8 @@ options:
     type: path
     default: /etc/udev/rules.d/70-sriov.rules
   units:
-    description: Text of the systemd units, by the name of the unit.
+    description: Text of the systemd units, by the name of the unit. When not given, the role's own.
     type: dict
-    required: true
 attributes:
   check_mode:
     description: Can run in check mode.
@@ -60,10 +59,6 @@ EXAMPLES = r"""
 - name: Set the VFs
   stackhpc.sriov.sriov_vfs:
     devices: "{{ pfs.devices }}"
-    units:
-      sriov-vfs.service: "{{ lookup('ansible.builtin.template', 'sriov-vfs.service.j2') }}"
-      sriov-vfs@.service: "{{ lookup('ansible.builtin.template', 'sriov-vfs@.service.j2') }}"
-      sriov-vfs-ready@.service: "{{ lookup('ansible.builtin.template', 'sriov-vfs-ready@.service.j2') }}"
 """
 
 RETURN = r"""
@@ -79,6 +74,12 @@ pfs:
   elements: dict
   sample:
     - {address: "0000:3b:00.0", name: ens1f0, before: 0, now: 8, wanted: 8, state: changed, message: ""}
+lines:
+  description: A line for each of C(pfs), for the operator.
+  returned: success
+  type: list
+  elements: str
+  sample: ["ens1f0 (0000:3b:00.0): 8 VFs, changed"]
 files:
   description: The files and links that changed, or would in check mode. On a failure those that could not be put back.
   returned: success, and when a file could not be changed

@@ -14,6 +14,7 @@ import argparse
 import base64
 import json
 import os
+import platform
 import re
 import shutil
 import statistics
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -83,7 +85,8 @@ def answers(case: str) -> dict:
             "look_again": options, "summary": ["No PF has VFs of the role."] if fresh else lines,
             "settled": {"firmware": nothing, "mlx4": nothing} if fresh else {"firmware": nothing, "mlx4": nothing, "kernel": kernel, "vfs": vfs}},
         "sriov_kernel_parameters": kernel, "sriov_vfs": vfs, "sriov_firmware": nothing, "sriov_mlx4": nothing,
-        # The predecessor's.
+        # The predecessor's. Where nothing is to be done, its files are as an earlier run has copied them.
+        **({"stat": {"changed": False, "stat": {"exists": False}}} if fresh else {}),
         "blockinfile": {"changed": False}, "lineinfile": {"changed": fresh}, "file": {"changed": False}, "systemd": {"changed": fresh, "status": {}},
         "command": {"changed": True, "rc": 0, "stdout": "", "stderr": "", "cmd": []},
         "command cat /proc/cmdline": {
@@ -98,16 +101,16 @@ def answers(case: str) -> dict:
 # --- a run --------------------------------------------------------------------------------------------------------
 
 
-def name_of(collection: Path) -> tuple[str, str]:
-    """Namespace and name of an installed collection."""
-    manifest = collection / "MANIFEST.json"
-    if manifest.is_file():
+def name_of(collection: Path) -> tuple[str, str, str]:
+    """Namespace, name and version of an installed collection."""
+    manifest, source = collection / "MANIFEST.json", collection / "galaxy.yml"
+    if (collection / "roles" / "sriov").is_dir() and manifest.is_file():
         info = json.loads(manifest.read_text())["collection_info"]
-        return info["namespace"], info["name"]
-    if (collection / "galaxy.yml").is_file() and (collection / "roles" / "sriov").is_dir():
-        found = dict(re.findall(r"^(namespace|name): *[\"']?(\w+)", (collection / "galaxy.yml").read_text(), re.MULTILINE))
-        if len(found) == 2:
-            return found["namespace"], found["name"]
+        return info["namespace"], info["name"], info["version"]
+    if (collection / "roles" / "sriov").is_dir() and source.is_file():
+        found = dict(re.findall(r"^(namespace|name|version): *[\"']?([\w.+-]+)", source.read_text(), re.MULTILINE))
+        if len(found) == 3:
+            return found["namespace"], found["name"], found["version"]
     raise SystemExit("%s is no collection with a role sriov: give the folder that holds galaxy.yml or MANIFEST.json, and roles" % collection)
 
 
@@ -119,7 +122,7 @@ class Rig:
         play: dict = {"hosts": "all", "gather_facts": True, "handlers": [{"name": "reboot", "ansible.builtin.debug": {"msg": "A reboot is due."}}]}
         self.ours = True
         if collection:
-            namespace, name = name_of(collection)
+            namespace, name, _version = name_of(collection)
             self.ours = (collection / "plugins" / "modules" / "sriov_vfs.py").is_file()
             link = folder / "collections" / "ansible_collections" / namespace / name
             link.parent.mkdir(parents=True)
@@ -130,25 +133,24 @@ class Rig:
         for case in CASES:
             (folder / (case + ".json")).write_text(json.dumps(answers(case)))
 
-    def inventory(self, hosts: int, devices: list) -> Path:
-        """An inventory of so many simulated hosts, each with these devices."""
+    def inventory(self, hosts: int, more: dict) -> Path:
+        """An inventory of so many simulated hosts, with more variables than they have; one that is None is not set."""
         path = self.folder / "hosts"
         variables = {
             "ansible_connection": "played", "ansible_python_interpreter": "/usr/bin/python3", "ansible_become_method": "ansible.builtin.sudo",
             # The predecessor refuses without permission. Neither role reboots here: the play's handler has nothing to do.
-            "sriov_devices": devices, **({"sriov_do_reboot": False} if self.ours else {"sriov_do_reboot": True}),
+            "sriov_devices": DEVICES, "sriov_do_reboot": not self.ours, **more,
         }
+        variables = {name: value for name, value in variables.items() if value is not None}
         path.write_text("all:\n  hosts:\n%s  vars: %s\n" % ("".join("    hv%03d:\n" % number for number in range(hosts)), json.dumps(variables)))
         return path
 
-    def run(self, hosts: int, case: str, forks: int, strategy: str, serial: int = 0, devices: list | None = None) -> dict:
+    def run(self, hosts: int, case: str, forks: int, strategy: str, serial: int = 0, variables: dict | None = None) -> dict:
         """Run the play once; returns what it cost, and how its tasks ended on all hosts together."""
         notes = self.folder / "notes"
+        notes.mkdir(exist_ok=True)
         for name in ("executions", "results"):
             (notes / name).unlink(missing_ok=True)
-        if case == "fresh" and devices is None:
-            shutil.rmtree(notes, ignore_errors=True)
-        notes.mkdir(exist_ok=True)
         [play] = json.loads((self.folder / "play.yml").read_text())
         book = self.folder / "measured.yml"
         book.write_text(json.dumps([dict(play, strategy=strategy, **({"serial": serial} if serial else {}))]))
@@ -166,7 +168,7 @@ class Rig:
             raise SystemExit("ansible-playbook is not on the PATH")
         with open(output, "wb") as stream:
             started = time.monotonic()
-            pid = os.posix_spawn(program, [program, "-i", str(self.inventory(hosts, DEVICES if devices is None else devices)), str(book)], environment, file_actions=[
+            pid = os.posix_spawn(program, [program, "-i", str(self.inventory(hosts, variables or {})), str(book)], environment, file_actions=[
                 (os.POSIX_SPAWN_DUP2, stream.fileno(), 1), (os.POSIX_SPAWN_DUP2, stream.fileno(), 2)])
             _pid, status, usage = os.wait4(pid, 0)
             wall = time.monotonic() - started
@@ -179,6 +181,14 @@ class Rig:
             "executions": Counter(path.read_text().split() if path.exists() else [])}
 
 
+def machine() -> str:
+    """What this is measured on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    model = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text() if cpuinfo.exists() else "", re.MULTILINE)
+    return "%d processors (%s), Python %s, ansible-core %s" % (
+        len(os.sched_getaffinity(0)), model.group(1) if model else platform.machine(), platform.python_version(), version("ansible-core"))
+
+
 def spread(values: list[float]) -> dict:
     """The least, the middle and the greatest."""
     return {"min": round(min(values), 4), "median": round(statistics.median(values), 4), "max": round(max(values), 4), "runs": len(values)}
@@ -186,6 +196,8 @@ def spread(values: list[float]) -> dict:
 
 def measure(rig: Rig, hosts: int, case: str, runs: int, forks: int, strategy: str, serial: int = 0) -> dict:
     """What several runs cost in all, with what does not vary."""
+    if case == "converged" and not rig.ours:
+        rig.run(1, "fresh", forks, "linear")
     seen = [rig.run(hosts, case, forks, strategy, serial) for _ in range(runs)]
     counts = {name: count / hosts for name, count in seen[0]["results"].items()}
     return {
@@ -207,13 +219,13 @@ def main() -> None:
     figures: dict = {}
     with tempfile.TemporaryDirectory(prefix="sriov-bench-") as folder:
         rig = Rig(Path(folder), options.collection and options.collection.resolve())
-        # A converged run comes after a fresh one, which leaves the files that it then finds.
         for hosts in options.hosts:
-            for case in sorted(options.cases, reverse=True):
+            for case in options.cases:
                 figures.setdefault(case, {})[str(hosts)] = found = measure(
                     rig, hosts, case, options.runs, options.forks, options.strategy, options.serial)
                 print("%s, %d hosts: %.2f s CPU" % (case, hosts, found["cpu"]["median"]), file=sys.stderr, flush=True)
-    print(json.dumps(figures))
+    title = "%s.%s %s" % name_of(options.collection) if options.collection else "no role"
+    print(json.dumps({"title": title, "machine": machine(), "controller": figures}))
 
 
 if __name__ == "__main__":

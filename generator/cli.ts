@@ -467,9 +467,13 @@ function program(): Command {
     }),
   );
   on(
-    cli.command("bench").description("times of the program, and remote executions and times of the role on a VM with eight PFs").option("--fast", "without the VM"),
-    { example: "npm run bench -- --fast", good: "it was measured", failed: "a run failed" },
-    async (options: { fast?: boolean }) => await (await import("./bench.js")).bench(options),
+    cli.command("bench").description("times of the program; what the role costs the controller and a host, beside the last release's figures; remote executions and times on a VM with eight PFs")
+      .option("--fast", "without the VM")
+      .option("--against <folder>", "measure another collection with a role sriov in the same run: the folder that holds its galaxy.yml or MANIFEST.json")
+      .option("--hosts <numbers>", "how many hosts are simulated, without it 1,20,100,300")
+      .option("--save", "keep the figures as those of the last release, in bench/last_release.json"),
+    { example: "npm run bench -- --fast --hosts 1,20", good: "it was measured", failed: "a run failed" },
+    async (options: { fast?: boolean; against?: string; hosts?: string; save?: boolean }) => await (await import("./bench.js")).bench(options),
   );
   on(
     cli.command("doctor").description("what this machine lacks for each command, and what installs it"),

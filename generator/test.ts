@@ -80,10 +80,14 @@ export function chosenFiles(patterns: readonly string[], all: readonly string[])
  * @param texts test files by their path
  */
 export function longTests(texts: ReadonlyMap<string, string>): { readonly whole: readonly string[]; readonly part: readonly string[] } {
-  const isWhole = (path: string): boolean => path.endsWith(".py") && /^pytestmark = pytest\.mark\.long$/m.test(texts.get(path) ?? "");
-  const has = (path: string): boolean => (path.endsWith(".py") ? /\bmark\.long\b/ : /\b(describe|it)\([^\n]*@long\b/).test(texts.get(path) ?? "");
+  const marked = (path: string): { readonly whole: boolean; readonly part: boolean } => {
+    const text = texts.get(path) ?? "";
+    if (path.endsWith(".py")) return { whole: /^pytestmark = pytest\.mark\.long$/m.test(text), part: /\bmark\.long\b/.test(text) };
+    const suites = text.match(/^describe\(.*/gm) ?? [];
+    return { whole: suites.length > 0 && suites.every((line) => /@long\b/.test(line)), part: /^ *(describe|it)\(.*@long\b/m.test(text) };
+  };
   const paths = [...texts.keys()];
-  return { whole: paths.filter(isWhole), part: paths.filter((path) => has(path) && !isWhole(path)) };
+  return { whole: paths.filter((path) => marked(path).whole), part: paths.filter((path) => marked(path).part && !marked(path).whole) };
 }
 
 /** What `npm run test:unit` says that it did not run. */
@@ -140,7 +144,7 @@ export function stages(bin: string, programs: ProgramFolders, { files, short, ar
       const paths = all.filter((path) => (files === undefined || files.includes(path)) && !whole.includes(path));
       if (paths.length === 0) return [];
       // Without names mocha runs what is in its configuration, which is all.
-      if (suite === mocha) return [ofMocha(files === undefined ? [] : paths)];
+      if (suite === mocha) return [ofMocha(paths.length === all.length ? [] : paths)];
       return [ofPytest(suite, paths.length === all.length ? [suite.folder] : paths)];
     });
   const early = [mocha, ...pytests.filter(({ late }) => late !== true)];

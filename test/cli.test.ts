@@ -286,7 +286,7 @@ describe("test", () => {
       else deepStrictEqual(found, want);
     });
 
-  it("runs the one file that is named, and ends with the totals", async () => {
+  it("runs the one file that is named, and ends with the totals @long", async () => {
     // As in a clone that is set up, so that only the tests take time; a slow machine may take long for these.
     const { code, output } = await cliProcess(root, {}, "test", "test/apt.test.ts", "test_pending");
     strictEqual(code, 0, output);

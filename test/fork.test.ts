@@ -19,7 +19,7 @@ const stays = [
   /Made by the Ansible role stackhpc\.sriov/, /^# stackhpc\.sriov left in a file of this name/,
 ];
 
-describe("a fork under another name", () => {
+describe("a fork under another name @long", () => {
   const folder = temporary();
   before(() => {
     for (const path of ["build/generator", "build/test", "generator", "role-template", "molecule", "test", "docs", "README.md", ".mocharc.cjs", "galaxy.yml", "package.json", "package-lock.json", "requirements.txt", "LICENSE", "tsconfig.json"])

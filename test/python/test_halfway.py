@@ -260,6 +260,7 @@ def killed(machine, devices, number):
     return half_done.was_killed(run)
 
 
+@pytest.mark.long
 @cases
 def test_after_a_kill_at_any_change_the_next_run_leaves_what_one_run_leaves(machine, case):
     prepare, devices, _before, _after = CASES[case]
@@ -281,6 +282,7 @@ def test_after_a_kill_at_any_change_the_next_run_leaves_what_one_run_leaves(mach
     assert machine.state() == wanted and number > 20
 
 
+@pytest.mark.long
 @cases
 def test_after_a_power_cut_at_any_change_the_boot_finds_what_works(machine, case, capsys):
     prepare, devices, before, after = CASES[case]
@@ -305,6 +307,7 @@ def test_after_a_power_cut_at_any_change_the_boot_finds_what_works(machine, case
     capsys.readouterr()
 
 
+@pytest.mark.long
 @cases
 @pytest.mark.parametrize("lasting", [False, True])
 def test_a_change_that_fails_leaves_all_as_it_was_or_is_said(machine, case, lasting):

@@ -92,8 +92,9 @@ export function longTests(texts: ReadonlyMap<string, string>): { readonly whole:
 
 /** What `npm run test:unit` says that it did not run. */
 export function leftOut({ whole, part }: { readonly whole: readonly string[]; readonly part: readonly string[] }): string {
-  const names = [...whole, ...part.map((path) => `long tests of ${path}`)];
-  return `Left out, which npm test has: ${[...names, ...pytests.filter(({ late }) => late).map(({ folder }) => folder), "lint", "the release", "virtual machines"].join(", ")}.`;
+  const late = pytests.filter((suite) => suite.late === true).map(({ folder }) => folder);
+  const files = [...whole, ...late, "lint", "the release", "virtual machines"].join(", ");
+  return `Left out, which npm test has: ${files}${part.length > 0 ? `; and the long tests of ${part.join(", ")}` : ""}.`;
 }
 
 /** What is run: everything, or a part of it. */

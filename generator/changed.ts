@@ -61,7 +61,7 @@ const started: readonly (readonly [files: RegExp, word: RegExp])[] = [
   [/^generator\/release\//, new RegExp(build)],
   [/^generator\/kayobe\//, /kayobe/],
   // That it begins at all; its commands' own files are above.
-  [/^generator\/(cli|help|terminal)\.ts$/, /cli\.js|kayobe/],
+  [/^generator\/(cli|help|program|terminal)\.ts$/, /cli\.js|kayobe/],
 ];
 
 /** What a TypeScript file imports, now or later, of its repository. */
@@ -123,7 +123,7 @@ export function usesOf(tests: readonly string[], scenarios: readonly string[], s
       return user(name, reached(own, (path) => inMolecule.filter((other) => names(text(path), other))));
     }),
     needed: reached(verifying, (path) => [...imports(path), ...ofGenerator.filter((one) => text(path).includes(`"${one}"`))]),
-    starts: started.map(([those, word]) => ({ word, files: reached(ofGenerator.filter((path) => those.test(path)), (one) => (one === "generator/cli.ts" ? [] : imports(one))) })),
+    starts: started.map(([those, word]) => ({ word, files: reached(ofGenerator.filter((path) => those.test(path)), (one) => (/\/(cli|program)\.ts$/.test(one) ? [] : imports(one))) })),
   };
 }
 

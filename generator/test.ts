@@ -2,7 +2,7 @@ import { join, relative, resolve } from "node:path";
 import { root } from "./artefacts.js";
 import { changedFiles, choiceReport, readTexts, touched, usesOf } from "./changed.js";
 import type { Touched } from "./changed.js";
-import { filesIn } from "./disk.js";
+import { filesIn, readText } from "./disk.js";
 import { nearest } from "./nearest.js";
 import { scenarios } from "./scenarios.js";
 import { exit } from "./terminal.js";
@@ -18,7 +18,10 @@ import type { Command } from "./tools.js";
 /** Of each stage in which something failed, shown once more at the end. */
 const linesAtTheEnd = 80;
 
-interface Stage {
+/** So many stages of a group run side by side: each has tests for two processors itself, but at its start and end, where these wait. */
+const atOnce = 2;
+
+export interface Stage {
   readonly title: string;
   readonly command: Command;
   /** What the output says that was tested. */
@@ -70,10 +73,36 @@ export function chosenFiles(patterns: readonly string[], all: readonly string[])
   return all.filter((one) => chosen.has(one));
 }
 
+/**
+ * Of test files those that have tests which only `npm test`, or who names the file, runs: they take long, and a change of a line seldom
+ * breaks them alone. A test says so itself, in mocha by "@long" in its title or its suite's, in pytest by the mark `long`.
+ *
+ * @param texts test files by their path
+ */
+export function longTests(texts: ReadonlyMap<string, string>): { readonly whole: readonly string[]; readonly part: readonly string[] } {
+  const marked = (path: string): { readonly whole: boolean; readonly part: boolean } => {
+    const text = texts.get(path) ?? "";
+    if (path.endsWith(".py")) return { whole: /^pytestmark = pytest\.mark\.long$/m.test(text), part: /\bmark\.long\b/.test(text) };
+    const suites = text.match(/^describe\(.*/gm) ?? [];
+    return { whole: suites.length > 0 && suites.every((line) => /@long\b/.test(line)), part: /^ *(describe|it)\(.*@long\b/m.test(text) };
+  };
+  const paths = [...texts.keys()];
+  return { whole: paths.filter((path) => marked(path).whole), part: paths.filter((path) => marked(path).part && !marked(path).whole) };
+}
+
+/** What `npm run test:unit` says that it did not run. */
+export function leftOut({ whole, part }: { readonly whole: readonly string[]; readonly part: readonly string[] }): string {
+  const late = pytests.filter((suite) => suite.late === true).map(({ folder }) => folder);
+  const files = [...whole, ...late, "lint", "the release", "virtual machines"].join(", ");
+  return `Left out, which npm test has: ${files}${part.length > 0 ? `; and the long tests of ${part.join(", ")}` : ""}.`;
+}
+
 /** What is run: everything, or a part of it. */
-interface Selection {
+export interface Selection {
   /** The only test files to run; without it all. */
   readonly files?: readonly string[];
+  /** Whether without the tests that are marked as long ones. */
+  readonly short: boolean;
   /** Whether to make the artefacts and check them. */
   readonly artefacts: boolean;
   /** The scenarios to run; without it all. */
@@ -81,7 +110,8 @@ interface Selection {
   readonly jobs: number;
 }
 
-function stages(bin: string, programs: ProgramFolders, { files, artefacts, scenarios: named, jobs }: Selection): Stage[] {
+/** What is run, in groups: a group begins when that before has ended. */
+export function stages(bin: string, programs: ProgramFolders, { files, short, artefacts, scenarios: named, jobs }: Selection): Stage[][] {
   const environment = {
     PATH: `${bin}:${process.env["PATH"] ?? ""}`,
     ANSIBLE_CONFIG: join(root, "generator", "ansible.cfg"),
@@ -90,39 +120,70 @@ function stages(bin: string, programs: ProgramFolders, { files, artefacts, scena
   };
   const ofMocha = (paths: readonly string[]): Stage => ({
     title: mocha.title,
-    command: { file: process.execPath, args: [join("node_modules", "mocha", "bin", "mocha.js"), ...paths.map((path) => `build/${path.replace(/ts$/, "js")}`)], cwd: root, env: environment },
+    command: {
+      file: process.execPath,
+      args: [join("node_modules", "mocha", "bin", "mocha.js"), ...(short ? ["--grep", "@long", "--invert"] : []), ...paths.map((path) => `build/${path.replace(/ts$/, "js")}`)],
+      cwd: root,
+      env: environment,
+    },
     totals: mochaTotals,
   });
   const ofPytest = ({ title, dist }: Suite, paths: readonly string[]): Stage => ({
     title,
     command: {
       file: join(bin, "python"),
-      args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", "--numprocesses", "auto", "--dist", dist ?? "worksteal", ...paths],
+      args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", "--numprocesses", "auto", "--dist", dist ?? "worksteal", ...(short ? ["-m", "not long"] : []), ...paths],
       cwd: root,
       env: { ...environment, ...programs },
     },
-    totals: pytestTotals,
+    totals: (output, code) => pytestTotals(output, code, short),
   });
-  const of = (suite: Suite): string[] => pathsOf(suite).filter((path) => files?.includes(path));
+  const whole = short ? longTests(textsOfTests()).whole : [];
   const tests = (suites: readonly Suite[]): Stage[] =>
     suites.flatMap((suite) => {
-      const make = suite === mocha ? ofMocha : (paths: readonly string[]): Stage => ofPytest(suite, paths);
-      if (files === undefined) return [make(suite === mocha ? [] : [suite.folder])];
-      return of(suite).length > 0 ? [make(of(suite))] : [];
+      const all = pathsOf(suite);
+      const paths = all.filter((path) => (files === undefined || files.includes(path)) && !whole.includes(path));
+      if (paths.length === 0) return [];
+      // Without names mocha runs what is in its configuration, which is all.
+      if (suite === mocha) return [ofMocha(paths.length === all.length ? [] : paths)];
+      return [ofPytest(suite, paths.length === all.length ? [suite.folder] : paths)];
     });
   const early = [mocha, ...pytests.filter(({ late }) => late !== true)];
   const late = pytests.filter((suite) => suite.late === true);
   // By its name a late one runs with what was built before.
-  if (!artefacts) return tests(files === undefined ? early : [...early, ...late]);
+  if (!artefacts) return [tests(files === undefined ? early : [...early, ...late])];
   return [
-    ...tests(early),
-    { title: "generate", command: cli("generate"), totals: single },
-    { title: "check", command: cli("check"), totals: single },
-    { title: "lint", command: cli("lint"), totals: lintTotals },
-    { title: "build", command: cli("build"), totals: single },
-    ...tests(late),
-    { title: "verify", command: cli("verify", "--jobs", String(jobs), ...(named ?? [])), totals: scenarioTotals },
+    tests(early),
+    [{ title: "generate", command: cli("generate"), totals: single }],
+    [
+      { title: "check", command: cli("check"), totals: single },
+      { title: "lint", command: cli("lint"), totals: lintTotals },
+      { title: "build", command: cli("build"), totals: single },
+    ],
+    tests(late),
+    [{ title: "verify", command: cli("verify", "--jobs", String(jobs), ...(named ?? [])), totals: scenarioTotals }],
   ];
+}
+
+function textsOfTests(): ReadonlyMap<string, string> {
+  return new Map([mocha, ...pytests.filter(({ late }) => late !== true)].flatMap(pathsOf).map((path) => [path, readText(join(root, path))]));
+}
+
+/** Lines of what runs side by side, shown as if one had run after another: of the first as they come, of each other when those before have ended. */
+export function inTurn(count: number, show: (line: string) => void): { readonly say: (index: number, line: string) => void; readonly end: (index: number) => void } {
+  const held = Array.from({ length: count }, (): string[] => []);
+  const ended = new Set<number>();
+  let turn = 0;
+  return {
+    say: (index, line) => (index === turn ? show(line) : void held[index]?.push(line)),
+    end: (index) => {
+      ended.add(index);
+      while (ended.has(turn)) {
+        turn += 1;
+        for (const line of held[turn] ?? []) show(line);
+      }
+    },
+  };
 }
 
 /**
@@ -165,13 +226,14 @@ export async function test(patterns: readonly string[], { fast = false, jobs, ch
   const want = { machines: !fast && files.length === 0 };
   const selection: Selection = {
     ...(choice ? { files: choice.tests, scenarios: choice.scenarios } : files.length > 0 ? { files } : {}),
+    short: fast && files.length === 0,
     artefacts: want.machines,
     jobs,
   };
-  const stop: { asked: boolean; pid?: number } = { asked: false };
+  const stop: { asked: boolean; readonly pids: Set<number> } = { asked: false, pids: new Set() };
   const onSignal = (): void => {
-    // The stage cleans up after itself (verify destroys its VMs); this process must outlive it.
-    if (!stop.asked && stop.pid !== undefined) process.kill(stop.pid, "SIGTERM");
+    // A stage cleans up after itself (verify destroys its VMs); this process must outlive it.
+    if (!stop.asked) for (const pid of stop.pids) process.kill(pid, "SIGTERM");
     stop.asked = true;
   };
   const faults = await setup(root, want);
@@ -186,20 +248,42 @@ export async function test(patterns: readonly string[], { fast = false, jobs, ch
   process.on("SIGHUP", onSignal);
   let totals = none;
   const ends: string[] = [];
-  for (const { title, command, totals: read } of stages(await pythonTools(root), await programFolders(root, want), selection)) {
-    console.log(`\n==== ${title}`);
-    const { code, output, seconds } = await run(command, { onLine: (line) => console.log(line), onStart: (pid) => (stop.pid = pid) });
-    delete stop.pid;
-    const found = read(output, code);
-    console.log(`==== ${title}: ${closingLine(found)}, in ${Math.round(seconds)} s`);
-    totals = addTotals(totals, found);
-    if (found.failed + found.skipped > 0) ends.push(`\n==== ${title}: ${closingLine(found)}; the end of what it said`, ...output.trimEnd().split("\n").slice(-linesAtTheEnd));
+  for (const group of stages(await pythonTools(root), await programFolders(root, want), selection)) {
+    const turns = inTurn(group.length, (line) => console.log(line));
+    const results = await sideBySide(group, atOnce, async ({ title, command, totals: read }, index) => {
+      if (stop.asked) return undefined;
+      turns.say(index, `\n==== ${title}`);
+      let ofStage: number | undefined;
+      const onStart = (pid: number): void => void stop.pids.add((ofStage = pid));
+      const { code, output, seconds } = await run(command, { onLine: (line) => turns.say(index, line), onStart });
+      if (ofStage !== undefined) stop.pids.delete(ofStage);
+      const found = read(output, code);
+      turns.say(index, `==== ${title}: ${closingLine(found)}, in ${Math.round(seconds)} s`);
+      turns.end(index);
+      return { title, found, output };
+    });
+    for (const { title, found, output } of results.filter((result) => result !== undefined)) {
+      totals = addTotals(totals, found);
+      if (found.failed + found.skipped > 0) ends.push(`\n==== ${title}: ${closingLine(found)}; the end of what it said`, ...output.trimEnd().split("\n").slice(-linesAtTheEnd));
+    }
     // Without current artefacts the rest would test something else.
-    if (stop.asked || (title === "generate" && code !== 0)) break;
+    if (stop.asked || (group.some(({ title }) => title === "generate") && results.some((result) => (result?.found.failed ?? 0) > 0))) break;
   }
   // Of a run of half an hour, its end is what is kept and looked at.
   for (const line of ends) console.log(line);
   if (choice) console.log(`\n${choice.report}`);
-  console.log(`\n${closingLine(totals)}`);
+  if (selection.short) console.log(`\n${leftOut(longTests(textsOfTests()))}`);
+  console.log(`\n${closingLine(totals)}${selection.short ? "; less than all (see above)" : ""}`);
   return stop.asked || totals.failed + totals.skipped > 0 || totals.passed === 0 ? exit.failed : exit.good;
+}
+
+/** Do work with each item, so many at a time, in order. */
+async function sideBySide<Item, Result>(items: readonly Item[], limit: number, work: (item: Item, index: number) => Promise<Result>): Promise<Result[]> {
+  const results: Result[] = [];
+  const left = items.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, item] of left) results[index] = await work(item, index);
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+  return results;
 }

@@ -5,7 +5,7 @@ import { run } from "../generator/tools.js";
 import type { Outcome } from "../generator/tools.js";
 import { nodeAsOther, put, repository, root } from "./support.js";
 
-describe("a clone makes itself ready", () => {
+describe("a clone makes itself ready @long", () => {
   let folder: string;
   const start = async (env: { [name: string]: string } = {}): Promise<Outcome> => await run({ file: process.execPath, args: [join(folder, "generator/bootstrap.mjs"), "--help"], cwd: folder, env });
 

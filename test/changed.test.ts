@@ -5,7 +5,7 @@ import { changedFiles, choiceReport, readTexts, touched, usesOf, wholeWay } from
 import type { Touched } from "../generator/changed.js";
 import { readText } from "../generator/disk.js";
 import { scenarios } from "../generator/scenarios.js";
-import { cliWith, put, repository, root, temporary } from "./support.js";
+import { cliProcess, put, repository, root, temporary } from "./support.js";
 import { run } from "../generator/tools.js";
 
 const every = scenarios(root);
@@ -136,7 +136,7 @@ describe("a choice by what has changed", () => {
   });
   it("is not made where nothing has changed, or git does not know", async () => {
     const folder = repository();
-    const { code, output } = await cliWith(folder, {}, "test", "--changed");
+    const { code, output } = await cliProcess(folder, {}, "test", "--changed");
     strictEqual(code, 1, output);
     match(output, /is no git repository/);
     await git(folder, "init", "--quiet", "--initial-branch=main");
@@ -144,7 +144,7 @@ describe("a choice by what has changed", () => {
     await git(folder, "add", "--force", "galaxy.yml");
     await git(folder, "commit", "--quiet", "-m", "one");
     for (const command of ["test", "verify"]) {
-      const nothing = await cliWith(folder, {}, command, "--changed");
+      const nothing = await cliProcess(folder, {}, command, "--changed");
       strictEqual(nothing.code, 1, nothing.output);
       match(nothing.output, /^Nothing differs from main, so nothing was proved\.$/m);
     }

@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 
 import { join } from "node:path";
 import { readSources, root } from "../generator/artefacts.js";
 import { chosenFiles } from "../generator/test.js";
-import { cli, cliWith, put, repository } from "./support.js";
+import { cli, cliProcess, cliWith, put, repository } from "./support.js";
 
 const { namespace, name } = readSources(root).role.identity;
 
@@ -17,7 +17,7 @@ function edit(folder: string, path: string, from: string, to: string): void {
 describe("generate", () => {
   it("writes, and the second time writes nothing and says so", async () => {
     const folder = repository();
-    const first = await cli(folder, "generate");
+    const first = await cliProcess(folder, {}, "generate");
     strictEqual(first.code, 0, first.output);
     match(first.output, /^\d+ written, 0 removed, 0 unchanged in dist\.$/m);
     const second = await cli(folder, "generate");
@@ -76,7 +76,7 @@ describe("check", () => {
   }
 
   it("is content with what generate wrote", async () => {
-    const { code, output } = await cli(folder, "check");
+    const { code, output } = await cliProcess(folder, {}, "check");
     strictEqual(code, 0, output);
   });
 
@@ -186,7 +186,7 @@ describe("wrong use ends with 2", () => {
 describe("help", () => {
   for (const command of commands)
     it(`of ${command} has an example that runs it and the exit codes, and does nothing`, async () => {
-      const { code, output } = await cliWith(root, { COLUMNS: "80" }, command, "--help");
+      const { code, output } = await cliProcess(root, { COLUMNS: "80" }, command, "--help");
       strictEqual(code, 0, output);
       match(output, new RegExp(`^Usage: sriov-role ${command} `));
       const example = /\nExample:\n {2}npm run (?:--silent )?(\S+)(?: -- .*)?\n/.exec(output);
@@ -211,7 +211,7 @@ describe("help", () => {
     });
   it("is not the version, which is the one of package.json", async () => {
     const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-    const { code, output } = await cli(root, "--version");
+    const { code, output } = await cliProcess(root, {}, "--version");
     deepStrictEqual([code, output.trim()], [0, version]);
   });
 });
@@ -241,7 +241,7 @@ describe("kayobe", () => {
   it("takes the configuration from $KAYOBE_CONFIG_PATH", async () => {
     const folder = repository();
     put(folder, files);
-    const { code, output } = await cliWith(folder, { KAYOBE_CONFIG_PATH: join(folder, "config") }, "kayobe", "--check");
+    const { code, output } = await cliProcess(folder, { KAYOBE_CONFIG_PATH: join(folder, "config") }, "kayobe", "--check");
     strictEqual(code, 1, output);
     match(output, /^\d+ files in .*\/config would be written\.$/m);
   });
@@ -286,9 +286,9 @@ describe("test", () => {
       else deepStrictEqual(found, want);
     });
 
-  it("runs the one file that is named, and ends with the totals", async () => {
+  it("runs the one file that is named, and ends with the totals @long", async () => {
     // As in a clone that is set up, so that only the tests take time; a slow machine may take long for these.
-    const { code, output } = await cli(root, "test", "test/apt.test.ts", "test_pending");
+    const { code, output } = await cliProcess(root, {}, "test", "test/apt.test.ts", "test_pending");
     strictEqual(code, 0, output);
     deepStrictEqual([...output.matchAll(/^==== (\w+)$/gm)].map((found) => found[1]), ["mocha", "pytest"]);
     match(output, /^==== mocha: (\d+) passed, 0 failed, in \d+ s$/m);
@@ -303,7 +303,7 @@ describe("test", () => {
 describe("a folder that cannot be written", () => {
   // No user may make anything in it, root neither.
   it("is a sentence with what to do, no trace", async () => {
-    const { code, output } = await cli(repository(), "generate", "--out", "/sys/sriov-role-test");
+    const { code, output } = await cliProcess(repository(), {}, "generate", "--out", "/sys/sriov-role-test");
     strictEqual(code, 1, output);
     match(output, /^\/sys\/sriov-role-test: (permission denied|the file system is read-only) \(mkdir\)\. Give a folder .*\(--out, where the command has it\), or work in a clone/m);
     doesNotMatch(output, /\n\s+at /);
@@ -317,7 +317,7 @@ describe("lint and verify", () => {
     await cli(folder, "generate");
     appendFileSync(join(folder, "role-template/tasks/main.yml"), "# more\n");
     for (const command of ["lint", "verify"]) {
-      const { code, output } = await cli(folder, command);
+      const { code, output } = await cliProcess(folder, {}, command);
       strictEqual(code, 1);
       match(output, /^2 files in dist are not what the model and the templates say\. Run first: npm run generate$/m);
     }

@@ -18,7 +18,7 @@ describe(judgeLint.name, () => {
   it("fails as ansible-lint fails, with its words", () => match(judgeLint("role", 2, `${looked("a.yml")}\na.yml:1: bad`, ["a.yml"]).report, /^a\.yml:1: bad$/));
 });
 
-describe("ansible-lint", () => {
+describe("ansible-lint @long", () => {
   const broken = "---\n- name: broken\n  shell: echo $x\n";
 
   async function lintIn(out: string): Promise<LintResult[]> {

@@ -8,7 +8,7 @@ import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldV
 import type { Predecessor } from "../generator/migrate/predecessors.js";
 import { asideBy, isReadable } from "../generator/migrate/place.js";
 import { nearest } from "../generator/nearest.js";
-import { cli, put, repository, repositoryOfFixtures, root, temporary } from "./support.js";
+import { cli, cliProcess, put, repository, repositoryOfFixtures, root, temporary } from "./support.js";
 
 const { role } = readSources(root);
 const present: Present = { variables: role.variables, role: "stackhpc.sriov", collection: "stackhpc.sriov", version: "9.8.7" };
@@ -573,7 +573,7 @@ describe("migrate, the command", () => {
   ];
   for (const [name, want, closing] of cases)
     it(`of ${name} ends with ${want}`, async () => {
-      const { code, output } = await cli(own(), "migrate", fixture(name));
+      const { code, output } = await cliProcess(own(), {}, "migrate", fixture(name));
       strictEqual(code, want, output);
       match(output, closing);
     });

@@ -70,7 +70,7 @@ describe("ansible-doc", () => {
     deepStrictEqual(Object.keys(JSON.parse(stdout) as object).sort(), [...modules].sort());
   });
 
-  it("a module finds its helpers in either artefact", async () => {
+  it("a module finds its helpers in either artefact @long", async () => {
     // With an argument that no module has, each gets as far as its argument check, and changes nothing.
     const tasks = (prefix: string): Json => modules.map((name) => ({ [`${prefix}${name}`]: { no_such_argument: 1 }, ignore_errors: true }));
     put(out, {

@@ -6,6 +6,7 @@ import type { Sources } from "../generator/artefacts.js";
 import { generate } from "../generator/generate.js";
 import { layouts } from "../generator/ir.js";
 import type { Identity, Role, Variable } from "../generator/ir.js";
+import { commandLine } from "../generator/program.js";
 import { pythonTools } from "../generator/setup.js";
 import { run } from "../generator/tools.js";
 import type { Outcome } from "../generator/tools.js";
@@ -86,15 +87,37 @@ export function repositoryOfFixtures(): string {
   return folder;
 }
 
-/** The command line as a process. */
+/** What the command line looks at itself is not there but when a test names it. */
+const unset = { KAYOBE_CONFIG_PATH: undefined, npm_lifecycle_event: undefined };
+
+/** The command line as a process, which takes a second to load what it needs: one test of each command, and what cannot be otherwise. */
+export async function cliProcess(repositoryFolder: string, env: { readonly [name: string]: string | undefined }, ...args: string[]): Promise<Outcome> {
+  return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/cli.js"), ...args], cwd: repositoryFolder, env: { ...unset, ...env } });
+}
+
+/** The command line, called in this process as its own would: in the folder of the repository. */
 export async function cli(repositoryFolder: string, ...args: string[]): Promise<Outcome> {
   return await cliWith(repositoryFolder, {}, ...args);
 }
 
-/** The same with variables of the environment; those that it looks at itself are not there but when they are named. */
+/** The same with variables of the environment. */
 export async function cliWith(repositoryFolder: string, env: { readonly [name: string]: string | undefined }, ...args: string[]): Promise<Outcome> {
-  const own = { KAYOBE_CONFIG_PATH: undefined, npm_lifecycle_event: undefined };
-  return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/cli.js"), ...args], cwd: repositoryFolder, env: { ...own, ...env } });
+  const start = performance.now();
+  const [folder, environment, writes] = [process.cwd(), process.env, [process.stdout.write, process.stderr.write] as const];
+  const [all, stdout]: [string[], string[]] = [[], []];
+  const into = (...kept: string[][]) => ((text: string): boolean => (kept.forEach((one) => one.push(text)), true)) as typeof process.stdout.write;
+  process.chdir(repositoryFolder);
+  process.env = Object.fromEntries(Object.entries({ ...environment, ...unset, ...env }).filter(([, value]) => value !== undefined));
+  [process.stdout.write, process.stderr.write] = [into(all, stdout), into(all)];
+  try {
+    const code = await commandLine(repositoryFolder, args);
+    // As a process is read: without the end of the last line.
+    return { code, output: all.join("").replace(/\n$/, ""), stdout: stdout.join("").replace(/\n$/, ""), seconds: (performance.now() - start) / 1000 };
+  } finally {
+    [process.stdout.write, process.stderr.write] = writes;
+    process.env = environment;
+    process.chdir(folder);
+  }
 }
 
 /**

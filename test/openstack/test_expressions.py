@@ -19,6 +19,8 @@ import pytest
 import yaml
 from deployment import ROOT, ansible_facts
 
+pytestmark = pytest.mark.long
+
 FILES = ROOT / "role-template" / "kayobe" / "kolla"
 INI = ["nova.conf", "nova/nova-compute.conf", "neutron/sriov_agent.ini"]
 

@@ -18,6 +18,8 @@ import pytest
 import yaml
 from deployment import HERE
 
+pytestmark = pytest.mark.long
+
 
 def tarball(folder, version, dependencies=None):
     """The smallest that the server reads."""

@@ -47,6 +47,8 @@ PLAYED = """#!/usr/bin/python
 import json
 import sys
 
+pytestmark = pytest.mark.long
+
 with open(sys.argv[1]) as stream:
     parameters = json.load(stream)
 %s

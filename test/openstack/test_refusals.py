@@ -9,6 +9,8 @@ import pytest
 import yaml
 from deployment import SRIOV_HOSTS, Deployment
 
+pytestmark = pytest.mark.long
+
 #: Variables of a host, and what Kayobe's run says of it.
 WRONG = {
     "unknown-device": (

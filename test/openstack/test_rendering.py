@@ -10,6 +10,8 @@ import subprocess
 import pytest
 from deployment import HARDWARE, HERE, SRIOV_HOSTS, Deployment
 
+pytestmark = pytest.mark.long
+
 COMPUTES = [*SRIOV_HOSTS, "plain"]
 
 #: What Nova may pass on: device, physical network. A PF that Nova is given whole is in it too.

@@ -175,6 +175,7 @@ def test_examples_are_run_up_to_the_roles_own_tasks(playbooks, artefacts, tmp_pa
     assert outcome.stdout.count('"msg": "reached, ') == sum(len(plays) for plays in playbooks.values()), outcome.stdout
 
 
+@pytest.mark.long
 def test_plays_pass_ansible_lint(examples, artefacts, tmp_path):
     """Those of the READMEs that are made are files of the artefacts too, which `npm run lint` looks at."""
     plays = [text for where, which, text in examples if which == "plays" and where.split(":")[0] in PAGES]

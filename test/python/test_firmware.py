@@ -668,6 +668,7 @@ class Half:
                 return error, changes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reads_current", [True, False])
 @pytest.mark.parametrize("how", HOW)
 def test_a_run_that_ends_at_any_change_is_finished_by_the_next(tool, monkeypatch, how, reads_current):

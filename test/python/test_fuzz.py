@@ -116,6 +116,7 @@ def test_the_firmware_module_with_a_tool_whose_output_is_mangled(tool, monkeypat
     assert failed > TURNS / 4 and beginnings >= 2 and failed < TURNS
 
 
+@pytest.mark.long
 def test_what_the_tools_print_mangled_is_read_or_refused():
     generator = random.Random(SEED)
     corpus = sorted(CORPUS.glob("*.txt"))
@@ -138,6 +139,7 @@ def test_what_the_tools_print_mangled_is_read_or_refused():
     assert outcomes == {True, False, "unreadable"}
 
 
+@pytest.mark.long
 def test_the_connectx3_module_with_odd_devices(cards, monkeypatch, capsys):
     generator = random.Random(SEED)
     cards.add(TWO, ["ens2"])
@@ -150,6 +152,7 @@ def test_the_connectx3_module_with_odd_devices(cards, monkeypatch, capsys):
     assert failed > TURNS / 2 and beginnings > 10
 
 
+@pytest.mark.long
 def test_the_connectx3_module_with_mangled_files_and_programs(cards, monkeypatch, capsys):
     generator = random.Random(SEED)
     cards.add(TWO, ["ens2"])

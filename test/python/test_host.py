@@ -1554,6 +1554,7 @@ def spoilt(random):
     return config
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_the_configuration_says_the_program_ends_with_a_sentence(fake, pf, capsys, seed):
     random, seen = Random(seed), set()

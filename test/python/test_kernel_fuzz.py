@@ -93,6 +93,7 @@ def without(words, one):
     return [word for word in words if word != one]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("batch", range(8))
 def test_random_hosts(batch, tmp_path):
     said, done = set(), 0

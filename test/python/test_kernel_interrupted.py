@@ -136,6 +136,7 @@ def words(found):
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("kind", list(GRUB_HOSTS) + list(ENTRY_HOSTS))
 def test_a_run_that_is_killed_at_any_change_is_finished_by_the_next(kind, run, tmp_path):
@@ -177,6 +178,7 @@ def differing(before, after):
     return {path for path in set(before) | set(after) if before.get(path) != after.get(path) and "/.sriov-" not in path}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("kind", ["GRUB", "EL", "EL without /etc/kernel/cmdline", "EL with kernelopts", "systemd-boot with the image's line"])
 @pytest.mark.parametrize("stays", [False, True], ids=["one change fails", "each change from there on fails"])

@@ -806,6 +806,7 @@ BEFORE = {"made": lambda cards: None, "changed": lambda cards: booted(cards, dev
 WANTED = {"made": [device()], "changed": [device()], "removed": [], "rebuilt": [device()]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("what", WANTED)
 def test_a_run_that_ends_at_any_change_is_finished_by_the_next(cards, monkeypatch, what, how):

@@ -898,6 +898,7 @@ class TestPythonTree:
         assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
+@pytest.mark.long
 def test_tasks_note_their_times_and_nothing_is_shown_of_it(tmp_path: Path) -> None:
     play = {
         "hosts": "all",

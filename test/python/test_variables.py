@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 1500
 NAMES = {"role": "stackhpc.sriov", "collection": "stackhpc.sriov.sriov"}

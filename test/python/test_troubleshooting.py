@@ -33,6 +33,8 @@ PIECES = (
     "vendor:product or null", "true or false", "net or pci", "a list of units",
     # Words of programs and of drivers, to be recognised.
     "PCI rescan is required", "array of byte",
+    # What the role says at its end.
+    "No PF is configured.", "No PF has VFs of the role.", "No VFs are set, as sriov_action says.",
     # The help of sriov-vfs.
     "Give SR-IOV PFs their configured number of VFs.", "set every PF that is to be set at boot (run by sriov-vfs.service)",
     "set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)", "succeed when these PFs have their VFs",
@@ -40,7 +42,7 @@ PIECES = (
     "0: as wanted; 1: a PF failed or differs; 2: wrong use, or no usable configuration; 3: some of it only waits for a reboot",
 )
 # What is written into files.
-OF_FILES = re.compile(r"^(#|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")
+OF_FILES = re.compile(r"^(#|\[Unit\]|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")
 
 
 def plain(text, placeholder=PLACEHOLDER):
@@ -91,7 +93,10 @@ def of_yaml(source):
     def walk(node):
         if isinstance(node, dict):
             for key, value in node.items():
-                yield from [value] if key == "fail_msg" else walk(value)
+                if key == "ansible.builtin.fail":
+                    yield value["msg"]
+                else:
+                    yield from [value] if key == "fail_msg" else walk(value)
         elif isinstance(node, list):
             for item in node:
                 yield from walk(item)

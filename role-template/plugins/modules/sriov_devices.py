@@ -67,7 +67,8 @@ options:
   concerns:
     description:
       - What to look at in the same go, as O(stackhpc.sriov.sriov_look#module:concerns). Of what is found to be done the modules say more.
-    type: dict
+      - No type of its own, so that a wrong variable in it is refused as such.
+    type: raw
     default: {}
 attributes:
   check_mode:
@@ -657,7 +658,7 @@ def main():
             "openstack_release": {"type": "raw"},
             "variables": {"type": "raw", "default": {}},
             "names": {"type": "list", "elements": "str", "default": []},
-            "concerns": {"type": "dict", "default": {}},
+            "concerns": {"type": "raw", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -678,12 +679,14 @@ def main():
     for sentence in [notice] if notice else (
             warnings_about(devices) + warnings_about_rules(module.params, devices) + warnings_about_numbers(module.params, devices)):
         module.warn(sentence)
-    found = concerns.settled(module.params["concerns"], devices, module.run_command) if is_set else {}
+    wanted = module.params["concerns"]
+    if not isinstance(wanted, dict):
+        module.fail_json(msg="concerns is %.80r, and must be a dictionary: correct it" % (wanted,))
+    found = concerns.settled(wanted, devices, module.run_command) if is_set else {}
     for _result, warnings in found.values():
         for sentence in warnings:
             module.warn(sentence)
     tools = [host.find_program(tool) for tool in FIRMWARE_TOOLS]
-    wanted = module.params["concerns"]
     module.exit_json(
         changed=False, devices=devices, is_set=is_set, notice=notice,
         # The controller keeps it for each host: no second list of devices.

@@ -14,6 +14,8 @@ import pytest
 import yaml
 from deployment import Deployment
 
+pytestmark = pytest.mark.long
+
 #: Devices whose names say what is to happen.
 FIND = """
 result = {
@@ -46,8 +48,6 @@ PLAYED = """#!/usr/bin/python
 # WANT_JSON
 import json
 import sys
-
-pytestmark = pytest.mark.long
 
 with open(sys.argv[1]) as stream:
     parameters = json.load(stream)

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { readForeign } from "../generator/disk.js";
 import { concerns, merge } from "../generator/kayobe/merge.js";
 import { isPublished } from "../generator/kayobe/playbook.js";
-import type { ConfigFile } from "../generator/kayobe/view.js";
+import type { ConfigFile } from "../generator/kayobe/layers.js";
 import { artefact, config, fixture, fixtures, hints, merged, none, refused, refusals, wanted } from "./configuration.js";
 import { cli, put, repository, root, temporary, tool } from "./support.js";
 

@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { readIni } from "./ini.js";
 import type { Ini, IniEntry } from "./ini.js";
 import { conditionsOf, depthAt, namesIn, openAt } from "./jinja.js";
-import type { View } from "./view.js";
+import type { LayeredConfig } from "./layers.js";
 
 // What an option with devices says, in files for Nova and for Neutron's agent.
 
@@ -18,7 +18,7 @@ const nicVendors = ["8086", "15b3", "14e4", "1077", "19e5", "1924", "1dd8", "177
 /** A device that is on no physical network, in JSON. */
 const noNetwork = /"physical_network"\s*:\s*null\b/g;
 
-export function kindOf(view: View, ini: Ini, entry: IniEntry): DeviceKind {
+export function kindOf(view: LayeredConfig, ini: Ini, entry: IniEntry): DeviceKind {
   // Without a physical network, as for overlays, it is no entry of sriov_devices.
   const bare = entry.value.replace(/\{%[-+]?\s*(raw|endraw)\s*[-+]?%\}/g, "").replace(noNetwork, "").trim();
   if (/^(\[\s*\]|""|'')?$/.test(bare)) return "nothing";
@@ -45,7 +45,7 @@ export interface Rest {
 }
 
 /** A text without options that say nothing, or no more than what follows from sriov_devices; nothing where there are none. */
-export function withoutSnippets(view: View, text: string, isDevices: (entry: IniEntry) => boolean): Rest | undefined {
+export function withoutSnippets(view: LayeredConfig, text: string, isDevices: (entry: IniEntry) => boolean): Rest | undefined {
   const ini = readIni(text);
   const gone = ini.entries.filter(isDevices).map((entry) => ({ entry, kind: kindOf(view, ini, entry) })).filter(({ kind }) => ["nothing", "snippet"].includes(kind));
   const spans = gone.map(({ entry }) => spanOf(ini, entry)).filter((span) => span !== undefined);
@@ -97,7 +97,7 @@ function spanOf({ text }: Ini, entry: IniEntry): { start: number; end: number } 
 }
 
 /** What the variables of an expression have, where files of the configuration say it. */
-function byVariables(view: View, ini: Ini, entry: IniEntry): DeviceKind {
+function byVariables(view: LayeredConfig, ini: Ini, entry: IniEntry): DeviceKind {
   const names = sourcesOf(ini, entry);
   const files = view.layers.flatMap((layer) => [...view.variableFiles(layer, "kolla.yml"), `${layer}kolla/globals.yml`, ...["inventory", "kolla/inventory"].flatMap((folder) => view.below(layer + folder))]);
   const inFiles = [...new Set(files)].flatMap((path) => {

@@ -2,8 +2,8 @@ import { addToList, itemsOf } from "./ini.js";
 import type { Ini, IniEntry } from "./ini.js";
 import { conditionsOf, depthAt, isAlwaysReached, openAt } from "./jinja.js";
 import { layersFor } from "./joining.js";
-import { holding, inNumbers, isSealed } from "./view.js";
-import type { View } from "./view.js";
+import { optionSources, location, isSealed } from "./layers.js";
+import type { LayeredConfig } from "./layers.js";
 
 export const filters = { section: "filter_scheduler", key: "enabled_filters" } as const;
 const [beforeOurs, home] = ["kolla/config/global.conf", "kolla/config/nova.conf"] as const;
@@ -20,17 +20,17 @@ export interface FilterEdits {
 }
 
 /** Nova's filter, in every file that has a list of filters. */
-export function filterEdits(view: View, item: string, ownList: string): FilterEdits {
+export function filterEdits(view: LayeredConfig, item: string, ownList: string): FilterEdits {
   const { section, key } = filters;
   const texts: { path: string; text: string }[] = [];
   const lists: { path: string; chunk: string }[] = [];
   const refusals: string[] = [];
   const perHost = new Set(view.layers.flatMap((layer) => view.once(view.below(`${layer}kolla/config/nova`)).map((path) => path.slice(layer.length)).filter((path) => /^kolla\/config\/nova\/[^/]+\/nova\.conf$/.test(path))));
   for (const path of [...schedulerFiles, ...perHost]) {
-    const all = holding(view, path, section, key);
+    const all = optionSources(view, path, section, key);
     const lacking = all.filter(({ ini, entry }) => !alwaysHas(ini, entry, item));
     const byHand = lacking.filter((one) => (view.isTargets(one.path) ? !one.entry.open : all.length > 1));
-    for (const one of byHand) refusals.push(`${inNumbers(one.path, one.entry.line)}: ${key} has ${one.entry.value.includes(item) ? `${item} under a condition only` : `no ${item}`}, and a condition of Jinja decides what it has or where it holds: that is not edited here. Add ${item} to it by hand.`);
+    for (const one of byHand) refusals.push(`${location(one.path, one.entry.line)}: ${key} has ${one.entry.value.includes(item) ? `${item} under a condition only` : `no ${item}`}, and a condition of Jinja decides what it has or where it holds: that is not edited here. Add ${item} to it by hand.`);
     if (byHand.length > 0) continue;
     const here = lacking.filter((one) => view.isTargets(one.path));
     // From the end on, so that the places of those before stay.
@@ -51,15 +51,15 @@ export function filterEdits(view: View, item: string, ownList: string): FilterEd
   const fallback = general ? "usual" : placeBeforeConditions(view);
   if (fallback === "usual") return { general, texts, lists, refusals };
   if (fallback === "nowhere") {
-    const first = holding(view, beforeOurs, section, key)[0]!;
-    refusals.push(`${inNumbers(first.path, first.entry.line)}: ${key} stands under a condition, without which Nova has its own list, in which ${item} is not; and Nova reads nothing before this file. Add above that condition, by hand:\n    [${section}]\n    ${key} = ${ownList}`);
+    const first = optionSources(view, beforeOurs, section, key)[0]!;
+    refusals.push(`${location(first.path, first.entry.line)}: ${key} stands under a condition, without which Nova has its own list, in which ${item} is not; and Nova reads nothing before this file. Add above that condition, by hand:\n    [${section}]\n    ${key} = ${ownList}`);
   } else lists.push({ path: view.target + beforeOurs, chunk: `# For when no condition in the files that Nova reads after this one gives it another list.\n${key} = ${ownList}\n` });
   return { general: true, texts, lists, refusals };
 }
 
 /** Where a list is read before all those that stand under a condition: in nova.conf as ever, or in global.conf. */
-function placeBeforeConditions(view: View): "usual" | "before" | "nowhere" {
-  const [global, nova] = [holding(view, beforeOurs, filters.section, filters.key), holding(view, home, filters.section, filters.key)];
+function placeBeforeConditions(view: LayeredConfig): "usual" | "before" | "nowhere" {
+  const [global, nova] = [optionSources(view, beforeOurs, filters.section, filters.key), optionSources(view, home, filters.section, filters.key)];
   if (global.length > 0) return "nowhere";
   const first = nova[0];
   if (!first) return "usual";

@@ -10,7 +10,7 @@ export interface PhysicalNetwork {
   readonly line: number;
 }
 
-export interface Said {
+export interface Parsed {
   readonly networks: readonly PhysicalNetwork[];
   /** The same, with their devices. */
   readonly pairings: readonly Pairing[];
@@ -30,7 +30,7 @@ export function isHostsFile(path: string): boolean {
 }
 
 /** Physical networks in a file of variables, and what is wrong there for sure. A value with Jinja says nothing. */
-export function readVariables(text: string): Said {
+export function readVariables(text: string): Parsed {
   const networks: PhysicalNetwork[] = [];
   const pairings: Pairing[] = [];
   const names: PhysicalNetwork[] = [];

@@ -1,5 +1,5 @@
-import { truth } from "./view.js";
-import type { View } from "./view.js";
+import { truth } from "./layers.js";
+import type { LayeredConfig } from "./layers.js";
 
 // How Kayobe makes one file for Kolla of those that an environment and its base have of the same name.
 
@@ -10,10 +10,10 @@ const settings = "kolla_openstack_custom_config_";
 /** Of Kayobe's own rules for INI files, roles/kolla-openstack/defaults/main.yml; a lower number comes first. */
 const ownPriority = 2000;
 /** A merge sets none of the variables that decide it, and asks for each option. */
-const answers = new WeakMap<View, Map<string, Joining>>();
+const answers = new WeakMap<LayeredConfig, Map<string, Joining>>();
 
 /** @param inLayer a file of services, relative to its layer: kolla/config/... */
-export function joiningOf(view: View, inLayer: string): Joining {
+export function joiningOf(view: LayeredConfig, inLayer: string): Joining {
   const known = answers.get(view) ?? new Map<string, Joining>();
   answers.set(view, known);
   const joining = known.get(inLayer) ?? askedJoining(view, inLayer);
@@ -21,7 +21,7 @@ export function joiningOf(view: View, inLayer: string): Joining {
   return joining;
 }
 
-function askedJoining(view: View, inLayer: string): Joining {
+function askedJoining(view: LayeredConfig, inLayer: string): Joining {
   if (isOff(view, "environment_merging_enabled")) return "alone";
   const whole = valueOf(view, "rules");
   const rules = [...rulesOf(whole), ...rulesOf(valueOf(view, "rules_extra"))].filter(({ glob }) => matches(glob, inLayer.replace(/^kolla\/config\//, "")));
@@ -32,14 +32,14 @@ function askedJoining(view: View, inLayer: string): Joining {
 }
 
 /** The layers whose file of this name counts. */
-export function layersFor(view: View, inLayer: string): readonly string[] {
+export function layersFor(view: LayeredConfig, inLayer: string): readonly string[] {
   if (view.layers.length === 1 || !inLayer.startsWith("kolla/config/")) return view.layers;
   const joining = joiningOf(view, inLayer);
   if (joining === "alone") return [view.target];
   return joining === "last" ? [view.layers.findLast((layer) => view.has(layer + inLayer)) ?? view.target] : view.layers;
 }
 
-function valueOf(view: View, name: string): unknown {
+function valueOf(view: LayeredConfig, name: string): unknown {
   const key = settings + name;
   const found = view.provider("kolla.yml", key)?.yaml.data[key];
   if (found !== undefined) return found;
@@ -47,7 +47,7 @@ function valueOf(view: View, name: string): unknown {
   return inGroups.at(-1);
 }
 
-function isOff(view: View, name: string): boolean {
+function isOff(view: LayeredConfig, name: string): boolean {
   const value = valueOf(view, name);
   return value !== undefined && truth(value) === false;
 }

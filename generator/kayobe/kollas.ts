@@ -2,8 +2,8 @@ import { namesIn } from "./jinja.js";
 import { isHostsFile } from "./inventory.js";
 import { isKnown, pairingsIn } from "./pairings.js";
 import type { Pairing } from "./pairings.js";
-import { indented, inNumbers, isSealed, variables } from "./view.js";
-import type { View } from "./view.js";
+import { indented, location, isSealed, variables } from "./layers.js";
+import type { LayeredConfig } from "./layers.js";
 import { isRefused, lineOfKey, readYaml } from "./yaml.js";
 
 // Variables of Kolla, wherever a site may say them: those that kolla/globals.yml sets for every host now, which hides
@@ -28,7 +28,7 @@ interface Definition {
  * @param kollas Kolla's own variables that kolla/globals.yml sets
  * @param known the physical networks that the inventory names
  */
-export function kollaVariables(view: View, kollas: readonly string[], known: readonly Pairing[]): { readonly refusals: readonly string[]; readonly hints: readonly string[] } {
+export function kollaVariables(view: LayeredConfig, kollas: readonly string[], known: readonly Pairing[]): { readonly refusals: readonly string[]; readonly hints: readonly string[] } {
   const refusals: string[] = [];
   const hints: string[] = [];
   const inGlobals = [...ofGlobals(view, [...lists, ...rolesOwn]), ...ofExtraGlobals(view, [...kollas, ...rolesOwn])];
@@ -52,31 +52,31 @@ export function kollaVariables(view: View, kollas: readonly string[], known: rea
 }
 
 /** Kolla's variables in Kayobe's own variable for more. */
-export function extraGlobals(view: View): { where: string; data: { readonly [key: string]: unknown } }[] {
-  return variables(view).flatMap(({ path, line, key, value }) => (key === "kolla_extra_globals" && typeof value === "object" && value !== null ? [{ where: `${inNumbers(path, line)}: kolla_extra_globals`, data: value as { readonly [key: string]: unknown } }] : []));
+export function extraGlobals(view: LayeredConfig): { where: string; data: { readonly [key: string]: unknown } }[] {
+  return variables(view).flatMap(({ path, line, key, value }) => (key === "kolla_extra_globals" && typeof value === "object" && value !== null ? [{ where: `${location(path, line)}: kolla_extra_globals`, data: value as { readonly [key: string]: unknown } }] : []));
 }
 
 function isEmpty(value: unknown): boolean {
   return value === undefined || value === null || (typeof value === "string" && /^\s*(\[\s*\]|\{\s*\}|null|~|""|'')?\s*$/.test(value)) || (typeof value === "object" && Object.keys(value).length === 0);
 }
 
-function ofGlobals(view: View, keys: readonly string[]): Definition[] {
+function ofGlobals(view: LayeredConfig, keys: readonly string[]): Definition[] {
   return view.layers.flatMap((layer) => {
     const path = layer + globals;
     if (view.variableFiles(layer, globals).length === 0) return [];
     const yaml = view.opened(path);
-    if (yaml) return keys.filter((key) => key in yaml.data).map((key) => ({ where: inNumbers(path, lineOfKey(yaml, key)), key, value: yaml.data[key] }));
+    if (yaml) return keys.filter((key) => key in yaml.data).map((key) => ({ where: location(path, lineOfKey(yaml, key)), key, value: yaml.data[key] }));
     // Jinja makes YAML of it, and only the lines can be looked at.
-    return isSealed(view.textOf(path)) ? [] : inLines(view.textOf(path)!, keys).map(({ line, ...rest }) => ({ where: inNumbers(path, line), ...rest }));
+    return isSealed(view.textOf(path)) ? [] : inLines(view.textOf(path)!, keys).map(({ line, ...rest }) => ({ where: location(path, line), ...rest }));
   });
 }
 
-function ofExtraGlobals(view: View, keys: readonly string[]): Definition[] {
+function ofExtraGlobals(view: LayeredConfig, keys: readonly string[]): Definition[] {
   return extraGlobals(view).flatMap(({ where, data }) => keys.filter((key) => key in data).map((key) => ({ where, key, value: data[key] })));
 }
 
 /** Files of kolla/inventory, which Kayobe hands to Kolla beside its own. */
-function ofKollasInventory(view: View, keys: readonly string[]): Definition[] {
+function ofKollasInventory(view: LayeredConfig, keys: readonly string[]): Definition[] {
   return view.once(view.layers.flatMap((layer) => view.below(`${layer}kolla/inventory`))).flatMap((path) => {
     const text = view.textOf(path);
     if (isSealed(text)) return [];
@@ -85,12 +85,12 @@ function ofKollasInventory(view: View, keys: readonly string[]): Definition[] {
 }
 
 /** Texts of Kayobe's variables that Kayobe writes into Kolla's inventory. */
-function ofCustomInventory(view: View, keys: readonly string[]): Definition[] {
-  return variables(view).flatMap(({ path, line, key, value }) => (/^kolla_overcloud_inventory_custom/.test(key) && typeof value === "string" ? inLines(value, keys).map((found) => ({ where: `${inNumbers(path, line)}: ${key}`, key: found.key, value: found.value })) : []));
+function ofCustomInventory(view: LayeredConfig, keys: readonly string[]): Definition[] {
+  return variables(view).flatMap(({ path, line, key, value }) => (/^kolla_overcloud_inventory_custom/.test(key) && typeof value === "string" ? inLines(value, keys).map((found) => ({ where: `${location(path, line)}: ${key}`, key: found.key, value: found.value })) : []));
 }
 
 /** Variables of Kayobe's inventory that are passed on to Kolla under a name of Kolla's. */
-function ofPassThrough(view: View, keys: readonly string[]): Definition[] {
+function ofPassThrough(view: LayeredConfig, keys: readonly string[]): Definition[] {
   const all = variables(view);
   const inGroups = filesOfVariables(view).flatMap((path) => Object.entries(view.opened(path)?.data ?? {}).map(([key, value]) => ({ key, value })));
   const said = [...all, ...inGroups].filter(({ key }) => key.startsWith(passThrough));
@@ -108,21 +108,21 @@ function ofPassThrough(view: View, keys: readonly string[]): Definition[] {
 }
 
 /** Variables beside playbooks of the configuration. */
-function ofPlaybook(view: View): Definition[] {
+function ofPlaybook(view: LayeredConfig): Definition[] {
   const paths = ["group_vars", "host_vars"].flatMap((folder) => view.below(`ansible/${folder}`));
   return view.once(paths).flatMap((path) => (isSealed(view.textOf(path)) ? [] : definitions(view, path, view.textOf(path)!, rolesOwn, true)));
 }
 
-function filesOfVariables(view: View): readonly string[] {
+function filesOfVariables(view: LayeredConfig): readonly string[] {
   return view.layers.flatMap((layer) => ["group_vars", "host_vars"].flatMap((folder) => view.below(`${layer}inventory/${folder}`)));
 }
 
 /** @param flat whether variables are the keys at the top: elsewhere they are below hosts and groups, or in lines of INI */
-function definitions(view: View, path: string, text: string, keys: readonly string[], flat: boolean): Definition[] {
+function definitions(view: LayeredConfig, path: string, text: string, keys: readonly string[], flat: boolean): Definition[] {
   const yaml = view.opened(path);
-  if (yaml && flat) return keys.filter((key) => key in yaml.data).map((key) => ({ where: inNumbers(path, lineOfKey(yaml, key)), key, value: yaml.data[key] }));
-  if (yaml && Object.keys(yaml.data).length > 0) return keys.flatMap((key) => deep(yaml.data, key).map((value) => ({ where: inNumbers(path, lineWith(text, key)), key, value })));
-  return inLines(text, keys).map(({ line, ...rest }) => ({ where: inNumbers(path, line), ...rest }));
+  if (yaml && flat) return keys.filter((key) => key in yaml.data).map((key) => ({ where: location(path, lineOfKey(yaml, key)), key, value: yaml.data[key] }));
+  if (yaml && Object.keys(yaml.data).length > 0) return keys.flatMap((key) => deep(yaml.data, key).map((value) => ({ where: location(path, lineWith(text, key)), key, value })));
+  return inLines(text, keys).map(({ line, ...rest }) => ({ where: location(path, line), ...rest }));
 }
 
 function deep(data: unknown, key: string): unknown[] {

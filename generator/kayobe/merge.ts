@@ -3,17 +3,17 @@ import type { OutFile } from "../ir.js";
 import { filterEdits, filters } from "./filters.js";
 import { withoutSnippets } from "./devices.js";
 import { groupsOf, isPartOf } from "./groups.js";
-import { driver, handsOfOthers, isDeviceOption, nova, novaElsewhere, pciOption, shortKey } from "./hands.js";
+import { driver, conflicts, isDeviceOption, nova, novaElsewhere, pciOption, shortKey } from "./conflicts.js";
 import { addToSection, chunkOf, itemsOf, readIni, replaceEntry, trailerOf } from "./ini.js";
 import type { IniEntry } from "./ini.js";
 import { isHostsFile, isVaulted, readVariables } from "./inventory.js";
 import { joiningOf, layersFor } from "./joining.js";
 import type { Pairing } from "./pairings.js";
 import { isPublished } from "./playbook.js";
-import { networkOf, ranges, remarks } from "./remarks.js";
-import type { Found } from "./remarks.js";
-import { indented, inNumbers, isTemplated, truth, viewOf } from "./view.js";
-import type { ConfigFile } from "./view.js";
+import { networkOf, ranges, hintsOf } from "./hints.js";
+import type { Found } from "./hints.js";
+import { indented, location, isTemplated, truth, layeredConfig } from "./layers.js";
+import type { ConfigFile } from "./layers.js";
 import { addItems, addKey, isRefused, lineOfKey, listSource, readYaml, replaceKey, setInItem, setValue, sourceOf, valueText, wrapList } from "./yaml.js";
 import type { Item, Result, Yaml } from "./yaml.js";
 
@@ -23,7 +23,7 @@ export interface VlanRange {
   readonly range?: string;
 }
 
-export interface Wishes {
+export interface MergeOptions {
   readonly environment?: string;
   readonly hook: boolean;
   readonly vlanRanges: readonly VlanRange[];
@@ -64,7 +64,7 @@ export function concerns(path: string): boolean {
  * @param artefact its files, relative to the configuration
  * @param config what is there, as far as `concerns` says
  */
-export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[], wishes: Wishes): Merge {
+export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[], options: MergeOptions): Merge {
   const there = new Map(config.map((file) => [file.path, file]));
   const now = new Map<string, string>();
   const links: Link[] = [];
@@ -78,9 +78,9 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   };
 
   const ours = ownNames(artefact);
-  const layers = layersOf(there, wishes.environment, refuse);
+  const layers = layersOf(there, options.environment, refuse);
   if (refusals.length > 0) return { write: [], links, refusals, hints };
-  const view = viewOf(there, now, layers);
+  const view = layeredConfig(there, now, layers);
   const { target, textOf, below, opened, variableFiles, provider, isTargets } = view;
   const lower = layers.slice(0, -1);
   const command = "sriov-role kayobe";
@@ -121,13 +121,13 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     const value = found.yaml.data[key];
     // What somebody added to an expression by hand is there.
     if (typeof value === "string" && items.every((item) => typeof item === "string" && value.includes(item))) return;
-    if (value !== null && !Array.isArray(value)) return refuse(`${inNumbers(found.path, lineOfKey(found.yaml, key))}: ${key} is ${typeof value === "string" ? "an expression" : "no list"}, to which nothing can be added here. Add by hand: ${items.map((item) => JSON.stringify(item)).join(", ")}`);
+    if (value !== null && !Array.isArray(value)) return refuse(`${location(found.path, lineOfKey(found.yaml, key))}: ${key} is ${typeof value === "string" ? "an expression" : "no list"}, to which nothing can be added here. Add by hand: ${items.map((item) => JSON.stringify(item)).join(", ")}`);
     const before: readonly unknown[] = value ?? [];
     const missing = items.filter((item) => !before.some((old) => JSON.stringify(old) === JSON.stringify(item)));
     if (missing.length === 0) return;
     if (isTargets(found.path)) return editYaml(found.path, wanted, (yaml) => addItems(yaml, key, missing));
     const plain = before.every((item) => typeof item === "string" || (typeof item === "object" && item !== null && Object.values(item).every((part) => typeof part === "string")));
-    if (!plain) return refuse(`${inNumbers(found.path, lineOfKey(found.yaml, key))}: ${key} cannot be copied into ${target}${path}, where it would be replaced as a whole. Copy it by hand, and add: ${items.map((item) => JSON.stringify(item)).join(", ")}`);
+    if (!plain) return refuse(`${location(found.path, lineOfKey(found.yaml, key))}: ${key} cannot be copied into ${target}${path}, where it would be replaced as a whole. Copy it by hand, and add: ${items.map((item) => JSON.stringify(item)).join(", ")}`);
     const all = [...(before as readonly Item[]), ...missing];
     create(target + path, key, listSource(key, [...comment, `# What ${found.path} has is repeated: the list of an environment replaces it.`], all), all);
   };
@@ -137,7 +137,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     const found = provider(path, key);
     if (!found) return create(target + path, key, source, value);
     const old = found.yaml.data[key];
-    const where = inNumbers(found.path, lineOfKey(found.yaml, key));
+    const where = location(found.path, lineOfKey(found.yaml, key));
     const change = (edit: (yaml: Yaml) => Result<{ readonly text: string }>): void => {
       if (isTargets(found.path)) editYaml(found.path, source, edit);
       else create(target + path, key, source, value);
@@ -169,7 +169,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   for (const layer of layers)
     for (const path of view.once([...variableFiles(layer, "kolla.yml"), ...below(`${layer}inventory/group_vars`), ...below(`${layer}inventory/host_vars`)])) {
       const said = readVariables(textOf(path) ?? "");
-      for (const { line, message } of said.faults) refuse(`${inNumbers(path, line)}: ${message}.`);
+      for (const { line, message } of said.faults) refuse(`${location(path, line)}: ${message}.`);
       known.push(...said.pairings);
       networks.push(...said.networks.map((network) => ({ ...network, path })));
       names.push(...said.names.map((name) => ({ ...name, path })));
@@ -183,15 +183,15 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     else if (file.path.startsWith("inventory/")) seed(file);
     else if (file.path === requirementsPath) requirements(file);
     else if (/\.ya?ml$/.test(file.path)) variables(file);
-    else options(file);
+    else iniOptions(file);
   }
   neutron();
   // As it is before this run, so that the lines are those that are there.
-  const hands = handsOfOthers(viewOf(there, new Map(), layers), ours, wishes.vlanRanges.length > 0, kollasNames(artefact), known);
+  const hands = conflicts(layeredConfig(there, new Map(), layers), ours, options.vlanRanges.length > 0, kollasNames(artefact), known);
   for (const sentence of hands.refusals) refuse(sentence);
   hints.push(...hands.hints);
-  if (wishes.hook) hook();
-  hints.push(...remarks(view, group, playbook, networks, names));
+  if (options.hook) hook();
+  hints.push(...hintsOf(view, group, playbook, networks, names));
 
   for (const path of [...now.keys(), ...links.map((link) => link.path)]) {
     const link = [...there.values()].find((file) => file.link !== undefined && (path === file.path || path.startsWith(`${file.path}/`)));
@@ -203,7 +203,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     if (hidden !== undefined && !view.has(path) && inLayer.startsWith("kolla/config/") && joiningOf(view, inLayer) === "last") refuse(`${path} would come in place of ${hidden}${inLayer}: Kayobe takes only the last of them here. Copy ${hidden}${inLayer} there, and run this again.`);
   }
   const write = [...now].map(([path, text]) => ({ path, text }));
-  if (target === "" && refusals.length === 0) hints.push(...overrides(artefact, config, write, links, wishes));
+  if (target === "" && refusals.length === 0) hints.push(...overrides(artefact, config, write, links, options));
   return { write, links, refusals, hints: [...new Set(hints)] };
 
   /** What published guides have a site write by hand, and what follows from sriov_devices now. */
@@ -305,7 +305,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     });
   }
 
-  function options(file: OutFile): void {
+  function iniOptions(file: OutFile): void {
     const wanted = readIni(file.text);
     const missing = new Map<string, string[]>();
     for (const entry of wanted.entries) {
@@ -343,10 +343,10 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
       return ini.entries.filter((entry) => isSameOption(entry, wanted) && ours.test(`${entry.key} ${entry.value}`)).map((entry) => ({ layer, ini, entry }));
     });
     if (!first) return false;
-    if (second) refuse(`${inNumbers(second.layer + path, second.entry.line)}: ${shortKey(wanted)} is there twice, the first time in ${inNumbers(first.layer + path, first.entry.line)}. Delete this one.`);
+    if (second) refuse(`${location(second.layer + path, second.entry.line)}: ${shortKey(wanted)} is there twice, the first time in ${location(first.layer + path, first.entry.line)}. Delete this one.`);
     if (first.entry.key === wanted.key && first.entry.value === wanted.value) return true;
     if (isTargets(first.layer + path)) put(first.layer + path, replaceEntry(first.ini, first.entry, `${wanted.key} = ${wanted.value}`));
-    else refuse(`${inNumbers(first.layer + path, first.entry.line)}: ${shortKey(wanted)} is by an earlier version. Run ${command} for that layer first, ${first.layer === "" ? "without --environment" : `with --environment ${first.layer.split("/")[1]}`}.`);
+    else refuse(`${location(first.layer + path, first.entry.line)}: ${shortKey(wanted)} is by an earlier version. Run ${command} for that layer first, ${first.layer === "" ? "without --environment" : `with --environment ${first.layer.split("/")[1]}`}.`);
     return true;
   }
 
@@ -358,10 +358,10 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     const before = provider("neutron.yml", ranges);
     const old = before?.yaml.data[ranges];
     const missing: Item[] = [];
-    for (const { network, range } of wishes.vlanRanges) {
+    for (const { network, range } of options.vlanRanges) {
       const given = (Array.isArray(old) ? (old as unknown[]) : []).filter((item) => networkOf(item) === network).map((item) => (item as { range?: unknown }).range ?? undefined);
       if (given.includes(range)) continue;
-      const where = before ? inNumbers(before.path, lineOfKey(before.yaml, ranges)) : "";
+      const where = before ? location(before.path, lineOfKey(before.yaml, ranges)) : "";
       const number = given.find((other) => typeof other === "number");
       if (number !== undefined) refuse(`${where}: ${ranges} has a range of ${network} of which YAML makes the number ${String(number)}: put it in quotes.`);
       // Neutron takes several ranges of a network.
@@ -371,7 +371,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
     if (missing.length > 0) {
       union("neutron.yml", ranges, missing, ["# VLANs of physical networks that Neutron may choose from."]);
       // Kolla's own default, group_vars/all.yml; that of --vlan-range is what the hint would advise.
-      if ((!Array.isArray(old) || old.length === 0) && !wishes.vlanRanges.some(({ network }) => network === "physnet1")) hints.push(`${ranges} was not set: with Ironic, Kolla took physnet1 for it by itself. Add --vlan-range physnet1 if that is in use.`);
+      if ((!Array.isArray(old) || old.length === 0) && !options.vlanRanges.some(({ network }) => network === "physnet1")) hints.push(`${ranges} was not set: with Ironic, Kolla took physnet1 for it by itself. Add --vlan-range physnet1 if that is in use.`);
     }
   }
 
@@ -391,7 +391,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
 }
 
 /** Environments that have something of their own in place of what the base got: a run for one of them would write. */
-function overrides(artefact: readonly OutFile[], config: readonly ConfigFile[], write: readonly OutFile[], links: readonly Link[], wishes: Wishes): string[] {
+function overrides(artefact: readonly OutFile[], config: readonly ConfigFile[], write: readonly OutFile[], links: readonly Link[], options: MergeOptions): string[] {
   const written = new Map<string, ConfigFile>(config.map((file) => [file.path, file]));
   for (const file of write) written.set(file.path, file);
   for (const { path, target } of links) written.set(path, { path, link: target });
@@ -399,7 +399,7 @@ function overrides(artefact: readonly OutFile[], config: readonly ConfigFile[], 
   // A second name of an environment says nothing of its own.
   const environments = all.filter(({ path, real }) => path === real || !all.some((other) => other.path === real)).map(({ path }) => posix.basename(path));
   return environments.flatMap((environment) => {
-    const of = merge(artefact, [...written.values()], { ...wishes, environment });
+    const of = merge(artefact, [...written.values()], { ...options, environment });
     const paths = [...of.write, ...of.links].map(({ path }) => path);
     if (of.refusals.length > 0) return [`environments/${environment} has something of its own, with which this cannot be: ${of.refusals[0]!.split("\n")[0]!.replace(/(, as in)?:$/, ".")} Then run this again with --environment ${environment}.`];
     return paths.length > 0 ? [`environments/${environment} has something of its own in place of what its base has now: run this again with --environment ${environment}, which writes ${paths.join(", ")}.`] : [];
@@ -429,7 +429,7 @@ function layersOf(there: ReadonlyMap<string, ConfigFile>, environment: string | 
     const yaml = text === undefined ? undefined : readYaml(text);
     if (yaml && isRefused(yaml)) return refuse(`environments/${name}/.kayobe-environment ${yaml.refused}.`);
     const dependencies = yaml?.data["dependencies"];
-    if (dependencies !== undefined && dependencies !== null && !Array.isArray(dependencies)) return refuse(`${inNumbers(`environments/${name}/.kayobe-environment`, lineOfKey(yaml!, "dependencies"))}: dependencies must be a list of environments, and is none.`);
+    if (dependencies !== undefined && dependencies !== null && !Array.isArray(dependencies)) return refuse(`${location(`environments/${name}/.kayobe-environment`, lineOfKey(yaml!, "dependencies"))}: dependencies must be a list of environments, and is none.`);
     if (Array.isArray(dependencies)) for (const dependency of dependencies) visit(String(dependency), [...way, name]);
     order.push(name);
   };

@@ -7,8 +7,8 @@ import { joiningOf, layersFor } from "./joining.js";
 import { isKnown, pairingsOf } from "./pairings.js";
 import type { Pairing } from "./pairings.js";
 import { extraGlobals, globals, kollaVariables } from "./kollas.js";
-import { holding, inNumbers, isSealed, truth, variables } from "./view.js";
-import type { View } from "./view.js";
+import { optionSources, location, isSealed, truth, variables } from "./layers.js";
+import type { LayeredConfig } from "./layers.js";
 import { lineOfKey } from "./yaml.js";
 
 // What somebody else's hands have set, and what would be taken beside ours, or in its place.
@@ -21,7 +21,7 @@ const group = "compute_sriov";
 const passThrough = "kolla_overcloud_inventory_pass_through_host_vars";
 export const driver = "sriovnicswitch";
 
-export interface Hands {
+export interface Conflicts {
   /** A sentence for each. */
   readonly refusals: readonly string[];
   readonly hints: readonly string[];
@@ -32,7 +32,7 @@ export interface Hands {
  * @param kollas Kolla's own variables that kolla/globals.yml sets for every host
  * @param known the physical networks that the inventory names
  */
-export function handsOfOthers(view: View, ours: RegExp, withVlanRanges: boolean, kollas: readonly string[], known: readonly Pairing[]): Hands {
+export function conflicts(view: LayeredConfig, ours: RegExp, withVlanRanges: boolean, kollas: readonly string[], known: readonly Pairing[]): Conflicts {
   const devices = lists(view, ours, known);
   const variablesOfKolla = kollaVariables(view, kollas, known);
   return {
@@ -51,7 +51,7 @@ export function shortKey({ section, key }: IniEntry): string {
 }
 
 /** Where our list for Nova is, when the file for it cannot be read: somebody put it there by hand. */
-export function novaElsewhere(view: View, ours: RegExp): string | undefined {
+export function novaElsewhere(view: LayeredConfig, ours: RegExp): string | undefined {
   if (!view.has(view.target + nova) || !isSealed(view.textOf(view.target + nova))) return undefined;
   return view.layers.flatMap((layer) => novaAlternatives.map((path) => layer + path)).find((path) => view.options(path).entries.some((entry) => pciOption(entry) && ours.test(`${entry.key} ${entry.value}`)));
 }
@@ -67,7 +67,7 @@ export function isDeviceOption(inLayer: string, entry: IniEntry): boolean {
 }
 
 /** Options of Nova and of the agent: one list would be taken beside ours, or in its place. */
-function lists(view: View, ours: RegExp, known: readonly Pairing[]): Hands {
+function lists(view: LayeredConfig, ours: RegExp, known: readonly Pairing[]): Conflicts {
   const refusals: string[] = [];
   const hints: string[] = [];
   const elsewhere = novaElsewhere(view, ours);
@@ -101,9 +101,9 @@ interface Place {
 }
 
 /** What is wrong with an option with devices that is not ours. */
-function deviceFault(view: View, place: Place, known: readonly Pairing[]): { readonly refusal?: string; readonly hint?: string } {
+function deviceFault(view: LayeredConfig, place: Place, known: readonly Pairing[]): { readonly refusal?: string; readonly hint?: string } {
   const { path, inLayer, ini, entry, layer } = place;
-  const where = inNumbers(path, entry.line);
+  const where = location(path, entry.line);
   const kind = kindOf(view, ini, entry);
   const isPci = isNovas(inLayer);
   const forHost = /^kolla\/config\/(nova|neutron)\/[^/]+\//.test(inLayer);
@@ -121,7 +121,7 @@ function deviceFault(view: View, place: Place, known: readonly Pairing[]): { rea
 }
 
 /** Whether the inventory names a host, and not for the group, whose hosts are all known. */
-function isOutside(view: View, host: string): boolean {
+function isOutside(view: LayeredConfig, host: string): boolean {
   const groups = groupsOf(view.layers.flatMap((layer) => view.below(`${layer}inventory`)).filter(isHostsFile).map((path) => view.textOf(path) ?? ""));
   const inGroup = hostsOf(groups, group);
   const isNamed = [...groups.hosts.values()].some((hosts) => hosts.has(host));
@@ -130,7 +130,7 @@ function isOutside(view: View, host: string): boolean {
 }
 
 /** Devices of other kinds, such as GPUs: Nova takes several lines of one file, and of two files the last one's. */
-function otherDevices(view: View, { path, inLayer, entry, layer, homeLayer }: Place, where: string): string | undefined {
+function otherDevices(view: LayeredConfig, { path, inLayer, entry, layer, homeLayer }: Place, where: string): string | undefined {
   // Of the option's names of before, Nova takes what is there as well.
   if (!shortKey(entry).endsWith("device_spec")) return undefined;
   const home = (joiningOf(view, nova) === "joined" ? layer : view.target) + nova;
@@ -142,10 +142,10 @@ function otherDevices(view: View, { path, inLayer, entry, layer, homeLayer }: Pl
 }
 
 /** Variables with text for a service, which Kayobe puts before the files for it. */
-function extras(view: View): string[] {
+function extras(view: LayeredConfig): string[] {
   return variables(view).flatMap(({ path, line, key, value }) => {
     if (!/^kolla_extra_/.test(key) || typeof value !== "string") return [];
-    const where = inNumbers(path, line);
+    const where = location(path, line);
     return [
       ...(namesNics(view, value) ? [`${where}: ${key} has a list of devices for Nova or for the agent, which would be one of two. Move it to physical_network of the PF in sriov_devices, and take it away here.`] : []),
       ...(/^\s*enabled_filters\s*[=:]/m.test(value) ? [`${where}: ${key} has enabled_filters, which those of kolla/config/nova.conf would replace. Move them below [filter_scheduler] of ${view.target}kolla/config/nova.conf, and run this again.`] : []),
@@ -154,7 +154,7 @@ function extras(view: View): string[] {
 }
 
 /** Whether a text for a service has a list with NICs, or one in whose place ours would come. */
-function namesNics(view: View, text: string): boolean {
+function namesNics(view: LayeredConfig, text: string): boolean {
   const ini = readIni(text);
   const named = ini.entries.filter((entry) => pciOption(entry) || ["physical_device_mappings", "exclude_devices"].includes(entry.key));
   return named.some((entry) => {
@@ -164,18 +164,18 @@ function namesNics(view: View, text: string): boolean {
 }
 
 /** Kolla's own switch, before which Kayobe's counts nothing. */
-function switches(view: View): string[] {
+function switches(view: LayeredConfig): string[] {
   const key = "enable_neutron_sriov";
   const sentence = (where: string, what: string): string => `${where}: ${what} turns Neutron's SR-IOV agent off, whatever kolla_enable_neutron_sriov says. Take it away there.`;
   const found = view.provider(globals, key);
   return [
-    ...(found && truth(found.yaml.data[key]) === false ? [sentence(inNumbers(found.path, lineOfKey(found.yaml, key)), key)] : []),
+    ...(found && truth(found.yaml.data[key]) === false ? [sentence(location(found.path, lineOfKey(found.yaml, key)), key)] : []),
     ...extraGlobals(view).flatMap(({ where, data }) => (key in data && truth(data[key]) === false ? [sentence(where, key)] : [])),
   ];
 }
 
 /** The whole list of what is passed through, in which the one for more has no place. */
-function passes(view: View): string[] {
+function passes(view: LayeredConfig): string[] {
   const inGroups = view.layers.flatMap((layer) => view.below(`${layer}inventory/group_vars`)).flatMap((path) => {
     const yaml = view.opened(path);
     return yaml && passThrough in yaml.data ? [{ path, yaml }] : [];
@@ -184,38 +184,38 @@ function passes(view: View): string[] {
   const value = found?.yaml.data[passThrough];
   if (!found || value === null) return [];
   const has = Array.isArray(value) ? value.includes("sriov_openstack") : typeof value === "string" && (value.includes("sriov_openstack") || value.includes(`${passThrough}_extra`));
-  return has ? [] : [`${inNumbers(found.path, lineOfKey(found.yaml, passThrough))}: ${passThrough} is set as a whole, without sriov_openstack, and Kayobe does not look at ${passThrough}_extra then. Add there by hand: "sriov_openstack". Or say in ${passThrough}_extra what you added, and take this away.`];
+  return has ? [] : [`${location(found.path, lineOfKey(found.yaml, passThrough))}: ${passThrough} is set as a whole, without sriov_openstack, and Kayobe does not look at ${passThrough}_extra then. Add there by hand: "sriov_openstack". Or say in ${passThrough}_extra what you added, and take this away.`];
 }
 
 /** Options of ML2 that come after what Kolla makes of neutron.yml. */
-function ml2(view: View, withVlanRanges: boolean): string[] {
+function ml2(view: LayeredConfig, withVlanRanges: boolean): string[] {
   const noDriver = (where: string, value: string): string => `${where}: mechanism_drivers comes in place of Kolla's list, and has no ${driver}. Add it by hand: mechanism_drivers = ${value.replaceAll("\n", " ").replace(/,\s*$/, "")}, ${driver}`;
   const noEffect = (where: string): string => `${where}: network_vlan_ranges comes in place of what --vlan-range would set. Add the range there by hand, and leave --vlan-range out.`;
   const faults = (where: string, entry: IniEntry): string[] =>
     entry.section === "ml2" && entry.key === "mechanism_drivers" && !entry.value.includes(driver) ? [noDriver(where, entry.value)] : entry.section === "ml2_type_vlan" && entry.key === "network_vlan_ranges" && withVlanRanges ? [noEffect(where)] : [];
   return [
-    ...ml2Files(view).flatMap((path) => [...holding(view, path, "ml2", "mechanism_drivers"), ...holding(view, path, "ml2_type_vlan", "network_vlan_ranges")].flatMap((one) => faults(inNumbers(one.path, one.entry.line), one.entry))),
+    ...ml2Files(view).flatMap((path) => [...optionSources(view, path, "ml2", "mechanism_drivers"), ...optionSources(view, path, "ml2_type_vlan", "network_vlan_ranges")].flatMap((one) => faults(location(one.path, one.entry.line), one.entry))),
     ...ml2Extras(view).flatMap(({ where, entries }) => entries.flatMap((entry) => faults(where, entry))),
   ];
 }
 
-function ml2Files(view: View): string[] {
+function ml2Files(view: LayeredConfig): string[] {
   const all = view.layers.flatMap((layer) => view.below(`${layer}kolla/config/neutron`).map((path) => path.slice(layer.length)));
   return [...new Set(all)].filter((path) => /^kolla\/config\/neutron\/([^/]+\/)?ml2_conf\.ini$/.test(path)).sort();
 }
 
-function ml2Extras(view: View): { where: string; entries: readonly IniEntry[] }[] {
-  return variables(view).flatMap(({ path, line, key, value }) => (/^kolla_extra_neutron_ml2/.test(key) && typeof value === "string" ? [{ where: inNumbers(path, line), entries: readIni(value).entries }] : []));
+function ml2Extras(view: LayeredConfig): { where: string; entries: readonly IniEntry[] }[] {
+  return variables(view).flatMap(({ path, line, key, value }) => (/^kolla_extra_neutron_ml2/.test(key) && typeof value === "string" ? [{ where: location(path, line), entries: readIni(value).entries }] : []));
 }
 
 /** Physical networks that options of ML2 give VLANs to, and pieces of expressions that may give them to any. */
-export function ml2Networks(view: View): readonly string[] {
-  const entries = [...ml2Files(view).flatMap((path) => holding(view, path, "ml2_type_vlan", "network_vlan_ranges").map(({ entry }) => entry)), ...ml2Extras(view).flatMap((extra) => extra.entries.filter(({ section, key }) => section === "ml2_type_vlan" && key === "network_vlan_ranges"))];
+export function ml2Networks(view: LayeredConfig): readonly string[] {
+  const entries = [...ml2Files(view).flatMap((path) => optionSources(view, path, "ml2_type_vlan", "network_vlan_ranges").map(({ entry }) => entry)), ...ml2Extras(view).flatMap((extra) => extra.entries.filter(({ section, key }) => section === "ml2_type_vlan" && key === "network_vlan_ranges"))];
   return entries.flatMap((entry) => itemsOf(entry).map((item) => item.split(":")[0]!));
 }
 
 /** Our lists in an environment, when they are about to come into its base. */
-function environments(view: View, ours: RegExp): string[] {
+function environments(view: LayeredConfig, ours: RegExp): string[] {
   if (view.target !== "" || joiningOf(view, nova) !== "joined") return [];
   const other = view.paths().find((path) => view.homeOf(path) !== nova && /^environments\/[^/]+\/kolla\/config\/nova\/nova-compute\.conf$/.test(path) && view.options(path).entries.some((entry) => pciOption(entry) && ours.test(`${entry.key} ${entry.value}`)));
   return other ? [`${other} has it already, and Kayobe joins the files of an environment and of its base: Nova would have everything twice. Delete that part there, or run this with --environment ${other.split("/")[1]}.`] : [];

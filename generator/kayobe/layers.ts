@@ -18,7 +18,7 @@ export interface ConfigFile {
 }
 
 /** A configuration as it is when what was put so far is written. */
-export interface View {
+export interface LayeredConfig {
   /** The folders whose files Kayobe puts on each other, the last wins: "" for the base, "environments/NAME/" for others. */
   readonly layers: readonly string[];
   readonly target: string;
@@ -43,7 +43,7 @@ export interface View {
   readonly provider: (path: string, key: string) => { readonly layer: string; readonly path: string; readonly yaml: Yaml } | undefined;
 }
 
-export function viewOf(there: ReadonlyMap<string, ConfigFile>, now: ReadonlyMap<string, string>, layers: readonly string[]): View {
+export function layeredConfig(there: ReadonlyMap<string, ConfigFile>, now: ReadonlyMap<string, string>, layers: readonly string[]): LayeredConfig {
   const realOf = (path: string): string => {
     const real = there.get(path)?.real;
     return real ?? (path.includes("/") ? posix.join(realOf(posix.dirname(path)), posix.basename(path)) : path);
@@ -113,7 +113,7 @@ export function isSealed(text: string | undefined): boolean {
   return text === undefined || isVaulted(text);
 }
 
-export interface Holding {
+export interface OptionSource {
   readonly layer: string;
   readonly path: string;
   readonly ini: Ini;
@@ -121,8 +121,8 @@ export interface Holding {
 }
 
 /** The values of an option of which one comes to hold: the last, and what comes before as long as that is under a condition. */
-export function holding(view: View, path: string, section: string, key: string): readonly Holding[] {
-  const found: Holding[] = [];
+export function optionSources(view: LayeredConfig, path: string, section: string, key: string): readonly OptionSource[] {
+  const found: OptionSource[] = [];
   for (const layer of layersFor(view, path).toReversed()) {
     const ini = view.options(layer + path);
     for (const entry of ini.entries.filter((candidate) => candidate.section === section && candidate.key === key).reverse()) {
@@ -134,7 +134,7 @@ export function holding(view: View, path: string, section: string, key: string):
 }
 
 /** What variables of Kayobe hold; of one that comes twice, the last. */
-export function variables(view: View): { readonly path: string; readonly line: number; readonly key: string; readonly value: unknown }[] {
+export function variables(view: LayeredConfig): { readonly path: string; readonly line: number; readonly key: string; readonly value: unknown }[] {
   return view.layers.flatMap((layer) =>
     view.variableFiles(layer, "kolla.yml").flatMap((path) => {
       const yaml = view.opened(path);
@@ -150,7 +150,7 @@ export function truth(value: unknown): boolean | undefined {
   return value === true || value === 1 || (typeof value === "string" && /^(yes|on|1|true)$/i.test(value));
 }
 
-export function inNumbers(path: string, line: number): string {
+export function location(path: string, line: number): string {
   return `${path}:${line}`;
 }
 

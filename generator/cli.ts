@@ -6,8 +6,8 @@ import { ending, formatItem, helpWidth, takenByNpm } from "./help.js";
 import type { Ending } from "./help.js";
 import type { Layout, OutFile, Plan } from "./ir.js";
 import { layouts } from "./ir.js";
-import { vlanRange } from "./kayobe/merge.js";
-import type { VlanRange } from "./kayobe/merge.js";
+import { vlanRange } from "./kayobe/vlans.js";
+import type { VlanRange } from "./kayobe/vlans.js";
 import type { Given } from "./migrate/judge.js";
 import { predecessors } from "./migrate/predecessors.js";
 import type { Predecessor } from "./migrate/predecessors.js";
@@ -93,7 +93,8 @@ async function isStale(): Promise<boolean> {
 async function kayobe(options: { configPath?: string; environment?: string; check?: boolean; hook?: boolean; vlanRange: readonly VlanRange[] }): Promise<number> {
   const { kayobeArtefact, readSources, root } = await import("./artefacts.js");
   const { readForeign, writeForeign } = await import("./disk.js");
-  const { concerns, merge } = await import("./kayobe/merge.js");
+  const { concerns } = await import("./kayobe/layers.js");
+  const { merge } = await import("./kayobe/merge.js");
   const sources = readSources(root);
   printProblems(sources.problems);
   if (sources.problems.length > 0) return exit.failed;

@@ -2,9 +2,11 @@ import { deepStrictEqual } from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { kayobeArtefact, readSources } from "../generator/artefacts.js";
 import { readForeign } from "../generator/disk.js";
-import { concerns, merge } from "../generator/kayobe/merge.js";
-import type { Merge, MergeOptions } from "../generator/kayobe/merge.js";
+import type { Merge } from "../generator/kayobe/draft.js";
+import { concerns } from "../generator/kayobe/layers.js";
 import type { ConfigFile } from "../generator/kayobe/layers.js";
+import { merge } from "../generator/kayobe/merge.js";
+import type { MergeOptions } from "../generator/kayobe/merge.js";
 import { asInFixtures, root } from "./support.js";
 
 // Kayobe configurations for tests, and what the merge makes of them.

@@ -3,9 +3,11 @@ import { chmodSync, cpSync, lstatSync, mkdirSync, readFileSync, readdirSync, rea
 import { dirname, join } from "node:path";
 import { diffLines } from "diff";
 import { parse } from "yaml";
-import { merge, vlanRange } from "../generator/kayobe/merge.js";
-import type { Merge, MergeOptions } from "../generator/kayobe/merge.js";
+import type { Merge } from "../generator/kayobe/draft.js";
 import type { ConfigFile } from "../generator/kayobe/layers.js";
+import { merge } from "../generator/kayobe/merge.js";
+import type { MergeOptions } from "../generator/kayobe/merge.js";
+import { vlanRange } from "../generator/kayobe/vlans.js";
 import { run } from "../generator/tools.js";
 import { applied, artefact, config, fixture, fixtures, hints, merged, none, refused, refusals, version, wanted } from "./configuration.js";
 import { cli, put, repository, temporary, tool } from "./support.js";

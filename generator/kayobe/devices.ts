@@ -38,8 +38,6 @@ export function readsMapping(ini: Ini, entry: IniEntry): boolean {
 
 export interface Rest {
   readonly text: string;
-  /** Whether nothing but headings and statements of Jinja is left. */
-  readonly isBare: boolean;
   /** Whether an option is gone that named devices. */
   readonly hadDevices: boolean;
 }
@@ -51,8 +49,13 @@ export function withoutSnippets(view: LayeredConfig, text: string, isDevices: (e
   const spans = gone.map(({ entry }) => spanOf(ini, entry)).filter((span) => span !== undefined);
   if (spans.length === 0) return undefined;
   const rest = spans.reduceRight((left, { start, end }) => left.slice(0, start) + left.slice(end), text);
-  const bare = rest.replace(/\{#[\s\S]*?#\}|\{%[-+]?\s*(raw|endraw|if|elif|else|endif)\b[\s\S]*?%\}|^\[[^\n]*\]\s*$/gm, "");
-  return { text: rest, isBare: bare.trim() === "", hadDevices: gone.some(({ kind }) => kind === "snippet") };
+  return { text: rest, hadDevices: gone.some(({ kind }) => kind === "snippet") };
+}
+
+/** Whether a text has nothing but headings and statements of Jinja. */
+export function isBare(text: string): boolean {
+  const statements = /\{#[\s\S]*?#\}|\{%[-+]?\s*(raw|endraw|if|elif|else|endif)\b[\s\S]*?%\}|^\[[^\n]*\]\s*$/gm;
+  return text.replace(statements, "").trim() === "";
 }
 
 /** The variables that a value is made of, those that a loop around it goes over among them. */

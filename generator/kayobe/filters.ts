@@ -1,8 +1,8 @@
 import { addToList, itemsOf } from "./ini.js";
 import type { Ini, IniEntry } from "./ini.js";
 import { conditionsOf, depthAt, isAlwaysReached, openAt } from "./jinja.js";
-import { layersFor } from "./joining.js";
-import { optionSources, location, isSealed } from "./layers.js";
+import { layersFor, optionSources } from "./joining.js";
+import { isSealed, location } from "./layers.js";
 import type { LayeredConfig } from "./layers.js";
 
 export const filters = { section: "filter_scheduler", key: "enabled_filters" } as const;

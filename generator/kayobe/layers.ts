@@ -1,15 +1,13 @@
 import { posix } from "node:path";
 import { readIni } from "./ini.js";
-import type { Ini, IniEntry } from "./ini.js";
-import { isVaulted } from "./inventory.js";
-import { layersFor } from "./joining.js";
+import type { Ini } from "./ini.js";
 import { isRefused, lineOfKey, readYaml } from "./yaml.js";
 import type { Yaml } from "./yaml.js";
 
 /** What lies in a Kayobe configuration; paths are relative to it, with "/". */
 export interface ConfigFile {
   readonly path: string;
-  /** Absent for a folder, and for what cannot be read, or is no text in UTF-8. */
+  /** Absent for a folder, and for what cannot be read, or is not text in UTF-8. */
   readonly text?: string;
   /** Where a symbolic link leads, as it says itself. */
   readonly link?: string;
@@ -17,16 +15,26 @@ export interface ConfigFile {
   readonly real?: string;
 }
 
-/** A configuration as it is when what was put so far is written. */
+/** The value of a variable, with the file that sets it. */
+export interface Provider {
+  readonly layer: string;
+  readonly path: string;
+  readonly yaml: Yaml;
+}
+
+/** A configuration in layers, as it will be when the files put so far are written. */
 export interface LayeredConfig {
-  /** The folders whose files Kayobe puts on each other, the last wins: "" for the base, "environments/NAME/" for others. */
+  /** The folders that Kayobe merges, the last one wins: "" for the base, "environments/NAME/" for others. */
   readonly layers: readonly string[];
+  /** The layer that the merge writes to: the last one. */
   readonly target: string;
-  /** What is there, and what is made. */
+  /** What was found at exactly this path. */
+  readonly fileAt: (path: string) => ConfigFile | undefined;
+  /** The files that were found, and those that were put. */
   readonly paths: () => readonly string[];
   readonly has: (path: string) => boolean;
   readonly textOf: (path: string) => string | undefined;
-  /** The files below a folder of a layer. Of one real file in two layers, the one that Kayobe takes. */
+  /** The files found below a folder of a layer. Of one real file in two layers, the one that Kayobe takes. */
   readonly below: (folder: string) => readonly string[];
   /** One path for each real file, however many symbolic links lead to it. */
   readonly once: (paths: readonly string[]) => readonly string[];
@@ -34,57 +42,74 @@ export interface LayeredConfig {
   readonly homeOf: (path: string) => string;
   /** Whether the file of a layer is the target's own, or the same real file. */
   readonly isTargets: (path: string) => boolean;
-  /** Its YAML, when it is some. */
+  /** A file as YAML; nothing when it is not YAML, or encrypted. */
   readonly opened: (path: string) => Yaml | undefined;
+  /** A file as INI; without entries when it is encrypted. */
   readonly options: (path: string) => Ini;
   /** The files that may set a variable of a layer, the last one first: Kayobe gives all of them to Ansible. */
   readonly variableFiles: (layer: string, path: string) => readonly string[];
   /** The file whose value of a variable holds. */
-  readonly provider: (path: string, key: string) => { readonly layer: string; readonly path: string; readonly yaml: Yaml } | undefined;
+  readonly provider: (path: string, key: string) => Provider | undefined;
 }
 
-export function layeredConfig(there: ReadonlyMap<string, ConfigFile>, now: ReadonlyMap<string, string>, layers: readonly string[]): LayeredConfig {
-  const realOf = (path: string): string => {
-    const real = there.get(path)?.real;
-    return real ?? (path.includes("/") ? posix.join(realOf(posix.dirname(path)), posix.basename(path)) : path);
-  };
-  const homeOf = (path: string): string => (isOutside(realOf(path)) ? path : realOf(path));
-  const layerOf = (path: string): string => layers.filter((layer) => path.startsWith(layer)).reduce((longest, layer) => (layer.length > longest.length ? layer : longest), "");
+interface State {
+  readonly files: ReadonlyMap<string, ConfigFile>;
+  readonly puts: ReadonlyMap<string, string>;
+  readonly layers: readonly string[];
+}
+
+const kollaFiles = [
+  "globals\\.yml",
+  "inventory(/.*)?",
+  "config(/(global\\.conf|nova\\.conf|nova|nova/.*|nova_compute|nova_compute/.*|neutron|neutron/.*))?",
+];
+/** What a layer has that the merge reads or writes. */
+const relevant = [
+  "[^/]+",
+  "inventory/.*",
+  `kolla/(${kollaFiles.join("|")})`,
+  "hooks/overcloud-host-configure(/post\\.d(/[^/]+)?)?",
+  "ansible/((requirements|sriov)\\.yml|(group|host)_vars(/.*)?)",
+];
+const isRelevant = new RegExp(`^(${relevant.join("|")})$`);
+
+/** Whether a file of a configuration is read at all: the others may be large, and the merge has no use for them. */
+export function concerns(path: string): boolean {
+  const inLayer = path.replace(/^environments\/[^/]+\/?/, "");
+  return path === "environments" || inLayer === "" || isRelevant.test(inLayer);
+}
+
+/**
+ * A configuration in layers.
+ *
+ * @param files what was found, by path
+ * @param puts texts that take the place of what was found, by path; looked up at each call, so that a caller may add to them
+ * @param layers at least one, the last one wins
+ */
+export function layeredConfig(
+  files: ReadonlyMap<string, ConfigFile>,
+  puts: ReadonlyMap<string, string>,
+  layers: readonly string[],
+): LayeredConfig {
+  const state: State = { files, puts, layers };
   const target = layers.at(-1)!;
-  /** Whether another layer has the same real file, and Kayobe takes it there: of services' files the first, otherwise the last. */
-  const isShadowed = (path: string): boolean => {
-    const layer = layerOf(path);
-    const inLayer = path.slice(layer.length);
-    const at = layers.indexOf(layer);
-    const others = inLayer.startsWith("kolla/config/") ? layers.slice(0, at) : layers.slice(at + 1);
-    return others.some((other) => there.has(other + inLayer) && realOf(other + inLayer) === realOf(path));
-  };
-  const textOf = (path: string): string | undefined => now.get(homeOf(path)) ?? there.get(homeOf(path))?.text ?? there.get(path)?.text;
-  const read = new Map<string, { readonly text: string; readonly yaml: Yaml | undefined }>();
-  const opened = (path: string): Yaml | undefined => {
-    const text = textOf(path);
-    if (text === undefined || isVaulted(text)) return undefined;
-    const known = read.get(path);
-    if (known?.text === text) return known.yaml;
-    const found = readYaml(text, isTemplated(path));
-    const yaml = isRefused(found) ? undefined : found;
-    read.set(path, { text, yaml });
-    return yaml;
-  };
-  const variableFiles = (layer: string, path: string): string[] => {
-    if (path.includes("/")) return isShadowed(layer + path) ? [] : [layer + path];
-    return [...new Set([...there.keys(), ...now.keys()])].filter((file) => file.startsWith(layer) && /^[^/]+\.(ya?ml|json)$/.test(file.slice(layer.length)) && !isShadowed(file)).sort().reverse();
-  };
+  const textOf = (path: string): string | undefined => textIn(state, path);
+  const opened = yamlReader(textOf);
+  const variableFiles = (layer: string, path: string): string[] => variableFilesIn(state, layer, path);
   return {
     layers,
     target,
-    paths: () => [...new Set([...there.keys(), ...now.keys()])],
-    has: (path) => there.has(path) || there.has(homeOf(path)),
+    fileAt: (path) => files.get(path),
+    paths: () => pathsIn(state),
+    has: (path) => files.has(path) || files.has(homeOf(state, path)),
     textOf,
-    below: (folder) => [...there.keys()].filter((path) => path.startsWith(`${folder}/`) && !isShadowed(path)),
-    once: (paths) => [...new Map(paths.toSorted((a, b) => Number(realOf(a) !== a) - Number(realOf(b) !== b)).toReversed().map((path) => [realOf(path), path])).values()].sort(),
-    homeOf,
-    isTargets: (path) => path.startsWith(target) || realOf(target + path.slice(layerOf(path).length)) === realOf(path),
+    below: (folder) => [...files.keys()].filter((path) => path.startsWith(`${folder}/`) && !isShadowed(state, path)),
+    once: (paths) => onceIn(state, paths),
+    homeOf: (path) => homeOf(state, path),
+    isTargets: (path) => {
+      const inLayer = path.slice(layerOf(layers, path).length);
+      return path.startsWith(target) || realPath(state, target + inLayer) === realPath(state, path);
+    },
     opened,
     options: (path) => readIni(isSealed(textOf(path)) ? "" : textOf(path)!),
     variableFiles,
@@ -99,61 +124,122 @@ export function layeredConfig(there: ReadonlyMap<string, ConfigFile>, now: Reado
   };
 }
 
-function isOutside(path: string): boolean {
-  return path === ".." || path.startsWith("../") || posix.isAbsolute(path);
+function realPath(state: State, path: string): string {
+  const real = state.files.get(path)?.real;
+  if (real !== undefined) return real;
+  return path.includes("/") ? posix.join(realPath(state, posix.dirname(path)), posix.basename(path)) : path;
 }
 
-/** Kayobe makes YAML of this one with Jinja. */
+function homeOf(state: State, path: string): string {
+  const real = realPath(state, path);
+  const isOutside = real === ".." || real.startsWith("../") || posix.isAbsolute(real);
+  return isOutside ? path : real;
+}
+
+function layerOf(layers: readonly string[], path: string): string {
+  const those = layers.filter((layer) => path.startsWith(layer));
+  return those.reduce((longest, layer) => (layer.length > longest.length ? layer : longest), "");
+}
+
+/** Whether another layer has the same real file, and Kayobe takes it there: the first one for services' files, else the last. */
+function isShadowed(state: State, path: string): boolean {
+  const { files, layers } = state;
+  const layer = layerOf(layers, path);
+  const inLayer = path.slice(layer.length);
+  const at = layers.indexOf(layer);
+  const others = inLayer.startsWith("kolla/config/") ? layers.slice(0, at) : layers.slice(at + 1);
+  const real = realPath(state, path);
+  return others.some((other) => files.has(other + inLayer) && realPath(state, other + inLayer) === real);
+}
+
+function textIn(state: State, path: string): string | undefined {
+  const home = homeOf(state, path);
+  return state.puts.get(home) ?? state.files.get(home)?.text ?? state.files.get(path)?.text;
+}
+
+function pathsIn({ files, puts }: State): string[] {
+  return [...new Set([...files.keys(), ...puts.keys()])];
+}
+
+function onceIn(state: State, paths: readonly string[]): string[] {
+  const isLinked = (path: string): number => Number(realPath(state, path) !== path);
+  // Of the paths that lead to one file its own comes last here, and stays.
+  const ownLast = paths.toSorted((a, b) => isLinked(a) - isLinked(b)).toReversed();
+  return [...new Map(ownLast.map((path) => [realPath(state, path), path])).values()].sort();
+}
+
+function variableFilesIn(state: State, layer: string, path: string): string[] {
+  if (path.includes("/")) return isShadowed(state, layer + path) ? [] : [layer + path];
+  const isVariables = (file: string): boolean =>
+    file.startsWith(layer) && /^[^/]+\.(ya?ml|json)$/.test(file.slice(layer.length));
+  return pathsIn(state)
+    .filter((file) => isVariables(file) && !isShadowed(state, file))
+    .sort()
+    .reverse();
+}
+
+/** Reads files as YAML, each text once. */
+function yamlReader(textOf: (path: string) => string | undefined): (path: string) => Yaml | undefined {
+  const read = new Map<string, { readonly text: string; readonly yaml: Yaml | undefined }>();
+  return (path) => {
+    const text = textOf(path);
+    if (text === undefined || isVaulted(text)) return undefined;
+    const known = read.get(path);
+    if (known?.text === text) return known.yaml;
+    const found = readYaml(text, isTemplated(path));
+    const yaml = isRefused(found) ? undefined : found;
+    read.set(path, { text, yaml });
+    return yaml;
+  };
+}
+
+/** Whether Kayobe makes YAML of a file with Jinja. */
 export function isTemplated(path: string): boolean {
   return /(^|\/)kolla\/globals\.yml$/.test(path);
 }
 
-/** Whether nobody sees here what a file says. */
+/** Whether Ansible Vault has encrypted a file. */
+export function isVaulted(text: string): boolean {
+  return text.startsWith("$ANSIBLE_VAULT");
+}
+
+/** Whether the text of a file is not known: it is encrypted, or cannot be read. */
 export function isSealed(text: string | undefined): boolean {
   return text === undefined || isVaulted(text);
 }
 
-export interface OptionSource {
-  readonly layer: string;
+/** A variable of Kayobe, with the place that sets it. */
+export interface KayobeVariable {
   readonly path: string;
-  readonly ini: Ini;
-  readonly entry: IniEntry;
+  readonly line: number;
+  readonly key: string;
+  readonly value: unknown;
 }
 
-/** The values of an option of which one comes to hold: the last, and what comes before as long as that is under a condition. */
-export function optionSources(view: LayeredConfig, path: string, section: string, key: string): readonly OptionSource[] {
-  const found: OptionSource[] = [];
-  for (const layer of layersFor(view, path).toReversed()) {
-    const ini = view.options(layer + path);
-    for (const entry of ini.entries.filter((candidate) => candidate.section === section && candidate.key === key).reverse()) {
-      found.unshift({ layer, path: layer + path, ini, entry });
-      if (!entry.conditional) return found;
-    }
-  }
-  return found;
-}
-
-/** What variables of Kayobe hold; of one that comes twice, the last. */
-export function variables(view: LayeredConfig): { readonly path: string; readonly line: number; readonly key: string; readonly value: unknown }[] {
+/** The variables of Kayobe; of one that a file sets twice, the last value. */
+export function variables(view: LayeredConfig): KayobeVariable[] {
   return view.layers.flatMap((layer) =>
     view.variableFiles(layer, "kolla.yml").flatMap((path) => {
       const yaml = view.opened(path);
-      return yaml ? Object.entries(yaml.data).map(([key, value]) => ({ path, line: lineOfKey(yaml, key), key, value })) : [];
+      if (!yaml) return [];
+      return Object.entries(yaml.data).map(([key, value]) => ({ path, line: lineOfKey(yaml, key), key, value }));
     }),
   );
 }
 
-/** As Ansible's filter `bool` has it; nothing for an expression. */
+/** A value as Ansible's filter `bool` reads it; nothing for an expression. */
 export function truth(value: unknown): boolean | undefined {
   if (typeof value === "string" && /\{[{%]/.test(value)) return undefined;
   if (typeof value === "object" && value !== null) return undefined;
   return value === true || value === 1 || (typeof value === "string" && /^(yes|on|1|true)$/i.test(value));
 }
 
+/** A line of a file, as messages name it. */
 export function location(path: string, line: number): string {
   return `${path}:${line}`;
 }
 
+/** A text below a sentence. */
 export function indented(text: string): string {
   return text.trim().replace(/^/gm, "    ");
 }

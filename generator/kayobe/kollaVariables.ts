@@ -1,5 +1,5 @@
 import { namesIn } from "./jinja.js";
-import { isHostsFile } from "./inventory.js";
+import { isHostsFile } from "./groups.js";
 import { isKnown, pairingsIn } from "./pairings.js";
 import type { Pairing } from "./pairings.js";
 import { indented, location, isSealed, variables } from "./layers.js";

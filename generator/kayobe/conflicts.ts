@@ -123,7 +123,8 @@ function repeatedInEnvironment(view: LayeredConfig, isOurs: IsOurs): string[] {
     .find((path) => isNovas(path) && view.homeOf(path) !== nova && hasOurDevices(view, path, isOurs));
   if (other === undefined) return [];
   return [
-    `${other} has it already, and Kayobe joins the files of an environment and of its base: Nova would have everything ` +
-      `twice. Delete that part there, or run this with --environment ${other.split("/")[1]}.`,
+    `${other} has it already, and Kayobe joins the files of an environment and of its base: ` +
+      "Nova would have everything twice. Delete that part there, " +
+      `or run this with --environment ${other.split("/")[1]}.`,
   ];
 }

@@ -12,7 +12,7 @@ import type { LayeredConfig } from "./layers.js";
 import { isKnown, pairingsOf } from "./pairings.js";
 import type { Pairing } from "./pairings.js";
 
-// Lists of devices for Nova and for the agent that a site keeps itself: each would be read next to ours, or in its place.
+// Lists of devices for Nova and for the agent that a site keeps itself: each is read next to ours, or in its place.
 
 /** What is wrong, and what only needs a look; a sentence for each. */
 export interface Findings {

@@ -18,8 +18,8 @@ export interface Groups {
 }
 
 /**
- * Whether Ansible looks for hosts and groups in a file of an inventory folder. Before ansible-core 2.19 it passed over files
- * with .ini, so no Kayobe may count on these.
+ * Whether Ansible looks for hosts and groups in a file of an inventory folder. Before ansible-core 2.19 it passed over
+ * files with .ini, so no Kayobe may count on these.
  */
 export function isHostsFile(path: string): boolean {
   const passedOver = /(\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|ini|cfg|retry)|~)$/;
@@ -61,7 +61,8 @@ export function groupsOf(texts: readonly string[]): Groups {
   const inYaml = (group: string, body: unknown): void => {
     names.add(group);
     const { hosts: named, children: below } = isMapping(body) ? body : {};
-    for (const name of isMapping(named) ? Object.keys(named) : [named].flat().filter((one) => typeof one === "string")) host(group, name);
+    for (const name of isMapping(named) ? Object.keys(named) : [named].flat().filter((one) => typeof one === "string"))
+      host(group, name);
     for (const [name, more] of Object.entries(isMapping(below) ? below : {})) {
       child(group, name);
       inYaml(name, more);
@@ -70,7 +71,8 @@ export function groupsOf(texts: readonly string[]): Groups {
   for (const text of texts) {
     const yaml = readYaml(text);
     if (/^(#!|\$ANSIBLE_VAULT)/.test(text) || (!isRefused(yaml) && "plugin" in yaml.data)) dynamic = true;
-    else if (!isRefused(yaml) && Object.keys(yaml.data).length > 0) for (const [group, body] of Object.entries(yaml.data)) inYaml(group, body);
+    else if (!isRefused(yaml) && Object.keys(yaml.data).length > 0)
+      for (const [group, body] of Object.entries(yaml.data)) inYaml(group, body);
     else inIni(text);
   }
   return { names, children, hosts, dynamic };
@@ -90,14 +92,21 @@ export function groupsOf(texts: readonly string[]): Groups {
 }
 
 /** Whether a group is part of another one, by way of others too. */
-export function isPartOf({ children }: Pick<Groups, "children">, group: string, parent: string, way: readonly string[] = []): boolean {
+export function isPartOf(
+  { children }: Pick<Groups, "children">,
+  group: string,
+  parent: string,
+  way: readonly string[] = [],
+): boolean {
   const below = [...(children.get(parent) ?? [])].filter((name) => !way.includes(name));
   return below.includes(group) || below.some((name) => isPartOf({ children }, group, name, [...way, name]));
 }
 
 /** The hosts of a group and of its children. */
 export function hostsOf(groups: Groups, group: string): readonly string[] {
-  return [...groups.hosts].flatMap(([name, hosts]) => (name === group || isPartOf(groups, name, group) ? [...hosts] : []));
+  return [...groups.hosts].flatMap(([name, hosts]) =>
+    name === group || isPartOf(groups, name, group) ? [...hosts] : [],
+  );
 }
 
 function isMapping(value: unknown): value is { readonly [key: string]: unknown } {

@@ -34,8 +34,9 @@ function withoutRange(view: LayeredConfig, networks: readonly Found[]): string[]
     .filter((found, index) => isFirst(found, index) && !known.includes(found.name))
     .map(
       ({ name, path, line }) =>
-        `${location(path, line)}: ${name} has no entry in ${vlanRangesKey}. If its networks are VLANs, run this again ` +
-        `with --vlan-range ${name}:FIRST:LAST (or with --vlan-range ${name}, where only administrators choose the VLAN).`,
+        `${location(path, line)}: ${name} has no entry in ${vlanRangesKey}. If its networks are VLANs, run this ` +
+        `again with --vlan-range ${name}:FIRST:LAST ` +
+        `(or with --vlan-range ${name}, where only administrators choose the VLAN).`,
     );
 }
 
@@ -84,7 +85,7 @@ function hiddenDevices(view: LayeredConfig): string[] {
     );
 }
 
-/** A play on a group without hosts ends well, and has done nothing. The command itself says so of a file that it makes. */
+/** A play on a group without hosts succeeds and does nothing. The command itself says so of a file that it makes. */
 function withoutHosts(view: LayeredConfig): string[] {
   const groups = inventoryGroups(view);
   if (groups.dynamic || !groups.names.has(group) || hostsOf(groups, group).length > 0) return [];
@@ -148,8 +149,8 @@ function placement(view: LayeredConfig, names: readonly Found[]): string[] {
       .map(
         ({ line }) =>
           `${location(path, line)}: with report_in_placement Nova refuses devices that are chosen by the name of an ` +
-          `interface, as ${first.name} is in ${location(first.path, first.line)}. Give nova.address of the VFs there, ` +
-          "or the address of the PF in place of its name.",
+          `interface, as ${first.name} is in ${location(first.path, first.line)}. ` +
+          "Give nova.address of the VFs there, or the address of the PF in place of its name.",
       ),
   );
 }

@@ -83,7 +83,7 @@ export function concerns(path: string): boolean {
  * A configuration in layers.
  *
  * @param files what was found, by path
- * @param puts texts that take the place of what was found, by path; looked up at each call, so that a caller may add to them
+ * @param puts texts that replace what was found, by path; each call looks them up, so that a caller may add to them
  * @param layers at least one, the last one wins
  */
 export function layeredConfig(
@@ -141,7 +141,7 @@ function layerOf(layers: readonly string[], path: string): string {
   return those.reduce((longest, layer) => (layer.length > longest.length ? layer : longest), "");
 }
 
-/** Whether another layer has the same real file, and Kayobe takes it there: the first one for services' files, else the last. */
+/** Whether another layer has the same real file, and Kayobe takes it there: of services the first, else the last. */
 function isShadowed(state: State, path: string): boolean {
   const { files, layers } = state;
   const layer = layerOf(layers, path);

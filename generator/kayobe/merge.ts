@@ -79,7 +79,7 @@ export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[
   return draft.outcome();
 }
 
-/** A sentence for each environment that hides something that the base has now: a merge for it would write, or refuse. */
+/** A sentence for each environment that hides what the base has now: a merge for it would write, or refuse. */
 function forEnvironments(
   artefact: readonly OutFile[],
   config: readonly ConfigFile[],

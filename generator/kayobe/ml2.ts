@@ -32,7 +32,7 @@ export function ml2Conflicts(view: LayeredConfig, withVlanRanges: boolean): stri
   ];
 }
 
-/** The physical networks to which options of ML2 give VLANs; an expression that may give them to any is one of the items. */
+/** The physical networks to which options of ML2 give VLANs; an expression, which may name any, is one of the items. */
 export function ml2Networks(view: LayeredConfig): readonly string[] {
   const inFiles = ml2Files(view).flatMap((path) => optionSources(view, path, vlanSection, vlanKey));
   const entries = [

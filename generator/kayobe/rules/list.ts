@@ -31,8 +31,8 @@ export function extendList(
   const before = (found.yaml.data[key] ?? []) as readonly unknown[];
   if (!before.every(isItem))
     return draft.refuse(
-      `${location(found.path, lineOfKey(found.yaml, key))}: ${key} cannot be copied into ${view.target}${path}, where ` +
-        `it would be replaced as a whole. Copy it by hand, and add: ${asJson(items)}`,
+      `${location(found.path, lineOfKey(found.yaml, key))}: ${key} cannot be copied into ${view.target}${path}, ` +
+        `where it would be replaced as a whole. Copy it by hand, and add: ${asJson(items)}`,
     );
   const all = [...before, ...missing];
   const why = `# What ${found.path} has is repeated: the list of an environment replaces it.`;

@@ -10,7 +10,7 @@ import { extendList } from "./list.js";
 const path = "neutron.yml";
 const driversKey = "kolla_neutron_ml2_mechanism_drivers";
 
-/** Adds the mechanism driver to a list that the site has. Without one Kolla makes its own list, with the driver in it. */
+/** Adds the mechanism driver to a list of the site. Without one Kolla makes its own list, with the driver in it. */
 export function mechanismDriver(draft: Draft): void {
   const list = draft.view.provider(path, driversKey)?.yaml.data[driversKey];
   if (Array.isArray(list) ? list.length > 0 : Boolean(list)) extendList(draft, path, driversKey, [driver], []);

@@ -37,7 +37,7 @@ function settle(draft: Draft, file: OutFile, wanted: Ini, entry: IniEntry): bool
   return isFilters ? addFilter(draft, entry, trailerOf(wanted)) : settleOwn(draft, file.path, entry);
 }
 
-/** The same for an option of ours: what an earlier version wrote is replaced. Options that are not ours are conflicts. */
+/** The same for an option of ours: what an earlier version wrote is replaced. Options of the site are conflicts. */
 function settleOwn(draft: Draft, path: string, wanted: IniEntry): boolean {
   const [first, second] = ownOptions(draft, path, wanted);
   if (!first) return false;

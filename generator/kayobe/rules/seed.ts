@@ -2,7 +2,7 @@ import type { OutFile } from "../../ir.js";
 import { groupFolder } from "../artefact.js";
 import type { Draft } from "../draft.js";
 
-/** Makes the file of the devices, unless the site has variables that its values would hide: after that it is the site's. */
+/** Makes the file of the devices, once: then it belongs to the site. Not where it would hide variables of the site. */
 export function seed(draft: Draft, file: OutFile): void {
   const { view } = draft;
   if (view.layers.some((layer) => view.has(layer + file.path))) return;

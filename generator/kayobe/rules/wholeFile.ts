@@ -26,7 +26,8 @@ export function wholeFile(draft: Draft, file: OutFile): void {
     );
   else if (view.fileAt(path) && !isOwn)
     return draft.refuse(
-      `${path} is not by ${command}, or no longer: its first comment does not say so. Move it away, and run this again.`,
+      `${path} is not by ${command}, or no longer: its first comment does not say so. ` +
+        "Move it away, and run this again.",
     );
   draft.put(path, file.text);
 }
@@ -38,7 +39,8 @@ function hasRoomForFolder(draft: Draft): boolean {
   for (const extension of [".yml", ".yaml", ".json"])
     if (view.fileAt(folder + extension))
       draft.refuse(
-        `${folder}${extension} and a folder ${group} cannot be both: Ansible reads the folder, and leaves the file out. ` +
+        `${folder}${extension} and a folder ${group} cannot be both: ` +
+          "Ansible reads the folder, and leaves the file out. " +
           `Type: mkdir -p ${folder} && git mv ${folder}${extension} ${folder}/sriov${extension}`,
       );
   if (view.fileAt(folder)?.text === undefined) return true;

@@ -3,7 +3,7 @@ import { readIni } from "../generator/kayobe/ini.js";
 import { addFilter } from "../generator/kayobe/rules/filter.js";
 import { options } from "../generator/kayobe/rules/options.js";
 import { isEmptied, removeSnippets } from "../generator/kayobe/rules/snippets.js";
-import { cases, draftOf } from "./drafts.js";
+import { cases, draftOf, has } from "./drafts.js";
 
 // Rules of the merge for options of OpenStack's services, each by itself: a small draft, and all that the rule adds.
 
@@ -28,6 +28,20 @@ describe(options.name, () => {
         "of an earlier version are replaced, and others are added",
         { files: { [agent.path]: "[sriov_nic]\na = old ours\n" } },
         { puts: { [agent.path]: "[sriov_nic]\nb = ours\na = ours\n" } },
+      ],
+      [
+        "of the site are left, and ours come next to them",
+        { files: { [agent.path]: "[sriov_nic]\na = 1\n" } },
+        { puts: { [agent.path]: "[sriov_nic]\n# Why.\na = ours\nb = ours\na = 1\n" } },
+      ],
+      [
+        "of the base are there for an environment that has a link to them",
+        {
+          files: { [agent.path]: agent.text, "environments/e/x": "" },
+          more: [{ path: of("environments/e/"), link: "x", real: agent.path, text: agent.text }],
+          ...inEnvironment,
+        },
+        {},
       ],
       [
         "that are there twice are refused",
@@ -66,6 +80,13 @@ describe(options.name, () => {
     ],
   );
 
+  it("take the place of a file in which nothing is left", () => {
+    const draft = draftOf({ files: { [agent.path]: "{% raw %}\n[sriov_nic]\nexclude_devices =\n{% endraw %}\n" } });
+    removeSnippets(draft);
+    options(draft, agent);
+    has(draft, { puts: { [agent.path]: agent.text } });
+  });
+
   const nova = { path: "kolla/config/nova/nova-compute.conf", text: "\n[pci]\ndevice_spec = ours\n" };
   cases(
     (draft) => options(draft, nova),
@@ -93,6 +114,12 @@ describe(addFilter.name, () => {
   const [wanted] = readIni("[filter_scheduler]\nenabled_filters = A, New\n").entries;
   const nova = "kolla/config/nova.conf";
   const list = (value: string): string => `[filter_scheduler]\nenabled_filters = ${value}\n`;
+  const before = {
+    "kolla/config/global.conf":
+      "\n[filter_scheduler]\n" +
+      "# For when no condition in the files that Nova reads after this one gives it another list.\n" +
+      "enabled_filters = A, New\n{# end #}\n",
+  };
   const add = (draft: Parameters<typeof addFilter>[0]): void => void addFilter(draft, wanted!, "{# end #}\n");
   cases(add, [
     ["leaves it to the rule for options where there is no list", {}, {}],
@@ -106,14 +133,12 @@ describe(addFilter.name, () => {
     [
       "makes a list before one under a condition",
       { files: { [nova]: `{% if x %}\n${list("B, New")}{% endif %}\n` } },
-      {
-        puts: {
-          "kolla/config/global.conf":
-            "\n[filter_scheduler]\n" +
-            "# For when no condition in the files that Nova reads after this one gives it another list.\n" +
-            "enabled_filters = A, New\n{# end #}\n",
-        },
-      },
+      { puts: before },
+    ],
+    [
+      "makes a list before one under a condition, also where the heading comes after that",
+      { files: { [nova]: `{% if x %}\n${list("B, New")}{% endif %}\n[filter_scheduler]\n` } },
+      { puts: before },
     ],
     [
       "refuses a list under a condition, before which Nova reads nothing",
@@ -160,6 +185,11 @@ describe(removeSnippets.name, () => {
       "removes an empty list without a word",
       { files: { [path]: "[sriov_nic]\nexclude_devices =\nc = 1\n" } },
       { puts: { [path]: "[sriov_nic]\nc = 1\n" } },
+    ],
+    [
+      "leaves what is ours, though it is empty",
+      { files: { "kolla/config/nova/nova-compute.conf": "[pci]\n{{ ours | nova_device_option }} = []\n" } },
+      {},
     ],
     ["leaves what is ours", { files: { [path]: "[sriov_nic]\nexclude_devices = {{ ours }}\n" } }, {}],
     ["leaves devices of the site", { files: { [path]: "[sriov_nic]\nphysical_device_mappings = a:b\n" } }, {}],

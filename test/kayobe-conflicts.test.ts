@@ -101,6 +101,20 @@ describe(conflicts.name, () => {
         { refusals: [/^kolla\.yml:1: kolla_extra_nova has a list of devices/] },
       ],
       [
+        "with a GPU, in whose place ours would come",
+        { files: { "kolla.yml": `kolla_extra_nova: |\n  [pci]\n  ${gpu}` } },
+        { refusals: [/^kolla\.yml:1: kolla_extra_nova has a list of devices/] },
+      ],
+      [
+        "with a GPU under a former name of the option",
+        {
+          files: {
+            "kolla.yml": `kolla_extra_nova: |\n  [pci]\n  ${gpu.replace("device_spec", "passthrough_whitelist")}`,
+          },
+        },
+        {},
+      ],
+      [
         "with filters",
         { files: { "kolla.yml": "kolla_extra_nova: |\n  enabled_filters = A\n" } },
         { refusals: [/^kolla\.yml:1: kolla_extra_nova has enabled_filters/] },

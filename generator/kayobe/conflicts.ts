@@ -17,7 +17,7 @@ import { lineOfKey } from "./yaml.js";
 const passThrough = "kolla_overcloud_inventory_pass_through_host_vars";
 
 /** What the conflicts are judged by, besides the configuration. */
-export interface Judged {
+export interface ConflictContext {
   readonly isOurs: IsOurs;
   readonly withVlanRanges: boolean;
   /** Kolla's own variables that kolla/globals.yml sets for every host. */
@@ -31,7 +31,7 @@ export interface Judged {
  *
  * @param view the configuration as it was found, so that the lines in the sentences are those of its files
  */
-export function conflicts(view: LayeredConfig, { isOurs, withVlanRanges, kollas, known }: Judged): Findings {
+export function conflicts(view: LayeredConfig, { isOurs, withVlanRanges, kollas, known }: ConflictContext): Findings {
   const devices = deviceConflicts(view, isOurs, known);
   const ofKolla = kollaVariables(view, kollas, known);
   return {

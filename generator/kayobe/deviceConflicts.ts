@@ -3,6 +3,7 @@ import { agent, hasOurDevices, isDeviceOption, isNovas, nova, novaElsewhere, sho
 import type { IsOurs } from "./deviceOptions.js";
 import { hostOf, kindOf, readsMapping } from "./devices.js";
 import type { DeviceKind } from "./devices.js";
+import { optionOf } from "./environments.js";
 import { hostsOf, inventoryGroups, mayNameHosts } from "./groups.js";
 import { textOfEntry } from "./ini.js";
 import type { Ini, IniEntry } from "./ini.js";
@@ -109,11 +110,6 @@ function snippetOfLowerLayer({ layer, entry, where }: Place): string {
     `${where}: ${shortKey(entry)} says what follows from sriov_physnet_mappings by itself now. ` +
     `Run sriov-role kayobe for that layer first, which replaces it, ${optionOf(layer)}.`
   );
-}
-
-/** The option of the command for a layer. */
-export function optionOf(layer: string): string {
-  return layer === "" ? "without --environment" : `with --environment ${layer.split("/")[1]}`;
 }
 
 function otherDevices(view: LayeredConfig, place: Place): Finding {

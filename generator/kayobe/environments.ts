@@ -32,6 +32,11 @@ export function layersOf(files: Files, environment: string | undefined): Layers 
   return { layers: ["", ...order.map((name) => `environments/${name}/`)], faults: [...new Set(faults)] };
 }
 
+/** The option of the command for a layer. */
+export function optionOf(layer: string): string {
+  return layer === "" ? "without --environment" : `with --environment ${layer.split("/")[1]}`;
+}
+
 /** @param way the environments by which this one was reached, each depends on the next */
 function dependenciesOf(files: Files, name: string, way: readonly string[]): Result<readonly string[]> {
   const path = `environments/${name}/.kayobe-environment`;

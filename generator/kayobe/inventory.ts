@@ -6,8 +6,8 @@ import type { Pairing } from "./pairings.js";
 import { parseAsAnsible } from "./yaml.js";
 
 // What the files of an inventory say without a run of Ansible. The filter openstack_devices and the role check all of
-// it again, and more: what is a fault here must be one there too. Only a physical_network without a value is a fault here
-// alone: more often it was forgotten than meant as null.
+// it again, and more: what is a fault here must be one there too. Only a physical_network without a value is a fault
+// here alone: more often it was forgotten than meant as null.
 
 export interface PhysicalNetwork {
   readonly name: string;

@@ -6,8 +6,8 @@ import { ending, formatItem, helpWidth, takenByNpm } from "./help.js";
 import type { Ending } from "./help.js";
 import type { Layout, OutFile, Plan } from "./ir.js";
 import { layouts } from "./ir.js";
-import { vlanRange } from "./kayobe/merge.js";
-import type { VlanRange } from "./kayobe/merge.js";
+import { vlanRange } from "./kayobe/vlans.js";
+import type { VlanRange } from "./kayobe/vlans.js";
 import type { Given } from "./migrate/judge.js";
 import { predecessors } from "./migrate/predecessors.js";
 import type { Predecessor } from "./migrate/predecessors.js";
@@ -93,8 +93,8 @@ async function isStale(root: string): Promise<boolean> {
 async function kayobe(root: string, options: { configPath?: string; environment?: string; check?: boolean; hook?: boolean; vlanRange: readonly VlanRange[] }): Promise<number> {
   const { kayobeArtefact, readSources } = await import("./artefacts.js");
   const { readForeign, writeForeign } = await import("./disk.js");
-  const { concerns, merge } = await import("./kayobe/merge.js");
-  const { configFault } = await import("./kayobe/place.js");
+  const { concerns } = await import("./kayobe/layers.js");
+  const { merge } = await import("./kayobe/merge.js");
   const sources = readSources(root);
   printProblems(sources.problems);
   if (sources.problems.length > 0) return exit.failed;
@@ -147,6 +147,13 @@ async function kayobe(root: string, options: { configPath?: string; environment?
   say(`    kayobe overcloud service deploy -kt nova,neutron${where}`);
   say(`With Kayobe 2026.1 and later the last one is: kayobe overcloud service deploy -t nova,neutron${where}`);
   return exit.good;
+}
+
+/** What is wrong with a folder as a Kayobe configuration; nothing when it looks like one. */
+function configFault(name: string, entries: readonly { readonly path: string }[] | undefined, hasOneInside: boolean): string | undefined {
+  if (!entries) return `${name} is no folder. It must be a Kayobe configuration: etc/kayobe of its repository.`;
+  if (entries.some(({ path }) => ["kolla.yml", "bifrost.yml", "inventory"].includes(path))) return undefined;
+  return `${name} is no Kayobe configuration: it has neither kolla.yml, bifrost.yml nor inventory/.${hasOneInside ? ` Did you mean ${name}/etc/kayobe?` : ""}`;
 }
 
 /** No file of variables has as many bytes; images and logs do. */

@@ -50,7 +50,7 @@ describe("a change can touch", () => {
     ["role-template/kayobe/kolla.yml", ["install", "kayobe"]],
     ["role-template/CHANGELOG.md", ["install"]],
     ["generator/release/tarball.ts", ["install"]],
-    ["generator/kayobe/place.ts", ["install", "kayobe"]],
+    ["generator/kayobe/merge.ts", ["install", "kayobe"]],
     ["generator/migrate/judge.ts", []],
     ["test/openstack/deployment.py", ["kayobe"]],
     ["test/python/test_host.py", []],

@@ -2,9 +2,11 @@ import { deepStrictEqual } from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { kayobeArtefact, readSources } from "../generator/artefacts.js";
 import { readForeign } from "../generator/disk.js";
-import { concerns, merge } from "../generator/kayobe/merge.js";
-import type { Merge, Wishes } from "../generator/kayobe/merge.js";
-import type { ConfigFile } from "../generator/kayobe/view.js";
+import type { Merge } from "../generator/kayobe/draft.js";
+import { concerns } from "../generator/kayobe/layers.js";
+import type { ConfigFile } from "../generator/kayobe/layers.js";
+import { merge } from "../generator/kayobe/merge.js";
+import type { MergeOptions } from "../generator/kayobe/merge.js";
 import { asInFixtures, root } from "./support.js";
 
 // Kayobe configurations for tests, and what the merge makes of them.
@@ -15,7 +17,7 @@ export const version = sources.role.identity.version;
 export const wanted = (path: string): string => artefact.find((file) => file.path === path)!.text;
 export const fixtures = join(root, "test/fixtures/kayobe");
 export const fixture = (name: string): ConfigFile[] => readForeign(join(fixtures, name), concerns);
-export const none: Wishes = { hook: false, vlanRanges: [] };
+export const none: MergeOptions = { hook: false, vlanRanges: [] };
 
 /** A configuration with these files, and their folders. */
 export function config(files: { readonly [path: string]: string }): ConfigFile[] {
@@ -32,7 +34,7 @@ export function applied(before: readonly ConfigFile[], { write, links }: Merge):
 }
 
 /** What comes of a file, after a merge that must be the last one. */
-export function merged(before: readonly ConfigFile[], wishes: Partial<Wishes> = {}): Map<string, string | undefined> {
+export function merged(before: readonly ConfigFile[], wishes: Partial<MergeOptions> = {}): Map<string, string | undefined> {
   const result = merge(artefact, before, { ...none, ...wishes });
   deepStrictEqual(result.refusals, []);
   const after = applied(before, result);
@@ -41,11 +43,11 @@ export function merged(before: readonly ConfigFile[], wishes: Partial<Wishes> = 
   return new Map(after.map(({ path, text }) => [path, text]));
 }
 
-export const refusals = (files: { readonly [path: string]: string }, wishes: Partial<Wishes> = {}): readonly string[] => merge(artefact, config(files), { ...none, ...wishes }).refusals;
-export const hints = (files: { readonly [path: string]: string }, wishes: Partial<Wishes> = {}): readonly string[] => merge(artefact, config(files), { ...none, ...wishes }).hints;
+export const refusals = (files: { readonly [path: string]: string }, wishes: Partial<MergeOptions> = {}): readonly string[] => merge(artefact, config(files), { ...none, ...wishes }).refusals;
+export const hints = (files: { readonly [path: string]: string }, wishes: Partial<MergeOptions> = {}): readonly string[] => merge(artefact, config(files), { ...none, ...wishes }).hints;
 
 /** The one refusal. */
-export function refused(files: { readonly [path: string]: string }, wishes: Partial<Wishes> = {}): string {
+export function refused(files: { readonly [path: string]: string }, wishes: Partial<MergeOptions> = {}): string {
   const [first = "", ...more] = refusals(files, wishes);
   deepStrictEqual(more, []);
   return first;

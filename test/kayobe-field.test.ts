@@ -2,9 +2,10 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { cpSync, mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readForeign } from "../generator/disk.js";
-import { concerns, merge } from "../generator/kayobe/merge.js";
+import { concerns } from "../generator/kayobe/layers.js";
+import { merge } from "../generator/kayobe/merge.js";
 import { isPublished } from "../generator/kayobe/playbook.js";
-import type { ConfigFile } from "../generator/kayobe/view.js";
+import type { ConfigFile } from "../generator/kayobe/layers.js";
 import { artefact, config, fixture, fixtures, hints, merged, none, refused, refusals, wanted } from "./configuration.js";
 import { cli, put, repository, root, temporary, tool } from "./support.js";
 

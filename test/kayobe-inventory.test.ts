@@ -1,12 +1,39 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { groupsOf, isPartOf } from "../generator/kayobe/groups.js";
 import { readVariables } from "../generator/kayobe/inventory.js";
+import { artefacts, put, tool } from "./support.js";
+
+/** Says of each text whether the filter takes its variables; a device gets a physical network, without which there is nothing to check. */
+const filter = `
+import glob, importlib, json, sys, yaml
+sys.path.insert(0, "collections")
+name = ".".join(glob.glob("collections/ansible_collections/*/*")[0].split("/")[1:])
+plan = importlib.import_module(name + ".plugins.module_utils.sriov_openstack").plan
+wrong = importlib.import_module(name + ".plugins.module_utils.sriov_selector").WrongVariable
+def takes(text):
+    data = yaml.safe_load(text)
+    mappings = data.get("sriov_physnet_mappings")
+    devices = data.get("sriov_devices", [])
+    try:
+        plan([dict({} if mappings else {"physical_network": "physnet1"}, **device) for device in devices], mappings)
+    except wrong:
+        return False
+    return True
+print(json.dumps([takes(text) for text in json.load(open("texts.json"))]))
+`;
+async function acceptedByFilter(texts: readonly string[]): Promise<boolean[]> {
+  const folder = artefacts();
+  put(folder, { "texts.json": JSON.stringify(texts) });
+  const { code, stdout, output } = await tool("python", ["-c", filter], folder);
+  strictEqual(code, 0, output);
+  return JSON.parse(stdout) as boolean[];
+}
 
 const device = (text: string): string => `sriov_devices:\n  - ${text.replaceAll("\n", "\n    ")}\n`;
 const faults = (text: string): string[] => readVariables(text).faults.map(({ line, message }) => `${line}: ${message}`);
 
 describe("what cannot be right is told with its line", () => {
-  const cases: [title: string, text: string, want: RegExp][] = [
+  const cases: readonly [title: string, text: string, want: RegExp][] = [
     ["an address that is a number", device("name: a\nnova:\n  address: 3:00.0"), /^4: nova\.address of sriov_devices\[0\] is 3:00\.0, of which YAML makes 180: put it in quotes$/],
     ["an address of a PF that is a number", device("address: 3:00.0"), /^2: address of sriov_devices\[0\] is 3:00\.0/],
     ["a vendor that is a number", device("name: a\nnova:\n  vendor_id: 8086"), /^4: nova\.vendor_id .*put it in quotes$/],
@@ -33,20 +60,39 @@ describe("what cannot be right is told with its line", () => {
       match(found, want);
       deepStrictEqual(more, []);
     });
+
+  it("and the filter refuses each of them, but for the value that was forgotten", async () => {
+    const accepted = await acceptedByFilter(cases.map(([, text]) => text));
+    deepStrictEqual(cases.filter((_, index) => accepted[index]).map(([title]) => title), ["a physical network without a name"]);
+  });
 });
 
 describe("nothing is told of", () => {
+  const plain: readonly [title: string, text: string][] = [
+    ["a name and an address that is null", device("name: a\naddress: null")],
+    ["devname and an address for Nova that is null", device("name: a\nnova: {devname: a, address: null}")],
+    ["spaces around a physical network", device('name: a\nphysical_network: " physnet2 "')],
+    ["spaces around the names of a mapping", 'sriov_devices: [{name: ens1f0}]\nsriov_physnet_mappings:\n  " ens1f0 ": "physnet3 "\n'],
+  ];
   const cases: [title: string, text: string][] = [
     ["expressions", device('name: a\nphysical_network: "{{ x }}"\nnova:\n  address: "{{ y }}"')],
     ["numbers that read as they are written", device("vendor_id: 8086\nproduct_id: 1017")],
     ["addresses, patterns and lists of them", device('name: a\nnova:\n  address:\n    - "0000:3b:02.*"\n    - {domain: "0000", bus: "3b", slot: "0[1-3]", function: ".*"}')],
     ["variables of others", "a: 1\nother_devices:\n  - address: 1\n"],
     ["a physical network that is null on purpose", device("name: a\nphysical_network: null")],
+    ...plain,
     ["a list that is an expression", 'sriov_devices: "{{ x }}"\nsriov_physnet_mappings: "{{ y }}"\n'],
     ["an encrypted file", "$ANSIBLE_VAULT;1.1;AES256\n3132\n"],
     ["a file that is no YAML", "sriov_devices: [\n"],
   ];
   for (const [title, text] of cases) it(title, () => deepStrictEqual(faults(text), []));
+  it("a name and an address that are expressions: one of them may be null", () => deepStrictEqual(faults(device('name: "{{ x }}"\naddress: "{{ y }}"')), []));
+  it("what is plain, and the filter takes it too", async () => deepStrictEqual(await acceptedByFilter(plain.map(([, text]) => text)), plain.map(() => true)));
+});
+
+it("spaces around a text do not count", () => {
+  const { pairings } = readVariables('sriov_devices: [{name: a, physical_network: " physnet2 "}]\nsriov_physnet_mappings: {" b ": physnet3}\n');
+  deepStrictEqual(pairings, [{ device: "a", network: "physnet2" }, { device: "b", network: "physnet3" }]);
 });
 
 it("physical networks are read where they stand", () => {

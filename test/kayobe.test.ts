@@ -3,9 +3,11 @@ import { chmodSync, cpSync, lstatSync, mkdirSync, readFileSync, readdirSync, rea
 import { dirname, join } from "node:path";
 import { diffLines } from "diff";
 import { parse } from "yaml";
-import { merge, vlanRange } from "../generator/kayobe/merge.js";
-import type { Merge, Wishes } from "../generator/kayobe/merge.js";
-import type { ConfigFile } from "../generator/kayobe/view.js";
+import type { Merge } from "../generator/kayobe/draft.js";
+import type { ConfigFile } from "../generator/kayobe/layers.js";
+import { merge } from "../generator/kayobe/merge.js";
+import type { MergeOptions } from "../generator/kayobe/merge.js";
+import { vlanRange } from "../generator/kayobe/vlans.js";
 import { run } from "../generator/tools.js";
 import { applied, artefact, config, fixture, fixtures, hints, merged, none, refused, refusals, version, wanted } from "./configuration.js";
 import { cli, put, repository, temporary, tool } from "./support.js";
@@ -192,7 +194,7 @@ describe("kolla/globals.yml", () => {
 });
 
 describe("neutron.yml", () => {
-  const file = (text: string, ...vlanRanges: Wishes["vlanRanges"]): string | undefined => merged(config({ "kolla.yml": "", "neutron.yml": text }), { vlanRanges }).get("neutron.yml");
+  const file = (text: string, ...vlanRanges: MergeOptions["vlanRanges"]): string | undefined => merged(config({ "kolla.yml": "", "neutron.yml": text }), { vlanRanges }).get("neutron.yml");
   for (const text of ["a: 1\n", `${drivers}:\n`, `${drivers}: []\n`, `${drivers}: [ovn, sriovnicswitch]\n`, `${drivers}: "{{ x + ['sriovnicswitch'] }}"\n`]) it(`${JSON.stringify(text)} is left`, () => strictEqual(file(text), text));
   it("a list of drivers gets ours", () => strictEqual(file(`${drivers}: [ovn]\n`), `${drivers}: [ovn, sriovnicswitch]\n`));
   it("an expression for the drivers is refused", () => match(refused({ "neutron.yml": `${drivers}: "{{ x }}"\n` }), /Add by hand: "sriovnicswitch"$/));

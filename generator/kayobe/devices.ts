@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { readIni } from "./ini.js";
 import type { Ini, IniEntry } from "./ini.js";
 import { conditionsOf, depthAt, namesIn, openAt } from "./jinja.js";
-import type { View } from "./view.js";
+import type { LayeredConfig } from "./layers.js";
 
 // What an option with devices says, in files for Nova and for Neutron's agent.
 
@@ -13,21 +13,42 @@ import type { View } from "./view.js";
 export type DeviceKind = "nothing" | "snippet" | "nic" | "other" | "unknown";
 
 const mapping = "sriov_physnet_mappings";
-/** PCI vendors of NICs with SR-IOV: Intel, Mellanox, Broadcom, QLogic, Huawei, Solarflare, Pensando, Marvell, Emulex, Chelsio, Netronome, Amazon, virtio. */
-const nicVendors = ["8086", "15b3", "14e4", "1077", "19e5", "1924", "1dd8", "177d", "10df", "1425", "19ee", "1d0f", "1af4"];
+/**
+ * PCI vendors of NICs with SR-IOV: Intel, Mellanox, Broadcom, QLogic, Huawei, Solarflare, Pensando, Marvell, Emulex,
+ * Chelsio, Netronome, Amazon, virtio.
+ */
+const nicVendors = [
+  "8086",
+  "15b3",
+  "14e4",
+  "1077",
+  "19e5",
+  "1924",
+  "1dd8",
+  "177d",
+  "10df",
+  "1425",
+  "19ee",
+  "1d0f",
+  "1af4",
+];
 /** A device that is on no physical network, in JSON. */
 const noNetwork = /"physical_network"\s*:\s*null\b/g;
 
-export function kindOf(view: View, ini: Ini, entry: IniEntry): DeviceKind {
+export function kindOf(view: LayeredConfig, ini: Ini, entry: IniEntry): DeviceKind {
   // Without a physical network, as for overlays, it is no entry of sriov_devices.
-  const bare = entry.value.replace(/\{%[-+]?\s*(raw|endraw)\s*[-+]?%\}/g, "").replace(noNetwork, "").trim();
+  const bare = entry.value
+    .replace(/\{%[-+]?\s*(raw|endraw)\s*[-+]?%\}/g, "")
+    .replace(noNetwork, "")
+    .trim();
   if (/^(\[\s*\]|""|'')?$/.test(bare)) return "nothing";
   if (isSnippet(ini, entry)) return "snippet";
   if (/physical_network|devname/.test(bare) || readsMapping(ini, entry) || entry.section === "sriov_nic") return "nic";
   if (/["'](product_id|address)["']\s*:/.test(bare)) return "other";
   const literal = bare.replace(/\{%[\s\S]*?%\}/g, "").replace(/\{\{[\s\S]*?\}\}/g, "?");
   const vendor = /["']vendor_id["']\s*:\s*["']([^"']*)["']/.exec(literal)?.[1];
-  if (vendor !== undefined) return vendor.includes("?") || nicVendors.includes(vendor.toLowerCase()) ? "unknown" : "other";
+  if (vendor !== undefined)
+    return vendor.includes("?") || nicVendors.includes(vendor.toLowerCase()) ? "unknown" : "other";
   return bare.includes("{{") ? byVariables(view, ini, entry) : "nic";
 }
 
@@ -38,30 +59,47 @@ export function readsMapping(ini: Ini, entry: IniEntry): boolean {
 
 export interface Rest {
   readonly text: string;
-  /** Whether nothing but headings and statements of Jinja is left. */
-  readonly isBare: boolean;
   /** Whether an option is gone that named devices. */
   readonly hadDevices: boolean;
 }
 
-/** A text without options that say nothing, or no more than what follows from sriov_devices; nothing where there are none. */
-export function withoutSnippets(view: View, text: string, isDevices: (entry: IniEntry) => boolean): Rest | undefined {
+/** A text without options that say no more than what follows from sriov_devices; nothing where there are none. */
+export function withoutSnippets(
+  view: LayeredConfig,
+  text: string,
+  isDevices: (entry: IniEntry) => boolean,
+): Rest | undefined {
   const ini = readIni(text);
-  const gone = ini.entries.filter(isDevices).map((entry) => ({ entry, kind: kindOf(view, ini, entry) })).filter(({ kind }) => ["nothing", "snippet"].includes(kind));
+  const gone = ini.entries
+    .filter(isDevices)
+    .map((entry) => ({ entry, kind: kindOf(view, ini, entry) }))
+    .filter(({ kind }) => ["nothing", "snippet"].includes(kind));
   const spans = gone.map(({ entry }) => spanOf(ini, entry)).filter((span) => span !== undefined);
   if (spans.length === 0) return undefined;
   const rest = spans.reduceRight((left, { start, end }) => left.slice(0, start) + left.slice(end), text);
-  const bare = rest.replace(/\{#[\s\S]*?#\}|\{%[-+]?\s*(raw|endraw|if|elif|else|endif)\b[\s\S]*?%\}|^\[[^\n]*\]\s*$/gm, "");
-  return { text: rest, isBare: bare.trim() === "", hadDevices: gone.some(({ kind }) => kind === "snippet") };
+  return { text: rest, hadDevices: gone.some(({ kind }) => kind === "snippet") };
+}
+
+/** Whether a text has nothing but headings and statements of Jinja. */
+export function isBare(text: string): boolean {
+  const statements = /\{#[\s\S]*?#\}|\{%[-+]?\s*(raw|endraw|if|elif|else|endif)\b[\s\S]*?%\}|^\[[^\n]*\]\s*$/gm;
+  return text.replace(statements, "").trim() === "";
 }
 
 /** The variables that a value is made of, those that a loop around it goes over among them. */
 function sourcesOf({ text }: Ini, entry: IniEntry): readonly string[] {
-  const headers = openAt(text, entry.start).map(({ header }) => header).filter((header) => header.startsWith("for"));
+  const headers = openAt(text, entry.start)
+    .map(({ header }) => header)
+    .filter((header) => header.startsWith("for"));
   const pieces = [...headers, ...piecesOf(text, entry)];
-  const own = pieces.flatMap((piece) => [.../\bfor\s+([\w\s,()]+?)\s+in\b/.exec(piece)?.[1]?.match(/\w+/g) ?? []]);
+  const own = pieces.flatMap((piece) => [...(/\bfor\s+([\w\s,()]+?)\s+in\b/.exec(piece)?.[1]?.match(/\w+/g) ?? [])]);
   const direct = pieces.flatMap(namesIn).filter((name) => !own.includes(name));
-  return [...new Set([...direct, ...direct.flatMap((name) => settersOf(text, name).flatMap(({ pieces: setting }) => setting.flatMap(namesIn)))])];
+  return [
+    ...new Set([
+      ...direct,
+      ...direct.flatMap((name) => settersOf(text, name).flatMap(({ pieces: setting }) => setting.flatMap(namesIn))),
+    ]),
+  ];
 }
 
 /** The Jinja in an option, that which stands in lines of its own among those on which its value goes on, too. */
@@ -81,11 +119,15 @@ function isSnippet(ini: Ini, entry: IniEntry): boolean {
   if (sources.length !== 1 || sources[0] !== mapping || !spanOf(ini, entry)) return false;
   const jinja = entry.value.replace(/\{%[\s\S]*?%\}|\{\{[\s\S]*?\}\}/g, "");
   // Texts in expressions count too: more than commas there would be a device, or a tag.
-  const texts = piecesOf(ini.text, entry).flatMap((piece) => [...piece.matchAll(/'([^']*)'|"([^"]*)"/g)].map((found) => found[1] ?? found[2] ?? ""));
-  return [jinja, ...texts].every((part) => /^(?:[\[\]{}",:'\s]|devname|address|physical_network|key|value|keys|values|items|join)*$/.test(part));
+  const texts = piecesOf(ini.text, entry).flatMap((piece) =>
+    [...piece.matchAll(/'([^']*)'|"([^"]*)"/g)].map((found) => found[1] ?? found[2] ?? ""),
+  );
+  return [jinja, ...texts].every((part) =>
+    /^(?:[\[\]{}",:'\s]|devname|address|physical_network|key|value|keys|values|items|join)*$/.test(part),
+  );
 }
 
-/** What is taken away with an option: its lines, and a loop in which nothing else stands. Nothing where more would go. */
+/** What goes with an option: its lines, and a loop in which nothing else stands. Nothing where more would go. */
 function spanOf({ text }: Ini, entry: IniEntry): { start: number; end: number } | undefined {
   const conditions = conditionsOf(text);
   if (depthAt(conditions, entry.start) !== depthAt(conditions, entry.end)) return undefined;
@@ -97,16 +139,26 @@ function spanOf({ text }: Ini, entry: IniEntry): { start: number; end: number } 
 }
 
 /** What the variables of an expression have, where files of the configuration say it. */
-function byVariables(view: View, ini: Ini, entry: IniEntry): DeviceKind {
+function byVariables(view: LayeredConfig, ini: Ini, entry: IniEntry): DeviceKind {
   const names = sourcesOf(ini, entry);
-  const files = view.layers.flatMap((layer) => [...view.variableFiles(layer, "kolla.yml"), `${layer}kolla/globals.yml`, ...["inventory", "kolla/inventory"].flatMap((folder) => view.below(layer + folder))]);
+  const files = view.layers.flatMap((layer) => [
+    ...view.variableFiles(layer, "kolla.yml"),
+    `${layer}kolla/globals.yml`,
+    ...["inventory", "kolla/inventory"].flatMap((folder) => view.below(layer + folder)),
+  ]);
   const inFiles = [...new Set(files)].flatMap((path) => {
     const data = view.opened(path)?.data ?? {};
     return names.filter((name) => name in data).map((name) => JSON.stringify(data[name]));
   });
-  const values = [...inFiles.map((value) => value.replace(noNetwork, "")), ...names.flatMap((name) => settersOf(ini.text, name).map(({ pieces }) => pieces[0]!))];
+  const values = [
+    ...inFiles.map((value) => value.replace(noNetwork, "")),
+    ...names.flatMap((name) => settersOf(ini.text, name).map(({ pieces }) => pieces[0]!)),
+  ];
   if (values.some((value) => /physical_network|devname/.test(value))) return "nic";
-  return values.some((value) => /product_id|address/.test(value)) && values.every((value) => !value.includes("{{") && /product_id|address|^\[\]$|^\{\}$|^null$/.test(value)) ? "other" : "unknown";
+  return values.some((value) => /product_id|address/.test(value)) &&
+    values.every((value) => !value.includes("{{") && /product_id|address|^\[\]$|^\{\}$|^null$/.test(value))
+    ? "other"
+    : "unknown";
 }
 
 function lineEnd(text: string, at: number): number {

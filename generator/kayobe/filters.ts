@@ -1,10 +1,12 @@
 import { addToList, itemsOf } from "./ini.js";
 import type { Ini, IniEntry } from "./ini.js";
 import { conditionsOf, depthAt, isAlwaysReached, openAt } from "./jinja.js";
-import { layersFor } from "./joining.js";
-import { holding, inNumbers, isSealed } from "./view.js";
-import type { View } from "./view.js";
+import { layersFor, optionSources } from "./joining.js";
+import type { OptionSource } from "./joining.js";
+import { isSealed, location } from "./layers.js";
+import type { LayeredConfig } from "./layers.js";
 
+/** The option with nova-scheduler's filters. */
 export const filters = { section: "filter_scheduler", key: "enabled_filters" } as const;
 const [beforeOurs, home] = ["kolla/config/global.conf", "kolla/config/nova.conf"] as const;
 /** Where nova-scheduler reads its filters from, the last one wins. */
@@ -14,65 +16,146 @@ export interface FilterEdits {
   /** Whether there is a list that all schedulers read; without one, ours is to be made. */
   readonly general: boolean;
   readonly texts: readonly { readonly path: string; readonly text: string }[];
-  /** Lists that come in place of those of other layers, or before those under a condition, as lines for the section. */
+  /** Lists that replace those of other layers, or go before those under a condition, as lines for the section. */
   readonly lists: readonly { readonly path: string; readonly chunk: string }[];
   readonly refusals: readonly string[];
 }
 
-/** Nova's filter, in every file that has a list of filters. */
-export function filterEdits(view: View, item: string, ownList: string): FilterEdits {
-  const { section, key } = filters;
-  const texts: { path: string; text: string }[] = [];
-  const lists: { path: string; chunk: string }[] = [];
-  const refusals: string[] = [];
-  const perHost = new Set(view.layers.flatMap((layer) => view.once(view.below(`${layer}kolla/config/nova`)).map((path) => path.slice(layer.length)).filter((path) => /^kolla\/config\/nova\/[^/]+\/nova\.conf$/.test(path))));
-  for (const path of [...schedulerFiles, ...perHost]) {
-    const all = holding(view, path, section, key);
-    const lacking = all.filter(({ ini, entry }) => !alwaysHas(ini, entry, item));
-    const byHand = lacking.filter((one) => (view.isTargets(one.path) ? !one.entry.open : all.length > 1));
-    for (const one of byHand) refusals.push(`${inNumbers(one.path, one.entry.line)}: ${key} has ${one.entry.value.includes(item) ? `${item} under a condition only` : `no ${item}`}, and a condition of Jinja decides what it has or where it holds: that is not edited here. Add ${item} to it by hand.`);
-    if (byHand.length > 0) continue;
-    const here = lacking.filter((one) => view.isTargets(one.path));
-    // From the end on, so that the places of those before stay.
-    if (here.length > 0) texts.push({ path: view.target + path, text: here.reduceRight((text, { ini, entry }) => addToList({ ...ini, text }, entry, item), here[0]!.ini.text) });
-    for (const { path: from, entry } of lacking.filter((one) => !view.isTargets(one.path))) {
-      // In an expression, commas are no ends of items.
-      const value = /\{[{%]/.test(entry.value) ? `${entry.value.replaceAll("\n", " ").replace(/,\s*$/, "")}, ${item}` : [...itemsOf(entry), item].join(", ");
-      lists.push({ path: view.target + path, chunk: `# What ${from} has is repeated: of two lists, Nova takes the last.\n${key} = ${value}\n` });
-    }
-  }
-  const general = lists.length > 0 || schedulerFiles.some((path) => layersFor(view, path).some((layer) => isUnconditional(view.options(layer + path))));
-  const sealed = general ? undefined : view.layers.flatMap((layer) => schedulerFiles.map((path) => layer + path)).find((path) => view.has(path) && isSealed(view.textOf(path)));
+/** Edits of one file, or of one kind. */
+type Edits = Omit<FilterEdits, "general">;
+
+/**
+ * The edits that bring Nova's filter into every file that has a list of filters.
+ *
+ * @param item the filter
+ * @param ownList the artefact's own list, with the filter
+ */
+export function filterEdits(view: LayeredConfig, item: string, ownList: string): FilterEdits {
+  const each = [...schedulerFiles, ...filesOfHosts(view)].map((path) => editsOf(view, path, item));
+  const edits = joined(each);
+  const isRead = (path: string): boolean =>
+    layersFor(view, path).some((layer) => isUnconditional(view.options(layer + path)));
+  if (edits.lists.length > 0 || schedulerFiles.some(isRead)) return { ...edits, general: true };
+  const sealed = sealedFile(view);
   if (sealed !== undefined) {
-    const open = schedulerFiles.toReversed().map((path) => view.target + path).find((path) => !view.has(path) || !isSealed(view.textOf(path)));
-    refusals.push(`${sealed} is encrypted with Ansible Vault or cannot be read, and may have a list of filters, which ours would replace. ${open === undefined ? "Make one of Nova's files readable, and add to it by hand" : `Add by hand to ${open}, which must not be encrypted, with your filters if you have some`}:\n    [${section}]\n    ${key} = ${ownList}`);
-    return { general: true, texts, lists, refusals };
+    const refusal = mayReplace(view, sealed, ownList);
+    return { ...edits, general: true, refusals: [...edits.refusals, refusal] };
   }
-  const fallback = general ? "usual" : placeBeforeConditions(view);
-  if (fallback === "usual") return { general, texts, lists, refusals };
-  if (fallback === "nowhere") {
-    const first = holding(view, beforeOurs, section, key)[0]!;
-    refusals.push(`${inNumbers(first.path, first.entry.line)}: ${key} stands under a condition, without which Nova has its own list, in which ${item} is not; and Nova reads nothing before this file. Add above that condition, by hand:\n    [${section}]\n    ${key} = ${ownList}`);
-  } else lists.push({ path: view.target + beforeOurs, chunk: `# For when no condition in the files that Nova reads after this one gives it another list.\n${key} = ${ownList}\n` });
-  return { general: true, texts, lists, refusals };
+  const first = firstConditional(view);
+  if (first === undefined) return { ...edits, general: false };
+  return { ...joined([edits, listBefore(view, first, item, ownList)]), general: true };
 }
 
-/** Where a list is read before all those that stand under a condition: in nova.conf as ever, or in global.conf. */
-function placeBeforeConditions(view: View): "usual" | "before" | "nowhere" {
-  const [global, nova] = [holding(view, beforeOurs, filters.section, filters.key), holding(view, home, filters.section, filters.key)];
-  if (global.length > 0) return "nowhere";
-  const first = nova[0];
-  if (!first) return "usual";
+function joined(all: readonly Edits[]): Edits {
+  return {
+    texts: all.flatMap(({ texts }) => texts),
+    lists: all.flatMap(({ lists }) => lists),
+    refusals: all.flatMap(({ refusals }) => refusals),
+  };
+}
+
+/** Files with which single hosts replace the others. */
+function filesOfHosts(view: LayeredConfig): ReadonlySet<string> {
+  const all = view.layers.flatMap((layer) =>
+    view.once(view.below(`${layer}kolla/config/nova`)).map((path) => path.slice(layer.length)),
+  );
+  return new Set(all.filter((path) => /^kolla\/config\/nova\/[^/]+\/nova\.conf$/.test(path)));
+}
+
+/** The edits for the files of one name. */
+function editsOf(view: LayeredConfig, path: string, item: string): Edits {
+  const all = optionSources(view, path, filters.section, filters.key);
+  const lacking = all.filter(({ ini, entry }) => !alwaysHas(ini, entry, item));
+  const byHand = lacking.filter((one) => (view.isTargets(one.path) ? !one.entry.open : all.length > 1));
+  if (byHand.length > 0) return { texts: [], lists: [], refusals: byHand.map((one) => decidedByCondition(one, item)) };
+  const here = lacking.filter((one) => view.isTargets(one.path));
+  const others = lacking.filter((one) => !view.isTargets(one.path));
+  // From the end on, so that the places of those before stay.
+  const added = (text: string, { ini, entry }: OptionSource): string => addToList({ ...ini, text }, entry, item);
+  const [first] = here;
+  return {
+    texts: first ? [{ path: view.target + path, text: here.reduceRight(added, first.ini.text) }] : [],
+    lists: others.map((one) => ({ path: view.target + path, chunk: repeated(one, item) })),
+    refusals: [],
+  };
+}
+
+function decidedByCondition({ path, entry }: OptionSource, item: string): string {
+  const has = entry.value.includes(item) ? `${item} under a condition only` : `no ${item}`;
+  return (
+    `${location(path, entry.line)}: ${filters.key} has ${has}, and a condition of Jinja decides what it has ` +
+    `or where it holds: that is not edited here. Add ${item} to it by hand.`
+  );
+}
+
+/** The list of another layer, with the filter. */
+function repeated({ path, entry }: OptionSource, item: string): string {
+  // In an expression, commas do not end items.
+  const isExpression = /\{[{%]/.test(entry.value);
+  const plain = entry.value.replaceAll("\n", " ").replace(/,\s*$/, "");
+  const value = isExpression ? `${plain}, ${item}` : [...itemsOf(entry), item].join(", ");
+  return `# What ${path} has is repeated: of two lists, Nova takes the last.\n${filters.key} = ${value}\n`;
+}
+
+/** A file that may have a list which cannot be read. */
+function sealedFile(view: LayeredConfig): string | undefined {
+  const paths = view.layers.flatMap((layer) => schedulerFiles.map((path) => layer + path));
+  return paths.find((path) => view.has(path) && isSealed(view.textOf(path)));
+}
+
+function mayReplace(view: LayeredConfig, sealed: string, ownList: string): string {
+  const open = schedulerFiles
+    .toReversed()
+    .map((path) => view.target + path)
+    .find((path) => !view.has(path) || !isSealed(view.textOf(path)));
+  const advice =
+    open === undefined
+      ? "Make one of Nova's files readable, and add to it by hand"
+      : `Add by hand to ${open}, which must not be encrypted, with your filters if you have some`;
+  return (
+    `${sealed} is encrypted with Ansible Vault or cannot be read, and may have a list of filters, which ours would ` +
+    `replace. ${advice}:\n${byHandLines(ownList)}`
+  );
+}
+
+function byHandLines(ownList: string): string {
+  return `    [${filters.section}]\n    ${filters.key} = ${ownList}`;
+}
+
+/** The first list under a condition, when ours would not be read before it in its usual place. */
+function firstConditional(view: LayeredConfig): OptionSource | undefined {
+  const [global] = optionSources(view, beforeOurs, filters.section, filters.key);
+  if (global) return global;
+  const [first] = optionSources(view, home, filters.section, filters.key);
+  if (!first) return undefined;
   // A heading above it is where ours comes.
   const heading = first.ini.sections.find(({ name, conditional }) => name === filters.section && !conditional);
-  return view.isTargets(first.path) && heading !== undefined && heading.after <= first.entry.start ? "usual" : "before";
+  const isBelow = heading !== undefined && heading.after <= first.entry.start;
+  return view.isTargets(first.path) && isBelow ? undefined : first;
+}
+
+/** A list that is read before one under a condition; Nova reads nothing before global.conf. */
+function listBefore(view: LayeredConfig, first: OptionSource, item: string, ownList: string): Edits {
+  const isInGlobal = first.path === first.layer + beforeOurs;
+  if (!isInGlobal) {
+    const why = "# For when no condition in the files that Nova reads after this one gives it another list.";
+    const chunk = `${why}\n${filters.key} = ${ownList}\n`;
+    return { texts: [], lists: [{ path: view.target + beforeOurs, chunk }], refusals: [] };
+  }
+  const refusal =
+    `${location(first.path, first.entry.line)}: ${filters.key} stands under a condition, without which Nova has ` +
+    `its own list, in which ${item} is not; and Nova reads nothing before this file. ` +
+    `Add above that condition, by hand:\n${byHandLines(ownList)}`;
+  return { texts: [], lists: [], refusals: [refusal] };
 }
 
 /** Whether a file has a list whatever the conditions in it say. */
 function isUnconditional(ini: Ini): boolean {
   const own = ini.entries.filter(({ section, key }) => section === filters.section && key === filters.key);
   // A condition in the line of the option itself is none that a place can be in.
-  return isAlwaysReached(ini.text, own.filter(({ conditional, start }) => !conditional || openAt(ini.text, start).length > 0).map(({ start }) => start));
+  const counted = own.filter(({ conditional, start }) => !conditional || openAt(ini.text, start).length > 0);
+  const places = counted.map(({ start }) => start);
+  return isAlwaysReached(ini.text, places);
 }
 
 /** Whether a list has an item whatever the conditions and expressions in it say. */
@@ -83,7 +166,7 @@ function alwaysHas({ text }: Ini, entry: IniEntry, item: string): boolean {
   const expressions = [...own.matchAll(/\{\{[\s\S]*?\}\}/g)];
   return [...own.matchAll(new RegExp(`(?<![\\w.])${item}(?!\\w)`, "g"))].some(({ index }) => {
     if (depthAt(conditions, entry.start + index) !== depthAt(conditions, begin)) return false;
-    const around = expressions.find((expression) => expression.index < index && index < expression.index + expression[0].length);
+    const around = expressions.find(({ 0: whole, index: at }) => at < index && index < at + whole.length);
     return !around || !/\b(if|or|and|default|d|reject|difference)\b/.test(around[0]);
   });
 }

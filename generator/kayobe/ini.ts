@@ -77,6 +77,11 @@ export function readIni(text: string): Ini {
   return { text, entries, sections };
 }
 
+/** Key and value as one text, in which to look for names. */
+export function textOfEntry({ key, value }: IniEntry): string {
+  return `${key} ${value}`;
+}
+
 /** The last value of an option; of two, oslo.config takes the last. */
 export function lastOf(ini: Ini, section: string, key: string): IniEntry | undefined {
   return ini.entries.findLast((entry) => entry.section === section && entry.key === key);

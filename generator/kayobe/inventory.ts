@@ -1,124 +1,247 @@
 import { isAlias, isMap, isScalar, isSeq } from "yaml";
-import type { Node, YAMLMap } from "yaml";
+import type { Document, Node, YAMLMap } from "yaml";
+import { location } from "./layers.js";
+import type { LayeredConfig } from "./layers.js";
 import type { Pairing } from "./pairings.js";
 import { parseAsAnsible } from "./yaml.js";
 
-// What the files of an inventory say without a run of Ansible: the filter and the role check it all again, later.
+// What the files of an inventory say without a run of Ansible. The filter openstack_devices and the role check all of
+// it again, and more: what is a fault here must be one there too. Only a physical_network without a value is a fault
+// here alone: more often it was forgotten than meant as null.
 
 export interface PhysicalNetwork {
   readonly name: string;
   readonly line: number;
 }
 
-export interface Said {
+/** What one file of variables says. */
+export interface Parsed {
   readonly networks: readonly PhysicalNetwork[];
   /** The same, with their devices. */
   readonly pairings: readonly Pairing[];
-  /** PFs with a physical network that Nova is told by the name of the interface. */
+  /** PFs with a physical network that Nova finds by the name of the interface. */
   readonly names: readonly PhysicalNetwork[];
   readonly faults: readonly { readonly line: number; readonly message: string }[];
 }
 
-/** Whether Ansible Vault has encrypted a file. */
-export function isVaulted(text: string): boolean {
-  return text.startsWith("$ANSIBLE_VAULT");
+/** A physical network or a PF, with the file that names it. */
+export interface Found extends PhysicalNetwork {
+  readonly path: string;
 }
 
-/** Files of an inventory folder in which Ansible looks for hosts and groups; before ansible-core 2.19 not those with .ini, which no Kayobe may count on. */
-export function isHostsFile(path: string): boolean {
-  return !/\/(group|host)_vars\//.test(path) && !/(\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|ini|cfg|retry)|~)$/.test(path);
+/** What all files of variables say. */
+export interface Inventory {
+  readonly networks: readonly Found[];
+  readonly pairings: readonly Pairing[];
+  readonly names: readonly Found[];
+  /** A sentence for each, with file and line. */
+  readonly faults: readonly string[];
+}
+
+/** Physical networks in the variables of a configuration, and what is wrong there for sure. */
+export function readInventory(view: LayeredConfig): Inventory {
+  const paths = view.layers.flatMap((layer) =>
+    view.once([
+      ...view.variableFiles(layer, "kolla.yml"),
+      ...view.below(`${layer}inventory/group_vars`),
+      ...view.below(`${layer}inventory/host_vars`),
+    ]),
+  );
+  const read = paths.map((path) => ({ path, ...readVariables(view.textOf(path) ?? "") }));
+  return {
+    networks: read.flatMap(({ path, networks }) => networks.map((network) => ({ ...network, path }))),
+    pairings: read.flatMap(({ pairings }) => pairings),
+    names: read.flatMap(({ path, names }) => names.map((name) => ({ ...name, path }))),
+    faults: read.flatMap(({ path, faults }) =>
+      faults.map(({ line, message }) => `${location(path, line)}: ${message}.`),
+    ),
+  };
+}
+
+/** A file that is read, and what it has said so far. */
+interface Reading {
+  readonly document: Document;
+  readonly lineOf: (node: unknown) => number;
+  readonly networks: PhysicalNetwork[];
+  readonly pairings: Pairing[];
+  readonly names: PhysicalNetwork[];
+  readonly faults: { readonly line: number; readonly message: string }[];
 }
 
 /** Physical networks in a file of variables, and what is wrong there for sure. A value with Jinja says nothing. */
-export function readVariables(text: string): Said {
-  const networks: PhysicalNetwork[] = [];
-  const pairings: Pairing[] = [];
-  const names: PhysicalNetwork[] = [];
-  const faults: { line: number; message: string }[] = [];
+export function readVariables(text: string): Parsed {
   // As Ansible reads it: 3:00.0 and 8086 are numbers.
   const { documents, lines } = parseAsAnsible(text);
   const [document] = documents;
+  const isSound = documents.length === 1 && documents.every(({ errors }) => errors.length === 0);
   const top = document?.contents;
-  if (documents.length > 1 || documents.some(({ errors }) => errors.length > 0) || !isMap(top)) return { networks, pairings, names, faults };
-
+  if (!isSound || !isMap(top)) return { networks: [], pairings: [], names: [], faults: [] };
   const lineOf = (node: unknown): number => lines.linePos((node as Node).range?.[0] ?? 0).line;
-  const fault = (node: unknown, message: string): void => void faults.push({ line: lineOf(node), message });
-  const textOf = (node: unknown): string | undefined => {
-    return isScalar(node) && typeof node.value === "string" ? node.value : undefined;
-  };
-  /** A value that must be a text; nothing when it is none, or when only Ansible can say. */
-  const mustBeText = (node: unknown, what: string): string | undefined => {
-    const value = textOf(node);
-    if (value !== undefined) return value.includes("{{") || value.includes("{%") ? undefined : value;
-    if (isScalar(node) && (typeof node.value === "number" || typeof node.value === "boolean")) fault(node, `${what} is ${String(node.source)}, of which YAML makes ${String(node.value)}: put it in quotes`);
-    return undefined;
-  };
-  const network = (node: unknown, what: string, device: string | undefined): void => {
-    const empty = isScalar(node) && (node.value === null || (typeof node.value === "string" && node.value.trim() === ""));
-    if (empty) return fault(node, `${what} is empty: name the physical network, or take the line away`);
-    const name = mustBeText(node, what);
-    if (name !== undefined && /[\s,:;]/.test(name)) return fault(node, `${what} is "${name}": a physical network has no space, comma, colon or semicolon in its name`);
-    if (name === undefined) return;
-    networks.push({ name, line: lineOf(node) });
-    pairings.push({ network: name, ...(device === undefined ? {} : { device }) });
-  };
-  const resolved = (node: unknown): unknown => (isAlias(node) ? node.resolve(document!) : node);
-  /** The entries of a map, with those that a merge (<<) brings; of two with one key, the last. */
-  const entriesOf = (map: YAMLMap, way: readonly unknown[] = []): { key: unknown; value: unknown }[] => {
-    const isMerge = (key: unknown): boolean => isScalar(key) && key.source === "<<";
-    const from = map.items.filter(({ key }) => isMerge(key)).flatMap(({ value }) => [resolved(value)].flatMap((one) => (isSeq(one) ? one.items.map(resolved).reverse() : [one])));
-    const merged = from.flatMap((one) => (isMap(one) && !way.includes(one) ? entriesOf(one, [...way, one]) : []));
-    const all = [...merged, ...map.items.filter(({ key }) => !isMerge(key)).map(({ key, value }) => ({ key, value: resolved(value) }))];
-    return all.filter(({ key }, index) => !all.some((later, place) => place > index && textOf(key) !== undefined && textOf(later.key) === textOf(key)));
-  };
-  const at = (map: YAMLMap, key: string): { key: unknown; value: unknown } | undefined => entriesOf(map).find((pair) => textOf(pair.key) === key);
-
-  const devices = at(top, "sriov_devices")?.value;
-  if (isSeq(devices))
-    for (const [index, item] of devices.items.entries()) {
-      const device = resolved(item);
-      if (!isMap(device)) continue;
-      const where = `sriov_devices[${index}]`;
-      const has = (key: string): unknown => at(device, key)?.value;
-      const own = at(device, "physical_network");
-      // Who writes null means that there is none.
-      const none = isScalar(own?.value) && own.value.value === null && Boolean(own.value.source);
-      if (own && !none) network(own.value ?? device, `physical_network of ${where}`, textOf(has("name")) ?? textOf(has("address")));
-      mustBeText(has("address"), `address of ${where}`);
-      for (const key of ["vendor_id", "product_id"]) {
-        const id = has(key);
-        // The role takes a number that reads as it is written.
-        if (isScalar(id) && typeof id.value === "number" && String(id.value) !== id.source) mustBeText(id, `${key} of ${where}`);
-      }
-      const told = has("nova");
-      const toldOtherwise = isMap(told) && ["address", "vendor_id", "product_id"].some((key) => at(told, key));
-      const name = isMap(told) && at(told, "devname") ? textOf(at(told, "devname")?.value) : toldOtherwise ? undefined : textOf(has("name"));
-      if (own && !none && name !== undefined) names.push({ name, line: lineOf(device) });
-      if (has("name") && has("address")) fault(device, `${where} has a name and an address: one of them says which PF it is`);
-      const nova = has("nova");
-      if (!isMap(nova)) continue;
-      const of = (key: string): unknown => at(nova, key)?.value;
-      for (const key of ["vendor_id", "product_id", "devname"]) mustBeText(of(key), `nova.${key} of ${where}`);
-      if (of("devname") && of("address")) fault(nova, `nova of ${where} has devname and address: Nova takes one of them`);
-      const address = of("address");
-      for (const one of isSeq(address) ? address.items : [address]) {
-        const value = mustBeText(one, `nova.address of ${where}`);
-        if (value !== undefined && isMac(value)) fault(one, `nova.address of ${where} is the MAC address ${value}, which Nova would take for a PCI address: give the PCI address`);
-      }
-    }
-
-  const mappings = at(top, "sriov_physnet_mappings")?.value;
-  if (isMap(mappings))
-    for (const { key, value } of entriesOf(mappings)) {
-      const device = mustBeText(key, "a device in sriov_physnet_mappings");
-      if (device !== undefined && !device.includes(":")) names.push({ name: device, line: lineOf(key) });
-      if (device !== undefined && isMac(device)) fault(key, `sriov_physnet_mappings names ${device}, a MAC address: name the interface, or give its PCI address`);
-      network(value ?? key, `the physical network of ${device ?? "a device"} in sriov_physnet_mappings`, device);
-    }
+  const reading: Reading = { document: document!, lineOf, networks: [], pairings: [], names: [], faults: [] };
+  readDevices(reading, valueAt(reading, top, "sriov_devices"));
+  readMappings(reading, valueAt(reading, top, "sriov_physnet_mappings"));
+  const { networks, pairings, names, faults } = reading;
   return { networks, pairings, names, faults };
+}
+
+function readDevices(reading: Reading, devices: unknown): void {
+  if (!isSeq(devices)) return;
+  for (const [index, item] of devices.items.entries()) {
+    const device = resolved(reading, item);
+    if (!isMap(device)) continue;
+    const where = `sriov_devices[${index}]`;
+    readNetwork(reading, device, where);
+    readSelector(reading, device, where);
+    const nova = valueAt(reading, device, "nova");
+    if (isMap(nova)) readNova(reading, nova, where);
+  }
+}
+
+function readSelector(reading: Reading, device: YAMLMap, where: string): void {
+  const [name, address] = ["name", "address"].map((key) => valueAt(reading, device, key));
+  mustBeText(reading, address, `address of ${where}`);
+  for (const key of ["vendor_id", "product_id"]) {
+    const id = valueAt(reading, device, key);
+    // The role takes a number that reads as it is written.
+    if (isScalar(id) && typeof id.value === "number" && String(id.value) !== id.source)
+      mustBeText(reading, id, `${key} of ${where}`);
+  }
+  if (isGiven(name) && isGiven(address))
+    addFault(reading, device, `${where} has a name and an address: one of them says which PF it is`);
+}
+
+function readNetwork(reading: Reading, device: YAMLMap, where: string): void {
+  const own = entryAt(reading, device, "physical_network");
+  // A null that is written out means that there is none.
+  if (!own || (isScalar(own.value) && own.value.value === null && Boolean(own.value.source))) return;
+  const [name, address] = ["name", "address"].map((key) => textOf(valueAt(reading, device, key)));
+  addNetwork(reading, own.value ?? device, `physical_network of ${where}`, name ?? address);
+  const known = nameForNova(reading, device);
+  if (known !== undefined) reading.names.push({ name: known, line: reading.lineOf(device) });
+}
+
+/** The name of an interface by which Nova finds a PF; nothing when it finds it otherwise. */
+function nameForNova(reading: Reading, device: YAMLMap): string | undefined {
+  const nova = valueAt(reading, device, "nova");
+  const name = textOf(valueAt(reading, device, "name"));
+  if (!isMap(nova)) return name;
+  const devname = entryAt(reading, nova, "devname");
+  if (devname) return textOf(devname.value);
+  return ["address", "vendor_id", "product_id"].some((key) => entryAt(reading, nova, key)) ? undefined : name;
+}
+
+function readNova(reading: Reading, nova: YAMLMap, where: string): void {
+  const of = (key: string): unknown => valueAt(reading, nova, key);
+  for (const key of ["vendor_id", "product_id", "devname"]) mustBeText(reading, of(key), `nova.${key} of ${where}`);
+  const address = of("address");
+  if (isGiven(of("devname")) && isGiven(address))
+    addFault(reading, nova, `nova of ${where} has devname and address: Nova takes one of them`);
+  for (const one of isSeq(address) ? address.items : [address]) {
+    const value = mustBeText(reading, one, `nova.address of ${where}`);
+    if (value !== undefined && isMac(value))
+      addFault(
+        reading,
+        one,
+        `nova.address of ${where} is the MAC address ${value}, which Nova would take for a PCI address: ` +
+          "give the PCI address",
+      );
+  }
+}
+
+function readMappings(reading: Reading, mappings: unknown): void {
+  if (!isMap(mappings)) return;
+  for (const { key, value } of entriesOf(reading, mappings)) {
+    const device = mustBeText(reading, key, "a device in sriov_physnet_mappings");
+    if (device !== undefined && !device.includes(":")) reading.names.push({ name: device, line: reading.lineOf(key) });
+    if (device !== undefined && isMac(device))
+      addFault(
+        reading,
+        key,
+        `sriov_physnet_mappings names ${device}, a MAC address: name the interface, or give its PCI address`,
+      );
+    const what = `the physical network of ${device ?? "a device"} in sriov_physnet_mappings`;
+    addNetwork(reading, value ?? key, what, device);
+  }
+}
+
+function addNetwork(reading: Reading, node: unknown, what: string, device: string | undefined): void {
+  const isEmpty = isScalar(node) && (node.value === null || (typeof node.value === "string" && !node.value.trim()));
+  if (isEmpty) return addFault(reading, node, `${what} is empty: name the physical network, or take the line away`);
+  const name = mustBeText(reading, node, what);
+  if (name === undefined) return;
+  if (/[\s,:;]/.test(name)) {
+    const rule = "a physical network has no space, comma, colon or semicolon in its name";
+    return addFault(reading, node, `${what} is "${name}": ${rule}`);
+  }
+  reading.networks.push({ name, line: reading.lineOf(node) });
+  reading.pairings.push({ network: name, ...(device === undefined ? {} : { device }) });
+}
+
+function addFault(reading: Reading, node: unknown, message: string): void {
+  reading.faults.push({ line: reading.lineOf(node), message });
+}
+
+/** A value that must be a text; nothing when it is not one, or when only Ansible can say. */
+function mustBeText(reading: Reading, node: unknown, what: string): string | undefined {
+  const value = textOf(node);
+  if (value !== undefined) return isJinja(value) ? undefined : value.trim();
+  if (isScalar(node) && (typeof node.value === "number" || typeof node.value === "boolean")) {
+    const read = `${String(node.source)}, of which YAML makes ${String(node.value)}`;
+    addFault(reading, node, `${what} is ${read}: put it in quotes`);
+  }
+  return undefined;
+}
+
+/** Whether there is a value for sure: null is none, and an expression may be null. */
+function isGiven(node: unknown): boolean {
+  if (!isScalar(node)) return node !== undefined;
+  return node.value !== null && !isJinja(String(node.value));
+}
+
+function isJinja(text: string): boolean {
+  return text.includes("{{") || text.includes("{%");
 }
 
 /** A MAC address, or the beginning of one, as people give it for the cards of one vendor. */
 function isMac(text: string): boolean {
-  return /^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(text) || /^[\da-f]{2}(:[\da-f]{2}){2}$/i.test(text) || /^[\da-f]{2}(-[\da-f]{2}){5}$/i.test(text);
+  return /^[\da-f]{2}([:-][\da-f]{2}){2,}$/i.test(text);
+}
+
+function textOf(node: unknown): string | undefined {
+  return isScalar(node) && typeof node.value === "string" ? node.value : undefined;
+}
+
+function resolved({ document }: Reading, node: unknown): unknown {
+  return isAlias(node) ? node.resolve(document) : node;
+}
+
+interface Entry {
+  readonly key: unknown;
+  readonly value: unknown;
+}
+
+/** The entries of a map, with those that a merge (<<) brings; of two with one key, the last one. */
+function entriesOf(reading: Reading, map: YAMLMap, way: readonly unknown[] = []): Entry[] {
+  const isMerge = ({ key }: Entry): boolean => isScalar(key) && key.source === "<<";
+  const sources = map.items.filter(isMerge).flatMap(({ value }) => {
+    const source = resolved(reading, value);
+    // Of several maps the first one wins.
+    return isSeq(source) ? source.items.map((item) => resolved(reading, item)).reverse() : [source];
+  });
+  const merged = sources.flatMap((source) =>
+    isMap(source) && !way.includes(source) ? entriesOf(reading, source, [...way, source]) : [],
+  );
+  const own = map.items.filter((item) => !isMerge(item));
+  const all: Entry[] = [...merged, ...own.map(({ key, value }) => ({ key, value: resolved(reading, value) }))];
+  const isLast = ({ key }: Entry, index: number): boolean =>
+    !all.slice(index + 1).some((later) => textOf(key) !== undefined && textOf(later.key) === textOf(key));
+  return all.filter(isLast);
+}
+
+function entryAt(reading: Reading, map: YAMLMap, key: string): Entry | undefined {
+  return entriesOf(reading, map).find((entry) => textOf(entry.key) === key);
+}
+
+function valueAt(reading: Reading, map: YAMLMap, key: string): unknown {
+  return entryAt(reading, map, key)?.value;
 }

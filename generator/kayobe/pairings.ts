@@ -10,13 +10,26 @@ export interface Pairing {
 
 /** Whether the inventory says all of it; nothing is not all. */
 export function isKnown(pairings: readonly Pairing[] | undefined, known: readonly Pairing[]): boolean {
-  return pairings !== undefined && pairings.length > 0 && pairings.every(({ device, network }) => device !== undefined && known.some((one) => one.device === device && one.network === network));
+  return (
+    pairings !== undefined &&
+    pairings.length > 0 &&
+    pairings.every(
+      ({ device, network }) =>
+        device !== undefined && known.some((one) => one.device === device && one.network === network),
+    )
+  );
 }
 
 /** What an option says; nothing where it says more, or Jinja decides. */
 export function pairingsOf({ section, key, value }: IniEntry): readonly Pairing[] | undefined {
   if (/\{[{%#]/.test(value)) return undefined;
-  if (section === "sriov_nic") return key !== "physical_device_mappings" ? undefined : value.split(/[\s,]+/).filter((item) => item !== "").map((item) => ({ network: item.slice(0, item.indexOf(":")), device: item.slice(item.indexOf(":") + 1) }));
+  if (section === "sriov_nic")
+    return key !== "physical_device_mappings"
+      ? undefined
+      : value
+          .split(/[\s,]+/)
+          .filter((item) => item !== "")
+          .map((item) => ({ network: item.slice(0, item.indexOf(":")), device: item.slice(item.indexOf(":") + 1) }));
   try {
     return pairingsIn([JSON.parse(value) as unknown].flat());
   } catch {
@@ -29,7 +42,9 @@ export function pairingsIn(items: readonly unknown[]): readonly Pairing[] | unde
   const found = items.map((item) => {
     const { devname, address, physical_network: network, ...more } = (item ?? {}) as { [key: string]: unknown };
     const device = devname ?? address;
-    return typeof device === "string" && typeof network === "string" && Object.keys(more).length === 0 ? { device, network } : undefined;
+    return typeof device === "string" && typeof network === "string" && Object.keys(more).length === 0
+      ? { device, network }
+      : undefined;
   });
   return found.every((one) => one !== undefined) ? found : undefined;
 }

@@ -148,31 +148,54 @@ export function valueText(yaml: Yaml, key: string): string {
   return range ? yaml.text.slice(range[0], range[1]) : "";
 }
 
-/** A key that is not there yet, by its source as `sourceOf` has it, at Kayobe's own commented line for it, or at the end. */
+/**
+ * Adds a key that is not there yet: at Kayobe's own commented line for it, or at the end.
+ *
+ * @param source its lines, as `sourceOf` gives them
+ */
 export function addKey(yaml: Yaml, key: string, source: string, value: unknown): Edit {
   const { text, top } = yaml;
   if (top && (isSeq(top) || top.flow)) return { refused: "is no mapping with a key to a line" };
-  const eol = eolOf(text);
   const indent = top ? columnOf(text, (top.items[0] as Entry).key.range![0]) : 0;
-  const block = source.replace(/^\n/, "").replace(/^(?=.)/gm, " ".repeat(indent)).replaceAll("\n", eol);
-  const places: string[] = [];
-  const conditions = yaml.templated ? conditionsOf(text) : [];
-  const example = examplePlace(yaml, key);
-  if (example !== undefined && depthAt(conditions, example) === 0) places.push(splice(text, example, example, `${text.endsWith("\n", example) ? "" : eol}${block}`));
+  const lines = source.replace(/^\n/, "").replace(/^(?=.)/gm, " ".repeat(indent));
+  const block = lines.replaceAll("\n", eolOf(text));
+  const places = [...atExample(yaml, key, block), ...atEnd(yaml, source.startsWith("\n"), block)];
+  return proved(yaml, key, places, { ...yaml.data, [key]: value });
+}
+
+/** A text with lines at the commented line for a key, where there is one that no condition governs. */
+function atExample(yaml: Yaml, key: string, block: string): string[] {
+  const { text, templated } = yaml;
+  const at = examplePlace(yaml, key);
+  if (at === undefined || depthAt(templated ? conditionsOf(text) : [], at) !== 0) return [];
+  return [splice(text, at, at, `${text.endsWith("\n", at) ? "" : eolOf(text)}${block}`)];
+}
+
+/** Texts with lines at the end, the best one first. */
+function atEnd(yaml: Yaml, isNew: boolean, block: string): string[] {
+  const { text, top } = yaml;
+  const eol = eolOf(text);
   const end = documentEnd(yaml);
   const head = text.slice(0, end);
   const broken = head === "" || head.endsWith("\n") ? "" : eol;
-  // Jinja takes the end of its own line away.
-  const blank = !(source.startsWith("\n") || head.trimEnd().endsWith("%}")) || /^\s*(---[^\n]*)?\s*$/.test(head) || /\n\r?\n$/.test(head) ? "" : eol;
-  const last = top?.items.at(-1)?.value;
+  const last = (top?.items.at(-1) as Entry | undefined)?.value;
+  const places: string[] = [];
   if (broken !== "" && isScalar(last) && /^BLOCK/.test(last.type ?? "")) {
     // PyYAML takes a text without an end of line as it is, and an end of line would become a part of it.
     const start = lineStart(text, (top!.items[0] as Entry).key.range![0]);
     places.push(splice(text, start, start, block + eol));
   }
   // With the blank line first. A text that runs to the end of the file may take that line for its own.
-  places.push(splice(text, end, end, broken + blank + block), splice(text, end, end, broken + block));
-  return proved(yaml, key, places, { ...yaml.data, [key]: value });
+  const blank = wantsBlankLine(head, isNew) ? eol : "";
+  return [...places, splice(text, end, end, broken + blank + block), splice(text, end, end, broken + block)];
+}
+
+/** Whether a blank line keeps what is added apart from what is above it. */
+function wantsBlankLine(head: string, isNew: boolean): boolean {
+  // Jinja takes the end of its own line away.
+  if (!isNew && !head.trimEnd().endsWith("%}")) return false;
+  const isBegun = /^\s*(---[^\n]*)?\s*$/.test(head);
+  return !isBegun && !/\n\r?\n$/.test(head);
 }
 
 /** Another value for a key that is there. `source` is the whole value, for one line. */

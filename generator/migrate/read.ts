@@ -1,7 +1,7 @@
 import { isAlias, isMap, isScalar, isSeq } from "yaml";
 import type { Document, LineCounter, Node, YAMLMap } from "yaml";
 import { masked } from "../kayobe/jinja.js";
-import { isTemplated } from "../kayobe/view.js";
+import { isTemplated } from "../kayobe/layers.js";
 import { parseAsAnsible } from "../kayobe/yaml.js";
 import type { Plain } from "./predecessors.js";
 

@@ -31,7 +31,7 @@ describe("a change can touch", () => {
 
   const whole = [
     "generator/model/sriov.ts", "generator/emit/yaml.ts", "generator/scenarios.ts", "generator/setup.ts", "generator/ansible.cfg", "requirements.txt", "package-lock.json", "galaxy.yml",
-    "molecule/rig/vm.py", "molecule/rig/image.py", "molecule/rig/guest/customize.sh", "molecule/shared/step.yml", "molecule/shared/state.py", "molecule/base.yml", "molecule/versions/ansible-core-2.20.txt",
+    "molecule/rig/vm.py", "molecule/rig/machine/qemu.py", "molecule/rig/images/recipes.py", "molecule/rig/image.py", "molecule/rig/guest/customize.sh", "molecule/shared/step.yml", "molecule/shared/state.py", "molecule/base.yml", "molecule/versions/ansible-core-2.20.txt",
     "role-template/tasks/main.yml", "role-template/tasks/firmware.yml", "role-template/plugins/module_utils/sriov_host.py", "role-template/plugins/module_utils/sriov_mstconfig.py", "role-template/plugins/modules/sriov_vfs.py",
     "role-template/plugins/modules/sriov_new.py", "molecule/rig/new.py", "test/openstack/requirements-kayobe.txt",
   ];
@@ -45,6 +45,8 @@ describe("a change can touch", () => {
     ["docs/moving-over.md", ["from_linux_sriov", "from_sriov"]],
     ["docs/role.md", []],
     ["molecule/rig/card/card.py", ["connectx3", "mellanox", "mft", "versions"]],
+    ["molecule/rig/card/config.py", ["connectx3", "mellanox", "mft", "versions"]],
+    ["molecule/rig/card/rig-card.service", ["connectx3", "mellanox", "mft", "versions"]],
     ["role-template/plugins/modules/sriov_firmware.py", ["connectx3", "install", "mellanox", "mft", "versions"]],
     ["role-template/tasks/mft.yml", ["connectx3", "install", "mellanox", "mft", "versions"]],
     ["role-template/kayobe/kolla.yml", ["install", "kayobe"]],

@@ -42,6 +42,8 @@ const build = "cli\\.js build";
 const rules: readonly Rule[] = [
   // Environments that scenarios run in, whether or not their own steps say so.
   { files: /(^|\/)(requirements[^/]*|ansible-core-[\d.]+)\.txt$/, tests: "all", scenarios: "all" },
+  // What a test, and no scenario, reads.
+  { files: /^molecule\/shared\/[^/]+\.schema\.json$/, tests: aboutMachines, scenarios: "none" },
   // Steps name the folder, and no file in it.
   { files: /^molecule\/rig\/card\//, tests: aboutMachines, scenarios: standIn },
   // A part of molecule/ that a scenario need not name to use it.

@@ -44,6 +44,7 @@ describe("a change can touch", () => {
     ["molecule/shared/moving_over.sh", ["from_linux_sriov", "from_sriov"]],
     ["docs/moving-over.md", ["from_linux_sriov", "from_sriov"]],
     ["docs/role.md", []],
+    ["molecule/shared/steps.schema.json", []],
     ["molecule/rig/card/card.py", ["connectx3", "mellanox", "mft", "versions"]],
     ["molecule/rig/card/config.py", ["connectx3", "mellanox", "mft", "versions"]],
     ["molecule/rig/card/rig-card.service", ["connectx3", "mellanox", "mft", "versions"]],

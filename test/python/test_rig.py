@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -355,6 +356,16 @@ def started(run: Run) -> int:
 
 def rig(run: Run, command: str, *arguments: str) -> int:
     return vm.main([command, "--dir", str(run.directory), *arguments])
+
+
+def test_steps_of_scenarios_can_have_the_commands_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    schema = json.loads((recipes.GUEST.parents[1] / "shared" / "steps.schema.json").read_text())
+    words = schema["definitions"]["step"]["properties"]["rig"]["items"]["allOf"][0]["items"][0]["enum"]
+    with pytest.raises(SystemExit):
+        vm.main(["--help"])
+    commands = re.search(r"\{([a-z,-]+)\}", capsys.readouterr().out)
+    assert commands is not None
+    assert sorted(words) == sorted(commands.group(1).split(","))
 
 
 WAIT = ("--wait", str(hang.SECONDS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import apt_sources
 import host
 import python_tree
 from images import build, recipes, store
+from machine import qemu
 
 
 def test_an_image_has_another_name_when_its_recipe_or_a_guest_file_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +45,14 @@ def test_a_new_kind_of_wish_renames_no_image_that_does_not_have_it() -> None:
     newer = Newer(**dataclasses.asdict(recipe))
     assert recipes.recipe_hash(newer, {}) == recipes.recipe_hash(recipe, {})
     assert recipes.recipe_hash(dataclasses.replace(newer, wish=("one",)), {}) != recipes.recipe_hash(recipe, {})
+
+
+def test_scenarios_can_have_the_images_that_there_are_and_machines_that_can_be() -> None:
+    schema = json.loads((recipes.GUEST.parents[1] / "shared" / "molecule.schema.json").read_text())
+    platform = schema["properties"]["platforms"]["items"]["properties"]
+    assert platform["image"]["enum"] == list(recipes.RECIPES)
+    assert (platform["pfs"]["maximum"], platform["ports"]["maximum"]) == (qemu.MAX_PFS, qemu.MAX_FUNCTIONS)
+    assert platform["missing"]["items"]["maximum"] == qemu.MAX_PFS
 
 
 def customize_hooks(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:

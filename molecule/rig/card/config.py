@@ -21,6 +21,18 @@ VALUES = {**dict.fromkeys(("-d", "--dev"), DEVICE), **dict.fromkeys(("-b", "--db
 COMMANDS = {word: command for command in ("query", "set", "reset") for word in (command[0], command)}
 
 
+def check_assignments(arguments: list[str]) -> None:
+    """Refuse what is no NAME=VALUE, and a name that comes twice."""
+    seen = set()
+    for argument in arguments:
+        parts = [part for part in argument.split("=") if part]
+        if len(parts) != 2:
+            raise CardError(f"Invalid Configuration argument {argument if len(parts) != 1 else parts[0]}")
+        if parts[0] in seen:
+            raise CardError(f"Duplicate parameter, {parts[0]}.")
+        seen.add(parts[0])
+
+
 class ConfigTool:
     """One call of mstconfig or mlxconfig."""
 
@@ -109,14 +121,8 @@ class ConfigTool:
             raise CardError("Json format is only supported for query command.")
         if self.command == "set" and not self.device:
             raise CardError("set command expects device to be specified.")
-        seen = set()
-        for argument in self.arguments if self.command == "set" else ():
-            parts = [part for part in argument.split("=") if part]
-            if len(parts) != 2:
-                raise CardError(f"Invalid Configuration argument {argument if len(parts) != 1 else parts[0]}")
-            if parts[0] in seen:
-                raise CardError(f"Duplicate parameter, {parts[0]}.")
-            seen.add(parts[0])
+        if self.command == "set":
+            check_assignments(self.arguments)
 
     def print_version(self) -> None:
         """Print which version the tool is."""
@@ -187,28 +193,30 @@ class ConfigTool:
             Path(self.json).write_text("{}\n")
         devices = [self.device] if self.device else [name for card in cards(self.state) for name in card.functions]
         if not devices:
-            hint = (
-                "."
-                if self.name.startswith("mst")
-                else (", mst might be stopped. You may need to run 'mst start' to load MST modules. ")
-            )
-            print(f"-E- No devices found{hint}" if is_root() else "-E- Failed to get devices.")
+            self.print_no_devices()
             return ERROR
-        failed = False
-        for number, device in enumerate(devices, 1):
-            try:
-                card, function = self.open(device)
-                self.wait()
-                self.table(card, function).show(device, number, [(name, None) for name in self.arguments], self.json)
-            except CardError as error:
-                print(f"-E- {error}")
-                failed = True
+        failed = [device for number, device in enumerate(devices, 1) if not self.query_one(device, number)]
         if self.json:
-            print(
-                f"Query output saved to {self.json} "
-                + ("but one or more devices had an error." if failed else "successfully")
-            )
+            outcome = "but one or more devices had an error." if failed else "successfully"
+            print(f"Query output saved to {self.json} {outcome}")
         return ERROR if failed else 0
+
+    def print_no_devices(self) -> None:
+        """Say that there is no device."""
+        hint = ", mst might be stopped. You may need to run 'mst start' to load MST modules. "
+        end = "." if self.name.startswith("mst") else hint
+        print(f"-E- No devices found{end}" if is_root() else "-E- Failed to get devices.")
+
+    def query_one(self, device: str, number: int) -> bool:
+        """Show a device; False when that failed."""
+        try:
+            card, function = self.open(device)
+            self.wait()
+            self.table(card, function).show(device, number, [(name, None) for name in self.arguments], self.json)
+        except CardError as error:
+            print(f"-E- {error}")
+            return False
+        return True
 
     def set(self) -> int:
         """Show what would change, ask, and change it for the next boot: all of it or nothing."""

@@ -17,7 +17,7 @@ KEEP_SECONDS = 600
 
 
 def keep(path: Path) -> None:
-    """Note that an image of ours is about to be used, so that nobody removes it for a while."""
+    """Note that an image of ours is about to be used, so that it is not removed for a while."""
     with contextlib.suppress(OSError):
         if path.parent.samefile(host.cache_directory() / "images"):
             os.utime(path)
@@ -44,7 +44,7 @@ def prune(name: str, current: Path) -> list[Path]:
     removed: list[Path] = []
     in_use = open_files() if others else set()
     for path in others:
-        # It may be gone already, or belong to somebody else.
+        # It may be gone already, or belong to another user.
         with contextlib.suppress(OSError):
             status = path.stat()
             if (status.st_dev, status.st_ino) not in in_use and time.time() - status.st_mtime > KEEP_SECONDS:

@@ -30,6 +30,8 @@ interface Rule {
 
 /** What tests have that are about scenarios or the rig. */
 const aboutMachines = /molecule|scenario/i;
+/** Scenarios with a stand-in for a Mellanox card. */
+const standIn = /rig\/card\b/;
 /** Scenarios that build a release, in which all of role-template/ is. */
 const build = "cli\\.js build";
 
@@ -40,8 +42,12 @@ const build = "cli\\.js build";
 const rules: readonly Rule[] = [
   // Environments that scenarios run in, whether or not their own steps say so.
   { files: /(^|\/)(requirements[^/]*|ansible-core-[\d.]+)\.txt$/, tests: "all", scenarios: "all" },
+  // What a test, and no scenario, reads.
+  { files: /^molecule\/shared\/[^/]+\.schema\.json$/, tests: aboutMachines, scenarios: "none" },
+  // Steps name the folder, and no file in it.
+  { files: /^molecule\/rig\/card\//, tests: aboutMachines, scenarios: standIn },
   // A part of molecule/ that a scenario need not name to use it.
-  { files: /^molecule\/(base\.yml|rig\/(?!card\/).*|shared\/[^/]+\.(yml|py))$/, tests: aboutMachines, scenarios: "all" },
+  { files: /^molecule\/(base\.yml|rig\/.*|shared\/[^/]+\.(yml|py))$/, tests: aboutMachines, scenarios: "all" },
   { files: /(^|\/)(conftest|hang)\.py$|^test\/support\.ts$/, tests: "all", scenarios: "none" },
   { files: /^test\/(openstack|galaxy)\//, tests: "none", scenarios: /ROOT \/ "test"/ },
   { files: /^test\//, tests: "none", scenarios: "none" },
@@ -49,7 +55,7 @@ const rules: readonly Rule[] = [
   { files: /^role-template\/(CHANGELOG\.md|README\.md\.hbs|LICENSE|LICENSES\/.*|examples\/.*)$/, tests: "all", scenarios: new RegExp(build) },
   { files: /^role-template\/kayobe\//, tests: "all", scenarios: new RegExp(`kayobe|${build}`) },
   // Run where there is a Mellanox card, which is where a scenario puts the stand-in: `when` in tasks/firmware.yml and mlx4.yml.
-  { files: /^role-template\/(plugins\/modules\/sriov_firmware\.py|tasks\/(firmware_tool|mft)\.yml)$/, tests: "all", scenarios: new RegExp(`card/card\\.py|${build}`) },
+  { files: /^role-template\/(plugins\/modules\/sriov_firmware\.py|tasks\/(firmware_tool|mft)\.yml)$/, tests: "all", scenarios: new RegExp(`${standIn.source}|${build}`) },
   { files: /^role-template\/plugins\/modules\/sriov_mlx4\.py$/, tests: "all", scenarios: new RegExp(`mlx4|${build}`) },
   { files: /^role-template\//, tests: "all", scenarios: "all" },
 ];

@@ -1,9 +1,7 @@
 import { createHash } from "node:crypto";
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
-import { backports, backportsPath } from "./apt.js";
-import type { AptFile } from "./apt.js";
 import { run } from "./tools.js";
 import type { Command } from "./tools.js";
 
@@ -138,7 +136,7 @@ const needs: readonly Need[] = [
 ];
 
 /** Is the program on the PATH, or where only root looks? */
-function hasProgram(name: string): boolean {
+export function hasProgram(name: string): boolean {
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/local/sbin", "/usr/sbin", "/sbin"];
   return folders.some((folder) => {
     try {
@@ -162,6 +160,10 @@ async function qemuMajor(): Promise<number> {
   return Number(/version (\d+)\./.exec(stdout)?.[1] ?? 0);
 }
 
+const backportsPath = "/etc/apt/sources.list.d/sriov-role-backports.sources";
+/** What knows apt's sources. */
+const aptSources = "molecule/rig/apt_sources.py";
+
 /** How the missing packages come onto this machine. */
 export interface Installation {
   /** Written before the commands run. */
@@ -172,9 +174,10 @@ export interface Installation {
 /**
  * What installs the packages, with apt.
  *
+ * @param root the repository
  * @returns a sentence when this machine has no way to them
  */
-export async function installation(packages: readonly string[]): Promise<Installation | string> {
+export async function installation(root: string, packages: readonly string[]): Promise<Installation | string> {
   if (!hasProgram("apt-get")) return "this is no Debian or Ubuntu; those are Debian's names, install what they hold";
   const apt = (...args: string[]): Command => ({ file: "apt-get", args, env: { DEBIAN_FRONTEND: "noninteractive" } });
   const install = (...args: string[]): Command => apt("install", "--yes", "--no-install-recommends", "--option=DPkg::Lock::Timeout=600", ...args);
@@ -185,10 +188,12 @@ export async function installation(packages: readonly string[]): Promise<Install
 
   const { id, codename } = release();
   if (id !== "debian" || !codename) return `QEMU ${oldestQemu} or newer is needed; this release has an older one, and only Debian's backports are known to have it`;
-  const source = backports(aptFiles(), codename);
-  if (source === undefined) return `QEMU ${oldestQemu} or newer is needed, from ${codename}-backports; apt's sources on this machine do not name ${codename}, so its backports cannot be derived`;
+  const needed = `QEMU ${oldestQemu} or newer is needed, from ${codename}-backports`;
+  if (!hasProgram("python3")) return `${needed}, and a Python program finds out from where: install python3 first`;
+  const derived = await run({ file: "python3", args: [join(root, aptSources), "backports", codename] });
+  if (derived.code !== 0) return `${needed}; ${derived.output.trim()}`;
   return {
-    ...(source === "present" ? {} : { file: { path: backportsPath, text: source } }),
+    ...(derived.stdout === "" ? {} : { file: { path: backportsPath, text: `${derived.stdout}\n` } }),
     // Both, because the tools and the emulator come from one source and share libraries.
     commands: [apt("update"), install("--target-release", `${codename}-backports`, ...qemuPackages), ...rest],
   };
@@ -207,12 +212,6 @@ function release(): { id: string; codename: string; version: number } {
   const text = existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "";
   const field = (name: string): string => new RegExp(`^${name}="?([^"\\n]*)`, "m").exec(text)?.[1] ?? "";
   return { id: field("ID"), codename: field("VERSION_CODENAME"), version: Number.parseInt(field("VERSION_ID"), 10) || Infinity };
-}
-
-function aptFiles(): AptFile[] {
-  const folder = "/etc/apt/sources.list.d";
-  const listed = existsSync(folder) ? readdirSync(folder).filter((name) => /\.(list|sources)$/.test(name)).map((name) => join(folder, name)) : [];
-  return ["/etc/apt/sources.list", ...listed].filter((path) => existsSync(path)).map((path) => ({ path, text: readFileSync(path, "utf8") }));
 }
 
 export function isRoot(): boolean {

@@ -281,7 +281,7 @@ async function verify(root: string, names: readonly string[], options: { jobs: n
   if (await isStale(root)) return exit.failed;
   const missing = await missingPackages();
   if (missing.length > 0) {
-    console.error(await howToInstall(missing));
+    console.error(await howToInstall(root, missing));
     return exit.failed;
   }
   const programs = { ...(await programFolders(root, { machines: true })), ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }) };
@@ -297,8 +297,8 @@ async function doctor(root: string): Promise<number> {
   const noPython = typeof python === "string" ? [python] : python.ready ? [] : ["Python tools: not installed"];
   const noPrograms = { tests: await missingPrograms(root, { machines: false }), machines: await missingPrograms(root, { machines: true }) };
   const missing = await missingPackages();
-  const noSystem = missing.length > 0 ? [await howToInstall(missing)] : [];
-  const noGit = missing.includes("git") ? [await howToInstall(["git"])] : [];
+  const noSystem = missing.length > 0 ? [await howToInstall(root, missing)] : [];
+  const noGit = missing.includes("git") ? [await howToInstall(root, ["git"])] : [];
   const report = (commands: string, lacks: readonly string[]): void => {
     say(`${commands}: ${lacks.length === 0 ? "ready" : "not ready"}`);
     for (const lack of lacks) say(`  ${lack.replaceAll("\n", "\n  ")}`);

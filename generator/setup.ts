@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { readText } from "./disk.js";
-import { environment, environmentCommands, findPython, finishEnvironment, installation, isRoot, isWithin, locked, missingPackages, writeSystemFile } from "./machine.js";
+import { environment, environmentCommands, findPython, finishEnvironment, hasProgram, installation, isRoot, isWithin, locked, missingPackages, writeSystemFile } from "./machine.js";
 import type { Environment, Installation, Python, PythonRange } from "./machine.js";
 import { progress } from "./progress.js";
 import type { Job } from "./progress.js";
@@ -156,7 +156,7 @@ export async function setup(root: string, { machines }: Want): Promise<string[]>
   });
   // The system first: one of its packages makes the Pythons that this machine lacks.
   const programs = [tools, ...testPrograms({ machines })].map((each) => job(each.title, (say) => setUpPython(root, each, say)));
-  await progress([...(machines ? [job("System packages", setUpSystem)] : []), ...programs]).catch((error: unknown) => {
+  await progress([...(machines ? [job("System packages", (say) => setUpSystem(root, say))] : []), ...programs]).catch((error: unknown) => {
     if (faults.length === 0) throw error;
   });
   return faults;
@@ -202,20 +202,26 @@ async function getPython(root: string, programs: Programs, say: (line: string) =
   if (!isRoot()) return undefined;
   say(`installing ${pythonPackages.join(" ")}`);
   return await locked("apt", async () => {
-    const way = await installation(pythonPackages);
+    const way = await installation(root, pythonPackages);
     return typeof way === "string" ? undefined : await runAll(way.commands);
   });
 }
 
-async function setUpSystem(say: (line: string) => void): Promise<string[]> {
+async function setUpSystem(root: string, say: (line: string) => void): Promise<string[]> {
   const missing = await missingPackages();
   if (missing.length === 0) return [];
-  if (!isRoot()) return [await howToInstall(missing)];
+  if (!isRoot()) return [await howToInstall(root, missing)];
   const fault = await locked("apt", async () => {
     // Before the lists are there, apt knows of no version to choose from.
     say("reading apt's package lists");
     await run({ file: "apt-get", args: ["update"] });
-    const way = await installation(missing);
+    // Where QEMU comes from the backports, Python finds out from where.
+    const python = hasProgram("python3") ? undefined : await installation(root, ["python3"]);
+    if (typeof python === "object") {
+      const fault = await runAll(python.commands);
+      if (fault !== undefined) return fault;
+    }
+    const way = await installation(root, missing);
     if (typeof way === "string") return `Missing: ${missing.join(" ")}: ${way}`;
     say(`installing ${missing.join(" ")}`);
     if (way.file) writeSystemFile(way.file);
@@ -227,8 +233,8 @@ async function setUpSystem(say: (line: string) => void): Promise<string[]> {
 }
 
 /** What a person types who may become root. */
-export async function howToInstall(missing: readonly string[]): Promise<string> {
-  const way = await installation(missing);
+export async function howToInstall(root: string, missing: readonly string[]): Promise<string> {
+  const way = await installation(root, missing);
   if (typeof way === "string") return `Missing: ${missing.join(" ")}: ${way}`;
   return `Missing: ${missing.join(" ")}. This installs it:\n    ${commandLine(way)}`;
 }

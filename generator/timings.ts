@@ -81,6 +81,7 @@ const partOf: ReadonlyMap<string, Part> = new Map([
   ["Hardware", "step"],
   ["On the controller", "step"],
   ["Files for the machine", "step"],
+  ["Folders for the machine", "step"],
   ["On the machine", "step"],
   ["State before", "state"],
   ["Run", "ansible"],

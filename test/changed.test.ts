@@ -31,7 +31,7 @@ describe("a change can touch", () => {
 
   const whole = [
     "generator/model/sriov.ts", "generator/emit/yaml.ts", "generator/scenarios.ts", "generator/setup.ts", "generator/ansible.cfg", "requirements.txt", "package-lock.json", "galaxy.yml",
-    "molecule/rig/vm.py", "molecule/rig/image.py", "molecule/rig/guest/customize.sh", "molecule/shared/step.yml", "molecule/shared/state.py", "molecule/base.yml", "molecule/versions/ansible-core-2.20.txt",
+    "molecule/rig/vm.py", "molecule/rig/machine/qemu.py", "molecule/rig/images/recipes.py", "molecule/rig/image.py", "molecule/rig/guest/customize.sh", "molecule/shared/step.yml", "molecule/shared/state.py", "molecule/base.yml", "molecule/versions/ansible-core-2.20.txt",
     "role-template/tasks/main.yml", "role-template/tasks/firmware.yml", "role-template/plugins/module_utils/sriov_host.py", "role-template/plugins/module_utils/sriov_mstconfig.py", "role-template/plugins/modules/sriov_vfs.py",
     "role-template/plugins/modules/sriov_new.py", "molecule/rig/new.py", "test/openstack/requirements-kayobe.txt",
   ];
@@ -44,7 +44,10 @@ describe("a change can touch", () => {
     ["molecule/shared/moving_over.sh", ["from_linux_sriov", "from_sriov"]],
     ["docs/moving-over.md", ["from_linux_sriov", "from_sriov"]],
     ["docs/role.md", []],
+    ["molecule/shared/steps.schema.json", []],
     ["molecule/rig/card/card.py", ["connectx3", "mellanox", "mft", "versions"]],
+    ["molecule/rig/card/config.py", ["connectx3", "mellanox", "mft", "versions"]],
+    ["molecule/rig/card/rig-card.service", ["connectx3", "mellanox", "mft", "versions"]],
     ["role-template/plugins/modules/sriov_firmware.py", ["connectx3", "install", "mellanox", "mft", "versions"]],
     ["role-template/tasks/mft.yml", ["connectx3", "install", "mellanox", "mft", "versions"]],
     ["role-template/kayobe/kolla.yml", ["install", "kayobe"]],
@@ -59,7 +62,7 @@ describe("a change can touch", () => {
 
   const unit: [path: string, tests: string[]][] = [
     ["test/python/test_host.py", ["test/python/test_host.py"]],
-    ["test/apt.test.ts", ["test/apt.test.ts"]],
+    ["test/totals.test.ts", ["test/totals.test.ts"]],
     ["test/python/half_done.py", ["firmware", "fuzz", "halfway", "kernel_interrupted", "mlx4"].map((name) => `test/python/test_${name}.py`)],
     ["test/python/mstconfig_corpus/open_4_36.txt", ["test/python/test_fuzz.py", "test/python/test_mstconfig.py"]],
     ["test/fixtures/golden/role.paths", tests.filter((path) => /golden|\brole\b/.test(readText(join(root, path))))],
@@ -74,7 +77,7 @@ describe("a change can touch", () => {
   it("by a page the tests that read pages, and not each test", () => {
     const found = of("docs/role.md").tests;
     for (const name of ["test/pages.test.ts", "test/schema.test.ts", "test/python/test_examples.py", "test/python/test_troubleshooting.py"]) strictEqual(found.includes(name), true, name);
-    strictEqual(found.includes("test/apt.test.ts"), false);
+    strictEqual(found.includes("test/totals.test.ts"), false);
   });
   for (const path of ["test/support.ts", "test/hang.py", "generator/migrate/judge.ts", "role-template/kayobe/kolla.yml", "test/new_helper.json"]) it(`all tests by ${path}`, () => deepStrictEqual(of(path).tests, tests));
 

@@ -1,10 +1,10 @@
 import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { findPython } from "../generator/machine.js";
+import { findPython, installation } from "../generator/machine.js";
 import type { PythonRange } from "../generator/machine.js";
 import { run } from "../generator/tools.js";
-import { ansibleCores, missingPrograms, programFolders } from "../generator/setup.js";
+import { ansibleCores, commandLine, missingPrograms, programFolders } from "../generator/setup.js";
 import { cli, put, root, temporary } from "./support.js";
 
 /** A machine with these Pythons, by minor version, and nothing installed. */
@@ -26,6 +26,51 @@ async function withPythons<T>(minors: readonly number[], work: () => Promise<T>)
     }
   }
 }
+
+describe(installation.name, () => {
+  const text = "Types: deb\nURIs: http://m/debian\nSuites: bookworm-backports\n";
+  const release = (field: string): string => new RegExp(`^${field}="?([^"\n]*)`, "m").exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "";
+  const backports = `${release("VERSION_CODENAME")}-backports`;
+  /** Where apt would install an old QEMU, and Python says this of the backports. */
+  const where = async (python: string): ReturnType<typeof installation> => {
+    const folder = temporary();
+    put(folder, { "apt-get": "#!/bin/sh\n", "apt-cache": "#!/bin/sh\necho '  Candidate: 1:7.2'\n", python3: `#!/bin/sh\n${python}\n` });
+    for (const name of ["apt-get", "apt-cache", "python3"]) chmodSync(join(folder, name), 0o755);
+    const before = process.env["PATH"];
+    process.env["PATH"] = folder;
+    try {
+      return await installation(root, ["qemu-system-x86"]);
+    } finally {
+      process.env["PATH"] = before;
+    }
+  };
+  // On another distribution there are no such backports.
+  const cases: [title: string, python: string, want: unknown][] = [
+    ["adds the backports that Python derives", `test "$*" = "${root}/molecule/rig/apt_sources.py backports ${release("VERSION_CODENAME")}" && printf '${text.replaceAll("\n", "\\n")}'`, { path: "/etc/apt/sources.list.d/sriov-role-backports.sources", text }],
+    ["adds none where apt has them", "true", undefined],
+  ];
+  if (release("ID") === "debian")
+    for (const [title, python, want] of cases)
+      it(title, async () => {
+        const found = await where(python);
+        ok(typeof found === "object", String(found));
+        deepStrictEqual(found.file, want);
+        ok(found.commands.some(({ args }) => args.join(" ").includes(`--target-release ${backports} qemu-system-x86 qemu-utils`)));
+      });
+  it("says why there is no way to QEMU", async () => {
+    const found = await where("echo 'no such source' >&2; exit 1");
+    strictEqual(found, release("ID") === "debian" ? `QEMU 8 or newer is needed, from ${backports}; no such source` : "QEMU 8 or newer is needed; this release has an older one, and only Debian's backports are known to have it");
+  });
+});
+
+describe(commandLine.name, () => {
+  it("is what a person types", () => {
+    strictEqual(
+      commandLine({ file: { path: "/etc/apt/x.sources", text: "Types: deb\n" }, commands: [{ file: "apt-get", args: ["install", "a"], env: { DEBIAN_FRONTEND: "noninteractive" } }] }),
+      "printf %s 'Types: deb\n' | sudo tee /etc/apt/x.sources >/dev/null && sudo DEBIAN_FRONTEND=noninteractive apt-get install a",
+    );
+  });
+});
 
 describe(findPython.name, () => {
   const cases: [title: string, there: number[], range: PythonRange, want: string | undefined][] = [

@@ -27,7 +27,7 @@ import galaxy_server  # noqa: E402
 from deployment import Deployment  # noqa: E402
 
 HOST = "hypervisor"
-# QEMU's user network gives it to the only guest; the interface is named by its slot in molecule/rig/vm.py.
+# QEMU's user network gives it to the only guest; the interface is named by its slot in molecule/rig/machine/qemu.py.
 ADDRESS, INTERFACE = "10.0.2.15", "enp0s28"
 
 HOSTS = """localhost ansible_connection=local ansible_python_interpreter="{{ ansible_playbook_python }}"

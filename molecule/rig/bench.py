@@ -6,6 +6,7 @@ Needs `ansible-playbook` on the PATH and the generated collection in dist/. Prin
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -60,9 +61,12 @@ def play(run: Path, pfs: int) -> tuple[int, float, bool]:
         ANSIBLE_SSH_ARGS="-F none -o ControlMaster=auto -o ControlPersist=300 -o IdentitiesOnly=yes -o LogLevel=ERROR "
         f"-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile={run}/known_hosts",
     )
-    command = ["ansible-playbook", "-vvv", "-i", str(run / "inventory.json"), str(PLAYBOOK), "-e", json.dumps(variables)]
+    command = ["ansible-playbook", "-vvv", "-i", str(run / "inventory.json"), str(PLAYBOOK)]
+    command += ["-e", json.dumps(variables)]
     started = time.monotonic()
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"the role failed:\n{done.stdout[-4000:]}")
     return done.stdout.count("SSH: EXEC ssh"), time.monotonic() - started, " changed=0 " not in done.stdout
@@ -80,10 +84,10 @@ def measure(run: Path, pfs: int) -> None:
 
 def make_mellanox(run: Path) -> None:
     """Give every PF the identity of a Mellanox card of its own, whose firmware offers enough VFs."""
-    for name in ("card.py", "rig-card.service"):
-        text = (HERE / "card" / name).read_text()
-        vm(run, "ssh", f"cat > /tmp/{name} <<'END_OF_FILE'\n{text}\nEND_OF_FILE\n")
-    lines = ["set -e", "python3 /tmp/card.py install --tools mst"]
+    packed = subprocess.run(["tar", "-C", str(HERE / "card"), "-cz", "."], check=True, stdout=subprocess.PIPE).stdout
+    text = base64.b64encode(packed).decode()
+    vm(run, "ssh", f"mkdir -p /tmp/card && echo {text} | base64 -d | tar -C /tmp/card -xz")
+    lines = ["set -e", "python3 /tmp/card/card.py install --tools mst"]
     for number in range(1, PFS + 1):
         card = f"0000:{number:02x}:00"
         lines += [f"rig-card add {card}.0", f"rig-card current SRIOV_EN=1 NUM_OF_VFS=4 --card {card}"]
@@ -96,8 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sriov-bench-") as folder:
         run = Path(folder) / "vm"
         try:
-            vm(run, "start", "--image", "debian12", "--pf", str(PFS), "--cpus", "2", "--wait", "900")
-            vm(run, "ssh", "echo install igbvf /bin/false | sudo tee /etc/modprobe.d/no-igbvf.conf; sudo systemctl restart systemd-udevd")
+            vm(run, "start", "--image", "debian12", "--pf", str(PFS), "--cpus", "2", "--no-vf-driver", "--wait", "900")
             (run / "inventory.json").write_text(json.dumps(inventory(run)))
             play(run, 0)
             print(COLUMNS.format("PFs", "run", "executions", "seconds"))

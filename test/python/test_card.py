@@ -528,3 +528,34 @@ def test_connectx3_in_sysfs(fourth: Guest) -> None:
     fourth.run("rig-card", "current", "SRIOV_EN=0")
     assert not (mirror / "sriov_totalvfs").exists()
     assert fourth.mounts().count("update-initramfs -u\n") == 1
+
+
+# ---- the program on a guest --------------------------------------------------------------------
+
+
+def test_installed_names_find_their_program(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    guest.run("rig-card", "install", "--tools", "mst")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    sbin = guest.root / "usr/local/sbin"
+    assert sorted(path.name for path in sbin.iterdir()) == ["mstconfig", "mstfwreset", "rig-card"]
+    assert os.access(sbin / "mstconfig", os.X_OK)
+    (guest.root / "bin" / "mstconfig").unlink()
+    (guest.root / "bin" / "mstconfig").symlink_to(sbin / "mstconfig")
+    before = files(guest.root / "usr/local")
+    guest.set("NUM_OF_VFS=3")
+    assert guest.values("NUM_OF_VFS") == [0, 3]
+    # As a step says that nothing below /usr/local has changed.
+    assert files(guest.root / "usr/local") == before
+    # By its own name it installs nothing over itself.
+    (guest.root / "bin" / "rig-card").unlink()
+    (guest.root / "bin" / "rig-card").symlink_to(sbin / "rig-card")
+    guest.run("rig-card", "install", "--tools", "mft")
+    assert sorted(path.name for path in sbin.iterdir()) == ["mlxconfig", "mlxfwreset", "mst", "rig-card"]
+    assert files(guest.root / "usr/local") == before
+    assert (guest.root / "etc/systemd/system/rig-card.service").is_file()
+
+
+def files(folder: Path) -> dict[str, int]:
+    """Files by path, with the time of each; no links."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {str(path): path.stat().st_mtime_ns for path in found}

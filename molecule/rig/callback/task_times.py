@@ -1,7 +1,10 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes when tasks begin and end, for `sriov-role verify --timings`: what a step plays has its output in no log before it has ended."""
+"""Writes when tasks begin and end, for `sriov-role verify --timings`.
+
+The output of what a step plays is in no log before it has ended.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ name: task_times
 type: aggregate
 short_description: Append the times of tasks to a file
 description:
-  - Appends a line of JSON for each task that begins, and for each result of one, to the file that E(SRIOV_ROLE_TASK_TIMES) names.
-    Nothing is shown.
+  - Appends a line of JSON for each task that begins, and for each result of one, to the file that
+    E(SRIOV_ROLE_TASK_TIMES) names. Nothing is shown.
 """
 
 import json
@@ -23,7 +26,10 @@ from ansible.plugins.callback import CallbackBase
 
 
 class CallbackModule(CallbackBase):
-    """Notes tasks, those of handlers and included ones too. Ansible's own junit callback has durations alone, and no action."""
+    """Notes tasks, those of handlers and included ones too.
+
+    Ansible's own junit callback has durations alone, and no action.
+    """
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import secrets
-import subprocess
 import tempfile
 import time
 import urllib.error
@@ -16,8 +15,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import image
-from image import RigError, say
+import host
+from host import RigError, run_tool, say
+from images import recipes
 
 CHECKSUM_VARIABLE = "MOLECULE_IMAGE_SHA256"
 
@@ -30,14 +30,6 @@ TOOLS = {"mkfs.vfat": "dosfstools", "mcopy": "mtools", "qemu-img": "qemu-utils"}
 TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer", "dnf-makecache.timer")
 
 
-def run_tool(command: list[str]) -> str:
-    """Run a program that is expected to succeed and return its output."""
-    result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if result.returncode != 0:
-        raise RigError(f"{' '.join(command[:2])} ... ended with {result.returncode}: {result.stderr.strip()}")
-    return result.stdout
-
-
 def is_url(name: str) -> bool:
     """Tell whether an image is given as an address."""
     return name.startswith(("http://", "https://"))
@@ -45,7 +37,7 @@ def is_url(name: str) -> bool:
 
 def download_path(url: str) -> Path:
     """Return where the image of an address is kept, downloaded or not."""
-    return image.cache_directory() / "downloads" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.img"
+    return host.cache_directory() / "downloads" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.img"
 
 
 def shown(url: str) -> str:
@@ -79,7 +71,7 @@ def check_checksum(path: Path, name: str, wanted: str | None) -> None:
 def download(url: str, wanted: str | None = None) -> Path:
     """Return the file of an address, downloading it when it is not here or not the wanted one."""
     path = download_path(url)
-    with image.locked(path.with_suffix(".lock"), f"it downloads {shown(url)}"):
+    with host.locked(path.with_suffix(".lock"), f"it downloads {shown(url)}"):
         if path.exists() and (wanted is None or checksum(path) == wanted):
             return path
         partial = path.with_suffix(".partial")
@@ -139,14 +131,14 @@ def check_disk(path: Path, name: str) -> bytes:
 
 def made_by_rig(head: bytes) -> bool:
     """Tell the rig's own disks from others, by the name of their EFI system partition."""
-    boot_sector = head[image.ESP_START_MIB * image.MIB :][:512]
+    boot_sector = head[recipes.ESP_START_MIB * recipes.MIB :][:512]
     # Where FAT12 and FAT16 have it.
-    return boot_sector[43:54] == image.ESP_LABEL.encode().ljust(11)
+    return boot_sector[43:54] == recipes.ESP_LABEL.encode().ljust(11)
 
 
 def resolve(name: str) -> tuple[Path, bool]:
     """Return the disk of a file or an address, and whether it is a cloud image."""
-    image.check_tools(TOOLS)
+    host.check_tools(TOOLS)
     wanted = wanted_checksum()
     if is_url(name):
         path, said = download(name, wanted), shown(name)
@@ -161,7 +153,9 @@ def resolve(name: str) -> tuple[Path, bool]:
 
 def disk_information(path: Path) -> dict[str, Any]:
     """Return what qemu-img knows about a disk, be it a running machine's."""
-    information: dict[str, Any] = json.loads(run_tool(["qemu-img", "info", "--output=json", "--force-share", str(path)]))
+    information: dict[str, Any] = json.loads(
+        run_tool(["qemu-img", "info", "--output=json", "--force-share", str(path)])
+    )
     return information
 
 
@@ -181,7 +175,7 @@ def seed_files(public_key: str, user: str, mac: str, instance: str) -> dict[str,
         "package_update": False,
         "package_upgrade": False,
         "write_files": [
-            {"path": f"/{unit}", "permissions": "0644", "content": (image.GUEST / "rootfs" / unit).read_text()}
+            {"path": f"/{unit}", "permissions": "0644", "content": (recipes.GUEST / "rootfs" / unit).read_text()}
         ],
         "runcmd": [
             ["systemctl", "daemon-reload"],
@@ -207,7 +201,7 @@ def make_seed(destination: Path, files: dict[str, str]) -> None:
     """Write files to a volume that cloud-init finds by its name."""
     destination.unlink(missing_ok=True)
     with destination.open("wb") as volume:
-        volume.truncate(image.MIB)
+        volume.truncate(recipes.MIB)
     with tempfile.TemporaryDirectory(prefix="sriov-rig-seed-") as folder:
         for name, content in files.items():
             (Path(folder) / name).write_text(content)

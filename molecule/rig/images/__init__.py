@@ -1,0 +1,1 @@
+"""Disks for machines: those that the rig builds, and cloud images."""

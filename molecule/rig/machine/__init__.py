@@ -1,0 +1,1 @@
+"""One virtual machine with emulated SR-IOV network cards."""

@@ -16,21 +16,25 @@ identities() {
 
 # Waits until the recorder has written more than $2 lines with $1.
 await() {
-    for _ in $(seq 120); do
-        test "$(written "$1")" -le "$2" || return 0
+    local lines
+    for _ in $(seq 1200); do
+        lines=$(written "$1")
+        test "$lines" -le "$2" || return 0
         sleep 0.5
     done
     echo "the recorder has not written: $1"
     return 1
 }
 
-written() { grep -c "$1" $folder/events || true; }
+# grep ends with 1 where it finds no line, which is a number too, and with 2 where there is no file.
+written() { grep -c "$1" $folder/events || test $? -eq 1; }
 
 case $1 in
 start)
     ! systemctl is-active --quiet recorder.service || systemctl stop recorder.service
     mkdir -p $folder
-    rm -f $folder/events
+    # The unit may not have begun when this looks for its first line.
+    : >$folder/events
     identities >$folder/before
     grep -q . $folder/before
     systemd-run --quiet --unit=recorder -p StandardOutput=file:$folder/events \

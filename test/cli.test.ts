@@ -288,7 +288,7 @@ describe("test", () => {
 
   it("runs the one file that is named, and ends with the totals @long", async () => {
     // As in a clone that is set up, so that only the tests take time; a slow machine may take long for these.
-    const { code, output } = await cliProcess(root, {}, "test", "test/apt.test.ts", "test_pending");
+    const { code, output } = await cliProcess(root, {}, "test", "test/totals.test.ts", "test_pending");
     strictEqual(code, 0, output);
     deepStrictEqual([...output.matchAll(/^==== (\w+)$/gm)].map((found) => found[1]), ["mocha", "pytest"]);
     match(output, /^==== mocha: (\d+) passed, 0 failed, in \d+ s$/m);

@@ -4,12 +4,14 @@
 """The folders of tests are in memory where the machine has room for them there.
 
 A run makes some hundred thousand files, all small; a disk takes as long to make and remove them as all the rest takes. They are gone
-after the run: --basetemp DIR keeps them.
+after the run, and those of a run that was killed are gone after the next: --basetemp DIR keeps them.
 """
 
 import os
 import shutil
+import signal
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -27,9 +29,23 @@ def has_room(folder):
     return os.access(folder, os.W_OK) and not there.f_flag & os.ST_NOEXEC and there.f_bavail * there.f_frsize >= ENOUGH
 
 
+def remove_those_of_dead_processes():
+    for folder in Path(MEMORY).glob("sriov-role-*-*"):
+        pid = folder.name.split("-")[2]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def interrupted(number, frame):
+    """SIGTERM ends a run as Ctrl-C does, with what is to be done at its end; without this Python ends at once."""
+    raise KeyboardInterrupt
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     # A worker of pytest-xdist has a folder in that of the process that has started it.
     if config.option.basetemp is None and not hasattr(config, "workerinput") and has_room(MEMORY):
-        config.option.basetemp = tempfile.mkdtemp(prefix="sriov-role-", dir=MEMORY)
+        remove_those_of_dead_processes()
+        signal.signal(signal.SIGTERM, interrupted)
+        config.option.basetemp = tempfile.mkdtemp(prefix=f"sriov-role-{os.getpid()}-", dir=MEMORY)
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))

@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamp = join(root, "build", ".sources.json");
-const program = join(root, "build", "generator", "cli.js");
+const program = join(root, "build", "generator", "main.js");
 
 /** Stop with a sentence; 1 is "the work failed", as for every command. */
 function fail(message) {

@@ -1,8 +1,8 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { appendFileSync, chmodSync, cpSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "../generator/tools.js";
-import type { Outcome } from "../generator/tools.js";
+import { run } from "../generator/system/process.js";
+import type { Outcome } from "../generator/system/process.js";
 import { nodeAsOther, put, repository, root } from "./support.js";
 
 describe("a clone makes itself ready @long", () => {

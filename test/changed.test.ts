@@ -1,12 +1,12 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { changedFiles, choiceReport, readTexts, touched, usesOf, wholeWay } from "../generator/changed.js";
-import type { Touched } from "../generator/changed.js";
-import { readText } from "../generator/disk.js";
-import { scenarios } from "../generator/scenarios.js";
+import { changedFiles, choiceReport, readTexts, touched, usesOf, wholeWay } from "../generator/workshop/changed.js";
+import type { Touched } from "../generator/workshop/changed.js";
+import { readText } from "../generator/system/disk.js";
+import { scenarios } from "../generator/workshop/scenarios.js";
 import { cliProcess, put, repository, root, temporary } from "./support.js";
-import { run } from "../generator/tools.js";
+import { run } from "../generator/system/process.js";
 
 const every = scenarios(root);
 const texts = readTexts(root);
@@ -30,7 +30,7 @@ describe("a change can touch", () => {
   it("nothing, where there is none", () => deepStrictEqual(of(), { tests: [], scenarios: [], unknown: [] }));
 
   const whole = [
-    "generator/model/sriov.ts", "generator/emit/yaml.ts", "generator/scenarios.ts", "generator/setup.ts", "generator/ansible.cfg", "requirements.txt", "package-lock.json", "galaxy.yml",
+    "generator/model/sriov.ts", "generator/artefacts/emit/yaml.ts", "generator/workshop/scenarios.ts", "generator/workshop/setup.ts", "generator/workshop/ansible.cfg", "requirements.txt", "package-lock.json", "galaxy.yml",
     "molecule/rig/vm.py", "molecule/rig/machine/qemu.py", "molecule/rig/images/recipes.py", "molecule/rig/image.py", "molecule/rig/guest/customize.sh", "molecule/shared/step.yml", "molecule/shared/state.py", "molecule/base.yml", "molecule/versions/ansible-core-2.20.txt",
     "role-template/tasks/main.yml", "role-template/tasks/firmware.yml", "role-template/plugins/module_utils/sriov_host.py", "role-template/plugins/module_utils/sriov_mstconfig.py", "role-template/plugins/modules/sriov_vfs.py",
     "role-template/plugins/modules/sriov_new.py", "molecule/rig/new.py", "test/openstack/requirements-kayobe.txt",

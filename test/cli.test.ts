@@ -1,8 +1,8 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readSources, root } from "../generator/artefacts.js";
-import { chosenFiles } from "../generator/test.js";
+import { readSources, root } from "../generator/artefacts/sources.js";
+import { chosenFiles } from "../generator/workshop/test.js";
 import { cli, cliProcess, cliWith, put, repository } from "./support.js";
 
 const { namespace, name } = readSources(root).role.identity;

@@ -1,7 +1,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { kayobeArtefact, readSources } from "../generator/artefacts.js";
-import { readForeign } from "../generator/disk.js";
+import { kayobeArtefact, readSources } from "../generator/artefacts/sources.js";
+import { readForeign } from "../generator/system/foreign.js";
 import type { Merge } from "../generator/kayobe/draft.js";
 import { concerns } from "../generator/kayobe/layers.js";
 import type { ConfigFile } from "../generator/kayobe/layers.js";

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
-import { crosscheck, kayobeVariables } from "../generator/crosscheck.js";
-import { checks } from "../generator/emit/checks.js";
+import { crosscheck, kayobeVariables } from "../generator/artefacts/crosscheck.js";
+import { checks } from "../generator/artefacts/emit/checks.js";
 import type { Variable } from "../generator/ir.js";
 import { role } from "./support.js";
 

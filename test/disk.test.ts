@@ -1,7 +1,9 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { apply, manifest, manifestPath, plan, isLargerThan, readForeign, readOwned, readTree, whyNoText, writeForeign } from "../generator/disk.js";
+import { readTree } from "../generator/system/disk.js";
+import { isLargerThan, readForeign, whyNoText, writeForeign } from "../generator/system/foreign.js";
+import { apply, manifest, manifestPath, plan, readOwned } from "../generator/system/owned.js";
 import type { OutFile } from "../generator/ir.js";
 import { put, temporary } from "./support.js";
 

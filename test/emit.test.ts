@@ -1,14 +1,14 @@
 import { deepStrictEqual, match, doesNotMatch, strictEqual, throws } from "node:assert/strict";
-import { argspec } from "../generator/emit/argspec.js";
-import { checks, names } from "../generator/emit/checks.js";
-import { changelog } from "../generator/emit/changelog.js";
-import { defaults } from "../generator/emit/defaults.js";
-import { galaxy } from "../generator/emit/galaxy.js";
-import { meta } from "../generator/emit/meta.js";
-import { readme } from "../generator/emit/readme.js";
-import { schema } from "../generator/emit/schema.js";
-import { wrap } from "../generator/emit/yaml.js";
-import { readIdentity } from "../generator/identity.js";
+import { argspec } from "../generator/artefacts/emit/argspec.js";
+import { checks, names } from "../generator/artefacts/emit/checks.js";
+import { changelog } from "../generator/artefacts/emit/changelog.js";
+import { defaults } from "../generator/artefacts/emit/defaults.js";
+import { galaxy } from "../generator/artefacts/emit/galaxy.js";
+import { meta } from "../generator/artefacts/emit/meta.js";
+import { readme } from "../generator/artefacts/emit/readme.js";
+import { schema } from "../generator/artefacts/emit/schema.js";
+import { wrap } from "../generator/artefacts/emit/yaml.js";
+import { readIdentity } from "../generator/artefacts/identity.js";
 import type { Json, OutFile, Variable } from "../generator/ir.js";
 import { role } from "./support.js";
 

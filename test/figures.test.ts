@@ -1,8 +1,8 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
-import { readText } from "../generator/disk.js";
-import { perFurtherHost, table } from "../generator/figures.js";
-import type { ControllerCost, Figures, Spread } from "../generator/figures.js";
+import { readText } from "../generator/system/disk.js";
+import { perFurtherHost, table } from "../generator/workshop/figures.js";
+import type { ControllerCost, Figures, Spread } from "../generator/workshop/figures.js";
 import { root } from "./support.js";
 
 const once = (value: number): Spread => ({ min: value, median: value, max: value, runs: 1 });

@@ -1,8 +1,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readTree } from "../generator/disk.js";
-import { run } from "../generator/tools.js";
+import { readTree } from "../generator/system/disk.js";
+import { run } from "../generator/system/process.js";
 import { cliProcess, root, temporary } from "./support.js";
 
 /** What a fork changes to publish under a name of its own. */

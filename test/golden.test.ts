@@ -1,10 +1,10 @@
 import { strictEqual } from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { generate } from "../generator/generate.js";
+import { generate } from "../generator/artefacts/generate.js";
 import { layouts } from "../generator/ir.js";
-import { artefactRoot } from "../generator/layout.js";
-import { readModel } from "../generator/read.js";
+import { artefactRoot } from "../generator/artefacts/layout.js";
+import { readModel } from "../generator/artefacts/read.js";
 import { identity, put, root } from "./support.js";
 
 // Everything derived, from a model with a variable of every kind. `UPDATE=1 npx mocha` writes what comes out; look at

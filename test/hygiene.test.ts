@@ -3,10 +3,10 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { readSources, root } from "../generator/artefacts.js";
-import { crosscheck } from "../generator/crosscheck.js";
-import { readTree } from "../generator/disk.js";
-import { generate } from "../generator/generate.js";
+import { readSources, root } from "../generator/artefacts/sources.js";
+import { crosscheck } from "../generator/artefacts/crosscheck.js";
+import { readTree } from "../generator/system/disk.js";
+import { generate } from "../generator/artefacts/generate.js";
 
 const text = (path: string): string => readFileSync(join(root, path), "utf8");
 const { role, template, problems } = readSources(root);

@@ -1,7 +1,7 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { cpSync, mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { readForeign } from "../generator/disk.js";
+import { readForeign } from "../generator/system/foreign.js";
 import { concerns } from "../generator/kayobe/layers.js";
 import { merge } from "../generator/kayobe/merge.js";
 import { isPublished } from "../generator/kayobe/playbook.js";

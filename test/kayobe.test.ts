@@ -8,7 +8,7 @@ import type { ConfigFile } from "../generator/kayobe/layers.js";
 import { merge } from "../generator/kayobe/merge.js";
 import type { MergeOptions } from "../generator/kayobe/merge.js";
 import { vlanRange } from "../generator/kayobe/vlans.js";
-import { run } from "../generator/tools.js";
+import { run } from "../generator/system/process.js";
 import { applied, artefact, config, fixture, fixtures, hints, merged, none, refused, refusals, version, wanted } from "./configuration.js";
 import { cli, put, repository, temporary, tool } from "./support.js";
 
@@ -495,7 +495,7 @@ describe("the command kayobe", () => {
 
   it("says that the environment of the shell is another", async () => {
     const target = copy("environments");
-    const { output } = await run({ file: process.execPath, args: [join(folder, "build/generator/cli.js"), "kayobe", "--config-path", target, "--check"], cwd: folder, env: { KAYOBE_ENVIRONMENT: "production" } });
+    const { output } = await run({ file: process.execPath, args: [join(folder, "build/generator/main.js"), "kayobe", "--config-path", target, "--check"], cwd: folder, env: { KAYOBE_ENVIRONMENT: "production" } });
     match(output, /^Note: \$KAYOBE_ENVIRONMENT is production, and this was for the base\. Run it with --environment production/m);
     doesNotMatch((await cli(folder, "kayobe", "--config-path", target, "--check", "--environment", "production")).output, /KAYOBE_ENVIRONMENT/);
   });

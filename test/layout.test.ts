@@ -1,6 +1,6 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import type { Layout } from "../generator/ir.js";
-import { arrange, artefactRoot, authorOfPlugin } from "../generator/layout.js";
+import { arrange, artefactRoot, authorOfPlugin } from "../generator/artefacts/layout.js";
 import { identity } from "./support.js";
 
 const acme = { ...identity, namespace: "acme", name: "nics" };

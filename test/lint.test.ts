@@ -1,9 +1,9 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
-import { judgeLint, lint } from "../generator/lint.js";
-import type { LintResult } from "../generator/lint.js";
-import { pythonTools } from "../generator/setup.js";
-import { run } from "../generator/tools.js";
+import { judgeLint, lint } from "../generator/workshop/lint.js";
+import type { LintResult } from "../generator/workshop/lint.js";
+import { pythonTools } from "../generator/workshop/setup.js";
+import { run } from "../generator/system/process.js";
 import { artefacts, identity, put, root, temporary } from "./support.js";
 
 describe(judgeLint.name, () => {
@@ -22,7 +22,7 @@ describe("ansible-lint @long", () => {
   const broken = "---\n- name: broken\n  shell: echo $x\n";
 
   async function lintIn(out: string): Promise<LintResult[]> {
-    return await lint({ out, identity, bin: await pythonTools(root), home: join(out, "home"), config: join(root, "generator/ansible-lint.yml"), ansibleConfig: join(root, "generator/ansible.cfg") });
+    return await lint({ out, identity, bin: await pythonTools(root), home: join(out, "home"), config: join(root, "generator/workshop/ansible-lint.yml"), ansibleConfig: join(root, "generator/workshop/ansible.cfg") });
   }
 
   it("finds a broken task in every artefact, in a folder that git ignores", async () => {

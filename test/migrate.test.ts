@@ -1,13 +1,13 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readSources } from "../generator/artefacts.js";
+import { readSources } from "../generator/artefacts/sources.js";
 import { judge } from "../generator/migrate/judge.js";
 import type { Finding, Present } from "../generator/migrate/judge.js";
 import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldVariables, predecessors, releases } from "../generator/migrate/predecessors.js";
 import type { Predecessor } from "../generator/migrate/predecessors.js";
 import { asideBy, isReadable } from "../generator/migrate/place.js";
-import { nearest } from "../generator/nearest.js";
+import { nearest } from "../generator/system/nearest.js";
 import { cli, cliProcess, put, repository, repositoryOfFixtures, root, temporary } from "./support.js";
 
 const { role } = readSources(root);

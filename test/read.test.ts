@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
-import { readModel } from "../generator/read.js";
+import { readModel } from "../generator/artefacts/read.js";
 import type { Variable } from "../generator/ir.js";
 import { identity } from "./support.js";
 

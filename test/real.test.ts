@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
-import { defaults } from "../generator/emit/defaults.js";
-import { readSources, root } from "../generator/artefacts.js";
+import { defaults } from "../generator/artefacts/emit/defaults.js";
+import { readSources, root } from "../generator/artefacts/sources.js";
 import type { Json, Variable } from "../generator/ir.js";
 import { artefacts, put, role, temporary, tool } from "./support.js";
 

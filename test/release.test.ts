@@ -2,8 +2,9 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "n
 import { readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { planArtefacts, readSources } from "../generator/artefacts.js";
-import { apply, readTree } from "../generator/disk.js";
+import { planArtefacts, readSources } from "../generator/artefacts/sources.js";
+import { readTree } from "../generator/system/disk.js";
+import { apply } from "../generator/system/owned.js";
 import { layouts } from "../generator/ir.js";
 import { agreement, newestFirst } from "../generator/release/agreement.js";
 import type { Statements } from "../generator/release/agreement.js";
@@ -15,8 +16,8 @@ import { programEnvironment, withhold } from "../generator/release/environment.j
 import { absolute, hasCredentials, notOfRole, ownerAndName, parseRemote } from "../generator/release/repository.js";
 import { inOrder, readTarball, strays, writeTarball } from "../generator/release/tarball.js";
 import type { Member } from "../generator/release/tarball.js";
-import { pythonTools } from "../generator/setup.js";
-import { run } from "../generator/tools.js";
+import { pythonTools } from "../generator/workshop/setup.js";
+import { run } from "../generator/system/process.js";
 import { identity, put, root, temporary } from "./support.js";
 
 const member = (path: string, text: string, executable = false): Member => ({ path, folder: false, executable, content: Buffer.from(text) });

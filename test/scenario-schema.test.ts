@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { Ajv } from "ajv";
 import type { ErrorObject } from "ajv";
 import { parse } from "yaml";
-import { nearest } from "../generator/nearest.js";
-import { scenarios } from "../generator/scenarios.js";
-import { ansibleCores } from "../generator/setup.js";
+import { nearest } from "../generator/system/nearest.js";
+import { scenarios } from "../generator/workshop/scenarios.js";
+import { ansibleCores } from "../generator/workshop/setup.js";
 import { root } from "./support.js";
 
 // What a scenario says in steps.yml and molecule.yml: a key that step.yml or create.yml does not know would be passed over without a word.

@@ -2,8 +2,8 @@ import { deepStrictEqual, doesNotMatch, match, notStrictEqual, strictEqual } fro
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { duration, imagesOf, judgeScenario, longestFirst, moleculeCommand, runFolder, scenarios, stepOf, stepsOf } from "../generator/scenarios.js";
-import { run, shown } from "../generator/tools.js";
+import { duration, imagesOf, judgeScenario, longestFirst, moleculeCommand, runFolder, scenarios, stepOf, stepsOf } from "../generator/workshop/scenarios.js";
+import { run, shown } from "../generator/system/process.js";
 import { put, root, temporary } from "./support.js";
 
 describe("a scenario passes", () => {
@@ -101,7 +101,7 @@ describe("verify", () => {
       "molecule/b/molecule.yml": "---\n",
       "bin/molecule": `#!/bin/sh\necho "$*" >> "${folder}/calls"\naction=$3; name=$5\n${molecule}\n`,
       "bin/python": `#!/bin/sh\necho "$*" >> "${folder}/calls"\n`,
-      "main.mjs": `import { scenarioReport, verify } from ${JSON.stringify(join(root, "build/generator/scenarios.js"))};
+      "main.mjs": `import { scenarioReport, verify } from ${JSON.stringify(join(root, "build/generator/workshop/scenarios.js"))};
 const [jobs, ...names] = process.argv.slice(2);
 const results = await verify({ root: ${JSON.stringify(folder)}, bin: ${JSON.stringify(join(folder, "bin"))}, names, jobs: Number(jobs), timings: process.env.TIMINGS !== undefined });
 console.log(scenarioReport(results));

@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join, posix } from "node:path";
 import { Ajv } from "ajv";
 import { parse } from "yaml";
-import { kayobeArtefact, readSources, root } from "../generator/artefacts.js";
+import { kayobeArtefact, readSources, root } from "../generator/artefacts/sources.js";
 import { merge } from "../generator/kayobe/merge.js";
 import type { Json, Variable } from "../generator/ir.js";
 import { artefacts } from "./support.js";

@@ -1,10 +1,10 @@
 import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { findPython, installation } from "../generator/machine.js";
-import type { PythonRange } from "../generator/machine.js";
-import { run } from "../generator/tools.js";
-import { ansibleCores, commandLine, missingPrograms, programFolders } from "../generator/setup.js";
+import { findPython, installation } from "../generator/workshop/machine.js";
+import type { PythonRange } from "../generator/workshop/machine.js";
+import { run } from "../generator/system/process.js";
+import { ansibleCores, commandLine, missingPrograms, programFolders } from "../generator/workshop/setup.js";
 import { cli, put, root, temporary } from "./support.js";
 
 /** A machine with these Pythons, by minor version, and nothing installed. */

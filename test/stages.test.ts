@@ -1,9 +1,9 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { filesIn } from "../generator/disk.js";
-import { inTurn, leftOut, longTests, stages } from "../generator/test.js";
-import type { Selection } from "../generator/test.js";
+import { filesIn } from "../generator/system/disk.js";
+import { inTurn, leftOut, longTests, stages } from "../generator/workshop/test.js";
+import type { Selection } from "../generator/workshop/test.js";
 import { root } from "./support.js";
 
 const texts = new Map(

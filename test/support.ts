@@ -1,15 +1,15 @@
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { readSources, root } from "../generator/artefacts.js";
-import type { Sources } from "../generator/artefacts.js";
-import { generate } from "../generator/generate.js";
+import { readSources, root } from "../generator/artefacts/sources.js";
+import type { Sources } from "../generator/artefacts/sources.js";
+import { generate } from "../generator/artefacts/generate.js";
 import { layouts } from "../generator/ir.js";
 import type { Identity, Role, Variable } from "../generator/ir.js";
-import { commandLine } from "../generator/program.js";
-import { pythonTools } from "../generator/setup.js";
-import { run } from "../generator/tools.js";
-import type { Outcome } from "../generator/tools.js";
+import { commandLine } from "../generator/cli.js";
+import { pythonTools } from "../generator/workshop/setup.js";
+import { run } from "../generator/system/process.js";
+import type { Outcome } from "../generator/system/process.js";
 
 export { root };
 
@@ -92,7 +92,7 @@ const unset = { KAYOBE_CONFIG_PATH: undefined, npm_lifecycle_event: undefined };
 
 /** The command line as a process, which takes a second to load what it needs: one test of each command, and what cannot be otherwise. */
 export async function cliProcess(repositoryFolder: string, env: { readonly [name: string]: string | undefined }, ...args: string[]): Promise<Outcome> {
-  return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/cli.js"), ...args], cwd: repositoryFolder, env: { ...unset, ...env } });
+  return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/main.js"), ...args], cwd: repositoryFolder, env: { ...unset, ...env } });
 }
 
 /** The command line, called in this process as its own would: in the folder of the repository. */
@@ -141,7 +141,7 @@ export async function tool(name: string, args: readonly string[], out: string, c
     cwd,
     env: {
       PATH: `${bin}:${process.env["PATH"] ?? ""}`,
-      ANSIBLE_CONFIG: join(root, "generator", "ansible.cfg"),
+      ANSIBLE_CONFIG: join(root, "generator", "workshop", "ansible.cfg"),
       ANSIBLE_HOME: join(root, "build", "ansible"),
       ANSIBLE_ROLES_PATH: join(out, "roles"),
       ANSIBLE_COLLECTIONS_PATH: join(out, "collections"),

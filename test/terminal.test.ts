@@ -1,8 +1,8 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
-import { pythonTools } from "../generator/setup.js";
-import { inWords } from "../generator/terminal.js";
-import { run } from "../generator/tools.js";
+import { pythonTools } from "../generator/workshop/setup.js";
+import { inWords } from "../generator/system/terminal.js";
+import { run } from "../generator/system/process.js";
 import { put, root, temporary } from "./support.js";
 
 describe("what the system refuses", () => {
@@ -25,7 +25,7 @@ describe("on a terminal", () => {
   async function colours(env: { [name: string]: string | undefined }): Promise<number> {
     const folder = temporary();
     put(folder, {
-      "jobs.mjs": `import { progress } from ${JSON.stringify(join(root, "build/generator/progress.js"))};\nawait progress([{ title: "one", work: async () => undefined }]);\n`,
+      "jobs.mjs": `import { progress } from ${JSON.stringify(join(root, "build/generator/system/progress.js"))};\nawait progress([{ title: "one", work: async () => undefined }]);\n`,
       "terminal.py": "import fcntl, os, pty, struct, sys, termios\npid, fd = pty.fork()\nif pid == 0:\n    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 80, 0, 0))\n    os.execv(sys.argv[1], sys.argv[1:])\nseen = b''\nwhile True:\n    try:\n        more = os.read(fd, 1024)\n    except OSError:\n        break\n    if not more:\n        break\n    seen += more\nprint(seen.hex())\n",
     });
     const { code, stdout } = await run({ file: join(await pythonTools(root), "python"), args: ["terminal.py", process.execPath, "jobs.mjs"], cwd: folder, env: { TERM: "xterm-256color", CI: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined, ...env } });

@@ -1,9 +1,9 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { readText } from "../generator/disk.js";
-import { legend, parts, readLog, readTaskTimes, stamped, stepWords, timings, timingsReport } from "../generator/timings.js";
-import type { Seconds, TaskTime } from "../generator/timings.js";
+import { readText } from "../generator/system/disk.js";
+import { legend, parts, readLog, readTaskTimes, stamped, stepWords, timings, timingsReport } from "../generator/workshop/timings.js";
+import type { Seconds, TaskTime } from "../generator/workshop/timings.js";
 import { root } from "./support.js";
 
 const zero = Date.parse("2026-01-01T23:59:00.000Z");

@@ -1,7 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { scenarioReport } from "../generator/scenarios.js";
-import { closingLine, lintTotals, mochaTotals, pytestTotals, scenarioTotals, single } from "../generator/totals.js";
-import type { Totals } from "../generator/totals.js";
+import { scenarioReport } from "../generator/workshop/scenarios.js";
+import { closingLine, lintTotals, mochaTotals, pytestTotals, scenarioTotals, single } from "../generator/workshop/totals.js";
+import type { Totals } from "../generator/workshop/totals.js";
 
 const counted = (passed: number, failed: number, skipped = 0): Totals => ({ passed, failed, skipped });
 

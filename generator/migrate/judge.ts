@@ -1,6 +1,6 @@
-import { refusesNull } from "../emit/checks.js";
+import { refusesNull } from "../artefacts/emit/checks.js";
 import type { Variable } from "../ir.js";
-import { nearest } from "../nearest.js";
+import { nearest } from "../system/nearest.js";
 import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldTaskFiles, oldVariables, predecessors, releases } from "./predecessors.js";
 import type { Condition, OldVariable, Plain, Predecessor, Rule, Verdict } from "./predecessors.js";
 import { asideBy, holdsVariables, isKollas, isOfHosts, isReadable } from "./place.js";

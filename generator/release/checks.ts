@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import { isFile, makeFolder, readTextIfThere, writeBytes, writeTree } from "../disk.js";
+import { isFile, makeFolder, readTextIfThere, writeBytes, writeTree } from "../system/disk.js";
 import type { Identity, OutFile } from "../ir.js";
-import { run } from "../tools.js";
-import type { Command } from "../tools.js";
+import { run } from "../system/process.js";
+import type { Command } from "../system/process.js";
 import { programEnvironment } from "./environment.js";
 import { git } from "./repository.js";
 

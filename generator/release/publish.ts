@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Identity } from "../ir.js";
-import { run } from "../tools.js";
-import type { Command } from "../tools.js";
+import { run } from "../system/process.js";
+import type { Command } from "../system/process.js";
 import { programEnvironment, secretVariables, tokenVariable } from "./environment.js";
 import type { Environment } from "./environment.js";
 

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { parseDocument } from "yaml";
-import { emptyFolder, readTree, realPath, writeTree } from "../disk.js";
+import { emptyFolder, readTree, realPath, writeTree } from "../system/disk.js";
 import type { OutFile } from "../ir.js";
-import { run } from "../tools.js";
-import type { Outcome } from "../tools.js";
+import { run } from "../system/process.js";
+import type { Outcome } from "../system/process.js";
 import { programEnvironment } from "./environment.js";
 
 /** Git asks nobody: what it may not do without a question, it does not do. */

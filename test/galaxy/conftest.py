@@ -60,7 +60,7 @@ class Checkout:
         (self.folder / path).write_text(text.replace(old, new, 1))
 
     def call(self, arguments, environment):
-        command = ["node", str(self.folder / "build" / "generator" / "cli.js"), *map(str, arguments)]
+        command = ["node", str(self.folder / "build" / "generator" / "main.js"), *map(str, arguments)]
         env = {**clean_environment(), "ANSIBLE_HOME": str(self.folder / "build" / "ansible-home"), **environment}
         return {"args": command, "cwd": self.folder, "env": env, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
 

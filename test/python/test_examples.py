@@ -138,7 +138,7 @@ def playbooks(examples, pages):
 
 def environment(out, **more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    return {**kept, "PATH": "%s:%s" % (BIN, kept["PATH"]), "ANSIBLE_CONFIG": str(ROOT / "generator" / "ansible.cfg"), "ANSIBLE_HOME": str(ROOT / "build" / "ansible"),
+    return {**kept, "PATH": "%s:%s" % (BIN, kept["PATH"]), "ANSIBLE_CONFIG": str(ROOT / "generator" / "workshop" / "ansible.cfg"), "ANSIBLE_HOME": str(ROOT / "build" / "ansible"),
             "ANSIBLE_ROLES_PATH": str(out / "roles"), "ANSIBLE_COLLECTIONS_PATH": str(out / "collections"), "ANSIBLE_NOCOLOR": "1", **more}
 
 
@@ -310,7 +310,7 @@ def called(words):
         program, rest = "sriov-role", [*command[2:], *given[1:]]
     if program == "sriov-role":
         unknown = [name for name in rest[1:] if rest[0] == "verify" and re.match(r"[a-z]", name) and not (ROOT / "molecule" / name / "molecule.yml").is_file()]
-        return "there is no scenario %s" % unknown if unknown else (("node", str(ROOT / "build/generator/cli.js"), rest[0]), rest[1:])
+        return "there is no scenario %s" % unknown if unknown else (("node", str(ROOT / "build/generator/main.js"), rest[0]), rest[1:])
     if program in ("ansible", "ansible-playbook", "ansible-test", "molecule"):
         return (str(BIN / program),), rest
     if program == "ansible-galaxy":

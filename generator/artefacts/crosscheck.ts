@@ -1,0 +1,171 @@
+import { LineCounter, isMap, isPair, isScalar, parseAllDocuments, visit } from "yaml";
+import { checks } from "./emit/checks.js";
+import type { OutFile, Problem, Role, Variable } from "../ir.js";
+import { nearest } from "../system/nearest.js";
+
+/** Keys of a task whose whole value is an expression, without braces. */
+const bareExpressions = ["when", "that", "until", "changed_when", "failed_when", "var", "loop_var"];
+
+/** Variables of the role that a Kayobe configuration sets. Its other files are not read by the role. */
+const kayobeSettings = /^kayobe\/inventory\/(group|host)_vars\//;
+/** YAML of a Kayobe configuration: variables in the inventory have no extension. */
+const kayobeYaml = /^kayobe\/(inventory\/(group|host)_vars\/.*|.*\.ya?ml)$/;
+
+/** Where variables are used. What is in meta/ is about them, and plugins/ never see them by name. */
+const usingFolders = /^(tasks|handlers|templates|vars|examples)\//;
+
+interface Mention {
+  readonly file: string;
+  readonly line: number;
+  readonly name: string;
+}
+
+/** What one file says about names that begin with `sriov_`. */
+interface Mentions {
+  /** Variables read in an expression. */
+  readonly read: Mention[];
+  /** Names inside an expression's texts and after a dot: lookup('vars', 'x'), hostvars[h].x. A use, but no proof of a fault. */
+  readonly indirect: string[];
+  /** Keys: variables that a play or an include sets. */
+  readonly set: Mention[];
+  /** Facts that the role itself sets. */
+  readonly facts: string[];
+  readonly problems: Problem[];
+}
+
+/**
+ * Where the model and role-template/ disagree: a variable used that the model has not, and a variable of the model
+ * that nothing uses.
+ *
+ * @param files role-template/, paths relative to it
+ */
+export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
+  const found = files.filter(({ path }) => usingFolders.test(path)).map(mentions);
+  const known = new Set([...role.variables.map(({ name }) => name), ...found.flatMap(({ facts }) => facts), ...pluginNames(files)]);
+  const unknown = found
+    .flatMap(({ read, set }) => [...read, ...set])
+    .filter(({ name }) => !known.has(name))
+    .map(({ file, line, name }) => ({ file, line, message: `${name} is no variable of the model, and the role sets no such fact${didYouMean(name, known)}` }));
+
+  const used = new Set(
+    found.flatMap(({ read, indirect }, index) => (files.filter(({ path }) => usingFolders.test(path))[index]!.path.startsWith("examples/") ? [] : [...read.map(({ name }) => name), ...indirect])),
+  );
+  const unused = role.variables.filter(({ name }) => !used.has(name)).map(({ name }) => ({ file: "generator/model/sriov.ts", message: `${name}: no task, handler or template of role-template/ uses it` }));
+
+  // Entries of dictionaries are read by the modules, as keys.
+  const words = new Set(files.filter(({ path }) => /^(plugins|tasks|templates)\//.test(path)).flatMap(({ text }) => text.match(/\w+/g) ?? []));
+  const unusedKeys = role.variables
+    .flatMap(keys)
+    .filter(({ key }) => !words.has(key))
+    .map(({ key, of }) => ({ file: "generator/model/sriov.ts", message: `${key} of ${of}: nothing in role-template/ uses it` }));
+
+  const made = checks(role, files);
+  const stale = files
+    .filter(({ path, text }) => path === made.path && text !== made.text)
+    .map(({ path }) => ({ file: `role-template/${path}`, message: 'is not what the model says: UPDATE=1 npx mocha -g "the pages"' }));
+
+  return [...found.flatMap(({ problems }) => problems), ...unique(unknown), ...unused, ...unusedKeys, ...stale, ...kayobe(known, files)];
+}
+
+function didYouMean(name: string, known: ReadonlySet<string>): string {
+  const near = nearest(name, [...known]);
+  return near === undefined ? "" : `: did you mean ${near}?`;
+}
+
+/** Variables set for Kayobe's hosts that neither the role has, nor another file of the Kayobe configuration uses. */
+function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[] {
+  return files
+    .filter(({ path }) => kayobeSettings.test(path))
+    .flatMap((file) => {
+      const { set, problems } = settings(file);
+      const elsewhere = new Set(files.flatMap(({ path, text }) => (path.startsWith("kayobe/") && path !== file.path ? (text.match(/\w+/g) ?? []) : [])));
+      const unknown = set.filter(({ name }) => !known.has(name) && !elsewhere.has(name));
+      return [...problems, ...unknown.map(({ file: path, line, name }) => ({ file: path, line, message: `${name} is no variable of the model, and no other file of kayobe/ uses it` }))];
+    });
+}
+
+/** The variables that a Kayobe configuration has for itself, next to the role's: its files set them, or its playbooks read them. */
+export function kayobeVariables(role: Role, files: readonly OutFile[]): string[] {
+  const facts = files.filter(({ path }) => usingFolders.test(path)).flatMap((file) => mentions(file).facts);
+  const roles = new Set([...role.variables.map(({ name }) => name), ...facts]);
+  const found = files.filter(({ path }) => kayobeYaml.test(path)).map(settings).flatMap(({ read, set }) => [...read, ...set].map(({ name }) => name));
+  return [...new Set(found)].filter((name) => !roles.has(name)).sort();
+}
+
+function settings({ path, text }: OutFile): Mentions {
+  const result: Mentions = { read: [], indirect: [], set: [], facts: [], problems: [] };
+  readYaml(`role-template/${path}`, text, result);
+  return result;
+}
+
+/** Modules and their helpers have names that look like variables. */
+function pluginNames(files: readonly OutFile[]): string[] {
+  return files.flatMap(({ path }) => /^plugins\/(?:modules|module_utils)\/(\w+)\.py$/.exec(path)?.[1] ?? []);
+}
+
+function keys(variable: Variable): { key: string; of: string }[] {
+  const of = variable.type.kind === "list" ? variable.type.elements : variable.type;
+  if (of.kind !== "dict") return [];
+  return of.fields.flatMap((field) => [{ key: field.name, of: variable.name }, ...keys(field)]);
+}
+
+function unique(problems: readonly Problem[]): Problem[] {
+  const seen = new Set<string>();
+  return problems.filter((problem) => {
+    const key = JSON.stringify(problem);
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+function mentions(file: OutFile): Mentions {
+  const result: Mentions = { read: [], indirect: [], set: [], facts: [], problems: [] };
+  const name = `role-template/${file.path}`;
+  if (/\.ya?ml$/.test(file.path)) readYaml(name, file.text, result);
+  else if (file.path.startsWith("templates/")) readJinja(name, file.text, (offset) => lineAt(file.text, offset), result);
+  return result;
+}
+
+function lineAt(text: string, offset: number): number {
+  return text.slice(0, offset).split("\n").length;
+}
+
+function readYaml(file: string, text: string, into: Mentions): void {
+  const lines = new LineCounter();
+  for (const doc of parseAllDocuments(text, { lineCounter: lines, version: "1.1" })) {
+    if (!("visit" in doc) && "errors" in doc)
+      for (const error of doc.errors) into.problems.push({ file, line: error.linePos?.[0].line ?? 1, message: error.message.split("\n")[0] ?? "is no YAML" });
+    visit(doc as never, {
+      Pair(_, pair) {
+        if (!isScalar(pair.key) || typeof pair.key.value !== "string") return;
+        const key = pair.key.value;
+        if (/^(ansible\.builtin\.)?set_fact$/.test(key) && isMap(pair.value)) {
+          for (const item of pair.value.items) if (isScalar(item.key) && typeof item.key.value === "string") into.facts.push(item.key.value);
+        } else if (/^sriov_\w+$/.test(key)) into.set.push({ file, line: lines.linePos(pair.key.range?.[0] ?? 0).line, name: key });
+      },
+      Scalar(key, scalar, path) {
+        if (key === "key" || typeof scalar.value !== "string") return;
+        const start = scalar.range?.[0] ?? 0;
+        // The line of the scalar's beginning, and further down as the text itself goes on: right for block texts, near enough for folded ones.
+        const lineOf = (offset: number): number => lines.linePos(start).line + (scalar.value as string).slice(0, offset).split("\n").length - 1 + (/BLOCK/.test(scalar.type ?? "") ? 1 : 0);
+        const owner = path.findLast((step) => isPair(step));
+        const bare = owner && isPair(owner) && isScalar(owner.key) && bareExpressions.includes(String(owner.key.value)) && !path.slice(path.indexOf(owner) + 1).some((step) => isMap(step));
+        if (bare && !scalar.value.includes("{{")) readExpression(file, scalar.value, (offset) => lineOf(offset), into);
+        else readJinja(file, scalar.value, lineOf, into);
+      },
+    });
+  }
+}
+
+function readJinja(file: string, text: string, lineOf: (offset: number) => number, into: Mentions): void {
+  const withoutComments = text.replace(/\{#[\s\S]*?#\}/g, (comment) => comment.replace(/[^\n]/g, " "));
+  for (const match of withoutComments.matchAll(/\{\{([\s\S]*?)\}\}|\{%([\s\S]*?)%\}/g)) readExpression(file, match[1] ?? match[2] ?? "", (offset) => lineOf(match.index + 2 + offset), into);
+}
+
+function readExpression(file: string, expression: string, lineOf: (offset: number) => number, into: Mentions): void {
+  const blank = (text: string): string => {
+    into.indirect.push(...(text.match(/\bsriov_\w+/g) ?? []));
+    return text.replace(/[^\n]/g, " ");
+  };
+  const code = expression.replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/g, blank).replace(/\.\s*sriov_\w+/g, blank);
+  for (const match of code.matchAll(/\bsriov_\w+/g)) into.read.push({ file, line: lineOf(match.index), name: match[0] });
+}

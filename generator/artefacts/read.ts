@@ -1,0 +1,342 @@
+import { Node, Project, SyntaxKind } from "ts-morph";
+import type { InterfaceDeclaration, JSDoc, JSDocTag, PropertySignature, SourceFile, TypeNode } from "ts-morph";
+import type { Form, Identity, Json, Problem, Role, Variable, VarType } from "../ir.js";
+
+/**
+ * The library that the model may use, in place of TypeScript's own: reading that takes longer than everything
+ * else here together. The compiler insists on the empty ones.
+ */
+const library = `
+interface Array<T> { readonly length: number; [index: number]: T }
+interface Boolean {} interface CallableFunction {} interface Function {} interface IArguments {}
+interface NewableFunction {} interface Number {} interface Object {} interface RegExp {} interface String {}
+type Pick<T, K extends keyof T> = { [P in K]: T[P] };
+`;
+
+/**
+ * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@needs KEY...` is one that needs
+ * one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is a text that may be written as a
+ * number, `@commas` a list of texts that may be written as one text with commas. `@format path [ENDING]` is a path.
+ */
+const knownTags = ["commas", "default", "example", "format", "maximum", "minimum", "needs", "number", "raw", "selector", "unset", "without"];
+
+/** A tag whose text the compiler is asked about; `scratchLine` is where that question stands. */
+interface Question {
+  readonly scratchLine: number;
+  readonly line: number;
+  readonly what: string;
+}
+
+interface Reading {
+  readonly file: string;
+  readonly problems: Problem[];
+  /** Texts of a form, by the name of their type. */
+  readonly forms: Map<string, Form>;
+  /** TypeScript put behind the model: each line holds one tag's value against its type. */
+  readonly scratch: string[];
+  readonly questions: Question[];
+  readonly modelLines: number;
+}
+
+/**
+ * The role that the model describes, or every fault of the model at once.
+ *
+ * The first exported interface is the role; interfaces that it names are dictionaries; a type with `@pattern EXPRESSION WORDS` is a
+ * text of that form. Types are read as they are written, not as the checker resolves them: it would reorder the choices of a union.
+ *
+ * @param file the model's name in messages
+ * @param text the model
+ */
+export function readModel(file: string, text: string, identity: Identity): { role: Role; problems: readonly Problem[] } {
+  const reading: Reading = { file, problems: [], forms: new Map(), scratch: [], questions: [], modelLines: text.split("\n").length };
+  const role = readRole(reading, parse(text, ""), identity);
+  return { role, problems: [...reading.problems, ...compile(reading, text)].sort((a, b) => (a.line ?? 0) - (b.line ?? 0)) };
+}
+
+function project(): Project {
+  return new Project({
+    useInMemoryFileSystem: true,
+    skipLoadingLibFiles: true,
+    compilerOptions: { noLib: true, strict: true, types: [] },
+  });
+}
+
+function parse(text: string, scratch: string): SourceFile {
+  return project().createSourceFile("/model.ts", text + "\n" + scratch);
+}
+
+function readRole(reading: Reading, source: SourceFile, identity: Identity): Role {
+  const root = source.getInterfaces().find((candidate) => candidate.isExported());
+  if (!root) {
+    complain(reading, 1, "the model exports no interface");
+    return { identity, shortDescription: "", description: [], variables: [] };
+  }
+  readForms(reading, source);
+  const [shortDescription = "", ...description] = paragraphs(root.getJsDocs());
+  if (shortDescription === "") complain(reading, root.getStartLineNumber(), `${root.getName()} has no description`);
+  return { identity, shortDescription, description, variables: readFields(reading, root, [root]) };
+}
+
+/** The forms of texts: `type PciAddress = string;` with a tag `@pattern`, whose expression is JavaScript's, with the flag u. */
+function readForms(reading: Reading, source: SourceFile): void {
+  for (const alias of source.getTypeAliases())
+    for (const tag of alias.getJsDocs().flatMap((doc) => doc.getTags())) {
+      const name = alias.getName();
+      const [, pattern = "", words = ""] = /^(\S*)\s*(.*)$/.exec(tagText(tag)) ?? [];
+      const fault =
+        tag.getTagName() !== "pattern" ? `the type ${name} has the unknown tag @${tag.getTagName()}; known is @pattern`
+        : alias.getTypeNode()?.getKind() !== SyntaxKind.StringKeyword ? `@pattern of ${name}: only a string has it`
+        : words === "" ? `@pattern of ${name}: an expression, and after a space what it stands for in words`
+        : expressionFault(name, pattern);
+      if (fault === undefined) reading.forms.set(name, { pattern, words });
+      else complain(reading, tag.getStartLineNumber(), fault);
+    }
+}
+
+function expressionFault(name: string, pattern: string): string | undefined {
+  try {
+    new RegExp(pattern, "u");
+    return undefined;
+  } catch (error) {
+    return `@pattern of ${name}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function readFields(reading: Reading, owner: InterfaceDeclaration, path: readonly InterfaceDeclaration[]): Variable[] {
+  for (const member of owner.getMembers())
+    if (!Node.isPropertySignature(member)) complain(reading, member.getStartLineNumber(), `${owner.getName()} may have nothing but properties`);
+  if (owner.getExtends().length > 0) complain(reading, owner.getStartLineNumber(), `${owner.getName()} may not extend another interface`);
+  return owner.getProperties().map((property) => readVariable(reading, owner, property, path));
+}
+
+function readVariable(reading: Reading, owner: InterfaceDeclaration, property: PropertySignature, path: readonly InterfaceDeclaration[]): Variable {
+  const name = property.getName();
+  const line = property.getStartLineNumber();
+  const required = !property.hasQuestionToken();
+  const tags = readTags(reading, property);
+  const description = paragraphs(property.getJsDocs());
+  if (description.length === 0) complain(reading, line, `${name} has no description`);
+
+  const type = readType(reading, name, property, tags, path);
+  const value = (tag: "default" | "example"): Json | undefined => readValue(reading, owner, name, type, tag, tags.get(tag));
+  const standard = value("default");
+  const example = value("example");
+  const selector = readKeys(reading, owner, name, "selector", tags, path);
+  const needs = readKeys(reading, owner, name, "needs", tags, path);
+  const without = readKeys(reading, owner, name, "without", tags, path);
+
+  const topLevel = path.length === 1;
+  const unset = tags.get("unset");
+  if (unset && tags.has("default")) complain(reading, unset.getStartLineNumber(), `${name} has @unset and @default; one of them is wrong`);
+  if (unset && (!topLevel || required)) complain(reading, unset.getStartLineNumber(), `@unset of ${name}: that is for optional variables of the role itself`);
+  if (topLevel && !required && !unset && !tags.has("default")) complain(reading, line, `${name} is optional and has no @default; if that is meant, say @unset`);
+  if (required && tags.has("default")) complain(reading, line, `${name} is required and has a @default; one of them is wrong`);
+
+  return {
+    name,
+    description,
+    type,
+    required,
+    ...(selector === undefined ? {} : { selector }),
+    ...(needs === undefined ? {} : { needs }),
+    ...(without === undefined ? {} : { without }),
+    ...(standard === undefined ? {} : { default: standard }),
+    ...(example === undefined ? {} : { example }),
+  };
+}
+
+function readTags(reading: Reading, property: PropertySignature): Map<string, JSDocTag> {
+  const tags = new Map<string, JSDocTag>();
+  for (const tag of property.getJsDocs().flatMap((doc) => doc.getTags())) {
+    const name = tag.getTagName();
+    const line = tag.getStartLineNumber();
+    if (!knownTags.includes(name)) complain(reading, line, `${property.getName()} has the unknown tag @${name}; known are ${knownTags.map((known) => `@${known}`).join(" ")}`);
+    else if (tags.has(name)) complain(reading, line, `${property.getName()} has @${name} twice`);
+    else tags.set(name, tag);
+  }
+  return tags;
+}
+
+function readType(reading: Reading, name: string, property: PropertySignature, tags: ReadonlyMap<string, JSDocTag>, path: readonly InterfaceDeclaration[]): VarType {
+  const node = property.getTypeNode();
+  const written = node ? typeOf(reading, node, path) : undefined;
+  if (!written) {
+    complain(reading, property.getStartLineNumber(), `${name}: Ansible has no type for ${node ? node.getText() : "a property without type"}`);
+    return { kind: "str" };
+  }
+  const misplaced = (tag: string, kind: string): void => {
+    const found = tags.get(tag);
+    if (found) complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: only a ${kind} has it`);
+  };
+  if (written.kind !== "int" && !(written.kind === "map" && !written.textOnly)) for (const tag of ["minimum", "maximum"]) misplaced(tag, "number");
+  if (written.kind !== "str" || written.choices) for (const tag of ["format", "number", "raw"]) misplaced(tag, "string");
+  if (written.kind === "int") return { kind: "int", ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
+  const isOfTexts = written.kind === "list" && written.elements.kind === "str" && !written.elements.choices;
+  if (!isOfTexts) misplaced("commas", "list of strings");
+  if (isOfTexts && tags.has("commas")) return { ...written, commas: true };
+  if (written.kind === "map") return { ...written, ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
+  if (written.kind !== "str" || written.choices) return written;
+  const given = ["format", "number", "raw"].flatMap((tag) => tags.get(tag) ?? []);
+  const format = tags.get("format");
+  const [, ending] = /^path(?: (\.\S+))?$/.exec(format ? tagText(format) : "path") ?? [undefined, ""];
+  if (ending === "") complain(reading, format!.getStartLineNumber(), `@format of ${name}: the only one known is path, and after a space what it ends in, as in path .conf`);
+  if (given.length > 1) complain(reading, given[0]!.getStartLineNumber(), `${name} has ${given.map((tag) => `@${tag.getTagName()}`).join(" and ")}; one of them is wrong`);
+  return tags.has("raw") ? { ...written, kind: "raw" } : format ? { kind: "path", ...(ending === undefined ? {} : { ending }) } : tags.has("number") ? { ...written, number: true } : written;
+}
+
+/** The keys of the same dictionary that a tag names. */
+function readKeys(reading: Reading, owner: InterfaceDeclaration, name: string, of: "needs" | "selector" | "without", tags: ReadonlyMap<string, JSDocTag>, path: readonly InterfaceDeclaration[]): readonly string[] | undefined {
+  const tag = tags.get(of);
+  if (!tag) return undefined;
+  const others = tagText(tag).split(/\s+/).filter((word) => word !== "");
+  for (const other of others)
+    if (other === name || !owner.getProperty(other)) complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: ${owner.getName()} has no other key ${other}`);
+  if (path.length === 1) complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: that is for keys of an entry`);
+  if (of !== "selector" && others.length === 0) complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: it names no key`);
+  return others;
+}
+
+function bound(reading: Reading, name: string, tags: ReadonlyMap<string, JSDocTag>, tag: "minimum" | "maximum"): { [bound in typeof tag]?: number } {
+  const found = tags.get(tag);
+  if (!found) return {};
+  const value = tagText(found);
+  if (/^-?\d+$/.test(value)) return { [tag]: Number(value) };
+  complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: "${value}" is no whole number`);
+  return {};
+}
+
+function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclaration[]): VarType | undefined {
+  switch (node.getKind()) {
+    case SyntaxKind.BooleanKeyword:
+      return { kind: "bool" };
+    case SyntaxKind.NumberKeyword:
+      return { kind: "int" };
+  }
+  if (Node.isParenthesizedTypeNode(node)) return typeOf(reading, node.getTypeNode(), path);
+  if (Node.isArrayTypeNode(node)) {
+    const elements = typeOf(reading, node.getElementTypeNode(), path);
+    return elements && { kind: "list", elements };
+  }
+  if (Node.isUnionTypeNode(node)) {
+    const isOther = (member: TypeNode): boolean => Node.isArrayTypeNode(member) || Node.isTypeLiteral(member);
+    const [text, ...rest] = node.getTypeNodes().filter((member) => !isOther(member)).map((member) => textOf(reading, member));
+    if (text && rest.length === 0) {
+      const also = node.getTypeNodes().filter(isOther).map((member) => typeOf(reading, member, path));
+      return also.every((other) => other !== undefined) ? { kind: "raw", also, ...text } : undefined;
+    }
+    const choices = node.getTypeNodes().map((choice) => (Node.isLiteralTypeNode(choice) && Node.isStringLiteral(choice.getLiteral()) ? (choice.getLiteral() as { getLiteralText(): string }).getLiteralText() : undefined));
+    return choices.every((choice) => choice !== undefined) ? { kind: "str", choices } : undefined;
+  }
+  if (Node.isTypeLiteral(node)) {
+    const [member, ...others] = node.getMembers();
+    if (!Node.isIndexSignatureDeclaration(member) || others.length > 0) return undefined;
+    const key = textOf(reading, member.getKeyTypeNode());
+    const value = member.getReturnTypeNode();
+    const values = value && Node.isUnionTypeNode(value) ? value.getTypeNodes() : value ? [value] : [];
+    const [text] = values.flatMap((one) => textOf(reading, one) ?? []);
+    const rest = values.filter((one) => !textOf(reading, one)).map((one) => one.getText()).sort().join(" ");
+    if (!key || !text || !["", "boolean number"].includes(rest)) return undefined;
+    return { kind: "map", ...(key.form ? { keys: key.form } : {}), ...(rest === "" ? { textOnly: true } : {}), ...text };
+  }
+  const text = textOf(reading, node);
+  if (text) return { kind: "str", ...text };
+  if (Node.isTypeReference(node) && node.getTypeArguments().length === 0) {
+    // Only an interface of the model itself: to ts-morph Map and Date are interfaces too.
+    const target = node.getSourceFile().getInterface(node.getText());
+    if (!target || path.includes(target)) return undefined;
+    return { kind: "dict", fields: readFields(reading, target, [...path, target]) };
+  }
+  return undefined;
+}
+
+/** What is known of a text besides that it is one; nothing when the type is no text, or one of a choice. */
+function textOf(reading: Reading, node: TypeNode): { readonly form?: Form } | undefined {
+  if (node.getKind() === SyntaxKind.StringKeyword) return {};
+  const form = Node.isTypeReference(node) ? reading.forms.get(node.getText()) : undefined;
+  return form && { form };
+}
+
+function readValue(reading: Reading, owner: InterfaceDeclaration, name: string, type: VarType, tagName: string, tag: JSDocTag | undefined): Json | undefined {
+  if (!tag) return undefined;
+  const line = tag.getStartLineNumber();
+  const what = `@${tagName} of ${name}`;
+  const text = tagText(tag);
+  let value: Json;
+  try {
+    value = JSON.parse(text) as Json;
+  } catch {
+    complain(reading, line, `${what}: "${text}" is no JSON`);
+    return undefined;
+  }
+  reading.questions.push({ scratchLine: reading.modelLines + reading.scratch.length + 1, line, what });
+  reading.scratch.push(`({ ${JSON.stringify(name)}: ${JSON.stringify(value)} }) satisfies Pick<${owner.getName()}, ${JSON.stringify(name)}>;`);
+  for (const fault of valueFaults(value, type, name)) complain(reading, line, `${what}: ${fault}`);
+  return value;
+}
+
+/** What the compiler cannot say, for TypeScript knows neither integers nor bounds. Wrong types are the compiler's. */
+function valueFaults(value: Json, type: VarType, name: string): string[] {
+  switch (type.kind) {
+    case "int":
+      if (typeof value !== "number") return [];
+      if (!Number.isInteger(value)) return [`${name} must be a whole number, not ${value}`];
+      if (type.minimum !== undefined && value < type.minimum) return [`${name} must be at least ${type.minimum}, not ${value}`];
+      if (type.maximum !== undefined && value > type.maximum) return [`${name} must be at most ${type.maximum}, not ${value}`];
+      return [];
+    case "list":
+      return Array.isArray(value) ? (value as readonly Json[]).flatMap((item) => valueFaults(item, type.elements, name)) : [];
+    case "dict":
+      if (value === null || typeof value !== "object" || Array.isArray(value)) return [];
+      return type.fields.flatMap((field) => {
+        const item = (value as { readonly [key: string]: Json })[field.name];
+        return item === undefined ? [] : valueFaults(item, field.type, `${name}.${field.name}`);
+      });
+    case "raw":
+      if (Array.isArray(value)) return (type.also ?? []).flatMap((other) => (other.kind === "list" ? valueFaults(value, other, name) : []));
+      return formFaults(value, type.form, name);
+    case "str":
+      return formFaults(value, type.form, name);
+    case "map":
+      if (value === null || typeof value !== "object" || Array.isArray(value)) return [];
+      return Object.entries(value as { readonly [key: string]: Json }).flatMap(([key, item]) => [
+        ...formFaults(key, type.keys, `a key of ${name}`),
+        ...formFaults(item, type.form, `${name}.${key}`),
+      ]);
+    case "bool":
+    case "path":
+      return [];
+  }
+}
+
+function formFaults(value: Json, form: Form | undefined, name: string): string[] {
+  if (form === undefined || typeof value !== "string" || new RegExp(form.pattern, "u").test(value)) return [];
+  return [`${name} must be ${form.words}, not ${JSON.stringify(value)}`];
+}
+
+/** Ask the compiler about the model and about every tag in it. */
+function compile(reading: Reading, text: string): Problem[] {
+  const source = parse(text, reading.scratch.join("\n"));
+  source.getProject().createSourceFile("/library.d.ts", library);
+  return source.getPreEmitDiagnostics().map((diagnostic) => {
+    const at = diagnostic.getLineNumber() ?? 1;
+    const message = diagnostic.getMessageText();
+    const sentence = typeof message === "string" ? message : message.getMessageText();
+    const question = reading.questions.find(({ scratchLine }) => scratchLine === at);
+    return { file: reading.file, line: question ? question.line : at, message: question ? `${question.what}: ${sentence}` : sentence };
+  });
+}
+
+function tagText(tag: JSDocTag): string {
+  return (tag.getCommentText() ?? "").replace(/\s*\n\s*/g, " ").trim();
+}
+
+function paragraphs(docs: readonly JSDoc[]): string[] {
+  return docs
+    .flatMap((doc) => doc.getDescription().split(/\n\s*\n/))
+    .map((paragraph) => paragraph.replace(/\s+/g, " ").trim())
+    .filter((paragraph) => paragraph !== "");
+}
+
+function complain(reading: Reading, line: number, message: string): void {
+  reading.problems.push({ file: reading.file, line, message });
+}

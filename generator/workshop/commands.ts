@@ -1,0 +1,109 @@
+import { join } from "node:path";
+import { isStale } from "../artefacts/commands.js";
+import { readSources } from "../artefacts/sources.js";
+import { exit, say } from "../system/terminal.js";
+import { lint as lintAll } from "./lint.js";
+import { missingPackages } from "./machine.js";
+import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
+import { ansibleCores, howToInstall, missingPrograms, programFolders, pythonEnvironment, pythonTools, setup as setUp } from "./setup.js";
+import { choose, namedAndChanged } from "./test.js";
+
+/** ansible-lint over every artefact. Returns an exit code. */
+export async function lint(root: string): Promise<number> {
+  if (await isStale(root)) return exit.failed;
+  const { role } = readSources(root);
+  const results = await lintAll({
+    out: join(root, "dist"),
+    identity: role.identity,
+    bin: await pythonTools(root),
+    home: join(root, "build", "ansible"),
+    config: join(root, "generator", "workshop", "ansible-lint.yml"),
+    ansibleConfig: join(root, "generator", "workshop", "ansible.cfg"),
+  });
+  for (const { layout, passed, examined, report } of results) {
+    if (report !== "") console.error(report);
+    say(`${layout}: ${passed ? "passed" : "failed"}, ${examined} files examined`);
+  }
+  return results.every(({ passed }) => passed) ? exit.good : exit.failed;
+}
+
+/** Options of `verify`. */
+export interface VerifyOptions {
+  /** Scenarios at once. */
+  readonly jobs: number;
+  /** Another ansible-core, as 2.20. */
+  readonly ansible?: string;
+  readonly timings?: boolean;
+  /** A commit; true for where this branch left the main one. */
+  readonly changed?: string | true;
+}
+
+/** Molecule's scenarios on VMs. Returns an exit code. */
+export async function verify(root: string, names: readonly string[], options: VerifyOptions): Promise<number> {
+  const known = scenarios(root);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    console.error(`No such scenario: ${unknown.join(", ")}. There are: ${known.join(", ")}`);
+    return exit.wrongUse;
+  }
+  if (options.ansible !== undefined && !ansibleCores.includes(options.ansible)) {
+    console.error(`--ansible ${options.ansible}: there are ${ansibleCores.join(", ")}`);
+    return exit.wrongUse;
+  }
+  let chosen = names.length > 0 ? [...new Set(names)] : known;
+  if (options.changed !== undefined) {
+    if (names.length > 0) {
+      console.error(namedAndChanged);
+      return exit.wrongUse;
+    }
+      const choice = await choose(options.changed);
+    if (typeof choice === "string") {
+      console.error(choice);
+      return exit.failed;
+    }
+    say(choice.report);
+    chosen = [...choice.scenarios];
+  }
+  if (chosen.length === 0) {
+    console.error("There is no scenario in molecule/: nothing was proved.");
+    return exit.failed;
+  }
+  if (await isStale(root)) return exit.failed;
+  const missing = await missingPackages();
+  if (missing.length > 0) {
+    console.error(await howToInstall(root, missing));
+    return exit.failed;
+  }
+  const programs = { ...(await programFolders(root, { machines: true })), ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }) };
+  const results = await verifyAll({ root, bin: await pythonTools(root), programs, names: chosen, jobs: options.jobs, timings: options.timings === true });
+  say(scenarioReport(results));
+  return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
+}
+
+/** Say what this machine lacks for each command. Returns an exit code. */
+export async function doctor(root: string): Promise<number> {
+  const python = await pythonEnvironment(root);
+  const noPython = typeof python === "string" ? [python] : python.ready ? [] : ["Python tools: not installed"];
+  const noPrograms = { tests: await missingPrograms(root, { machines: false }), machines: await missingPrograms(root, { machines: true }) };
+  const missing = await missingPackages();
+  const noSystem = missing.length > 0 ? [await howToInstall(root, missing)] : [];
+  const noGit = missing.includes("git") ? [await howToInstall(root, ["git"])] : [];
+  const report = (commands: string, lacks: readonly string[]): void => {
+    say(`${commands}: ${lacks.length === 0 ? "ready" : "not ready"}`);
+    for (const lack of lacks) say(`  ${lack.replaceAll("\n", "\n  ")}`);
+  };
+  report("generate, check", []);
+  report("lint", noPython);
+  report("build, publish", [...noPython, ...noGit]);
+  report("test:unit", [...noPython, ...noPrograms.tests]);
+  report("verify, test, bench", [...noPython, ...noPrograms.machines, ...noSystem]);
+  if ([...noPython, ...noPrograms.machines].some((lack) => lack.endsWith("not installed"))) say("This installs what is not installed:\n    npm run setup");
+  return noPython.length + noPrograms.machines.length + noSystem.length === 0 ? exit.good : exit.failed;
+}
+
+/** Install what is missing. Returns an exit code. */
+export async function setup(root: string, options: { readonly python?: boolean }): Promise<number> {
+  const faults = await setUp(root, { machines: !options.python });
+  for (const fault of faults) console.error(fault);
+  return faults.length === 0 ? exit.good : exit.failed;
+}

@@ -1,0 +1,254 @@
+import { join } from "node:path";
+import { readText } from "../system/disk.js";
+import { environment, environmentCommands, findPython, finishEnvironment, hasProgram, installation, isRoot, isWithin, locked, missingPackages, writeSystemFile } from "./machine.js";
+import type { Environment, Installation, Python, PythonRange } from "./machine.js";
+import { progress } from "../system/progress.js";
+import type { Job } from "../system/progress.js";
+import { run, shown } from "../system/process.js";
+import type { Command } from "../system/process.js";
+
+/** Programs in Python, pinned, in an environment of their own: what one needs may be at odds with another's needs. */
+interface Programs {
+  readonly title: string;
+  readonly requirements: string;
+  /** The 3.x that they run on. */
+  readonly pythons?: PythonRange;
+  /** The environment variable by which tests and scenarios find them. */
+  readonly variable?: string;
+}
+
+const tools: Programs = { title: "Python tools", requirements: "requirements.txt" };
+const openStackPrograms: readonly Programs[] = [
+  { title: "Kayobe and Kolla Ansible", requirements: "test/openstack/requirements-kayobe.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_KAYOBE_BIN" },
+  { title: "Nova and Neutron", requirements: "test/openstack/requirements-nova.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_NOVA_BIN" },
+];
+
+/**
+ * The releases of ansible-core that scenarios run with, beside that of the Python tools (2.19), with the Pythons that each
+ * runs on (docs.ansible.com, "ansible-core support matrix").
+ */
+const ansibleReleases: Readonly<Record<string, PythonRange>> = {
+  "2.17": { newest: 12 },
+  "2.18": { newest: 13 },
+  "2.20": { oldest: 12 },
+  "2.21": { oldest: 12 },
+};
+const ansiblePrograms: readonly Programs[] = Object.entries(ansibleReleases).map(([release, pythons]) => ({
+  title: `ansible-core ${release}`,
+  requirements: `molecule/versions/ansible-core-${release}.txt`,
+  pythons,
+  variable: ansibleVariable(release),
+}));
+
+const ownAnsible = "2.19";
+
+/** The releases of ansible-core that scenarios can run with. */
+export const ansibleCores: readonly string[] = [...Object.keys(ansibleReleases), ownAnsible].sort();
+
+/** The environment variable with the folder of a release's programs, for molecule/shared/step.yml. */
+function ansibleVariable(release: string): string {
+  return `SRIOV_ROLE_ANSIBLE_${release.replace(".", "_")}_BIN`;
+}
+
+const pythonPackages = ["python3", "python3-venv"];
+const pythonTree = "molecule/rig/python_tree.py";
+
+/** The Python of those that python_tree.py can make, for programs that not every Python will do for. */
+function madeRelease({ pythons }: Programs): string | undefined {
+  return pythons && ["3.13", "3.11"].find((release) => isWithin(Number(release.split(".")[1]), pythons));
+}
+
+function noPython(programs: Programs): string {
+  const { pythons } = programs;
+  if (pythons === undefined) return `no Python 3.11 or newer with venv and ensurepip was found. On Debian 12 or newer this installs it:\n    sudo apt-get install ${pythonPackages.join(" ")}`;
+  const { oldest = 11, newest } = pythons;
+  const range = newest === undefined ? `3.${oldest} or newer` : `from 3.${oldest} to 3.${newest}`;
+  return `no Python ${range} with venv and ensurepip was found, and others are no good for ${programs.title}. This makes one out of Debian's packages:\n    python3 ${pythonTree} ensure ${madeRelease(programs)}`;
+}
+
+/** The Python that programs run on: one of this machine's, or that which was made because it has none that will do. */
+async function pythonFor(root: string, programs: Programs): Promise<Python | undefined> {
+  const found = await findPython(programs.pythons);
+  const release = madeRelease(programs);
+  if (found || release === undefined) return found;
+  const { code, stdout } = await run({ file: "python3", args: [join(root, pythonTree), "path", release] });
+  return code === 0 ? await findPython(programs.pythons, [stdout.trim()]) : undefined;
+}
+
+async function environmentOf(root: string, programs: Programs): Promise<Environment | string> {
+  const python = await pythonFor(root, programs);
+  if (!python) return noPython(programs);
+  return environment(readText(join(root, programs.requirements)), python);
+}
+
+/** The environment of the Python tools, or a sentence that says why there is none. */
+export async function pythonEnvironment(root: string): Promise<Environment | string> {
+  return await environmentOf(root, tools);
+}
+
+/**
+ * The folder with the Python tools, for a command that needs them.
+ *
+ * @throws Error with what to type when they are not there
+ */
+export async function pythonTools(root: string): Promise<string> {
+  return await binOf(root, tools);
+}
+
+async function binOf(root: string, programs: Programs): Promise<string> {
+  const found = await environmentOf(root, programs);
+  if (typeof found === "string") throw new Error(found);
+  if (!found.ready) throw new Error(`${programs.title}: not installed. Run: npm run setup`);
+  return found.bin;
+}
+
+export interface Want {
+  /** Also what `verify` needs: its packages of the system, and the releases of ansible-core that scenarios run with. */
+  readonly machines: boolean;
+}
+
+function testPrograms({ machines }: Want): readonly Programs[] {
+  return machines ? [...openStackPrograms, ...ansiblePrograms] : openStackPrograms;
+}
+
+/** Folders of programs, by the environment variables that tell them. */
+export type ProgramFolders = Readonly<Record<string, string>>;
+
+/**
+ * Folders of the programs that tests and scenarios run.
+ *
+ * @throws Error with what to type when one is not there
+ */
+export async function programFolders(root: string, want: Want): Promise<ProgramFolders> {
+  const folders: Record<string, string> = want.machines ? { [ansibleVariable(ownAnsible)]: await binOf(root, tools) } : {};
+  for (const programs of testPrograms(want)) if (programs.variable !== undefined) folders[programs.variable] = await binOf(root, programs);
+  return folders;
+}
+
+/**
+ * Sentences about those programs that are not there; empty when all are. What setup installs ends with "not installed", the
+ * others with what to type.
+ */
+export async function missingPrograms(root: string, want: Want): Promise<string[]> {
+  const missing: string[] = [];
+  for (const programs of testPrograms(want)) {
+    const found = await environmentOf(root, programs);
+    if (typeof found === "string") missing.push(found);
+    else if (!found.ready) missing.push(`${programs.title}: not installed`);
+  }
+  return missing;
+}
+
+/**
+ * Install what is missing. Quick when nothing is.
+ *
+ * @returns sentences about what could not be installed, with what to type; empty when all is there
+ */
+export async function setup(root: string, { machines }: Want): Promise<string[]> {
+  const faults: string[] = [];
+  const job = (title: string, work: (say: (line: string) => void) => Promise<string[]>): Job => ({
+    title,
+    work: async (say) => {
+      const found = await work(say);
+      faults.push(...found);
+      if (found.length > 0) throw new Error("see below");
+    },
+  });
+  // The system first: one of its packages makes the Pythons that this machine lacks.
+  const programs = [tools, ...testPrograms({ machines })].map((each) => job(each.title, (say) => setUpPython(root, each, say)));
+  await progress([...(machines ? [job("System packages", (say) => setUpSystem(root, say))] : []), ...programs]).catch((error: unknown) => {
+    if (faults.length === 0) throw error;
+  });
+  return faults;
+}
+
+async function setUpPython(root: string, programs: Programs, say: (line: string) => void): Promise<string[]> {
+  let python = await pythonFor(root, programs);
+  if (!python) {
+    const fault = await getPython(root, programs, say);
+    if (fault !== undefined) return [fault];
+    python = await pythonFor(root, programs);
+  }
+  if (!python) return [noPython(programs)];
+  const requirements = readText(join(root, programs.requirements));
+  const { ready } = environment(requirements, python);
+  if (ready) return [];
+  const chosen = python;
+  return await locked("venv", async () => {
+    // Another run may have made it while this one waited.
+    const now = environment(requirements, chosen);
+    if (now.ready) return [];
+    say(`installing ${programs.requirements} into ${now.folder}`);
+    const fault = await runAll(environmentCommands(now, chosen, join(root, programs.requirements)));
+    if (fault !== undefined) return [fault];
+    finishEnvironment(now);
+    return [];
+  });
+}
+
+/**
+ * Get a Python onto this machine: Debian's own comes without venv, its containers without any; a release that the
+ * distribution does not have is made.
+ *
+ * @returns why that failed
+ */
+async function getPython(root: string, programs: Programs, say: (line: string) => void): Promise<string | undefined> {
+  const release = madeRelease(programs);
+  if (release !== undefined) {
+    const command = { file: "python3", args: [join(root, pythonTree), "ensure", release] };
+    say(shown(command));
+    return await runAll([command]);
+  }
+  if (!isRoot()) return undefined;
+  say(`installing ${pythonPackages.join(" ")}`);
+  return await locked("apt", async () => {
+    const way = await installation(root, pythonPackages);
+    return typeof way === "string" ? undefined : await runAll(way.commands);
+  });
+}
+
+async function setUpSystem(root: string, say: (line: string) => void): Promise<string[]> {
+  const missing = await missingPackages();
+  if (missing.length === 0) return [];
+  if (!isRoot()) return [await howToInstall(root, missing)];
+  const fault = await locked("apt", async () => {
+    // Before the lists are there, apt knows of no version to choose from.
+    say("reading apt's package lists");
+    await run({ file: "apt-get", args: ["update"] });
+    // Where QEMU comes from the backports, Python finds out from where.
+    const python = hasProgram("python3") ? undefined : await installation(root, ["python3"]);
+    if (typeof python === "object") {
+      const fault = await runAll(python.commands);
+      if (fault !== undefined) return fault;
+    }
+    const way = await installation(root, missing);
+    if (typeof way === "string") return `Missing: ${missing.join(" ")}: ${way}`;
+    say(`installing ${missing.join(" ")}`);
+    if (way.file) writeSystemFile(way.file);
+    return await runAll(way.commands);
+  });
+  if (fault !== undefined) return [fault];
+  const still = await missingPackages();
+  return still.length === 0 ? [] : [`apt installed what was asked, and this is still missing: ${still.join(" ")}`];
+}
+
+/** What a person types who may become root. */
+export async function howToInstall(root: string, missing: readonly string[]): Promise<string> {
+  const way = await installation(root, missing);
+  if (typeof way === "string") return `Missing: ${missing.join(" ")}: ${way}`;
+  return `Missing: ${missing.join(" ")}. This installs it:\n    ${commandLine(way)}`;
+}
+
+/** One line for a shell. */
+export function commandLine({ file, commands }: Installation): string {
+  const write = file ? [`printf %s ${shown({ file: file.text, args: [] })} | sudo tee ${file.path} >/dev/null`] : [];
+  return [...write, ...commands.map((command) => `sudo ${shown(command)}`)].join(" && ");
+}
+
+async function runAll(commands: readonly Command[]): Promise<string | undefined> {
+  for (const command of commands) {
+    const { code, output } = await run(command);
+    if (code !== 0) return `${shown(command)} ended with ${code}:\n${output.trim().split("\n").slice(-15).join("\n")}`;
+  }
+  return undefined;
+}

@@ -133,6 +133,9 @@ const needs: readonly Need[] = [
   { package: "openssh-client", program: "ssh" },
   { package: "systemd", program: "systemd-analyze" },
   { package: "git", program: "git" },
+  // What stands between a real mstconfig and the emulated card in tests without a machine.
+  { package: "gcc", program: "gcc" },
+  { package: "libc6-dev", files: ["/usr/include/dlfcn.h"] },
 ];
 
 /** Is the program on the PATH, or where only root looks? */

@@ -435,10 +435,10 @@ ADVICE = tuple((re.compile(expression), advice, (of + [None])[0]) for expression
      "the value %(value)s has a special meaning for the tool: choose another"),
     (r"Unknown value (?P<value>\S+)",
      "the parameter has no value %(value)s: see the tool's command show_confs for those it has"),
-    (r"Cannot parse the value|Failed to parse \S+=\S+|Failed to convert value|is not Dword aligned|larger than max size"
+    (r"Cannot parse the value|value is out of range|Failed to parse \S+=\S+|Failed to convert value|is not Dword aligned|larger than max size"
      r"|exceeds max allowed",
      "the tool cannot read a value in %(wanted)s: write a number, or a name that its command show_confs lists"),
-    (r"Operation not supported for this type of parameters|Expected a parameter with index|Index \d+ .*out of range"
+    (r"Operation (is )?not supported( for this type of parameters|$)|Expected a parameter with index|Index \d+ .*out of range"
      r"|is not supported in Array",
      "the parameter is an array, which the role does not set: take it out of `firmware` and set it by hand"),
     (r"Cannot set the value (?P<value>\S+) for the parameter (?P<name>[^:]+)",

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The link of a card's root port.
+ *
+ * A tool that resets a card over PCIe disables the link of the port above it and enables it again (mlxfwreset: Link Disable
+ * of the port's Link Control). QEMU's port takes that, and nothing is below it. So accesses to the root bus are looked at on
+ * their way: Link Disable makes the card go, and come again. And what QEMU knows nothing of is shown while the card is there:
+ * that the link is active, and that the slot is occupied.
+ */
+#include "card.h"
+
+static struct pci_bus *root;
+static struct pci_ops *before;
+static struct pci_ops watching;
+
+static struct card *card_below(struct pci_bus *bus, unsigned int devfn)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_CARDS; i++)
+		if (rig_cards[i] && rig_cards[i]->port->bus == bus && rig_cards[i]->port->devfn == devfn)
+			return rig_cards[i];
+	return NULL;
+}
+
+static int root_read(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 *value)
+{
+	int result = before->read(bus, devfn, where, size, value);
+	unsigned long flags;
+	struct card *card;
+	u32 extra = 0;
+	int cap;
+
+	if (result)
+		return result;
+	raw_spin_lock_irqsave(&rig_lock, flags);
+	card = card_below(bus, devfn);
+	if (card && card->present && !card->link_disabled) {
+		cap = card->port->pcie_cap;
+		if (where == cap + PCI_EXP_LNKCTL && size == 4)
+			extra = PCI_EXP_LNKSTA_DLLLA << 16;
+		else if (where == cap + PCI_EXP_LNKSTA && size == 2)
+			extra = PCI_EXP_LNKSTA_DLLLA;
+		else if (where == cap + PCI_EXP_SLTCTL && size == 4)
+			extra = PCI_EXP_SLTSTA_PDS << 16;
+		else if (where == cap + PCI_EXP_SLTSTA && size == 2)
+			extra = PCI_EXP_SLTSTA_PDS;
+	}
+	raw_spin_unlock_irqrestore(&rig_lock, flags);
+	*value |= extra;
+	return result;
+}
+
+static int root_write(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 value)
+{
+	unsigned long flags;
+	struct card *card;
+
+	raw_spin_lock_irqsave(&rig_lock, flags);
+	card = card_below(bus, devfn);
+	if (card && where == card->port->pcie_cap + PCI_EXP_LNKCTL && size >= 2) {
+		bool disabled = value & PCI_EXP_LNKCTL_LD;
+
+		if (disabled != card->link_disabled) {
+			card->link_disabled = disabled;
+			card->link_events |= disabled ? LINK_WENT_DOWN : LINK_CAME_UP;
+			/* Devices are removed where one may sleep, which is not here. */
+			schedule_work(&card->link_work);
+		}
+	}
+	raw_spin_unlock_irqrestore(&rig_lock, flags);
+	return before->write(bus, devfn, where, size, value);
+}
+
+/* All cards are below one root bus: the rig's machines have no other. */
+void rig_watch_link(struct pci_bus *bus)
+{
+	if (root)
+		return;
+	root = bus;
+	before = bus->ops;
+	watching = *bus->ops;
+	watching.read = root_read;
+	watching.write = root_write;
+	pci_bus_set_ops(bus, &watching);
+}
+
+void rig_leave_link(void)
+{
+	if (root)
+		pci_bus_set_ops(root, before);
+	root = NULL;
+}

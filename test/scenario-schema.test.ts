@@ -134,7 +134,7 @@ describe("docs/testing.md says of each scenario", () => {
   const rows = new Map([...page.matchAll(/^\| `(\w+)` \| ([^|]+) \|/gm)].map((match) => [match[1]!, match[2]!]));
   it("what it proves", () => deepStrictEqual([...rows.keys()].sort(), every));
 
-  const images: { readonly [image: string]: string } = { debian12: "Debian 12", debian13: "Debian 13", "debian13-sdboot": "Debian 13, systemd-boot", "debian13-openstack": "Debian 13 with Nova and Neutron" };
+  const images: { readonly [image: string]: string } = { debian12: "Debian 12", "debian12-connectx": "Debian 12, an emulated ConnectX", debian13: "Debian 13", "debian13-connectx": "Debian 13, an emulated ConnectX", "debian13-sdboot": "Debian 13, systemd-boot", "debian13-openstack": "Debian 13 with Nova and Neutron" };
   for (const name of every)
     it(`on which guest it runs: ${name}`, () => {
       const [platform] = read(text(`molecule/${name}/molecule.yml`))["platforms"] as { image: string; iommu?: string }[];

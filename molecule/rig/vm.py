@@ -21,7 +21,7 @@ from typing import Any
 
 from host import HANG_SECONDS, RigError, say
 from images import cloud, recipes, store
-from machine import boot, kvm
+from machine import boot, connectx, kvm
 from machine.qemu import MAX_FUNCTIONS, MAX_PFS, Machine
 from machine.run import Run
 from machine.wait import GuestPanic
@@ -62,10 +62,15 @@ def check_start(run: Run, options: argparse.Namespace) -> None:
         raise RigError("an emulated PF passes no traffic behind the emulated AMD IOMMU; use another --iommu")
     if not options.vf_driver and not options.wait:
         raise RigError("--no-vf-driver needs --wait: the guest is changed once it has booted")
+    if options.connectx and not options.wait:
+        raise RigError("--connectx needs --wait: the cards come into the guest once it has booted")
+    if any(not 1 <= card.slot <= options.pf for card in options.connectx):
+        raise RigError(f"this machine has slots for card 1 to {options.pf}, for ConnectX cards too")
 
 
 def command_start(run: Run, options: argparse.Namespace) -> None:
     """Start a new machine in an empty or finished run folder."""
+    options.connectx = connectx.read(options.connectx)
     check_start(run, options)
     accel = kvm.choose_accelerator(options.accel)
     disk, seeded = resolve_image(options.image)
@@ -81,6 +86,7 @@ def command_start(run: Run, options: argparse.Namespace) -> None:
         lifetime=options.lifetime,
         seeded=seeded,
         functions=options.functions,
+        connectx=options.connectx,
     )
     run.prepare(machine, disk)
     run.launch(machine)
@@ -97,6 +103,8 @@ def command_start(run: Run, options: argparse.Namespace) -> None:
             boot.wait_for_boot(run, options.wait)
     if not options.vf_driver:
         boot.keep_vf_driver_out(run, options.wait)
+    if machine.connectx:
+        connectx.install(run, machine.connectx)
     print_access(run)
 
 
@@ -198,6 +206,8 @@ def add_start(command: argparse.ArgumentParser) -> None:
         help="of each card; every port is a PF, function 0, 1, ... of the card",
     )
     command.add_argument("--missing", default="", help="cards that are not plugged in, such as 2 or 1,2")
+    cards = 'emulated ConnectX cards in slots, a JSON list such as [{"slot": 1, "model": "connectx5", "ports": 2}]'
+    command.add_argument("--connectx", default="", metavar="JSON", help=f"{cards}; the image must be one with the module")
     switch = argparse.BooleanOptionalAction
     through = "the ssh connection goes through one more PF"
     command.add_argument("--connection-pf", action=switch, default=False, help=through)

@@ -29,7 +29,7 @@ A0, A1, B0 = "0000:3b:00.0", "0000:3b:00.1", "0000:5e:00.0"
 OPEN_FAILED = "\n-E- Failed to open the device\n"
 NO_CURRENT = "Device Firmware does not support reading default and current configurations\n"
 FRESH = {"SRIOV_EN": "False(0)", "NUM_OF_VFS": "0", "NUM_PF_MSIX": "63", "LINK_TYPE_P1": "ETH(2)", "LINK_TYPE_P2": "ETH(2)",
-         "ADVANCED_PCI_SETTINGS": "False(0)", "HOST_CHAINING_DESCRIPTORS": "Array[0..7]"}
+         "PF_NUM_OF_VF_VALID": "False(0)", "ADVANCED_PCI_SETTINGS": "False(0)", "HOST_CHAINING_DESCRIPTORS": "Array[0..7]"}
 OWN = {"PF_NUM_OF_VF_VALID": "False(0)", "PF_NUM_OF_VF": "0"}
 LINKS = {"1": "IB(1)", "2": "ETH(2)", "IB": "IB(1)", "ETH": "ETH(2)"}
 NAMES = {"LINK_TYPE_P1": LINKS, "LINK_TYPE_P2": LINKS}
@@ -113,7 +113,14 @@ class Tool:
             return 3, OPEN_FAILED
         if "set" in command:
             return self.set(address, command[command.index("set") + 1:])
-        return self.query_answer.get(address) or (0, self.table(address))
+        return self.query_answer.get(address) or self.query(address, command[command.index("q") + 1:], "-e" in command)
+
+    def query(self, address, names, running):
+        rows = self.rows(address)
+        absent = [name for name in names if name not in rows]
+        if absent:
+            return 3, self.table(address, {}, running) + "-E- The Device doesn't support %s parameter\n" % absent[0]
+        return 0, self.table(address, {name: rows[name] for name in names} or rows, running)
 
     def set(self, address, arguments):
         if self.set_answer:
@@ -130,21 +137,25 @@ class Tool:
                 rows[name]["next"] = NAMES.get(name, {}).get(value, value)
         return 0, "Applying... Done!\n-I- Please reboot machine to load new configurations.\n"
 
-    def table(self, address):
+    def rows(self, address):
         rows = dict(self.cards[address])
         if rows.get("PF_NUM_OF_VF_VALID", {}).get("next") == "True(1)":
             rows.update(self.functions[address])
+        return rows
+
+    def table(self, address, rows, running):
+        reads_current = running and self.reads_current
         lines = ["", "Device #1:", "----------", "", "Device type:        %s" % self.type, "Name:               MCX556A-ECA_Ax",
                  "Description:        ConnectX-5", "Device:             %s" % address, ""]
-        if self.reads_current:
+        if reads_current:
             lines.append("Configurations:                                          Default             Current             Next Boot")
         else:
             lines.append("Configurations:                                          Next Boot")
         for name, row in sorted(rows.items()):
             mark = "RO" if name in self.read_only else "  "
-            values = [FRESH.get(name, OWN.get(name, "0")), row["current"], row["next"]] if self.reads_current else [row["next"]]
+            values = [FRESH.get(name, OWN.get(name, "0")), row["current"], row["next"]] if reads_current else [row["next"]]
             lines.append("%s%s     %-44s%s" % ("*" if row["current"] != row["next"] else " ", mark, name, "".join("%-20s" % value for value in values)))
-        return "\n".join(lines) + "\n" + ("" if self.reads_current else NO_CURRENT)
+        return "\n".join(lines) + "\n" + (NO_CURRENT if running and not self.reads_current else "")
 
     def sets(self):
         """The arguments of every `set`, by address."""
@@ -234,7 +245,46 @@ def test_after_the_reboot_it_is_done(tool):
     tool.calls.clear()
     result = run_once(device())
     assert (result["changed"], result["reboot"], result["stuck"], "waits" in result["devices"][0]) == (False, [], [], False)
-    assert tool.calls == [["-d", A0, "-e", "q"]]
+    # The kernel sees what the card runs with.
+    assert tool.calls == [["-d", A0, "q", "SRIOV_EN", "NUM_OF_VFS", "PF_NUM_OF_VF_VALID"]]
+
+
+@pytest.mark.parametrize("devices, calls", [
+    # What the card runs with is asked for where the kernel does not see enough, and where more is wanted than VFs.
+    ([device(numvfs=9)], [["-e", "q", "SRIOV_EN", "NUM_OF_VFS", "PF_NUM_OF_VF_VALID"]]),
+    ([device(parameters={"LINK_TYPE_P1": "ETH"})], [["-e", "q", "SRIOV_EN", "NUM_OF_VFS", "PF_NUM_OF_VF_VALID", "LINK_TYPE_P1"]]),
+])
+def test_a_card_is_asked_for_what_is_wanted_of_it(tool, devices, calls):
+    tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
+    run_once(*devices, check_mode=True)
+    assert [call[2:] for call in tool.calls] == calls
+
+
+def test_what_else_sets_the_next_boot_back_is_seen_though_the_kernel_sees_enough(tool):
+    tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")["NUM_OF_VFS"]["next"] = "4"
+    result = run_once(device())
+    assert (tool.sets(), result["reboot"]) == ([(A0, ["NUM_OF_VFS=8"])], [])
+
+
+def test_a_card_without_a_number_for_each_function_is_asked_again_without_it(tool):
+    del tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")["PF_NUM_OF_VF_VALID"]
+    result = run_once(device())
+    assert (result["changed"], [call[2:] for call in tool.calls]) == (False, [
+        ["q", "SRIOV_EN", "NUM_OF_VFS", "PF_NUM_OF_VF_VALID"], ["q", "SRIOV_EN", "NUM_OF_VFS"]])
+
+
+def test_a_name_that_a_card_does_not_have_is_looked_for_among_all(tool):
+    tool.add(A0)
+    with pytest.raises(host.Refusal, match="has no parameter NUM_OF_VF, NUM_OF_VFS is the nearest"):
+        run_once(device(parameters={"NUM_OF_VF": 9}))
+    assert [call[2:] for call in tool.calls][-1] == ["-e", "q"]
+
+
+def test_of_a_card_that_is_no_connectx_all_is_asked_for(tool):
+    """A BlueField's own processor may own it, and a card of a later kind may have what nobody knows of."""
+    tool.add(A0, identity="15b3:a2dc", SRIOV_EN="True(1)", NUM_OF_VFS="8")
+    run_once(device())
+    assert [call[2:] for call in tool.calls] == [["-e", "q"]]
 
 
 def test_a_reboot_that_was_skipped_is_still_due_however_often_the_role_runs(tool):

@@ -251,9 +251,6 @@ class ConfigTool:
         """Change one next value, or raise what the device would refuse."""
         base, index = split_index(name)
         parameter = card.parameters[base]
-        if card.is_read_only(base):
-            # Only v4.21 comes this far; the reason at the end is the firmware's.
-            raise CardError(f"Failed to set {parameter.tlv} settings Operation is not supported")
         value: Value = card.parse(parameter, text)
         limit = int(card.behave("max-vfs"))
         if base == "NUM_OF_VFS" and card.fourth and value > min(limit, 63):

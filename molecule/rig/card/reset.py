@@ -11,6 +11,7 @@ from identity import apply_identity
 from mst import find_device
 from state import Card, locked_state, snapshot
 from sysfs import real_vfs, restore
+from tables import version_of
 
 RESET_LEVELS = {
     0: 'Driver, PCI link, network link will remain up ("live-Patch")',
@@ -56,6 +57,7 @@ def do_reset(name: str, options: argparse.Namespace) -> int:
     The real tool refuses every reset on a virtual machine (it reads lscpu); this one cannot.
     """
     card = open_device(name, options.device)
+    version = version_of(card.behave("version"))
     print()
     supported = {4} if card.behave("reset") == "power-cycle" else {3, 4}
     if options.command in ("q", "query"):
@@ -67,7 +69,9 @@ def do_reset(name: str, options: argparse.Namespace) -> int:
     level = min(supported) if options.level is None else options.level
     if level not in supported:
         raise CardError(f"Reset-level '{level}' is not supported in the current state of this device")
-    print(f"The reset level for device, {options.device} is:\n\n{level}: {RESET_LEVELS[level]}")
+    # What each opens with is known of 4.21 and 4.31.
+    opening = "The reset level for device, {} is:" if version >= (4, 31) else "Requested reset level for device, {}:"
+    print(f"{opening.format(options.device)}\n\n{level}: {RESET_LEVELS[level]}")
     confirm(options.yes)
     send_command(card, level)
     if level == 4:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,12 @@ def check_name(card: Card, version: tuple[int, int], name: str, text: str | None
     if card.is_read_only(base) and not card.fourth:
         if version >= (4, 36):
             raise CardError(f"Operation is not supported (Read only TLV: {card.parameters[base].tlv})")
-        if version >= (4, 25):
-            raise CardError(f"The Device doesn't support {base} parameter")
+        raise CardError(f"The Device doesn't support {base} parameter")
+    if re.fullmatch(r"-\d+", text) and not card.parameters[base].names and not card.fourth:
+        # Seen of 4.21, 4.31 and 4.33.
+        if version >= (4, 31):
+            raise CardError("value is out of range")
+        raise CardError(f"The value {text} is not valid,  as its size is {card.parameters[base].bits} bits")
     card.parse(card.parameters[base], text)
 
 
@@ -174,6 +179,8 @@ class Table:
         """Collect the rows; raise for a name or a value that cannot be."""
         if not wanted:
             return [self.row(name, None) for name in self.card.parameters if self.card.supports(name)]
+        # One that is named twice is shown once.
+        wanted = list(dict.fromkeys(wanted))
         for name, text in wanted:
             check_name(self.card, self.style.version, name, text)
         for name, text in wanted:

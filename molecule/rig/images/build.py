@@ -79,6 +79,7 @@ def hooks(recipe: Recipe, work: Path) -> list[str]:
     rootfs, scripts = work / "rootfs.tar", [work / "customize.sh", work / "first-boot.sh"]
     tree, root_image = work / "tree", work / "root.ext4"
     customize = [
+        *(build_module() if recipe.connectx else []),
         f"copy-in {' '.join(q(str(script)) for script in scripts)} /usr/local/sbin",
         # From outside of the tree, where the mirror's certificates, keys and files are.
         'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; apt-get clean'
@@ -95,6 +96,19 @@ def hooks(recipe: Recipe, work: Path) -> list[str]:
         f' sh "$1" {q(str(tree))} {q(str(root_image))}',
     ]
     return [f"--essential-hook=tar-in {q(str(rootfs))} /", *(f"--customize-hook={hook}" for hook in customize)]
+
+
+def build_module() -> list[str]:
+    """Return the commands that build the kernel module of the ConnectX cards in the tree."""
+    folder = "/var/lib/rig-module"
+    return [
+        f"copy-in {shlex.quote(str(recipes.MODULE))} /usr/src",
+        'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; apt-get clean'
+        f" && apt-get install --yes --download-only {' '.join(recipes.MODULE_PACKAGES)}"
+        f' && mkdir "$1{folder}" && mv "$1"/var/cache/apt/archives/*.deb "$1{folder}"',
+        'mv "$1/usr/src/kernel" "$1/usr/src/rig-connectx"'
+        f' && chroot "$1" sh /usr/src/rig-connectx/install.sh {folder}',
+    ]
 
 
 def make_root_filesystem(recipe: Recipe, work: Path, log: Path) -> None:

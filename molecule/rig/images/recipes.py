@@ -15,6 +15,7 @@ import host
 from host import RigError
 
 GUEST = Path(__file__).resolve().parents[1] / "guest"
+MODULE = Path(__file__).resolve().parents[1] / "connectx" / "kernel"
 
 MIB = 1024 * 1024
 ESP_START_MIB = 1
@@ -38,6 +39,9 @@ COMMON_PACKAGES = (
 # (guest/customize.sh).
 ARCHIVE_PACKAGES = ("mstflint",)
 
+# What the module is built with; they are taken off again. The headers bring the compiler that their kernel was built with.
+MODULE_PACKAGES = ("make", "linux-headers-amd64")
+
 # The last console is the one that programs write to. The kernel's log goes to the serial line, without interrupts;
 # programs would wait there half a minute for each close, because no IO-APIC interrupt arrives with QEMU's AMD IOMMU.
 # no_timer_check: with the Intel IOMMU, on a busy machine, the kernel may take its timer for broken in its first 0.2 s,
@@ -55,6 +59,8 @@ class Recipe:
     # Patterns of files and folders. dpkg cannot leave them out: a Python package is not installed when one of its files
     # is missing.
     removed: tuple[str, ...] = ()
+    # Whether the kernel module of the emulated ConnectX cards is in it (connectx/kernel).
+    connectx: bool = False
 
 
 # Nova and Neutron as libraries: no tests, no languages, and no services of what they depend on.
@@ -70,9 +76,13 @@ OPENSTACK_REMOVED = (
     "etc/rc?.d/*iscsi*",
 )
 
+DEBIAN12 = Recipe("bookworm", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "cloud-init"))
+DEBIAN13 = Recipe("trixie", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "systemd-sysv"))
 RECIPES = {
-    "debian12": Recipe("bookworm", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "cloud-init")),
-    "debian13": Recipe("trixie", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "systemd-sysv")),
+    "debian12": DEBIAN12,
+    "debian12-connectx": dataclasses.replace(DEBIAN12, connectx=True),
+    "debian13": DEBIAN13,
+    "debian13-connectx": dataclasses.replace(DEBIAN13, connectx=True),
     "debian13-openstack": Recipe(
         "trixie", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "systemd-sysv", *OPENSTACK_PACKAGES), OPENSTACK_REMOVED
     ),
@@ -83,6 +93,16 @@ RECIPES = {
 def guest_files() -> dict[str, bytes]:
     """Return every file of guest/ by its path in there."""
     return {str(path.relative_to(GUEST)): path.read_bytes() for path in sorted(GUEST.rglob("*")) if path.is_file()}
+
+
+def module_files() -> dict[str, bytes]:
+    """Return what the kernel module is built from, by its path in the rig."""
+    return {str(path.relative_to(MODULE.parents[1])): path.read_bytes() for path in sorted(MODULE.iterdir())}
+
+
+def files_of(recipe: Recipe) -> dict[str, bytes]:
+    """Return the rig's own files that go into an image."""
+    return {**guest_files(), **(module_files() if recipe.connectx else {})}
 
 
 def recipe_hash(recipe: Recipe, files: dict[str, bytes]) -> str:
@@ -106,4 +126,4 @@ def image_path(name: str) -> Path:
     """Return where the image of a recipe is, built or not."""
     if name not in RECIPES:
         raise RigError(f"no image is called {name!r}; there are {', '.join(RECIPES)}")
-    return host.cache_directory() / "images" / f"{name}-{recipe_hash(RECIPES[name], guest_files())}.qcow2"
+    return host.cache_directory() / "images" / f"{name}-{recipe_hash(RECIPES[name], files_of(RECIPES[name]))}.qcow2"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from host import RigError
+from machine.connectx import ConnectX
 
 MANAGEMENT_MAC = "52:54:00:5a:00:01"
 USER = "molecule"
@@ -52,6 +53,12 @@ class Machine:
     lifetime: int = 24 * 3600
     seeded: bool = False
     functions: int = 1
+    # In their slots there are none of QEMU's cards.
+    connectx: tuple[ConnectX, ...] = ()
+
+    def empty(self) -> set[int]:
+        """Return the slots in which QEMU has no card."""
+        return {*self.missing, *(card.slot for card in self.connectx)}
 
 
 def find_firmware() -> tuple[str, str]:
@@ -126,10 +133,12 @@ def processor(machine: Machine) -> list[str]:
     vendor = "AuthenticAMD" if machine.iommu == "amd" else "GenuineIntel"
     # Interrupt remapping needs the I/O APIC outside of the kernel.
     irqchip = ",kernel-irqchip=split" if machine.iommu == "intel" else ""
+    # The real mstfwreset works on no virtual machine, which it knows by lscpu's "Hypervisor vendor".
+    hidden = ",-hypervisor" if machine.connectx else ""
     return [
         *("-machine", f"q35,sata=off,smbus=off{irqchip}"),
         *("-accel", "tcg,thread=multi,tb-size=512" if emulated else "kvm"),
-        *("-cpu", f"{'max' if emulated else 'host'},vendor={vendor}"),
+        *("-cpu", f"{'max' if emulated else 'host'},vendor={vendor}{hidden}"),
         *("-smp", str(machine.cpus), "-m", str(machine.memory)),
     ]
 
@@ -178,6 +187,6 @@ def network(machine: Machine) -> list[str]:
         for function, device in enumerate(card_devices(number, machine.functions)):
             # A hub of its own: the link is up and leads nowhere.
             arguments += ["-netdev", f"hubport,id={device['netdev']},hubid={number + function * MAX_PFS}"]
-            if number not in machine.missing:
+            if number not in machine.empty():
                 arguments += ["-device", device_argument(device)]
     return arguments

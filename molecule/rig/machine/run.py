@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import host
 from host import HANG_SECONDS, RigError, tail_between_markers
 from images import cloud, store
 from machine import qemu
+from machine.connectx import ConnectX
 from machine.process import Process, lease_directory, lease_port, process_start
 from machine.qemu import Machine, card_devices
 from machine.qmp import Monitor
@@ -40,7 +42,8 @@ class Run:
     def machine(self) -> Machine:
         """Return how the machine was last started."""
         stored = self._state()["machine"]
-        return Machine(**{**stored, "missing": tuple(stored["missing"])})
+        cards = tuple(ConnectX(**card) for card in stored["connectx"])
+        return Machine(**{**stored, "missing": tuple(stored["missing"]), "connectx": cards})
 
     def _write_state(self, machine: Machine, processes: list[Process]) -> None:
         state = {
@@ -129,6 +132,8 @@ class Run:
         machine = dataclasses.replace(machine, port=port)
         public_key = self.key.with_suffix(".pub").read_text()
         arguments = qemu.qemu_arguments(machine, qemu.find_firmware()[0], public_key)
+        # Another for each start, which a reboot keeps: by it the firmware of the rig's cards knows a power cycle.
+        arguments += ["-uuid", str(uuid.uuid4())] if machine.connectx else []
         for leftover in ("qmp.sock", "qemu.pid"):
             (self.directory / leftover).unlink(missing_ok=True)
         self.note_boot()
@@ -240,7 +245,7 @@ class Run:
     def plug(self, number: int) -> None:
         """Put a card into its slot of the running machine."""
         machine = self.machine()
-        if not 1 <= number <= machine.pfs:
+        if not 1 <= number <= machine.pfs or number in {card.slot for card in machine.connectx}:
             raise RigError(f"this machine has slots for card 1 to {machine.pfs}")
         with self.monitor() as monitor:
             # The guest finds the card when function 0 is there, so that comes last.

@@ -55,7 +55,7 @@ def gather(devices, exact):
 
     devices: as sriov_devices returns them; those without `firmware`, and those that are not there, are no concern of ours.
     Returns a list of {"card", "label", "family": as of mstconfig.family, "counts": {function: VFs},
-    "listed": [(function, name, value, selector)], "done": what this run has changed on it, in words}.
+    "connectx": whether it is a ConnectX, "listed": [(function, name, value, selector)], "done": what this run has changed on it, in words}.
     Raises Refusal when the ports of a card want different things, or a device contradicts itself or is of no known form.
     """
     given.refuse_wrong(devices, ("address", "numvfs", "selector"))
@@ -66,7 +66,8 @@ def gather(devices, exact):
             continue
         card = cards.setdefault(card_of(device["address"]), {
             "card": card_of(device["address"]), "label": host.describe(function), "family": mstconfig.family(function["id"]),
-            "counts": {}, "listed": [], "done": []})
+            # ConnectX cards. Of any other all parameters are asked for: one of them may say whose it is.
+            "connectx": function["id"].startswith(mstconfig.MELLANOX + ":10"), "counts": {}, "listed": [], "done": []})
         # A ConnectX-3 has one function for both ports, and its firmware counts the VFs of both.
         card["counts"][device["address"]] = card["counts"].get(device["address"], 0) + device["numvfs"]
         try:
@@ -224,10 +225,22 @@ def complain(tool, card, code, text, label=None, wanted=None):
     return mstconfig.explain(text, code, label or card["label"], wanted, card["family"], package_of(tool)) + lockdown_hint(text)
 
 
-def query(tool, function, card, label=None):
-    """What the tool says of one function of a card. label: as of complain. Raises Refusal with the tool's reason."""
-    code, text = run([tool, "-d", function, "-e", "q"])
+# A firmware or a tool without one of the parameters that were asked for.
+NOT_THERE = re.compile(r"doesn't support|Unknown [Pp]arameter|Failed to find Param|Unsupported Configuration")
+
+
+def query(tool, function, card, label=None, names=(), running=True):
+    """What the tool says of one function of a card. label: as of complain. Raises Refusal with the tool's reason.
+
+    names: the parameters that are asked for, for each costs the tool time; when one of them is not there, and by default, all are.
+    running: whether what the card runs with is asked for too.
+    """
+    code, text = run([tool, "-d", function] + (["-e"] if running else []) + ["q"] + list(names))
     label = label or card["label"]
+    if code != 0 and names and NOT_THERE.search(mstconfig.complaint(text) or ""):
+        without = [name for name in names if name != "PF_NUM_OF_VF_VALID"]
+        old = len(without) < len(names) and re.search(r"\bPF_NUM_OF_VF_VALID\b", mstconfig.complaint(text))
+        return query(tool, function, card, label, without if old else (), running)
     if code != 0:
         raise host.Refusal(complain(tool, card, code, text, label))
     try:
@@ -250,7 +263,10 @@ def lockdown_hint(text):
 def read_card(tool, card, exact):
     """Ask for a card, and where its functions differ for each of those. Returns {function: table}; raises Refusal."""
     first = min(card["counts"])
-    tables = {first: query(tool, first, card)}
+    # What the kernel sees is what the card runs with.
+    tables = {first: query(tool, first, card, None, names_of(card), not (card["connectx"] and enough_without(card, exact)))}
+    if becomes_per_function(card, tables) or counts_per_function(card, tables):
+        tables = {first: query(tool, first, card)}
     why = mstconfig.why_not_of_the_host(tables[first])
     if why:
         raise host.Refusal("%s %s" % (card["label"], why))
@@ -260,6 +276,14 @@ def read_card(tool, card, exact):
     for function in sorted(own - {first}):
         tables[function] = query(tool, function, card, host.describe(host.read_function(function) or {"address": function}))
     return tables
+
+
+def names_of(card):
+    """The parameters that say whether a card has what is wanted; none for a card of which all are asked for."""
+    if not card["connectx"]:
+        return []
+    counts = ["SRIOV_EN", "NUM_OF_VFS"] + (["PF_NUM_OF_VF_VALID"] if card["family"] != "ConnectX-3" else [])
+    return counts + sorted({name for _function, name, _value, _selector in card["listed"]} - set(counts))
 
 
 def enough_without(card, exact):
@@ -361,7 +385,7 @@ def set_card(tool, card, wanted):
         card["power_cycle"] = card.get("power_cycle", False) or mstconfig.needs_power_cycle(text)
         failed = complain(tool, card, code, text, None, {need["name"]: need["value"] for need in own}) if code != 0 else None
         try:
-            rows = query(tool, function, card)["parameters"]
+            rows = query(tool, function, card, None, [need["name"] for need in own] if card["connectx"] else ())["parameters"]
         except host.Refusal as refusal:
             return "%s; whether it has taken %s is not known" % (failed or refusal, " ".join(arguments))
         for need, argument in zip(own, arguments):

@@ -42,7 +42,7 @@ class Run:
     def machine(self) -> Machine:
         """Return how the machine was last started."""
         stored = self._state()["machine"]
-        cards = tuple(ConnectX(**card) for card in stored["connectx"])
+        cards = tuple(ConnectX(**card) for card in stored.get("connectx", ()))
         return Machine(**{**stored, "missing": tuple(stored["missing"]), "connectx": cards})
 
     def _write_state(self, machine: Machine, processes: list[Process]) -> None:

@@ -48,6 +48,9 @@ describe("a change can touch", () => {
     ["molecule/rig/card/card.py", ["connectx3", "mellanox", "mft", "versions"]],
     ["molecule/rig/card/config.py", ["connectx3", "mellanox", "mft", "versions"]],
     ["molecule/rig/card/rig-card.service", ["connectx3", "mellanox", "mft", "versions"]],
+    ["molecule/rig/connectx/kernel/net.c", []],
+    ["molecule/rig/connectx/firmware/registers.py", []],
+    ["molecule/rig/connectx/native/shim.c", []],
     ["role-template/plugins/modules/sriov_firmware.py", ["connectx3", "install", "mellanox", "mft", "versions"]],
     ["role-template/tasks/mft.yml", ["connectx3", "install", "mellanox", "mft", "versions"]],
     ["role-template/kayobe/kolla.yml", ["install", "kayobe"]],
@@ -64,7 +67,7 @@ describe("a change can touch", () => {
     ["test/python/test_host.py", ["test/python/test_host.py"]],
     ["test/totals.test.ts", ["test/totals.test.ts"]],
     ["test/python/half_done.py", ["firmware", "fuzz", "halfway", "kernel_interrupted", "mlx4"].map((name) => `test/python/test_${name}.py`)],
-    ["test/python/mstconfig_corpus/open_4_36.txt", ["test/python/test_fuzz.py", "test/python/test_mstconfig.py"]],
+    ["test/python/mstconfig_corpus/open_4_36.txt", ["cards_real", "fuzz", "mstconfig", "mstconfig_real"].map((name) => `test/python/test_${name}.py`)],
     ["test/fixtures/golden/role.paths", tests.filter((path) => /golden|\brole\b/.test(readText(join(root, path))))],
     ["test/gone.test.ts", []],
   ];

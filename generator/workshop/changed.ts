@@ -32,6 +32,8 @@ interface Rule {
 const aboutMachines = /molecule|scenario/i;
 /** Scenarios with a stand-in for a Mellanox card. */
 const standIn = /rig\/card\b/;
+/** Those with an emulated ConnectX, by the key of their molecule.yml. */
+const connectX = /^ +connectx: \[/m;
 /** Scenarios that build a release, in which all of role-template/ is. */
 const build = "main\\.js build";
 
@@ -46,6 +48,9 @@ const rules: readonly Rule[] = [
   { files: /^molecule\/shared\/[^/]+\.schema\.json$/, tests: aboutMachines, scenarios: "none" },
   // Steps name the folder, and no file in it.
   { files: /^molecule\/rig\/card\//, tests: aboutMachines, scenarios: standIn },
+  // Without a machine the real tools run, which a scenario has of its image.
+  { files: /^molecule\/rig\/connectx\/native\//, tests: aboutMachines, scenarios: "none" },
+  { files: /^molecule\/rig\/connectx\//, tests: aboutMachines, scenarios: connectX },
   // A part of molecule/ that a scenario need not name to use it.
   { files: /^molecule\/(base\.yml|rig\/.*|shared\/[^/]+\.(yml|py))$/, tests: aboutMachines, scenarios: "all" },
   { files: /(^|\/)(conftest|hang)\.py$|^test\/support\.ts$/, tests: "all", scenarios: "none" },
@@ -55,7 +60,11 @@ const rules: readonly Rule[] = [
   { files: /^role-template\/(CHANGELOG\.md|README\.md\.hbs|LICENSE|LICENSES\/.*|examples\/.*)$/, tests: "all", scenarios: new RegExp(build) },
   { files: /^role-template\/kayobe\//, tests: "all", scenarios: new RegExp(`kayobe|${build}`) },
   // Run where there is a Mellanox card, which is where a scenario puts the stand-in: `when` in tasks/firmware.yml and mlx4.yml.
-  { files: /^role-template\/(plugins\/modules\/sriov_firmware\.py|tasks\/(firmware_tool|mft)\.yml)$/, tests: "all", scenarios: new RegExp(`${standIn.source}|${build}`) },
+  {
+    files: /^role-template\/(plugins\/modules\/sriov_firmware\.py|tasks\/(firmware_tool|mft)\.yml)$/,
+    tests: "all",
+    scenarios: new RegExp(`${standIn.source}|${connectX.source}|${build}`, "m"),
+  },
   { files: /^role-template\/plugins\/modules\/sriov_mlx4\.py$/, tests: "all", scenarios: new RegExp(`mlx4|${build}`) },
   { files: /^role-template\//, tests: "all", scenarios: "all" },
 ];

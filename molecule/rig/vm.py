@@ -206,8 +206,8 @@ def add_start(command: argparse.ArgumentParser) -> None:
         help="of each card; every port is a PF, function 0, 1, ... of the card",
     )
     command.add_argument("--missing", default="", help="cards that are not plugged in, such as 2 or 1,2")
-    cards = 'emulated ConnectX cards in slots, a JSON list such as [{"slot": 1, "model": "connectx5", "ports": 2}]'
-    command.add_argument("--connectx", default="", metavar="JSON", help=f"{cards}; the image must be one with the module")
+    cards = 'emulated ConnectX cards in slots, such as [{"slot": 1}]; the image must have the module'
+    command.add_argument("--connectx", default="", metavar="JSON", help=cards)
     switch = argparse.BooleanOptionalAction
     through = "the ssh connection goes through one more PF"
     command.add_argument("--connection-pf", action=switch, default=False, help=through)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the firmware module decides and does with Debian's unmodified mstconfig, of three releases, without a machine.
 
-The card is the rig's emulated one (molecule/rig/connectx); the kernel's view of it, its number of VFs, is the fake sysfs of the other
-tests, which follows what the card runs with. The whole path on a machine, with the real mstfwreset, is molecule/connectx5.
+The card is the rig's emulated one (molecule/rig/connectx); the kernel's view of it, its number of VFs, is the fake
+sysfs of the other tests, which follows what the card runs with.
 """
 
 import pytest
@@ -49,8 +49,10 @@ def test_a_fresh_card_comes_to_its_vfs_with_one_reboot(tool, card):  # noqa: F81
     devices = [device(P0, 3), device(P1, 5, index=1)]
     done = run(tool, *devices)
     assert tool.sets() == [(P0, ["SRIOV_EN=1", "NUM_OF_VFS=5"])]
-    assert texts(done["reboot"]) == ["firmware parameter SRIOV_EN to True and the card runs with False",
-                                     "firmware parameter NUM_OF_VFS to 5 and the card runs with 0"]
+    assert texts(done["reboot"]) == [
+        "firmware parameter SRIOV_EN to True and the card runs with False",
+        "firmware parameter NUM_OF_VFS to 5 and the card runs with 0",
+    ]
     tool.boot("boot-2")
     tool.calls.clear()
     again = run_once(*devices)
@@ -71,7 +73,10 @@ def test_a_card_that_offers_more_is_left_alone_unless_it_is_to_be_exact(tool, ca
 
 
 def test_more_vfs_than_a_port_can_have_are_refused_in_the_tools_words(tool, card):  # noqa: F811
-    with pytest.raises(host.Refusal, match=r"NUM_OF_VFS can be at most 127 on this card: lower it \(the tool says: Parameter NUM_OF_VFS'"):
+    with pytest.raises(
+        host.Refusal,
+        match=r"NUM_OF_VFS can be at most 127 on this card: lower it \(the tool says: Parameter NUM_OF_VFS'",
+    ):
         run_once(device(P0, 200))
     assert (card.parameter("next", "NUM_OF_VFS"), card.parameter("next", "SRIOV_EN")) == (0, 0)
 
@@ -81,7 +86,9 @@ def test_a_card_that_keeps_its_values_is_told_with_the_advice_to_power_cycle(too
     run(tool, device(P0, 4))
     tool.boot("boot-2")
     stuck = run_once(device(P0, 4))["stuck"]
-    assert len(stuck) == 2 and all("although the host has been rebooted since: power-cycle it" in one["text"] for one in stuck)
+    assert len(stuck) == 2 and all(
+        "although the host has been rebooted since: power-cycle it" in one["text"] for one in stuck
+    )
 
 
 def test_each_port_has_its_own_number_where_that_counts(tool, card):  # noqa: F811
@@ -93,6 +100,16 @@ def test_each_port_has_its_own_number_where_that_counts(tool, card):  # noqa: F8
     assert [card.card.total_vfs(function) for function in (0, 1)] == [3, 9]
     again = run_once(device(P0, 3, per_port), device(P1, 9, per_port, index=1))
     assert (again["changed"], again["reboot"], again["stuck"]) == (False, [], [])
+
+
+def test_a_card_that_counts_for_each_port_already_is_set_so(tool, card):  # noqa: F811
+    for column in ("current", "next"):
+        with card.state.locked():
+            card.card.set_parameter(column, "PF_NUM_OF_VF_VALID", 0, 1)
+            card.state.write()
+    run_once(device(P0, 3), device(P1, 9, index=1))
+    assert [card.parameter("next", "PF_NUM_OF_VF", function) for function in (0, 1)] == [3, 9]
+    assert card.parameter("next", "NUM_OF_VFS") == 0
 
 
 def test_what_sets_the_next_boot_back_is_seen(tool, card):  # noqa: F811

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Debian's unmodified mstconfig, of three releases, against the firmware of the rig's emulated card, without a machine.
 
-What the tools print is what mstconfig_corpus has of them; the parser and the advice are judged on what they print, and tables by what
-the card really has. They are unpacked into the cache when they are not there, and need no root (molecule/rig/connectx/native).
+What the tools print is what mstconfig_corpus has of them; the parser and the advice are judged on what they print, and
+tables by what the card really has. They are unpacked into the cache when they are not there, and need no root
+(molecule/rig/connectx/native).
 """
 
 import json
@@ -14,7 +15,7 @@ from mstconfig_recorder import CASES, CORPUS, by_version, expectation, of_versio
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
 
-# They need packages of the system, which `npm test` sees to; what the tools have printed is in the corpus for the other tests.
+# They need packages of the system, which `npm test` sees to; what the tools have printed is in the corpus.
 pytestmark = pytest.mark.long
 
 RECORDED = {case["file"]: case for case in json.loads((CORPUS / "cases.json").read_text(encoding="utf-8"))}
@@ -31,7 +32,9 @@ class Release:
 
     def bench(self, folder, **wish):
         card = {"model": "connectx5", "ports": 2, "vfs": 127, "table": "basic", **wish}
-        return tools.Bench(folder, self.tree, self.shim, tools.cards.new(card["model"], card["ports"], card["vfs"], card["table"]))
+        return tools.Bench(
+            folder, self.tree, self.shim, tools.cards.new(card["model"], card["ports"], card["vfs"], card["table"])
+        )
 
 
 @pytest.fixture(scope="session")
@@ -59,8 +62,11 @@ def test_a_situation(release, name, tmp_path):
         judge(situation, release.version, code, text)
         bench.behave(absent="")
         left = {one: bench.parameter("next", one) for one in ("NUM_OF_VFS", "SRIOV_EN")}
-        assert left == ({"NUM_OF_VFS": 8, "SRIOV_EN": 1} if code == 0 and " set " in " %s " % situation["arguments"] else
-                        {"NUM_OF_VFS": 16, "SRIOV_EN": 1})
+        assert left == (
+            {"NUM_OF_VFS": 8, "SRIOV_EN": 1}
+            if code == 0 and " set " in " %s " % situation["arguments"]
+            else {"NUM_OF_VFS": 16, "SRIOV_EN": 1}
+        )
         entry = RECORDED.get("%s_real_%s.txt" % (name, release.version.replace(".", "_")))
         if entry:
             assert (code, text) == (entry["rc"], (CORPUS / entry["file"]).read_text(encoding="utf-8"))
@@ -71,10 +77,16 @@ def judge(situation, version, code, text):
     if situation["kind"] == "query":
         want = expectation(situation, version)
         want["parameters"] = {
-            row: dict(zip(("default", "current", "next", "read_only"), values)) for row, values in want["parameters"].items()}
+            row: dict(zip(("default", "current", "next", "read_only"), values))
+            for row, values in want["parameters"].items()
+        }
         assert (code, mstconfig.parse_query(text)) == (0, want)
     elif situation["kind"] == "set":
-        assert (code, mstconfig.complaint(text), mstconfig.needs_power_cycle(text)) == (0, None, situation["power_cycle"])
+        assert (code, mstconfig.complaint(text), mstconfig.needs_power_cycle(text)) == (
+            0,
+            None,
+            situation["power_cycle"],
+        )
     elif situation["kind"] == "error":
         assert code == (situation["rc"] or 3)
         told = mstconfig.explain(text, code, "ens1 (0000:04:00.0)", situation["wanted"], situation["model"])
@@ -90,7 +102,9 @@ def test_a_reboot_makes_next_current_and_both_ports_share_it(release, tmp_path):
         assert bench.run("-y", "-d", other, "set", "SRIOV_EN=1", "NUM_OF_VFS=9")[0] == 0
 
         def rows(function):
-            table = mstconfig.parse_query(bench.run("-d", function, "-e", "q", "SRIOV_EN", "NUM_OF_VFS")[1])["parameters"]
+            table = mstconfig.parse_query(bench.run("-d", function, "-e", "q", "SRIOV_EN", "NUM_OF_VFS")[1])[
+                "parameters"
+            ]
             return {name: (row["current"], row["next"]) for name, row in table.items()}
 
         for function in (tools.FUNCTION, other):
@@ -105,8 +119,10 @@ def test_a_function_has_a_number_of_its_own_where_that_counts(release, tmp_path)
     with bench.serving():
         assert bench.run("-y", "-d", other, "set", "PF_NUM_OF_VF_VALID=1")[0] == 0
         assert bench.run("-y", "-d", other, "set", "PF_NUM_OF_VF=7")[0] == 0
-        shown = [mstconfig.parse_query(bench.run("-d", one, "q", "PF_NUM_OF_VF")[1])["parameters"]["PF_NUM_OF_VF"]["next"]
-                 for one in (tools.FUNCTION, other)]
+        shown = [
+            mstconfig.parse_query(bench.run("-d", one, "q", "PF_NUM_OF_VF")[1])["parameters"]["PF_NUM_OF_VF"]["next"]
+            for one in (tools.FUNCTION, other)
+        ]
     assert shown == ["0", "7"]
 
 
@@ -116,7 +132,12 @@ def test_other_chips_are_known_by_their_names(release, tmp_path, model):
     with bench.serving():
         code, text = bench.run("-d", tools.FUNCTION, "-e", "q", "SRIOV_EN")
     found = mstconfig.parse_query(text)
-    names = {"connectx4lx": "ConnectX4LX", "connectx6dx": "ConnectX6DX", "connectx7": "ConnectX7", "bluefield2": "BlueField2"}
+    names = {
+        "connectx4lx": "ConnectX4LX",
+        "connectx6dx": "ConnectX6DX",
+        "connectx7": "ConnectX7",
+        "bluefield2": "BlueField2",
+    }
     assert (code, found["type"], found["name"]) == (0, names[model], tools.cards.MODELS[model][3])
 
 

@@ -39,7 +39,7 @@ COMMON_PACKAGES = (
 # (guest/customize.sh).
 ARCHIVE_PACKAGES = ("mstflint",)
 
-# What the module is built with; they are taken off again. The headers bring the compiler that their kernel was built with.
+# What the module is built with; they are taken off again. The headers bring the compiler of their kernel.
 MODULE_PACKAGES = ("make", "linux-headers-amd64")
 
 # The last console is the one that programs write to. The kernel's log goes to the serial line, without interrupts;

@@ -44,7 +44,7 @@ def read(text: str) -> tuple[ConnectX, ...]:
         listed: list[dict[str, Any]] = json.loads(text or "[]")
         found = tuple(ConnectX(**one) for one in listed)
     except (ValueError, TypeError) as error:
-        raise RigError(f"--connectx takes a JSON list of cards such as [{{\"slot\": 1}}]: {error}") from None
+        raise RigError(f'--connectx takes a JSON list of cards such as [{{"slot": 1}}]: {error}') from None
     for card in found:
         right = (card.model in MODELS, card.table in TABLES, card.ports in (1, 2), 0 <= card.vfs <= MAX_VFS)
         if not all(right):

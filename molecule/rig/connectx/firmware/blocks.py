@@ -1,9 +1,9 @@
 """What a card's configuration consists of: blocks of words, and the parameters in them.
 
-mstflint calls a block a TLV. Its type word has the kind in bits 31..24 (class 0 global, 1 of a port, 3 of a function, 6 a
-file, 7 of a host) and the number below. The firmware stores words and knows nothing of parameters: names, limits and what
-depends on what are the tool's, from its database mlxconfig_host.db. Where the few parameters are that the rig itself has to
-know stands below, as that database has it.
+mstflint calls a block a TLV. Its type word has the kind in bits 31..24 (class 0 global, 1 of a port, 3 of a function,
+6 a file, 7 of a host) and the number below. The firmware stores words and knows nothing of parameters: names, limits
+and what depends on what are the tool's, from its database mlxconfig_host.db. Where the few parameters are that the
+rig itself has to know stands below, as that database has it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Block:
 
 
 class Field:
-    """Where a parameter is: block, word, lowest bit and width; the bit (of word 0) that says it is set; the port it is of."""
+    """Where a parameter is: block, word, lowest bit, width; the bit of word 0 that says it is set; its port."""
 
     def __init__(
         self, block: tuple[int, int], word: int, low: int, width: int, valid: int | None = None, port: int = 0

@@ -1,8 +1,8 @@
 """The cards, their configuration and how they behave, which a file of the guest keeps.
 
-Each block has a default, a current and a next value. `set` changes next; a reset of the card, or a boot of the machine, makes
-next current. A machine's boot is known by the kernel's boot id, its power cycle by the id that the rig gives to each start of
-QEMU (SMBIOS, product_uuid), which a reboot keeps.
+Each block has a default, a current and a next value. `set` changes next; a reset of the card, or a boot of the
+machine, makes next current. A machine's boot is known by the kernel's boot id, its power cycle by the id that the rig
+gives to each start of QEMU (SMBIOS, product_uuid), which a reboot keeps.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The full table: some hundred parameters of a ConnectX-5, placed by the tools' own database.
 
-The defaults are those of a public transcript of a ConnectX-5; where a parameter is, and what depends on what, is looked up in
-mlxconfig_host.db of the tool that asks, so every release has what it knows.
+The defaults are those of a public transcript of a ConnectX-5; where a parameter is, and what depends on what, is
+looked up in mlxconfig_host.db of the tool that asks, so every release has what it knows.
 """
 
 from __future__ import annotations

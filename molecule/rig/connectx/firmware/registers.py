@@ -1,9 +1,9 @@
 """The firmware: it answers the commands that a tool puts into the mailbox of a card's window.
 
-A command is an opcode and a mailbox of words. Opcode 0x9001 accesses a register: an operation TLV of four words (status in
-bits 14..8 of word 0; register id in bits 31..16 and method, 1 get or 2 set, in bits 14..8 of word 1), a header whose bits
-26..16 say how many words follow, itself included, and then the register (mtcr_ul/mtcr_ul_icmd_cif.c and
-reg_access/reg_access.c of mstflint; layouts in tools_layouts/). Words have their natural bit numbers.
+A command is an opcode and a mailbox of words. Opcode 0x9001 accesses a register: an operation TLV of four words
+(status in bits 14..8 of word 0; register id in bits 31..16 and method, 1 get or 2 set, in bits 14..8 of word 1), a
+header whose bits 26..16 say how many words follow, itself included, and then the register (mtcr_ul/mtcr_ul_icmd_cif.c
+and reg_access/reg_access.c of mstflint; layouts in tools_layouts/). Words have their natural bit numbers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Firmware:
             os.write(self.log, f"{text}\n".encode("ascii"))
 
     def came_up(self, bus: str) -> None:
-        """Do what the firmware does when the link comes up: it starts again, if a reset was asked for. The lock is held."""
+        """Do what happens when the link comes up: a start, if a reset was asked for. The lock is held."""
         self.say(f"{bus} the link came up, {'after a reset' if bus in self.armed else 'no reset was asked for'}")
         if bus in self.armed:
             self.armed.discard(bus)

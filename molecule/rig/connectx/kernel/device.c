@@ -2,18 +2,20 @@
 /*
  * Emulated ConnectX cards below empty PCIe root ports of a virtual machine.
  *
- * The functions exist in the kernel's view of PCI only: this module answers configuration accesses to the bus of a root port
- * (pci_bus_set_ops, as drivers/pci/pcie/aer_inject.c does) and has the bus scanned. Nothing is behind their BARs; there is no
- * DMA, no interrupt and no packet. The commands that tools send through the window (vsc.h) are answered by a program, the
- * firmware, which has /dev/rig-connectx open.
+ * The functions exist in the kernel's view of PCI only: this module answers configuration accesses to the bus of a
+ * root port (pci_bus_set_ops, as drivers/pci/pcie/aer_inject.c does) and has the bus scanned. Nothing is behind their
+ * BARs; there is no DMA, no interrupt and no packet. The commands that tools send through the window (vsc.h) are
+ * answered by a program, the firmware, which has /dev/rig-connectx open.
  *
  * What is written there is a line of text:
- *   add BUS PORTS DEVICE VF-DEVICE HARDWARE-ID MAC   a card, which is not in its slot yet; "add 0000:04 2 1017 1018 20d 0c42a1000400"
+ *   add BUS PORTS DEVICE VF-DEVICE HARDWARE-ID MAC   a card, which is not in its slot yet, such as
+ *                                                    "add 0000:04 2 1017 1018 20d 0c42a1000400"
  *   vfs BUS PORT TOTAL                               how many VFs a port offers from the next scan on
  *   scan BUS                                         it is put into its slot, or its link comes up
  *   drop BUS                                         it is taken out of its slot, or its link goes down
  *   remove BUS                                       as if it had never been added
- * or the answer to a command, a struct message. What is read is one struct message for each command and each change of a link.
+ * or the answer to a command, a struct message. What is read is one struct message for each command and each change
+ * of a link.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -165,8 +167,8 @@ static int add_line(const char *line)
 
 	if (!wanted)
 		return -ENOMEM;
-	if (sscanf(line, "add %x:%x %u %x %x %x %llx", &domain, &bus, &wanted->ports, &device, &vf_device, &wanted->hardware_id,
-		   &mac) == 7) {
+	if (sscanf(line, "add %x:%x %u %x %x %x %llx", &domain, &bus, &wanted->ports, &device, &vf_device,
+		   &wanted->hardware_id, &mac) == 7) {
 		wanted->device = device;
 		wanted->vf_device = vf_device;
 		wanted->mac = mac;
@@ -190,7 +192,9 @@ static int execute(const char *line)
 	if (!card)
 		return -ENODEV;
 	if (!strcmp(word, "vfs")) {
-		if (sscanf(line, "vfs %x:%x %u %u", &domain, &bus, &port, &total) != 4 || port >= card->ports || total > MAX_VFS)
+		if (sscanf(line, "vfs %x:%x %u %u", &domain, &bus, &port, &total) != 4)
+			return -EINVAL;
+		if (port >= card->ports || total > MAX_VFS)
 			return -EINVAL;
 		rig_put_vfs(&card->pf[port], total);
 	} else if (!strcmp(word, "scan")) {

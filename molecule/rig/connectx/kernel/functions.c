@@ -2,8 +2,8 @@
 /*
  * The configuration spaces of a card's functions, PFs and VFs, and the accesses to them.
  *
- * Everything that Linux makes of them is Linux's own: enumeration, sysfs, SR-IOV, IOMMU groups, BARs, drivers. A VF exists
- * while its PF's SR-IOV capability has VF Enable, and NumVFs counts it, as PCI Express has it.
+ * Everything that Linux makes of them is Linux's own: enumeration, sysfs, SR-IOV, IOMMU groups, BARs, drivers. A VF
+ * exists while its PF's SR-IOV capability has VF Enable, and NumVFs counts it, as PCI Express has it.
  */
 #include <linux/pci.h>
 #include "card.h"

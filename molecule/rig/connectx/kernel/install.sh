@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Runs inside the freshly installed tree of an image: builds the module for the tree's own kernel, so that it always fits. What is
-# needed for it, the packages in $1, is taken off again: a guest has no compiler.
+# Runs inside the freshly installed tree of an image: builds the module for the tree's own kernel, so that it always
+# fits. What is needed for it, the packages in $1, is taken off again: a guest has no compiler.
 set -eu
 packages=$1
 source=/usr/src/rig-connectx
@@ -12,6 +12,7 @@ for headers in /lib/modules/*/build; do
     version=${headers%/build}
     version=${version##*/}
     make -C "$source" KERNEL="$version"
+    strip --strip-debug "$source/rig_connectx.ko"
     install -D -m 0644 "$source/rig_connectx.ko" "/lib/modules/$version/extra/rig_connectx.ko"
     make -C "$headers" M="$source" clean
 done

@@ -2,10 +2,10 @@
 /*
  * The link of a card's root port.
  *
- * A tool that resets a card over PCIe disables the link of the port above it and enables it again (mlxfwreset: Link Disable
- * of the port's Link Control). QEMU's port takes that, and nothing is below it. So accesses to the root bus are looked at on
- * their way: Link Disable makes the card go, and come again. And what QEMU knows nothing of is shown while the card is there:
- * that the link is active, and that the slot is occupied.
+ * A tool that resets a card over PCIe disables the link of the port above it and enables it again (mlxfwreset: Link
+ * Disable of the port's Link Control). QEMU's port takes that, and nothing is below it. So accesses to the root bus
+ * are looked at on their way: Link Disable makes the card go, and come again. And what QEMU knows nothing of is shown
+ * while the card is there: that the link is active, and that the slot is occupied.
  */
 #include "card.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A network driver for the emulated functions. It makes an interface of each, which carries nothing, and VFs in the way of a
- * kernel driver (sriov_configure). Its name is that of the real one: mstfwreset refuses to reset a card with any other.
+ * A network driver for the emulated functions. It makes an interface of each, which carries nothing, and VFs in the
+ * way of a kernel driver (sriov_configure). Its name is that of the real one: mstfwreset refuses to reset a card with
+ * any other.
  */
 #include <linux/etherdevice.h>
 #include <linux/module.h>

@@ -10,11 +10,12 @@
  *   0x04  which space is looked at, bits 15..0; bits 31..29 say whether it exists (0: it does not)
  *   0x08  a counter: every reader gets another number, its ticket
  *   0x0c  semaphore: takes a ticket while it is 0, and 0 releases it
- *   0x10  address, bits 29..0, with a flag in bit 31: written as 1 with the data in place it is a write, which is done when
+ *   0x10  address, bits 29..0, with a flag in bit 31: written as 1 with the data in place it is a write, done when
  *         it has become 0; written as 0 it is a read, whose data are there when it has become 1
  *   0x14  data
  *
- * mstflint 4.31 and later takes spaces from 0x101 on for a sign of another protocol, so nothing but the four below exists.
+ * mstflint 4.31 and later takes spaces from 0x101 on for a sign of another protocol, so nothing but the four below
+ * exists.
  */
 #ifndef RIG_CONNECTX_VSC_H
 #define RIG_CONNECTX_VSC_H

@@ -2,10 +2,11 @@
 /*
  * A card for an unmodified mstconfig without a machine: LD_PRELOAD.
  *
- * What the tool opens below /sys, /dev, /tmp/mstflint_lockfiles and /usr/share/mstflint is below $RIG_ROOT instead, it is root,
- * and the window in the configuration space of a device (vsc.h) is answered here. A command in its mailbox goes to the firmware
- * over the socket $RIG_SOCKET. No privilege and no namespace is needed. Symbols are those of the oldest C library in use, so
- * that one shim serves tools of several releases: hence no strtoul, which is another function since glibc 2.38.
+ * What the tool opens below /sys, /dev, /tmp/mstflint_lockfiles and /usr/share/mstflint is below $RIG_ROOT instead,
+ * it is root, and the window in the configuration space of a device (vsc.h) is answered here. A command in its
+ * mailbox goes to the firmware over the socket $RIG_SOCKET. No privilege and no namespace is needed. Symbols are
+ * those of the oldest C library in use, so that one shim serves tools of several releases: hence no strtoul, which is
+ * another function since glibc 2.38.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -29,7 +30,9 @@ typedef uint8_t u8;
 #define CAP_VSC 0xc0		/* as in kernel/functions.c */
 #define FILES 256
 
-static const char *const moved[] = { "/sys/", "/dev/", "/tmp/mstflint_lockfiles", "/usr/share/mstflint", "/etc/mstflint" };
+static const char *const moved[] = {
+	"/sys/", "/dev/", "/tmp/mstflint_lockfiles", "/usr/share/mstflint", "/etc/mstflint",
+};
 
 static struct vsc window;
 /* Of an open file: 0, or 1 and the number of the function whose configuration space it is. */
@@ -196,9 +199,10 @@ DIR *opendir(const char *path)
 
 ssize_t readlink(const char *path, char *text, size_t size)
 {
+	ssize_t (*function)(const char *, char *, size_t) = real("readlink");
 	char buffer[512];
 
-	return ((ssize_t (*)(const char *, char *, size_t))real("readlink"))(place(path, buffer, sizeof(buffer)), text, size);
+	return function(place(path, buffer, sizeof(buffer)), text, size);
 }
 
 int access(const char *path, int mode)

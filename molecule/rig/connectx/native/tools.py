@@ -59,11 +59,7 @@ def tree_path(codename: str) -> Path:
 
 def sources_of(codename: str) -> list[apt_sources.AptSource]:
     """Return the archives of a release. Where new packages arrive there are no updates to it."""
-    return [
-        source
-        for source in apt_sources.debian_sources(codename)
-        if codename != NEWEST or source.suite == codename
-    ]
+    return [source for source in apt_sources.debian_sources(codename) if codename != NEWEST or source.suite == codename]
 
 
 def unpack(codename: str, tree: Path) -> None:
@@ -113,7 +109,8 @@ def shim(folder: Path) -> Path:
     """Compile the shim into a folder."""
     host.check_tools({"gcc": "gcc"})
     target = folder / "shim.so"
-    host.run_tool(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(target), str(HERE / "shim.c")])
+    strict = ["-O2", "-Wall", "-Wextra", "-Werror"]
+    host.run_tool(["gcc", *strict, "-shared", "-fPIC", "-o", str(target), str(HERE / "shim.c")])
     return target
 
 
@@ -206,7 +203,8 @@ class Bench:
         folders = [self.tree / folder for folder in LIBRARIES]
         loader = next(path for folder in folders if (path := folder / LOADER).is_file() and not path.is_symlink())
         libraries = ":".join(map(str, folders))
-        return [str(loader), "--library-path", libraries, "--preload", str(self.shim), str(self.tree / PROGRAM), *arguments]
+        start = [str(loader), "--library-path", libraries, "--preload", str(self.shim)]
+        return [*start, str(self.tree / PROGRAM), *arguments]
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Run the tool as the role does; returns its exit code, and what it printed to both streams."""

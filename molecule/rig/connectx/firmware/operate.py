@@ -24,17 +24,17 @@ UNIT = "rig-connectx.service"
 MODPROBE = ROOT / "etc/modprobe.d/rig-connectx.conf"
 
 
-class ControlError(Exception):
+class UseError(Exception):
     """A mistake in the use of rig-connectx."""
 
 
 def chosen(cards: dict[str, Card], name: str) -> tuple[Card, int]:
     """Return the card of --card, or the only one, and the function that was named, or 0."""
     if not name and len(cards) != 1:
-        raise ControlError(f"which card? {' '.join(cards) or 'there is none'}")
+        raise UseError(f"which card? {' '.join(cards) or 'there is none'}")
     match = re.fullmatch(r"([0-9a-f]{4}:[0-9a-f]{2})(?::00(?:\.([0-7]))?)?", name or next(iter(cards)))
     if not match or match[1] not in cards:
-        raise ControlError(f"there is no card {name}")
+        raise UseError(f"there is no card {name}")
     return cards[match[1]], int(match[2] or 0)
 
 
@@ -46,10 +46,10 @@ def plug_again(card: Card) -> None:
         slots.plug(card)
 
 
-def control_add(options: argparse.Namespace) -> None:
+def do_add(options: argparse.Namespace) -> None:
     """Put a card into an empty slot, for good."""
     if not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{2}", options.bus):
-        raise ControlError("a bus is DOMAIN:BUS, such as 0000:01")
+        raise UseError("a bus is DOMAIN:BUS, such as 0000:01")
     state = State()
     with state.locked():
         state.data["cards"][options.bus] = new(options.model, options.ports, options.vfs, options.table)
@@ -57,15 +57,15 @@ def control_add(options: argparse.Namespace) -> None:
         plug_again(state.cards[options.bus])
 
 
-def control_values(options: argparse.Namespace) -> None:
-    """Change next values, as another program would have done; or next and current ones, and show the kernel the card anew."""
+def do_values(options: argparse.Namespace) -> None:
+    """Change next values, as another program would; or next and current ones, and plug the card in anew."""
     state = State()
     with state.locked() as cards:
         card, function = chosen(cards, options.card)
         for assignment in options.values:
             name, _, text = assignment.partition("=")
             if name not in FIELDS:
-                raise ControlError(f"not a parameter that can be set here: {name}; there are {' '.join(sorted(FIELDS))}")
+                raise UseError(f"not a parameter that can be set here: {name}; there are {' '.join(sorted(FIELDS))}")
             # What belongs to one function is set for all unless one is named.
             for one in [function] if "." in options.card else range(card.ports):
                 for column in ("next", "current") if options.action == "current" else ("next",):
@@ -75,7 +75,7 @@ def control_values(options: argparse.Namespace) -> None:
             plug_again(card)
 
 
-def control_behave(options: argparse.Namespace) -> None:
+def do_behave(options: argparse.Namespace) -> None:
     """Change how a card behaves."""
     state = State()
     with state.locked() as cards:
@@ -84,14 +84,14 @@ def control_behave(options: argparse.Namespace) -> None:
         for setting in options.settings:
             key, _, value = setting.partition("=")
             if key not in BEHAVIOUR or value not in CHOICES.get(key, (value,)):
-                raise ControlError(f"not a behaviour: {setting}; there are {' '.join(sorted(BEHAVIOUR))}")
+                raise UseError(f"not a behaviour: {setting}; there are {' '.join(sorted(BEHAVIOUR))}")
             card.data["behave"][key] = value
         state.write()
         if card.behave("livefish") != livefish:
             plug_again(card)
 
 
-def control_show(options: argparse.Namespace) -> None:
+def do_show(options: argparse.Namespace) -> None:
     """Print the state, or the two values of one parameter, as JSON."""
     with State().locked() as cards:
         if not options.name:
@@ -99,11 +99,11 @@ def control_show(options: argparse.Namespace) -> None:
             return
         card, function = chosen(cards, options.card)
         if options.name not in FIELDS:
-            raise ControlError(f"not a parameter that is known here: {options.name}")
+            raise UseError(f"not a parameter that is known here: {options.name}")
         print(json.dumps({one: card.parameter(one, options.name, function) for one in ("current", "next")}))
 
 
-def control_clear_log(_: argparse.Namespace) -> None:
+def do_clear_log(_: argparse.Namespace) -> None:
     """Forget the commands."""
     (Path(STATE) / "log").write_text("")
 
@@ -112,11 +112,12 @@ def run(*command: str) -> None:
     """Run a command of the system."""
     result = subprocess.run(command, check=False, capture_output=True, text=True)
     if result.returncode:
-        raise ControlError(f"{' '.join(command)}: {result.stderr.strip()}")
+        raise UseError(f"{' '.join(command)}: {result.stderr.strip()}")
 
 
-def control_install(_: argparse.Namespace) -> None:
-    """Install this program, its name and its unit, and load the module."""
+def do_install(_: argparse.Namespace) -> None:
+    """Install this program, its name and its unit, which loads the module."""
+    run("modprobe", "--dry-run", "rig_connectx")
     here = Path(__file__).resolve().parent
     if here != PROGRAM:
         shutil.rmtree(PROGRAM, ignore_errors=True)
@@ -130,14 +131,13 @@ def control_install(_: argparse.Namespace) -> None:
         shutil.copyfile(here / UNIT, ROOT / "etc/systemd/system" / UNIT)
     MODPROBE.write_text("# rig_connectx has a driver of that name.\nblacklist mlx5_core\n")
     Path(STATE).mkdir(parents=True, exist_ok=True)
-    run("modprobe", "rig_connectx")
     run("systemctl", "daemon-reload")
     run("systemctl", "enable", UNIT)
 
 
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="rig-connectx", description=control.__doc__)
+    parser = argparse.ArgumentParser(prog="rig-connectx", description=operate.__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
 
     def add(name: str, handler: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
@@ -145,33 +145,33 @@ def command_line() -> argparse.ArgumentParser:
         action.set_defaults(handler=handler)
         return action
 
-    add("install", control_install)
-    card = add("add", control_add)
+    add("install", do_install)
+    card = add("add", do_add)
     card.add_argument("--model", choices=sorted(MODELS), default="connectx5")
     card.add_argument("--ports", type=int, choices=(1, 2), default=2)
     card.add_argument("--vfs", type=int, default=127, help="the most that a port can have")
     card.add_argument("--table", choices=TABLES, default="basic")
     card.add_argument("bus")
     for name in ("next", "current"):
-        values = add(name, control_values)
+        values = add(name, do_values)
         values.add_argument("values", nargs="+", metavar="NAME=VALUE")
         values.add_argument("--card", default="", help="0000:01, or 0000:01:00.1 for values of one function")
-    behave = add("behave", control_behave)
+    behave = add("behave", do_behave)
     behave.add_argument("settings", nargs="+", metavar="KEY=VALUE")
     behave.add_argument("--card", default="")
-    show = add("show", control_show)
+    show = add("show", do_show)
     show.add_argument("name", nargs="?", default="")
     show.add_argument("--card", default="")
-    add("clear-log", control_clear_log)
+    add("clear-log", do_clear_log)
     return parser
 
 
-def control(arguments: list[str]) -> int:
+def operate(arguments: list[str]) -> int:
     """Be rig-connectx."""
     options = command_line().parse_args(arguments)
     try:
         options.handler(options)
-    except (ControlError, ValueError, OSError) as error:
+    except (UseError, ValueError, OSError) as error:
         print(f"rig-connectx: {error}", file=sys.stderr)
         return 1
     return 0

@@ -4,7 +4,8 @@
 """What the firmware module decides and does with Debian's unmodified mstconfig, of three releases, without a machine.
 
 The card is the rig's emulated one (molecule/rig/connectx); the kernel's view of it, its number of VFs, is the fake
-sysfs of the other tests, which follows what the card runs with.
+sysfs of the other tests, which follows what the card runs with. The whole path on a machine, with the real mstfwreset,
+is molecule/connectx5.
 """
 
 import pytest

@@ -57,7 +57,11 @@ const rules: readonly Rule[] = [
   { files: /^test\/(openstack|galaxy)\//, tests: "none", scenarios: /ROOT \/ "test"/ },
   { files: /^test\//, tests: "none", scenarios: "none" },
   { files: /^(docs\/[^/]+\.md|README\.md)$/, tests: /\bdocs\b|README|\.md\b/, scenarios: "none" },
-  { files: /^role-template\/(CHANGELOG\.md|README\.md\.hbs|LICENSE|LICENSES\/.*|examples\/.*)$/, tests: "all", scenarios: new RegExp(build) },
+  {
+    files: /^role-template\/(CHANGELOG\.md|README\.md\.hbs|LICENSE|LICENSES\/.*|examples\/.*)$/,
+    tests: "all",
+    scenarios: new RegExp(build),
+  },
   { files: /^role-template\/kayobe\//, tests: "all", scenarios: new RegExp(`kayobe|${build}`) },
   // Run where there is a Mellanox card, which is where a scenario puts the stand-in: `when` in tasks/firmware.yml and mlx4.yml.
   {
@@ -81,12 +85,16 @@ const started: readonly (readonly [files: RegExp, word: RegExp])[] = [
 
 /** What a TypeScript file imports, now or later, of its repository. */
 function importsOf(path: string, text: string): string[] {
-  return [...text.matchAll(/(?:from|import\()\s*"(\.[^"]+)\.js"/g)].map(([, to]) => posix.join(dirname(path), `${to}.ts`));
+  return [...text.matchAll(/(?:from|import\()\s*"(\.[^"]+)\.js"/g)].map(([, to]) =>
+    posix.join(dirname(path), `${to}.ts`),
+  );
 }
 
 /** What a Python test imports of its folder. */
 function helpersOf(path: string, text: string, sources: Texts): string[] {
-  return [...text.matchAll(/^(?:import|from) (\w+)/gm)].map(([, name]) => `${dirname(path)}/${name}.py`).filter((to) => sources.has(to));
+  return [...text.matchAll(/^(?:import|from) (\w+)/gm)]
+    .map(([, name]) => `${dirname(path)}/${name}.py`)
+    .filter((to) => sources.has(to));
 }
 
 /** Whether a text of a scenario names a file of molecule/: by its folder and name; a playbook of shared/plays/ by its name. */
@@ -130,15 +138,39 @@ export function usesOf(tests: readonly string[], scenarios: readonly string[], s
   const imports = (path: string): string[] => importsOf(path, text(path));
   const ofGenerator = [...sources.keys()].filter((path) => path.startsWith("generator/"));
   const inMolecule = [...sources.keys()].filter((path) => path.startsWith("molecule/"));
-  const user = (name: string, files: ReadonlySet<string>): User => ({ name, files, text: [...files].filter((path) => !path.startsWith("generator/")).map(text).join("\n") });
+  const user = (name: string, files: ReadonlySet<string>): User => ({
+    name,
+    files,
+    text: [...files]
+      .filter((path) => !path.startsWith("generator/"))
+      .map(text)
+      .join("\n"),
+  });
   return {
-    tests: tests.map((path) => user(path, reached([path], (one) => (one.endsWith(".ts") ? imports(one) : helpersOf(one, text(one), sources))))),
+    tests: tests.map((path) =>
+      user(
+        path,
+        reached([path], (one) => (one.endsWith(".ts") ? imports(one) : helpersOf(one, text(one), sources))),
+      ),
+    ),
     scenarios: scenarios.map((name) => {
       const own = inMolecule.filter((path) => path.startsWith(`molecule/${name}/`));
-      return user(name, reached(own, (path) => inMolecule.filter((other) => names(text(path), other))));
+      return user(
+        name,
+        reached(own, (path) => inMolecule.filter((other) => names(text(path), other))),
+      );
     }),
-    needed: reached(verifying, (path) => [...imports(path), ...ofGenerator.filter((one) => text(path).includes(`"${one}"`))]),
-    starts: started.map(([those, word]) => ({ word, files: reached(ofGenerator.filter((path) => those.test(path)), (one) => (/\/(cli|program)\.ts$/.test(one) ? [] : imports(one))) })),
+    needed: reached(verifying, (path) => [
+      ...imports(path),
+      ...ofGenerator.filter((one) => text(path).includes(`"${one}"`)),
+    ]),
+    starts: started.map(([those, word]) => ({
+      word,
+      files: reached(
+        ofGenerator.filter((path) => those.test(path)),
+        (one) => (/\/(cli|program)\.ts$/.test(one) ? [] : imports(one)),
+      ),
+    })),
   };
 }
 
@@ -152,7 +184,9 @@ function using(users: readonly User[], path: string): string[] {
 
 /** Those that have the name of a file of test/, or of a folder of fixtures that it is in, among their words. */
 function naming(users: readonly User[], path: string): string[] {
-  const words = [basename(path).replace(/\.\w+$/, ""), ...dirname(path).split("/").slice(2)].map((word) => word.replace(/[^\w-]/g, "\\$&"));
+  const words = [basename(path).replace(/\.\w+$/, ""), ...dirname(path).split("/").slice(2)].map((word) =>
+    word.replace(/[^\w-]/g, "\\$&"),
+  );
   return having(users, new RegExp(`(?<![\\w-])(${words.join("|")})(?![\\w-])`));
 }
 
@@ -163,7 +197,8 @@ function naming(users: readonly User[], path: string): string[] {
  */
 export function touched(changed: readonly string[], uses: Uses): Touched {
   const [tests, scenarios] = [uses.tests.map(({ name }) => name), uses.scenarios.map(({ name }) => name)];
-  const some = (users: readonly User[], which: Users): string[] => (which === "all" ? users.map(({ name }) => name) : which === "none" ? [] : having(users, which));
+  const some = (users: readonly User[], which: Users): string[] =>
+    which === "all" ? users.map(({ name }) => name) : which === "none" ? [] : having(users, which);
   const found = { tests: new Set<string>(), scenarios: new Set<string>([wholeWay]) };
   const unknown: string[] = [];
   const add = (ofTests: readonly string[], ofScenarios: readonly string[]): void => {
@@ -196,15 +231,23 @@ export function touched(changed: readonly string[], uses: Uses): Touched {
       add(those.length > 0 || /(^|\/)test_\w+\.py$|\.test\.ts$/.test(path) ? those : tests, []);
     }
   }
-  const keep = (order: readonly string[], those: ReadonlySet<string>): string[] => order.filter((one) => those.has(one));
-  return changed.length === 0 ? { tests: [], scenarios: [], unknown } : { tests: keep(tests, found.tests), scenarios: keep(scenarios, found.scenarios), unknown };
+  const keep = (order: readonly string[], those: ReadonlySet<string>): string[] =>
+    order.filter((one) => those.has(one));
+  return changed.length === 0
+    ? { tests: [], scenarios: [], unknown }
+    : { tests: keep(tests, found.tests), scenarios: keep(scenarios, found.scenarios), unknown };
 }
 
 /** The texts that say what uses what. */
 export function readTexts(root: string): Texts {
-  const concerns = (path: string): boolean => /^(generator|molecule|test)(\/|$)/.test(path) && !/(^|\/)__pycache__$/.test(path);
+  const concerns = (path: string): boolean =>
+    /^(generator|molecule|test)(\/|$)/.test(path) && !/(^|\/)__pycache__$/.test(path);
   const code = (path: string): boolean => !path.startsWith("test/") || /^test\/([^/]+\.ts|\w+\/\w+\.py)$/.test(path);
-  return new Map(readForeign(root, concerns).flatMap(({ path, text }) => (text !== undefined && code(path) ? [[path, text] as const] : [])));
+  return new Map(
+    readForeign(root, concerns).flatMap(({ path, text }) =>
+      text !== undefined && code(path) ? [[path, text] as const] : [],
+    ),
+  );
 }
 
 /**
@@ -213,30 +256,49 @@ export function readTexts(root: string): Texts {
  * @param base a commit, or its name; without one origin/main, else main
  * @returns paths, with the commit's name, or a sentence about what is not there
  */
-export async function changedFiles(root: string, base?: string): Promise<{ readonly base: string; readonly files: readonly string[] } | string> {
+export async function changedFiles(
+  root: string,
+  base?: string,
+): Promise<{ readonly base: string; readonly files: readonly string[] } | string> {
   const git = async (...args: string[]): Promise<string | undefined> => {
     const { code, stdout } = await run({ file: "git", args: ["-c", "core.quotePath=false", ...args], cwd: root });
     return code === 0 ? stdout.trim() : undefined;
   };
-  if ((await git("rev-parse", "--git-dir")) === undefined) return `${root} is no git repository: what has changed is not known.`;
+  if ((await git("rev-parse", "--git-dir")) === undefined)
+    return `${root} is no git repository: what has changed is not known.`;
   const candidates = base === undefined ? ["origin/main", "main"] : [base];
   for (const candidate of candidates) {
     const commit = await git("merge-base", "HEAD", candidate);
     if (commit === undefined) continue;
-    const [differ, others] = [await git("diff", "--name-only", "--no-renames", commit), await git("ls-files", "--others", "--exclude-standard")];
+    const [differ, others] = [
+      await git("diff", "--name-only", "--no-renames", commit),
+      await git("ls-files", "--others", "--exclude-standard"),
+    ];
     if (differ === undefined || others === undefined) break;
-    return { base: candidate, files: [...new Set([...differ.split("\n"), ...others.split("\n")])].filter((path) => path !== "").sort() };
+    return {
+      base: candidate,
+      files: [...new Set([...differ.split("\n"), ...others.split("\n")])].filter((path) => path !== "").sort(),
+    };
   }
   return `There is no commit ${candidates.join(" or ")} that this branch has in common with it. Name another: --changed COMMIT.`;
 }
 
 /** What is run of a change, and that it is not everything, as lines for a person. */
-export function choiceReport(base: string, changed: readonly string[], { tests, scenarios, unknown }: Touched, all: { readonly tests: number; readonly scenarios: number }): string {
+export function choiceReport(
+  base: string,
+  changed: readonly string[],
+  { tests, scenarios, unknown }: Touched,
+  all: { readonly tests: number; readonly scenarios: number },
+): string {
   const less = tests.length < all.tests || scenarios.length < all.scenarios;
   return [
     `${changed.length} ${changed.length === 1 ? "file differs" : "files differ"} from ${base}.`,
     ...(unknown.length > 0 ? [`Of ${unknown.join(", ")} it is not known what uses them, so everything does.`] : []),
-    ...(scenarios.length > 0 ? [`Scenarios that they can touch, with ${wholeWay}, which goes the whole way: ${scenarios.join(", ")}.`] : []),
-    less ? `This is less than all: ${tests.length} of ${all.tests} test files and ${scenarios.length} of ${all.scenarios} scenarios. Only npm test proves everything.` : "That is everything.",
+    ...(scenarios.length > 0
+      ? [`Scenarios that they can touch, with ${wholeWay}, which goes the whole way: ${scenarios.join(", ")}.`]
+      : []),
+    less
+      ? `This is less than all: ${tests.length} of ${all.tests} test files and ${scenarios.length} of ${all.scenarios} scenarios. Only npm test proves everything.`
+      : "That is everything.",
   ].join("\n");
 }

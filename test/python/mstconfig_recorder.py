@@ -42,7 +42,7 @@ def case(
     rc=None,
     only=None,
     but=(),
-    **more
+    **more,
 ):
     """One situation: how the card is and behaves, how the tool is called, and what the role has to make of it.
 

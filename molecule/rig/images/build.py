@@ -106,8 +106,7 @@ def build_module() -> list[str]:
         'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; apt-get clean'
         f" && apt-get install --yes --download-only {' '.join(recipes.MODULE_PACKAGES)}"
         f' && mkdir "$1{folder}" && mv "$1"/var/cache/apt/archives/*.deb "$1{folder}"',
-        'mv "$1/usr/src/kernel" "$1/usr/src/rig-connectx"'
-        f' && chroot "$1" sh /usr/src/rig-connectx/install.sh {folder}',
+        f'mv "$1/usr/src/kernel" "$1/usr/src/rig-connectx" && chroot "$1" sh /usr/src/rig-connectx/install.sh {folder}',
     ]
 
 

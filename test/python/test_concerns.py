@@ -135,6 +135,28 @@ def test_the_module_remembers_what_waits_still(two, monkeypatch, capsys, result)
     assert (two.root / PENDING).exists()
 
 
+def test_vfs_that_a_card_does_not_offer_yet_are_its_firmwares_fault(two, monkeypatch, capsys):
+    run_once(two, [device()])
+    own = concerns.look
+    late = [dict(device(numvfs=99), waits="its firmware is set and offers more from the next boot on")]
+    stuck = {"changed": False, "reboot": [], "stuck": [{"text": "power-cycle it"}], "settled": False, "devices": late}
+    monkeypatch.setattr(concerns, "look", lambda name, *rest: (stuck, []) if name == "firmware" else own(name, *rest))
+    said = call(monkeypatch, capsys, devices=[device(numvfs=99)], concerns={"vfs": options(two), "firmware": {}})
+    assert [pf["state"] for pf in said["concerns"]["vfs"]["pfs"]] == ["waiting"]
+    assert said["concerns"]["firmware"]["stuck"] == [{"text": "power-cycle it"}]
+
+
+def test_a_refusal_comes_with_the_reasons_of_the_others(monkeypatch, capsys):
+    def look(name, *_more):
+        if name == "vfs":
+            raise Refusal("vfs is wrong")
+        return {"changed": False, "reboot": [{"text": f"{name} is due"}], "stuck": [{"text": f"{name} is stuck"}]}, []
+
+    monkeypatch.setattr(concerns, "look", look)
+    said = call(monkeypatch, capsys, devices=[], concerns={"vfs": {}, "kernel": {}})
+    assert said["msg"] == "kernel is due; kernel is stuck; vfs is wrong"
+
+
 def test_the_module_tells_all_that_is_refused(monkeypatch, capsys):
     def look(name, *_more):
         raise Refusal("no " + name)

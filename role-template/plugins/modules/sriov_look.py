@@ -85,21 +85,24 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted, found, faults = module.params["concerns"], {}, []
+    wanted, devices, found, faults = module.params["concerns"], module.params["devices"], {}, []
     for name in wanted:
         if name not in concerns.CONCERNS:
             module.fail_json(msg="concerns has %.80r, and there are %s: correct it" % (name, ", ".join(concerns.CONCERNS)))
     concerns.wait_for_units(module.params["settle"], module.run_command)
     for name in [name for name in concerns.CONCERNS if name in wanted]:
         try:
-            found[name], warnings = concerns.look(name, wanted[name], module.params["devices"], module.run_command)
+            found[name], warnings = concerns.look(name, wanted[name], devices, module.run_command)
         except host.Refusal as refusal:
             faults.append(str(refusal))
             continue
+        # The firmware says which PFs get their VFs only when their card runs with its new settings.
+        devices = found[name].get("devices", devices)
         for sentence in warnings:
             module.warn(sentence)
     if faults:
-        module.fail_json(msg="; ".join(faults))
+        reasons = [reason["text"] for result in found.values() for reason in result["reboot"] + result["stuck"]]
+        module.fail_json(msg="; ".join(reasons + faults))
     if module.params["forget"] and not module.check_mode:
         for name, result in found.items():
             if not (result["changed"] or result["reboot"] or result["stuck"]):

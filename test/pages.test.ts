@@ -32,7 +32,7 @@ describe("the pages of the repository", () => {
 
   it("link to pages and headings that are there", () => {
     const anchors = (path: string): string[] => [...text(path).matchAll(/^#+ (.+)$/gm)].map((match) => match[1]!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-"));
-    const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)];
+    const pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)];
     const faults = pages.flatMap((page) =>
       [...text(page).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)].flatMap(([link, path, anchor]) => {
         const target = path === "" ? page : join(page, "..", path!);

@@ -33,7 +33,7 @@ SCRIPTS = json.loads((ROOT / "package.json").read_text())["scripts"]
 # The name under which the artefacts are published, and the one that the pages are written with.
 OWN = "%(namespace)s.%(name)s" % yaml.safe_load((ROOT / "galaxy.yml").read_text())
 AUTHORED = re.compile(r"(?<![\w./-])stackhpc\.sriov\b")
-PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
+PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
 # Commands whose help is not on this machine, or says nothing of what they are used for.
 NOT_ASKED = ("openstack", "git", "export", "diff", "tee", "echo")
 # The usual name of the handler, in small letters, which ansible-lint would not have: name[casing].

@@ -24,8 +24,8 @@ export function helpWidth(): number {
 export function formatItem(term: string, termWidth: number, description: string, helper: Help): string {
   const width = helper.helpWidth ?? 80;
   if (description === "") return `  ${term}`;
-  const beside = width - termWidth - 4 >= roomy;
-  const [first, indent] = beside ? [`  ${term.padEnd(termWidth)}  `, termWidth + 4] : [`  ${term}\n      `, 6];
+  const fits = width - termWidth - 4 >= roomy;
+  const [first, indent] = fits ? [`  ${term.padEnd(termWidth)}  `, termWidth + 4] : [`  ${term}\n      `, 6];
   return first + helper.boxWrap(description, width - indent).replaceAll("\n", `\n${" ".repeat(indent)}`);
 }
 

@@ -26,7 +26,7 @@ const stilted: readonly (readonly [pattern: string, instead: string])[] = [
 ];
 
 /** Uses that are good English. */
-const good: readonly string[] = ["where the time goes", "where the time of each scenario goes", "handler_of_your_own"];
+const good: readonly string[] = ["where the time goes", "where the time of each scenario goes"];
 
 /** Files that another change has still to rewrite: nothing is added here, and a file that has none of the words is taken off. */
 const notYet: readonly string[] = [

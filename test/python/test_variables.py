@@ -169,5 +169,5 @@ def test_without_devices_no_module_is_run_that_changes_anything(artefacts, tmp_p
         env={**kept, "ANSIBLE_HOME": str(ROOT / "build" / "ansible"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_ROLES_PATH": str(artefacts / "whole")}).stdout
     done = dict(re.findall(r"^TASK \[%s : (.+?)\] \**\n(\w+): \[hv\]" % re.escape(NAMES["role"]), said, re.MULTILINE))
     # The modules that change something are in the file that this includes.
-    assert {name: done[name] for name in done if name.startswith("Set ")} == {"Set what differs": "skipping"}, said
+    assert {name: done[name] for name in done if name.startswith("Ensure ")} == {"Ensure that the host has the wanted configuration": "skipping"}, said
     assert BARE in said and "No reboot is due" not in said and "changed=0" in said, said

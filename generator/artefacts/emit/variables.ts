@@ -39,8 +39,8 @@ function tables(role: Role): Table[] {
     return [{ title, key: "key", before: [], rows: rows(of.fields) }, ...of.fields.flatMap(inner)];
   };
   const before = [
-    "Every variable is checked before anything changes. `schema.json` in the role lets editors complete and check them too.",
-    "An editor with yaml-language-server (VS Code with Red Hat's YAML extension, Neovim, Emacs and others) does so in a file of group_vars or host_vars that has the line `# yaml-language-server: $schema=PATH/schema.json`. PATH is the folder of the role or of the collection, absolute or from that file. A file without an extension must be opened as YAML.",
+    "The role checks every variable before it changes anything. With `schema.json` in the role, editors complete and check variables too.",
+    "An editor with yaml-language-server (VS Code with Red Hat's YAML extension, Neovim, Emacs and others) does this for a file of group_vars or host_vars that contains the line `# yaml-language-server: $schema=PATH/schema.json`. PATH is the folder of the role or of the collection, absolute or relative to that file. Open a file without an extension as YAML.",
   ];
   return [{ title: "Variables", key: "variable", before, rows: rows(role.variables) }, ...role.variables.flatMap(inner)];
 }

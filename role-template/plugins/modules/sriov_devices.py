@@ -12,7 +12,7 @@ module: sriov_devices
 short_description: Find the PFs that selectors choose
 version_added: 1.0.0
 description:
-  - Reads the PFs of the host once, applies each selector, and refuses, in one sentence, whatever cannot work.
+  - Reads the PFs of the host once, applies each selector, and refuses, in one sentence, any setting that cannot work.
   - Changes nothing.
 author:
   - StackHPC (@stackhpc)
@@ -20,7 +20,7 @@ options:
   devices:
     description:
       - The entries of C(sriov_devices) of the role, a list of dictionaries. See the role's documentation for the keys.
-      - Null when the variable is not set. Then nothing is chosen, and a host that has been configured is refused.
+      - Null when the variable is not set. Then the module chooses no PF, and refuses a host that has been configured.
     type: raw
   numvfs:
     description: Number of VFs for an entry without C(numvfs).
@@ -31,43 +31,44 @@ options:
     type: raw
     default: systemd
   numvfs_required_by:
-    description: Units that need the VFs, for an entry without C(numvfs_required_by), a list of texts.
+    description: Units that need the VFs, for an entry without C(numvfs_required_by), a list of strings.
     type: raw
     default: []
   firmware:
     description:
-      - Whether the firmware of Mellanox cards is the role's to set. Their PFs may then have no VFs yet to offer, and the
-        parameters in C(firmware) of an entry are checked.
+      - Whether the role sets the firmware of Mellanox cards. Their PFs need not offer VFs yet in that case, and the module checks the
+        parameters in C(firmware) of an entry.
     type: bool
     default: false
   mellanox_vendor_ids:
-    description: The vendor ids of the cards whose firmware that is, a list of texts.
+    description: The vendor ids of these cards, a list of strings.
     type: raw
     default: ["0x15b3"]
   physnet_mappings:
     description:
-      - Physical networks by interface name or PCI address, beside C(physical_network) of an entry.
-      - What Nova and Neutron are to be told of the PFs is checked against the hardware. Nothing here tells it to them.
+      - Physical networks by interface name or PCI address, in addition to C(physical_network) of an entry.
+      - The module checks the configuration of Nova and Neutron for the PFs against the hardware. It does not configure them.
     type: raw
     default: {}
   openstack_release:
-    description: The OpenStack release that this is for, as C(2025.1) or C(zed). When not given, the newest.
+    description: The OpenStack release to check for, such as C(2025.1) or C(zed). The default is the newest release.
     type: raw
   variables:
     description:
-      - The role's variables that are set, by name, whose form is checked before anything else. No option here has a type of its own, so
-        that this one check says what is wrong, with the index of the entry.
+      - The role's variables that are set, by name. The module checks their form first. The options of this module have no type, so
+        that this check reports every error, with the index of the entry.
     type: raw
     default: {}
   names:
-    description: Names of variables of the host. Those that begin as the role's do and are none of them are warned of.
+    description: Names of variables of the host. The module warns of a name that begins like the role's variables and is not one of them.
     type: list
     elements: str
     default: []
   concerns:
     description:
-      - What to look at in the same go, as O(stackhpc.sriov.sriov_look#module:concerns). Of what is found to be done the modules say more.
-      - No type of its own, so that a wrong variable in it is refused as such.
+      - The concerns to check in the same run, as in O(stackhpc.sriov.sriov_look#module:concerns). If there is something to do, the
+        module of the concern reports more.
+      - This option has no type, so that the module refuses a wrong variable in it by name.
     type: raw
     default: {}
 attributes:
@@ -114,36 +115,36 @@ devices:
       trigger: net
 settled:
   description:
-    - The concerns of O(concerns) of which nothing is to be done and nothing waits, with what their modules would return, but for
-      C(devices) and C(diff). They need not run.
+    - The concerns of O(concerns) with nothing to do and nothing that waits, with the values that their modules would return, except
+      C(devices) and C(diff). These modules need not run.
   returned: success
   type: dict
   sample:
     kernel: {changed: false, reboot: [], stuck: [], settled: true}
 summary:
-  description: What the role says of the PFs where the VFs are settled, or where none are set. Lines for the operator.
+  description: The lines that the role prints about the PFs if the VFs are settled, or if the run sets none.
   returned: success
   type: list
   elements: str
   sample: ["ens1f0 (0000:3b:00.0): 8 VFs"]
 look_again:
-  description: The concerns of O(concerns), as they are to be looked at after a reboot, but without any reset or installation.
+  description: The concerns of O(concerns), for a check after a reboot, without any reset or installation.
   returned: success
   type: dict
   sample:
     kernel: {iommu: true, passthrough: true}
 is_set:
-  description: Whether O(devices) is set. When it is not, nothing may be changed on the host.
+  description: Whether O(devices) is set. If not, the role must not change the host.
   returned: success
   type: bool
   sample: true
 notice:
-  description: What the operator has to know of O(devices) that are not set, otherwise empty.
+  description: A notice for the operator that O(devices) is not set, otherwise empty.
   returned: success
   type: str
   sample: ""
 boot_id:
-  description: The kernel's id of the boot that the host is in.
+  description: The kernel's id of the current boot.
   returned: success
   type: str
   sample: 6e5a1f0e-7d4f-4b0c-9a51-3c7a1df4a2a5
@@ -154,17 +155,17 @@ firmware_tools:
   elements: str
   sample: [/usr/bin/mstconfig]
 mlx4_traces:
-  description: Whether M(stackhpc.sriov.sriov_mlx4) has left something on the host that it may have to take away.
+  description: Whether M(stackhpc.sriov.sriov_mlx4) has left files on the host that it may have to remove.
   returned: success
   type: bool
   sample: false
 machine:
-  description: The machine's architecture, as C(uname -m) says it.
+  description: The machine's architecture, as C(uname -m) prints it.
   returned: success
   type: str
   sample: x86_64
 package_format:
-  description: What the host's packages are, C(rpm) or C(deb).
+  description: The package format of the host, C(rpm) or C(deb).
   returned: success
   type: str
   sample: deb

@@ -9,12 +9,13 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: sriov_look
-short_description: Look at everything that the role sets on a host
+short_description: Check everything that the role sets on a host
 version_added: 2.1.0
 description:
-  - Says what the modules M(stackhpc.sriov.sriov_firmware), M(stackhpc.sriov.sriov_mlx4), M(stackhpc.sriov.sriov_kernel_parameters)
-    and M(stackhpc.sriov.sriov_vfs) would say in check mode, by their own code, in one remote execution.
-  - Changes nothing but the role's own notes, and those with O(forget) only. The role reads back with it what a reboot was for.
+  - Reports what the modules M(stackhpc.sriov.sriov_firmware), M(stackhpc.sriov.sriov_mlx4),
+    M(stackhpc.sriov.sriov_kernel_parameters) and M(stackhpc.sriov.sriov_vfs) would report in check mode. Uses their own code, in
+    one remote execution.
+  - Changes nothing but the role's own notes, and these only with O(forget). The role uses it to check the state after a reboot.
 author:
   - StackHPC (@stackhpc)
 options:
@@ -25,18 +26,18 @@ options:
     required: true
   concerns:
     description:
-      - What to look at, C(firmware), C(mlx4), C(kernel) or C(vfs), each with the options of its module as a dictionary. C(devices) is
-        not one of them.
+      - The concerns to check, C(firmware), C(mlx4), C(kernel) or C(vfs), each with the options of its module as a dictionary,
+        except C(devices).
     type: dict
     required: true
   settle:
-    description: For how many seconds to wait at most until the host has started all its units. Nothing is waited for with 0.
+    description: The maximum number of seconds to wait until the host has started all its units. With 0 the module does not wait.
     type: int
     default: 0
   forget:
     description:
-      - Whether to forget which reasons for a reboot a concern had, when it has none left and nothing is to be done for it. The next run
-        need not do it then.
+      - Whether to delete the notes about a concern's reasons for a reboot, if none of them is left and the concern needs no change.
+        With V(false), the next run deletes them.
     type: bool
     default: false
 attributes:
@@ -49,7 +50,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Look at the kernel parameters and the VFs
+- name: Check the kernel parameters and the VFs
   stackhpc.sriov.sriov_look:
     devices: "{{ pfs.devices }}"
     concerns:
@@ -61,7 +62,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 concerns:
-  description: What each concern's module would return, by the names in O(concerns).
+  description: The values that each concern's module would return, by the names in O(concerns).
   returned: success
   type: dict
   sample:

@@ -7,7 +7,7 @@ import { root } from "./support.js";
 const allowed: { readonly [library: string]: readonly string[] } = {
   "ts-morph": ["artefacts/read.ts"],
   yaml: [
-    "kayobe/yaml.ts", "kayobe/inventory.ts", "migrate/read.ts", "artefacts/crosscheck.ts", "artefacts/emit/galaxy.ts", "artefacts/emit/meta.ts", "artefacts/emit/yaml.ts", "artefacts/identity.ts",
+    "kayobe/yaml.ts", "kayobe/inventory.ts", "migrate/read.ts", "artefacts/crosscheck.ts", "artefacts/concerns.ts", "artefacts/emit/galaxy.ts", "artefacts/emit/meta.ts", "artefacts/emit/yaml.ts", "artefacts/identity.ts",
     "release/agreement.ts", "release/repository.ts", "workshop/scenarios.ts",
   ],
   handlebars: ["artefacts/emit/readme.ts"],

@@ -1,4 +1,5 @@
 import { LineCounter, isMap, isPair, isScalar, parseAllDocuments, visit } from "yaml";
+import { concernProblems } from "./concerns.js";
 import { checks } from "./emit/checks.js";
 import type { OutFile, Problem, Role, Variable } from "../ir.js";
 import { nearest } from "../system/nearest.js";
@@ -34,8 +35,8 @@ interface Mentions {
 }
 
 /**
- * Where the model and role-template/ disagree: a variable used that the model has not, and a variable of the model
- * that nothing uses.
+ * Where the model and role-template/ disagree: a variable used that the model has not, a variable of the model that
+ * nothing uses, and a concern of a host whose parts do not fit together.
  *
  * @param files role-template/, paths relative to it
  */
@@ -64,7 +65,15 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
     .filter(({ path, text }) => path === made.path && text !== made.text)
     .map(({ path }) => ({ file: `role-template/${path}`, message: 'is not what the model says: UPDATE=1 npx mocha -g "the pages"' }));
 
-  return [...found.flatMap(({ problems }) => problems), ...unique(unknown), ...unused, ...unusedKeys, ...stale, ...kayobe(known, files)];
+  return [
+    ...found.flatMap(({ problems }) => problems),
+    ...unique(unknown),
+    ...unused,
+    ...unusedKeys,
+    ...stale,
+    ...kayobe(known, files),
+    ...concernProblems(new Set(role.variables.map(({ name }) => name)), files),
+  ];
 }
 
 function didYouMean(name: string, known: ReadonlySet<string>): string {

@@ -384,26 +384,45 @@ export interface SriovNova {
    */
   product_id?: NovaId;
 
-  /** Whether a guest may change its VF's MAC address and have it receive everything, when its port asks for that. Rocky and later. */
+  /**
+   * Whether a guest may change its VF's MAC address and have it receive everything, when its port asks for that.
+   * @since Rocky
+   */
   trusted?: boolean;
 
-  /** Whether the VFs belong to a card that another system manages, as a SmartNIC does. Only for VFs named as such. Yoga and later. */
+  /**
+   * Whether the VFs belong to a card that another system manages, as a SmartNIC does. Only for VFs named as such.
+   * @since Yoga
+   */
   remote_managed?: boolean;
 
-  /** Whether libvirt takes a VF from its driver for the guest and gives it back. 2025.1 and later. */
+  /**
+   * Whether libvirt takes a VF from its driver for the guest and gives it back.
+   * @since 2025.1
+   */
   managed?: boolean;
 
-  /** Whether a guest can be migrated with the device. Nova does not look at it where there is a physical network. 2025.1 and later. */
+  /**
+   * Whether a guest can be migrated with the device. Nova does not look at it where there is a physical network.
+   * @since 2025.1
+   */
   live_migratable?: boolean;
 
-  /** Whether a device waits for an administrator after each guest. Needs `report_in_placement`, and then no `devname`. 2025.2 and later. */
+  /**
+   * Whether a device waits for an administrator after each guest. Needs `report_in_placement`, and then no `devname`.
+   * @since 2025.2
+   */
   one_time_use?: boolean;
 
-  /** The resource class in Placement, which leaves devices with a physical network aside. Zed and later. */
+  /**
+   * The resource class in Placement, which leaves devices with a physical network aside.
+   * @since Zed
+   */
   resource_class?: Words;
 
   /**
-   * Traits in Placement, which leaves devices with a physical network aside: a list, or text with commas. Zed and later.
+   * Traits in Placement, which leaves devices with a physical network aside: a list, or text with commas.
+   * @since Zed
    * @example "CUSTOM_FAST,CUSTOM_NEAR"
    */
   traits?: Words | Words[];

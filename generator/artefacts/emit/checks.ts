@@ -54,7 +54,9 @@ function otherNames({ path, text }: OutFile): string[] {
 }
 
 function fields(variables: readonly Variable[]): { readonly [name: string]: Json } {
-  return Object.fromEntries(variables.map(({ name, type }) => [name, check(type)]));
+  return Object.fromEntries(
+    variables.map(({ name, type, since }) => [name, { ...check(type), ...(since === undefined ? {} : { since }) }]),
+  );
 }
 
 function check(of: VarType): { readonly [key: string]: Json } {

@@ -95,28 +95,35 @@ VARIABLES = {
                             "type": "raw"
                         },
                         "trusted": {
-                            "type": "bool"
+                            "type": "bool",
+                            "since": "Rocky"
                         },
                         "remote_managed": {
-                            "type": "bool"
+                            "type": "bool",
+                            "since": "Yoga"
                         },
                         "managed": {
-                            "type": "bool"
+                            "type": "bool",
+                            "since": "2025.1"
                         },
                         "live_migratable": {
-                            "type": "bool"
+                            "type": "bool",
+                            "since": "2025.1"
                         },
                         "one_time_use": {
-                            "type": "bool"
+                            "type": "bool",
+                            "since": "2025.2"
                         },
                         "resource_class": {
-                            "type": "str"
+                            "type": "str",
+                            "since": "Zed"
                         },
                         "traits": {
                             "type": "raw",
                             "also": [
                                 "list"
-                            ]
+                            ],
+                            "since": "Zed"
                         }
                     }
                 }

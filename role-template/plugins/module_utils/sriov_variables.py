@@ -53,7 +53,9 @@ VARIABLES = {
                     }
                 },
                 "firmware": {
-                    "type": "map"
+                    "type": "map",
+                    "minimum": 0,
+                    "maximum": 4294967294
                 },
                 "probe_vf": {
                     "type": "int",

@@ -1,5 +1,5 @@
-import { isMap, isSeq, parseDocument } from "yaml";
 import type { OutFile, Problem } from "../ir.js";
+import { parseAsAnsible } from "../system/ansible.js";
 
 // A concern is something that the role sets on a host. Ansible has no loop over imports, so a concern stands in several
 // files: `__sriov_options` in vars/main/main.yml is the list, and everything here is compared with it.
@@ -77,9 +77,9 @@ function textOf(files: readonly OutFile[], path: string): string {
 
 /** A file of YAML; undefined where it has a fault, which others tell. */
 function read(files: readonly OutFile[], path: string): unknown {
-  const document = parseDocument(textOf(files, path), { version: "1.1" });
-  const isSound = document.errors.length === 0 && (isMap(document.contents) || isSeq(document.contents));
-  return isSound ? document.toJS() : undefined;
+  const [document] = parseAsAnsible(textOf(files, path)).documents;
+  const data: unknown = document?.errors.length === 0 ? document.toJS() : undefined;
+  return typeof data === "object" && data !== null ? data : undefined;
 }
 
 function tasksIn(files: readonly OutFile[], path: string): readonly Mapping[] {

@@ -1,7 +1,8 @@
-import { LineCounter, isMap, isPair, isScalar, parseAllDocuments, visit } from "yaml";
+import { isMap, isPair, isScalar, visit } from "yaml";
 import { concernProblems } from "./concerns.js";
 import { checks } from "./emit/checks.js";
 import type { OutFile, Problem, Role, Variable } from "../ir.js";
+import { parseAsAnsible } from "../system/ansible.js";
 import { nearest } from "../system/nearest.js";
 
 /** Keys of a task whose whole value is an expression, without braces. */
@@ -139,11 +140,10 @@ function lineAt(text: string, offset: number): number {
 }
 
 function readYaml(file: string, text: string, into: Mentions): void {
-  const lines = new LineCounter();
-  for (const doc of parseAllDocuments(text, { lineCounter: lines, version: "1.1" })) {
-    if (!("visit" in doc) && "errors" in doc)
-      for (const error of doc.errors) into.problems.push({ file, line: error.linePos?.[0].line ?? 1, message: error.message.split("\n")[0] ?? "is no YAML" });
-    visit(doc as never, {
+  const { documents, lines } = parseAsAnsible(text, true);
+  for (const doc of documents) {
+    for (const error of doc.errors) into.problems.push({ file, line: error.linePos?.[0].line ?? 1, message: error.message.split("\n")[0] ?? "is no YAML" });
+    visit(doc, {
       Pair(_, pair) {
         if (!isScalar(pair.key) || typeof pair.key.value !== "string") return;
         const key = pair.key.value;

@@ -3,7 +3,7 @@ import type { Document, Node, YAMLMap } from "yaml";
 import { location } from "./layers.js";
 import type { LayeredConfig } from "./layers.js";
 import type { Pairing } from "./pairings.js";
-import { parseAsAnsible } from "./yaml.js";
+import { parseAsAnsible } from "../system/ansible.js";
 
 // What the files of an inventory say without a run of Ansible. A fault here is only what YAML has made of a value, and a
 // physical network that is empty: here alone it is known what stands in the file. All rules about names, addresses and

@@ -10,7 +10,7 @@ export interface ReadYaml {
   readonly lines: LineCounter;
 }
 
-/** How many lines without indentation are looked at, before a text in quotes or brackets counts as one without an end. */
+/** How many lines without indentation are looked at, before a text in quotes or brackets counts as endless. */
 const patience = 300;
 
 /** More than anything is indented by. */

@@ -76,6 +76,7 @@ describe("the repository", () => {
       { name: "Ubuntu", versions: ["jammy", "noble"] },
       { name: "Debian", versions: ["bookworm", "trixie"] },
     ]);
-    strictEqual((parse(text("role-template/meta/runtime.yml")) as { requires_ansible: string }).requires_ansible, `>=${oldest}.0`);
+    const runtime = parse(text("role-template/meta/runtime.yml")) as { requires_ansible: string };
+    strictEqual(runtime.requires_ansible, `>=${oldest}.0`);
   });
 });

@@ -142,7 +142,8 @@ function lineAt(text: string, offset: number): number {
 function readYaml(file: string, text: string, into: Mentions): void {
   const { documents, lines } = parseAsAnsible(text, true);
   for (const doc of documents) {
-    for (const error of doc.errors) into.problems.push({ file, line: error.linePos?.[0].line ?? 1, message: error.message.split("\n")[0] ?? "is no YAML" });
+    for (const { linePos, message } of doc.errors)
+      into.problems.push({ file, line: linePos?.[0].line ?? 1, message: message.split("\n")[0] ?? "is no YAML" });
     visit(doc, {
       Pair(_, pair) {
         if (!isScalar(pair.key) || typeof pair.key.value !== "string") return;

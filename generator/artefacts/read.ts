@@ -16,8 +16,8 @@ type Pick<T, K extends keyof T> = { [P in K]: T[P] };
 /**
  * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@needs KEY...` is one that needs
  * one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is a text that may be written as a
- * number, `@commas` a list of texts that may be written as one text with commas. `@format path [ENDING]` is a path. `@since RELEASE` is
- * what OpenStack knows from a release on; the description ends with it.
+ * number, `@commas` a list of texts that may be written as one text with commas. `@format path [ENDING]` is a path.
+ * `@since RELEASE` is what OpenStack knows from a release on; the description ends with it.
  */
 const knownTags = [
   "commas",
@@ -207,7 +207,8 @@ function readSince(reading: Reading, name: string, tags: ReadonlyMap<string, JSD
   if (!tag) return undefined;
   const release = tagText(tag);
   if (/^(?:[A-Z][a-z]+|20\d\d\.[12])$/.test(release)) return release;
-  complain(reading, tag.getStartLineNumber(), `@since of ${name}: "${release}" is no OpenStack release, as Zed or 2025.1`);
+  const fault = `@since of ${name}: "${release}" is no OpenStack release, as Zed or 2025.1`;
+  complain(reading, tag.getStartLineNumber(), fault);
   return undefined;
 }
 

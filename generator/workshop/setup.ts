@@ -30,11 +30,11 @@ interface AnsibleReleases {
   readonly molecule: string;
   /** That of Kayobe's environment. */
   readonly kayobe: string;
-  /** Those with an environment of their own, with the Pythons that each runs on (docs.ansible.com, "ansible-core support matrix"). */
+  /** Those with an environment of their own, with their Pythons (docs.ansible.com, "ansible-core support matrix"). */
   readonly others: Readonly<Record<string, PythonRange>>;
 }
 
-/** The one place that has them: the steps of scenarios, the pages and the schema are read from it, or compared with it. */
+/** Those of this repository. Steps of scenarios read the same file; the pages and the schema are compared with it. */
 export const ansibleReleases = JSON.parse(
   readText(join(repository, "molecule/shared/ansible_releases.json")),
 ) as AnsibleReleases;
@@ -127,7 +127,8 @@ export type ProgramFolders = Readonly<Record<string, string>>;
  * @throws Error with what to type when one is not there
  */
 export async function programFolders(root: string, want: Want): Promise<ProgramFolders> {
-  const folders: Record<string, string> = want.machines ? { [ansibleVariable(ansibleReleases.molecule)]: await binOf(root, tools) } : {};
+  const own = ansibleVariable(ansibleReleases.molecule);
+  const folders: Record<string, string> = want.machines ? { [own]: await binOf(root, tools) } : {};
   for (const programs of testPrograms(want)) if (programs.variable !== undefined) folders[programs.variable] = await binOf(root, programs);
   return folders;
 }

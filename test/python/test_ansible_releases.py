@@ -22,4 +22,5 @@ def test_the_build_provides_the_pip_that_ansible_test_wants():
     """ansible-test looks for a script of that name before it downloads one."""
     wanted = (Path(ansible_test.__file__).parent / "_internal" / "python_requirements.py").read_text()
     [pip] = re.findall(r"^ +pip='([0-9.]+)',$", wanted, re.MULTILINE)
-    assert 'getPipName = "get_pip_%s.py"' % pip.replace(".", "_") in (ROOT / "generator" / "release" / "checks.ts").read_text()
+    checks = (ROOT / "generator" / "release" / "checks.ts").read_text()
+    assert 'getPipName = "get_pip_%s.py"' % pip.replace(".", "_") in checks

@@ -37,7 +37,8 @@ def test_a_count_that_a_module_gets_has_the_models_bounds():
 
 def parameters(**more):
     """The parameters of sriov_vfs that its check looks at."""
-    return dict({"udev_rule_path": "/etc/a.rules", "units": {}, "devices": [], "boot_wait": 1, "numvfs_timeout": 1}, **more)
+    least = {"udev_rule_path": "/etc/a.rules", "units": {}, "devices": [], "boot_wait": 1, "numvfs_timeout": 1}
+    return dict(least, **more)
 
 
 @pytest.mark.parametrize("name", SECONDS)

@@ -49,24 +49,27 @@ def facts(option):
 
 def runs():
     """Each task that runs a module of ours: file, module, arguments."""
-    found = []
-    for path in sorted((ROLE / "tasks").glob("*.yml")):
-        for task in yaml.safe_load(path.read_text()):
-            found += [(path.name, key[len(PREFIX):], arguments) for key, arguments in task.items() if key.startswith(PREFIX)]
-    return found
+    tasks = [(path.name, task) for path in sorted((ROLE / "tasks").glob("*.yml")) for task in yaml.safe_load(path.read_text())]
+    return [
+        (path, key[len(PREFIX):], arguments)
+        for path, task in tasks for key, arguments in task.items() if key.startswith(PREFIX)
+    ]
+
+
+RUNS = runs()
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_documentation_has_what_the_module_takes(name, monkeypatch):
     takes, says = specified(name, monkeypatch), documented(name)
-    assert {option: facts(spec) for option, spec in says.items()} == {option: facts(spec) for option, spec in takes.items()}
+    assert {name: facts(option) for name, option in says.items()} == {name: facts(option) for name, option in takes.items()}
 
 
 def test_every_module_is_run_by_a_task():
-    assert sorted({name for _path, name, _arguments in runs()}) == MODULES
+    assert sorted({name for _path, name, _arguments in RUNS}) == MODULES
 
 
-@pytest.mark.parametrize("path, name, arguments", runs(), ids=["%s-%s" % (path, name) for path, name, _arguments in runs()])
+@pytest.mark.parametrize("path, name, arguments", RUNS, ids=["%s-%s" % run[:2] for run in RUNS])
 def test_a_task_gives_what_the_module_takes(path, name, arguments):
     options = documented(name)
     unknown = set(arguments) - set(options)

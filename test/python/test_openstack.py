@@ -176,7 +176,8 @@ def test_the_page_for_kayobe_has_the_release_of_the_options_name():
 
 def test_tags_come_in_the_order_of_their_releases():
     """Else the files of Nova's configuration would change, and its services start again."""
-    assert list(openstack.TAGS) == ["trusted", "remote_managed", "resource_class", "traits", "managed", "live_migratable", "one_time_use"]
+    assert list(openstack.TAGS) == [
+        "trusted", "remote_managed", "resource_class", "traits", "managed", "live_migratable", "one_time_use"]
 
 
 @pytest.mark.parametrize("tag, before, since, number, had", [

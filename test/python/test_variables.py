@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a run says of wrong variables: ansible-playbook runs the first tasks of both artefacts, which only read the machine.
 
-With Molecule's ansible-core and with Kayobe's: from 2.19 on variables are templated in parts, before that as a whole. The oldest and the
-newest are in the scenario `versions`.
+With Molecule's ansible-core and with Kayobe's: from 2.19 on variables are templated in parts, before that as a whole. The
+oldest and the newest are in the scenario `versions`.
 """
 
 import json

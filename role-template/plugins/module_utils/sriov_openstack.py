@@ -73,11 +73,11 @@ def nova_of(release):
 
 # The option was passthrough_whitelist before.
 DEVICE_SPEC_SINCE = nova_of("zed")
-# Nova's major version that a tag of device_spec came with, the oldest first. The release is in the model, as @since: `git tag --contains` of
-# the tag's commit.
-TAGS = dict(sorted(
-    ((key, nova_of(spec["since"])) for key, spec in VARIABLES["sriov_devices"]["elements"]["fields"]["nova"]["fields"].items() if "since" in spec),
-    key=lambda tag: tag[1]))
+# Nova's major version that a tag of device_spec came with, the oldest first. The model has the release, as @since: that of
+# `git tag --contains` for the tag's commit.
+_KEYS = VARIABLES["sriov_devices"]["elements"]["fields"]["nova"]["fields"]
+_SINCE = {key: nova_of(spec["since"]) for key, spec in _KEYS.items() if "since" in spec}
+TAGS = dict(sorted(_SINCE.items(), key=lambda tag: tag[1]))
 
 
 def device_option(release):

@@ -48,6 +48,8 @@ export interface Variable {
   readonly selector?: readonly string[];
   /** Keys next to it of which it needs one. */
   readonly needs?: readonly string[];
+  /** The OpenStack release that knows it first. */
+  readonly since?: string;
   /** Keys that may not stand next to it. */
   readonly without?: readonly string[];
   /** Absent: the variable deliberately has no default. */

@@ -106,4 +106,8 @@ describe("a template that is no YAML", () => {
     strictEqual(found.length > 0, true);
     match(found[0]!, /^role-template\/tasks\/main\.yml:\d+ /);
   });
+  it("is one with a key twice, of which Ansible would drop the first without a word", () => {
+    const found = faults({ ...using, "tasks/main.yml": "- a: 1\n  b: 2\n  a: 3\n" });
+    deepStrictEqual(found, ["role-template/tasks/main.yml:3 Map keys must be unique at line 3, column 3:"]);
+  });
 });

@@ -7,6 +7,7 @@ import { readSources, root } from "../generator/artefacts/sources.js";
 import { crosscheck } from "../generator/artefacts/crosscheck.js";
 import { readTree } from "../generator/system/disk.js";
 import { generate } from "../generator/artefacts/generate.js";
+import { ansibleCores } from "../generator/workshop/setup.js";
 
 const text = (path: string): string => readFileSync(join(root, path), "utf8");
 const { role, template, problems } = readSources(root);
@@ -68,12 +69,14 @@ describe("the repository", () => {
 
   it("supports the platforms that it says it supports", () => {
     const { galaxy_info } = parse(text("role-template/meta/main.yml")) as { galaxy_info: { min_ansible_version: string; platforms: unknown } };
-    strictEqual(galaxy_info.min_ansible_version, "2.17");
+    const [oldest] = ansibleCores;
+    strictEqual(galaxy_info.min_ansible_version, oldest);
     deepStrictEqual(galaxy_info.platforms, [
       { name: "EL", versions: ["9", "10"] },
       { name: "Ubuntu", versions: ["jammy", "noble"] },
       { name: "Debian", versions: ["bookworm", "trixie"] },
     ]);
-    strictEqual((parse(text("role-template/meta/runtime.yml")) as { requires_ansible: string }).requires_ansible, ">=2.17.0");
+    const runtime = parse(text("role-template/meta/runtime.yml")) as { requires_ansible: string };
+    strictEqual(runtime.requires_ansible, `>=${oldest}.0`);
   });
 });

@@ -30,6 +30,17 @@ describe("the pages of the repository", () => {
     deepStrictEqual([...text("README.md").matchAll(/^(.+):\n\n```mermaid$/gm)].map((match) => match[1]), pictures.map(({ title }) => title));
   });
 
+  it("docs/kayobe.md has the release that each of Nova's tags needs", () => {
+    const devices = real.variables.find(({ name }) => name === "sriov_devices")!;
+    const nova = fields(fields(devices).find(({ name }) => name === "nova")!);
+    const [, table = ""] = /^\| tag \| since \|\n([^]*?)\n\n/m.exec(text("docs/kayobe.md")) ?? [];
+    const said = [...table.matchAll(/^\| (`\w+`(?:, `\w+`)*)[^|]* \| ([^|]+) \|$/gm)].flatMap(
+      ([, tags, since]) => tags!.match(/\w+/g)!.map((tag) => [tag, since] as const),
+    );
+    const model = nova.flatMap(({ name, since }) => (since === undefined ? [] : [[name, since] as const]));
+    deepStrictEqual(Object.fromEntries(said), Object.fromEntries(model));
+  });
+
   it("link to pages and headings that are there", () => {
     const anchors = (path: string): string[] => [...text(path).matchAll(/^#+ (.+)$/gm)].map((match) => match[1]!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-"));
     const pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)];

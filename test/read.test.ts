@@ -53,6 +53,11 @@ describe("a variable of the model", () => {
     deepStrictEqual(read(model("/**\n * One\n * line.\n *\n * Two.\n * @unset\n */\na?: boolean;")).variables[0]?.description, ["One line.", "Two."]);
   });
 
+  it("ends with the release that it needs", () => {
+    const [variable] = read(model("/**\n * One.\n *\n * Two.\n * @since 2025.1\n * @unset\n */\na?: boolean;")).variables;
+    deepStrictEqual([variable?.description, variable?.since], [["One.", "Two. 2025.1 and later."], "2025.1"]);
+  });
+
   it("stands where the author put it", () => {
     deepStrictEqual(read(model("/** D. */ b: boolean;\n/** D. */ a: boolean;")).variables.map(({ name }) => name), ["b", "a"]);
   });
@@ -70,6 +75,11 @@ describe("a fault of the model is told with its line", () => {
     ["a default that is no whole number", "/** D.\n * @default 1.5\n */\na?: number;", /must be a whole number, not 1\.5$/],
     ["a bound inside an example", '/** D.\n * @default []\n * @example [{ "n": -1 }]\n */\na?: I[];', /^m\.ts:5: @example of a: a\.n must be at least 0, not -1$/, "export interface I {\n/** N.\n * @minimum 0 */ n?: number; }"],
     ["no description", "/** @default 1 */ a?: number;", /^m\.ts:3: a has no description$/],
+    [
+      "a release that is none",
+      "/** D.\n * @since 31\n * @unset\n */\na?: boolean;",
+      /^m\.ts:4: @since of a: "31" is no OpenStack release, as Zed or 2025\.1$/,
+    ],
     ["an unknown tag", "/** D.\n * @defualt 1\n * @unset\n */\na?: number;", /^m\.ts:4: a has the unknown tag @defualt; known are (@\w+ )*@default/],
     ["a tag twice", "/** D.\n * @default 1\n * @default 2\n */\na?: number;", /^m\.ts:5: a has @default twice$/],
     ["optional without default", "/** D. */ a?: number;", /^m\.ts:3: a is optional and has no @default; if that is meant, say @unset$/],

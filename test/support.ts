@@ -74,7 +74,18 @@ export function artefacts(): string {
 /** A copy of the repository that a test may break. */
 export function repository(): string {
   const folder = temporary();
-  for (const path of ["build/generator", "generator", "role-template", "galaxy.yml", "package.json", "requirements.txt", "test/openstack/requirements-kayobe.txt", "test/openstack/requirements-nova.txt"]) cpSync(join(root, path), join(folder, path), { recursive: true });
+  const paths = [
+    "build/generator",
+    "generator",
+    "role-template",
+    "galaxy.yml",
+    "package.json",
+    "requirements.txt",
+    "molecule/shared/ansible_releases.json",
+    "test/openstack/requirements-kayobe.txt",
+    "test/openstack/requirements-nova.txt",
+  ];
+  for (const path of paths) cpSync(join(root, path), join(folder, path), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   return folder;
 }

@@ -1,6 +1,8 @@
-import { LineCounter, isMap, isPair, isScalar, parseAllDocuments, visit } from "yaml";
+import { isMap, isPair, isScalar, visit } from "yaml";
+import { concernProblems } from "./concerns.js";
 import { checks } from "./emit/checks.js";
 import type { OutFile, Problem, Role, Variable } from "../ir.js";
+import { parseAsAnsible } from "../system/ansible.js";
 import { nearest } from "../system/nearest.js";
 
 /** Keys of a task whose whole value is an expression, without braces. */
@@ -34,8 +36,8 @@ interface Mentions {
 }
 
 /**
- * Where the model and role-template/ disagree: a variable used that the model has not, and a variable of the model
- * that nothing uses.
+ * Where the model and role-template/ disagree: a variable used that the model has not, a variable of the model that
+ * nothing uses, and a concern of a host whose parts do not fit together.
  *
  * @param files role-template/, paths relative to it
  */
@@ -64,7 +66,15 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
     .filter(({ path, text }) => path === made.path && text !== made.text)
     .map(({ path }) => ({ file: `role-template/${path}`, message: 'is not what the model says: UPDATE=1 npx mocha -g "the pages"' }));
 
-  return [...found.flatMap(({ problems }) => problems), ...unique(unknown), ...unused, ...unusedKeys, ...stale, ...kayobe(known, files)];
+  return [
+    ...found.flatMap(({ problems }) => problems),
+    ...unique(unknown),
+    ...unused,
+    ...unusedKeys,
+    ...stale,
+    ...kayobe(known, files),
+    ...concernProblems(new Set(role.variables.map(({ name }) => name)), files),
+  ];
 }
 
 function didYouMean(name: string, known: ReadonlySet<string>): string {
@@ -130,11 +140,11 @@ function lineAt(text: string, offset: number): number {
 }
 
 function readYaml(file: string, text: string, into: Mentions): void {
-  const lines = new LineCounter();
-  for (const doc of parseAllDocuments(text, { lineCounter: lines, version: "1.1" })) {
-    if (!("visit" in doc) && "errors" in doc)
-      for (const error of doc.errors) into.problems.push({ file, line: error.linePos?.[0].line ?? 1, message: error.message.split("\n")[0] ?? "is no YAML" });
-    visit(doc as never, {
+  const { documents, lines } = parseAsAnsible(text, true);
+  for (const doc of documents) {
+    for (const { linePos, message } of doc.errors)
+      into.problems.push({ file, line: linePos?.[0].line ?? 1, message: message.split("\n")[0] ?? "is no YAML" });
+    visit(doc, {
       Pair(_, pair) {
         if (!isScalar(pair.key) || typeof pair.key.value !== "string") return;
         const key = pair.key.value;

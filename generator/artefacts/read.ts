@@ -17,8 +17,23 @@ type Pick<T, K extends keyof T> = { [P in K]: T[P] };
  * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@needs KEY...` is one that needs
  * one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is a text that may be written as a
  * number, `@commas` a list of texts that may be written as one text with commas. `@format path [ENDING]` is a path.
+ * `@since RELEASE` is what OpenStack knows from a release on; the description ends with it.
  */
-const knownTags = ["commas", "default", "example", "format", "maximum", "minimum", "needs", "number", "raw", "selector", "unset", "without"];
+const knownTags = [
+  "commas",
+  "default",
+  "example",
+  "format",
+  "maximum",
+  "minimum",
+  "needs",
+  "number",
+  "raw",
+  "selector",
+  "since",
+  "unset",
+  "without",
+];
 
 /** A tag whose text the compiler is asked about; `scratchLine` is where that question stands. */
 interface Question {
@@ -114,7 +129,8 @@ function readVariable(reading: Reading, owner: InterfaceDeclaration, property: P
   const line = property.getStartLineNumber();
   const required = !property.hasQuestionToken();
   const tags = readTags(reading, property);
-  const description = paragraphs(property.getJsDocs());
+  const since = readSince(reading, name, tags);
+  const description = withSince(paragraphs(property.getJsDocs()), since);
   if (description.length === 0) complain(reading, line, `${name} has no description`);
 
   const type = readType(reading, name, property, tags, path);
@@ -139,6 +155,7 @@ function readVariable(reading: Reading, owner: InterfaceDeclaration, property: P
     required,
     ...(selector === undefined ? {} : { selector }),
     ...(needs === undefined ? {} : { needs }),
+    ...(since === undefined ? {} : { since }),
     ...(without === undefined ? {} : { without }),
     ...(standard === undefined ? {} : { default: standard }),
     ...(example === undefined ? {} : { example }),
@@ -182,6 +199,24 @@ function readType(reading: Reading, name: string, property: PropertySignature, t
   if (ending === "") complain(reading, format!.getStartLineNumber(), `@format of ${name}: the only one known is path, and after a space what it ends in, as in path .conf`);
   if (given.length > 1) complain(reading, given[0]!.getStartLineNumber(), `${name} has ${given.map((tag) => `@${tag.getTagName()}`).join(" and ")}; one of them is wrong`);
   return tags.has("raw") ? { ...written, kind: "raw" } : format ? { kind: "path", ...(ending === undefined ? {} : { ending }) } : tags.has("number") ? { ...written, number: true } : written;
+}
+
+/** The OpenStack release that a key needs, by its name or number. */
+function readSince(reading: Reading, name: string, tags: ReadonlyMap<string, JSDocTag>): string | undefined {
+  const tag = tags.get("since");
+  if (!tag) return undefined;
+  const release = tagText(tag);
+  if (/^(?:[A-Z][a-z]+|20\d\d\.[12])$/.test(release)) return release;
+  const fault = `@since of ${name}: "${release}" is no OpenStack release, as Zed or 2025.1`;
+  complain(reading, tag.getStartLineNumber(), fault);
+  return undefined;
+}
+
+function withSince(description: readonly string[], since: string | undefined): string[] {
+  const last = description.at(-1);
+  return last === undefined || since === undefined
+    ? [...description]
+    : [...description.slice(0, -1), `${last} ${since} and later.`];
 }
 
 /** The keys of the same dictionary that a tag names. */

@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import { LineCounter, isAlias, isMap, isScalar, isSeq, parseAllDocuments, visit } from "yaml";
-import type { Document, Node, Pair, ScalarTag, Tags, YAMLMap, YAMLSeq } from "yaml";
+import { isAlias, isMap, isScalar, isSeq } from "yaml";
+import type { Node, Pair, YAMLMap, YAMLSeq } from "yaml";
+import { parseAsAnsible } from "../system/ansible.js";
+import { lineEnd, lineStart, splice } from "../system/text.js";
 import { conditionsOf, depthAt, masked } from "./jinja.js";
 
 // Files of people, in which every byte that need not change stays: the library only says where things are, and the
@@ -60,69 +62,6 @@ function readAs(source: string, text: string, templated: boolean): Result<Yaml> 
   if (isSeq(contents)) return { text, data: {}, list: data as unknown[], top: contents, lineOf, templated };
   if (!isMap(contents)) return { refused: "is no mapping of keys to values" };
   return { text, data: data as { [key: string]: unknown }, list: [], top: contents, lineOf, templated };
-}
-
-/** How many lines without indentation are looked at, before a text in quotes or brackets counts as one without an end. */
-const patience = 300;
-
-/**
- * The documents, as PyYAML reads them: what goes on in quotes or brackets may begin at the margin there, which the library takes for a fault.
- * So those lines are indented, which changes nothing in quotes or brackets, and the places are those of the text again.
- */
-export function parseAsAnsible(source: string): { readonly documents: readonly Document.Parsed[]; readonly lines: LineCounter } {
-  const read = (text: string, lineCounter: LineCounter): readonly Document.Parsed[] => {
-    // PyYAML looks at no version, and ends lines in more ways than the library.
-    const usual = text.replace(/^(\ufeff?%YAML[ \t]+)1\.2(?=\s)/, "$11.1").replace(/\r(?!\n)|[\u0085\u2028\u2029]/g, "\n");
-    // Ansible takes the last of two equal keys, and so does this.
-    const documents = parseAllDocuments(usual, { version: "1.1", uniqueKeys: false, lineCounter, logLevel: "silent", customTags: asPyYaml });
-    return Array.isArray(documents) ? documents : [];
-  };
-  const lines = new LineCounter();
-  const plain = read(source, lines);
-  let documents = plain;
-  let text = source;
-  const added: number[] = [];
-  for (let tries = 0; tries < patience; tries++) {
-    const error = documents.flatMap(({ errors }) => errors).find(({ code, message }) => (code === "BAD_INDENT" && message.startsWith("Flow ")) || (code === "MISSING_CHAR" && /^Missing closing ["']quote/.test(message)));
-    if (!error) break;
-    // The place is at the line that begins too far left, or at the end of the one before.
-    const at = error.code === "BAD_INDENT" ? lineStart(text, error.pos[0]) : lineEnd(text, error.pos[0]);
-    if (at >= text.length || /^(---|\.\.\.)(\s|$)/.test(text.slice(at, at + 4))) return { documents: plain, lines };
-    text = splice(text, at, at, margin);
-    added.push(at);
-    documents = read(text, new LineCounter());
-  }
-  if (added.length === 0 || documents.some(({ errors }) => errors.length > 0)) return { documents: plain, lines };
-  const back = (offset: number): number => added.toReversed().reduce((place, at) => (place <= at ? place : Math.max(at, place - margin.length)), offset);
-  const move = (node: { range?: [number, number, number] | null | undefined }): void => {
-    if (node.range) node.range = node.range.map(back) as [number, number, number];
-  };
-  for (const document of documents) {
-    move(document);
-    visit(document, (_, node) => void (node !== null && typeof node === "object" && "range" in node && move(node as { range?: [number, number, number] })));
-  }
-  return { documents, lines };
-}
-
-/** More than anything is indented by. */
-const margin = " ".repeat(80);
-
-/** Plain texts that PyYAML takes for more than texts (yaml/resolver.py), where the library takes others as well. */
-const resolved: readonly [tag: string, example: string, test: RegExp][] = [
-  ["bool", "true", /^(?:yes|Yes|YES|true|True|TRUE|on|On|ON)$/],
-  ["bool", "false", /^(?:no|No|NO|false|False|FALSE|off|Off|OFF)$/],
-  ["int", "7", /^[-+]?(?:0|[1-9][0-9_]*)$/],
-  ["int", "1:30", /^[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+$/],
-  ["float", "1.0e+3", /^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)[eE][-+][0-9]+$/],
-];
-
-function asPyYaml(tags: Tags): Tags {
-  return tags.map((tag) => {
-    if (typeof tag === "string" || !("test" in tag) || !(tag.test instanceof RegExp)) return tag;
-    const own = tag.test;
-    const found = resolved.find(([name, example]) => tag.tag === `tag:yaml.org,2002:${name}` && own.test(example));
-    return found ? { ...(tag as ScalarTag), test: found[2] } : tag;
-  });
 }
 
 /** The text that defines a key, with the comment above it; a blank line first where something new begins. */
@@ -347,27 +286,13 @@ function colonEnd({ text }: Yaml, entry: Entry): number {
   return text.indexOf(":", entry.key.range![1]) + 1;
 }
 
-function splice(text: string, from: number, to: number, insert: string): string {
-  return text.slice(0, from) + insert + text.slice(to);
-}
-
 function eolOf(text: string): string {
   return /\r\n/.test(text) ? "\r\n" : "\n";
 }
 
-/** Where the line after this one begins; the end of the text when there is none. */
-function lineEnd(text: string, at: number): number {
-  const end = text.indexOf("\n", at);
-  return end === -1 ? text.length : end + 1;
-}
-
-/** The same for the end of a value. That of a text in block style is there already. */
+/** `lineEnd` for the end of a value. That of a text in block style is there already. */
 function pastLine(text: string, end: number): number {
   return text[end - 1] === "\n" ? end : lineEnd(text, end);
-}
-
-function lineStart(text: string, at: number): number {
-  return text.lastIndexOf("\n", at - 1) + 1;
 }
 
 function columnOf(text: string, at: number): number {

@@ -1,5 +1,6 @@
 import { refusesNull } from "../artefacts/emit/checks.js";
 import type { Variable } from "../ir.js";
+import { booleanOf, isVaulted } from "../system/ansible.js";
 import { nearest } from "../system/nearest.js";
 import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldTaskFiles, oldVariables, predecessors, releases } from "./predecessors.js";
 import type { Condition, OldVariable, Plain, Predecessor, Rule, Verdict } from "./predecessors.js";
@@ -166,7 +167,7 @@ function saidBy(file: Given): Said {
     const matters = unread === "denied" ? file.named === true || !/\.[^/]*$/.test(place) || holdsVariables(place) : file.named === true || holdsVariables(place);
     return unread !== undefined && matters ? { ...nothing, fault: faults[unread] } : nothing;
   }
-  const encrypted = text.startsWith("$ANSIBLE_VAULT");
+  const encrypted = isVaulted(text);
   // A key, say, that is no file of variables.
   if (encrypted && file.named !== true && !holdsVariables(place)) return nothing;
   const matters = encrypted || relevant.test(text) || isOfHosts(place);
@@ -425,6 +426,5 @@ function unlike(value: Value, form: RegExp, inList = false): boolean {
 /** Equality as Ansible has it for truth: "no" and "off" are false, whatever wrote them. */
 function same(one: Plain, data: Plain | undefined): boolean {
   if (typeof one !== "boolean" || data === undefined || data === null) return one === data;
-  const word = String(data).toLowerCase();
-  return one === ["true", "yes", "on", "1", "y", "t"].includes(word) && one !== ["false", "no", "off", "0", "n", "f"].includes(word);
+  return booleanOf(data) === one;
 }

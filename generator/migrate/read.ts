@@ -2,7 +2,7 @@ import { isAlias, isMap, isScalar, isSeq } from "yaml";
 import type { Document, LineCounter, Node, YAMLMap } from "yaml";
 import { masked } from "../kayobe/jinja.js";
 import { isTemplated } from "../kayobe/layers.js";
-import { parseAsAnsible } from "../kayobe/yaml.js";
+import { isVaulted, parseAsAnsible } from "../system/ansible.js";
 import type { Plain } from "./predecessors.js";
 
 // What files of Ansible say, as far as it shows without running it. Nothing here knows what is right.
@@ -80,12 +80,12 @@ function isYaml(path: string): boolean {
 
 /** Read one file as Ansible does: YAML 1.1, of two equal keys the last. */
 export function readFile(path: string, text: string): Said {
-  if (text.startsWith("$ANSIBLE_VAULT")) return { ...nothing, fault: "is encrypted: look at it with ansible-vault view" };
+  if (isVaulted(text)) return { ...nothing, fault: "is encrypted: look at it with ansible-vault view" };
   // Before YAML, to which an inventory may be one text of many lines.
   const inventory = isYaml(path) ? [] : inventorySettings(text);
   if (inventory.length > 0) return { ...nothing, settings: inventory };
   // Kayobe makes YAML of some files with Jinja: then what stands between its lines is read.
-  const readings = [text, ...(isTemplated(path) ? [masked(text)] : [])].map(parseAsAnsible);
+  const readings = [text, ...(isTemplated(path) ? [masked(text)] : [])].map((source) => parseAsAnsible(source));
   const { documents, lines } = readings.find((reading) => reading.documents.every(({ errors }) => errors.length === 0)) ?? readings[0]!;
   const error = documents.flatMap(({ errors }) => errors)[0];
   if (error) return isYaml(path) ? { ...nothing, fault: `is no YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand` } : nothing;

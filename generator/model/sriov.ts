@@ -385,26 +385,45 @@ export interface SriovNova {
    */
   product_id?: NovaId;
 
-  /** Whether a guest may change its VF's MAC address and set the VF to receive everything, if its port requests that. Rocky and later. */
+  /**
+   * Whether a guest may change its VF's MAC address and set the VF to receive everything, if its port requests that.
+   * @since Rocky
+   */
   trusted?: boolean;
 
-  /** Whether the VFs belong to a card that another system manages, such as a SmartNIC. Only if the entry names the VFs themselves. Yoga and later. */
+  /**
+   * Whether the VFs belong to a card that another system manages, such as a SmartNIC. Only if the entry names the VFs themselves.
+   * @since Yoga
+   */
   remote_managed?: boolean;
 
-  /** Whether libvirt unbinds a VF from its driver for the guest, and binds it again afterwards. 2025.1 and later. */
+  /**
+   * Whether libvirt unbinds a VF from its driver for the guest, and binds it again afterwards.
+   * @since 2025.1
+   */
   managed?: boolean;
 
-  /** Whether a guest can be migrated with the device. Nova ignores this for a device with a physical network. 2025.1 and later. */
+  /**
+   * Whether a guest can be migrated with the device. Nova ignores this for a device with a physical network.
+   * @since 2025.1
+   */
   live_migratable?: boolean;
 
-  /** Whether a device waits for an administrator after each guest. Needs `report_in_placement`, which excludes `devname`. 2025.2 and later. */
+  /**
+   * Whether a device waits for an administrator after each guest. Needs `report_in_placement`, which excludes `devname`.
+   * @since 2025.2
+   */
   one_time_use?: boolean;
 
-  /** The resource class in Placement, which ignores devices with a physical network. Zed and later. */
+  /**
+   * The resource class in Placement, which ignores devices with a physical network.
+   * @since Zed
+   */
   resource_class?: Words;
 
   /**
-   * Traits in Placement, which ignores devices with a physical network: a list, or text with commas. Zed and later.
+   * Traits in Placement, which ignores devices with a physical network: a list, or text with commas.
+   * @since Zed
    * @example "CUSTOM_FAST,CUSTOM_NEAR"
    */
   traits?: Words | Words[];

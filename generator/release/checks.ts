@@ -125,7 +125,7 @@ options = [option for option in sys.argv[1:] if option not in ("--no-setuptools"
 sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *options], env=environment))
 `;
 
-/** The pip that ansible-core 2.19 wants (ansible_test/_util/target/setup/requirements.py). */
+/** The pip that the tools' ansible-test wants (test/python/test_ansible_releases.py compares them). */
 const getPipName = "get_pip_24_2.py";
 
 /** ansible-test, in the collection's folder. What it installs from PyPI is below its home, and stays there. */

@@ -47,7 +47,7 @@ const rules: readonly Rule[] = [
   // Steps name the folder, and no file in it.
   { files: /^molecule\/rig\/card\//, tests: aboutMachines, scenarios: standIn },
   // A part of molecule/ that a scenario need not name to use it.
-  { files: /^molecule\/(base\.yml|rig\/.*|shared\/[^/]+\.(yml|py))$/, tests: aboutMachines, scenarios: "all" },
+  { files: /^molecule\/(base\.yml|rig\/.*|shared\/[^/]+\.(yml|py|json))$/, tests: aboutMachines, scenarios: "all" },
   { files: /(^|\/)(conftest|hang)\.py$|^test\/support\.ts$/, tests: "all", scenarios: "none" },
   { files: /^test\/(openstack|galaxy)\//, tests: "none", scenarios: /ROOT \/ "test"/ },
   { files: /^test\//, tests: "none", scenarios: "none" },

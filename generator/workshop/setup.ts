@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { root as repository } from "../artefacts/sources.js";
 import { readText } from "../system/disk.js";
 import { environment, environmentCommands, findPython, finishEnvironment, hasProgram, installation, isRoot, isWithin, locked, missingPackages, writeSystemFile } from "./machine.js";
 import type { Environment, Installation, Python, PythonRange } from "./machine.js";
@@ -23,27 +24,33 @@ const openStackPrograms: readonly Programs[] = [
   { title: "Nova and Neutron", requirements: "test/openstack/requirements-nova.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_NOVA_BIN" },
 ];
 
-/**
- * The releases of ansible-core that scenarios run with, beside that of the Python tools (2.19), with the Pythons that each
- * runs on (docs.ansible.com, "ansible-core support matrix").
- */
-const ansibleReleases: Readonly<Record<string, PythonRange>> = {
-  "2.17": { newest: 12 },
-  "2.18": { newest: 13 },
-  "2.20": { oldest: 12 },
-  "2.21": { oldest: 12 },
-};
-const ansiblePrograms: readonly Programs[] = Object.entries(ansibleReleases).map(([release, pythons]) => ({
+/** The releases of ansible-core that scenarios run with. */
+interface AnsibleReleases {
+  /** That of the Python tools, and so Molecule's own. */
+  readonly molecule: string;
+  /** That of Kayobe's environment. */
+  readonly kayobe: string;
+  /** Those with an environment of their own, with their Pythons (docs.ansible.com, "ansible-core support matrix"). */
+  readonly others: Readonly<Record<string, PythonRange>>;
+}
+
+/** Those of this repository. Steps of scenarios read the same file; the pages and the schema are compared with it. */
+export const ansibleReleases = JSON.parse(
+  readText(join(repository, "molecule/shared/ansible_releases.json")),
+) as AnsibleReleases;
+
+const ansiblePrograms: readonly Programs[] = Object.entries(ansibleReleases.others).map(([release, pythons]) => ({
   title: `ansible-core ${release}`,
   requirements: `molecule/versions/ansible-core-${release}.txt`,
   pythons,
   variable: ansibleVariable(release),
 }));
 
-const ownAnsible = "2.19";
-
 /** The releases of ansible-core that scenarios can run with. */
-export const ansibleCores: readonly string[] = [...Object.keys(ansibleReleases), ownAnsible].sort();
+export const ansibleCores: readonly string[] = [
+  ...Object.keys(ansibleReleases.others),
+  ansibleReleases.molecule,
+].sort();
 
 /** The environment variable with the folder of a release's programs, for molecule/shared/step.yml. */
 function ansibleVariable(release: string): string {
@@ -120,7 +127,8 @@ export type ProgramFolders = Readonly<Record<string, string>>;
  * @throws Error with what to type when one is not there
  */
 export async function programFolders(root: string, want: Want): Promise<ProgramFolders> {
-  const folders: Record<string, string> = want.machines ? { [ansibleVariable(ownAnsible)]: await binOf(root, tools) } : {};
+  const own = ansibleVariable(ansibleReleases.molecule);
+  const folders: Record<string, string> = want.machines ? { [own]: await binOf(root, tools) } : {};
   for (const programs of testPrograms(want)) if (programs.variable !== undefined) folders[programs.variable] = await binOf(root, programs);
   return folders;
 }

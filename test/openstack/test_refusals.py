@@ -41,6 +41,18 @@ WRONG = {
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"devname": "ens1f0", "address": "0000:3b:02.*"}}]},
         r"sriov_devices\[0\] \(name ens1f0\): .*devname.*address",
     ),
+    "two-selectors": (
+        {"sriov_devices": [{"name": "ens1f0", "address": "0000:3b:00.0", "physical_network": "physnet2"}]},
+        r"sriov_devices\[0\] has 2 selectors \(name, address\)",
+    ),
+    "comma": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2,physnet3"}]},
+        r"sriov_devices\[0\] \(name ens1f0\): physical_network .*comma",
+    ),
+    "mapped-mac": (
+        {"sriov_devices": [{"name": "ens1f0"}], "sriov_physnet_mappings": {"b8:59:9f:0c:aa:02": "physnet2"}},
+        r"sriov_physnet_mappings has .*b8:59:9f:0c:aa:02.*name an\s+interface",
+    ),
     "every-device": (
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"address": "*"}}]},
         r"sriov_devices\[0\] \(name ens1f0\): nova\.address .*every PCI device",

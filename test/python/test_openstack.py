@@ -168,6 +168,18 @@ def test_the_name_of_novas_option(release, option):
     assert filters.nova_device_option(release) == option
 
 
+def test_the_page_for_kayobe_has_the_release_of_the_options_name():
+    page = (Path(__file__).parents[2] / "docs" / "kayobe.md").read_text()
+    [since] = re.findall(r"list `device_spec` since (\w+), and `passthrough_whitelist` before", page)
+    assert openstack.nova_of(since) == openstack.DEVICE_SPEC_SINCE
+
+
+def test_tags_come_in_the_order_of_their_releases():
+    """Else the files of Nova's configuration would change, and its services start again."""
+    assert list(openstack.TAGS) == [
+        "trusted", "remote_managed", "resource_class", "traits", "managed", "live_migratable", "one_time_use"]
+
+
 @pytest.mark.parametrize("tag, before, since, number, had", [
     ("trusted", "queens", "rocky", 18, 17), ("remote_managed", "xena", "yoga", 25, 24), ("resource_class", "yoga", "zed", 26, 25),
     ("traits", "2022.1", "2022.2", 26, 25), ("managed", "2024.2", "2025.1", 31, 30), ("live_migratable", "2024.2", "2025.1", 31, 30),

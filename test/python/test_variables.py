@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a run says of wrong variables: ansible-playbook runs the first tasks of both artefacts, which only read the machine.
 
-With ansible-core 2.19 and with Kayobe's 2.18: from 2.19 on variables are templated in parts, before that as a whole. 2.17 and 2.21 are
-in the scenario `versions`.
+With Molecule's ansible-core and with Kayobe's: from 2.19 on variables are templated in parts, before that as a whole. The
+oldest and the newest are in the scenario `versions`.
 """
 
 import json
@@ -20,6 +20,7 @@ import pytest
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
+RELEASES = json.loads((ROOT / "molecule" / "shared" / "ansible_releases.json").read_text())
 LIMIT = 1500
 NAMES = {"role": "stackhpc.sriov", "collection": "stackhpc.sriov.sriov"}
 FOLDERS = {"role": "roles/stackhpc.sriov", "collection": "collections/ansible_collections/stackhpc/sriov/roles/sriov"}
@@ -47,7 +48,7 @@ def artefacts(tmp_path_factory):
 
 
 def programs(release):
-    if release == "2.19":
+    if release == RELEASES["molecule"]:
         return Path(sys.executable).parent
     folder = Path(os.environ.get("SRIOV_ROLE_KAYOBE_BIN", ""))
     if not (folder / "ansible-playbook").is_file():
@@ -99,7 +100,7 @@ MISSPELT = {"srov_devices": [{"name": "ens1f0"}], "sr-iov_devices": [{"name": "e
 CASES = {**{name: variables for name, (variables, _sentence) in WRONG.items()}, **UNSET, "right": RIGHT, "unknown": UNKNOWN, "misspelt": MISSPELT}
 
 
-@pytest.fixture(scope="module", params=[("role", "2.18"), ("collection", "2.19")], ids=" ".join, name="said")
+@pytest.fixture(scope="module", params=[("role", RELEASES["kayobe"]), ("collection", RELEASES["molecule"])], ids=" ".join, name="said")
 def _said(request, artefacts, tmp_path_factory):
     """What a run says, as a whole and of each host; each case is one."""
     layout, release = request.param
@@ -165,7 +166,7 @@ def test_without_devices_no_module_is_run_that_changes_anything(artefacts, tmp_p
         "hosts": "hv", "gather_facts": False, "vars": variables, "tasks": [{"ansible.builtin.include_role": {"name": NAMES["role"]}}]}]))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     said = subprocess.run(
-        [str(programs("2.19") / "ansible-playbook"), "-i", "hv,", "--check", "play.yml"], cwd=tmp_path, text=True, check=True, stdout=subprocess.PIPE,
+        [str(programs(RELEASES["molecule"]) / "ansible-playbook"), "-i", "hv,", "--check", "play.yml"], cwd=tmp_path, text=True, check=True, stdout=subprocess.PIPE,
         env={**kept, "ANSIBLE_HOME": str(ROOT / "build" / "ansible"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_ROLES_PATH": str(artefacts / "whole")}).stdout
     done = dict(re.findall(r"^TASK \[%s : (.+?)\] \**\n(\w+): \[hv\]" % re.escape(NAMES["role"]), said, re.MULTILINE))
     # The modules that change something are in the file that this includes.

@@ -1,6 +1,8 @@
 import type { Json, OutFile, Role, Variable, VarType } from "../../ir.js";
 import { yaml } from "./yaml.js";
 
+type Schema = { readonly [name: string]: Json };
+
 /** Where the model lies for the role's own check. It is kept in role-template/, because its tests run without a build. */
 export const checksPath = "plugins/module_utils/sriov_variables.py";
 
@@ -53,14 +55,19 @@ function otherNames({ path, text }: OutFile): string[] {
   return [...text.matchAll(/^ +ansible\.builtin\.set_fact:\n((?: {4,}.*\n)+)/gm)].flatMap(([, facts]) => [...facts!.matchAll(/^ {4}(sriov_\w+):/gm)].map(([, name]) => name!));
 }
 
-function fields(variables: readonly Variable[]): { readonly [name: string]: Json } {
-  return Object.fromEntries(variables.map(({ name, type }) => [name, check(type)]));
+function fields(variables: readonly Variable[]): Schema {
+  return Object.fromEntries(
+    variables.map(({ name, type, since }) => [name, { ...check(type), ...(since === undefined ? {} : { since }) }]),
+  );
 }
 
-function check(of: VarType): { readonly [key: string]: Json } {
+function bounds({ minimum, maximum }: { readonly minimum?: number; readonly maximum?: number }): Schema {
+  return { ...(minimum === undefined ? {} : { minimum }), ...(maximum === undefined ? {} : { maximum }) };
+}
+
+function check(of: VarType): Schema {
   switch (of.kind) {
     case "bool":
-    case "map":
       return { type: of.kind };
     case "path":
       return { type: of.kind, ...(of.ending === undefined ? {} : { ending: of.ending }) };
@@ -69,7 +76,8 @@ function check(of: VarType): { readonly [key: string]: Json } {
     case "str":
       return { type: of.kind, ...(of.choices ? { choices: of.choices } : {}) };
     case "int":
-      return { type: of.kind, ...(of.minimum === undefined ? {} : { minimum: of.minimum }), ...(of.maximum === undefined ? {} : { maximum: of.maximum }) };
+    case "map":
+      return { type: of.kind, ...bounds(of) };
     case "list":
       return { type: of.kind, elements: check(of.elements) };
     case "dict":

@@ -9,12 +9,12 @@ __metaclass__ = type
 
 import re
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import DEVICE_ID, PCI_ADDRESS, Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import DEVICE_ID, MOST_VFS, PCI_ADDRESS, Refusal
 
 
 def _is_count(value):
     """Whether a value is a number that a PF can have VFs: PCI has 16 bits for it."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0xFFFF
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_VFS
 
 
 def is_file_name(name):

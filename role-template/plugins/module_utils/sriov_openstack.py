@@ -18,6 +18,7 @@ import re
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_check as check
 from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_selector as selector
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_selector import WrongVariable
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_variables import VARIABLES
 
 ANY = "*"
 FIELDS = ("domain", "bus", "slot", "function")
@@ -25,14 +26,7 @@ FIELDS = ("domain", "bus", "slot", "function")
 LIMITS = {"domain": (0xFFFF, "%04x"), "bus": (0xFF, "%02x"), "slot": (0x1F, "%02x"), "function": (0x7, "%1x")}
 IDS = ("vendor_id", "product_id")
 NAMING = ("devname", "address") + IDS
-# Nova's major version that a tag of device_spec came with: `git tag --contains` of its commit.
-TAGS = {
-    "trusted": 18, "remote_managed": 25, "resource_class": 26, "traits": 26, "managed": 31, "live_migratable": 31,
-    "one_time_use": 32,
-}
 TEXT_TAGS = ("resource_class", "traits")
-# The option was passthrough_whitelist before.
-DEVICE_SPEC_SINCE = 26
 # Releases with a name only; later ones have a year and a number too, see nova_of.
 NAMED_RELEASES = {
     "ocata": 15, "pike": 16, "queens": 17, "rocky": 18, "stein": 19, "train": 20, "ussuri": 21, "victoria": 22, "wallaby": 23,
@@ -75,6 +69,15 @@ def nova_of(release):
         raise WrongVariable('sriov_openstack_release is %s: %s' % (check.shown(release), check.did_you_mean(
             name if isinstance(release, str) else "", NAMED_RELEASES, 'write it as "2025.1", as "zed", or as "master"')))
     return 25 + (int(match.group(1)) - 2022) * 2 + int(match.group(2)) - 1
+
+
+# The option was passthrough_whitelist before.
+DEVICE_SPEC_SINCE = nova_of("zed")
+# Nova's major version that a tag of device_spec came with, the oldest first. The model has the release, as @since: that of
+# `git tag --contains` for the tag's commit.
+_KEYS = VARIABLES["sriov_devices"]["elements"]["fields"]["nova"]["fields"]
+_SINCE = {key: nova_of(spec["since"]) for key, spec in _KEYS.items() if "since" in spec}
+TAGS = dict(sorted(_SINCE.items(), key=lambda tag: tag[1]))
 
 
 def device_option(release):

@@ -53,7 +53,9 @@ VARIABLES = {
                     }
                 },
                 "firmware": {
-                    "type": "map"
+                    "type": "map",
+                    "minimum": 0,
+                    "maximum": 4294967294
                 },
                 "probe_vf": {
                     "type": "int",
@@ -95,28 +97,35 @@ VARIABLES = {
                             "type": "raw"
                         },
                         "trusted": {
-                            "type": "bool"
+                            "type": "bool",
+                            "since": "Rocky"
                         },
                         "remote_managed": {
-                            "type": "bool"
+                            "type": "bool",
+                            "since": "Yoga"
                         },
                         "managed": {
-                            "type": "bool"
+                            "type": "bool",
+                            "since": "2025.1"
                         },
                         "live_migratable": {
-                            "type": "bool"
+                            "type": "bool",
+                            "since": "2025.1"
                         },
                         "one_time_use": {
-                            "type": "bool"
+                            "type": "bool",
+                            "since": "2025.2"
                         },
                         "resource_class": {
-                            "type": "str"
+                            "type": "str",
+                            "since": "Zed"
                         },
                         "traits": {
                             "type": "raw",
                             "also": [
                                 "list"
-                            ]
+                            ],
+                            "since": "Zed"
                         }
                     }
                 }

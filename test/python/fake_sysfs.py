@@ -18,7 +18,7 @@ from pathlib import Path
 import hang
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
 
 LEGACY_UNIT = """[Unit]
 Description=Adds virtual functions for {name}

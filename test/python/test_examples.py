@@ -321,7 +321,7 @@ def called(words):
     if program == "python3":
         return (sys.executable, str(ROOT / rest[0]), rest[1]), rest[2:]
     if program == "sriov-vfs":
-        return (sys.executable, str(ROOT / "role-template/plugins/module_utils/sriov_host.py"), *rest[:1]), rest[1:]
+        return (sys.executable, str(ROOT / "role-template/plugins/module_utils/sriov/host.py"), *rest[:1]), rest[1:]
     return "no test knows the command %s" % program
 
 

@@ -9,7 +9,7 @@ import stat
 
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
 
 
 @pytest.fixture(name="events")

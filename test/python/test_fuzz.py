@@ -19,9 +19,9 @@ from test_mlx4 import _cards  # noqa: F401 (the fixture "cards")
 from test_mstconfig import CORPUS
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_cards
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import mstconfig
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards as sriov_cards
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware, sriov_mlx4
 
 SEED, TURNS = 20261126, 300

@@ -18,9 +18,9 @@ import tempfile
 
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as numvfs
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_predecessors as predecessors
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs as numvfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import predecessors
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices as devices
 from fake_sysfs import FakeHost
 

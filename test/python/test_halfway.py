@@ -21,8 +21,8 @@ from fake_sysfs import fake_host, legacy_block  # noqa: F401 (the fixture "fake"
 from test_vfs import BOOT_LINK, ONE, PROGRAM, RULES, SYSTEMD, TWO, UNITS, _two, device, predecessor, put, run_module  # noqa: F401
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
 
 DOCKER = ["docker.service"]
 OTHER_RULES = "etc/udev/rules.d/99-vfs.rules"

@@ -22,12 +22,13 @@ import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs as sriov_numvfs
 
 REAL_JSON_OF, REAL_WRITE_NUMVFS, REAL_LINK_UP = host.json_of, host.write_numvfs, host.link_up
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"
 FORK = multiprocessing.get_context("fork")
+PLUGINS = Path(__file__).resolve().parents[2] / "role-template" / "plugins"
 
 
 def device(address=ONE, numvfs=4, **more):
@@ -1644,13 +1645,9 @@ def test_the_installed_file_runs_as_a_program_isolated_from_ansible(fake, pf):
     assert run().returncode == 2
 
 
-@pytest.mark.parametrize("module", [
-    "module_utils/sriov_host.py", "module_utils/sriov_pending.py", "module_utils/sriov_bootloader.py", "modules/sriov_devices.py",
-    "modules/sriov_vfs.py", "modules/sriov_kernel_parameters.py", "module_utils/sriov_files.py"])
+@pytest.mark.parametrize("module", sorted(str(path.relative_to(PLUGINS)) for path in PLUGINS.glob("**/*.py")))
 def test_the_code_parses_under_python_3_9(module):
-    path = os.path.join(os.path.dirname(os.path.dirname(host.__file__)), module)
-    with open(path, encoding="utf-8") as stream:
-        ast.parse(stream.read(), feature_version=(3, 9))
+    ast.parse((PLUGINS / module).read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
 def test_the_program_imports_only_the_standard_library():

@@ -13,8 +13,8 @@ import random
 import pytest
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import bootloader
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel as sriov_kernel
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_kernel_parameters as kernel_parameters
 from test_kernel_parameters import CMDLINE, DROP_IN, WANTED, Machine, assert_one_sentence
 

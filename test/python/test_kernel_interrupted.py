@@ -16,7 +16,7 @@ import tempfile
 import half_done
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import bootloader
 from test_kernel_parameters import CMDLINE, Machine, cases, entry_machine
 
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import bootloader
 from test_kernel_parameters import CMDLINE, DROP_IN, WANTED, Machine, assert_one_sentence, cases, entry_machine, entry_options, keys
 
 BOTH = " ".join(WANTED["intel"])

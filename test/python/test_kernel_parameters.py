@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel as kernel_parameters
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import bootloader
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel as kernel_parameters
 
 CORPUS = Path(__file__).parent / "kernel_corpus"
 VENDOR_IDS = {"intel": "GenuineIntel", "amd": "AuthenticAMD"}

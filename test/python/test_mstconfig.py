@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import mstconfig
 
 CORPUS = Path(__file__).resolve().parent / "mstconfig_corpus"
 CASES = json.loads((CORPUS / "cases.json").read_text(encoding="utf-8"))

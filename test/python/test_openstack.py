@@ -15,8 +15,8 @@ import yaml
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.stackhpc.sriov.plugins.filter import openstack_devices as filters
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_openstack as openstack
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_selector import WrongVariable
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import openstack
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selector import WrongVariable
 
 CORPUS = json.loads((Path(__file__).parent / "nova_corpus" / "answers.json").read_text())
 FILTERS = Path(filters.__file__).parent

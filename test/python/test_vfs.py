@@ -14,8 +14,8 @@ import pytest
 from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs
 
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"

@@ -9,8 +9,8 @@ __metaclass__ = type
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_openstack as openstack
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_selector import WrongVariable
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import openstack
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selector import WrongVariable
 
 
 def openstack_devices(devices, physnet_mappings=None, release=None):

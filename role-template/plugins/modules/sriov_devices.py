@@ -175,14 +175,16 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_check as check
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_concerns as concerns
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_openstack as openstack
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_predecessors as predecessors
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_selector as selector
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import (
+    check,
+    concerns,
+    host,
+    openstack,
+    pending,
+    predecessors,
+    selector,
+)
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import mstconfig
 
 UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer|mount)$")
 # The driver of ConnectX-3 makes VFs when it is loaded, as its module options say.
@@ -214,7 +216,7 @@ def interface_details():
 
 
 def every_function():
-    """Every PCI function of the host, as takes() of sriov_openstack wants them."""
+    """Every PCI function of the host, as takes() of openstack wants them."""
     found = [host.read_function(address) for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))]
     names = {function["address"]: function["netdevs"] for function in found if function}
     return [{
@@ -231,7 +233,7 @@ def vf_product(address):
 
 
 def vf_details(pf, later):
-    """What the kernel says of the VFs of a PF, those to come too, as check_hardware() of sriov_openstack wants it.
+    """What the kernel says of the VFs of a PF, those to come too, as check_hardware() of openstack wants it.
 
     later: whether the card is another one after a reboot, so that only the VFs that are there can be relied on.
     """

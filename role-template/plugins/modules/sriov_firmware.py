@@ -115,8 +115,8 @@ settled:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_cards as cards
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.host import Refusal
 
 
 def main():

@@ -102,8 +102,8 @@ settled:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel as kernel
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.host import Refusal
 
 
 def main():

@@ -70,9 +70,9 @@ concerns:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_concerns as concerns
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import pending
 
 
 def main():

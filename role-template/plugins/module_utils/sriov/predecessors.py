@@ -11,7 +11,7 @@ import glob
 import os
 import re
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from . import host
 
 UNIT_DIRECTORY = "/etc/systemd/system"
 DEFAULT_RULE_PATH = "/etc/udev/rules.d/70-sriov.rules"

@@ -17,7 +17,7 @@ import errno
 import os
 import secrets
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from . import host
 
 
 class Planned:

@@ -11,7 +11,7 @@ import contextlib
 import re
 import tempfile
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_bootloader import (
+from .bootloader import (
     INTEL_ON,
     PASSTHROUGH,
     RECORD,
@@ -27,8 +27,8 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_bootloader im
     read_record,
     write_record,
 )
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal, locked, sweep
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import BOOT_ID, STATE_DIRECTORY, judge, nothing_left
+from .host import Refusal, locked, sweep
+from .pending import BOOT_ID, STATE_DIRECTORY, judge, nothing_left
 
 PENDING = STATE_DIRECTORY + "/pending-kernel.json"
 VENDORS = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "amd"}

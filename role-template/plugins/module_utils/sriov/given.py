@@ -9,7 +9,7 @@ __metaclass__ = type
 
 import re
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import DEVICE_ID, PCI_ADDRESS, Refusal
+from .host import DEVICE_ID, PCI_ADDRESS, Refusal
 
 
 def _is_count(value):

@@ -14,12 +14,8 @@ import os
 import re
 import signal
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_files
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given as given
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_predecessors as predecessors
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_units
+from . import given, host, pending, predecessors, units
+from .changes import Changes
 
 UNIT_DIRECTORY = predecessors.UNIT_DIRECTORY
 BOOT_UNIT = host.BOOT_UNIT
@@ -301,8 +297,7 @@ def checked(parameters):
         name: whole_number(name, parameters[name], least, host.MOST_SECONDS)
         for name, least in (("boot_wait", 0), ("numvfs_timeout", 1))
     }
-    units = sriov_units.texts(**numbers) if parameters["units"] is None else parameters["units"]
-    return dict(numbers, units=units)
+    return dict(numbers, units=units.texts(**numbers) if parameters["units"] is None else parameters["units"])
 
 
 def checked_path(path):
@@ -466,7 +461,7 @@ def make_it_so(parameters, check_mode, run, interruption):
     if failures_of(results):
         results = host.left_alone(results)
         raise host.Refusal(host.refusal_of(results), pfs=results)
-    changes, owed = sriov_files.Changes(), read_owed()
+    changes, owed = Changes(), read_owed()
 
     def remember(outcome):
         return plan_state(changes, outcome, leaving, config, released_before)

@@ -15,9 +15,8 @@ __metaclass__ = type
 
 import re
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_check as check
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_selector as selector
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_selector import WrongVariable
+from . import check, selector
+from .selector import WrongVariable
 
 ANY = "*"
 FIELDS = ("domain", "bus", "slot", "function")

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role's variables, for sriov_check.
+"""The role's variables, for check.py.
 
 Made from generator/model/sriov.ts: change that, then `UPDATE=1 npx mocha -g "the pages"`.
 """

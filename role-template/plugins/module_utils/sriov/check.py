@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The form of the role's variables: keys, types, choices and bounds, as the model has them (sriov_variables.py).
+"""The form of the role's variables: keys, types, choices and bounds, as the model has them (variables.py).
 
 What a value means is not checked here. Whatever passes can be compared, converted and written without a further look at its type.
 """
@@ -13,8 +13,8 @@ __metaclass__ = type
 import difflib
 import re
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_selector import WrongVariable, labelled
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_variables import OTHERS, VARIABLES, WITH_DEFAULT
+from .selector import WrongVariable, labelled
+from .variables import OTHERS, VARIABLES, WITH_DEFAULT
 
 YES, NO = ("true", "yes", "on", "1", "y", "t"), ("false", "no", "off", "0", "n", "f")
 # More than any number here: Python refuses to write integers of thousands of digits, and to read them.
@@ -155,7 +155,7 @@ def faults_of(value, spec, subject):
     kind = spec["type"]
     if kind == "raw" and isinstance(value, (list, dict)) and spec.get("also"):
         return []
-    # Its keys are somebody else's, and so is the check of it: sriov_mstconfig and sriov_openstack.
+    # Its keys are somebody else's, and so is the check of it: mellanox/mstconfig.py and openstack/variables.py.
     if kind == "map":
         return []
     if kind == "list":

@@ -11,14 +11,12 @@ import os
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_cards as cards
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel as kernel
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mlx4_options as mlx4_options
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as numvfs
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from . import kernel, mlx4, vfs
+from .host import Refusal
+from .mellanox import cards
 
 # In the order in which the role has them done.
-CONCERNS = {"firmware": cards, "mlx4": mlx4_options, "kernel": kernel, "vfs": numvfs}
+CONCERNS = {"firmware": cards, "mlx4": mlx4, "kernel": kernel, "vfs": vfs}
 # These have to know what the firmware lets a card have.
 AFTER_FIRMWARE = ("mlx4", "vfs")
 

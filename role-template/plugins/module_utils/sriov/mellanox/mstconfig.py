@@ -16,7 +16,7 @@ __metaclass__ = type
 
 import re
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import MELLANOX
+from ..host import MELLANOX
 
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 HEADING = "Configurations:"

@@ -20,7 +20,7 @@ import shlex
 import stat
 import tempfile
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import remove_file, sync_directory, write_atomically
+from .host import remove_file, sync_directory, write_atomically
 
 INTEL_ON = "intel_iommu=on"
 PASSTHROUGH = "iommu=pt"

@@ -39,7 +39,7 @@ SYS = "/sys"
 PROC = "/proc"
 KMSG = "/dev/kmsg"
 UDEV_DATA = "/run/udev/data"
-# What the firmware will offer only after a reboot, as the role has noted it (sriov_pending.py).
+# What the firmware will offer only after a reboot, as the role has noted it (pending.py).
 PENDING_FIRMWARE_PATH = "/var/lib/sriov/pending-firmware.json"
 
 # Where programs of root's are; sudo and systemd may hand over a shorter PATH.

@@ -14,10 +14,8 @@ import re
 import subprocess
 import time
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given as given
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+from .. import given, host, pending
+from . import mstconfig
 
 TOOLS = {"mstflint": ("mstconfig", "mstfwreset"), "mft": ("mlxconfig", "mlxfwreset")}
 LOCKDOWN = "kernel/security/lockdown"

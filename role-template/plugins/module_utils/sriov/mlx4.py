@@ -11,9 +11,7 @@ import contextlib
 import os
 import re
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given as given
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+from . import given, host, pending
 
 DRIVER = "mlx4_core"
 HEADER = "# Written by Ansible (stackhpc.sriov), changes here are lost\n"

@@ -12,7 +12,7 @@ from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from ansible.errors import AnsibleFilterError
 from ansible_collections.stackhpc.sriov.plugins.filter import openstack_devices as filters
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import check
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selector import WrongVariable
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 

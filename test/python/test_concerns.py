@@ -11,7 +11,7 @@ from test_vfs import AT_BOOT, CONFIG, ONE, PENDING, RELEASED, RULES, TWO, UNITS,
 
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_look
 
 

@@ -9,7 +9,7 @@ import pytest
 from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import pending
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import predecessors
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
@@ -730,7 +730,7 @@ def test_an_absent_optional_device_gives_nova_nothing_of_what_is_there(nics):
 
 
 def test_a_pf_with_the_connection_that_a_guest_could_be_given_whole_is_told(nics, monkeypatch):
-    monkeypatch.setattr(sriov_devices.host, "connection_functions", lambda: {A0})
+    monkeypatch.setattr(sriov_devices.connection, "connection_functions", lambda: {A0})
     whole = select(ens1f0(), {"name": "ens1f1", "numvfs": 2, "physical_network": NETWORK})
     assert sriov_devices.warnings_about(whole) == [
         "sriov_devices[0] (name ens1f0): Nova may give ens1f0 itself to a guest whose port is of type direct-physical, and it carries the "
@@ -740,9 +740,9 @@ def test_a_pf_with_the_connection_that_a_guest_could_be_given_whole_is_told(nics
     assert 'nova: {address: "0000:01:00.0", vendor_id: "8086", ' in sriov_devices.warnings_about(by_address)[0]
     told_alone = select(ens1f0(nova={"devname": "ens1f0", "vendor_id": "8086", "product_id": "10ca"}))
     assert sriov_devices.warnings_about(told_alone) == []
-    monkeypatch.setattr(sriov_devices.host, "connection_functions", lambda: None)
+    monkeypatch.setattr(sriov_devices.connection, "connection_functions", lambda: None)
     assert sriov_devices.warnings_about(whole) == []
-    monkeypatch.setattr(sriov_devices.host, "connection_functions", lambda: pytest.fail("the connection was looked for"))
+    monkeypatch.setattr(sriov_devices.connection, "connection_functions", lambda: pytest.fail("the connection was looked for"))
     assert sriov_devices.warnings_about(select({"name": "ens1f0", "numvfs": 2})) == []
 
 

@@ -9,7 +9,7 @@ import stat
 
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from parts import program as host
 
 
 @pytest.fixture(name="events")

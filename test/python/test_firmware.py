@@ -20,7 +20,7 @@ from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from half_done import HOW, Changes, Killed
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import pending
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards as firmware
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware

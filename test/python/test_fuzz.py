@@ -19,7 +19,7 @@ from test_mlx4 import _cards  # noqa: F401 (the fixture "cards")
 from test_mstconfig import CORPUS
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import mstconfig
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards as sriov_cards
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware, sriov_mlx4

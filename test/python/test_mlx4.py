@@ -16,7 +16,7 @@ from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from half_done import HOW, Changes, Killed
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import mlx4
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_mlx4
 
@@ -1020,7 +1020,7 @@ def test_the_module_answers_under_the_lock_and_its_tools_speak_english(cards, mo
     assert (code, result["changed"], options(cards)) == (0, True, "num_vfs=8 probe_vf=0 port_type_array=2,2")
     assert sorted(set(result) - {"invocation"}) == ["changed", "diff", "files", "pfs", "reboot", "settled", "stuck"]
     assert (cards.fake.fake / "language").read_text() == "C C\n"
-    assert host.read_text(host.LOCK_PATH) == str(os.getpid())
+    assert host.read_text(host.HOST.lock) == str(os.getpid())
 
 
 def test_the_module_waits_for_the_lock_and_fails_with_one_sentence(cards, monkeypatch, capsys):

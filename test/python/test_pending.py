@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import pending as sriov_pending
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.pending import judge
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.host import write_atomically
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.disk import write_atomically
 
 PT = {"key": "kernel:iommu=pt", "text": "iommu=pt waits"}
 ON = {"key": "kernel:intel_iommu=on", "text": "intel_iommu=on waits"}

@@ -14,8 +14,9 @@ import pytest
 from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
+from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs
 
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"
@@ -189,7 +190,7 @@ def test_check_mode_on_a_fresh_host_leaves_nothing_behind(two):
 
 def test_the_program_is_the_source_of_the_module_utils_and_its_change_is_told_in_lines(two):
     result = run(two, device())
-    assert text(two, PROGRAM) == "#!/usr/bin/python3 -IS\n" + Path(host.__file__).read_text()
+    assert text(two, PROGRAM) == program_text()
     [diff] = [diff for diff in result["diff"] if diff["after_header"].endswith(PROGRAM)]
     assert (diff["before"], diff["after"]) == ("", "%d lines\n" % len(text(two, PROGRAM).splitlines()))
     put(two, PROGRAM, "old\n", 0o755)
@@ -266,7 +267,7 @@ def test_a_file_of_an_earlier_version_has_no_names_and_works_and_gets_them(two, 
     del config["devices"][0]["name"]
     put(two, CONFIG, json.dumps(config, indent=2) + "\n")
     assert host.main(["status"]) == 0
-    assert [diff["after_header"] for diff in run(two, device(name="ens1"))["diff"]] == [host.CONFIG_PATH]
+    assert [diff["after_header"] for diff in run(two, device(name="ens1"))["diff"]] == [host.HOST.config]
     assert names(two) == ["ens1"]
 
 
@@ -705,7 +706,7 @@ def test_a_corrupt_configuration_is_written_anew(two, content):
     run(two, device())
     before = two.files()
     (two.root / CONFIG).write_text(content, errors="surrogateescape")
-    assert [diff["after_header"] for diff in run(two, device())["diff"]] == [host.CONFIG_PATH]
+    assert [diff["after_header"] for diff in run(two, device())["diff"]] == [host.HOST.config]
     assert two.files() == before
 
 
@@ -737,7 +738,7 @@ def run_module(monkeypatch, capsys, check_mode=False, **parameters):
 def test_the_module_answers_under_the_lock(two, monkeypatch, capsys):
     code, result = run_module(monkeypatch, capsys, devices=[device()], units=UNITS, udev_rule_path=vfs.DEFAULT_RULE_PATH)
     assert (code, result["changed"], two.numvfs(ONE)) == (0, True, 4)
-    assert host.read_text(host.LOCK_PATH) == str(os.getpid())
+    assert host.read_text(host.HOST.lock) == str(os.getpid())
 
 
 def test_the_module_waits_for_the_lock_and_fails_with_one_sentence(two, monkeypatch, capsys):

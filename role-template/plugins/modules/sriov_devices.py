@@ -178,20 +178,29 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import (
     check,
     concerns,
-    host,
     openstack,
     pending,
     predecessors,
     selector,
 )
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import mstconfig
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program import (
+    causes,
+    configuration,
+    connection,
+    decision,
+    programs,
+    sysfs,
+)
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host import HOST
 
 UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer|mount)$")
 # The driver of ConnectX-3 makes VFs when it is loaded, as its module options say.
 MLX4 = "mlx4_core"
 # ConnectX-3 and ConnectX-3 Pro (mlx4_pci_table in drivers/net/ethernet/mellanox/mlx4/main.c).
 MLX4_IDS = ("15b3:1003", "15b3:1007")
-WAITS = {"waits": host.WAITS_FOR_FIRMWARE}
+WAITS = {"waits": decision.WAITS_FOR_FIRMWARE}
 MLX4_TRACES = (
     "/etc/modprobe.d/stackhpc-sriov-mlx4.conf", pending.STATE_DIRECTORY + "/mlx4-initramfs-stale",
     pending.STATE_DIRECTORY + "/pending-mlx4.json",
@@ -204,7 +213,7 @@ RULE_FOLDERS = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/r
 def interface_details():
     """Alternative names and permanent MAC address of each interface, by interface name; None when `ip` cannot tell them."""
     details = {}
-    links = host.json_of(["ip", "-d", "-j", "link", "show"])
+    links = programs.json_of(["ip", "-d", "-j", "link", "show"])
     if links is None:
         return None
     for link in links:
@@ -217,7 +226,7 @@ def interface_details():
 
 def every_function():
     """Every PCI function of the host, as takes() of openstack wants them."""
-    found = [host.read_function(address) for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))]
+    found = [sysfs.read_function(address) for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))]
     names = {function["address"]: function["netdevs"] for function in found if function}
     return [{
         "address": function["address"], "vendor_id": function["id"][:4], "product_id": function["id"][5:],
@@ -228,7 +237,7 @@ def every_function():
 def vf_product(address):
     """The product id of a PF's VFs, four hexadecimal digits; None where the kernel does not say it."""
     # Hexadecimal without 0x, unlike vendor and device (drivers/pci/iov.c).
-    product = host.read_text(host.device_path(address, "sriov_vf_device"))
+    product = sysfs.read_text(sysfs.device_path(address, "sriov_vf_device"))
     return "%04x" % int(product, 16) if product else None
 
 
@@ -241,9 +250,9 @@ def vf_details(pf, later):
     return {
         "address": address, "names": pf["netdevs"], "vendor_id": pf["id"][:4], "product_id": pf["id"][5:], "driver": pf["driver"],
         "vf_product_id": vf_product(address),
-        "offset": None if later else host.read_int(host.device_path(address, "sriov_offset")),
-        "stride": host.read_int(host.device_path(address, "sriov_stride")),
-        "totalvfs": pf["totalvfs"], "vfs": [vf for vf in host.vf_addresses(address) if vf],
+        "offset": None if later else sysfs.read_int(sysfs.device_path(address, "sriov_offset")),
+        "stride": sysfs.read_int(sysfs.device_path(address, "sriov_stride")),
+        "totalvfs": pf["totalvfs"], "vfs": [vf for vf in sysfs.vf_addresses(address) if vf],
     }
 
 
@@ -299,7 +308,7 @@ def warnings_about(devices):
     """One sentence for each PF that a guest could be given as a whole, and with it the connection to this host."""
     if not any(device.get("whole") for device in devices):
         return []
-    carriers = host.connection_functions() or ()
+    carriers = connection.connection_functions() or ()
     return [
         "%s: Nova may give %s itself to a guest whose port is of type direct-physical, and it carries the connection to this host. To have "
         "Nova take its VFs alone, write their ids beside the name: nova: {%s: %s, vendor_id: \"%s\", product_id: \"%s\"}" % (
@@ -313,24 +322,24 @@ def warnings_about(devices):
 def known_pfs(pfs):
     """The PFs of the host in words, for an error message."""
     if not pfs:
-        return "this host has no PF at all: %s" % host.why_no_pf()
+        return "this host has no PF at all: %s" % causes.why_no_pf()
     return "the PFs of this host are " + ", ".join(
         "%s, driver %s, %s" % (
-            host.describe(pf), pf["driver"] or "none",
+            sysfs.describe(pf), pf["driver"] or "none",
             "no VFs before its firmware is set" if pf["totalvfs"] is None else "up to %d VFs" % pf["totalvfs"])
         for pf in pfs)
 
 
 def not_a_pf(address, where, pfs):
     """The sentence for a NIC that is there and has no VFs to give."""
-    function = host.read_function(address)
+    function = sysfs.read_function(address)
     if function is None:
         return "%s: %s went away while the host was read: run the role again" % (where, address)
     if function["physfn"]:
-        return "%s: %s" % (where, host.a_vf(function))
+        return "%s: %s" % (where, causes.a_vf(function))
     # Not with the advice for a host without any PF: this card has one of its own.
     return "%s: %s is no PF: %s; %s" % (
-        where, host.describe(function), host.why_no_vfs(function), known_pfs(pfs) if pfs else "this host has no PF")
+        where, sysfs.describe(function), causes.why_no_vfs(function), known_pfs(pfs) if pfs else "this host has no PF")
 
 
 def choose(kind, value, where, pfs, details):
@@ -339,20 +348,20 @@ def choose(kind, value, where, pfs, details):
     Raises Refusal for a NIC that is no PF; returns none when nothing on the host fits.
     """
     if kind == "address":
-        if host.read_function(value) is None:
+        if sysfs.read_function(value) is None:
             return []
         chosen = [pf for pf in pfs if pf["address"] == value]
         if not chosen:
-            raise host.Refusal(not_a_pf(value, where, pfs))
+            raise Refusal(not_a_pf(value, where, pfs))
         return chosen
     if kind == "id":
         return [pf for pf in pfs if pf["id"] == value]
     if kind == "driver":
         return [pf for pf in pfs if pf["driver"] == value]
 
-    if details is None and not (kind == "name" and value in host.list_names(host.SYS + "/class/net")):
+    if details is None and not (kind == "name" and value in sysfs.list_names(HOST.sys + "/class/net")):
         # To take this for an absent device would take the VFs of one that is optional.
-        raise host.Refusal("%s: `ip -d -j link show` did not list the interfaces of this host: try it there as root" % where)
+        raise Refusal("%s: `ip -d -j link show` did not list the interfaces of this host: try it there as root" % where)
 
     def fits(netdev):
         detail = (details or {}).get(netdev, {})
@@ -363,15 +372,15 @@ def choose(kind, value, where, pfs, details):
     chosen = [pf for pf in pfs if any(fits(netdev) for netdev in pf["netdevs"])]
     if chosen:
         return chosen
-    for netdev in host.list_names(host.SYS + "/class/net"):
-        address = host.pci_of_netdev(netdev) if fits(netdev) else None
+    for netdev in sysfs.list_names(HOST.sys + "/class/net"):
+        address = sysfs.pci_of_netdev(netdev) if fits(netdev) else None
         if address in [pf["address"] for pf in pfs]:
-            raise host.Refusal("%s: %s is a representor or sub-function of the PF %s: name the PF" % (where, netdev, address))
+            raise Refusal("%s: %s is a representor or sub-function of the PF %s: name the PF" % (where, netdev, address))
         # A bond or VLAN has its parent's MAC address, so only a name makes a virtual interface a mistake.
         if address:
-            raise host.Refusal(not_a_pf(address, where, pfs))
+            raise Refusal(not_a_pf(address, where, pfs))
         if fits(netdev) and kind == "name":
-            raise host.Refusal("%s: %s is a virtual interface, no NIC; %s" % (where, netdev, known_pfs(pfs)))
+            raise Refusal("%s: %s is a virtual interface, no NIC; %s" % (where, netdev, known_pfs(pfs)))
     return []
 
 
@@ -396,13 +405,13 @@ def candidates(vendors, waiting):
 
     vendors: four hexadecimal digits each, empty where firmware is not ours to set. waiting: as of cards_that_wait.
     """
-    pfs = host.read_pfs()
+    pfs = sysfs.read_pfs()
     known = {pf["address"] for pf in pfs}
     others = [
-        host.read_function(address) for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))
+        sysfs.read_function(address) for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
         # Not a VF, of which there may be a thousand.
-        if address not in known and not os.path.lexists(host.device_path(address, "physfn"))
-        and (host.read_int(host.device_path(address, "class")) or 0) >> 16 == host.NETWORK_CLASS
+        if address not in known and not os.path.lexists(sysfs.device_path(address, "physfn"))
+        and (sysfs.read_int(sysfs.device_path(address, "class")) or 0) >> 16 == sysfs.NETWORK_CLASS
     ]
     return sorted(
         pfs + [function for function in others if function and not function["physfn"]
@@ -416,7 +425,7 @@ def checked_vendors(parameters):
     for vendor in check.words(parameters["mellanox_vendor_ids"]):
         digits = vendor.strip().lower() if isinstance(vendor, str) else ""
         if not selector.HEXADECIMAL_ID.match(digits):
-            raise host.Refusal('sriov_mellanox_vendor_ids has %s: write four hexadecimal digits in quotes, as in "0x15b3"' % check.shown(vendor))
+            raise Refusal('sriov_mellanox_vendor_ids has %s: write four hexadecimal digits in quotes, as in "0x15b3"' % check.shown(vendor))
         vendors.append(digits[-4:])
     return vendors if parameters["firmware"] else []
 
@@ -429,7 +438,7 @@ def checked_firmware(entry, where):
     try:
         return mstconfig.checked_parameters(given, where)
     except ValueError as error:
-        raise host.Refusal(str(error)) from None
+        raise Refusal(str(error)) from None
 
 
 def port_of(pf, kind, value, details):
@@ -437,12 +446,12 @@ def port_of(pf, kind, value, details):
 
     Both ports of these cards are on one PCI function (dev_port: Documentation/ABI/testing/sysfs-class-net).
     """
-    if pf["driver"] != MLX4 or kind not in ("name", "mac") or not os.path.exists(host.device_path(pf["address"], "mlx4_port2")):
+    if pf["driver"] != MLX4 or kind not in ("name", "mac") or not os.path.exists(sysfs.device_path(pf["address"], "mlx4_port2")):
         return None
     for netdev in pf["netdevs"]:
         detail = (details or {}).get(netdev, {})
         if detail.get("mac") == value if kind == "mac" else netdev == value or value in detail.get("altnames", []):
-            port = host.read_int(os.path.join(host.SYS, "class/net", netdev, "dev_port"))
+            port = sysfs.read_int(os.path.join(HOST.sys, "class/net", netdev, "dev_port"))
             return None if port is None else port + 1
     return None
 
@@ -451,8 +460,8 @@ def refuse_twice(pf, port, where, chosen_by):
     """Raise Refusal when a PF is chosen a second time, unless by the other port of a ConnectX-3. Notes the choice."""
     before = chosen_by.setdefault(pf["address"], {})
     if before and (port is None or port in before or None in before):
-        raise host.Refusal("%s and %s choose the same PF %s: keep one of them" % (
-            next(iter(before.values())), where, host.describe(pf)))
+        raise Refusal("%s and %s choose the same PF %s: keep one of them" % (
+            next(iter(before.values())), where, sysfs.describe(pf)))
     before[port] = where
 
 
@@ -487,7 +496,7 @@ def select(parameters):
     try:
         return selected(parameters)
     except selector.WrongVariable as error:
-        raise host.Refusal(str(error)) from None
+        raise Refusal(str(error)) from None
 
 
 def selected(parameters):
@@ -507,12 +516,12 @@ def selected(parameters):
         chosen_of.append(chosen)
         optional = flag(entry, "optional", False)
         if not chosen and not optional:
-            raise host.Refusal("%s chooses nothing: %s" % (where, known_pfs(pfs)))
+            raise Refusal("%s chooses nothing: %s" % (where, known_pfs(pfs)))
         required_by = entry.get("numvfs_required_by")
         required_by = check.words(parameters["numvfs_required_by"] if required_by is None else required_by)
         for unit in required_by:
             if not isinstance(unit, str) or not UNIT_NAME.fullmatch(unit):
-                raise host.Refusal("%s: numvfs_required_by has %s, which is no systemd unit: write it as docker.service" % (
+                raise Refusal("%s: numvfs_required_by has %s, which is no systemd unit: write it as docker.service" % (
                     where, check.shown(unit)))
         common = {
             "numvfs": count,
@@ -532,18 +541,18 @@ def selected(parameters):
             managed = pf["id"][:4] in vendors
             waits = pf["address"].rpartition(".")[0] in waiting and count > (pf["totalvfs"] or 0)
             if firmware and parameters["firmware"] and not managed:
-                raise host.Refusal("%s: %s is no Mellanox card (vendor %s), only their firmware can be set: remove firmware from it" % (
-                    where, host.describe(pf), pf["id"][:4]))
+                raise Refusal("%s: %s is no Mellanox card (vendor %s), only their firmware can be set: remove firmware from it" % (
+                    where, sysfs.describe(pf), pf["id"][:4]))
             if pf["driver"] is None and pf["id"] in mstconfig.CONNECTX3_IDS and count > 0:
-                raise host.Refusal(
+                raise Refusal(
                     "%s: %s is a ConnectX-3 without its driver: load %s and see the kernel log, it lets go of a card whose options in "
-                    "/etc/modprobe.d are not to its liking" % (where, host.describe(pf), MLX4))
+                    "/etc/modprobe.d are not to its liking" % (where, sysfs.describe(pf), MLX4))
             # What a Mellanox card offers is for its firmware to say, and that comes later.
             if common["boot"] != "none" and not managed and not waits and pf["driver"] != MLX4 and count > (pf["totalvfs"] or 0):
                 if not pf["totalvfs"]:
-                    raise host.Refusal("%s: %s offers no VFs: %s" % (where, host.describe(pf), host.why_no_vfs(pf)))
-                raise host.Refusal("%s: %s has at most %d VFs, %d are asked for: lower numvfs" % (
-                    where, host.describe(pf), pf["totalvfs"], count))
+                    raise Refusal("%s: %s offers no VFs: %s" % (where, sysfs.describe(pf), causes.why_no_vfs(pf)))
+                raise Refusal("%s: %s has at most %d VFs, %d are asked for: lower numvfs" % (
+                    where, sysfs.describe(pf), pf["totalvfs"], count))
             devices.append(dict(
                 common, address=pf["address"], id=pf["id"], name=(pf["netdevs"] or [""])[0], driver=pf["driver"],
                 boot="module" if pf["driver"] == MLX4 and common["boot"] != "none" else common["boot"],
@@ -565,8 +574,8 @@ def configured(rule_path):
     """
     clauses = []
     try:
-        config = host.load_config()
-    except host.Refusal as refusal:
+        config = configuration.load_config()
+    except Refusal as refusal:
         config = {}
         clauses.append(str(refusal))
     for device in (config or {}).get("devices", []):
@@ -576,7 +585,7 @@ def configured(rule_path):
             "%s, whose VFs are to go at the next boot" % name_of(match.group(1))
             for match in [re.match(r"^vfs:(.+)=0$", key) for key in sorted(pending.of_this_boot("vfs"))] if match]
     paths, addresses = predecessors.legacy(predecessors.UNIT_DIRECTORY, {predecessors.DEFAULT_RULE_PATH, rule_path})
-    clauses += ["%s with %s VFs, by an earlier role" % (name_of(address), len(host.vf_addresses(address))) for address in addresses]
+    clauses += ["%s with %s VFs, by an earlier role" % (name_of(address), len(sysfs.vf_addresses(address))) for address in addresses]
     clauses += ["%s of an earlier role" % path for path in paths if not addresses]
     clauses += ["ConnectX-3 by %s" % path for path in MLX4_TRACES if os.path.exists(path)]
     clauses += ["the firmware of %s, whose settings wait for a reboot" % card for card in sorted(cards_that_wait())]
@@ -585,8 +594,8 @@ def configured(rule_path):
 
 def name_of(address):
     """A PF in a few words, also one that is not there."""
-    function = host.read_function(address)
-    return host.describe(function) if function else address
+    function = sysfs.read_function(address)
+    return sysfs.describe(function) if function else address
 
 
 def notice_of_unset(parameters):
@@ -595,7 +604,7 @@ def notice_of_unset(parameters):
     misspelt = check.misspelt_devices(parameters.get("names") or [])
     clauses = configured(rule_path or predecessors.DEFAULT_RULE_PATH)
     if clauses:
-        raise host.Refusal(" ".join(misspelt + [
+        raise Refusal(" ".join(misspelt + [
             "sriov_devices is not set, and this host is configured: %s. Look whether the inventory and its group_vars are loaded, and set it; "
             "or write sriov_devices: [] to have these VFs removed" % ", ".join(clauses)]))
     return " ".join(misspelt + [
@@ -616,8 +625,8 @@ def warnings_about_rules(parameters, devices):
 def warnings_about_numbers(parameters, devices):
     """One sentence for each PF that loses VFs and whose number comes from sriov_numvfs, which may have been lost."""
     try:
-        config = host.load_config() or {}
-    except host.Refusal:
+        config = configuration.load_config() or {}
+    except Refusal:
         return []
     before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
     without = {where for entry, _kind, _value, where in checked_entries(parameters["devices"]) if entry.get("numvfs") is None}
@@ -676,7 +685,7 @@ def main():
         else:
             check_form(module.params)
             notice = notice_of_unset(module.params)
-    except (host.Refusal, selector.WrongVariable) as refusal:
+    except (Refusal, selector.WrongVariable) as refusal:
         module.fail_json(msg=str(refusal))
     for sentence in [notice] if notice else (
             warnings_about(devices) + warnings_about_rules(module.params, devices) + warnings_about_numbers(module.params, devices)):
@@ -688,13 +697,13 @@ def main():
     for _result, warnings in found.values():
         for sentence in warnings:
             module.warn(sentence)
-    tools = [host.find_program(tool) for tool in FIRMWARE_TOOLS]
+    tools = [programs.find_program(tool) for tool in FIRMWARE_TOOLS]
     module.exit_json(
         changed=False, devices=devices, is_set=is_set, notice=notice,
         # The controller keeps it for each host: no second list of devices.
         settled={
             name: {key: value for key, value in result.items() if key not in ("devices", "diff")} for name, (result, _warnings) in found.items()},
-        summary=summary_of(wanted, found, devices, notice), look_again=look_again(wanted), boot_id=host.boot_id(),
+        summary=summary_of(wanted, found, devices, notice), look_again=look_again(wanted), boot_id=sysfs.boot_id(),
         firmware_tools=[tool for tool in tools if tool],
         mlx4_traces=any(os.path.exists(path) for path in MLX4_TRACES), machine=os.uname().machine,
         package_format="deb" if os.path.exists("/etc/debian_version") else "rpm")

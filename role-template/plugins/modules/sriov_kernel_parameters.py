@@ -103,7 +103,7 @@ settled:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 
 def main():

@@ -70,9 +70,8 @@ concerns:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import host
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns, pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 
 def main():
@@ -93,7 +92,7 @@ def main():
     for name in [name for name in concerns.CONCERNS if name in wanted]:
         try:
             found[name], warnings = concerns.look(name, wanted[name], module.params["devices"], module.run_command)
-        except host.Refusal as refusal:
+        except Refusal as refusal:
             faults.append(str(refusal))
             continue
         for sentence in warnings:

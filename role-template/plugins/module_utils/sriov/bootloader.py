@@ -20,7 +20,7 @@ import shlex
 import stat
 import tempfile
 
-from .host import remove_file, sync_directory, write_atomically
+from .program.disk import remove_file, sync_directory, write_atomically
 
 INTEL_ON = "intel_iommu=on"
 PASSTHROUGH = "iommu=pt"

@@ -17,7 +17,9 @@ import errno
 import os
 import secrets
 
-from . import host
+from .errors import Refusal
+from .program import disk, sysfs
+from .program.host import HOST
 
 
 class Planned:
@@ -51,7 +53,7 @@ class Changes:
         state: it is state of the role, and no change to report. A second plan for a path replaces the first. Raises Refusal.
         """
         try:
-            before = host.read_file(path)
+            before = sysfs.read_file(path)
             mode_before = None if before is None else os.stat(path).st_mode & 0o7777
         except OSError as error:
             raise unreadable(path, error) from error
@@ -62,7 +64,7 @@ class Changes:
     def link(self, path, target):
         """Plan a symbolic link: where it points (None: no link there). Raises Refusal."""
         try:
-            before = "link to %s\n" % os.readlink(path) if os.path.islink(path) else host.read_file(path) if target else None
+            before = "link to %s\n" % os.readlink(path) if os.path.islink(path) else sysfs.read_file(path) if target else None
         except OSError as error:
             raise unreadable(path, error) from error
         after = target and "link to %s\n" % target
@@ -73,7 +75,7 @@ class Changes:
         if earlier and not same and (earlier.text, earlier.mode, earlier.target) == (planned.text, planned.mode, planned.target):
             return
         if earlier:
-            host.discard([name for name in (earlier.temporary, earlier.backup) if name], [])
+            disk.discard([name for name in (earlier.temporary, earlier.backup) if name], [])
         if same:
             self._plan.pop(planned.path, None)
             return
@@ -81,7 +83,7 @@ class Changes:
         if shown:
             self.paths.add(planned.path)
             before, after = shown
-            if planned.path == host.PROGRAM_PATH:
+            if planned.path == HOST.program:
                 before, after = ["%d lines\n" % len(text.splitlines()) if text else "" for text in shown]
             self.diff.append({
                 "before_header": planned.path, "after_header": planned.path, "before": before or "", "after": after or ""})
@@ -108,8 +110,8 @@ class Changes:
                 continue
             try:
                 if not planned.removes():
-                    self._made += host.make_directories(os.path.dirname(planned.path))
-                    planned.temporary = link_name(planned) if planned.target else host.stage(planned.path, planned.text, planned.mode)
+                    self._made += disk.make_directories(os.path.dirname(planned.path))
+                    planned.temporary = link_name(planned) if planned.target else disk.stage(planned.path, planned.text, planned.mode)
                 if os.path.lexists(planned.path):
                     # Not a copy: this fails for what could not be replaced either, and puts back the very file, times and all.
                     planned.backup = new_name(
@@ -128,11 +130,11 @@ class Changes:
                     os.replace(planned.temporary, planned.path)
                     planned.temporary = None
                 planned.done = True
-                host.sync_directory(os.path.dirname(planned.path))
+                disk.sync_directory(os.path.dirname(planned.path))
             except OSError as error:
                 left = self._undo()
                 texts = [str(refusal(planned, error))] + ["%s cannot be put back (%s)" % pair for pair in left.items()]
-                raise host.Refusal("; ".join(texts), **({"files": sorted(left)} if left else {})) from error
+                raise Refusal("; ".join(texts), **({"files": sorted(left)} if left else {})) from error
 
     def _undo(self):
         """Put back what commit() has done; returns {path: why not} for what it cannot."""
@@ -147,7 +149,7 @@ class Changes:
                 else:
                     os.unlink(planned.path)
                 planned.done = False
-                host.sync_directory(os.path.dirname(planned.path))
+                disk.sync_directory(os.path.dirname(planned.path))
             except OSError as error:
                 left[planned.path] = reason(error, planned.path)
         return left
@@ -155,7 +157,7 @@ class Changes:
     def discard(self):
         """Remove what stage() made and is not needed (any more). What cannot be removed is left to a later run's sweep."""
         names = [name for planned in self._plan.values() for name in (planned.temporary, planned.backup) if name]
-        host.discard(names, self._made)
+        disk.discard(names, self._made)
         self._made = []
         for planned in self._plan.values():
             planned.temporary = planned.backup = None
@@ -164,13 +166,13 @@ class Changes:
 def refusal(planned, error):
     """What to raise for a change that cannot be made."""
     verb = "removed" if planned.removes() else "written"
-    return host.Refusal("%s cannot be %s (%s): correct that, then run the role again" % (
+    return Refusal("%s cannot be %s (%s): correct that, then run the role again" % (
         planned.path, verb, reason(error, planned.path)))
 
 
 def unreadable(path, error):
     """What to raise for a file that cannot be compared."""
-    return host.Refusal("%s cannot be read (%s): correct that, then run the role again" % (path, reason(error, path)))
+    return Refusal("%s cannot be read (%s): correct that, then run the role again" % (path, reason(error, path)))
 
 
 def reason(error, path):
@@ -202,9 +204,9 @@ def obstacle(planned):
 
 
 def new_name(path, make):
-    """Call `make` with a new temporary name next to `path`, of a form that host.sweep() knows, and return the name."""
+    """Call `make` with a new temporary name next to `path`, of a form that disk.sweep() knows, and return the name."""
     while True:
-        name = os.path.join(os.path.dirname(path), host.TEMPORARY_PREFIX + secrets.token_hex(4))
+        name = os.path.join(os.path.dirname(path), disk.TEMPORARY_PREFIX + secrets.token_hex(4))
         with contextlib.suppress(FileExistsError):
             make(name)
             return name

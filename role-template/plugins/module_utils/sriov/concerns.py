@@ -12,7 +12,7 @@ import os
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from . import kernel, mlx4, vfs
-from .host import Refusal
+from .errors import Refusal
 from .mellanox import cards
 
 # In the order in which the role has them done.

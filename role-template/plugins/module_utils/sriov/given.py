@@ -9,7 +9,9 @@ __metaclass__ = type
 
 import re
 
-from .host import DEVICE_ID, PCI_ADDRESS, Refusal
+from .errors import Refusal
+from .program.configuration import DEVICE_ID
+from .program.sysfs import PCI_ADDRESS
 
 
 def _is_count(value):

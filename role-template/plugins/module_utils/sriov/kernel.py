@@ -27,8 +27,10 @@ from .bootloader import (
     read_record,
     write_record,
 )
-from .host import Refusal, locked, sweep
+from .errors import Refusal
 from .pending import BOOT_ID, STATE_DIRECTORY, judge, nothing_left
+from .program.disk import sweep
+from .program.lock import locked
 
 PENDING = STATE_DIRECTORY + "/pending-kernel.json"
 VENDORS = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "amd"}

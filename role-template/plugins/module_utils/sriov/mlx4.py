@@ -11,7 +11,10 @@ import contextlib
 import os
 import re
 
-from . import given, host, pending
+from . import given, pending
+from .errors import Refusal
+from .program import causes, disk, lock, programs, sysfs
+from .program.host import HOST
 
 DRIVER = "mlx4_core"
 HEADER = "# Written by Ansible (stackhpc.sriov), changes here are lost\n"
@@ -37,15 +40,15 @@ NONE = (0, 0, 0)
 def read_card(function):
     """A ConnectX-3 function with its ports: {"function", "name", "types": "ib" or "eth" of each port, "senses": bool}.
 
-    function: as of host.read_function. No types when the ports cannot be read (show_port_type() in the driver's main.c
+    function: as of sysfs.read_function. No types when the ports cannot be read (show_port_type() in the driver's main.c
     writes "ib", "eth", "auto (ib)" or "auto (eth)"). senses: whether a port finds out its type by itself.
     """
-    texts = [host.read_text(host.device_path(function["address"], "mlx4_port%d" % port)) for port in (1, 2)]
+    texts = [sysfs.read_text(sysfs.device_path(function["address"], "mlx4_port%d" % port)) for port in (1, 2)]
     matches = [PORT_TYPE.match(text) for text in texts if text is not None]
     known = texts[0] is not None and all(matches)
     return {
         "function": function,
-        "name": host.describe(function),
+        "name": sysfs.describe(function),
         "types": [match.group(2) for match in matches] if known else [],
         "senses": known and any(match.group(1) for match in matches),
     }
@@ -54,9 +57,9 @@ def read_card(function):
 def read_cards():
     """Every function of this host that mlx4_core drives and that is no VF, by address."""
     functions = [
-        host.read_function(address)
-        for address in host.list_names(host.SYS + "/bus/pci/devices")
-        if host.link_name(host.device_path(address, "driver")) == DRIVER
+        sysfs.read_function(address)
+        for address in sysfs.list_names(HOST.sys + "/bus/pci/devices")
+        if sysfs.link_name(sysfs.device_path(address, "driver")) == DRIVER
     ]
     return {
         function["address"]: read_card(function) for function in functions if function and not function["physfn"]
@@ -69,17 +72,17 @@ def takes_addresses(run):
     The kernel's own declares them with module_param_array, the other with module_param_string.
     run: runs a command and returns (code, output, errors). Raises Refusal when that cannot be found out.
     """
-    program = host.find_program("modinfo")
+    program = programs.find_program("modinfo")
     if program is None:
-        raise host.Refusal("the program modinfo, which tells what options %s takes, is not on this host: install kmod" % DRIVER)
+        raise Refusal("the program modinfo, which tells what options %s takes, is not on this host: install kmod" % DRIVER)
     code, output, errors = run([program, "-F", "parm", DRIVER])
     if code:
-        raise host.Refusal("modinfo does not know the driver %s (%s): install the kernel package that has it" % (
+        raise Refusal("modinfo does not know the driver %s (%s): install the kernel package that has it" % (
             DRIVER, last_lines(errors) or "exit code %d" % code))
     # A description may have several lines; the type is at the end of the last one.
     match = re.search(r"^num_vfs:(?:(?!^\w+:).)*?\((array of byte|string|charp)\)\s*$", output, re.MULTILINE | re.DOTALL)
     if match is None:
-        raise host.Refusal("the driver %s of this kernel has no option num_vfs of a form that is known here (modinfo -F parm %s): "
+        raise Refusal("the driver %s of this kernel has no option num_vfs of a form that is known here (modinfo -F parm %s): "
                            "use the driver of a newer kernel" % (DRIVER, DRIVER))
     return match.group(1) != "array of byte"
 
@@ -96,11 +99,11 @@ def option_sources(options_path):
     """
     found, seen = [], {os.path.basename(options_path)}
     for directory in MODPROBE_DIRECTORIES:
-        names = [name for name in host.list_names(directory) if name.endswith(".conf") and name not in seen]
+        names = [name for name in sysfs.list_names(directory) if name.endswith(".conf") and name not in seen]
         seen.update(names)
         for name in names:
             path, text = os.path.join(directory, name), ""
-            lines = (host.read_file(path) or "").split("\n") if os.path.isfile(path) else []
+            lines = (sysfs.read_file(path) or "").split("\n") if os.path.isfile(path) else []
             for number, line in enumerate(lines, 1):
                 text += line
                 if text.endswith("\\"):
@@ -110,7 +113,7 @@ def option_sources(options_path):
                 if words[:1] == ["options"] and len(words) > 1 and words[1].replace("-", "_") == DRIVER:
                     found += [("line %d of %s" % (number, path),) + option for option in our_options(words[2:])]
     words = [
-        word.partition(".")[2] for word in host.read_text(host.PROC + "/cmdline", "").split()
+        word.partition(".")[2] for word in sysfs.read_text(HOST.proc + "/cmdline", "").split()
         if word.partition(".")[0].replace("-", "_") == DRIVER
     ]
     return found + [("the kernel command line",) + option for option in our_options(words)]
@@ -146,7 +149,7 @@ def parse_vfs(text):
 
 def running_option(name, address):
     """The triplet with which the running driver was loaded, for one card; None when that cannot be read."""
-    text = host.read_text("%s/module/%s/parameters/%s" % (host.SYS, DRIVER, name))
+    text = sysfs.read_text("%s/module/%s/parameters/%s" % (HOST.sys, DRIVER, name))
     values = parse_vfs(text) if text is not None else None
     return values.get(address, values.get("", NONE)) if values is not None else None
 
@@ -165,16 +168,16 @@ def wanted_vfs(card, entries):
         where, count, port = entry["selector"], entry["numvfs"], entry.get("port")
         probed = entry.get("probe_vf") or 0
         if not 0 <= probed <= count:
-            raise host.Refusal("%s: probe_vf is %d, and is to be from 0 to numvfs, which is %d: correct it" % (where, probed, count))
+            raise Refusal("%s: probe_vf is %d, and is to be from 0 to numvfs, which is %d: correct it" % (where, probed, count))
         if count == 0:
             continue
         if port and not types:
-            raise host.Refusal("%s: it is not known what ports %s has (no mlx4_port1 in %s that says ib or eth): see the kernel log, or "
-                               "choose the whole card by its address" % (where, name, host.device_path(function["address"])))
+            raise Refusal("%s: it is not known what ports %s has (no mlx4_port1 in %s that says ib or eth): see the kernel log, or "
+                               "choose the whole card by its address" % (where, name, sysfs.device_path(function["address"])))
         if port and port > len(types):
-            raise host.Refusal("%s: %s has one port, port %d is asked for: choose the card by its address" % (where, name, port))
+            raise Refusal("%s: %s has one port, port %d is asked for: choose the card by its address" % (where, name, port))
         if port and len(types) > 1 and "ib" in types:
-            raise host.Refusal("%s: VFs of port %d alone need all ports of %s to be Ethernet, they are %s: set them to Ethernet, or choose "
+            raise Refusal("%s: VFs of port %d alone need all ports of %s to be Ethernet, they are %s: set them to Ethernet, or choose "
                                "the whole card by its address" % (where, port, name, " and ".join(types)))
         # A card with one port fails to load with more than a single value, which stands for VFs of all ports.
         column = port - 1 if port and len(types) > 1 else 2
@@ -183,13 +186,13 @@ def wanted_vfs(card, entries):
     where = " and ".join(entry["selector"] for entry in entries)
     for port in (0, 1):
         if num_vfs[port] + num_vfs[2] > MAX_VFS_OF_PORT:
-            raise host.Refusal("%s: port %d of %s has at most %d VFs, %d are asked for: lower numvfs" % (
+            raise Refusal("%s: port %d of %s has at most %d VFs, %d are asked for: lower numvfs" % (
                 where, port + 1, name, MAX_VFS_OF_PORT, num_vfs[port] + num_vfs[2]))
     total = sum(num_vfs)
     if total > (function["totalvfs"] or 0) and not any(entry.get("waits") for entry in entries):
         if not function["totalvfs"]:
-            raise host.Refusal("%s: %s offers no VFs: %s" % (where, name, host.why_no_vfs(function)))
-        raise host.Refusal("%s: %s has at most %d VFs, %d are asked for: lower numvfs" % (where, name, function["totalvfs"], total))
+            raise Refusal("%s: %s offers no VFs: %s" % (where, name, causes.why_no_vfs(function)))
+        raise Refusal("%s: %s has at most %d VFs, %d are asked for: lower numvfs" % (where, name, function["totalvfs"], total))
     return tuple(num_vfs), tuple(probe_vf)
 
 
@@ -210,7 +213,7 @@ def options_for_all(cards, wishes):
         if address in wishes or card["function"]["totalvfs"]
     }
     if len(set(concerned.values())) > 1:
-        raise host.Refusal(
+        raise Refusal(
             "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones (%s): "
             "give them all the same, or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the "
             "distribution: it takes them for each address" % (DRIVER, ", ".join(
@@ -224,7 +227,7 @@ def options_for_all(cards, wishes):
             options["port_type_array"] = ",".join(str(PORT_TYPE_NUMBERS[min(types)]) for types in ports if types)
         elif any(card["senses"] for card in cards.values()):
             # The driver no longer senses a type once it has VFs (mlx4_dev_cap()), and would take the firmware's default.
-            raise host.Refusal(
+            raise Refusal(
                 "the ports of %s sense their type, which ends when there are VFs, and the driver %s of this kernel takes one "
                 "port_type_array for all cards, whose types differ: set the types in the cards' firmware (LINK_TYPE_P1, LINK_TYPE_P2), "
                 "or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution" % (
@@ -267,7 +270,7 @@ def refuse_other_sources(sources, options):
             continue
         if not options and (name != "num_vfs" or set((parse_vfs(value) or {"": None}).values()) == {NONE}):
             continue
-        raise host.Refusal("%s has %s=%s for %s, and %s is wanted: remove it from there" % (
+        raise Refusal("%s has %s=%s for %s, and %s is wanted: remove it from there" % (
             place, name, value, DRIVER, "%s=%s" % (name, wanted) if options else "no VF"))
 
 
@@ -304,10 +307,10 @@ def judge_card(card, num_vfs, probe_vf):
 def initramfs_command():
     """The command that rebuilds every initramfs of this host. Raises Refusal when it has none."""
     for command in INITRAMFS_COMMANDS:
-        program = host.find_program(command[0])
+        program = programs.find_program(command[0])
         if program:
             return [program] + command[1:]
-    raise host.Refusal("neither update-initramfs nor dracut is on this host, and the initramfs must have the options of %s: install "
+    raise Refusal("neither update-initramfs nor dracut is on this host, and the initramfs must have the options of %s: install "
                        "the one that this distribution uses" % DRIVER)
 
 
@@ -323,7 +326,7 @@ def rebuild_initramfs(command, run, path):
         # 124 and 137 are timeout(1)'s own: ended, and killed, because the time was up.
         how = "did not finish in %d s" % INITRAMFS_SECONDS if code in (124, 137) else "ended with %d" % code
         what = "may not have the options that %s has" if os.path.exists(path) else "may have the options of %s, which is removed"
-        raise host.Refusal("the initramfs could not be rebuilt, and %s: %s %s (%s): correct that, then run the role again" % (
+        raise Refusal("the initramfs could not be rebuilt, and %s: %s %s (%s): correct that, then run the role again" % (
             what % path, command_text(command), how, last_lines(errors) or last_lines(output) or "no output"))
     # It is some file system's, /boot or an EFI system partition, and neither tool brings it to the disk in every release.
     os.sync()
@@ -337,18 +340,18 @@ def write_options(path, before, text, stale):
     marked = os.path.exists(stale)
     try:
         # First, so that a run that is interrupted leaves the next one to know that the initramfs has the old options.
-        host.write_atomically(stale, "")
+        disk.write_atomically(stale, "")
         if text is None:
-            host.remove_file(path)
+            disk.remove_file(path)
         else:
-            host.write_atomically(path, text, 0o644)
+            disk.write_atomically(path, text, 0o644)
     except OSError as error:
-        if host.read_file(path) != before:
-            raise host.Refusal("%s is changed, but it is not sure to be on the disk (%s), and the initramfs is not rebuilt: correct that, then "
+        if sysfs.read_file(path) != before:
+            raise Refusal("%s is changed, but it is not sure to be on the disk (%s), and the initramfs is not rebuilt: correct that, then "
                                "run the role again" % (path, error)) from error
         if not marked:
             with contextlib.suppress(OSError):
-                host.remove_file(stale)
+                disk.remove_file(stale)
         raise
 
 
@@ -360,13 +363,13 @@ def make_it_so(parameters, check_mode, run):
     path = parameters["options_path"]
     given.refuse_wrong(parameters["devices"], ("address", "numvfs", "selector", "boot"))
     if not os.path.isabs(path) or "\0" in path:
-        raise host.Refusal("options_path is %r, and must be an absolute path: correct it" % path)
+        raise Refusal("options_path is %r, and must be an absolute path: correct it" % path)
     clean = pending.nothing_left("mlx4", [os.path.dirname(path)], pending.STATE_DIRECTORY)
     if not check_mode:
-        host.sweep((os.path.dirname(path), pending.STATE_DIRECTORY))
+        disk.sweep((os.path.dirname(path), pending.STATE_DIRECTORY))
     stale = os.path.join(pending.STATE_DIRECTORY, "mlx4-initramfs-stale")
-    before = host.read_file(path)
-    reported = host.read_text(os.path.join(pending.STATE_DIRECTORY, "pending-mlx4.json"), "")
+    before = sysfs.read_file(path)
+    reported = sysfs.read_text(os.path.join(pending.STATE_DIRECTORY, "pending-mlx4.json"), "")
     entries = {}
     for device in parameters["devices"]:
         if device.get("driver") == DRIVER and device["boot"] == "module":
@@ -374,13 +377,13 @@ def make_it_so(parameters, check_mode, run):
     if not (entries or before is not None or reported or os.path.exists(stale)):
         return {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": [], "settled": clean}
     if before is not None and not before.startswith(HEADER):
-        raise host.Refusal("%s is not a file that this role wrote: move it away, or choose another options_path" % path)
+        raise Refusal("%s is not a file that this role wrote: move it away, or choose another options_path" % path)
     if not path.endswith(".conf"):
-        raise host.Refusal("options_path is %s, and modprobe reads only files that end in .conf: correct it" % path)
+        raise Refusal("options_path is %s, and modprobe reads only files that end in .conf: correct it" % path)
 
     cards = read_cards()
     for address in sorted(set(entries) - set(cards)):
-        raise host.Refusal("%s: %s went away, or its driver let go of it, while the host was read: run the role again" % (
+        raise Refusal("%s: %s went away, or its driver let go of it, while the host was read: run the role again" % (
             entries[address][0]["selector"], address))
     wishes = {address: wanted_vfs(cards[address], entries[address]) for address in sorted(entries)}
     options = {}
@@ -419,14 +422,14 @@ def make_it_so(parameters, check_mode, run):
     touched = {reason["key"] for reason in reasons} if rebuild else set()
     try:
         due, stuck = pending.judge(
-            "mlx4", reasons, touched, check_mode, directory=pending.STATE_DIRECTORY, boot_id=host.boot_id())
+            "mlx4", reasons, touched, check_mode, directory=pending.STATE_DIRECTORY, boot_id=sysfs.boot_id())
         if rebuild and not check_mode:
             # Last, for it also tells the next run that no reboot has failed to bring these options yet.
-            host.remove_file(stale)
+            disk.remove_file(stale)
     except OSError as error:
         if not rebuild:
             raise
-        raise host.Refusal("%s is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered (%s): "
+        raise Refusal("%s is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered (%s): "
                            "correct that, then run the role again" % (path, error)) from error
     return {
         "settled": clean and not (rebuild or due or stuck),
@@ -454,10 +457,10 @@ def work(module):
         return module.run_command(argv, environ_update={"LANGUAGE": "C", "LC_ALL": "C"})
 
     try:
-        with host.locked():
+        with lock.locked():
             return make_it_so(module.params, module.check_mode, run)
     except OSError as error:
-        raise host.Refusal("The options of %s cannot be set: %s; nothing was changed" % (DRIVER, error)) from error
+        raise Refusal("The options of %s cannot be set: %s; nothing was changed" % (DRIVER, error)) from error
 
 
 # The module's options, as AnsibleModule takes them.

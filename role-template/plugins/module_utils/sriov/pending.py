@@ -15,7 +15,7 @@ import contextlib
 import json
 import os
 
-from .host import leftovers, remove_file, write_atomically
+from .program.disk import leftovers, remove_file, write_atomically
 
 STATE_DIRECTORY = "/var/lib/sriov"
 # Before the boot id of a key that was about to be configured: a run that was killed there may have configured it or not.

@@ -11,7 +11,7 @@ import glob
 import os
 import re
 
-from . import host
+from .program import sysfs
 
 UNIT_DIRECTORY = "/etc/systemd/system"
 DEFAULT_RULE_PATH = "/etc/udev/rules.d/70-sriov.rules"
@@ -28,7 +28,7 @@ def legacy(unit_directory, rule_paths):
     """
     paths, netdevs = [], set()
     for path in sorted(glob.glob(unit_directory + "/virtual-functions-*.service")):
-        match = LEGACY_UNIT.search(host.read_text(path, ""))
+        match = LEGACY_UNIT.search(sysfs.read_text(path, ""))
         if match:
             netdevs.add(match.group(1))
             paths += [path] + sorted(glob.glob("%s/*.[wr]*/%s" % (unit_directory, os.path.basename(path))))
@@ -38,7 +38,7 @@ def legacy(unit_directory, rule_paths):
         if os.path.islink(link) and os.readlink(link).startswith(unit_directory + "/") and not os.path.exists(link)
     ]
     for path in sorted(set(rule_paths)):
-        for block in LEGACY_BLOCK.findall(host.read_file(path) or ""):
+        for block in LEGACY_BLOCK.findall(sysfs.read_file(path) or ""):
             netdevs.update(LEGACY_RULE.findall(block))
-    addresses = [host.pci_of_netdev(netdev) for netdev in sorted(netdevs)]
+    addresses = [sysfs.pci_of_netdev(netdev) for netdev in sorted(netdevs)]
     return paths, [address for address in addresses if address]

@@ -9,7 +9,7 @@ __metaclass__ = type
 
 import re
 
-from .host import PCI_ADDRESS
+from .program.sysfs import PCI_ADDRESS
 
 SELECTORS = ("name", "address", "mac", "vendor_id", "driver")
 ORDINARY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}\Z")

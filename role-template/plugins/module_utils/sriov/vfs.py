@@ -14,11 +14,15 @@ import os
 import re
 import signal
 
-from . import given, host, pending, predecessors, units
+from . import given, pending, predecessors, units
 from .changes import Changes
+from .errors import Refusal
+from .joined import program_text
+from .program import configuration, disk, lock, pfs, sysfs
+from .program.host import HOST
 
 UNIT_DIRECTORY = predecessors.UNIT_DIRECTORY
-BOOT_UNIT = host.BOOT_UNIT
+BOOT_UNIT = configuration.BOOT_UNIT
 BOOT_LINK = UNIT_DIRECTORY + "/multi-user.target.wants/" + BOOT_UNIT
 DROP_IN = "sriov-vfs.conf"
 DEFAULT_RULE_PATH = predecessors.DEFAULT_RULE_PATH
@@ -32,13 +36,6 @@ RULE_END = "# END stackhpc.sriov"
 REPRESENTORS_ASIDE = 'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"'
 OWN_BLOCK = re.compile(r"^# BEGIN stackhpc\.sriov\b.*?^# END stackhpc\.sriov\n?", re.MULTILINE | re.DOTALL)
 AS_BEFORE = "the VFs and their files are as they were"
-# -S: the standard library is all that it needs, and the search for more takes a fifth of Python's own start.
-PROGRAM_HEAD = "#!/usr/bin/python3 -IS\n"
-
-
-def program_text():
-    """The host program: the source of the very module that this one imports."""
-    return PROGRAM_HEAD + host.__loader__.get_source(host.__name__)
 
 
 def udev_rules(devices):
@@ -83,8 +80,8 @@ def drop_ins(devices):
 def read_config():
     """The configuration of the host; one that is not what this module writes counts as none."""
     try:
-        config = host.load_config() or {}
-    except host.Refusal:
+        config = configuration.load_config() or {}
+    except Refusal:
         return {}
     if not config.get("udev_rule_path", "/").startswith("/"):
         # From a version that took any path; nobody knows where that file is.
@@ -95,10 +92,10 @@ def read_config():
 def read_released():
     """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as none."""
     try:
-        released = json.loads(host.read_file(RELEASED_PATH) or "{}")
+        released = json.loads(sysfs.read_file(RELEASED_PATH) or "{}")
     except (ValueError, RecursionError):
         return {}
-    return {address: boot for address, boot in released.items() if host.PCI_ADDRESS.match(address)} if isinstance(released, dict) else {}
+    return {address: boot for address, boot in released.items() if sysfs.PCI_ADDRESS.match(address)} if isinstance(released, dict) else {}
 
 
 def to_release(devices, config, released, legacy_addresses):
@@ -108,11 +105,11 @@ def to_release(devices, config, released, legacy_addresses):
     released: as of read_released.
     Returns {address: boot id at which it left}. After a boot whoever made VFs on such a PF, it was not this role.
     """
-    now = host.boot_id()
+    now = sysfs.boot_id()
     chosen = {device["address"] for device in devices}
     left = dict(released)
     for entry in config.get("devices", []):
-        function = host.read_function(entry["address"])
+        function = sysfs.read_function(entry["address"])
         # Another card at that address: the host has renumbered its slots, and those VFs were never this role's.
         if function and entry["id"] in (None, function["id"]):
             left[entry["address"]] = now
@@ -123,7 +120,7 @@ def to_release(devices, config, released, legacy_addresses):
 
 def has_vfs(address):
     """Whether a PF is there and has VFs."""
-    function = host.read_function(address)
+    function = sysfs.read_function(address)
     return bool(function and function["numvfs"])
 
 
@@ -133,7 +130,7 @@ def config_text(parameters, devices, names):
         return None
     keys = ("address", "id", "numvfs", "boot", "optional")
     return json.dumps({
-        "format": host.CONFIG_FORMAT,
+        "format": configuration.CONFIG_FORMAT,
         "boot_wait": parameters["boot_wait"],
         "numvfs_timeout": parameters["numvfs_timeout"],
         "udev_rule_path": parameters["udev_rule_path"],
@@ -154,7 +151,7 @@ def last_known_names(devices, config, kept):
     }
     names = {device["address"]: device.get("name") or "" for device in devices}
     now = {
-        address: name if name and name.isascii() and host.is_plain(name) else known.get(address, "") for address, name in names.items()
+        address: name if name and name.isascii() and configuration.is_plain(name) else known.get(address, "") for address, name in names.items()
     }
     return dict(now, **known) if kept else now
 
@@ -163,8 +160,8 @@ def wanted_files(parameters, devices, config):
     """Every file that the host shall have, or shall not have: {path: (text or None, mode, None for the one it has)}."""
     keep = bool(devices)
     at_boot = any(device["boot"] == "systemd" for device in devices)
-    files = {host.PROGRAM_PATH: (program_text() if keep else None, 0o755)}
-    files[host.CONFIG_PATH] = (config_text(parameters, devices, last_known_names(devices, config, kept=True)), 0o644)
+    files = {HOST.program: (program_text() if keep else None, 0o755)}
+    files[HOST.config] = (config_text(parameters, devices, last_known_names(devices, config, kept=True)), 0o644)
     for name, text in parameters["units"].items():
         wanted = keep and (name != BOOT_UNIT or at_boot)
         files["%s/%s" % (UNIT_DIRECTORY, name)] = (text if wanted else None, 0o644)
@@ -174,7 +171,7 @@ def wanted_files(parameters, devices, config):
     rule_path = parameters["udev_rule_path"]
     for path in sorted({DEFAULT_RULE_PATH, config.get("udev_rule_path", rule_path), rule_path}):
         ours = devices if path == rule_path else []
-        files[path] = (rule_file(host.read_file(path), ours), 0o644 if ours else None)
+        files[path] = (rule_file(sysfs.read_file(path), ours), 0o644 if ours else None)
     return files
 
 
@@ -185,22 +182,22 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
     Returns the directories in which they, and the state of this module, are.
     """
     files, state = wanted_files(parameters, devices, config), set()
-    if devices and files[host.CONFIG_PATH][0] == host.read_file(host.CONFIG_PATH):
+    if devices and files[HOST.config][0] == sysfs.read_file(HOST.config):
         # Names of interfaces alone are no change to report.
-        state.add(host.CONFIG_PATH)
+        state.add(HOST.config)
     if devices:
-        files[host.CONFIG_PATH] = (config_text(parameters, devices, last_known_names(devices, config, kept=False)), 0o644)
+        files[HOST.config] = (config_text(parameters, devices, last_known_names(devices, config, kept=False)), 0o644)
     at_boot = any(device["boot"] == "systemd" for device in devices)
 
     def rank(path):
         text, gone = files[path][0], files[path][0] is None
         if os.path.basename(path) == DROP_IN:
             # One that needs less than before must not wait for what then goes; one that needs more must wait for what then comes.
-            needs = [set(re.findall(r"sriov-vfs-ready@\S+", part or "")) for part in (text, host.read_text(path))]
+            needs = [set(re.findall(r"sriov-vfs-ready@\S+", part or "")) for part in (text, sysfs.read_text(path))]
             return 0 if gone or needs[0] <= needs[1] else 8
-        if path == host.PROGRAM_PATH:
+        if path == HOST.program:
             return 12 if gone else 1
-        if path == host.CONFIG_PATH:
+        if path == HOST.config:
             # It alone knows which rule file was ours before; the rules start what does not work without any configuration.
             return 11 if gone else 6 if os.path.exists(path) else 2
         if path.startswith(UNIT_DIRECTORY + "/"):
@@ -224,7 +221,7 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
 def read_owed():
     """The files of runs that ended before systemd and udev knew of them."""
     try:
-        owed = json.loads(host.read_file(OWED_PATH) or "[]")
+        owed = json.loads(sysfs.read_file(OWED_PATH) or "[]")
     except ValueError:
         return []
     return [path for path in owed if isinstance(path, str)] if isinstance(owed, list) else []
@@ -233,10 +230,10 @@ def read_owed():
 def write_owed(paths):
     """Write what read_owed() reads; no file for no paths. Raises OSError."""
     if paths:
-        host.write_atomically(OWED_PATH, json.dumps(paths) + "\n")
+        disk.write_atomically(OWED_PATH, json.dumps(paths) + "\n")
     else:
         with contextlib.suppress(FileNotFoundError):
-            host.remove_file(OWED_PATH)
+            disk.remove_file(OWED_PATH)
 
 
 def reloads(paths):
@@ -259,14 +256,14 @@ def finish(paths, run, results):
         code, output, errors = run(command)
         if code:
             said = (errors or output).strip().replace("\n", "; ") or "exit code %d" % code
-            raise host.Refusal("%s failed (%s), after VFs and files were changed: correct that, then run the role again, "
+            raise Refusal("%s failed (%s), after VFs and files were changed: correct that, then run the role again, "
                                "which repeats it" % (" ".join(command), said), pfs=results)
     for path in paths:
-        if path == host.CONFIG_PATH or os.path.basename(path) == DROP_IN:
-            host.sweep([os.path.dirname(path)])
+        if path == HOST.config or os.path.basename(path) == DROP_IN:
+            disk.sweep([os.path.dirname(path)])
             with contextlib.suppress(OSError):
                 os.rmdir(os.path.dirname(path))
-                host.sync_directory(os.path.dirname(os.path.dirname(path)))
+                disk.sync_directory(os.path.dirname(os.path.dirname(path)))
     with contextlib.suppress(OSError):
         write_owed([])
 
@@ -291,10 +288,10 @@ def checked(parameters):
     for name, text in (parameters["units"] or {}).items():
         # Half of a surrogate pair cannot be written.
         if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text) or not given.is_file_name(name):
-            raise host.Refusal("units has %.80r: %.80r, and takes the name of a unit and its text: correct it" % (name, text))
+            raise Refusal("units has %.80r: %.80r, and takes the name of a unit and its text: correct it" % (name, text))
     given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
     numbers = {
-        name: whole_number(name, parameters[name], least, host.MOST_SECONDS)
+        name: whole_number(name, parameters[name], least, configuration.MOST_SECONDS)
         for name, least in (("boot_wait", 0), ("numvfs_timeout", 1))
     }
     return dict(numbers, units=units.texts(**numbers) if parameters["units"] is None else parameters["units"])
@@ -303,7 +300,7 @@ def checked(parameters):
 def checked_path(path):
     """Raise Refusal when udev would not read a file of that path."""
     if not (isinstance(path, str) and path.startswith("/") and path.endswith(".rules") and path.isprintable()):
-        raise host.Refusal("udev_rule_path is %.200r: give an absolute path that ends in .rules, as udev reads no other" % (path,))
+        raise Refusal("udev_rule_path is %.200r: give an absolute path that ends in .rules, as udev reads no other" % (path,))
 
 
 def whole_number(name, value, least, most):
@@ -314,7 +311,7 @@ def whole_number(name, value, least, most):
     except (TypeError, ValueError, OverflowError):
         right = False
     if not right:
-        raise host.Refusal("%s is %.80r: give a whole number from %d to %d" % (name, value, least, most))
+        raise Refusal("%s is %.80r: give a whole number from %d to %d" % (name, value, least, most))
     return number
 
 
@@ -350,7 +347,7 @@ class Interruption:
     def check(self):
         """Raise Refusal when a signal has come."""
         if self._name:
-            raise host.Refusal("the run was ended by %s: run the role again" % self._name)
+            raise Refusal("the run was ended by %s: run the role again" % self._name)
 
 
 def plan_state(changes, results, leaving, config, released_before):
@@ -365,7 +362,7 @@ def plan_state(changes, results, leaving, config, released_before):
     # Goes before the configuration forgets them.
     changes.file(RELEASED_PATH, json.dumps(released, indent=2, sort_keys=True) + "\n" if released else None, state=True)
     directory = os.path.dirname(RELEASED_PATH)
-    due, stuck, waits = pending.sort("vfs", *reasons_of(results, config, released_before), directory, host.boot_id())
+    due, stuck, waits = pending.sort("vfs", *reasons_of(results, config, released_before), directory, sysfs.boot_id())
     changes.file(pending.path_of("vfs", directory), pending.text_of(waits), state=True)
     return due, stuck
 
@@ -377,7 +374,7 @@ def lines_of(results, devices):
         if device.get("physical_network"):
             networks.setdefault(device["address"], {})[device["physical_network"]] = None
     return ["%s: %s VFs%s%s%s" % (
-        host.described(result), result["now"],
+        pfs.described(result), result["now"],
         ", physical network " + " and ".join(networks[result["address"]]) if result["address"] in networks else "",
         ", " + result["state"] if result["state"] != "ok" else "",
         ": " + result["message"] if result["message"] else "") for result in results]
@@ -392,12 +389,12 @@ def untouched(attempt, results):
     """Call what changes no VF and no file, and have its Refusal say so. results: of the PFs that were to be set after it."""
     try:
         attempt()
-    except host.Refusal as refusal:
+    except Refusal as refusal:
         for result in results:
             if result["state"] == "changed":
-                message = "%s was not changed because a file cannot be" % host.described(result)
+                message = "%s was not changed because a file cannot be" % pfs.described(result)
                 result.update(state="unchanged", now=result["before"], message=message)
-        raise host.Refusal("%s; %s" % (refusal, AS_BEFORE), pfs=results) from refusal
+        raise Refusal("%s; %s" % (refusal, AS_BEFORE), pfs=results) from refusal
 
 
 def put_back(results, timeout, refusal, cause):
@@ -405,15 +402,15 @@ def put_back(results, timeout, refusal, cause):
 
     refusal: what makes it necessary; cause: the same in a few words, for the PFs. Returns the Refusal to raise.
     """
-    if host.CONFIG_PATH in refusal.details.get("files", []):
+    if HOST.config in refusal.details.get("files", []):
         # The next boot goes by that file, and a PF that is no longer in it would have VFs that nobody takes away.
-        return host.Refusal("%s; the VFs are as they were wanted" % refusal, **dict(refusal.details, pfs=results))
-    results = host.put_back(results, timeout)
+        return Refusal("%s; the VFs are as they were wanted" % refusal, **dict(refusal.details, pfs=results))
+    results = pfs.put_back(results, timeout)
     for result in results:
         if result["state"] == "put back":
-            result["message"] = "%s was put back to %d VFs because %s" % (host.described(result), result["before"], cause)
+            result["message"] = "%s was put back to %d VFs because %s" % (pfs.described(result), result["before"], cause)
     left = failures_of(results) or ["the VFs are as they were" if refusal.details.get("files") else AS_BEFORE]
-    return host.Refusal("; ".join([str(refusal)] + left), **dict(refusal.details, pfs=results))
+    return Refusal("; ".join([str(refusal)] + left), **dict(refusal.details, pfs=results))
 
 
 def carry_out(changes, results, apply, remember, timeout, interruption):
@@ -425,19 +422,19 @@ def carry_out(changes, results, apply, remember, timeout, interruption):
     try:
         results = apply()
     except OSError as error:
-        raise put_back(results, timeout, host.Refusal("The VFs cannot be set: %s" % error), "the run failed") from error
+        raise put_back(results, timeout, Refusal("The VFs cannot be set: %s" % error), "the run failed") from error
     if failures_of(results):
-        results = host.left_alone(host.put_back(results, timeout))
-        raise host.Refusal(host.refusal_of(results), pfs=results)
+        results = pfs.left_alone(pfs.put_back(results, timeout))
+        raise Refusal(pfs.refusal_of(results), pfs=results)
     try:
         interruption.check()
-    except host.Refusal as refusal:
+    except Refusal as refusal:
         raise put_back(results, timeout, refusal, "the run was ended") from refusal
     try:
         waits = remember(results)
         changes.stage()
         changes.commit()
-    except host.Refusal as refusal:
+    except Refusal as refusal:
         raise put_back(results, timeout, refusal, "a file could not be changed") from refusal
     return results, waits
 
@@ -457,10 +454,10 @@ def make_it_so(parameters, check_mode, run, interruption):
         {"address": address, "numvfs": 0, "optional": True} for address in leaving if has_vfs(address)
     ]
     timeout, permission = parameters["numvfs_timeout"], parameters["change_connection_pf"]
-    results = host.apply(targets, timeout, check=True, change_connection_pf=permission)
+    results = pfs.apply(targets, timeout, check=True, change_connection_pf=permission)
     if failures_of(results):
-        results = host.left_alone(results)
-        raise host.Refusal(host.refusal_of(results), pfs=results)
+        results = pfs.left_alone(results)
+        raise Refusal(pfs.refusal_of(results), pfs=results)
     changes, owed = Changes(), read_owed()
 
     def remember(outcome):
@@ -468,20 +465,20 @@ def make_it_so(parameters, check_mode, run, interruption):
 
     due, stuck = remember(results)
     directories = plan_files(changes, parameters, devices, config, legacy_paths)
-    clean = not host.leftovers(directories)
+    clean = not disk.leftovers(directories)
     follows = sorted(changes.paths.union(owed))
     if check_mode:
         untouched(changes.probe, results)
     else:
         interruption.deferred = True
-        host.sweep(directories + sorted({os.path.dirname(path) for path in owed}))
+        disk.sweep(directories + sorted({os.path.dirname(path) for path in owed}))
         # First of all, so that the next run knows what systemd and udev may not have read, whatever ends this one.
         write_owed(follows)
         try:
             untouched(changes.stage, results)
             results, (due, stuck) = carry_out(
-                changes, results, lambda: host.apply(targets, timeout, change_connection_pf=permission), remember, timeout, interruption)
-        except host.Refusal as refusal:
+                changes, results, lambda: pfs.apply(targets, timeout, change_connection_pf=permission), remember, timeout, interruption)
+        except Refusal as refusal:
             if not refusal.details.get("files"):
                 with contextlib.suppress(OSError):
                     write_owed(owed)
@@ -524,10 +521,10 @@ def work(module, interruption=None):
     """
     try:
         parameters = dict(module.params, **checked(module.params))
-        with host.locked(host.lock_wait(parameters["numvfs_timeout"])):
+        with lock.locked(lock.lock_wait(parameters["numvfs_timeout"])):
             return make_it_so(parameters, module.check_mode, module.run_command, interruption or Uninterrupted())
     except OSError as error:
-        raise host.Refusal("The VFs cannot be set: %s" % error) from error
+        raise Refusal("The VFs cannot be set: %s" % error) from error
 
 
 # The module's options, as AnsibleModule takes them.

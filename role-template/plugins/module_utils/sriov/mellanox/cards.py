@@ -14,7 +14,10 @@ import re
 import subprocess
 import time
 
-from .. import given, host, pending
+from .. import given, pending
+from ..errors import Refusal
+from ..program import connection, disk, holders, lock, programs, sysfs, writers
+from ..program.host import HOST
 from . import mstconfig
 
 TOOLS = {"mstflint": ("mstconfig", "mstfwreset"), "mft": ("mlxconfig", "mlxfwreset")}
@@ -43,8 +46,8 @@ def card_of(address):
 def functions_of(card):
     """The addresses of the PFs of a card that are on the host, VFs left out."""
     return [
-        address for address in host.list_names(os.path.join(host.SYS, "bus/pci/devices"))
-        if card_of(address) == card and host.link_name(host.device_path(address, "physfn")) is None
+        address for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
+        if card_of(address) == card and sysfs.link_name(sysfs.device_path(address, "physfn")) is None
     ]
 
 
@@ -59,18 +62,18 @@ def gather(devices, exact):
     given.refuse_wrong(devices, ("address", "numvfs", "selector"))
     cards = {}
     for device in devices:
-        function = host.read_function(device["address"])
+        function = sysfs.read_function(device["address"])
         if device.get("firmware") is None or function is None:
             continue
         card = cards.setdefault(card_of(device["address"]), {
-            "card": card_of(device["address"]), "label": host.describe(function), "family": mstconfig.family(function["id"]),
+            "card": card_of(device["address"]), "label": sysfs.describe(function), "family": mstconfig.family(function["id"]),
             "counts": {}, "listed": [], "done": []})
         # A ConnectX-3 has one function for both ports, and its firmware counts the VFs of both.
         card["counts"][device["address"]] = card["counts"].get(device["address"], 0) + device["numvfs"]
         try:
             parameters = mstconfig.checked_parameters(device["firmware"], device["selector"])
         except ValueError as error:
-            raise host.Refusal(str(error)) from error
+            raise Refusal(str(error)) from error
         card["listed"] += [(device["address"], name, value, device["selector"]) for name, value in sorted(parameters.items())]
     for card in cards.values():
         refuse_conflicts(card)
@@ -87,18 +90,18 @@ def refuse_conflicts(card):
         key = (function if OF_A_FUNCTION.match(name) else None, name)
         other_value, other_selector = known.setdefault(key, (value, selector))
         if mstconfig.argument(name, value) != mstconfig.argument(name, other_value):
-            raise host.Refusal(
+            raise Refusal(
                 "%s and %s are ports of one card (%s), whose firmware has one %s for both, and ask for %s and %s: give them the "
                 "same value" % (other_selector, selector, card["card"], name, other_value, value))
     most = max(card["counts"].values())
     for function, name, value, selector in card["listed"]:
         if name == "SRIOV_EN" and most > 0 and not mstconfig.same(True, str(value)):
-            raise host.Refusal("%s: firmware: SRIOV_EN is %s, and %d VFs are asked for: remove one of the two" % (
+            raise Refusal("%s: firmware: SRIOV_EN is %s, and %d VFs are asked for: remove one of the two" % (
                 selector, value, most))
         least = {"NUM_OF_VFS": most, "PF_NUM_OF_VF": card["counts"][function]}.get(name)
         number = mstconfig.number_and_name(str(value))[0]
         if least is not None and (number is None or number < least):
-            raise host.Refusal("%s: firmware: %s is %s, and %d VFs are asked for: raise it, or leave it out" % (
+            raise Refusal("%s: firmware: %s is %s, and %d VFs are asked for: raise it, or leave it out" % (
                 selector, name, value, least))
 
 
@@ -184,9 +187,9 @@ def find_tools(choice):
     The reset program is None when it is not there. Returns None when the host has none that fits.
     """
     for package in ("mstflint", "mft") if choice == "auto" else (choice,):
-        config = host.find_program(TOOLS[package][0])
+        config = programs.find_program(TOOLS[package][0])
         if config:
-            return config, host.find_program(TOOLS[package][1])
+            return config, programs.find_program(TOOLS[package][1])
     return None
 
 
@@ -227,17 +230,17 @@ def query(tool, function, card, label=None):
     code, text = run([tool, "-d", function, "-e", "q"])
     label = label or card["label"]
     if code != 0:
-        raise host.Refusal(complain(tool, card, code, text, label))
+        raise Refusal(complain(tool, card, code, text, label))
     try:
         return mstconfig.parse_query(text)
     except mstconfig.Unreadable as error:
-        raise host.Refusal("%s: %s printed what this role cannot read (%s): report it with `%s -d %s -e q`" % (
+        raise Refusal("%s: %s printed what this role cannot read (%s): report it with `%s -d %s -e q`" % (
             label, tool, error, tool, function)) from error
 
 
 def lockdown_hint(text):
     """A reason of this host's for a device that the tool could not open."""
-    state = host.read_text(os.path.join(host.SYS, LOCKDOWN), "")
+    state = sysfs.read_text(os.path.join(HOST.sys, LOCKDOWN), "")
     active = re.search(r"\[(integrity|confidentiality)\]", state)
     if not active or "open" not in (mstconfig.complaint(text) or ""):
         return ""
@@ -251,19 +254,19 @@ def read_card(tool, card, exact):
     tables = {first: query(tool, first, card)}
     why = mstconfig.why_not_of_the_host(tables[first])
     if why:
-        raise host.Refusal("%s %s" % (card["label"], why))
+        raise Refusal("%s %s" % (card["label"], why))
     own = {function for function, name, _value, _selector in card["listed"] if OF_A_FUNCTION.match(name)}
     if counts_per_function(card, tables):
         own |= set(card["counts"])
     for function in sorted(own - {first}):
-        tables[function] = query(tool, function, card, host.describe(host.read_function(function) or {"address": function}))
+        tables[function] = query(tool, function, card, sysfs.describe(sysfs.read_function(function) or {"address": function}))
     return tables
 
 
 def enough_without(card, exact):
     """Whether what the kernel sees of a card is all that is wanted, so that its firmware need not be read."""
     def offered(function):
-        return (host.read_function(function) or {}).get("totalvfs") or 0
+        return (sysfs.read_function(function) or {}).get("totalvfs") or 0
 
     return not exact and not card["listed"] and all(offered(function) >= count for function, count in card["counts"].items())
 
@@ -280,17 +283,17 @@ def look(card, need, tables):
     name = need["name"]
     row = table["parameters"].get(name)
     if row is None:
-        raise host.Refusal(no_parameter(card, need, table))
+        raise Refusal(no_parameter(card, need, table))
     number, text = mstconfig.number_and_name(row["next"])
     if number is None and text is None:
-        raise host.Refusal("%s: its firmware shows %s as %s, which is no value that could be compared: set it by hand" % (
+        raise Refusal("%s: its firmware shows %s as %s, which is no value that could be compared: set it by hand" % (
             card["label"], name, row["next"]))
     if row["read_only"] and not met(need, row["next"]):
-        raise host.Refusal(read_only(card, need, row["next"]))
+        raise Refusal(read_only(card, need, row["next"]))
     current = row["current"]
     if current is None and name in COUNTS:
         # The kernel sees what the running firmware offers.
-        total = (host.read_function(need["function"]) or {}).get("totalvfs") or 0
+        total = (sysfs.read_function(need["function"]) or {}).get("totalvfs") or 0
         current = str(bool(total)) if name == "SRIOV_EN" else str(total)
     return dict(need, next=row["next"], current=current, set=not met(need, row["next"]))
 
@@ -360,7 +363,7 @@ def set_card(tool, card, wanted):
         failed = complain(tool, card, code, text, None, {need["name"]: need["value"] for need in own}) if code != 0 else None
         try:
             rows = query(tool, function, card)["parameters"]
-        except host.Refusal as refusal:
+        except Refusal as refusal:
             return "%s; whether it has taken %s is not known" % (failed or refusal, " ".join(arguments))
         for need, argument in zip(own, arguments):
             shown = rows.get(need["name"], {}).get("next", "nothing")
@@ -394,17 +397,17 @@ def set_all(tool, cards, check_mode):
 
 
 def obstacle(card, carriers):
-    """Why a card must not be reset, in words, or None. carriers: as of host.connection_functions."""
+    """Why a card must not be reset, in words, or None. carriers: as of connection.connection_functions."""
     functions = functions_of(card["card"])
     if carriers is None:
         return "it is not known whether it carries the connection to this host"
     if set(functions) & carriers:
         return "it carries the connection to this host"
-    drivers = {function: host.userspace_driver(function) for function in functions}
-    holders = [
+    drivers = {function: holders.userspace_driver(function) for function in functions}
+    held = [
         "its PF %s is bound to %s" % (function, driver) for function, driver in drivers.items() if driver
-    ] + [holder for function in functions for holder in host.vf_holders(function)]
-    return "; ".join(holders) if holders else None
+    ] + [holder for function in functions for holder in holders.vf_holders(function)]
+    return "; ".join(held) if held else None
 
 
 def reset_card(config_tool, tool, card, waiting):
@@ -412,19 +415,19 @@ def reset_card(config_tool, tool, card, waiting):
 
     waiting: what the card does not run with.
     """
-    before = {function: host.read_function(function) for function in functions_of(card["card"])}
+    before = {function: sysfs.read_function(function) for function in functions_of(card["card"])}
     had = {function: seen["numvfs"] for function, seen in before.items() if seen and seen["numvfs"]}
     try:
-        failed = [message for message in host.set_all(dict.fromkeys(had, 0), TOOL_SECONDS).values() if message]
+        failed = [message for message in writers.set_all(dict.fromkeys(had, 0), TOOL_SECONDS).values() if message]
         why = "; ".join(failed) or do_reset(tool, before) or still_not_running(config_tool, card, waiting)
     finally:
         # Not all of them need be the role's, and where they are it sets their number afterwards.
-        back = {function: min(count, (host.read_function(function) or {}).get("totalvfs") or 0) for function, count in had.items()}
-        failed = [message for message in host.set_all(back, TOOL_SECONDS).values() if message]
+        back = {function: min(count, (sysfs.read_function(function) or {}).get("totalvfs") or 0) for function, count in had.items()}
+        failed = [message for message in writers.set_all(back, TOOL_SECONDS).values() if message]
     if not why:
         card["done"].append("reset")
     if failed and not why:
-        raise host.Refusal("; ".join(failed))
+        raise Refusal("; ".join(failed))
     return "; ".join([why] + failed) if why else None
 
 
@@ -449,7 +452,7 @@ def do_reset(tool, before):
 
 def is_back(function, before):
     """Whether a function has the driver, and as many interfaces, as it had before."""
-    now = host.read_function(function)
+    now = sysfs.read_function(function)
     return now is not None and now["driver"] == before["driver"] and len(now["netdevs"]) >= len(before["netdevs"])
 
 
@@ -461,7 +464,7 @@ def with_waits(devices, cards):
     texts = {card["card"]: card["waits"] for card in cards if card.get("waits")}
     result = []
     for device in devices:
-        function = host.read_function(device["address"])
+        function = sysfs.read_function(device["address"])
         text = texts.get(card_of(device["address"]))
         total = (function or {}).get("totalvfs") or 0
         wants_more = device["numvfs"] > total and device.get("firmware") is not None
@@ -473,7 +476,7 @@ def refuse_all(sentences):
     """Raise one Refusal for all that is wrong, if anything is."""
     found = [sentence for sentence in sentences if sentence]
     if found:
-        raise host.Refusal("; ".join(found))
+        raise Refusal("; ".join(found))
 
 
 def read_all(tool, cards, exact, warn):
@@ -486,7 +489,7 @@ def read_all(tool, cards, exact, warn):
             card["tables"] = read_card(tool, card, exact)
             card["needs"] = [look(card, need, card["tables"]) for need in needs(card, card["tables"], exact)]
             return None
-        except host.Refusal as refusal:
+        except Refusal as refusal:
             return str(refusal)
 
     sentences = at_once(one, cards)
@@ -502,11 +505,11 @@ def ensure(parameters, check_mode, warn):
     cards = gather(parameters["devices"], parameters["exact"])
     try:
         return look_after(parameters, cards, check_mode, warn)
-    except (host.Refusal, OSError) as error:
+    except (Refusal, OSError) as error:
         done = ["%s: %s" % (card["label"], ", ".join(card["done"])) for card in cards if card["done"]]
         if not done:
             raise
-        raise host.Refusal("%s; what this run has changed before that stays (%s)" % (error, "; ".join(done))) from error
+        raise Refusal("%s; what this run has changed before that stays (%s)" % (error, "; ".join(done))) from error
 
 
 def look_after(parameters, cards, check_mode, warn):
@@ -523,13 +526,13 @@ def look_after(parameters, cards, check_mode, warn):
             for card in cards:
                 card["waits"] = "%s is to be installed first, then its firmware can be read" % missing
         else:
-            raise host.Refusal("%s: install it, or let the role do it (sriov_install_enabled)" % sentence)
+            raise Refusal("%s: install it, or let the role do it (sriov_install_enabled)" % sentence)
         return result_of(devices, cards, "", [], [], [])
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
     clean = pending.nothing_left("firmware", [], pending.STATE_DIRECTORY)
     if not check_mode:
-        host.sweep((pending.STATE_DIRECTORY,))
+        disk.sweep((pending.STATE_DIRECTORY,))
     before = pending.of_earlier_boots("firmware")
     changed, diff = set_all(tool, readable, check_mode)
     again = [card for card in readable if becomes_per_function(card, card["tables"])]
@@ -540,7 +543,7 @@ def look_after(parameters, cards, check_mode, warn):
     asks = [(card, not_running(card["needs"], remembered)) for card in readable]
     asks = [(card, waiting) for card, waiting in asks if waiting]
     if parameters["reset"] and asks:
-        carriers = host.connection_functions()
+        carriers = connection.connection_functions()
         asks = [pair for pair in asks if not made_current(reset_tool, tool, pair[0], pair[1], carriers, check_mode)]
     for card, _waiting in asks:
         card["waits"] = card.get("waits") or "its firmware offers more from the next boot on"
@@ -564,7 +567,7 @@ def look_after(parameters, cards, check_mode, warn):
 def made_current(reset_tool, tool, card, waiting, carriers, check_mode):
     """Reset a card so that it runs with what is set; whether it does, or in check mode would.
 
-    waiting: what it does not run with. carriers: as of host.connection_functions. Otherwise card["not_reset"] says why not.
+    waiting: what it does not run with. carriers: as of connection.connection_functions. Otherwise card["not_reset"] says why not.
     """
     why = obstacle(card, carriers) if reset_tool else "%s is not on this host" % dict(TOOLS.values())[os.path.basename(tool)]
     if not why and not check_mode:
@@ -581,7 +584,7 @@ def still_not_running(tool, card, waiting):
     try:
         for need in waiting:
             need.update(look(card, need, {need["function"]: query(tool, need["function"], card)}))
-    except host.Refusal as refusal:
+    except Refusal as refusal:
         return "after its reset: %s" % refusal
     return "it was reset and does not run with it all the same" if not_running(waiting, set()) else None
 
@@ -611,10 +614,10 @@ def work(module):
     module: an AnsibleModule, or what has its `params`, `check_mode` and `warn`.
     """
     try:
-        with host.locked():
+        with lock.locked():
             return ensure(module.params, module.check_mode, module.warn)
     except OSError as error:
-        raise host.Refusal("The firmware cannot be looked after: %s; no card was changed" % error) from error
+        raise Refusal("The firmware cannot be looked after: %s; no card was changed" % error) from error
 
 
 # The module's options, as AnsibleModule takes them.

@@ -16,7 +16,7 @@ __metaclass__ = type
 
 import re
 
-from ..host import MELLANOX
+from ..program.causes import MELLANOX
 
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 HEADING = "Configurations:"

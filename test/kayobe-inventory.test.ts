@@ -9,7 +9,7 @@ import glob, importlib, json, sys, yaml
 sys.path.insert(0, "collections")
 name = ".".join(glob.glob("collections/ansible_collections/*/*")[0].split("/")[1:])
 plan = importlib.import_module(name + ".plugins.module_utils.sriov.openstack").plan
-wrong = importlib.import_module(name + ".plugins.module_utils.sriov.selector").WrongVariable
+wrong = importlib.import_module(name + ".plugins.module_utils.sriov.errors").Refusal
 def takes(text):
     data = yaml.safe_load(text)
     mappings = data.get("sriov_physnet_mappings")

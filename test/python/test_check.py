@@ -13,14 +13,14 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.stackhpc.sriov.plugins.filter import openstack_devices as filters
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import check
 from parts import program as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selector import WrongVariable
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 
 ENTRY = "sriov_devices[1] (name ens1f1)"
 
 
 def refusal(**variables):
-    with pytest.raises(WrongVariable) as caught:
+    with pytest.raises(Refusal) as caught:
         check.refuse(variables)
     return str(caught.value)
 

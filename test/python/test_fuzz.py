@@ -20,6 +20,7 @@ from test_mstconfig import CORPUS
 
 from ansible.module_utils import basic
 from parts import program as host
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import mstconfig
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards as sriov_cards
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware, sriov_mlx4
@@ -129,7 +130,7 @@ def test_what_the_tools_print_mangled_is_read_or_refused():
                 mstconfig.number_and_name(row["next"])
                 mstconfig.same(generator.choice(ODD[:22]), row["next"])
             outcomes.add(mstconfig.why_not_of_the_host(table) is None)
-        except mstconfig.Unreadable as error:
+        except Refusal as error:
             assert str(error)
             outcomes.add("unreadable")
         told = mstconfig.explain(text, 3, "ens1", {"NUM_OF_VFS": 8}, generator.choice(("ConnectX-3", "BlueField", "ConnectX", None)))

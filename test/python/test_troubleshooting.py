@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "troubleshooting.md"
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[sdrXxi]")
 QUOTED = re.compile(r"^- (`+)(.+?)\1(?!`)$")
 DOCUMENTS = ("DOCUMENTATION", "EXAMPLES", "RETURN")
-RAISING = ("fail_json", "warn", "Refusal", "WrongVariable", "BootLoaderError", "Unreadable", "ValueError")
+RAISING = ("fail_json", "warn", "Refusal", "ValueError")
 
 # Texts with as many words that nobody is shown as a message, as they stand in the source.
 PIECES = (
@@ -42,7 +42,7 @@ PIECES = (
     "0: as wanted; 1: a PF failed or differs; 2: wrong use, or no usable configuration; 3: some of it only waits for a reboot",
 )
 # What is written into files.
-OF_FILES = re.compile(r"^(#|\[Unit\]|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")
+OF_FILES = re.compile(r"^(#|from __future__ |\[Unit\]|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")
 
 
 def plain(text, placeholder=PLACEHOLDER):

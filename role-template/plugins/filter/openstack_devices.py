@@ -10,14 +10,14 @@ __metaclass__ = type
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import openstack
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selector import WrongVariable
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 
 def openstack_devices(devices, physnet_mappings=None, release=None):
     """sriov_devices and sriov_physnet_mappings as Nova and Neutron want them."""
     try:
         return openstack.openstack_devices(devices, physnet_mappings, release)
-    except WrongVariable as error:
+    except Refusal as error:
         raise AnsibleFilterError(str(error)) from error
 
 
@@ -25,7 +25,7 @@ def nova_device_option(release):
     """The name of Nova's option for PCI devices in a release."""
     try:
         return openstack.device_option(release)
-    except WrongVariable as error:
+    except Refusal as error:
         raise AnsibleFilterError(str(error)) from error
 
 

@@ -260,7 +260,7 @@ def check_openstack(parameters, entries, chosen_of, devices, pfs, details):
     """Refuse what Nova and Neutron's agent would not understand, and note the physical network of each device.
 
     entries: (entry, kind, value, where). chosen_of: the PFs of each. devices: the list that select() returns, by where they come from.
-    pfs: all of the host. details: as of interface_details. Raises WrongVariable.
+    pfs: all of the host. details: as of interface_details. Raises Refusal.
     """
     mappings, release = parameters.get("physnet_mappings"), parameters.get("openstack_release")
     plans = openstack.plan(parameters["devices"], mappings, release, chosen_of, known_pfs(pfs))
@@ -433,12 +433,7 @@ def checked_vendors(parameters):
 def checked_firmware(entry, where):
     """The parameters in `firmware` of an entry. Raises Refusal for what no firmware parameter can be."""
     given = entry.get("firmware")
-    if given is None:
-        return {}
-    try:
-        return mstconfig.checked_parameters(given, where)
-    except ValueError as error:
-        raise Refusal(str(error)) from None
+    return {} if given is None else mstconfig.checked_parameters(given, where)
 
 
 def port_of(pf, kind, value, details):
@@ -466,25 +461,25 @@ def refuse_twice(pf, port, where, chosen_by):
 
 
 def check_form(parameters):
-    """Raise WrongVariable when a variable of the role is not of the form that it has to have."""
+    """Raise Refusal when a variable of the role is not of the form that it has to have."""
     variables = parameters.get("variables") or {}
     check.refuse(dict(variables if isinstance(variables, dict) else {}, **{
         "sriov_" + name: parameters.get(name)
         for name in ("devices", "numvfs", "numvfs_driver", "numvfs_required_by", "mellanox_vendor_ids", "physnet_mappings", "openstack_release")}))
     if not isinstance(variables, dict):
-        raise selector.WrongVariable(check.not_handed_over(str(variables)))
+        raise Refusal(check.not_handed_over(str(variables)))
 
 
 def checked_entries(entries):
-    """(entry, kind, value, where) of each entry. Raises WrongVariable with all that is wrong with their selectors."""
+    """(entry, kind, value, where) of each entry. Raises Refusal with all that is wrong with their selectors."""
     checked, faults = [], []
     for index, entry in enumerate(entries):
         try:
             checked.append((entry,) + selector.checked_selector(entry, index))
-        except selector.WrongVariable as error:
+        except Refusal as error:
             faults.append(str(error))
     if faults:
-        raise selector.WrongVariable("; ".join(faults))
+        raise Refusal("; ".join(faults))
     return checked
 
 
@@ -493,14 +488,6 @@ def select(parameters):
 
     parameters: the module's parameters.
     """
-    try:
-        return selected(parameters)
-    except selector.WrongVariable as error:
-        raise Refusal(str(error)) from None
-
-
-def selected(parameters):
-    """As select(). Raises WrongVariable too."""
     check_form(parameters)
     entries = checked_entries(parameters["devices"])
     counts = [count_of(entry, "numvfs", parameters["numvfs"]) for entry, _kind, _value, where in entries]
@@ -685,7 +672,7 @@ def main():
         else:
             check_form(module.params)
             notice = notice_of_unset(module.params)
-    except (Refusal, selector.WrongVariable) as refusal:
+    except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     for sentence in [notice] if notice else (
             warnings_about(devices) + warnings_about_rules(module.params, devices) + warnings_about_numbers(module.params, devices)):

@@ -20,20 +20,13 @@ import shlex
 import stat
 import tempfile
 
+from .errors import Refusal
 from .program.disk import remove_file, sync_directory, write_atomically
 
 INTEL_ON = "intel_iommu=on"
 PASSTHROUGH = "iommu=pt"
 MANAGED_NAMES = ("intel_iommu", "amd_iommu", "iommu", "iommu.passthrough")
 RECORD = "/var/lib/sriov/kernel-parameters.json"
-
-
-class BootLoaderError(Exception):
-    """What cannot be done, as one sentence for the operator. `changed`: whether the host is not as it was."""
-
-    def __init__(self, message, changed=False):
-        super(BootLoaderError, self).__init__(message)
-        self.changed = changed
 
 
 # --- what a line means to the kernel ------------------------------------------------------------------------------
@@ -215,7 +208,7 @@ def edit_line_file(text, add, drop, readings=(kernel_line,)):
     """The text of /etc/kernel/cmdline with the tokens of `drop` taken off and those of `add` put on. Comments stay as they are.
 
     readings: functions from the text to a kernel line, each of which has to give what was added.
-    Raises BootLoaderError when there is no such place.
+    Raises Refusal when there is no such place.
     """
     text = _without_words(text, drop)
     if not add:
@@ -223,7 +216,7 @@ def edit_line_file(text, add, drop, readings=(kernel_line,)):
     for candidate in _placings(text, " ".join(add)):
         if not any(missing(reading(candidate), add) for reading in readings):
             return candidate
-    raise BootLoaderError(
+    raise Refusal(
         "There is no place in /etc/kernel/cmdline where %s would reach a kernel that is installed later: bring what the kernel "
         "needs to the first line, before any comment and any ' -- ', and close every quote." % " ".join(add)
     )
@@ -565,13 +558,13 @@ class MkconfigGrub:
             rc, out, err = self.host.run(["/bin/sh", "-c", "\n".join(script)], "")
         values = out.split(mark)[-len(self.VARIABLES) - 1:]
         if rc != 0 or len(values) != len(self.VARIABLES) + 1 or values.pop() != "end":
-            raise BootLoaderError(
+            raise Refusal(
                 "The settings of GRUB in %s cannot be read by sh, so update-grub would fail too: %s"
                 % (self.DEFAULTS, last_line(err, out))
             )
         settings = dict(zip(self.VARIABLES, values))
         if "\n" in settings["GRUB_CMDLINE_LINUX"] + settings["GRUB_CMDLINE_LINUX_DEFAULT"]:
-            raise BootLoaderError(
+            raise Refusal(
                 "A value of GRUB_CMDLINE_LINUX or GRUB_CMDLINE_LINUX_DEFAULT in %s or %s has a line break inside its "
                 "quotes, at which GRUB ends the kernel's line: put it on one line." % (self.DEFAULTS, self.DROP_INS)
             )
@@ -630,7 +623,7 @@ class MkconfigGrub:
             trial.write(self.DROP_IN, DROP_IN_HEADER + drop_in(wanted))
         line = self.evaluate(trial)
         if missing(line, wanted):
-            raise BootLoaderError(self._in_the_way(trial, " ".join(missing(line, wanted))))
+            raise Refusal(self._in_the_way(trial, " ".join(missing(line, wanted))))
         funnel.put(self.DROP_IN, trial.read(self.DROP_IN))
         if trial.changed or self._stale(funnel, line, wanted, record["tokens"]):
             return self._generate(funnel, line, wanted)
@@ -671,14 +664,14 @@ class MkconfigGrub:
         command = " ".join(self.generate)
         rc, out, err = funnel.command(self.generate, self.config, self.config, before, after)
         if rc != 0:
-            raise BootLoaderError("%s failed, and %s: %s" % (command, funnel.undo(), last_line(err, out)))
+            raise Refusal("%s failed, and %s: %s" % (command, funnel.undo(), last_line(err, out)))
         if funnel.check_mode:
             self._generated = False
             return []
         entries = self.lines(funnel)
         lacking = [(title, missing(entry, wanted)) for title, entry in entries if missing(entry, wanted)]
         if old and not entries:
-            raise BootLoaderError(
+            raise Refusal(
                 "%s made a %s without the Linux entries that it had, and %s: look at the scripts in /etc/grub.d."
                 % (command, self.config, funnel.undo())
             )
@@ -688,7 +681,7 @@ class MkconfigGrub:
                 % (self.config, self.DEFAULTS, " ".join(wanted))
             ]
         if lacking and len(lacking) == len(entries):
-            raise BootLoaderError(
+            raise Refusal(
                 "%s made a %s whose entry '%s' lacks %s, and %s: look at the scripts in /etc/grub.d."
                 % (command, self.config, lacking[0][0], " ".join(lacking[0][1]), funnel.undo())
             )
@@ -1064,7 +1057,7 @@ class Grubby(EntryLoader):
         if funnel.check_mode:
             self._would_be = after
         elif rc != 0 or self.kernelopts() != after:
-            raise BootLoaderError("grub2-editenv could not set kernelopts, and %s: %s" % (funnel.undo(), last_line(err, out)))
+            raise Refusal("grub2-editenv could not set kernelopts, and %s: %s" % (funnel.undo(), last_line(err, out)))
 
     def _read_back(self, funnel, wanted):
         rc, out, err = self.host.run([self.grubby, "--info=ALL"], None)
@@ -1074,7 +1067,7 @@ class Grubby(EntryLoader):
         shown = [args.search(block) for block in blocks if re.search(r'^kernel="?/', block, re.MULTILINE)]
         lines = [match.group(1) for match in shown if match]
         if rc != 0 or not lines or all(missing(line, wanted) for line in lines) and wanted:
-            raise BootLoaderError(
+            raise Refusal(
                 "grubby --info=ALL does not show %s on any entry afterwards, and %s: %s"
                 % (" ".join(wanted) or "the entries", funnel.undo(), last_line(err, out))
             )
@@ -1147,10 +1140,10 @@ def detect(host, running):
 
     running: /proc/cmdline. Several may be installed: what the running system was started by decides. systemd-boot
     always says so in the UEFI variable LoaderInfo, GRUB leaves BOOT_IMAGE= on the line, an EFI stub `initrd=\\`.
-    Raises BootLoaderError, naming what was looked for, when there is none to be found.
+    Raises Refusal, naming what was looked for, when there is none to be found.
     """
     if host.is_file("/run/ostree-booted"):
-        raise BootLoaderError(
+        raise Refusal(
             "This host is kept by ostree, which makes the boot entries itself: add the kernel parameters with "
             "rpm-ostree kargs, and the role will take them as they are."
         )
@@ -1167,12 +1160,12 @@ def detect(host, running):
     if systemd:
         return systemd
     if images:
-        raise BootLoaderError(
+        raise Refusal(
             "systemd-boot starts unified kernel images here (%s), whose command line is inside them: add the "
             "parameters to /etc/kernel/cmdline, make the images anew (kernel-install add-all), and the role will "
             "take them as they are." % (image or images[0])
         )
-    raise BootLoaderError(
+    raise Refusal(
         "No boot loader that this role knows was found: it looked for GRUB (/boot/grub/grub.cfg with "
         "/etc/default/grub and a grub-mkconfig that reads /etc/default/grub.d), for grubby with entries in "
         "/boot/loader/entries, and for systemd-boot with entries in loader/entries; put the parameters on the line "

@@ -13,7 +13,8 @@ __metaclass__ = type
 import difflib
 import re
 
-from .selector import WrongVariable, labelled
+from .errors import Refusal
+from .selector import labelled
 from .variables import OTHERS, VARIABLES, WITH_DEFAULT
 
 YES, NO = ("true", "yes", "on", "1", "y", "t"), ("false", "no", "off", "0", "n", "f")
@@ -189,7 +190,7 @@ def faults_of_keys(given, fields, subject, separator):
 
 
 def refuse(variables):
-    """Raise WrongVariable when variables are not of the form that the model says, with all that is wrong with them.
+    """Raise Refusal when variables are not of the form that the model says, with all that is wrong with them.
 
     variables: {name: value}, of those that are set.
     """
@@ -205,4 +206,4 @@ def refuse(variables):
     if len(faults) > FAULTS_TOLD:
         faults[FAULTS_TOLD:] = ["and %d more are wrong" % (len(faults) - FAULTS_TOLD)]
     if faults:
-        raise WrongVariable("; ".join(faults))
+        raise Refusal("; ".join(faults))

@@ -40,7 +40,7 @@ def program_text() -> str:
         source = part.__loader__.get_source(part.__name__)
         opening = OPENING.match(source)
         if opening is None:
-            raise ValueError("%s does not begin as a part of the program" % part.__name__)
+            raise ValueError(part.__name__)
         licence, about = opening.group("licence"), opening.group("about")
         position = opening.end()
         found = IMPORT.match(source, position)
@@ -54,4 +54,4 @@ def program_text() -> str:
         bodies.append("%s\n\n%s" % (comment, source[position:].strip("\n")))
     imports = "".join("import %s\n" % module for module in sorted(modules))
     # The last part is the command line, whose docstring tells what the program is.
-    return "%s%s\"\"\"%s\"\"\"\n\nfrom __future__ import annotations\n\n%s\n%s\n" % (HEAD, licence, about, imports, "\n\n\n".join(bodies))
+    return "".join((HEAD, licence, '"""', about, '"""\n\n', "from __future__ import annotations\n\n", imports, "\n", "\n\n\n".join(bodies), "\n"))

@@ -15,7 +15,6 @@ from .bootloader import (
     INTEL_ON,
     PASSTHROUGH,
     RECORD,
-    BootLoaderError,
     Funnel,
     Host,
     MkconfigGrub,
@@ -52,7 +51,7 @@ def wanted_parameters(vendor, iommu, passthrough):
 def ensure(host, iommu, passthrough, check_mode):
     """Bring the next boot's line to what is wanted, and say what only a reboot will bring.
 
-    Returns what the module returns, with `warnings`. Raises BootLoaderError; the host is then as it was.
+    Returns what the module returns, with `warnings`. Raises Refusal; the host is then as it was.
     """
     vendor = cpu_vendor(host.read("/proc/cpuinfo") or "")
     wanted = wanted_parameters(vendor, iommu, passthrough)
@@ -67,7 +66,7 @@ def ensure(host, iommu, passthrough, check_mode):
     if wanted or recorded or record["created"] or leaving or host.is_file(MkconfigGrub.DROP_IN):
         try:
             loader = detect(host, running)
-        except BootLoaderError:
+        except Refusal:
             if missing(running, wanted):
                 raise
     directories = [host.real(directory) for directory in [STATE_DIRECTORY] + (loader.folders(funnel) if loader else [])]
@@ -91,11 +90,11 @@ def ensure(host, iommu, passthrough, check_mode):
                 funnel.keep(PENDING)
                 _judge(host, reboot_reasons(wanted, running, leaving), touched, check_mode)
             warnings += loader.apply(funnel, wanted, record)
-        except BootLoaderError:
+        except Refusal:
             funnel.undo()
             raise
         except OSError as error:
-            raise BootLoaderError("The kernel parameters cannot be set, and %s: %s" % (funnel.undo(), error)) from error
+            raise Refusal("The kernel parameters cannot be set, and %s: %s" % (funnel.undo(), error)) from error
         configured = [line for _where, line in loader.configured(funnel)]
     left = leaving and bool(configured) and not any(has(line, PASSTHROUGH) for line in configured)
     if left and PASSTHROUGH in recorded:
@@ -106,7 +105,7 @@ def ensure(host, iommu, passthrough, check_mode):
             write_record(host, keeps, check_mode)
         due, stuck = _judge(host, reboot_reasons(wanted, running, left), touched, check_mode)
     except OSError as error:
-        raise BootLoaderError(
+        raise Refusal(
             "The kernel parameters of the next boot are as wanted, but the role cannot write down what it did (%s): make room in %s "
             "or make it writable, then run the role again." % (error, STATE_DIRECTORY), changed=funnel.changed,
         ) from error
@@ -142,7 +141,7 @@ def conflicts(lines, wanted, vendor):
     for where, line in lines:
         state = iommu_state(line)
         if wanted and state["off"]:
-            raise BootLoaderError(
+            raise Refusal(
                 "iommu=off is configured in %s and no other parameter can take it back: remove it, or do not ask "
                 "for the IOMMU." % where
             )
@@ -204,8 +203,6 @@ def work(module):
         # Check mode changes nothing, so it need not wait either.
         with contextlib.nullcontext() if module.check_mode else locked():
             result = ensure(Host(run), module.params["iommu"], module.params["passthrough"], module.check_mode)
-    except BootLoaderError as error:
-        raise Refusal(str(error), changed=error.changed) from error
     except OSError as error:
         raise Refusal("The kernel parameters cannot be set, and nothing was changed: %s" % error) from error
     for warning in result.pop("warnings"):

@@ -16,7 +16,7 @@ __metaclass__ = type
 import re
 
 from . import check, selector
-from .selector import WrongVariable
+from .errors import Refusal
 
 ANY = "*"
 FIELDS = ("domain", "bus", "slot", "function")
@@ -58,7 +58,7 @@ POSSIBLE = {
 def nova_of(release):
     """Nova's major version in an OpenStack release ("2025.1", "zed", "master"); None for the newest.
 
-    Raises WrongVariable for what is no release.
+    Raises Refusal for what is no release.
     """
     # Unquoted, 2025.1 is a number, and as text the same again.
     name = "" if release is None else str(release).strip().lower()
@@ -68,10 +68,10 @@ def nova_of(release):
         return NAMED_RELEASES[name]
     match = NUMBERED_RELEASE.match(name)
     if re.match(r"^[0-9]{4}\.[0-9]+\Z", name) and (not match or name < "2022.1"):
-        raise WrongVariable("sriov_openstack_release is %s, and there is no such release: a year has two, as 2025.1 and 2025.2, and those "
+        raise Refusal("sriov_openstack_release is %s, and there is no such release: a year has two, as 2025.1 and 2025.2, and those "
                             "before 2022.1 have names" % name)
     if not match:
-        raise WrongVariable('sriov_openstack_release is %s: %s' % (check.shown(release), check.did_you_mean(
+        raise Refusal('sriov_openstack_release is %s: %s' % (check.shown(release), check.did_you_mean(
             name if isinstance(release, str) else "", NAMED_RELEASES, 'write it as "2025.1", as "zed", or as "master"')))
     return 25 + (int(match.group(1)) - 2022) * 2 + int(match.group(2)) - 1
 
@@ -163,14 +163,14 @@ def takes(spec, function):
 
 
 def checked_network(value, where, name="physical_network"):
-    """The name of a physical network. Raises WrongVariable for what can be none."""
+    """The name of a physical network. Raises Refusal for what can be none."""
     if not isinstance(value, str) or check.NO_TEXT.search(value):
-        raise WrongVariable('%s: %s is %s: name the physical network, as in %s: "physnet2"' % (where, name, check.shown(value), name))
+        raise Refusal('%s: %s is %s: name the physical network, as in %s: "physnet2"' % (where, name, check.shown(value), name))
     network = value.strip()
     if not network:
-        raise WrongVariable("%s: %s is empty: name the physical network, as in %s: physnet2" % (where, name, name))
+        raise Refusal("%s: %s is empty: name the physical network, as in %s: physnet2" % (where, name, name))
     if not NETWORK_NAME.match(network):
-        raise WrongVariable("%s: %s %r has a space, comma, colon or semicolon, which Neutron's lists cannot hold: correct it" % (
+        raise Refusal("%s: %s %r has a space, comma, colon or semicolon, which Neutron's lists cannot hold: correct it" % (
             where, name, network))
     return network
 
@@ -180,19 +180,19 @@ def checked_mappings(mappings):
     if mappings is None:
         return {}
     if not isinstance(mappings, dict):
-        raise WrongVariable("sriov_physnet_mappings is %s: give a dictionary, as in {ens1f0: physnet2}" % check.shown(mappings))
+        raise Refusal("sriov_physnet_mappings is %s: give a dictionary, as in {ens1f0: physnet2}" % check.shown(mappings))
     checked = {}
     for key, value in mappings.items():
         if not isinstance(key, str):
-            raise WrongVariable('sriov_physnet_mappings has %s, which YAML has read as a number: put it in quotes, as in "0000:3b:00.0"'
+            raise Refusal('sriov_physnet_mappings has %s, which YAML has read as a number: put it in quotes, as in "0000:3b:00.0"'
                                 % check.shown(key))
         device = selector.pci_address(key) or key.strip()
         if looks_like_mac(device) or not selector.ORDINARY_NAME.match(device):
-            raise WrongVariable('sriov_physnet_mappings has %r: name an interface, as in ens1f0, or its PCI address, as in "0000:3b:00.0"'
+            raise Refusal('sriov_physnet_mappings has %r: name an interface, as in ens1f0, or its PCI address, as in "0000:3b:00.0"'
                                 % key)
         network = checked_network(value, "sriov_physnet_mappings", key)
         if checked.get(device, (network,))[0] != network:
-            raise WrongVariable("sriov_physnet_mappings: %s and %s are one device and have two physical networks: keep one of them" % (
+            raise Refusal("sriov_physnet_mappings: %s and %s are one device and have two physical networks: keep one of them" % (
                 checked[device][1], key))
         checked[device] = (network, key)
     return checked
@@ -205,56 +205,56 @@ def looks_like_mac(text):
 
 
 def checked_id(value, key, where):
-    """nova.vendor_id or nova.product_id as four hexadecimal digits, or "*". Raises WrongVariable for what is neither."""
+    """nova.vendor_id or nova.product_id as four hexadecimal digits, or "*". Raises Refusal for what is neither."""
     if not isinstance(value, str):
-        raise WrongVariable(selector.read_as_number(where, "nova." + key, value, selector.QUOTE[key]))
+        raise Refusal(selector.read_as_number(where, "nova." + key, value, selector.QUOTE[key]))
     digits = value.strip().lower()
     if digits == ANY:
         return ANY
     if not selector.HEXADECIMAL_ID.match(digits):
-        raise WrongVariable('%s: nova.%s %r is not four hexadecimal digits: write it as "%s"' % (where, key, value, selector.QUOTE[key]))
+        raise Refusal('%s: nova.%s %r is not four hexadecimal digits: write it as "%s"' % (where, key, value, selector.QUOTE[key]))
     return digits[-4:]
 
 
 def checked_devname(value, where):
-    """nova.devname. Raises WrongVariable for what is no name of an interface."""
+    """nova.devname. Raises Refusal for what is no name of an interface."""
     if not isinstance(value, str):
-        raise WrongVariable(selector.read_as_number(where, "nova.devname", value, selector.QUOTE["name"]))
+        raise Refusal(selector.read_as_number(where, "nova.devname", value, selector.QUOTE["name"]))
     name = value.strip()
     if looks_like_mac(name) or not selector.ORDINARY_NAME.match(name):
-        raise WrongVariable("%s: nova.devname %r is no name of an interface: write it as ens1f0" % (where, value))
+        raise Refusal("%s: nova.devname %r is no name of an interface: write it as ens1f0" % (where, value))
     return name
 
 
 def checked_expressions(address, where):
-    """nova.address with an expression for each field. Raises WrongVariable for one that Nova would misread or not take."""
+    """nova.address with an expression for each field. Raises Refusal for one that Nova would misread or not take."""
     unknown = sorted(str(key) for key in address if key not in FIELDS)
     if unknown:
-        raise WrongVariable("%s: nova.address has %s, which Nova would not look at: its fields are %s" % (
+        raise Refusal("%s: nova.address has %s, which Nova would not look at: its fields are %s" % (
             where, ", ".join(unknown), ", ".join(FIELDS)))
     for field, expression in address.items():
         if not isinstance(expression, str):
-            raise WrongVariable(selector.read_as_number(where, "nova.address." + field, expression, "02" if field != "function" else "[0-3]"))
+            raise Refusal(selector.read_as_number(where, "nova.address." + field, expression, "02" if field != "function" else "[0-3]"))
         try:
             compiled = re.compile(expression)
         except (re.error, OverflowError, RecursionError) as error:
-            raise WrongVariable("%s: nova.address.%s %r is no regular expression (%s): correct it" % (
+            raise Refusal("%s: nova.address.%s %r is no regular expression (%s): correct it" % (
                 where, field, expression, error)) from None
         if not any(compiled.match(value) for value in POSSIBLE[field]) and field != "domain":
-            raise WrongVariable("%s: nova.address.%s %r fits no %s, which are lower-case hexadecimal, %s to %s: correct it" % (
+            raise Refusal("%s: nova.address.%s %r fits no %s, which are lower-case hexadecimal, %s to %s: correct it" % (
                 where, field, expression, field, POSSIBLE[field][0], POSSIBLE[field][-1]))
     return dict(address)
 
 
 def checked_glob(address, where):
-    """nova.address as text, exact or with "*". Raises WrongVariable for what Nova would misread or not take."""
+    """nova.address as text, exact or with "*". Raises Refusal for what Nova would misread or not take."""
     if looks_like_mac(address):
-        raise WrongVariable('%s: nova.address %r looks like a MAC address, of which Nova would make a PCI address: use the PCI '
+        raise Refusal('%s: nova.address %r looks like a MAC address, of which Nova would make a PCI address: use the PCI '
                             'address, as in address: "0000:3b:02.*"' % (where, address))
     try:
         glob_fields(address)
     except ValueError as error:
-        raise WrongVariable('%s: nova.address %r is no PCI address (%s): write each field in full or as *, as in "0000:3b:02.*"' % (
+        raise Refusal('%s: nova.address %r is no PCI address (%s): write each field in full or as *, as in "0000:3b:02.*"' % (
             where, address, error)) from None
     return address.strip()
 
@@ -267,7 +267,7 @@ def means_every_device(address):
 
 
 def checked_addresses(given, where):
-    """nova.address as a list of what each device_spec gets. Raises WrongVariable for what would take every device, or none."""
+    """nova.address as a list of what each device_spec gets. Raises Refusal for what would take every device, or none."""
     addresses = []
     for address in given if isinstance(given, list) else [given]:
         if isinstance(address, dict):
@@ -275,11 +275,11 @@ def checked_addresses(given, where):
         elif isinstance(address, str):
             addresses.append(checked_glob(address, where))
         elif isinstance(address, (int, float)):
-            raise WrongVariable(selector.read_as_number(where, "nova.address", address, "0000:3b:02.*"))
+            raise Refusal(selector.read_as_number(where, "nova.address", address, "0000:3b:02.*"))
         else:
-            raise WrongVariable("%s: nova.address is %r: give an address, expressions for its fields, or a list of those" % (where, given))
+            raise Refusal("%s: nova.address is %r: give an address, expressions for its fields, or a list of those" % (where, given))
     if not addresses or any(means_every_device(address) for address in addresses):
-        raise WrongVariable('%s: nova.address %r would give guests every PCI device of the host: narrow it down, as in "0000:3b:02.*"' % (
+        raise Refusal('%s: nova.address %r would give guests every PCI device of the host: narrow it down, as in "0000:3b:02.*"' % (
             where, given))
     return addresses
 
@@ -288,13 +288,13 @@ def checked_text_tag(value, key, where):
     """nova.resource_class or nova.traits as Nova takes it: text, traits separated by commas."""
     words = value if key == "traits" and isinstance(value, list) else [value]
     if not words or not all(isinstance(word, str) and word.strip() and not check.NO_TEXT.search(word) for word in words):
-        raise WrongVariable("%s: nova.%s is %r: give %s" % (
+        raise Refusal("%s: nova.%s is %r: give %s" % (
             where, key, value, "a name or a list of names" if key == "traits" else "a name"))
     return ",".join(word.strip() for word in words)
 
 
 def checked_tags(given, where, release):
-    """The tags of `nova`, as text. Raises WrongVariable for one that the release does not know."""
+    """The tags of `nova`, as text. Raises Refusal for one that the release does not know."""
     nova = nova_of(release)
     tags = {}
     for key, since in TAGS.items():
@@ -306,7 +306,7 @@ def checked_tags(given, where, release):
         else:
             tags[key] = "true" if check.truth(value) else "false"
         if nova is not None and nova < since:
-            raise WrongVariable("%s: nova.%s needs Nova %d, and %s has Nova %d, which would take it for a tag of yours: remove it" % (
+            raise Refusal("%s: nova.%s needs Nova %d, and %s has Nova %d, which would take it for a tag of yours: remove it" % (
                 where, key, since, release, nova))
     return tags
 
@@ -314,11 +314,11 @@ def checked_tags(given, where, release):
 def checked_specs(entry, kind, value, where, network, release):
     """The device_specs of one entry, each a dictionary that json can write.
 
-    Raises WrongVariable for what Nova would refuse or take to mean something else.
+    Raises Refusal for what Nova would refuse or take to mean something else.
     """
     given = {key: wish for key, wish in (entry.get("nova") or {}).items() if wish is not None}
     if "devname" in given and "address" in given:
-        raise WrongVariable("%s: nova has both devname and address, which Nova refuses: keep one of them" % where)
+        raise Refusal("%s: nova has both devname and address, which Nova refuses: keep one of them" % where)
     ids = {key: checked_id(given[key], key, where) for key in IDS if key in given}
     ids = {key: digits for key, digits in ids.items() if digits != ANY}
     if "address" in given:
@@ -328,7 +328,7 @@ def checked_specs(entry, kind, value, where, network, release):
     elif any(key in given for key in IDS):
         missing = [key for key in IDS if key not in ids]
         if missing:
-            raise WrongVariable("%s: nova needs %s, or an address, for guests not to be given devices of other kinds" % (
+            raise Refusal("%s: nova needs %s, or an address, for guests not to be given devices of other kinds" % (
                 where, " and ".join(missing)))
         namings = [{}]
     else:
@@ -336,7 +336,7 @@ def checked_specs(entry, kind, value, where, network, release):
     tags = checked_tags(given, where, release)
     specs = [dict(naming, **dict(ids, physical_network=network, **tags)) for naming in namings]
     if tags.get("remote_managed") == "true" and any(stands_for_pf(spec, kind, value) for spec in specs):
-        raise WrongVariable("%s: nova.remote_managed is for VFs, and nova-compute does not start when it is said of a PF: name the VFs by "
+        raise Refusal("%s: nova.remote_managed is for VFs, and nova-compute does not start when it is said of a PF: name the VFs by "
                             "nova.address, or by nova.vendor_id and nova.product_id" % where)
     return specs
 
@@ -349,21 +349,21 @@ def stands_for_pf(spec, kind, value):
 
 
 def checked_exclusions(entry, where):
-    """exclude_vfs as PCI addresses in full. Raises WrongVariable for what is none."""
+    """exclude_vfs as PCI addresses in full. Raises Refusal for what is none."""
     addresses = []
     for item in check.words(entry.get("exclude_vfs")):
         if not isinstance(item, str):
-            raise WrongVariable('%s: exclude_vfs has %r, which YAML has read as a number: put it in quotes, as in "0000:3b:02.0"' % (
+            raise Refusal('%s: exclude_vfs has %r, which YAML has read as a number: put it in quotes, as in "0000:3b:02.0"' % (
                 where, item))
         address = selector.pci_address(item)
         if address is None:
-            raise WrongVariable('%s: exclude_vfs has %r, which is no PCI address of a VF: write it as "0000:3b:02.0"' % (where, item))
+            raise Refusal('%s: exclude_vfs has %r, which is no PCI address of a VF: write it as "0000:3b:02.0"' % (where, item))
         addresses.append(address)
     return addresses
 
 
 def refuse_excluded(one):
-    """Raise WrongVariable when a device_spec takes a VF that is to be left alone, as far as that shows without the host.
+    """Raise Refusal when a device_spec takes a VF that is to be left alone, as far as that shows without the host.
 
     Not for the device_specs of other entries: the ports of a ConnectX-3 leave each other's VFs alone.
     """
@@ -371,7 +371,7 @@ def refuse_excluded(one):
         vf = {"address": address, "vendor_id": None, "product_id": None, "parent_addr": None, "names": [], "parent_names": []}
         for spec in one["specs"]:
             if "devname" in spec or stands_for_pf(spec, one["kind"], one["value"]) or takes(spec, vf):
-                raise WrongVariable(
+                raise Refusal(
                     '%s: exclude_vfs has %s, and Nova gives it to guests by %s: write nova.address as a list of the VFs left, as in '
                     '["0000:3b:02.1", "0000:3b:02.2"]' % (one["selector"], address, named(spec)))
 
@@ -382,7 +382,7 @@ def named(spec):
 
 
 def refuse_unknown_mappings(mappings, used, entries, known):
-    """Raise WrongVariable when a key of sriov_physnet_mappings is in no entry, and an entry waits for a physical network.
+    """Raise Refusal when a key of sriov_physnet_mappings is in no entry, and an entry waits for a physical network.
 
     One that is in no entry is meant for other hosts, unless it may be a mistyped one of this host's.
     entries: (entry, kind, where, physical network or None).
@@ -393,20 +393,20 @@ def refuse_unknown_mappings(mappings, used, entries, known):
         if network is None and kind in ("name", "address") and "physical_network" not in entry
     ]
     if unknown and waiting:
-        raise WrongVariable(
+        raise Refusal(
             "sriov_physnet_mappings has %s, which %s in no entry of sriov_devices, and %s has no physical network: correct the one, or write "
             "physical_network: null at the other when OpenStack is to leave it alone%s" % (
                 ", ".join(unknown), "is" if len(unknown) == 1 else "are", waiting[0], "; " + known if known else ""))
 
 
 def refuse_selector(kind, where, chosen):
-    """Raise WrongVariable for a physical network at a selector that neither Nova nor the agent knows."""
+    """Raise Refusal for a physical network at a selector that neither Nova nor the agent knows."""
     if kind in ("name", "address"):
         return
     key = "vendor_id with product_id" if kind == "id" else kind
     reason = ", and Nova reads a MAC address as a PCI address" if kind == "mac" else ""
     instead = ", ".join('address: "%s"%s' % (pf["address"], " (%s)" % ", ".join(pf["netdevs"]) if pf["netdevs"] else "") for pf in chosen)
-    raise WrongVariable("%s: Nova and Neutron's agent cannot choose by %s%s: for physical_network use %s" % (
+    raise Refusal("%s: Nova and Neutron's agent cannot choose by %s%s: for physical_network use %s" % (
         where, key, reason, instead or "name or address"))
 
 
@@ -416,7 +416,7 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
     devices, mappings, release: sriov_devices, sriov_physnet_mappings and sriov_openstack_release.
     chosen: on the host, the PFs that each entry chooses, each with address and netdevs. known: the PFs of the host, in words.
     Returns a list of dicts: index, kind, value and selector of the entry, physical_network, optional, exclude_vfs, specs, nova (the
-    keys given there). Raises WrongVariable for the first thing that is wrong.
+    keys given there). Raises Refusal for the first thing that is wrong.
     """
     check.refuse({"sriov_devices": devices})
     nova_of(release)
@@ -429,12 +429,12 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
             used.add(value)
             mapped = networks[value][0]
             if network not in (None, mapped):
-                raise WrongVariable("%s: physical_network is %s and sriov_physnet_mappings says %s: keep one of them" % (where, network, mapped))
+                raise Refusal("%s: physical_network is %s and sriov_physnet_mappings says %s: keep one of them" % (where, network, mapped))
             network = mapped
         if kind in ("name", "address"):
             before, network_before = where_of.setdefault((kind, value), (where, network))
             if before != where and (network or network_before):
-                raise WrongVariable("%s and %s choose the same device: keep one of them" % (before, where))
+                raise Refusal("%s and %s choose the same device: keep one of them" % (before, where))
         entries.append((entry, kind, value, where, network))
     refuse_unknown_mappings(
         networks, used, [(entry, kind, where, network) for entry, kind, _value, where, network in entries], known)
@@ -443,7 +443,7 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
         if network is None:
             for key in ("nova", "exclude_vfs"):
                 if entry.get(key):
-                    raise WrongVariable("%s has %s and no physical network: give it physical_network, or remove %s" % (where, key, key))
+                    raise Refusal("%s has %s and no physical network: give it physical_network, or remove %s" % (where, key, key))
             continue
         refuse_selector(kind, where, chosen[index] if chosen else [])
         plans.append({
@@ -461,10 +461,10 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
 def openstack_devices(devices, mappings=None, release=None):
     """What Kolla writes for Nova and Neutron's agent: {"devices": one for each PF, "device_specs": for [pci] device_spec}.
 
-    Raises WrongVariable for the first thing that is wrong, which devices that are not set are too.
+    Raises Refusal for the first thing that is wrong, which devices that are not set are too.
     """
     if check.is_unset(devices):
-        raise WrongVariable("sriov_devices is not set, and Nova would lose the devices that it has: set it, or write sriov_devices: [] for a "
+        raise Refusal("sriov_devices is not set, and Nova would lose the devices that it has: set it, or write sriov_devices: [] for a "
                             "host without VFs")
     plans = plan(devices, mappings, release)
     return {
@@ -480,7 +480,7 @@ def openstack_devices(devices, mappings=None, release=None):
 
 
 def refuse_other_names(mappings, choices, selectors):
-    """Raise WrongVariable when sriov_physnet_mappings has a PF by another name than the entry that chooses it.
+    """Raise Refusal when sriov_physnet_mappings has a PF by another name than the entry that chooses it.
 
     mappings: as written. choices: selector, physical_network (or None), pf (address, netdevs) and altnames of each PF chosen.
     selectors: the values of all selectors.
@@ -490,7 +490,7 @@ def refuse_other_names(mappings, choices, selectors):
         pf = choice["pf"]
         for device in [pf["address"]] + pf["netdevs"] + choice["altnames"]:
             if device in networks and device not in selectors and networks[device][0] != choice["physical_network"]:
-                raise WrongVariable('%s chooses %s, for which sriov_physnet_mappings has %s by the name of %s: write physical_network: %s '
+                raise Refusal('%s chooses %s, for which sriov_physnet_mappings has %s by the name of %s: write physical_network: %s '
                                     'at the one that is right, and choose by name or address' % (
                                         choice["selector"], describe({"address": pf["address"], "names": pf["netdevs"]}),
                                         networks[device][0], networks[device][1], networks[device][0]))
@@ -533,7 +533,7 @@ def describe(function):
 
 
 def check_hardware(choices, functions):
-    """Raise WrongVariable for what Nova or Neutron's agent would not understand on this host, or not as it is meant.
+    """Raise Refusal for what Nova or Neutron's agent would not understand on this host, or not as it is meant.
 
     choices: one for each PF chosen, with plan, of no physical network for those that OpenStack leaves alone; pf, None for an entry that
     chooses nothing here, otherwise with address, names, vendor_id, product_id, driver, vf_product_id, offset,
@@ -568,16 +568,16 @@ def check_names(choice):
     one, pf = choice["plan"], choice["pf"]
     where, names = one["selector"], pf["names"]
     if fields_of(pf["address"]) is None:
-        raise WrongVariable("%s: %s, which %s has: turn VMD off for its slot in the BIOS, or remove physical_network" % (
+        raise Refusal("%s: %s, which %s has: turn VMD off for its slot in the BIOS, or remove physical_network" % (
             where, WIDE_DOMAIN, describe(pf)))
     if one["kind"] == "name" and one["value"] not in names:
-        raise WrongVariable("%s: %s is an alternative name, and Nova and Neutron's agent know an interface by its own: write name: %s" % (
+        raise Refusal("%s: %s is an alternative name, and Nova and Neutron's agent know an interface by its own: write name: %s" % (
             where, one["value"], names[0]))
     if one["kind"] == "address" and len(names) > 1:
-        raise WrongVariable("%s: %s are both on this address, and Neutron's agent needs one of them: choose by name, as in name: %s" % (
+        raise Refusal("%s: %s are both on this address, and Neutron's agent needs one of them: choose by name, as in name: %s" % (
             where, " and ".join(names), names[0]))
     if not names and not choice["later"]:
-        raise WrongVariable("%s: %s has no network interface (driver %s), and Neutron's agent needs one: give it back to the driver of the "
+        raise Refusal("%s: %s has no network interface (driver %s), and Neutron's agent needs one: give it back to the driver of the "
                             "NIC, or remove physical_network" % (where, pf["address"], pf["driver"] or "none"))
 
 
@@ -590,7 +590,7 @@ def check_ids(choice):
     for spec in one["specs"]:
         for key in IDS:
             if spec.get(key, right[key]) != right[key]:
-                raise WrongVariable('%s: nova.%s %s is %s, and the VFs of %s have vendor_id: "%s" and product_id: "%s": write those' % (
+                raise Refusal('%s: nova.%s %s is %s, and the VFs of %s have vendor_id: "%s" and product_id: "%s": write those' % (
                     one["selector"], key, spec[key], "that of the PF" if spec[key] == pf[key] else "another device's", describe(pf),
                     right["vendor_id"], right["product_id"]))
 
@@ -628,7 +628,7 @@ def check_exclusions(choice, functions):
         if address in pf["vfs"] or address in (possible or []):
             continue
         if possible is not None or address in there:
-            raise WrongVariable("%s: exclude_vfs has %s, which is no VF of %s: its VFs are %s" % (
+            raise Refusal("%s: exclude_vfs has %s, which is no VF of %s: its VFs are %s" % (
                 one["selector"], address, describe(pf), vfs_in_words(possible or pf["vfs"])))
 
 
@@ -637,7 +637,7 @@ def check_absent(spec, one, every, owners):
     for function in every:
         of = owners[function["address"]][1] if function["address"] in owners else None
         if takes(spec, function) and of != one["physical_network"]:
-            raise WrongVariable("%s chooses nothing on this host, and Nova would give guests %s by %s, which is %s %s: narrow it down in nova" % (
+            raise Refusal("%s chooses nothing on this host, and Nova would give guests %s by %s, which is %s %s: narrow it down in nova" % (
                 one["selector"], describe(function), named(spec), "of" if of else "not of", of or one["physical_network"]))
 
 
@@ -651,11 +651,11 @@ def check_spec(spec, choice, every, owners, excluded):
     for function in taken:
         address = function["address"]
         if address in excluded:
-            raise WrongVariable("%s: %s takes %s, which exclude_vfs of %s leaves out: write nova.address as a list of the VFs left; %s" % (
+            raise Refusal("%s: %s takes %s, which exclude_vfs of %s leaves out: write nova.address as a list of the VFs left; %s" % (
                 where, named(spec), address, excluded[address], theirs))
         of = owners[address][1] if address in owners else None
         if of != network:
-            raise WrongVariable("%s: %s takes %s too, which is %s %s: narrow it down in nova; %s" % (
+            raise Refusal("%s: %s takes %s too, which is %s %s: narrow it down in nova; %s" % (
                 where, named(spec), describe(function), "of" if of else "not of", of or network, theirs))
     if wanted and not {function["address"] for function in taken} & set(wanted):
-        raise WrongVariable("%s: %s takes none of its VFs: correct nova; %s" % (where, named(spec), theirs))
+        raise Refusal("%s: %s takes none of its VFs: correct nova; %s" % (where, named(spec), theirs))

@@ -9,6 +9,7 @@ __metaclass__ = type
 
 import re
 
+from .errors import Refusal
 from .program.sysfs import PCI_ADDRESS
 
 SELECTORS = ("name", "address", "mac", "vendor_id", "driver")
@@ -21,10 +22,6 @@ QUOTE = {
     "address": "0000:3b:00.0", "mac": "b8:59:9f:0c:aa:02", "vendor_id": "15b3", "product_id": "1017",
     "name": "ens1f0", "driver": "ice",
 }
-
-
-class WrongVariable(ValueError):
-    """A variable that cannot be right, as one sentence for the operator: what, where, and what to do."""
 
 
 def read_as_number(where, name, value, example):
@@ -47,10 +44,10 @@ def labelled(entry, where):
 
 
 def text_of(entry, key, where):
-    """A selector's value as lower-case text (names keep their case). Raises WrongVariable for what YAML made a number of."""
+    """A selector's value as lower-case text (names keep their case). Raises Refusal for what YAML made a number of."""
     value = entry[key]
     if not isinstance(value, str):
-        raise WrongVariable(read_as_number(where, key, value, QUOTE[key]))
+        raise Refusal(read_as_number(where, key, value, QUOTE[key]))
     return value.strip() if key in ("name", "driver") else value.strip().lower()
 
 
@@ -64,37 +61,37 @@ def pci_address(text):
 def checked_selector(entry, index):
     """The one selector of an entry, as (kind, value, where), checked in form.
 
-    Raises WrongVariable when there is none, more than one, or one that cannot be right.
+    Raises Refusal when there is none, more than one, or one that cannot be right.
     """
     where = "sriov_devices[%d]" % index
     given = [key for key in SELECTORS if entry.get(key) is not None]
     if entry.get("product_id") is not None and "vendor_id" not in given:
-        raise WrongVariable("%s: product_id needs vendor_id beside it" % where)
+        raise Refusal("%s: product_id needs vendor_id beside it" % where)
     if not given:
-        raise WrongVariable("%s has no selector: give it one of name, address, mac, vendor_id with product_id, driver" % where)
+        raise Refusal("%s has no selector: give it one of name, address, mac, vendor_id with product_id, driver" % where)
     if len(given) > 1:
-        raise WrongVariable("%s has %d selectors (%s): keep one of them" % (where, len(given), ", ".join(given)))
+        raise Refusal("%s has %d selectors (%s): keep one of them" % (where, len(given), ", ".join(given)))
     kind = given[0]
     value = text_of(entry, kind, where)
     if kind in ("name", "driver") and not ORDINARY_NAME.match(value):
-        raise WrongVariable("%s: %s %r has characters that no interface or driver name has: correct it" % (where, kind, value))
+        raise Refusal("%s: %s %r has characters that no interface or driver name has: correct it" % (where, kind, value))
     if kind == "address":
         address = pci_address(value)
         if address is None:
-            raise WrongVariable('%s: address %r is no PCI address: write it as "0000:3b:00.0"' % (where, value))
+            raise Refusal('%s: address %r is no PCI address: write it as "0000:3b:00.0"' % (where, value))
         value = address
     if kind == "mac":
         value = value.replace("-", ":")
         if not MAC.match(value):
-            raise WrongVariable('%s: mac %r is no MAC address: write it as "b8:59:9f:0c:aa:02"' % (where, value))
+            raise Refusal('%s: mac %r is no MAC address: write it as "b8:59:9f:0c:aa:02"' % (where, value))
     if kind == "vendor_id":
         if entry.get("product_id") is None:
-            raise WrongVariable("%s: vendor_id needs product_id beside it" % where)
+            raise Refusal("%s: vendor_id needs product_id beside it" % where)
         pair = []
         for key in ("vendor_id", "product_id"):
             half = text_of(entry, key, where)
             if not HEXADECIMAL_ID.match(half):
-                raise WrongVariable('%s: %s %r is not four hexadecimal digits: write it as "%s"' % (where, key, half, QUOTE[key]))
+                raise Refusal('%s: %s %r is not four hexadecimal digits: write it as "%s"' % (where, key, half, QUOTE[key]))
             pair.append(half[-4:])
         return "id", ":".join(pair), "%s (vendor_id %s, product_id %s)" % (where, pair[0], pair[1])
     return kind, value, "%s (%s %s)" % (where, kind, value)

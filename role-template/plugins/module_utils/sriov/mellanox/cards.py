@@ -70,10 +70,7 @@ def gather(devices, exact):
             "counts": {}, "listed": [], "done": []})
         # A ConnectX-3 has one function for both ports, and its firmware counts the VFs of both.
         card["counts"][device["address"]] = card["counts"].get(device["address"], 0) + device["numvfs"]
-        try:
-            parameters = mstconfig.checked_parameters(device["firmware"], device["selector"])
-        except ValueError as error:
-            raise Refusal(str(error)) from error
+        parameters = mstconfig.checked_parameters(device["firmware"], device["selector"])
         card["listed"] += [(device["address"], name, value, device["selector"]) for name, value in sorted(parameters.items())]
     for card in cards.values():
         refuse_conflicts(card)
@@ -233,7 +230,7 @@ def query(tool, function, card, label=None):
         raise Refusal(complain(tool, card, code, text, label))
     try:
         return mstconfig.parse_query(text)
-    except mstconfig.Unreadable as error:
+    except Refusal as error:
         raise Refusal("%s: %s printed what this role cannot read (%s): report it with `%s -d %s -e q`" % (
             label, tool, error, tool, function)) from error
 

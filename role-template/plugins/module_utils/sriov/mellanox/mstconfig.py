@@ -16,6 +16,7 @@ __metaclass__ = type
 
 import re
 
+from ..errors import Refusal
 from ..program.causes import MELLANOX
 
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -50,10 +51,6 @@ NIC_MODE = {
 }
 
 
-class Unreadable(Exception):
-    """Output that is no table of one device, or one with a row that cannot be understood, as one sentence."""
-
-
 def _clean(text):
     """The text without colours. The tools print none; a wrapper around them may."""
     return COLOUR.sub("", text or "")
@@ -71,7 +68,7 @@ def parse_query(text):
     Without -e, and with firmware that cannot read them, default and current are missing; for ConnectX-3 current always is
     (FourthGenCommander::isCurrentSupported() in mlxcfg_4thgen_commander.h, up to 4.25).
     A table may be followed by a complaint, when some of it could not be queried: see complaint().
-    Raises Unreadable.
+    Raises Refusal.
     """
     found = {"type": "", "name": "", "device": "", "reads_current": False, "parameters": {}}
     columns, headings, devices, over = [], 0, 0, False
@@ -80,7 +77,7 @@ def parse_query(text):
         if re.match(r"^Device #\d+:$", stripped):
             devices += 1
             if devices > 1:
-                raise Unreadable("the output is that of several devices: the query must name one, with -d")
+                raise Refusal("the output is that of several devices: the query must name one, with -d")
             columns, over = [], False
         elif stripped.startswith(HEADING):
             columns, over = _columns(stripped), False
@@ -97,25 +94,25 @@ def parse_query(text):
                 found[key] = "" if opening.group(2) == "N/A" else opening.group(2)
     if not found["parameters"]:
         words = complaint(text)
-        raise Unreadable("the output has %s%s" % (
+        raise Refusal("the output has %s%s" % (
             "a table without rows" if headings else "no table of configurations", " but says: %s" % words if words else ""))
     return found
 
 
 def _columns(heading):
-    """The columns that a heading names: a list of "default", "current", "next". Raises Unreadable."""
+    """The columns that a heading names: a list of "default", "current", "next". Raises Refusal."""
     names = re.findall(r"Next Boot|\S+", heading[len(HEADING):])
     if "New" in names:
-        raise Unreadable("the output is that of a change, not of a query")
+        raise Refusal("the output is that of a change, not of a query")
     unknown = [name for name in names if name not in COLUMNS]
     if unknown or "Next Boot" not in names:
-        raise Unreadable("the table has the columns %s, where Next Boot, and with -e Default and Current before it, were expected" % (
+        raise Refusal("the table has the columns %s, where Next Boot, and with -e Default and Current before it, were expected" % (
             ", ".join(names) or "none"))
     return [COLUMNS[name] for name in names]
 
 
 def _add_row(parameters, columns, row):
-    """Put one row into `parameters`. Raises Unreadable, naming the row, when its values do not fit the columns."""
+    """Put one row into `parameters`. Raises Refusal, naming the row, when its values do not fit the columns."""
     # Up to 4.25 a space follows only a value wider than its column, so one that fills it, such as MNG_PF_ENABLE(1)
     # with its 16 characters, touches the next (PRINT_SPACE_IF_NEEDED in mlxcfg_ui.cpp: "> 16"; since 4.26 ">= 20").
     words = re.sub(r"\)(?=\S)", ") ", row).split()
@@ -124,15 +121,15 @@ def _add_row(parameters, columns, row):
         read_only = read_only or words[0].endswith("RO")
         words = words[1:]
     if row[0] not in " \t*" or not words or not NAME.match(words[0]):
-        raise Unreadable("the table has a line that is no row of a parameter: %r" % row.strip()[:QUOTED])
+        raise Refusal("the table has a line that is no row of a parameter: %r" % row.strip()[:QUOTED])
     name, values = words[0], words[1:]
     if len(values) != len(columns):
-        raise Unreadable("the row of %s has %d values where the heading names %d columns: %r" % (
+        raise Refusal("the row of %s has %d values where the heading names %d columns: %r" % (
             name, len(values), len(columns), row.strip()[:QUOTED]))
     parameter = dict({"default": None, "current": None}, **dict(zip(columns, values)))
     parameter["read_only"] = read_only
     if parameters.setdefault(name, parameter) != parameter:
-        raise Unreadable("the table has %s twice, with different values" % name)
+        raise Refusal("the table has %s twice, with different values" % name)
 
 
 # --- values -------------------------------------------------------------------------------------------------------
@@ -196,46 +193,46 @@ def checked_parameters(parameters, where):
 
     parameters: the map `firmware` of a device, {name: bool, int or str}; where: what names the device in the message.
     An array cannot be compared, the table shows Array[0..7] for it, so its elements are refused.
-    Raises ValueError with one sentence that starts with `where`.
+    Raises Refusal with one sentence that starts with `where`.
     """
     start = where + ": firmware: "
     if not isinstance(parameters, dict):
-        raise ValueError(start + "%s is no map: write one line NAME: value for each parameter" % _kind(parameters))
+        raise Refusal(start + "%s is no map: write one line NAME: value for each parameter" % _kind(parameters))
     checked = {}
     for given, value in parameters.items():
         name = _checked_name(given, start)
         if name in checked:
-            raise ValueError(start + "%s is there twice: write it once, in upper case" % name)
+            raise Refusal(start + "%s is there twice: write it once, in upper case" % name)
         checked[name] = _checked_value(name, value, start)
     return checked
 
 
 def _checked_name(given, start):
-    """A parameter name as the tool spells it: it looks names up in a database, where case matters. Raises ValueError."""
+    """A parameter name as the tool spells it: it looks names up in a database, where case matters. Raises Refusal."""
     name = given.strip().upper() if isinstance(given, str) else ""
     if re.match(r"^[A-Z0-9_]+\[", name):
-        raise ValueError(start + "%s is an element of an array, which cannot be compared: set it by hand with mstconfig" % name)
+        raise Refusal(start + "%s is an element of an array, which cannot be compared: set it by hand with mstconfig" % name)
     if not re.match(r"^[A-Z][A-Z0-9_]*$", name):
-        raise ValueError(start + "%.60r is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS" % (given,))
+        raise Refusal(start + "%.60r is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS" % (given,))
     return re.sub(r"_X86(?=_|$)", "_x86", name)
 
 
 def _checked_value(name, value, start):
-    """A value that may be set and compared. Raises ValueError."""
+    """A value that may be set and compared. Raises Refusal."""
     if isinstance(value, str):
         value = value.strip()
         if not re.match(r"^[A-Za-z0-9_.-]+$", value):
-            raise ValueError(start + "%s is %s: write a number, true, false, or a name such as ETH" % (
+            raise Refusal(start + "%s is %s: write a number, true, false, or a name such as ETH" % (
                 name, "%.60r, with characters that no value has" % value if value else "empty"))
         if re.match(r"^0[0-9]", value):
-            raise ValueError(start + "%s is %r, which the tool would take for octal: write it without leading zeros" % (name, value))
+            raise Refusal(start + "%s is %r, which the tool would take for octal: write it without leading zeros" % (name, value))
         if re.match(r"^(-?[0-9]+\.?[0-9]*|0[xX][0-9A-Fa-f]+)$", value) and not NUMBER.match(value):
-            raise ValueError(start + "%s is %r: write a whole number from 0 to %d" % (name, value, LARGEST))
+            raise Refusal(start + "%s is %r: write a whole number from 0 to %d" % (name, value, LARGEST))
     elif not isinstance(value, (bool, int)):
-        raise ValueError(start + "%s is %s: write a number, true, false, or a name such as ETH" % (name, _kind(value)))
+        raise Refusal(start + "%s is %s: write a number, true, false, or a name such as ETH" % (name, _kind(value)))
     number = _number_or_name(value)
     if isinstance(number, int) and not 0 <= number <= LARGEST:
-        raise ValueError(start + "%s is %s: write a whole number from 0 to %d" % (name, value, LARGEST))
+        raise Refusal(start + "%s is %s: write a whole number from 0 to %d" % (name, value, LARGEST))
     return value
 
 

@@ -8,7 +8,7 @@ const filter = `
 import glob, importlib, json, sys, yaml
 sys.path.insert(0, "collections")
 name = ".".join(glob.glob("collections/ansible_collections/*/*")[0].split("/")[1:])
-plan = importlib.import_module(name + ".plugins.module_utils.sriov.openstack").plan
+plan = importlib.import_module(name + ".plugins.module_utils.sriov.openstack.variables").plan
 wrong = importlib.import_module(name + ".plugins.module_utils.sriov.errors").Refusal
 def takes(text):
     data = yaml.safe_load(text)

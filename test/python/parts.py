@@ -6,10 +6,13 @@
 A test then need not know which part has a function, and what stands in for one does so for all parts that have imported it.
 """
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import joined
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import changes, joined, machine
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.bootloader import cmdline, detect, entries, grub_settings, grubby, line_file, mkconfig, record, systemd_boot, tools
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards, complaints, firmware as concern, models, mstconfig as tables, reset, tool, values, wanted
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.openstack import hardware, nova, releases, variables
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host import HOST
 
-__all__ = ["HOST", "Parts", "program"]
+__all__ = ["HOST", "Parts", "bootloader", "firmware", "mstconfig", "openstack", "program"]
 
 
 class Parts:
@@ -30,3 +33,7 @@ class Parts:
 
 
 program = Parts(*joined.PARTS)
+bootloader = Parts(cmdline, line_file, record, grub_settings, tools, mkconfig, entries, grubby, systemd_boot, detect, changes, machine)
+openstack = Parts(releases, nova, variables, hardware)
+mstconfig = Parts(values, complaints, tables, models)
+firmware = Parts(concern, cards, wanted, tool, reset)

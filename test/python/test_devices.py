@@ -7,9 +7,9 @@ import json
 
 import pytest
 from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+from parts import program as host
 
 from ansible.module_utils import basic
-from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import pending
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import predecessors
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices

@@ -8,8 +8,8 @@ import os
 import stat
 
 import pytest
-
 from parts import program as host
+
 
 
 @pytest.fixture(name="events")

@@ -17,12 +17,11 @@ from types import SimpleNamespace
 import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import firmware, program as host
 from half_done import HOW, Changes, Killed
 
 from ansible.module_utils import basic
-from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import pending
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards as firmware
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware
 
 A0, A1, B0 = "0000:3b:00.0", "0000:3b:00.1", "0000:5e:00.0"

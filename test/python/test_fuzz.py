@@ -12,6 +12,7 @@ import random
 
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import firmware as sriov_cards, mstconfig, program as host
 from test_firmware import _tool  # noqa: F401 (the fixture "tool")
 from test_firmware import A0, A1, OWN
 from test_mlx4 import INBOX, OFED, OPTIONS, ONE, TWO, put
@@ -19,10 +20,7 @@ from test_mlx4 import _cards  # noqa: F401 (the fixture "cards")
 from test_mstconfig import CORPUS
 
 from ansible.module_utils import basic
-from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import mstconfig
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards as sriov_cards
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware, sriov_mlx4
 
 SEED, TURNS = 20261126, 300

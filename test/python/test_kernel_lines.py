@@ -8,9 +8,9 @@ import re
 import subprocess
 
 import pytest
+from parts import bootloader
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import bootloader
 from test_kernel_parameters import CMDLINE, DROP_IN, WANTED, Machine, assert_one_sentence, cases, entry_machine, entry_options, keys
 
 BOTH = " ".join(WANTED["intel"])
@@ -345,8 +345,8 @@ ZFS = section("10_linux") + section(
 def with_menu(machine, template):
     """update-grub that fills a template of a menu with the lines of the settings."""
     def update(_argv=None):
-        host = bootloader.Host(machine.run, str(machine.root))
-        settings = bootloader.MkconfigGrub(host, "", []).settings(bootloader.Funnel(host, False))
+        host = bootloader.Machine(machine.run, str(machine.root))
+        settings = bootloader.MkconfigGrub(host, "", []).settings(bootloader.Changes(host, False))
         text = template
         for name in ("LINUX", "LINUX_DEFAULT", "LINUX_RECOVERY"):
             text = text.replace("@%s@" % name.split("_")[-1], settings["GRUB_CMDLINE_" + name])

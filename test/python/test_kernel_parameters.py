@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from parts import bootloader
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import bootloader
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel as kernel_parameters
 
 CORPUS = Path(__file__).parent / "kernel_corpus"
@@ -164,7 +164,7 @@ class Machine:
         return done.returncode, done.stdout, done.stderr
 
     def ensure(self, iommu=True, passthrough=True, check_mode=False):
-        return kernel_parameters.ensure(bootloader.Host(self.run, str(self.root)), iommu, passthrough, check_mode)
+        return kernel_parameters.ensure(bootloader.Machine(self.run, str(self.root)), iommu, passthrough, check_mode)
 
     def boot(self, running, boot_id):
         self.put("/proc/cmdline", running + "\n")
@@ -189,8 +189,8 @@ class Machine:
 
     def grub_line(self):
         """What update-grub would put on the line, with the spaces between words made one."""
-        host = bootloader.Host(self.run, str(self.root))
-        return bootloader.MkconfigGrub.find(host).evaluate(bootloader.Funnel(host, False))
+        host = bootloader.Machine(self.run, str(self.root))
+        return bootloader.MkconfigGrub.find(host).evaluate(bootloader.Changes(host, False))
 
     def grub_cfg(self):
         return {

@@ -12,10 +12,10 @@ import subprocess
 import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import program as host
 from half_done import HOW, Changes, Killed
 
 from ansible.module_utils import basic
-from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import mlx4
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_mlx4
 

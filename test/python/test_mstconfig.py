@@ -12,9 +12,9 @@ import json
 from pathlib import Path
 
 import pytest
+from parts import mstconfig
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import mstconfig
 
 CORPUS = Path(__file__).resolve().parent / "mstconfig_corpus"
 CASES = json.loads((CORPUS / "cases.json").read_text(encoding="utf-8"))

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from parts import openstack
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.stackhpc.sriov.plugins.filter import openstack_devices as filters
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import openstack
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 CORPUS = json.loads((Path(__file__).parent / "nova_corpus" / "answers.json").read_text())

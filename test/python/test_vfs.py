@@ -10,9 +10,9 @@ import time
 
 import pytest
 from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+from parts import program as host
 
 from ansible.module_utils import basic
-from parts import program as host
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs

@@ -9,14 +9,14 @@ __metaclass__ = type
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import openstack
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.openstack import releases, variables
 
 
 def openstack_devices(devices, physnet_mappings=None, release=None):
     """sriov_devices and sriov_physnet_mappings as Nova and Neutron want them."""
     try:
-        return openstack.openstack_devices(devices, physnet_mappings, release)
+        return variables.openstack_devices(devices, physnet_mappings, release)
     except Refusal as error:
         raise AnsibleFilterError(str(error)) from error
 
@@ -24,7 +24,7 @@ def openstack_devices(devices, physnet_mappings=None, release=None):
 def nova_device_option(release):
     """The name of Nova's option for PCI devices in a release."""
     try:
-        return openstack.device_option(release)
+        return releases.device_option(release)
     except Refusal as error:
         raise AnsibleFilterError(str(error)) from error
 

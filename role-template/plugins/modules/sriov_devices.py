@@ -178,13 +178,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import (
     check,
     concerns,
-    openstack,
     pending,
     predecessors,
     selector,
 )
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import mstconfig
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox.models import CONNECTX3_IDS
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox.values import checked_parameters
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.openstack import hardware, nova, variables
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program import (
     causes,
     configuration,
@@ -263,13 +264,13 @@ def check_openstack(parameters, entries, chosen_of, devices, pfs, details):
     pfs: all of the host. details: as of interface_details. Raises Refusal.
     """
     mappings, release = parameters.get("physnet_mappings"), parameters.get("openstack_release")
-    plans = openstack.plan(parameters["devices"], mappings, release, chosen_of, known_pfs(pfs))
+    plans = variables.plan(parameters["devices"], mappings, release, chosen_of, known_pfs(pfs))
     networks = {one["selector"]: one["physical_network"] for one in plans}
     for device in devices:
         device["physical_network"] = networks.get(device["selector"])
     if not plans and not mappings:
         return
-    openstack.refuse_other_names(mappings, [
+    hardware.refuse_other_names(mappings, [
         {
             "selector": where, "physical_network": networks.get(where), "pf": pf,
             "altnames": [name for netdev in pf["netdevs"] for name in (details or {}).get(netdev, {}).get("altnames", [])],
@@ -296,9 +297,9 @@ def check_openstack(parameters, entries, chosen_of, devices, pfs, details):
             })
     if plans:
         functions = every_function()
-        openstack.check_hardware(choices, functions)
+        hardware.check_hardware(choices, functions)
         pools = [spec for one in plans for spec in one["specs"]]
-        whole = {function["address"] for function in functions if any(openstack.takes(spec, function) for spec in pools)}
+        whole = {function["address"] for function in functions if any(nova.takes(spec, function) for spec in pools)}
         for device in devices:
             if device["address"] in whole:
                 device["whole"] = True
@@ -433,7 +434,7 @@ def checked_vendors(parameters):
 def checked_firmware(entry, where):
     """The parameters in `firmware` of an entry. Raises Refusal for what no firmware parameter can be."""
     given = entry.get("firmware")
-    return {} if given is None else mstconfig.checked_parameters(given, where)
+    return {} if given is None else checked_parameters(given, where)
 
 
 def port_of(pf, kind, value, details):
@@ -530,7 +531,7 @@ def select(parameters):
             if firmware and parameters["firmware"] and not managed:
                 raise Refusal("%s: %s is no Mellanox card (vendor %s), only their firmware can be set: remove firmware from it" % (
                     where, sysfs.describe(pf), pf["id"][:4]))
-            if pf["driver"] is None and pf["id"] in mstconfig.CONNECTX3_IDS and count > 0:
+            if pf["driver"] is None and pf["id"] in CONNECTX3_IDS and count > 0:
                 raise Refusal(
                     "%s: %s is a ConnectX-3 without its driver: load %s and see the kernel log, it lets go of a card whose options in "
                     "/etc/modprobe.d are not to its liking" % (where, sysfs.describe(pf), MLX4))

@@ -115,14 +115,14 @@ settled:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import firmware
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 
 def main():
-    module = AnsibleModule(argument_spec=cards.ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=firmware.ARGUMENTS, supports_check_mode=True)
     try:
-        result = cards.work(module)
+        result = firmware.work(module)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal), **refusal.details)
     module.exit_json(**result)

@@ -13,10 +13,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from . import kernel, mlx4, vfs
 from .errors import Refusal
-from .mellanox import cards
+from .mellanox import firmware
 
 # In the order in which the role has them done.
-CONCERNS = {"firmware": cards, "mlx4": mlx4, "kernel": kernel, "vfs": vfs}
+CONCERNS = {"firmware": firmware, "mlx4": mlx4, "kernel": kernel, "vfs": vfs}
 # These have to know what the firmware lets a card have.
 AFTER_FIRMWARE = ("mlx4", "vfs")
 

@@ -11,22 +11,13 @@ import contextlib
 import re
 import tempfile
 
-from .bootloader import (
-    INTEL_ON,
-    PASSTHROUGH,
-    RECORD,
-    Funnel,
-    Host,
-    MkconfigGrub,
-    detect,
-    has,
-    iommu_state,
-    managed_tokens,
-    missing,
-    read_record,
-    write_record,
-)
+from .bootloader.cmdline import INTEL_ON, PASSTHROUGH, has, iommu_state, managed_tokens, missing
+from .bootloader.detect import detect
+from .bootloader.mkconfig import MkconfigGrub
+from .bootloader.record import RECORD, read_record, write_record
+from .changes import Changes
 from .errors import Refusal
+from .machine import Machine
 from .pending import BOOT_ID, STATE_DIRECTORY, judge, nothing_left
 from .program.disk import sweep
 from .program.lock import locked
@@ -59,7 +50,7 @@ def ensure(host, iommu, passthrough, check_mode):
     record = read_record(host)
     recorded = list(record["tokens"])
     remembered = read_record(host)
-    funnel = Funnel(host, check_mode)
+    changes = Changes(host, check_mode)
     loader, configured, warnings = None, [], []
     leaving = leaves_passthrough(running, vendor, iommu, passthrough)
     touched = set()
@@ -69,33 +60,33 @@ def ensure(host, iommu, passthrough, check_mode):
         except Refusal:
             if missing(running, wanted):
                 raise
-    directories = [host.real(directory) for directory in [STATE_DIRECTORY] + (loader.folders(funnel) if loader else [])]
+    directories = [host.real(directory) for directory in [STATE_DIRECTORY] + (loader.folders(changes) if loader else [])]
     clean = nothing_left("kernel", directories, host.real(STATE_DIRECTORY))
     if not check_mode:
         sweep(directories)
     if loader:
-        warnings = conflicts(list(dict.fromkeys(loader.sources(funnel) + loader.also_read(funnel))), wanted, vendor)
-        before = [line for _where, line in loader.configured(funnel)]
-        touched = set(loader.lacking(funnel, wanted))
+        warnings = conflicts(list(dict.fromkeys(loader.sources(changes) + loader.also_read(changes))), wanted, vendor)
+        before = [line for _where, line in loader.configured(changes)]
+        touched = set(loader.lacking(changes, wanted))
         # A token that some entry had before is not this role's to take off again.
         added = [token for token in wanted if token in recorded or not any(has(line, token) for line in before)]
-        loader.prepare(funnel, wanted, record)
+        loader.prepare(changes, wanted, record)
         record["bootloader"] = loader.name
         try:
             # First, so that a run that is interrupted does not take its own tokens for the administrator's.
-            funnel.keep(RECORD)
+            changes.keep(RECORD)
             write_record(host, dict(record, tokens=recorded + [token for token in added if token not in recorded]), check_mode)
             if touched:
                 # Nor a reboot before this change for one that failed to bring it.
-                funnel.keep(PENDING)
+                changes.keep(PENDING)
                 _judge(host, reboot_reasons(wanted, running, leaving), touched, check_mode)
-            warnings += loader.apply(funnel, wanted, record)
+            warnings += loader.apply(changes, wanted, record)
         except Refusal:
-            funnel.undo()
+            changes.undo()
             raise
         except OSError as error:
-            raise Refusal("The kernel parameters cannot be set, and %s: %s" % (funnel.undo(), error)) from error
-        configured = [line for _where, line in loader.configured(funnel)]
+            raise Refusal("The kernel parameters cannot be set, and %s: %s" % (changes.undo(), error)) from error
+        configured = [line for _where, line in loader.configured(changes)]
     left = leaving and bool(configured) and not any(has(line, PASSTHROUGH) for line in configured)
     if left and PASSTHROUGH in recorded:
         touched.add("no " + PASSTHROUGH)
@@ -107,14 +98,14 @@ def ensure(host, iommu, passthrough, check_mode):
     except OSError as error:
         raise Refusal(
             "The kernel parameters of the next boot are as wanted, but the role cannot write down what it did (%s): make room in %s "
-            "or make it writable, then run the role again." % (error, STATE_DIRECTORY), changed=funnel.changed,
+            "or make it writable, then run the role again." % (error, STATE_DIRECTORY), changed=changes.changed,
         ) from error
     return {
-        "changed": funnel.changed,
-        "diff": funnel.diff,
+        "changed": changes.changed,
+        "diff": changes.diff,
         "vendor": vendor,
         "bootloader": loader.name if loader else "",
-        "settled": clean and not (funnel.changed or due or stuck) and keeps in (None, remembered),
+        "settled": clean and not (changes.changed or due or stuck) and keeps in (None, remembered),
         "wanted": wanted,
         "running": managed_tokens(running),
         "reboot": due,
@@ -202,7 +193,7 @@ def work(module):
     try:
         # Check mode changes nothing, so it need not wait either.
         with contextlib.nullcontext() if module.check_mode else locked():
-            result = ensure(Host(run), module.params["iommu"], module.params["passthrough"], module.check_mode)
+            result = ensure(Machine(run), module.params["iommu"], module.params["passthrough"], module.check_mode)
     except OSError as error:
         raise Refusal("The kernel parameters cannot be set, and nothing was changed: %s" % error) from error
     for warning in result.pop("warnings"):

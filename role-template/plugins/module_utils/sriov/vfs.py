@@ -15,11 +15,11 @@ import re
 import signal
 
 from . import given, pending, predecessors, units
-from .changes import Changes
 from .errors import Refusal
 from .joined import program_text
 from .program import configuration, disk, lock, pfs, sysfs
 from .program.host import HOST
+from .together import Together
 
 UNIT_DIRECTORY = predecessors.UNIT_DIRECTORY
 BOOT_UNIT = configuration.BOOT_UNIT
@@ -458,7 +458,7 @@ def make_it_so(parameters, check_mode, run, interruption):
     if failures_of(results):
         results = pfs.left_alone(results)
         raise Refusal(pfs.refusal_of(results), pfs=results)
-    changes, owed = Changes(), read_owed()
+    changes, owed = Together(), read_owed()
 
     def remember(outcome):
         return plan_state(changes, outcome, leaving, config, released_before)

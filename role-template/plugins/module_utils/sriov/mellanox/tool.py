@@ -1,0 +1,90 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The configuration tool: found, run, and its answers taken apart."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import re
+import subprocess
+
+from ..errors import Refusal
+from ..program import programs, sysfs
+from ..program.host import HOST
+from .complaints import complaint, explain
+from .mstconfig import parse_query
+
+TOOLS = {"mstflint": ("mstconfig", "mstfwreset"), "mft": ("mlxconfig", "mlxfwreset")}
+LOCKDOWN = "kernel/security/lockdown"
+TOOL_SECONDS = 120
+# A query takes a second and hardly any processor.
+AT_ONCE = 16
+
+
+def find_tools(choice):
+    """The programs (configuration, reset) to use. choice: auto, mstflint or mft.
+
+    The reset program is None when it is not there. Returns None when the host has none that fits.
+    """
+    for package in ("mstflint", "mft") if choice == "auto" else (choice,):
+        config = programs.find_program(TOOLS[package][0])
+        if config:
+            return config, programs.find_program(TOOLS[package][1])
+    return None
+
+
+def run(command, seconds=TOOL_SECONDS):
+    """Run the tool; returns (exit code, what it printed). Its messages go to standard output, those of errors too.
+
+    The exit code is None when it could not be run, or did not end in time; the text then says so.
+    """
+    environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
+                              check=False, env=environment, encoding="utf-8", errors="replace")
+    except subprocess.TimeoutExpired:
+        return None, "-E- it did not finish within %d s" % seconds
+    except OSError as error:
+        return None, "-E- it cannot be run: %s" % error.strerror
+    return done.returncode, done.stdout
+
+
+def at_once(work, items):
+    """[work(item) for item in items], all at the same time. An exception of one is raised when all have ended."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(AT_ONCE, len(items)))) as pool:
+        return [future.result() for future in [pool.submit(work, item) for item in items]]
+
+
+def package_of(tool):
+    """The package that a configuration tool is of."""
+    return "MFT" if os.path.basename(tool) == TOOLS["mft"][0] else "mstflint"
+
+
+def complain(tool, card, code, text, label=None, wanted=None):
+    """The sentence for a call of the tool that failed. wanted: {name: value} that was to be set; label: of the function, the card's own when None."""
+    return explain(text, code, label or card["label"], wanted, card["family"], package_of(tool)) + lockdown_hint(text)
+
+
+def query(tool, function, card, label=None):
+    """What the tool says of one function of a card. label: as of complain. Raises Refusal with the tool's reason."""
+    code, text = run([tool, "-d", function, "-e", "q"])
+    label = label or card["label"]
+    if code != 0:
+        raise Refusal(complain(tool, card, code, text, label))
+    try:
+        return parse_query(text)
+    except Refusal as error:
+        raise Refusal("%s: %s printed what this role cannot read (%s): report it with `%s -d %s -e q`" % (
+            label, tool, error, tool, function)) from error
+
+
+def lockdown_hint(text):
+    """A reason of this host's for a device that the tool could not open."""
+    state = sysfs.read_text(os.path.join(HOST.sys, LOCKDOWN), "")
+    active = re.search(r"\[(integrity|confidentiality)\]", state)
+    if not active or "open" not in (complaint(text) or ""):
+        return ""
+    return ("; the kernel is locked down (%s, as with Secure Boot), which keeps every such tool from the card: set the firmware "
+            "with Secure Boot turned off" % active.group(1))

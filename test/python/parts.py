@@ -7,7 +7,7 @@ A test then need not know which part has a function, and what stands in for one 
 """
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import changes, joined, machine
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.bootloader import cmdline, detect, entries, grub_settings, grubby, line_file, mkconfig, record, systemd_boot, tools
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.bootloader import base, cmdline, detect, entries, grub_settings, grubby, line_file, mkconfig, record, systemd_boot, tools
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards, complaints, firmware as concern, models, mstconfig as tables, reset, tool, values, wanted
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.openstack import hardware, nova, releases, variables
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host import HOST
@@ -33,7 +33,7 @@ class Parts:
 
 
 program = Parts(*joined.PARTS)
-bootloader = Parts(cmdline, line_file, record, grub_settings, tools, mkconfig, entries, grubby, systemd_boot, detect, changes, machine)
+bootloader = Parts(cmdline, line_file, record, grub_settings, tools, base, mkconfig, entries, grubby, systemd_boot, detect, changes, machine)
 openstack = Parts(releases, nova, variables, hardware)
 mstconfig = Parts(values, complaints, tables, models)
 firmware = Parts(concern, cards, wanted, tool, reset)

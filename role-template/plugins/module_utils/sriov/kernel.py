@@ -12,8 +12,7 @@ import re
 import tempfile
 
 from .bootloader.cmdline import INTEL_ON, PASSTHROUGH, has, iommu_state, managed_tokens, missing
-from .bootloader.detect import detect
-from .bootloader.mkconfig import MkconfigGrub
+from .bootloader.detect import detect, has_traces
 from .bootloader.record import RECORD, read_record, write_record
 from .changes import Changes
 from .errors import Refusal
@@ -54,7 +53,7 @@ def ensure(host, iommu, passthrough, check_mode):
     loader, configured, warnings = None, [], []
     leaving = leaves_passthrough(running, vendor, iommu, passthrough)
     touched = set()
-    if wanted or recorded or record["created"] or leaving or host.is_file(MkconfigGrub.DROP_IN):
+    if wanted or recorded or record["created"] or leaving or has_traces(host):
         try:
             loader = detect(host, running)
         except Refusal:

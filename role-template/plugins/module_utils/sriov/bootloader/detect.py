@@ -9,9 +9,15 @@ import os
 import re
 
 from ..errors import Refusal
+from ..machine import Machine
 from .grubby import Grubby
 from .mkconfig import MkconfigGrub
 from .systemd_boot import SystemdBoot
+
+
+def has_traces(host: Machine) -> bool:
+    """Whether a file of the role's own is left on a host, by which it is known without any record."""
+    return host.is_file(MkconfigGrub.DROP_IN)
 
 
 def detect(host, running):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 
+from .base import BootLoader
 from .cmdline import INTEL_ON, PASSTHROUGH, append, has, missing, parse_line, remove_tokens, split_raw
 from .line_file import _without_words, edit_line_file, every_word, first_line, kernel_line
 
@@ -50,7 +51,7 @@ def edit_entry(text, add, drop):
     return "\n".join(lines)
 
 
-class EntryLoader:
+class EntryLoader(BootLoader):
     """What EL's GRUB and systemd-boot share: an `options` line per entry, /etc/kernel/cmdline for later kernels."""
 
     KERNEL_CMDLINE = "/etc/kernel/cmdline"
@@ -61,7 +62,7 @@ class EntryLoader:
     INSTALL = ("/etc/kernel/install.d", "/run/kernel/install.d", "/usr/lib/kernel/install.d", "/lib/kernel/install.d")
 
     def __init__(self, host, running):
-        self.host = host
+        super().__init__(host)
         self.running = running
         self._takes_comments = None
 
@@ -115,9 +116,6 @@ class EntryLoader:
         comments = [line for line in text.split("\n") if line.lstrip().startswith("#")] if self.takes_comments() else []
         where = "a line of %s that begins with # (which kernel-install takes for a word here)" % path
         return [(path, kernel_line(text))] + [(where, comment) for comment in comments]
-
-    def configured(self, changes):
-        return self.sources(changes)
 
     def lacking(self, changes, wanted):
         """The wanted tokens that a line of the next boot, or of a kernel that is installed later, does not have."""

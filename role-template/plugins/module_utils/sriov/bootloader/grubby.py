@@ -34,7 +34,7 @@ class Grubby(EntryLoader):
     SAME_TIMES = (DEFAULTS, EntryLoader.KERNEL_CMDLINE)
 
     def __init__(self, host, running, grubby):
-        super(Grubby, self).__init__(host, running)
+        super().__init__(host, running)
         self.grubby = grubby
         self._would_be = None
 
@@ -51,7 +51,7 @@ class Grubby(EntryLoader):
 
     def folders(self, changes):
         places = [os.path.dirname(self.DEFAULTS), os.path.dirname(self.ENVIRONMENT)]
-        return super(Grubby, self).folders(changes) + places
+        return super().folders(changes) + places
 
     def script(self):
         return "20-grub.install"
@@ -84,7 +84,7 @@ class Grubby(EntryLoader):
         return "%s\n%s%s\n" % (self.BEGIN, drop_in(wanted), self.END) if wanted else ""
 
     def plan(self, changes, wanted, drop, record):
-        plan = super(Grubby, self).plan(changes, wanted, drop, record)
+        plan = super().plan(changes, wanted, drop, record)
         text = changes.read(self.DEFAULTS)
         if text is not None:
             # grub2-mkconfig makes the entries' options anew from this file: always before EL 9.3, on request since.
@@ -103,7 +103,7 @@ class Grubby(EntryLoader):
         )
         drop = [token for token in record["tokens"] if token not in wanted]
         left = any(token in split_raw(self.kernelopts() or "") for token in drop)
-        return out_of_step or left or super(Grubby, self).needs(changes, wanted, record)
+        return out_of_step or left or super().needs(changes, wanted, record)
 
     def apply(self, changes, wanted, record):
         if not self.needs(changes, wanted, record):

@@ -12,6 +12,7 @@ import tempfile
 
 from ..changes import Changes
 from ..errors import Refusal
+from .base import BootLoader
 from .cmdline import TO_INIT, has, managed_tokens, missing, split_raw
 from .grub_settings import drop_in, sets_separator
 from .tools import last_line
@@ -22,7 +23,7 @@ DROP_IN_HEADER = """\
 """
 
 
-class MkconfigGrub:
+class MkconfigGrub(BootLoader):
     """GRUB whose entries grub-mkconfig makes from /etc/default/grub and the drop-ins beside it."""
 
     name = "grub"
@@ -33,7 +34,7 @@ class MkconfigGrub:
     VARIABLES = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY")
 
     def __init__(self, host, config, generate):
-        self.host = host
+        super().__init__(host)
         self.config = config
         self.generate = generate
         self._generated = True
@@ -107,7 +108,6 @@ class MkconfigGrub:
         return [self.DEFAULTS] + sorted(drop_ins | ({self.DROP_IN} if changes.read(self.DROP_IN) is not None else set()))
 
     def folders(self, _changes):
-        """Where this role writes files for this loader."""
         return [self.DROP_INS, os.path.dirname(self.config)]
 
     def lines(self, changes):
@@ -115,15 +115,9 @@ class MkconfigGrub:
         return grub_entries(self.host.read(self.config) or "", self.settings(changes))
 
     def sources(self, changes):
-        """The lines that people write, as (where, line): what a parameter of theirs has to be taken off from."""
         return [("%s or %s" % (self.DEFAULTS, self.DROP_INS), self.evaluate(changes))]
 
-    def also_read(self, _changes):
-        """Further lines whose words end up on a kernel's line, as (where, line): none."""
-        return []
-
     def configured(self, changes):
-        """Every line that a next boot may take, as (where, line)."""
         made = self.lines(changes) if self._generated else []
         return [(self.config + ": " + title, line) for title, line in made] + self.sources(changes)
 
@@ -134,9 +128,6 @@ class MkconfigGrub:
             token for token in wanted
             if not has(line, token) or (entries and not any(has(entry, token) for _title, entry in entries))
         ]
-
-    def prepare(self, changes, wanted, record):
-        """What the record has to say before anything is changed: nothing, the drop-in is known by its name."""
 
     def apply(self, changes, wanted, record):
         """Make the next boot have `wanted`, and not what `record` says this role added before.

@@ -18,7 +18,7 @@ class SystemdBoot(EntryLoader):
     name = "systemd-boot"
 
     def __init__(self, host, running, directories):
-        super(SystemdBoot, self).__init__(host, running)
+        super().__init__(host, running)
         self.directories = directories
 
     @classmethod
@@ -45,7 +45,7 @@ class SystemdBoot(EntryLoader):
         return bool(version) and int(version.group(1)) < 257
 
     def readings(self):
-        return super(SystemdBoot, self).readings() + [up_to_return]
+        return super().readings() + [up_to_return]
 
     @classmethod
     def unified_images(cls, host):

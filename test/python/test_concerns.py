@@ -112,7 +112,6 @@ def test_the_module_returns_what_each_concern_says(two, monkeypatch, capsys):
 
 
 def remember(two, monkeypatch):
-    monkeypatch.setattr(sriov_look.pending, "STATE_DIRECTORY", str((two.root / PENDING).parent))
     (two.root / PENDING).parent.mkdir(parents=True, exist_ok=True)
     (two.root / PENDING).write_text("{}")
 

@@ -10,8 +10,6 @@ from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the f
 from parts import program as host
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import pending
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import predecessors
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 
 A0, A1, B0, C0 = "0000:01:00.0", "0000:01:00.1", "0000:3b:00.0", "0000:00:03.0"
@@ -406,7 +404,7 @@ def test_without_leave_to_set_firmware_such_a_card_is_no_pf(mellanox):
 
 
 def test_after_the_firmware_was_set_the_rest_waits_for_the_reboot(mellanox, monkeypatch):
-    monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda concern: {"%s:%s:NUM_OF_VFS=8" % (concern, M0)})
+    monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda _host, concern: {"%s:%s:NUM_OF_VFS=8" % (concern, M0)})
     [device] = select({"name": "ens5f1", "numvfs": 8})
     assert device["waits"] == "its firmware is set and offers more from the next boot on"
     assert (device["firmware"], device["enough"]) == (None, False)
@@ -779,7 +777,7 @@ def test_more_vfs_than_the_firmware_offers_now_may_be_elsewhere(mellanox, monkey
     entry = {"address": B0, "numvfs": 4, "physical_network": NETWORK, "nova": {"address": "3b:00.*"}}
     assert "takes none of its VFs" in refusal(entry, firmware=True)
     assert select(dict(entry, numvfs=16), firmware=True)
-    monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda concern: {"%s:%s:NUM_OF_VFS=16" % (concern, B0)})
+    monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda _host, concern: {"%s:%s:NUM_OF_VFS=16" % (concern, B0)})
     assert select(dict(entry, numvfs=16))
 
 
@@ -839,15 +837,8 @@ CONFIG = {"format": 1, "boot_wait": 30, "numvfs_timeout": 120, "devices": [
 
 
 @pytest.fixture(name="places")
-def _places(nics, monkeypatch):
+def _places(nics):
     """Every path where the role, or one before it, leaves something, below the tree of the fake host."""
-    root = str(nics.root)
-    state = root + "/var/lib/sriov"
-    monkeypatch.setattr(predecessors, "UNIT_DIRECTORY", root + "/etc/systemd/system")
-    monkeypatch.setattr(predecessors, "DEFAULT_RULE_PATH", root + "/etc/udev/rules.d/70-sriov.rules")
-    monkeypatch.setattr(sriov_devices, "MLX4_TRACES", tuple(root + path for path in sriov_devices.MLX4_TRACES))
-    monkeypatch.setattr(pending.of_this_boot, "__defaults__", (state, None))
-    monkeypatch.setattr(pending, "BOOT_ID", str(nics.proc / "sys/kernel/random/boot_id"))
     return nics
 
 

@@ -19,7 +19,6 @@ import tempfile
 import pytest
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs as numvfs
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import predecessors
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices as devices
 from fake_sysfs import FakeHost
@@ -71,8 +70,6 @@ def _host_of(tmp_path, monkeypatch):
         fake = FakeHost(root)
         host.HOST.move(str(root))
         monkeypatch.setattr(host, "json_of", fake.ip)
-        monkeypatch.setattr(predecessors, "UNIT_DIRECTORY", str(root / "etc/systemd/system"))
-        monkeypatch.setattr(numvfs, "RELEASED_PATH", str(root / "var/lib/sriov/released.json"))
         for number in range(pfs):
             fake.add_function(address(number), netdevs=["ens%d" % number], totalvfs=256)
             fake.create(address(number), vfs)
@@ -87,7 +84,8 @@ def _host_of(tmp_path, monkeypatch):
         config.parent.mkdir(parents=True)
         config.write_text(json.dumps({"format": 1, "boot_wait": 1, "numvfs_timeout": 5, "devices": entries}))
         return entries
-    return make
+    yield make
+    host.HOST.move("/")
 
 
 def find(entries):

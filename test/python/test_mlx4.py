@@ -53,9 +53,6 @@ class Mlx4:
             (self.bin / name).symlink_to(shutil.which(name))
         monkeypatch.setenv("PATH", str(self.bin))
         monkeypatch.setattr(host, "PROGRAM_DIRECTORIES", (str(self.root / "usr/sbin"),))
-        monkeypatch.setattr(mlx4, "MODPROBE_DIRECTORIES", tuple(
-            str(self.root) + path for path in ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")))
-        monkeypatch.setattr(mlx4.pending, "STATE_DIRECTORY", str(self.root / "var/lib/sriov"))
         # The disk of this machine may be busy for minutes.
         monkeypatch.setattr(os, "sync", lambda: None)
         self.command_line("quiet")

@@ -28,14 +28,8 @@ PENDING, RELEASED = "var/lib/sriov/pending-vfs.json", "var/lib/sriov/released.js
 
 
 @pytest.fixture(name="two")
-def _two(fake, monkeypatch):
+def _two(fake):
     """A host with two PFs and every path of the module in its tree."""
-    root = str(fake.root)
-    monkeypatch.setattr(vfs, "UNIT_DIRECTORY", root + "/etc/systemd/system")
-    monkeypatch.setattr(vfs, "BOOT_LINK", root + "/" + BOOT_LINK)
-    monkeypatch.setattr(vfs, "DEFAULT_RULE_PATH", root + "/" + RULES)
-    monkeypatch.setattr(vfs, "RELEASED_PATH", root + "/" + RELEASED)
-    monkeypatch.setattr(vfs, "OWED_PATH", root + "/run/sriov-vfs.owed")
     fake.add_function(ONE, netdevs=["ens1"], totalvfs=7)
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     fake.add_function("0000:00:03.0", "8086:100e", "e1000", ["mgmt"])
@@ -427,10 +421,10 @@ def test_another_rule_path_moves_the_block_and_leaves_the_rest(two):
 
 def test_what_check_mode_and_the_real_run_show_has_one_order(two):
     paths = [str(two.root / "etc/udev/rules.d" / name) for name in ("a.rules", "b.rules", "c.rules")]
-    for path in paths + [vfs.DEFAULT_RULE_PATH]:
+    for path in paths + [host.HOST.udev_rules]:
         put(two, path, legacy_block(ens9=1))
     files = vfs.wanted_files({"units": {}, "udev_rule_path": paths[2]}, [], {"udev_rule_path": paths[1]})
-    assert [path for path in files if "/rules.d/" in path] == sorted([vfs.DEFAULT_RULE_PATH, paths[1], paths[2]])
+    assert [path for path in files if "/rules.d/" in path] == sorted([host.HOST.udev_rules, paths[1], paths[2]])
 
 
 # --- units that need the VFs
@@ -734,7 +728,7 @@ def run_module(monkeypatch, capsys, check_mode=False, **parameters):
 
 
 def test_the_module_answers_under_the_lock(two, monkeypatch, capsys):
-    code, result = run_module(monkeypatch, capsys, devices=[device()], units=UNITS, udev_rule_path=vfs.DEFAULT_RULE_PATH)
+    code, result = run_module(monkeypatch, capsys, devices=[device()], units=UNITS, udev_rule_path=host.HOST.udev_rules)
     assert (code, result["changed"], two.numvfs(ONE)) == (0, True, 4)
     assert host.read_text(host.HOST.lock) == str(os.getpid())
 

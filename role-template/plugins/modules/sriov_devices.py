@@ -178,6 +178,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import (
     check,
     concerns,
+    mlx4,
     pending,
     predecessors,
     selector,
@@ -202,10 +203,6 @@ MLX4 = "mlx4_core"
 # ConnectX-3 and ConnectX-3 Pro (mlx4_pci_table in drivers/net/ethernet/mellanox/mlx4/main.c).
 MLX4_IDS = ("15b3:1003", "15b3:1007")
 WAITS = {"waits": decision.WAITS_FOR_FIRMWARE}
-MLX4_TRACES = (
-    "/etc/modprobe.d/stackhpc-sriov-mlx4.conf", pending.STATE_DIRECTORY + "/mlx4-initramfs-stale",
-    pending.STATE_DIRECTORY + "/pending-mlx4.json",
-)
 FIRMWARE_TOOLS = ("mstconfig", "mlxconfig")
 # udev(7), "RULES FILES".
 RULE_FOLDERS = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d")
@@ -397,7 +394,7 @@ def flag(entry, key, default):
 
 def cards_that_wait():
     """The cards whose firmware the role has set in this boot: their PCI addresses without the function."""
-    matches = [re.match(r"^firmware:([0-9a-f:]+)\.[0-7]:", key) for key in pending.of_this_boot("firmware")]
+    matches = [re.match(r"^firmware:([0-9a-f:]+)\.[0-7]:", key) for key in pending.of_this_boot(HOST, "firmware")]
     return {match.group(1) for match in matches if match}
 
 
@@ -571,11 +568,11 @@ def configured(rule_path):
     if config is None:
         clauses += [
             "%s, whose VFs are to go at the next boot" % name_of(match.group(1))
-            for match in [re.match(r"^vfs:(.+)=0$", key) for key in sorted(pending.of_this_boot("vfs"))] if match]
-    paths, addresses = predecessors.legacy(predecessors.UNIT_DIRECTORY, {predecessors.DEFAULT_RULE_PATH, rule_path})
+            for match in [re.match(r"^vfs:(.+)=0$", key) for key in sorted(pending.of_this_boot(HOST, "vfs"))] if match]
+    paths, addresses = predecessors.legacy(HOST.units, {HOST.udev_rules, rule_path})
     clauses += ["%s with %s VFs, by an earlier role" % (name_of(address), len(sysfs.vf_addresses(address))) for address in addresses]
     clauses += ["%s of an earlier role" % path for path in paths if not addresses]
-    clauses += ["ConnectX-3 by %s" % path for path in MLX4_TRACES if os.path.exists(path)]
+    clauses += ["ConnectX-3 by %s" % path for path in mlx4.traces()]
     clauses += ["the firmware of %s, whose settings wait for a reboot" % card for card in sorted(cards_that_wait())]
     return clauses
 
@@ -590,7 +587,7 @@ def notice_of_unset(parameters):
     """The sentence about devices that are not set on a host that is not configured. Raises Refusal on one that is."""
     rule_path = (parameters.get("variables") or {}).get("sriov_udev_rule_path")
     misspelt = check.misspelt_devices(parameters.get("names") or [])
-    clauses = configured(rule_path or predecessors.DEFAULT_RULE_PATH)
+    clauses = configured(rule_path or HOST.udev_rules)
     if clauses:
         raise Refusal(" ".join(misspelt + [
             "sriov_devices is not set, and this host is configured: %s. Look whether the inventory and its group_vars are loaded, and set it; "
@@ -693,7 +690,7 @@ def main():
             name: {key: value for key, value in result.items() if key not in ("devices", "diff")} for name, (result, _warnings) in found.items()},
         summary=summary_of(wanted, found, devices, notice), look_again=look_again(wanted), boot_id=sysfs.boot_id(),
         firmware_tools=[tool for tool in tools if tool],
-        mlx4_traces=any(os.path.exists(path) for path in MLX4_TRACES), machine=os.uname().machine,
+        mlx4_traces=bool(mlx4.traces()), machine=os.uname().machine,
         package_format="deb" if os.path.exists("/etc/debian_version") else "rpm")
 
 

@@ -72,6 +72,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns, pending
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host import HOST
 
 
 def main():
@@ -102,7 +103,7 @@ def main():
     if module.params["forget"] and not module.check_mode:
         for name, result in found.items():
             if not (result["changed"] or result["reboot"] or result["stuck"]):
-                pending.forget(name, pending.STATE_DIRECTORY)
+                pending.forget(HOST, name)
     module.exit_json(changed=False, concerns=found)
 
 

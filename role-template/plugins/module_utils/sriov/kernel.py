@@ -17,10 +17,11 @@ from .bootloader.record import RECORD, read_record, write_record
 from .changes import Changes
 from .errors import Refusal
 from .machine import Machine
-from .pending import BOOT_ID, STATE_DIRECTORY, judge, nothing_left
+from .pending import judge, nothing_left
 from .program.disk import sweep
 from .program.lock import locked
 
+STATE_DIRECTORY = "/var/lib/sriov"
 PENDING = STATE_DIRECTORY + "/pending-kernel.json"
 VENDORS = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "amd"}
 
@@ -60,7 +61,7 @@ def ensure(host, iommu, passthrough, check_mode):
             if missing(running, wanted):
                 raise
     directories = [host.real(directory) for directory in [STATE_DIRECTORY] + (loader.folders(changes) if loader else [])]
-    clean = nothing_left("kernel", directories, host.real(STATE_DIRECTORY))
+    clean = nothing_left(host, "kernel", directories)
     if not check_mode:
         sweep(directories)
     if loader:
@@ -115,10 +116,7 @@ def ensure(host, iommu, passthrough, check_mode):
 
 def _judge(host, reasons, touched, check_mode):
     """judge() for the kernel parameters of a host. touched: the tokens that this run writes."""
-    return judge(
-        "kernel", reasons, {"kernel:" + token for token in touched}, check_mode,
-        directory=host.real(STATE_DIRECTORY), boot_id=(host.read(BOOT_ID) or "").strip(),
-    )
+    return judge(host, "kernel", reasons, {"kernel:" + token for token in touched}, check_mode)
 
 
 def conflicts(lines, wanted, vendor):

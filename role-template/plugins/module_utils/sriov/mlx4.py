@@ -17,6 +17,9 @@ from .program import causes, disk, lock, programs, sysfs
 from .program.host import HOST
 
 DRIVER = "mlx4_core"
+OPTIONS_PATH = "/etc/modprobe.d/stackhpc-sriov-mlx4.conf"
+# The mark that the initramfs has options that have changed since.
+STALE = "mlx4-initramfs-stale"
 HEADER = "# Written by Ansible (stackhpc.sriov), changes here are lost\n"
 # modprobe.d(5). Of two files with the same name, the one in the earlier directory counts.
 MODPROBE_DIRECTORIES = (
@@ -98,7 +101,7 @@ def option_sources(options_path):
     options_path: the file that is ours. Comments, continued lines and masked files are taken as modprobe takes them.
     """
     found, seen = [], {os.path.basename(options_path)}
-    for directory in MODPROBE_DIRECTORIES:
+    for directory in map(HOST.real, MODPROBE_DIRECTORIES):
         names = [name for name in sysfs.list_names(directory) if name.endswith(".conf") and name not in seen]
         seen.update(names)
         for name in names:
@@ -152,6 +155,12 @@ def running_option(name, address):
     text = sysfs.read_text("%s/module/%s/parameters/%s" % (HOST.sys, DRIVER, name))
     values = parse_vfs(text) if text is not None else None
     return values.get(address, values.get("", NONE)) if values is not None else None
+
+
+def traces():
+    """What this concern has left on the host and may have to take away, as paths."""
+    paths = (HOST.real(OPTIONS_PATH), os.path.join(HOST.state, STALE), pending.path_of(HOST, "mlx4"))
+    return [path for path in paths if os.path.exists(path)]
 
 
 # --- deciding -----------------------------------------------------------------------------------------------------
@@ -364,12 +373,12 @@ def make_it_so(parameters, check_mode, run):
     given.refuse_wrong(parameters["devices"], ("address", "numvfs", "selector", "boot"))
     if not os.path.isabs(path) or "\0" in path:
         raise Refusal("options_path is %r, and must be an absolute path: correct it" % path)
-    clean = pending.nothing_left("mlx4", [os.path.dirname(path)], pending.STATE_DIRECTORY)
+    clean = pending.nothing_left(HOST, "mlx4", [os.path.dirname(path)])
     if not check_mode:
-        disk.sweep((os.path.dirname(path), pending.STATE_DIRECTORY))
-    stale = os.path.join(pending.STATE_DIRECTORY, "mlx4-initramfs-stale")
+        disk.sweep((os.path.dirname(path), HOST.state))
+    stale = os.path.join(HOST.state, STALE)
     before = sysfs.read_file(path)
-    reported = sysfs.read_text(os.path.join(pending.STATE_DIRECTORY, "pending-mlx4.json"), "")
+    reported = sysfs.read_text(pending.path_of(HOST, "mlx4"), "")
     entries = {}
     for device in parameters["devices"]:
         if device.get("driver") == DRIVER and device["boot"] == "module":
@@ -421,8 +430,7 @@ def make_it_so(parameters, check_mode, run):
     # A new initramfs may bring what the one before did not.
     touched = {reason["key"] for reason in reasons} if rebuild else set()
     try:
-        due, stuck = pending.judge(
-            "mlx4", reasons, touched, check_mode, directory=pending.STATE_DIRECTORY, boot_id=sysfs.boot_id())
+        due, stuck = pending.judge(HOST, "mlx4", reasons, touched, check_mode)
         if rebuild and not check_mode:
             # Last, for it also tells the next run that no reboot has failed to bring these options yet.
             disk.remove_file(stale)
@@ -466,5 +474,5 @@ def work(module):
 # The module's options, as AnsibleModule takes them.
 ARGUMENTS = {
     "devices": {"type": "list", "elements": "dict", "required": True},
-    "options_path": {"type": "path", "default": "/etc/modprobe.d/stackhpc-sriov-mlx4.conf"},
+    "options_path": {"type": "path", "default": OPTIONS_PATH},
 }

@@ -4,111 +4,107 @@
 """What waits for a reboot, remembered across boots, so that a reason which one reboot did not clear is told apart.
 
 Every concern (kernel parameters, firmware, ...) has one file, /var/lib/sriov/pending-<concern>.json:
-the key of each reason, with the boot id under which it was first reported.
+the key of each reason, with the boot id under which it was first reported. An id is made anew by the kernel at every boot (random(4)), so
+equal ids mean that no reboot happened between.
 """
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 import contextlib
 import json
 import os
+from collections.abc import Collection, Iterable
 
 from .program.disk import leftovers, remove_file, write_atomically
+from .program.host import Host
+from .program.sysfs import read_text
 
-STATE_DIRECTORY = "/var/lib/sriov"
 # Before the boot id of a key that was about to be configured: a run that was killed there may have configured it or not.
 BEGUN = "begun "
-# random(4): made anew by the kernel at every boot, so equal ids mean that no reboot happened between.
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-def judge(concern, reasons, touched, check_mode, directory=STATE_DIRECTORY, boot_id=None):
+def judge(host: Host, concern: str, reasons: list[dict], touched: Collection[str], check_mode: bool) -> tuple[list[dict], list[dict]]:
     """Sort the reasons for a reboot into those that are due and those that a reboot has already failed to clear.
 
     concern: names the file; reasons: list of {"key": str, "text": str}, what only a reboot will make true now,
     the key containing the wanted value; touched: the keys whose configuration this run wrote, or would write
-    in check mode; boot_id: of this boot, read from the kernel when None.
+    in check mode.
     Returns (due, stuck), each a list of the given dicts, in their order. Nothing is written in check mode.
     A file that cannot be parsed counts as empty: the worst outcome is one more reboot asked for.
     Raises OSError when the state cannot be written.
     """
-    due, stuck, now = sort(concern, reasons, touched, directory, boot_id)
-    if not check_mode and now != _read(path_of(concern, directory)):
-        _write(path_of(concern, directory), now)
+    due, stuck, now = sort(host, concern, reasons, touched)
+    if not check_mode and now != _read(path_of(host, concern)):
+        _write(path_of(host, concern), now)
     return due, stuck
 
 
-def sort(concern, reasons, touched, directory=STATE_DIRECTORY, boot_id=None):
+def sort(
+    host: Host, concern: str, reasons: list[dict], touched: Collection[str],
+) -> tuple[list[dict], list[dict], dict[str, str]]:
     """What judge() does without its write, for a caller that writes several files together.
 
     Returns (due, stuck, now): now is {key: boot id}, which text_of() makes the text of the file path_of().
     """
-    if boot_id is None:
-        boot_id = _boot_id()
-    known = _read(path_of(concern, directory))
+    boot, known = _boot_id(host), _read(path_of(host, concern))
     now, due, stuck = {}, [], []
     for reason in reasons:
         key = reason["key"]
-        first_reported = boot_id if key in touched or known.get(key, BEGUN).startswith(BEGUN) else known[key]
+        first_reported = boot if key in touched or known.get(key, BEGUN).startswith(BEGUN) else known[key]
         now[key] = first_reported
-        (due if first_reported == boot_id else stuck).append(reason)
+        (due if first_reported == boot else stuck).append(reason)
     return due, stuck, now
 
 
-def nothing_left(concern, folders, directory=STATE_DIRECTORY):
+def nothing_left(host: Host, concern: str, folders: Iterable[str]) -> bool:
     """Whether nothing is remembered of a concern, and no run that was ended has left a file in its folders for sweep() to remove."""
-    return not os.path.exists(path_of(concern, directory)) and not leftovers([directory] + list(folders))
+    return not os.path.exists(path_of(host, concern)) and not leftovers([host.state, *folders])
 
 
-def forget(concern, directory=STATE_DIRECTORY):
+def forget(host: Host, concern: str) -> None:
     """Forget a concern's reasons, none of which holds any more. Where the file cannot be removed, the concern's next run does it."""
     with contextlib.suppress(OSError):
-        remove_file(path_of(concern, directory))
+        remove_file(path_of(host, concern))
 
 
-def path_of(concern, directory=STATE_DIRECTORY):
+def path_of(host: Host, concern: str) -> str:
     """The file of a concern."""
-    return os.path.join(directory, "pending-%s.json" % concern)
+    return os.path.join(host.state, f"pending-{concern}.json")
 
 
-def text_of(pending):
+def text_of(pending: dict[str, str]) -> str | None:
     """The text of a concern's file, None when there is nothing to remember. pending: {key: boot id}."""
     return json.dumps(pending, indent=2, sort_keys=True) + "\n" if pending else None
 
 
-def of_this_boot(concern, directory=STATE_DIRECTORY, boot_id=None):
-    """The keys of a concern that were first reported in this boot, for what cannot be seen otherwise. Arguments as of judge()."""
-    if boot_id is None:
-        boot_id = _boot_id()
-    known = _read(path_of(concern, directory))
-    return {key for key, first_reported in known.items() if first_reported in (boot_id, BEGUN + boot_id)}
+def of_this_boot(host: Host, concern: str) -> set[str]:
+    """The keys of a concern that were first reported in this boot, for what cannot be seen otherwise."""
+    boot, known = _boot_id(host), _read(path_of(host, concern))
+    return {key for key, first_reported in known.items() if first_reported in (boot, BEGUN + boot)}
 
 
-def of_earlier_boots(concern, directory=STATE_DIRECTORY, boot_id=None):
-    """The keys of a concern that were first reported in an earlier boot, those left out that were but begun. Arguments as of judge()."""
-    known = _read(path_of(concern, directory))
+def of_earlier_boots(host: Host, concern: str) -> set[str]:
+    """The keys of a concern that were first reported in an earlier boot, those left out that were but begun."""
+    known = _read(path_of(host, concern))
     begun = {key for key, first_reported in known.items() if first_reported.startswith(BEGUN)}
-    return set(known) - begun - of_this_boot(concern, directory, boot_id)
+    return set(known) - begun - of_this_boot(host, concern)
 
 
-def note(concern, keys, directory=STATE_DIRECTORY, boot_id=None):
+def note(host: Host, concern: str, keys: Iterable[str]) -> None:
     """Remember keys that are about to be configured, those that are known already as they are; judge() sorts them out later.
 
-    Arguments as of judge(). Raises OSError when the state cannot be written.
+    Raises OSError when the state cannot be written.
     """
-    path = path_of(concern, directory)
+    path = path_of(host, concern)
     known = _read(path)
-    begun = dict.fromkeys(keys, BEGUN + (_boot_id() if boot_id is None else boot_id))
+    begun = dict.fromkeys(keys, BEGUN + _boot_id(host))
     noted = dict(begun, **{key: value for key, value in known.items() if key not in begun or not value.startswith(BEGUN)})
     if noted != known:
         _write(path, noted)
 
 
-def _boot_id():
-    with open(BOOT_ID, encoding="ascii") as stream:
-        return stream.read().strip()
+def _boot_id(host: Host) -> str:
+    return read_text(host.boot_id, "")
 
 
 def _read(path):

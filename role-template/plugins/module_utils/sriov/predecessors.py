@@ -13,8 +13,6 @@ import re
 
 from .program import sysfs
 
-UNIT_DIRECTORY = "/etc/systemd/system"
-DEFAULT_RULE_PATH = "/etc/udev/rules.d/70-sriov.rules"
 LEGACY_BLOCK = re.compile(
     r"^# BEGIN SRIOV ANSIBLE MANAGED BLOCK\n(.*?)^# END ANSIBLE MANAGED BLOCK\n?", re.MULTILINE | re.DOTALL)
 LEGACY_UNIT = re.compile(r"^ExecStart=.*echo \d+ > /sys/class/net/(\S+)/device/sriov_numvfs", re.MULTILINE)

@@ -21,21 +21,24 @@ from .program import configuration, disk, lock, pfs, sysfs
 from .program.host import HOST
 from .together import Together
 
-UNIT_DIRECTORY = predecessors.UNIT_DIRECTORY
 BOOT_UNIT = configuration.BOOT_UNIT
-BOOT_LINK = UNIT_DIRECTORY + "/multi-user.target.wants/" + BOOT_UNIT
 DROP_IN = "sriov-vfs.conf"
-DEFAULT_RULE_PATH = predecessors.DEFAULT_RULE_PATH
-# State, not configuration: what is in it is forgotten after a boot, and that is no change to report.
-RELEASED_PATH = pending.STATE_DIRECTORY + "/released.json"
-# The files that a run has begun to change, until systemd and udev know of them. In /run: a boot makes them read everything.
-OWED_PATH = "/run/sriov-vfs.owed"
 RULE_BEGIN = "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost"
 RULE_END = "# END stackhpc.sriov"
 # Not with "!=" in each rule: udev takes an interface without the attribute as no match for that too.
 REPRESENTORS_ASIDE = 'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"'
 OWN_BLOCK = re.compile(r"^# BEGIN stackhpc\.sriov\b.*?^# END stackhpc\.sriov\n?", re.MULTILINE | re.DOTALL)
 AS_BEFORE = "the VFs and their files are as they were"
+
+
+def boot_link():
+    """The link by which systemd starts the boot unit."""
+    return f"{HOST.units}/multi-user.target.wants/{BOOT_UNIT}"
+
+
+def released_path():
+    """The file of what read_released() reads. State, not configuration: it is forgotten after a boot, and that is no change to report."""
+    return os.path.join(HOST.state, "released.json")
 
 
 def udev_rules(devices):
@@ -72,7 +75,7 @@ def drop_ins(devices):
             for unit in device["required_by"]:
                 needs.setdefault(unit, []).append("sriov-vfs-ready@%s.service" % device["address"])
     return {
-        "%s/%s.d/%s" % (UNIT_DIRECTORY, unit, DROP_IN): "[Unit]\nRequires=%s\nAfter=%s\n" % (" ".join(names), " ".join(names))
+        "%s/%s.d/%s" % (HOST.units, unit, DROP_IN): "[Unit]\nRequires=%s\nAfter=%s\n" % (" ".join(names), " ".join(names))
         for unit, names in needs.items()
     }
 
@@ -92,7 +95,7 @@ def read_config():
 def read_released():
     """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as none."""
     try:
-        released = json.loads(sysfs.read_file(RELEASED_PATH) or "{}")
+        released = json.loads(sysfs.read_file(released_path()) or "{}")
     except (ValueError, RecursionError):
         return {}
     return {address: boot for address, boot in released.items() if sysfs.PCI_ADDRESS.match(address)} if isinstance(released, dict) else {}
@@ -164,12 +167,12 @@ def wanted_files(parameters, devices, config):
     files[HOST.config] = (config_text(parameters, devices, last_known_names(devices, config, kept=True)), 0o644)
     for name, text in parameters["units"].items():
         wanted = keep and (name != BOOT_UNIT or at_boot)
-        files["%s/%s" % (UNIT_DIRECTORY, name)] = (text if wanted else None, 0o644)
-    for path in glob.glob("%s/*.d/%s" % (UNIT_DIRECTORY, DROP_IN)):
+        files["%s/%s" % (HOST.units, name)] = (text if wanted else None, 0o644)
+    for path in glob.glob("%s/*.d/%s" % (HOST.units, DROP_IN)):
         files[path] = (None, 0o644)
     files.update({path: (text, 0o644) for path, text in drop_ins(devices).items()})
     rule_path = parameters["udev_rule_path"]
-    for path in sorted({DEFAULT_RULE_PATH, config.get("udev_rule_path", rule_path), rule_path}):
+    for path in sorted({HOST.udev_rules, config.get("udev_rule_path", rule_path), rule_path}):
         ours = devices if path == rule_path else []
         files[path] = (rule_file(sysfs.read_file(path), ours), 0o644 if ours else None)
     return files
@@ -200,13 +203,13 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
         if path == HOST.config:
             # It alone knows which rule file was ours before; the rules start what does not work without any configuration.
             return 11 if gone else 6 if os.path.exists(path) else 2
-        if path.startswith(UNIT_DIRECTORY + "/"):
+        if path.startswith(HOST.units + "/"):
             return 10 if gone else 3
         return 9 if not devices else 4 if path == parameters["udev_rule_path"] else 5
 
-    link = UNIT_DIRECTORY + "/" + BOOT_UNIT if at_boot else None
+    link = HOST.units + "/" + BOOT_UNIT if at_boot else None
     steps = [(rank(path), lambda path=path: changes.file(path, *files[path], state=path in state)) for path in files]
-    steps.append((7 if link else 0, lambda: changes.link(BOOT_LINK, link)))
+    steps.append((7 if link else 0, lambda: changes.link(boot_link(), link)))
     for path in legacy_paths:
         if os.path.islink(path):
             steps.append((13, lambda path=path: changes.link(path, None)))
@@ -214,14 +217,14 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
             steps.append((14, lambda path=path: changes.file(path, None)))
     for _rank, plan in sorted(steps, key=lambda step: step[0]):
         plan()
-    directories = {os.path.dirname(path) for path in [BOOT_LINK, RELEASED_PATH, OWED_PATH] + list(files)}
-    return sorted(directories.union(glob.glob(UNIT_DIRECTORY + "/*.[dwr]*/")))
+    directories = {os.path.dirname(path) for path in [boot_link(), released_path(), HOST.owed] + list(files)}
+    return sorted(directories.union(glob.glob(HOST.units + "/*.[dwr]*/")))
 
 
 def read_owed():
     """The files of runs that ended before systemd and udev knew of them."""
     try:
-        owed = json.loads(sysfs.read_file(OWED_PATH) or "[]")
+        owed = json.loads(sysfs.read_file(HOST.owed) or "[]")
     except ValueError:
         return []
     return [path for path in owed if isinstance(path, str)] if isinstance(owed, list) else []
@@ -230,16 +233,16 @@ def read_owed():
 def write_owed(paths):
     """Write what read_owed() reads; no file for no paths. Raises OSError."""
     if paths:
-        disk.write_atomically(OWED_PATH, json.dumps(paths) + "\n")
+        disk.write_atomically(HOST.owed, json.dumps(paths) + "\n")
     else:
         with contextlib.suppress(FileNotFoundError):
-            disk.remove_file(OWED_PATH)
+            disk.remove_file(HOST.owed)
 
 
 def reloads(paths):
     """The commands that make systemd and udev, if they run, read these files."""
     commands = []
-    if any(path.startswith(UNIT_DIRECTORY + "/") for path in paths) and os.path.isdir("/run/systemd/system"):
+    if any(path.startswith(HOST.units + "/") for path in paths) and os.path.isdir("/run/systemd/system"):
         commands.append(["systemctl", "daemon-reload"])
     if any(path.endswith(".rules") for path in paths) and os.path.exists("/run/udev/control"):
         commands.append(["udevadm", "control", "--reload"])
@@ -360,10 +363,9 @@ def plan_state(changes, results, leaving, config, released_before):
         for result in results if result["state"] == "pending" and result["wanted"] == 0
     }
     # Goes before the configuration forgets them.
-    changes.file(RELEASED_PATH, json.dumps(released, indent=2, sort_keys=True) + "\n" if released else None, state=True)
-    directory = os.path.dirname(RELEASED_PATH)
-    due, stuck, waits = pending.sort("vfs", *reasons_of(results, config, released_before), directory, sysfs.boot_id())
-    changes.file(pending.path_of("vfs", directory), pending.text_of(waits), state=True)
+    changes.file(released_path(), json.dumps(released, indent=2, sort_keys=True) + "\n" if released else None, state=True)
+    due, stuck, waits = pending.sort(HOST, "vfs", *reasons_of(results, config, released_before))
+    changes.file(pending.path_of(HOST, "vfs"), pending.text_of(waits), state=True)
     return due, stuck
 
 
@@ -445,7 +447,7 @@ def make_it_so(parameters, check_mode, run, interruption):
     parameters: the module's, as checked() has them. run: runs a command and returns (code, output, errors).
     """
     config = read_config()
-    legacy_paths, legacy_addresses = predecessors.legacy(UNIT_DIRECTORY, {DEFAULT_RULE_PATH, parameters["udev_rule_path"]})
+    legacy_paths, legacy_addresses = predecessors.legacy(HOST.units, {HOST.udev_rules, parameters["udev_rule_path"]})
     # Neither those that are left alone nor those whose driver takes the number as a module option (sriov_mlx4).
     devices = [device for device in parameters["devices"] if device["boot"] in ("systemd", "udev") and device["numvfs"] > 0]
     released_before = read_released()
@@ -533,6 +535,6 @@ ARGUMENTS = {
     "boot_wait": {"type": "raw", "default": 30},
     "numvfs_timeout": {"type": "raw", "default": 120},
     "change_connection_pf": {"type": "bool", "default": False},
-    "udev_rule_path": {"type": "path", "default": DEFAULT_RULE_PATH},
+    "udev_rule_path": {"type": "path", "default": "/etc/udev/rules.d/70-sriov.rules"},
     "units": {"type": "dict"},
 }

@@ -10,6 +10,7 @@ import difflib
 from .. import pending
 from ..errors import Refusal
 from ..program import sysfs
+from ..program.host import HOST
 from .complaints import needs_power_cycle
 from .models import why_not_of_the_host
 from .tool import at_once, complain, query, run
@@ -156,7 +157,7 @@ def set_all(tool, cards, check_mode):
     ]
     if not check_mode:
         # First: a run that ends in between would leave nobody who knows that a card without Current does not run with it yet.
-        pending.note("firmware", {key_of(need) for _card, differing in wanted for need in differing})
+        pending.note(HOST, "firmware", {key_of(need) for _card, differing in wanted for need in differing})
         refuse_all(at_once(lambda pair: set_card(tool, *pair), wanted))
     return [need for _card, differing in wanted for need in differing], diff
 

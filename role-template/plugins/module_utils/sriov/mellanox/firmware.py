@@ -8,6 +8,7 @@ from __future__ import annotations
 from .. import pending
 from ..errors import Refusal
 from ..program import connection, disk, lock, sysfs
+from ..program.host import HOST
 from .cards import enough_without, key_of, not_running, read_all, reason, set_all
 from .reset import made_current
 from .tool import TOOLS, find_tools
@@ -57,16 +58,16 @@ def look_after(parameters, cards, check_mode, warn):
         return result_of(devices, cards, "", [], [], [])
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
-    clean = pending.nothing_left("firmware", [], pending.STATE_DIRECTORY)
+    clean = pending.nothing_left(HOST, "firmware", [])
     if not check_mode:
-        disk.sweep((pending.STATE_DIRECTORY,))
-    before = pending.of_earlier_boots("firmware")
+        disk.sweep((HOST.state,))
+    before = pending.of_earlier_boots(HOST, "firmware")
     changed, diff = set_all(tool, readable, check_mode)
     again = [card for card in readable if becomes_per_function(card, card["tables"])]
     if again and not check_mode:
         more, more_diff = set_all(tool, read_all(tool, again, exact, warn), check_mode)
         changed, diff = changed + more, diff + more_diff
-    remembered = pending.of_this_boot("firmware")
+    remembered = pending.of_this_boot(HOST, "firmware")
     asks = [(card, not_running(card["needs"], remembered)) for card in readable]
     asks = [(card, waiting) for card, waiting in asks if waiting]
     if parameters["reset"] and asks:
@@ -78,7 +79,7 @@ def look_after(parameters, cards, check_mode, warn):
     touched = {key_of(need) for need in changed}
     set_back = touched & before
     # One that was set in an earlier boot and has to be set again: a reboot more would not bring it either.
-    due, stuck = pending.judge("firmware", reasons, touched - set_back, check_mode)
+    due, stuck = pending.judge(HOST, "firmware", reasons, touched - set_back, check_mode)
     advised = [
         {"key": item["key"], "text": "%s, although the host has been rebooted since: %s" % (item["text"], (
             "something sets it back when the host boots, look at the card's settings in the BIOS and in the BMC"

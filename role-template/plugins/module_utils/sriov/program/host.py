@@ -17,6 +17,10 @@ class Host:
         self.root = root = root.rstrip("/")
         self.sys = root + "/sys"
         self.proc = root + "/proc"
+        # systemd's units of this host, the udev rules of the role, and the files of which both have still to be told.
+        self.units = root + "/etc/systemd/system"
+        self.udev_rules = root + "/etc/udev/rules.d/70-sriov.rules"
+        self.owed = root + "/run/sriov-vfs.owed"
         self.kmsg = root + "/dev/kmsg"
         self.udev_data = root + "/run/udev/data"
         # The kernel's id of the boot (random(4)).

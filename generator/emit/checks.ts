@@ -21,9 +21,7 @@ export function checks(role: Role, files: readonly OutFile[]): OutFile {
 Made from generator/model/sriov.ts: change that, then \`UPDATE=1 npx mocha -g "the pages"\`.
 """
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 VARIABLES = ${JSON.stringify(fields(role.variables), null, 4)}
 

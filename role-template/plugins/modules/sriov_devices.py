@@ -3,9 +3,7 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sriov_devices
@@ -236,7 +234,7 @@ def vf_product(address):
     """The product id of a PF's VFs, four hexadecimal digits; None where the kernel does not say it."""
     # Hexadecimal without 0x, unlike vendor and device (drivers/pci/iov.c).
     product = sysfs.read_text(sysfs.device_path(address, "sriov_vf_device"))
-    return "%04x" % int(product, 16) if product else None
+    return f"{int(product, 16):04x}" if product else None
 
 
 def vf_details(pf, later):
@@ -311,7 +309,7 @@ def warnings_about(devices):
         "%s: Nova may give %s itself to a guest whose port is of type direct-physical, and it carries the connection to this host. To have "
         "Nova take its VFs alone, write their ids beside the name: nova: {%s: %s, vendor_id: \"%s\", product_id: \"%s\"}" % (
             device["selector"], device["name"] or device["address"], *(
-                ("devname", device["name"]) if device["name"] and "(name " in device["selector"] else ("address", '"%s"' % device["address"])),
+                ("devname", device["name"]) if device["name"] and "(name " in device["selector"] else ("address", f'"{device["address"]}"')),
             device["id"][:4], vf_product(device["address"]) or "that of its VFs")
         for device in devices if device.get("whole") and device["address"] in carriers
     ]
@@ -320,11 +318,11 @@ def warnings_about(devices):
 def known_pfs(pfs):
     """The PFs of the host in words, for an error message."""
     if not pfs:
-        return "this host has no PF at all: %s" % causes.why_no_pf()
+        return f"this host has no PF at all: {causes.why_no_pf()}"
     return "the PFs of this host are " + ", ".join(
         "%s, driver %s, %s" % (
             sysfs.describe(pf), pf["driver"] or "none",
-            "no VFs before its firmware is set" if pf["totalvfs"] is None else "up to %d VFs" % pf["totalvfs"])
+            "no VFs before its firmware is set" if pf["totalvfs"] is None else f"up to {pf['totalvfs']} VFs")
         for pf in pfs)
 
 
@@ -332,12 +330,14 @@ def not_a_pf(address, where, pfs):
     """The sentence for a NIC that is there and has no VFs to give."""
     function = sysfs.read_function(address)
     if function is None:
-        return "%s: %s went away while the host was read: run the role again" % (where, address)
+        return f"{where}: {address} went away while the host was read: run the role again"
     if function["physfn"]:
-        return "%s: %s" % (where, causes.a_vf(function))
+        return f"{where}: {causes.a_vf(function)}"
     # Not with the advice for a host without any PF: this card has one of its own.
-    return "%s: %s is no PF: %s; %s" % (
-        where, sysfs.describe(function), causes.why_no_vfs(function), known_pfs(pfs) if pfs else "this host has no PF")
+    return (
+        f"{where}: {sysfs.describe(function)} is no PF: {causes.why_no_vfs(function)}; "
+        f"{known_pfs(pfs) if pfs else 'this host has no PF'}"
+    )
 
 
 def choose(kind, value, where, pfs, details):
@@ -359,7 +359,7 @@ def choose(kind, value, where, pfs, details):
 
     if details is None and not (kind == "name" and value in sysfs.list_names(HOST.sys + "/class/net")):
         # To take this for an absent device would take the VFs of one that is optional.
-        raise Refusal("%s: `ip -d -j link show` did not list the interfaces of this host: try it there as root" % where)
+        raise Refusal(f"{where}: `ip -d -j link show` did not list the interfaces of this host: try it there as root")
 
     def fits(netdev):
         detail = (details or {}).get(netdev, {})
@@ -373,12 +373,12 @@ def choose(kind, value, where, pfs, details):
     for netdev in sysfs.list_names(HOST.sys + "/class/net"):
         address = sysfs.pci_of_netdev(netdev) if fits(netdev) else None
         if address in [pf["address"] for pf in pfs]:
-            raise Refusal("%s: %s is a representor or sub-function of the PF %s: name the PF" % (where, netdev, address))
+            raise Refusal(f"{where}: {netdev} is a representor or sub-function of the PF {address}: name the PF")
         # A bond or VLAN has its parent's MAC address, so only a name makes a virtual interface a mistake.
         if address:
             raise Refusal(not_a_pf(address, where, pfs))
         if fits(netdev) and kind == "name":
-            raise Refusal("%s: %s is a virtual interface, no NIC; %s" % (where, netdev, known_pfs(pfs)))
+            raise Refusal(f"{where}: {netdev} is a virtual interface, no NIC; {known_pfs(pfs)}")
     return []
 
 
@@ -423,7 +423,9 @@ def checked_vendors(parameters):
     for vendor in check.words(parameters["mellanox_vendor_ids"]):
         digits = vendor.strip().lower() if isinstance(vendor, str) else ""
         if not selector.HEXADECIMAL_ID.match(digits):
-            raise Refusal('sriov_mellanox_vendor_ids has %s: write four hexadecimal digits in quotes, as in "0x15b3"' % check.shown(vendor))
+            raise Refusal(
+                f'sriov_mellanox_vendor_ids has {check.shown(vendor)}: write four hexadecimal digits in quotes, as in '
+                '"0x15b3"')
         vendors.append(digits[-4:])
     return vendors if parameters["firmware"] else []
 
@@ -453,8 +455,8 @@ def refuse_twice(pf, port, where, chosen_by):
     """Raise Refusal when a PF is chosen a second time, unless by the other port of a ConnectX-3. Notes the choice."""
     before = chosen_by.setdefault(pf["address"], {})
     if before and (port is None or port in before or None in before):
-        raise Refusal("%s and %s choose the same PF %s: keep one of them" % (
-            next(iter(before.values())), where, sysfs.describe(pf)))
+        raise Refusal(
+            f"{next(iter(before.values()))} and {where} choose the same PF {sysfs.describe(pf)}: keep one of them")
     before[port] = where
 
 
@@ -501,13 +503,14 @@ def select(parameters):
         chosen_of.append(chosen)
         optional = flag(entry, "optional", False)
         if not chosen and not optional:
-            raise Refusal("%s chooses nothing: %s" % (where, known_pfs(pfs)))
+            raise Refusal(f"{where} chooses nothing: {known_pfs(pfs)}")
         required_by = entry.get("numvfs_required_by")
         required_by = check.words(parameters["numvfs_required_by"] if required_by is None else required_by)
         for unit in required_by:
             if not isinstance(unit, str) or not UNIT_NAME.fullmatch(unit):
-                raise Refusal("%s: numvfs_required_by has %s, which is no systemd unit: write it as docker.service" % (
-                    where, check.shown(unit)))
+                raise Refusal(
+                    f"{where}: numvfs_required_by has {check.shown(unit)}, which is no systemd unit: write it as "
+                    "docker.service")
         common = {
             "numvfs": count,
             "boot": entry.get("numvfs_driver") or parameters["numvfs_driver"],
@@ -526,18 +529,20 @@ def select(parameters):
             managed = pf["id"][:4] in vendors
             waits = pf["address"].rpartition(".")[0] in waiting and count > (pf["totalvfs"] or 0)
             if firmware and parameters["firmware"] and not managed:
-                raise Refusal("%s: %s is no Mellanox card (vendor %s), only their firmware can be set: remove firmware from it" % (
-                    where, sysfs.describe(pf), pf["id"][:4]))
+                raise Refusal(
+                    f"{where}: {sysfs.describe(pf)} is no Mellanox card (vendor {pf['id'][:4]}), only their firmware "
+                    "can be set: remove firmware from it")
             if pf["driver"] is None and pf["id"] in CONNECTX3_IDS and count > 0:
                 raise Refusal(
-                    "%s: %s is a ConnectX-3 without its driver: load %s and see the kernel log, it lets go of a card whose options in "
-                    "/etc/modprobe.d are not to its liking" % (where, sysfs.describe(pf), MLX4))
+                    f"{where}: {sysfs.describe(pf)} is a ConnectX-3 without its driver: load {MLX4} and see the kernel "
+                    "log, it lets go of a card whose options in /etc/modprobe.d are not to its liking")
             # What a Mellanox card offers is for its firmware to say, and that comes later.
             if common["boot"] != "none" and not managed and not waits and pf["driver"] != MLX4 and count > (pf["totalvfs"] or 0):
                 if not pf["totalvfs"]:
-                    raise Refusal("%s: %s offers no VFs: %s" % (where, sysfs.describe(pf), causes.why_no_vfs(pf)))
-                raise Refusal("%s: %s has at most %d VFs, %d are asked for: lower numvfs" % (
-                    where, sysfs.describe(pf), pf["totalvfs"], count))
+                    raise Refusal(f"{where}: {sysfs.describe(pf)} offers no VFs: {causes.why_no_vfs(pf)}")
+                raise Refusal(
+                    f"{where}: {sysfs.describe(pf)} has at most {pf['totalvfs']} VFs, {count} are asked for: lower "
+                    "numvfs")
             devices.append(dict(
                 common, address=pf["address"], id=pf["id"], name=(pf["netdevs"] or [""])[0], driver=pf["driver"],
                 boot="module" if pf["driver"] == MLX4 and common["boot"] != "none" else common["boot"],
@@ -564,16 +569,17 @@ def configured(rule_path):
         config = {}
         clauses.append(str(refusal))
     for device in (config or {}).get("devices", []):
-        clauses.append("%s with %s VFs" % (name_of(device["address"]), device["numvfs"]))
+        clauses.append(f"{name_of(device['address'])} with {device['numvfs']} VFs")
     if config is None:
         clauses += [
-            "%s, whose VFs are to go at the next boot" % name_of(match.group(1))
+            f"{name_of(match.group(1))}, whose VFs are to go at the next boot"
             for match in [re.match(r"^vfs:(.+)=0$", key) for key in sorted(pending.of_this_boot(HOST, "vfs"))] if match]
     paths, addresses = predecessors.legacy(HOST.units, {HOST.udev_rules, rule_path})
-    clauses += ["%s with %s VFs, by an earlier role" % (name_of(address), len(sysfs.vf_addresses(address))) for address in addresses]
-    clauses += ["%s of an earlier role" % path for path in paths if not addresses]
-    clauses += ["ConnectX-3 by %s" % path for path in mlx4.traces()]
-    clauses += ["the firmware of %s, whose settings wait for a reboot" % card for card in sorted(cards_that_wait())]
+    clauses += [
+        f"{name_of(address)} with {len(sysfs.vf_addresses(address))} VFs, by an earlier role" for address in addresses]
+    clauses += [f"{path} of an earlier role" for path in paths if not addresses]
+    clauses += [f"ConnectX-3 by {path}" for path in mlx4.traces()]
+    clauses += [f"the firmware of {card}, whose settings wait for a reboot" for card in sorted(cards_that_wait())]
     return clauses
 
 
@@ -590,8 +596,8 @@ def notice_of_unset(parameters):
     clauses = configured(rule_path or HOST.udev_rules)
     if clauses:
         raise Refusal(" ".join(misspelt + [
-            "sriov_devices is not set, and this host is configured: %s. Look whether the inventory and its group_vars are loaded, and set it; "
-            "or write sriov_devices: [] to have these VFs removed" % ", ".join(clauses)]))
+            f"sriov_devices is not set, and this host is configured: {', '.join(clauses)}. Look whether the inventory "
+            "and its group_vars are loaded, and set it; or write sriov_devices: [] to have these VFs removed"]))
     return " ".join(misspelt + [
         "sriov_devices is not set, so nothing is changed on this host: set it, or write sriov_devices: [] for a host without VFs"])
 
@@ -603,8 +609,9 @@ def warnings_about_rules(parameters, devices):
     # What ~ or a variable of the environment stands for is known to sriov_vfs alone.
     if not devices or not path.startswith("/") or os.path.realpath(folder) in [os.path.realpath(read) for read in RULE_FOLDERS]:
         return []
-    return ["sriov_udev_rule_path is %s, and udev reads no rules in %s: a PF that appears later gets no VFs; give a path in /etc/udev/rules.d" % (
-        path, folder)]
+    return [
+        f"sriov_udev_rule_path is {path}, and udev reads no rules in {folder}: a PF that appears later gets no VFs; "
+        "give a path in /etc/udev/rules.d"]
 
 
 def warnings_about_numbers(parameters, devices):
@@ -616,8 +623,8 @@ def warnings_about_numbers(parameters, devices):
     before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
     without = {where for entry, _kind, _value, where in checked_entries(parameters["devices"]) if entry.get("numvfs") is None}
     return [
-        "%s has no numvfs, so sriov_numvfs holds: %s gets %d VFs, and was configured with %d" % (
-            device["selector"], device["name"] or device["address"], device["numvfs"], before[device["address"]])
+        f"{device['selector']} has no numvfs, so sriov_numvfs holds: {device['name'] or device['address']} gets "
+        f"{device['numvfs']} VFs, and was configured with {before[device['address']]}"
         for device in devices if device["selector"] in without and device["numvfs"] < before.get(device["address"], 0)
     ]
 
@@ -677,7 +684,7 @@ def main():
         module.warn(sentence)
     wanted = module.params["concerns"]
     if not isinstance(wanted, dict):
-        module.fail_json(msg="concerns is %.80r, and must be a dictionary: correct it" % (wanted,))
+        module.fail_json(msg=f"concerns is {wanted!r:.80}, and must be a dictionary: correct it")
     found = concerns.settled(wanted, devices, module.run_command) if is_set else {}
     for _result, warnings in found.values():
         for sentence in warnings:

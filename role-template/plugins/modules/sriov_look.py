@@ -3,9 +3,7 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sriov_look
@@ -88,7 +86,7 @@ def main():
     wanted, found, faults = module.params["concerns"], {}, []
     for name in wanted:
         if name not in concerns.CONCERNS:
-            module.fail_json(msg="concerns has %.80r, and there are %s: correct it" % (name, ", ".join(concerns.CONCERNS)))
+            module.fail_json(msg=f"concerns has {name!r:.80}, and there are {', '.join(concerns.CONCERNS)}: correct it")
     concerns.wait_for_units(module.params["settle"], module.run_command)
     for name in [name for name in concerns.CONCERNS if name in wanted]:
         try:

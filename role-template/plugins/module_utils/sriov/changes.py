@@ -109,11 +109,11 @@ class Changes:
             try:
                 self._put_back(os.path.realpath(self.host.real(path)), before)
             except OSError as error:
-                failed.append("%s (%s)" % (path, error.strerror or error))
+                failed.append(f"{path} ({error.strerror or error})")
         for folder in self._made:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
-        return "this could not be put back: %s" % ", ".join(failed) if failed else "everything is as it was"
+        return f"this could not be put back: {', '.join(failed)}" if failed else "everything is as it was"
 
     @staticmethod
     def _put_back(real, before):

@@ -6,9 +6,7 @@
 What a value means is not checked here. Whatever passes can be compared, converted and written without a further look at its type.
 """
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 import difflib
 import re
@@ -77,7 +75,7 @@ def nearest(name, names):
 def did_you_mean(name, names, otherwise):
     """The end of a sentence about an unknown name."""
     close = nearest(name, names)
-    return "did you mean %s?" % close if close else otherwise
+    return f"did you mean {close}?" if close else otherwise
 
 
 def unknown_variables(names):
@@ -86,7 +84,9 @@ def unknown_variables(names):
     names: of variables of the host, those of the role and of others among them.
     """
     unknown = sorted(name for name in set(names) - set(VARIABLES) - set(OTHERS) if name.lower().startswith(PREFIX))
-    return ["%s is no variable of this role: %s" % (name, did_you_mean(name, VARIABLES, "the role does not read it")) for name in unknown]
+    return [
+        f"{name} is no variable of this role: "
+        f"{did_you_mean(name, VARIABLES, 'the role does not read it')}" for name in unknown]
 
 
 def misspelt_devices(names):
@@ -94,7 +94,7 @@ def misspelt_devices(names):
     meant = [name for name in set(names) - set(VARIABLES) - set(OTHERS) if (
         nearest(name, VARIABLES) if name.lower().startswith(PREFIX)
         else next(iter(difflib.get_close_matches(name.lower(), list(VARIABLES), 1, 0.85)), None)) == "sriov_devices"]
-    return ["%s is no variable of this role: did you mean sriov_devices?" % name for name in sorted(meant)]
+    return [f"{name} is no variable of this role: did you mean sriov_devices?" for name in sorted(meant)]
 
 
 def not_handed_over(text):
@@ -104,15 +104,15 @@ def not_handed_over(text):
     """
     found = NO_JSON.search(text)
     subject = "%s is %s" % found.groups() if found else "a variable of this role is a date, or an infinite number"
-    return "%s, which Ansible cannot hand to a module: give a number, or put text in quotes" % subject
+    return f"{subject}, which Ansible cannot hand to a module: give a number, or put text in quotes"
 
 
 def range_of(spec):
     """The numbers that a variable may have, in words."""
     low, high = spec.get("minimum"), spec.get("maximum")
     if low is not None and high is not None:
-        return "a whole number from %d to %d" % (low, high)
-    return "a whole number" if low is None else "a whole number of %d or more" % low
+        return f"a whole number from {low} to {high}"
+    return "a whole number" if low is None else f"a whole number of {low} or more"
 
 
 def in_range(number, spec):
@@ -138,17 +138,17 @@ def fault_of_scalar(value, spec):
 def fault_of_characters(text, unfit):
     """As fault_of_scalar(), of what a text may not have in it. unfit: whether a character is such a one."""
     found = next(filter(unfit, text), None)
-    return None if found is None else "take the character U+%04X out of it" % ord(found)
+    return None if found is None else f"take the character U+{ord(found):04X} out of it"
 
 
 def fault_of_path(value, ending):
     """As fault_of_scalar(), of a path. ending: what it has to end in."""
     # As Ansible does, a path may begin with ~ or a variable of the environment.
     if not isinstance(value, str) or value[:1] not in ("/", "~", "$"):
-        return "give a path that begins with /" + (" and ends in %s" % ending if ending else "")
+        return "give a path that begins with /" + (f" and ends in {ending}" if ending else "")
     # Paths stand in units and rules.
     fault = fault_of_characters(value, lambda character: not character.isprintable())
-    return fault or (None if value.endswith(ending) else "give a path that ends in %s" % ending)
+    return fault or (None if value.endswith(ending) else f"give a path that ends in {ending}")
 
 
 def faults_of(value, spec, subject):
@@ -165,15 +165,15 @@ def faults_of(value, spec, subject):
             value = words(value)
         if not isinstance(value, list):
             hint = ", in -e as -e '{\"sriov_devices\": []}'" if isinstance(value, str) and value.strip().startswith("[") else ""
-            return ["%s is %s: give a list%s" % (subject, shown(value), hint)]
-        return [sentence for index, item in enumerate(value) for sentence in faults_of(item, elements, "%s[%d]" % (subject, index))]
+            return [f"{subject} is {shown(value)}: give a list{hint}"]
+        return [sentence for index, item in enumerate(value) for sentence in faults_of(item, elements, f"{subject}[{index}]")]
     if kind == "dict":
         if not isinstance(value, dict):
-            return ["%s is %s: give a dictionary" % (subject, shown(value))]
+            return [f"{subject} is {shown(value)}: give a dictionary"]
         entry = subject.startswith("sriov_devices[") and subject.endswith("]")
         return faults_of_keys(value, spec["fields"], labelled(value, subject) if entry else subject, ": " if entry else ".")
     advice = fault_of_scalar(value, spec)
-    return [] if advice is None else ["%s is %s: %s" % (subject, shown(value), advice)]
+    return [] if advice is None else [f"{subject} is {shown(value)}: {advice}"]
 
 
 def faults_of_keys(given, fields, subject, separator):
@@ -199,11 +199,12 @@ def refuse(variables):
         spec = VARIABLES[name]
         if value is None:
             if name in WITH_DEFAULT:
-                faults.append("%s is null: %s, or leave it out" % (
-                    name, "give a list" if spec["type"] == "list" else fault_of_scalar([], spec)))
+                faults.append(
+                    f"{name} is null: {'give a list' if spec['type'] == 'list' else fault_of_scalar([], spec)}, or "
+                    "leave it out")
         elif not (name == "sriov_devices" and is_unset(value)):
             faults += faults_of(value, spec, name)
     if len(faults) > FAULTS_TOLD:
-        faults[FAULTS_TOLD:] = ["and %d more are wrong" % (len(faults) - FAULTS_TOLD)]
+        faults[FAULTS_TOLD:] = [f"and {len(faults) - FAULTS_TOLD} more are wrong"]
     if faults:
         raise Refusal("; ".join(faults))

@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The concerns of a host, looked at in one go: each by its own code, in check mode."""
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 import os
 
@@ -48,7 +46,7 @@ def checked_options(name, options, devices):
     arguments = CONCERNS[name].ARGUMENTS
     validated = ArgumentSpecValidator(arguments).validate(dict(options, **({"devices": devices} if "devices" in arguments else {})))
     if validated.error_messages:
-        raise Refusal("%s: %s" % (name, "; ".join(validated.error_messages)))
+        raise Refusal(f"{name}: {'; '.join(validated.error_messages)}")
     return validated.validated_parameters
 
 

@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The PFs that a module gets from sriov_devices, checked: Ansible says of a list of maps only that it is one."""
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 import re
 
@@ -52,7 +50,9 @@ def refuse_wrong(devices, required):
         for name, (words, fits) in FIELDS.items():
             if name not in device:
                 if name in required:
-                    raise Refusal("devices[%d] has no %s: give the devices as the module sriov_devices returns them" % (index, name))
+                    raise Refusal(
+                        f"devices[{index}] has no {name}: give the devices as the module sriov_devices returns them")
             elif not fits(device[name]):
-                raise Refusal("devices[%d]: %s is %.60r and not %s: give the devices as the module sriov_devices returns them" % (
-                    index, name, device[name], words))
+                raise Refusal(
+                    f"devices[{index}]: {name} is {device[name]!r:.60} and not {words}: give the devices as the module "
+                    "sriov_devices returns them")

@@ -49,9 +49,9 @@ def program_text() -> str:
             position = found.end()
             found = IMPORT.match(source, position)
         name = part.__name__.rpartition(".")[2]
-        lines = ["--- %s ---" % name] + ([] if part is cli else about.rstrip("\n").split("\n"))
+        lines = [f"--- {name} ---"] + ([] if part is cli else about.rstrip("\n").split("\n"))
         comment = "".join(("# " + line).rstrip() + "\n" for line in lines)
         bodies.append("%s\n\n%s" % (comment, source[position:].strip("\n")))
-    imports = "".join("import %s\n" % module for module in sorted(modules))
+    imports = "".join(f"import {module}\n" for module in sorted(modules))
     # The last part is the command line, whose docstring tells what the program is.
     return "".join((HEAD, licence, '"""', about, '"""\n\n', "from __future__ import annotations\n\n", imports, "\n", "\n\n\n".join(bodies), "\n"))

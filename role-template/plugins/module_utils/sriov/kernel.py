@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The IOMMU's parameters on the kernel command line: what a host is to have, and what only a reboot brings."""
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 import contextlib
 import re
@@ -85,7 +83,7 @@ def ensure(host, iommu, passthrough, check_mode):
             changes.undo()
             raise
         except OSError as error:
-            raise Refusal("The kernel parameters cannot be set, and %s: %s" % (changes.undo(), error)) from error
+            raise Refusal(f"The kernel parameters cannot be set, and {changes.undo()}: {error}") from error
         configured = [line for _where, line in loader.configured(changes)]
     left = leaving and bool(configured) and not any(has(line, PASSTHROUGH) for line in configured)
     if left and PASSTHROUGH in recorded:
@@ -97,8 +95,9 @@ def ensure(host, iommu, passthrough, check_mode):
         due, stuck = _judge(host, reboot_reasons(wanted, running, left), touched, check_mode)
     except OSError as error:
         raise Refusal(
-            "The kernel parameters of the next boot are as wanted, but the role cannot write down what it did (%s): make room in %s "
-            "or make it writable, then run the role again." % (error, STATE_DIRECTORY), changed=changes.changed,
+            "The kernel parameters of the next boot are as wanted, but the role cannot "
+            f"write down what it did ({error}): make room in {STATE_DIRECTORY} or make it "
+            "writable, then run the role again.", changed=changes.changed,
         ) from error
     return {
         "changed": changes.changed,
@@ -130,15 +129,15 @@ def conflicts(lines, wanted, vendor):
         state = iommu_state(line)
         if wanted and state["off"]:
             raise Refusal(
-                "iommu=off is configured in %s and no other parameter can take it back: remove it, or do not ask "
-                "for the IOMMU." % where
+                f"iommu=off is configured in {where} and no other parameter can take it back: remove it, or do not ask "
+                "for the IOMMU."
             )
         if INTEL_ON in wanted and state["intel"] is False:
-            warnings.append("intel_iommu=off in %s is overridden by intel_iommu=on after it." % where)
+            warnings.append(f"intel_iommu=off in {where} is overridden by intel_iommu=on after it.")
         if PASSTHROUGH in wanted and state["passthrough"] is False:
-            warnings.append("A parameter against iommu=pt in %s is overridden by iommu=pt after it." % where)
+            warnings.append(f"A parameter against iommu=pt in {where} is overridden by iommu=pt after it.")
         if wanted and vendor == "amd" and state["amd_off"]:
-            warnings.append("amd_iommu=off in %s keeps the IOMMU off; iommu=pt has no effect until it goes." % where)
+            warnings.append(f"amd_iommu=off in {where} keeps the IOMMU off; iommu=pt has no effect until it goes.")
     return warnings
 
 
@@ -160,7 +159,7 @@ def reboot_reasons(wanted, running, left):
     if left:
         reasons.append({
             "key": "kernel:no " + PASSTHROUGH,
-            "text": "kernel parameter %s is on the running command line but no longer configured" % PASSTHROUGH,
+            "text": f"kernel parameter {PASSTHROUGH} is on the running command line but no longer configured",
         })
     return reasons
 
@@ -169,10 +168,10 @@ def advice(text, running):
     """What to look at when a reboot did not bring a parameter."""
     image = re.search(r"(?:^|\s)(BOOT_IMAGE=\S+)", running)
     return (
-        "%s, although the host has been rebooted since: it was probably started from another boot entry or loader "
-        "than the one configured (/proc/cmdline%s); look at the loader's default entry (grub-editenv list, "
-        "grubby --default-kernel or bootctl status) and at the firmware's boot order, then reboot by hand."
-        % (text, " says " + image.group(1) if image else "")
+        f"{text}, although the host has been rebooted since: it was probably started from another boot entry or loader "
+        f"than the one configured (/proc/cmdline{' says ' + image.group(1) if image else ''}); look at the loader's "
+        "default entry (grub-editenv list, grubby --default-kernel or bootctl status) and at the firmware's boot "
+        "order, then reboot by hand."
     )
 
 
@@ -192,7 +191,7 @@ def work(module):
         with contextlib.nullcontext() if module.check_mode else locked():
             result = ensure(Machine(run), module.params["iommu"], module.params["passthrough"], module.check_mode)
     except OSError as error:
-        raise Refusal("The kernel parameters cannot be set, and nothing was changed: %s" % error) from error
+        raise Refusal(f"The kernel parameters cannot be set, and nothing was changed: {error}") from error
     for warning in result.pop("warnings"):
         module.warn(warning)
     return result

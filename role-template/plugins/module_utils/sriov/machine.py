@@ -47,13 +47,13 @@ class Machine(Host):
         """The path of the first of these programs that is installed, or None."""
         for name in names:
             for directory in self.BIN:
-                if os.access(self.real("%s/%s" % (directory, name)), os.X_OK):
-                    return "%s/%s" % (directory, name)
+                if os.access(self.real(f"{directory}/{name}"), os.X_OK):
+                    return f"{directory}/{name}"
         return None
 
     def uefi_loader(self, variable="LoaderInfo"):
         """What the boot loader says of itself in a UEFI variable of the Boot Loader Interface, or None."""
-        path = "/sys/firmware/efi/efivars/%s-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f" % variable
+        path = f"/sys/firmware/efi/efivars/{variable}-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
         try:
             with open(self.real(path), "rb") as stream:
                 # efivarfs puts four bytes of attributes before the value, which is UTF-16.

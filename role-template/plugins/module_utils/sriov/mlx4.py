@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The options of mlx4_core, by which ConnectX-3 cards get their VFs when the driver is loaded."""
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 import contextlib
 import os
@@ -46,7 +44,7 @@ def read_card(function):
     function: as of sysfs.read_function. No types when the ports cannot be read (show_port_type() in the driver's main.c
     writes "ib", "eth", "auto (ib)" or "auto (eth)"). senses: whether a port finds out its type by itself.
     """
-    texts = [sysfs.read_text(sysfs.device_path(function["address"], "mlx4_port%d" % port)) for port in (1, 2)]
+    texts = [sysfs.read_text(sysfs.device_path(function["address"], f"mlx4_port{port}")) for port in (1, 2)]
     matches = [PORT_TYPE.match(text) for text in texts if text is not None]
     known = texts[0] is not None and all(matches)
     return {
@@ -77,16 +75,18 @@ def takes_addresses(run):
     """
     program = programs.find_program("modinfo")
     if program is None:
-        raise Refusal("the program modinfo, which tells what options %s takes, is not on this host: install kmod" % DRIVER)
+        raise Refusal(
+            f"the program modinfo, which tells what options {DRIVER} takes, is not on this host: install kmod")
     code, output, errors = run([program, "-F", "parm", DRIVER])
     if code:
         raise Refusal("modinfo does not know the driver %s (%s): install the kernel package that has it" % (
-            DRIVER, last_lines(errors) or "exit code %d" % code))
+            DRIVER, last_lines(errors) or f"exit code {code}"))
     # A description may have several lines; the type is at the end of the last one.
     match = re.search(r"^num_vfs:(?:(?!^\w+:).)*?\((array of byte|string|charp)\)\s*$", output, re.MULTILINE | re.DOTALL)
     if match is None:
-        raise Refusal("the driver %s of this kernel has no option num_vfs of a form that is known here (modinfo -F parm %s): "
-                           "use the driver of a newer kernel" % (DRIVER, DRIVER))
+        raise Refusal(
+            f"the driver {DRIVER} of this kernel has no option num_vfs of a form that is known here (modinfo -F parm "
+            f"{DRIVER}): use the driver of a newer kernel")
     return match.group(1) != "array of byte"
 
 
@@ -114,7 +114,7 @@ def option_sources(options_path):
                     continue
                 words, text = text.split(), ""
                 if words[:1] == ["options"] and len(words) > 1 and words[1].replace("-", "_") == DRIVER:
-                    found += [("line %d of %s" % (number, path),) + option for option in our_options(words[2:])]
+                    found += [(f"line {number} of {path}",) + option for option in our_options(words[2:])]
     words = [
         word.partition(".")[2] for word in sysfs.read_text(HOST.proc + "/cmdline", "").split()
         if word.partition(".")[0].replace("-", "_") == DRIVER
@@ -152,7 +152,7 @@ def parse_vfs(text):
 
 def running_option(name, address):
     """The triplet with which the running driver was loaded, for one card; None when that cannot be read."""
-    text = sysfs.read_text("%s/module/%s/parameters/%s" % (HOST.sys, DRIVER, name))
+    text = sysfs.read_text(f"{HOST.sys}/module/{DRIVER}/parameters/{name}")
     values = parse_vfs(text) if text is not None else None
     return values.get(address, values.get("", NONE)) if values is not None else None
 
@@ -177,17 +177,20 @@ def wanted_vfs(card, entries):
         where, count, port = entry["selector"], entry["numvfs"], entry.get("port")
         probed = entry.get("probe_vf") or 0
         if not 0 <= probed <= count:
-            raise Refusal("%s: probe_vf is %d, and is to be from 0 to numvfs, which is %d: correct it" % (where, probed, count))
+            raise Refusal(f"{where}: probe_vf is {probed}, and is to be from 0 to numvfs, which is {count}: correct it")
         if count == 0:
             continue
         if port and not types:
-            raise Refusal("%s: it is not known what ports %s has (no mlx4_port1 in %s that says ib or eth): see the kernel log, or "
-                               "choose the whole card by its address" % (where, name, sysfs.device_path(function["address"])))
+            raise Refusal(
+                f"{where}: it is not known what ports {name} has (no mlx4_port1 in "
+                f"{sysfs.device_path(function['address'])} that says ib or eth): see the kernel log, or choose the "
+                "whole card by its address")
         if port and port > len(types):
-            raise Refusal("%s: %s has one port, port %d is asked for: choose the card by its address" % (where, name, port))
+            raise Refusal(f"{where}: {name} has one port, port {port} is asked for: choose the card by its address")
         if port and len(types) > 1 and "ib" in types:
-            raise Refusal("%s: VFs of port %d alone need all ports of %s to be Ethernet, they are %s: set them to Ethernet, or choose "
-                               "the whole card by its address" % (where, port, name, " and ".join(types)))
+            raise Refusal(
+                f"{where}: VFs of port {port} alone need all ports of {name} to be Ethernet, they are "
+                f"{' and '.join(types)}: set them to Ethernet, or choose the whole card by its address")
         # A card with one port fails to load with more than a single value, which stands for VFs of all ports.
         column = port - 1 if port and len(types) > 1 else 2
         num_vfs[column] += count
@@ -195,13 +198,14 @@ def wanted_vfs(card, entries):
     where = " and ".join(entry["selector"] for entry in entries)
     for port in (0, 1):
         if num_vfs[port] + num_vfs[2] > MAX_VFS_OF_PORT:
-            raise Refusal("%s: port %d of %s has at most %d VFs, %d are asked for: lower numvfs" % (
-                where, port + 1, name, MAX_VFS_OF_PORT, num_vfs[port] + num_vfs[2]))
+            raise Refusal(
+                f"{where}: port {port + 1} of {name} has at most {MAX_VFS_OF_PORT} VFs, {num_vfs[port] + num_vfs[2]} "
+                "are asked for: lower numvfs")
     total = sum(num_vfs)
     if total > (function["totalvfs"] or 0) and not any(entry.get("waits") for entry in entries):
         if not function["totalvfs"]:
-            raise Refusal("%s: %s offers no VFs: %s" % (where, name, causes.why_no_vfs(function)))
-        raise Refusal("%s: %s has at most %d VFs, %d are asked for: lower numvfs" % (where, name, function["totalvfs"], total))
+            raise Refusal(f"{where}: {name} offers no VFs: {causes.why_no_vfs(function)}")
+        raise Refusal(f"{where}: {name} has at most {function['totalvfs']} VFs, {total} are asked for: lower numvfs")
     return tuple(num_vfs), tuple(probe_vf)
 
 
@@ -226,7 +230,7 @@ def options_for_all(cards, wishes):
             "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones (%s): "
             "give them all the same, or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the "
             "distribution: it takes them for each address" % (DRIVER, ", ".join(
-                "%s num_vfs=%s probe_vf=%s" % (cards[address]["name"], written(vfs, vfs, ","), written(probed, vfs, ","))
+                f"{cards[address]['name']} num_vfs={written(vfs, vfs, ',')} probe_vf={written(probed, vfs, ',')}"
                 for address, (vfs, probed) in concerned.items())))
     num_vfs, probe_vf = next(iter(concerned.values()))
     options = {"num_vfs": written(num_vfs, num_vfs, ","), "probe_vf": written(probe_vf, num_vfs, ",")}
@@ -237,10 +241,11 @@ def options_for_all(cards, wishes):
         elif any(card["senses"] for card in cards.values()):
             # The driver no longer senses a type once it has VFs (mlx4_dev_cap()), and would take the firmware's default.
             raise Refusal(
-                "the ports of %s sense their type, which ends when there are VFs, and the driver %s of this kernel takes one "
-                "port_type_array for all cards, whose types differ: set the types in the cards' firmware (LINK_TYPE_P1, LINK_TYPE_P2), "
-                "or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution" % (
-                    ", ".join(card["name"] for card in cards.values() if card["senses"]), DRIVER))
+                f"the ports of {', '.join(card['name'] for card in cards.values() if card['senses'])} sense their "
+                f"type, which ends when there are VFs, and the driver {DRIVER} of this kernel takes one "
+                "port_type_array for all cards, whose types differ: set the types in the cards' firmware "
+                "(LINK_TYPE_P1, LINK_TYPE_P2), or install the driver of MLNX_OFED 4.9, the last that has it for "
+                "ConnectX-3, where that supports the distribution")
     return options
 
 
@@ -252,7 +257,8 @@ def options_for_each(cards, wishes):
     # mlx4_fill_dbdf2val_tbl() takes a single value for an error when a triplet follows it anywhere, and the driver is not loaded at all.
     chosen = sorted((is_single(vfs), address) for address, (vfs, _probed) in wishes.items() if sum(vfs))
     options = {
-        name: ",".join("%s-%s" % (address, written(wishes[address][index], wishes[address][0], ";")) for _single, address in chosen)
+        name: ",".join(
+            f"{address}-{written(wishes[address][index], wishes[address][0], ';')}" for _single, address in chosen)
         for index, name in enumerate(("num_vfs", "probe_vf"))
     }
     types = [
@@ -280,7 +286,7 @@ def refuse_other_sources(sources, options):
         if not options and (name != "num_vfs" or set((parse_vfs(value) or {"": None}).values()) == {NONE}):
             continue
         raise Refusal("%s has %s=%s for %s, and %s is wanted: remove it from there" % (
-            place, name, value, DRIVER, "%s=%s" % (name, wanted) if options else "no VF"))
+            place, name, value, DRIVER, f"{name}={wanted}" if options else "no VF"))
 
 
 def judge_card(card, num_vfs, probe_vf):
@@ -291,18 +297,20 @@ def judge_card(card, num_vfs, probe_vf):
     running = {option: running_option(option, address) for option in ways}
     differs = [option for option in ways if running[option] is not None and running[option] != ways[option]]
     if has and not wanted:
-        message = "%s keeps its %d VFs until the next boot: its driver makes and removes them when it is loaded" % (name, has)
+        message = f"{name} keeps its {has} VFs until the next boot: its driver makes and removes them when it is loaded"
     elif has != wanted:
-        message = "%s has %d VFs until the next boot, %d are wanted: its driver makes them when it is loaded" % (name, has, wanted)
+        message = (
+            f"{name} has {has} VFs until the next boot, {wanted} are wanted: its driver makes them when it is loaded"
+        )
     elif wanted and differs:
         message = "%s has its %d VFs with %s until the next boot, %s is wanted: its driver makes them when it is loaded" % (
-            name, has, " ".join("%s=%s" % (option, written(running[option], running[option], ",")) for option in differs),
-            " ".join("%s=%s" % (option, written(ways[option], num_vfs, ",")) for option in differs))
+            name, has, " ".join(f"{option}={written(running[option], running[option], ',')}" for option in differs),
+            " ".join(f"{option}={written(ways[option], num_vfs, ',')}" for option in differs))
     else:
         message = ""
-    key = "mlx4:%s=%s" % (address, ",".join(str(value) for value in num_vfs))
+    key = f"mlx4:{address}={','.join(str(value) for value in num_vfs)}"
     if sum(probe_vf):
-        key += " probe_vf=%s" % ",".join(str(value) for value in probe_vf)
+        key += f" probe_vf={','.join(str(value) for value in probe_vf)}"
     result = {
         "address": address, "name": (function["netdevs"] or [""])[0], "before": has, "now": has,
         "wanted": wanted, "state": "pending" if message else "ok", "message": message,
@@ -319,8 +327,9 @@ def initramfs_command():
         program = programs.find_program(command[0])
         if program:
             return [program] + command[1:]
-    raise Refusal("neither update-initramfs nor dracut is on this host, and the initramfs must have the options of %s: install "
-                       "the one that this distribution uses" % DRIVER)
+    raise Refusal(
+        f"neither update-initramfs nor dracut is on this host, and the initramfs must have the options of {DRIVER}: "
+        "install the one that this distribution uses")
 
 
 def command_text(command):
@@ -333,10 +342,11 @@ def rebuild_initramfs(command, run, path):
     code, output, errors = run(["timeout", "--kill-after=10", str(INITRAMFS_SECONDS)] + command)
     if code:
         # 124 and 137 are timeout(1)'s own: ended, and killed, because the time was up.
-        how = "did not finish in %d s" % INITRAMFS_SECONDS if code in (124, 137) else "ended with %d" % code
+        how = f"did not finish in {INITRAMFS_SECONDS} s" if code in (124, 137) else f"ended with {code}"
         what = "may not have the options that %s has" if os.path.exists(path) else "may have the options of %s, which is removed"
-        raise Refusal("the initramfs could not be rebuilt, and %s: %s %s (%s): correct that, then run the role again" % (
-            what % path, command_text(command), how, last_lines(errors) or last_lines(output) or "no output"))
+        raise Refusal(
+            f"the initramfs could not be rebuilt, and {what % path}: {command_text(command)} {how} "
+            f"({last_lines(errors) or last_lines(output) or 'no output'}): correct that, then run the role again")
     # It is some file system's, /boot or an EFI system partition, and neither tool brings it to the disk in every release.
     os.sync()
 
@@ -356,8 +366,9 @@ def write_options(path, before, text, stale):
             disk.write_atomically(path, text, 0o644)
     except OSError as error:
         if sysfs.read_file(path) != before:
-            raise Refusal("%s is changed, but it is not sure to be on the disk (%s), and the initramfs is not rebuilt: correct that, then "
-                               "run the role again" % (path, error)) from error
+            raise Refusal(
+                f"{path} is changed, but it is not sure to be on the disk ({error}), and the initramfs is not rebuilt: "
+                "correct that, then run the role again") from error
         if not marked:
             with contextlib.suppress(OSError):
                 disk.remove_file(stale)
@@ -372,7 +383,7 @@ def make_it_so(parameters, check_mode, run):
     path = parameters["options_path"]
     given.refuse_wrong(parameters["devices"], ("address", "numvfs", "selector", "boot"))
     if not os.path.isabs(path) or "\0" in path:
-        raise Refusal("options_path is %r, and must be an absolute path: correct it" % path)
+        raise Refusal(f"options_path is {path!r}, and must be an absolute path: correct it")
     clean = pending.nothing_left(HOST, "mlx4", [os.path.dirname(path)])
     if not check_mode:
         disk.sweep((os.path.dirname(path), HOST.state))
@@ -386,14 +397,15 @@ def make_it_so(parameters, check_mode, run):
     if not (entries or before is not None or reported or os.path.exists(stale)):
         return {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": [], "settled": clean}
     if before is not None and not before.startswith(HEADER):
-        raise Refusal("%s is not a file that this role wrote: move it away, or choose another options_path" % path)
+        raise Refusal(f"{path} is not a file that this role wrote: move it away, or choose another options_path")
     if not path.endswith(".conf"):
-        raise Refusal("options_path is %s, and modprobe reads only files that end in .conf: correct it" % path)
+        raise Refusal(f"options_path is {path}, and modprobe reads only files that end in .conf: correct it")
 
     cards = read_cards()
     for address in sorted(set(entries) - set(cards)):
-        raise Refusal("%s: %s went away, or its driver let go of it, while the host was read: run the role again" % (
-            entries[address][0]["selector"], address))
+        raise Refusal(
+            f"{entries[address][0]['selector']}: {address} went away, or its driver let go of it, while the host was "
+            "read: run the role again")
     wishes = {address: wanted_vfs(cards[address], entries[address]) for address in sorted(entries)}
     options = {}
     if any(sum(num_vfs) for num_vfs, _probe_vf in wishes.values()):
@@ -406,7 +418,7 @@ def make_it_so(parameters, check_mode, run):
     for address, card in sorted(cards.items()):
         # Options without addresses hold for every card.
         had = before is not None and (address in before or ":" not in before)
-        ours = had or os.path.exists(stale) or "mlx4:%s=" % address in reported
+        ours = had or os.path.exists(stale) or f"mlx4:{address}=" in reported
         if address not in wishes and card["function"]["numvfs"] and ours and not elsewhere:
             wishes[address] = (NONE, NONE)
 
@@ -419,7 +431,7 @@ def make_it_so(parameters, check_mode, run):
         diff.append({"before_header": path, "after_header": path, "before": before or "", "after": after or ""})
     if rebuild:
         diff.append({"before_header": "initramfs", "after_header": "initramfs", "before": "",
-                     "after": "rebuilt by %s\n" % command_text(command)})
+                     "after": f"rebuilt by {command_text(command)}\n"})
     if differs and not check_mode:
         write_options(path, before, after, stale)
     if rebuild and not check_mode:
@@ -437,8 +449,9 @@ def make_it_so(parameters, check_mode, run):
     except OSError as error:
         if not rebuild:
             raise
-        raise Refusal("%s is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered (%s): "
-                           "correct that, then run the role again" % (path, error)) from error
+        raise Refusal(
+            f"{path} is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be "
+            f"remembered ({error}): correct that, then run the role again") from error
     return {
         "settled": clean and not (rebuild or due or stuck),
         "changed": rebuild, "diff": diff, "files": [path] if differs else [],
@@ -450,8 +463,8 @@ def make_it_so(parameters, check_mode, run):
 def advice(text, path, there):
     """What to look at when a reboot did not bring the VFs."""
     return (
-        "%s, although the host has been rebooted since: look at the kernel log (dmesg | grep mlx4), and check that the initramfs %s %s "
-        "(lsinitramfs or lsinitrd)" % (text, "has" if there else "no longer has", path)
+        f"{text}, although the host has been rebooted since: look at the kernel log (dmesg | grep mlx4), and check "
+        f"that the initramfs {'has' if there else 'no longer has'} {path} (lsinitramfs or lsinitrd)"
     )
 
 
@@ -468,7 +481,7 @@ def work(module):
         with lock.locked():
             return make_it_so(module.params, module.check_mode, run)
     except OSError as error:
-        raise Refusal("The options of %s cannot be set: %s; nothing was changed" % (DRIVER, error)) from error
+        raise Refusal(f"The options of {DRIVER} cannot be set: {error}; nothing was changed") from error
 
 
 # The module's options, as AnsibleModule takes them.

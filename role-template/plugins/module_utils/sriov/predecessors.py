@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What stackhpc.sriov and stackhpc.linux.sriov left on a host: blockinfile with marker_begin "BEGIN SRIOV", and a unit per NIC."""
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 import glob
 import os
@@ -29,7 +27,7 @@ def legacy(unit_directory, rule_paths):
         match = LEGACY_UNIT.search(sysfs.read_text(path, ""))
         if match:
             netdevs.add(match.group(1))
-            paths += [path] + sorted(glob.glob("%s/*.[wr]*/%s" % (unit_directory, os.path.basename(path))))
+            paths += [path] + sorted(glob.glob(f"{unit_directory}/*.[wr]*/{os.path.basename(path)}"))
     # A link of a unit that it removed without disabling it keeps what requires that unit from starting.
     paths += [
         link for link in sorted(glob.glob(unit_directory + "/*.[wr]*/virtual-functions-*.service"))

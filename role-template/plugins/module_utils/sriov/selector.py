@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The selector of an entry of sriov_devices, checked in form: what can be said without the host."""
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 import re
 
@@ -29,8 +27,11 @@ def read_as_number(where, name, value, example):
     # Four digits were meant so: an id that begins with 0 or 0x, YAML has made another number of.
     if example in (QUOTE["vendor_id"], QUOTE["product_id"]) and isinstance(value, int) and 1000 <= value <= 9999:
         example = str(value)
-    return '%s: %s is %r, which YAML has read as a %s: put it in quotes, as in %s: "%s"' % (
-        where, name, value, "truth value" if isinstance(value, bool) else "number", name.rpartition(".")[2], example)
+    return (
+        f'{where}: {name} is {value!r}, which YAML has read as a '
+        f'{"truth value" if isinstance(value, bool) else "number"}: put it in quotes, as in {name.rpartition(".")[2]}: '
+        f'"{example}"'
+    )
 
 
 def labelled(entry, where):
@@ -40,7 +41,7 @@ def labelled(entry, where):
     values = [entry.get(key) for key in keys]
     if len(given) != 1 or not all(isinstance(value, str) and LABEL.match(value) for value in values):
         return where
-    return "%s (%s)" % (where, ", ".join("%s %s" % (key, value.strip()) for key, value in zip(keys, values)))
+    return "%s (%s)" % (where, ", ".join(f"{key} {value.strip()}" for key, value in zip(keys, values)))
 
 
 def text_of(entry, key, where):
@@ -63,35 +64,35 @@ def checked_selector(entry, index):
 
     Raises Refusal when there is none, more than one, or one that cannot be right.
     """
-    where = "sriov_devices[%d]" % index
+    where = f"sriov_devices[{index}]"
     given = [key for key in SELECTORS if entry.get(key) is not None]
     if entry.get("product_id") is not None and "vendor_id" not in given:
-        raise Refusal("%s: product_id needs vendor_id beside it" % where)
+        raise Refusal(f"{where}: product_id needs vendor_id beside it")
     if not given:
-        raise Refusal("%s has no selector: give it one of name, address, mac, vendor_id with product_id, driver" % where)
+        raise Refusal(f"{where} has no selector: give it one of name, address, mac, vendor_id with product_id, driver")
     if len(given) > 1:
-        raise Refusal("%s has %d selectors (%s): keep one of them" % (where, len(given), ", ".join(given)))
+        raise Refusal(f"{where} has {len(given)} selectors ({', '.join(given)}): keep one of them")
     kind = given[0]
     value = text_of(entry, kind, where)
     if kind in ("name", "driver") and not ORDINARY_NAME.match(value):
-        raise Refusal("%s: %s %r has characters that no interface or driver name has: correct it" % (where, kind, value))
+        raise Refusal(f"{where}: {kind} {value!r} has characters that no interface or driver name has: correct it")
     if kind == "address":
         address = pci_address(value)
         if address is None:
-            raise Refusal('%s: address %r is no PCI address: write it as "0000:3b:00.0"' % (where, value))
+            raise Refusal(f'{where}: address {value!r} is no PCI address: write it as "0000:3b:00.0"')
         value = address
     if kind == "mac":
         value = value.replace("-", ":")
         if not MAC.match(value):
-            raise Refusal('%s: mac %r is no MAC address: write it as "b8:59:9f:0c:aa:02"' % (where, value))
+            raise Refusal(f'{where}: mac {value!r} is no MAC address: write it as "b8:59:9f:0c:aa:02"')
     if kind == "vendor_id":
         if entry.get("product_id") is None:
-            raise Refusal("%s: vendor_id needs product_id beside it" % where)
+            raise Refusal(f"{where}: vendor_id needs product_id beside it")
         pair = []
         for key in ("vendor_id", "product_id"):
             half = text_of(entry, key, where)
             if not HEXADECIMAL_ID.match(half):
-                raise Refusal('%s: %s %r is not four hexadecimal digits: write it as "%s"' % (where, key, half, QUOTE[key]))
+                raise Refusal(f'{where}: {key} {half!r} is not four hexadecimal digits: write it as "{QUOTE[key]}"')
             pair.append(half[-4:])
-        return "id", ":".join(pair), "%s (vendor_id %s, product_id %s)" % (where, pair[0], pair[1])
-    return kind, value, "%s (%s %s)" % (where, kind, value)
+        return "id", ":".join(pair), f"{where} (vendor_id {pair[0]}, product_id {pair[1]})"
+    return kind, value, f"{where} ({kind} {value})"

@@ -62,10 +62,12 @@ class Together:
     def link(self, path, target):
         """Plan a symbolic link: where it points (None: no link there). Raises Refusal."""
         try:
-            before = "link to %s\n" % os.readlink(path) if os.path.islink(path) else sysfs.read_file(path) if target else None
+            before = (
+                f"link to {os.readlink(path)}\n"
+            ) if os.path.islink(path) else sysfs.read_file(path) if target else None
         except OSError as error:
             raise unreadable(path, error) from error
-        after = target and "link to %s\n" % target
+        after = target and f"link to {target}\n"
         self._put(Planned(path, None, None, target, False), before == after, (before, after))
 
     def _put(self, planned, same, shown):
@@ -82,7 +84,7 @@ class Together:
             self.paths.add(planned.path)
             before, after = shown
             if planned.path == HOST.program:
-                before, after = ["%d lines\n" % len(text.splitlines()) if text else "" for text in shown]
+                before, after = [f"{len(text.splitlines())} lines\n" if text else "" for text in shown]
             self.diff.append({
                 "before_header": planned.path, "after_header": planned.path, "before": before or "", "after": after or ""})
 
@@ -164,19 +166,19 @@ class Together:
 def refusal(planned, error):
     """What to raise for a change that cannot be made."""
     verb = "removed" if planned.removes() else "written"
-    return Refusal("%s cannot be %s (%s): correct that, then run the role again" % (
-        planned.path, verb, reason(error, planned.path)))
+    return Refusal(
+        f"{planned.path} cannot be {verb} ({reason(error, planned.path)}): correct that, then run the role again")
 
 
 def unreadable(path, error):
     """What to raise for a file that cannot be compared."""
-    return Refusal("%s cannot be read (%s): correct that, then run the role again" % (path, reason(error, path)))
+    return Refusal(f"{path} cannot be read ({reason(error, path)}): correct that, then run the role again")
 
 
 def reason(error, path):
     """What an OSError says, with the directory above `path` that it speaks of."""
     where = error.filename if isinstance(error.filename, str) else ""
-    return "%s: %s" % (where, error.strerror) if where and path.startswith(where + "/") else error.strerror or str(error)
+    return f"{where}: {error.strerror}" if where and path.startswith(where + "/") else error.strerror or str(error)
 
 
 def obstacle(planned):

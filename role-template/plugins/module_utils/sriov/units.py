@@ -6,9 +6,7 @@
 Here and not in templates of the role: those would be rendered on the controller for each host, and sent with each module.
 """
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 BOOT = """\
 [Unit]

@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The VFs of PFs, now and at every boot: their numbers, and the files that bring them."""
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 import contextlib
 import glob
@@ -50,8 +48,9 @@ def udev_rules(devices):
     lines = [RULE_BEGIN, REPRESENTORS_ASIDE]
     for device in devices:
         match = 'SUBSYSTEM=="net", KERNELS=="%s"' if device["trigger"] == "net" else 'SUBSYSTEM=="pci", KERNEL=="%s"'
-        lines.append('ACTION!="remove", %s, TAG+="systemd", ENV{SYSTEMD_WANTS}+="sriov-vfs@%s.service"' % (
-            match % device["address"], device["address"]))
+        lines.append(
+            f'ACTION!="remove", {match % device["address"]}, TAG+="systemd", '
+            f'ENV{{SYSTEMD_WANTS}}+="sriov-vfs@{device["address"]}.service"')
     return "\n".join(lines + ['LABEL="sriov_end"', RULE_END, ""])
 
 
@@ -73,9 +72,9 @@ def drop_ins(devices):
     for device in devices:
         if device["boot"] == "systemd":
             for unit in device["required_by"]:
-                needs.setdefault(unit, []).append("sriov-vfs-ready@%s.service" % device["address"])
+                needs.setdefault(unit, []).append(f"sriov-vfs-ready@{device['address']}.service")
     return {
-        "%s/%s.d/%s" % (HOST.units, unit, DROP_IN): "[Unit]\nRequires=%s\nAfter=%s\n" % (" ".join(names), " ".join(names))
+        f"{HOST.units}/{unit}.d/{DROP_IN}": f"[Unit]\nRequires={' '.join(names)}\nAfter={' '.join(names)}\n"
         for unit, names in needs.items()
     }
 
@@ -167,8 +166,8 @@ def wanted_files(parameters, devices, config):
     files[HOST.config] = (config_text(parameters, devices, last_known_names(devices, config, kept=True)), 0o644)
     for name, text in parameters["units"].items():
         wanted = keep and (name != BOOT_UNIT or at_boot)
-        files["%s/%s" % (HOST.units, name)] = (text if wanted else None, 0o644)
-    for path in glob.glob("%s/*.d/%s" % (HOST.units, DROP_IN)):
+        files[f"{HOST.units}/{name}"] = (text if wanted else None, 0o644)
+    for path in glob.glob(f"{HOST.units}/*.d/{DROP_IN}"):
         files[path] = (None, 0o644)
     files.update({path: (text, 0o644) for path, text in drop_ins(devices).items()})
     rule_path = parameters["udev_rule_path"]
@@ -258,9 +257,10 @@ def finish(paths, run, results):
     for command in reloads(paths):
         code, output, errors = run(command)
         if code:
-            said = (errors or output).strip().replace("\n", "; ") or "exit code %d" % code
-            raise Refusal("%s failed (%s), after VFs and files were changed: correct that, then run the role again, "
-                               "which repeats it" % (" ".join(command), said), pfs=results)
+            said = (errors or output).strip().replace("\n", "; ") or f"exit code {code}"
+            raise Refusal(
+                f"{' '.join(command)} failed ({said}), after VFs and files were changed: correct that, then run the "
+                "role again, which repeats it", pfs=results)
     for path in paths:
         if path == HOST.config or os.path.basename(path) == DROP_IN:
             disk.sweep([os.path.dirname(path)])
@@ -278,7 +278,7 @@ def reasons_of(results, config, released):
     reasons, touched = [], set()
     for result in results:
         if result["state"] == "pending":
-            key = "vfs:%s=%d" % (result["address"], result["wanted"])
+            key = f"vfs:{result['address']}={result['wanted']}"
             reasons.append({"key": key, "text": result["message"]})
             if before.get(result["address"]) != result["wanted"]:
                 touched.add(key)
@@ -291,7 +291,8 @@ def checked(parameters):
     for name, text in (parameters["units"] or {}).items():
         # Half of a surrogate pair cannot be written.
         if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text) or not given.is_file_name(name):
-            raise Refusal("units has %.80r: %.80r, and takes the name of a unit and its text: correct it" % (name, text))
+            raise Refusal(
+                f"units has {name!r:.80}: {text!r:.80}, and takes the name of a unit and its text: correct it")
     given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
     numbers = {
         name: whole_number(name, parameters[name], least, configuration.MOST_SECONDS)
@@ -303,7 +304,8 @@ def checked(parameters):
 def checked_path(path):
     """Raise Refusal when udev would not read a file of that path."""
     if not (isinstance(path, str) and path.startswith("/") and path.endswith(".rules") and path.isprintable()):
-        raise Refusal("udev_rule_path is %.200r: give an absolute path that ends in .rules, as udev reads no other" % (path,))
+        raise Refusal(
+            f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, as udev reads no other")
 
 
 def whole_number(name, value, least, most):
@@ -314,7 +316,7 @@ def whole_number(name, value, least, most):
     except (TypeError, ValueError, OverflowError):
         right = False
     if not right:
-        raise Refusal("%s is %.80r: give a whole number from %d to %d" % (name, value, least, most))
+        raise Refusal(f"{name} is {value!r:.80}: give a whole number from {least} to {most}")
     return number
 
 
@@ -350,7 +352,7 @@ class Interruption:
     def check(self):
         """Raise Refusal when a signal has come."""
         if self._name:
-            raise Refusal("the run was ended by %s: run the role again" % self._name)
+            raise Refusal(f"the run was ended by {self._name}: run the role again")
 
 
 def plan_state(changes, results, leaving, config, released_before):
@@ -394,9 +396,9 @@ def untouched(attempt, results):
     except Refusal as refusal:
         for result in results:
             if result["state"] == "changed":
-                message = "%s was not changed because a file cannot be" % pfs.described(result)
+                message = f"{pfs.described(result)} was not changed because a file cannot be"
                 result.update(state="unchanged", now=result["before"], message=message)
-        raise Refusal("%s; %s" % (refusal, AS_BEFORE), pfs=results) from refusal
+        raise Refusal(f"{refusal}; {AS_BEFORE}", pfs=results) from refusal
 
 
 def put_back(results, timeout, refusal, cause):
@@ -406,11 +408,11 @@ def put_back(results, timeout, refusal, cause):
     """
     if HOST.config in refusal.details.get("files", []):
         # The next boot goes by that file, and a PF that is no longer in it would have VFs that nobody takes away.
-        return Refusal("%s; the VFs are as they were wanted" % refusal, **dict(refusal.details, pfs=results))
+        return Refusal(f"{refusal}; the VFs are as they were wanted", **dict(refusal.details, pfs=results))
     results = pfs.put_back(results, timeout)
     for result in results:
         if result["state"] == "put back":
-            result["message"] = "%s was put back to %d VFs because %s" % (pfs.described(result), result["before"], cause)
+            result["message"] = f"{pfs.described(result)} was put back to {result['before']} VFs because {cause}"
     left = failures_of(results) or ["the VFs are as they were" if refusal.details.get("files") else AS_BEFORE]
     return Refusal("; ".join([str(refusal)] + left), **dict(refusal.details, pfs=results))
 
@@ -424,7 +426,7 @@ def carry_out(changes, results, apply, remember, timeout, interruption):
     try:
         results = apply()
     except OSError as error:
-        raise put_back(results, timeout, Refusal("The VFs cannot be set: %s" % error), "the run failed") from error
+        raise put_back(results, timeout, Refusal(f"The VFs cannot be set: {error}"), "the run failed") from error
     if failures_of(results):
         results = pfs.left_alone(pfs.put_back(results, timeout))
         raise Refusal(pfs.refusal_of(results), pfs=results)
@@ -492,7 +494,7 @@ def make_it_so(parameters, check_mode, run, interruption):
     diff = [
         {
             "before_header": result["address"], "after_header": result["address"],
-            "before": "%s VFs\n" % result["before"], "after": "%s VFs\n" % result["wanted"],
+            "before": f"{result['before']} VFs\n", "after": f"{result['wanted']} VFs\n",
         } for result in changed
     ]
     repeated = [command for command in reloads(owed) if command not in reloads(changes.paths)]
@@ -526,7 +528,7 @@ def work(module, interruption=None):
         with lock.locked(lock.lock_wait(parameters["numvfs_timeout"])):
             return make_it_so(parameters, module.check_mode, module.run_command, interruption or Uninterrupted())
     except OSError as error:
-        raise Refusal("The VFs cannot be set: %s" % error) from error
+        raise Refusal(f"The VFs cannot be set: {error}") from error
 
 
 # The module's options, as AnsibleModule takes them.

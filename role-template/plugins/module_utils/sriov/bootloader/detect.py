@@ -46,9 +46,9 @@ def detect(host, running):
         return systemd
     if images:
         raise Refusal(
-            "systemd-boot starts unified kernel images here (%s), whose command line is inside them: add the "
-            "parameters to /etc/kernel/cmdline, make the images anew (kernel-install add-all), and the role will "
-            "take them as they are." % (image or images[0])
+            f"systemd-boot starts unified kernel images here ({image or images[0]}), whose command line is inside "
+            "them: add the parameters to /etc/kernel/cmdline, make the images anew (kernel-install add-all), and the "
+            "role will take them as they are."
         )
     raise Refusal(
         "No boot loader that this role knows was found: it looked for GRUB (/boot/grub/grub.cfg with "

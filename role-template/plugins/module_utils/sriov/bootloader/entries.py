@@ -85,7 +85,7 @@ class EntryLoader(BootLoader):
     def takes_comments(self):
         """Whether a kernel that is installed later gets the words of comments in /etc/kernel/cmdline on its line."""
         if self._takes_comments is None:
-            paths = ["%s/%s" % (directory, self.script()) for directory in self.INSTALL]
+            paths = [f"{directory}/{self.script()}" for directory in self.INSTALL]
             text = next((text for text in map(self.host.read, paths) if text is not None), None)
             leaves_out = r"^[^#\n]*\b(?:grep|sed|awk)\b[^\n]*#[^\n]*cmdline"
             self._takes_comments = self.takes_comments_by_default() if text is None else not re.search(leaves_out, text, re.MULTILINE)
@@ -114,7 +114,7 @@ class EntryLoader(BootLoader):
         path = self.VENDOR_CMDLINE if later is None else self.KERNEL_CMDLINE
         text = self.host.read(self.VENDOR_CMDLINE) or "" if later is None else later
         comments = [line for line in text.split("\n") if line.lstrip().startswith("#")] if self.takes_comments() else []
-        where = "a line of %s that begins with # (which kernel-install takes for a word here)" % path
+        where = f"a line of {path} that begins with # (which kernel-install takes for a word here)"
         return [(path, kernel_line(text))] + [(where, comment) for comment in comments]
 
     def lacking(self, changes, wanted):

@@ -29,7 +29,7 @@ def drop_in(wanted):
 
 
 def _fields(name, field):
-    return ["%s=%s" % (name, form % field) for form in ("%s", "%s,*", "*,%s", "*,%s,*")]
+    return [f"{name}={form % field}" for form in ("%s", "%s,*", "*,%s", "*,%s,*")]
 
 
 def _clause(token, on, off):
@@ -37,12 +37,12 @@ def _clause(token, on, off):
         "__sriov_found=",
         "for __sriov_word in ${GRUB_CMDLINE_LINUX-} ${GRUB_CMDLINE_LINUX_DEFAULT-}; do",
         '    case "$__sriov_word" in',
-        "        %s) __sriov_found= ;;" % " | ".join(off),
-        "        %s) __sriov_found=1 ;;" % " | ".join(on),
+        f"        {' | '.join(off)}) __sriov_found= ;;",
+        f"        {' | '.join(on)}) __sriov_found=1 ;;",
         "    esac",
         "done",
         'if [ -z "$__sriov_found" ]; then',
-        '    GRUB_CMDLINE_LINUX_DEFAULT="${GRUB_CMDLINE_LINUX_DEFAULT:+$GRUB_CMDLINE_LINUX_DEFAULT }%s"' % token,
+        f'    GRUB_CMDLINE_LINUX_DEFAULT="${{GRUB_CMDLINE_LINUX_DEFAULT:+$GRUB_CMDLINE_LINUX_DEFAULT }}{token}"',
         "fi",
     ]
 

@@ -43,7 +43,7 @@ class Grubby(EntryLoader):
         """The loader, or None. Evidence: grubby, a grub.cfg that reads entries, and Linux entries to read."""
         grubby = host.which("grubby")
         configs = ["/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"] + [
-            "/boot/efi/EFI/%s/grub.cfg" % name for name in host.names("/boot/efi/EFI")
+            f"/boot/efi/EFI/{name}/grub.cfg" for name in host.names("/boot/efi/EFI")
         ]
         reads = any(re.search(r"^\s*blscfg\b", host.read(path) or "", re.MULTILINE) for path in configs)
         loader = cls(host, running, grubby)
@@ -61,7 +61,7 @@ class Grubby(EntryLoader):
         return True
 
     def entries(self, changes):
-        paths = ["%s/%s" % (self.ENTRIES, name) for name in self.host.names(self.ENTRIES) if name.endswith(".conf")]
+        paths = [f"{self.ENTRIES}/{name}" for name in self.host.names(self.ENTRIES) if name.endswith(".conf")]
         texts = [(path, changes.read(path) or "") for path in paths]
         return [(path, text) for path, text in texts if entry_value(text, "linux")]
 
@@ -81,7 +81,7 @@ class Grubby(EntryLoader):
         return self.sources(changes) + ([] if value is None else [(self.ENVIRONMENT, value)])
 
     def block(self, wanted):
-        return "%s\n%s%s\n" % (self.BEGIN, drop_in(wanted), self.END) if wanted else ""
+        return f"{self.BEGIN}\n{drop_in(wanted)}{self.END}\n" if wanted else ""
 
     def plan(self, changes, wanted, drop, record):
         plan = super().plan(changes, wanted, drop, record)
@@ -119,8 +119,8 @@ class Grubby(EntryLoader):
             self._read_back(changes, wanted)
         if wanted and sets_separator(changes.read(self.DEFAULTS) or "", "GRUB_CMDLINE_LINUX"):
             return [
-                "%s will go to init and not to the kernel when grub2-mkconfig makes the entries of %s, because of the ' -- ' in its "
-                "GRUB_CMDLINE_LINUX: take the ' -- ' out." % (" ".join(wanted), self.DEFAULTS)
+                f"{' '.join(wanted)} will go to init and not to the kernel when grub2-mkconfig makes the entries of "
+                f"{self.DEFAULTS}, because of the ' -- ' in its GRUB_CMDLINE_LINUX: take the ' -- ' out."
             ]
         return []
 
@@ -141,7 +141,7 @@ class Grubby(EntryLoader):
         if changes.check_mode:
             self._would_be = after
         elif rc != 0 or self.kernelopts() != after:
-            raise Refusal("grub2-editenv could not set kernelopts, and %s: %s" % (changes.undo(), last_line(err, out)))
+            raise Refusal(f"grub2-editenv could not set kernelopts, and {changes.undo()}: {last_line(err, out)}")
 
     def _read_back(self, changes, wanted):
         rc, out, err = self.host.run([self.grubby, "--info=ALL"], None)
@@ -152,6 +152,6 @@ class Grubby(EntryLoader):
         lines = [match.group(1) for match in shown if match]
         if rc != 0 or not lines or all(missing(line, wanted) for line in lines) and wanted:
             raise Refusal(
-                "grubby --info=ALL does not show %s on any entry afterwards, and %s: %s"
-                % (" ".join(wanted) or "the entries", changes.undo(), last_line(err, out))
+                f"grubby --info=ALL does not show {' '.join(wanted) or 'the entries'} on any entry afterwards, and "
+                f"{changes.undo()}: {last_line(err, out)}"
             )

@@ -53,8 +53,8 @@ def edit_line_file(text, add, drop, readings=(kernel_line,)):
         if not any(missing(reading(candidate), add) for reading in readings):
             return candidate
     raise Refusal(
-        "There is no place in /etc/kernel/cmdline where %s would reach a kernel that is installed later: bring what the kernel "
-        "needs to the first line, before any comment and any ' -- ', and close every quote." % " ".join(add)
+        f"There is no place in /etc/kernel/cmdline where {' '.join(add)} would reach a kernel that is installed later: "
+        "bring what the kernel needs to the first line, before any comment and any ' -- ', and close every quote."
     )
 
 

@@ -77,31 +77,32 @@ class MkconfigGrub(BootLoader):
                     continue
                 source = self.host.real(path)
                 if text != self.host.read(path):
-                    source = os.path.join(directory, "%d.cfg" % number)
+                    source = os.path.join(directory, f"{number}.cfg")
                     with open(source, "w", encoding="utf-8", errors="surrogateescape") as stream:
                         stream.write(text)
-                script.append(". %s" % shlex.quote(source))
+                script.append(f". {shlex.quote(source)}")
             mark = "@sriov@"
-            script.append("printf '%s%%s' %s '%s'" % (mark, " ".join('"${%s-}"' % name for name in self.VARIABLES), "end"))
+            script.append("printf '%s%%s' %s '%s'" % (mark, " ".join(
+                f'"${{{name}-}}"' for name in self.VARIABLES), "end"))
             rc, out, err = self.host.run(["/bin/sh", "-c", "\n".join(script)], "")
         values = out.split(mark)[-len(self.VARIABLES) - 1:]
         if rc != 0 or len(values) != len(self.VARIABLES) + 1 or values.pop() != "end":
             raise Refusal(
-                "The settings of GRUB in %s cannot be read by sh, so update-grub would fail too: %s"
-                % (self.DEFAULTS, last_line(err, out))
+                f"The settings of GRUB in {self.DEFAULTS} cannot be read by sh, so update-grub would fail too: "
+                f"{last_line(err, out)}"
             )
         settings = dict(zip(self.VARIABLES, values))
         if "\n" in settings["GRUB_CMDLINE_LINUX"] + settings["GRUB_CMDLINE_LINUX_DEFAULT"]:
             raise Refusal(
-                "A value of GRUB_CMDLINE_LINUX or GRUB_CMDLINE_LINUX_DEFAULT in %s or %s has a line break inside its "
-                "quotes, at which GRUB ends the kernel's line: put it on one line." % (self.DEFAULTS, self.DROP_INS)
+                f"A value of GRUB_CMDLINE_LINUX or GRUB_CMDLINE_LINUX_DEFAULT in {self.DEFAULTS} or {self.DROP_INS} "
+                "has a line break inside its quotes, at which GRUB ends the kernel's line: put it on one line."
             )
         return settings
 
     def _files(self, changes):
         """The files that hold the settings, in the order in which grub-mkconfig sources them."""
         drop_ins = {
-            "%s/%s" % (self.DROP_INS, name) for name in self.host.names(self.DROP_INS)
+            f"{self.DROP_INS}/{name}" for name in self.host.names(self.DROP_INS)
             if name.endswith(".cfg") and not name.startswith(".")
         }
         # What check mode would write sorts where the real file will.
@@ -115,7 +116,7 @@ class MkconfigGrub(BootLoader):
         return grub_entries(self.host.read(self.config) or "", self.settings(changes))
 
     def sources(self, changes):
-        return [("%s or %s" % (self.DEFAULTS, self.DROP_INS), self.evaluate(changes))]
+        return [(f"{self.DEFAULTS} or {self.DROP_INS}", self.evaluate(changes))]
 
     def configured(self, changes):
         made = self.lines(changes) if self._generated else []
@@ -156,12 +157,12 @@ class MkconfigGrub(BootLoader):
                 return (
                     "%s would go to init and not to the kernel, as every word after the ' -- ' in %s of %s does: take the ' -- ' out, "
                     "or put in front of it what the kernel needs ('---' is an ordinary word)."
-                    % (tokens, name, (files or ["%s or %s" % (self.DEFAULTS, self.DROP_INS)])[-1])
+                    % (tokens, name, (files or [f"{self.DEFAULTS} or {self.DROP_INS}"])[-1])
                 )
         return (
-            "%s is not on the line that GRUB would get: a file in %s that sorts after %s sets "
-            "GRUB_CMDLINE_LINUX_DEFAULT anew (rename it or let it append), or the word stands in a quoted value."
-            % (tokens, self.DROP_INS, os.path.basename(self.DROP_IN))
+            f"{tokens} is not on the line that GRUB would get: a file in {self.DROP_INS} that sorts after "
+            f"{os.path.basename(self.DROP_IN)} sets GRUB_CMDLINE_LINUX_DEFAULT anew (rename it or let it append), or "
+            "the word stands in a quoted value."
         )
 
     def _stale(self, changes, line, wanted, recorded):
@@ -177,12 +178,12 @@ class MkconfigGrub(BootLoader):
 
     def _generate(self, changes, line, wanted):
         old = self.lines(changes)
-        before = "".join("%s: %s\n" % (title, " ".join(managed_tokens(entry))) for title, entry in old)
-        after = "".join("%s: %s\n" % (title, " ".join(managed_tokens(line))) for title, _entry in old)
+        before = "".join(f"{title}: {' '.join(managed_tokens(entry))}\n" for title, entry in old)
+        after = "".join(f"{title}: {' '.join(managed_tokens(line))}\n" for title, _entry in old)
         command = " ".join(self.generate)
         rc, out, err = changes.command(self.generate, self.config, self.config, before, after)
         if rc != 0:
-            raise Refusal("%s failed, and %s: %s" % (command, changes.undo(), last_line(err, out)))
+            raise Refusal(f"{command} failed, and {changes.undo()}: {last_line(err, out)}")
         if changes.check_mode:
             self._generated = False
             return []
@@ -190,22 +191,23 @@ class MkconfigGrub(BootLoader):
         lacking = [(title, missing(entry, wanted)) for title, entry in entries if missing(entry, wanted)]
         if old and not entries:
             raise Refusal(
-                "%s made a %s without the Linux entries that it had, and %s: look at the scripts in /etc/grub.d."
-                % (command, self.config, changes.undo())
+                f"{command} made a {self.config} without the Linux entries that it had, and {changes.undo()}: look at "
+                "the scripts in /etc/grub.d."
             )
         if wanted and not entries:
             return [
-                "%s has no Linux entry that is known to take its line from %s: whether the next boot has %s will be seen after it."
-                % (self.config, self.DEFAULTS, " ".join(wanted))
+                f"{self.config} has no Linux entry that is known to take its line from {self.DEFAULTS}: whether the "
+                f"next boot has {' '.join(wanted)} will be seen after it."
             ]
         if lacking and len(lacking) == len(entries):
             raise Refusal(
-                "%s made a %s whose entry '%s' lacks %s, and %s: look at the scripts in /etc/grub.d."
-                % (command, self.config, lacking[0][0], " ".join(lacking[0][1]), changes.undo())
+                f"{command} made a {self.config} whose entry '{lacking[0][0]}' lacks {' '.join(lacking[0][1])}, and "
+                f"{changes.undo()}: look at the scripts in /etc/grub.d."
             )
         return [
-            "The entry '%s' of %s does not have %s, because the script in /etc/grub.d that makes it takes a line of its own: a host "
-            "that is started from this entry runs without." % (title, self.config, " ".join(tokens)) for title, tokens in lacking
+            f"The entry '{title}' of {self.config} does not have {' '.join(tokens)}, "
+            "because the script in /etc/grub.d that makes it takes a line of its own: a "
+            "host that is started from this entry runs without." for title, tokens in lacking
         ]
 
 

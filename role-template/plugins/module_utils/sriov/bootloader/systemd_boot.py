@@ -51,7 +51,7 @@ class SystemdBoot(EntryLoader):
     def unified_images(cls, host):
         """Paths of unified kernel images (entries of type 2), which carry their kernel line inside."""
         return [
-            "%s/EFI/Linux/%s" % (place, name) for place in cls.partitions(host)
+            f"{place}/EFI/Linux/{name}" for place in cls.partitions(host)
             for name in host.names(place + "/EFI/Linux") if name.endswith(".efi")
         ]
 
@@ -61,11 +61,11 @@ class SystemdBoot(EntryLoader):
         found = []
         for directory in self.directories:
             for name in self.host.names(directory):
-                text = changes.read("%s/%s" % (directory, name)) if name.endswith(".conf") else None
+                text = changes.read(f"{directory}/{name}") if name.endswith(".conf") else None
                 if text is None or not entry_value(text, "linux"):
                     continue
                 owner = entry_value(text, "machine-id")
                 root = _root(" ".join(entry_value(text, "options")))
                 if owner[-1] == machine if owner else root in (None, _root(self.running)):
-                    found.append(("%s/%s" % (directory, name), text))
+                    found.append((f"{directory}/{name}", text))
         return found

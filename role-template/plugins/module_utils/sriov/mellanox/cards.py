@@ -26,7 +26,7 @@ def read_card(tool, card, exact):
     tables = {first: query(tool, first, card)}
     why = why_not_of_the_host(tables[first])
     if why:
-        raise Refusal("%s %s" % (card["label"], why))
+        raise Refusal(f"{card['label']} {why}")
     own = {function for function, name, _value, _selector in card["listed"] if OF_A_FUNCTION.match(name)}
     if counts_per_function(card, tables):
         own |= set(card["counts"])
@@ -55,8 +55,9 @@ def look(card, need, tables):
         raise Refusal(no_parameter(card, need, table))
     number, text = number_and_name(row["next"])
     if number is None and text is None:
-        raise Refusal("%s: its firmware shows %s as %s, which is no value that could be compared: set it by hand" % (
-            card["label"], name, row["next"]))
+        raise Refusal(
+            f"{card['label']}: its firmware shows {name} as {row['next']}, which is no value that could be compared: "
+            "set it by hand")
     if row["read_only"] and not met(need, row["next"]):
         raise Refusal(read_only(card, need, row["next"]))
     current = row["current"]
@@ -70,30 +71,38 @@ def look(card, need, tables):
 def read_only(card, need, shown):
     """The sentence for a parameter that the firmware does not let this host change. shown: what it is."""
     if need["listed"]:
-        return "%s: firmware parameter %s is read-only and %s, %s is asked for: leave it out" % (
-            card["label"], need["name"], shown, text_of(need))
+        return (
+            f"{card['label']}: firmware parameter {need['name']} is read-only and {shown}, {text_of(need)} is asked "
+            "for: leave it out"
+        )
     if card["family"] == "BlueField":
-        return "%s: firmware parameter %s is read-only and %s, numvfs needs %s: allow this host with mlxprivhost on the card's ARM side" % (
-            card["label"], need["name"], shown, text_of(need))
-    return "%s: firmware parameter %s is read-only and %s, numvfs needs %s: lower numvfs, or set it where the card's firmware may be changed" % (
-        card["label"], need["name"], shown, text_of(need))
+        return (
+            f"{card['label']}: firmware parameter {need['name']} is read-only and {shown}, numvfs needs "
+            f"{text_of(need)}: allow this host with mlxprivhost on the card's ARM side"
+        )
+    return (
+        f"{card['label']}: firmware parameter {need['name']} is read-only and {shown}, numvfs needs {text_of(need)}: "
+        "lower numvfs, or set it where the card's firmware may be changed"
+    )
 
 
 def no_parameter(card, need, table):
     """The sentence for a parameter that a card does not have."""
     name = need["name"]
     if not need["listed"]:
-        return "%s: its firmware (%s) has no %s, so it has no VFs to offer: update the firmware, or take the card off the list" % (
-            card["label"], table["type"], name)
+        return (
+            f"{card['label']}: its firmware ({table['type']}) has no {name}, so it has no VFs to offer: update the "
+            "firmware, or take the card off the list"
+        )
     close = difflib.get_close_matches(name, table["parameters"], 1)
     advanced = table["parameters"].get("ADVANCED_PCI_SETTINGS")
     return "%s: its firmware (%s) has no parameter %s%s: correct it, or leave it out%s" % (
-        card["label"], table["type"], name, ", %s is the nearest" % close[0] if close else "",
+        card["label"], table["type"], name, f", {close[0]} is the nearest" if close else "",
         "; some show only with ADVANCED_PCI_SETTINGS set to true" if advanced and same(False, advanced["next"]) else "")
 
 
 def key_of(need):
-    return "firmware:%s:%s" % (need["function"], argument(need["name"], need["value"]))
+    return f"firmware:{need['function']}:{argument(need['name'], need['value'])}"
 
 
 def not_running(needs_of_card, remembered):
@@ -109,13 +118,17 @@ def not_running(needs_of_card, remembered):
 
 def reason(card, need):
     """Why a reboot is due, as judge() takes it."""
-    runs = " and the card runs with %s" % plain(need["current"]) if need["current"] is not None else " and the card does not run with it yet"
-    text = "firmware parameter %s of %s is set to %s%s" % (
-        need["name"], card["label"], text_of(need) if need["set"] else plain(need["next"]), runs)
+    runs = (
+        f" and the card runs with {plain(need['current'])}"
+    ) if need["current"] is not None else " and the card does not run with it yet"
+    text = (
+        f"firmware parameter {need['name']} of {card['label']} is set to "
+        f"{text_of(need) if need['set'] else plain(need['next'])}{runs}"
+    )
     if card.get("power_cycle"):
         text += "; the tool says that this card needs a power cycle for it"
     if card.get("not_reset"):
-        text += "; the card was not reset: %s" % card["not_reset"]
+        text += f"; the card was not reset: {card['not_reset']}"
     return {"key": key_of(need), "text": text}
 
 
@@ -130,16 +143,17 @@ def set_card(tool, card, wanted):
         try:
             rows = query(tool, function, card)["parameters"]
         except Refusal as refusal:
-            return "%s; whether it has taken %s is not known" % (failed or refusal, " ".join(arguments))
+            return f"{failed or refusal}; whether it has taken {' '.join(arguments)} is not known"
         for need, setting in zip(own, arguments):
             shown = rows.get(need["name"], {}).get("next", "nothing")
             if met(need, shown):
                 need["next"] = shown
-                card["done"].append(setting if len(card["counts"]) < 2 or not OF_A_FUNCTION.match(need["name"]) else "%s on %s" % (
-                    setting, function))
+                card["done"].append(setting if len(card["counts"]) < 2 or not OF_A_FUNCTION.match(need["name"]) else f"{setting} on {function}")
             elif not failed:
-                failed = "%s: %s was taken by the firmware and is %s all the same: set it by hand with %s and see what it says" % (
-                    card["label"], setting, shown, tool)
+                failed = (
+                    f"{card['label']}: {setting} was taken by the firmware and is {shown} all the same: set it by hand "
+                    f"with {tool} and see what it says"
+                )
         if failed:
             return failed
     return None
@@ -151,8 +165,8 @@ def set_all(tool, cards, check_mode):
     wanted = [(card, differing) for card, differing in wanted if differing]
     diff = [
         {"before_header": card["card"], "after_header": card["card"],
-         "before": "".join("%s %s\n" % (need["name"], plain(need["next"])) for need in differing),
-         "after": "".join("%s %s\n" % (need["name"], text_of(need)) for need in differing)}
+         "before": "".join(f"{need['name']} {plain(need['next'])}\n" for need in differing),
+         "after": "".join(f"{need['name']} {text_of(need)}\n" for need in differing)}
         for card, differing in wanted
     ]
     if not check_mode:
@@ -186,5 +200,5 @@ def read_all(tool, cards, exact, warn):
     refuse_all(sentence for card, sentence in zip(cards, sentences) if sentence and not ("tables" not in card and enough_without(card, exact)))
     for sentence in sentences:
         if sentence:
-            warn("%s; it offers enough VFs, so the role goes on" % sentence)
+            warn(f"{sentence}; it offers enough VFs, so the role goes on")
     return [card for card in cards if "needs" in card]

@@ -179,16 +179,19 @@ def explain(text, rc, where, wanted=None, model=None, package="mstflint"):
     """
     words = complaint(text)
     if words is None and rc == 0 and needs_power_cycle(text):
-        return "%s: the configuration is stored, but the card loads it only when it loses power: power cycle the machine" % where
+        return (
+            f"{where}: the configuration is stored, but the card loads it only when it loses power: power cycle the "
+            "machine"
+        )
     quoted = (words or _last_line(text))[:QUOTED]
     for expression, advice, of in ADVICE if words and words.strip() else ():
         found = expression.search(words) if of in (None, model) else None
         if found:
             groups = dict((key, value or "") for key, value in found.groupdict().items())
             groups.update(wanted=_listed(wanted), package=package)
-            return "%s: %s (the tool says: %s)" % (where, advice % groups, quoted)
+            return f"{where}: {advice % groups} (the tool says: {quoted})"
     return "%s: the tool ended with exit code %s and %s: run the same command by hand, and update %s and the card's firmware" % (
-        where, rc, "said: %s" % quoted.rstrip(".") if quoted else "said nothing", package)
+        where, rc, f"said: {quoted.rstrip('.')}" if quoted else "said nothing", package)
 
 
 def _listed(wanted):
@@ -227,5 +230,5 @@ def reset_refusal(text, rc):
         told = [line for line in told if not line.startswith("PCI rescan is required")]
         last = " ".join(told[-1].split()) if told else _last_line(cleaned)
         reason = "it ended with exit code %s and did not say that the firmware was loaded%s" % (
-            rc, ", its last words: %s" % last if last else "")
+            rc, f", its last words: {last}" if last else "")
     return reason[:QUOTED].rstrip(" .:")

@@ -34,10 +34,10 @@ def ensure(parameters, check_mode, warn):
     try:
         return look_after(parameters, cards, check_mode, warn)
     except (Refusal, OSError) as error:
-        done = ["%s: %s" % (card["label"], ", ".join(card["done"])) for card in cards if card["done"]]
+        done = [f"{card['label']}: {', '.join(card['done'])}" for card in cards if card["done"]]
         if not done:
             raise
-        raise Refusal("%s; what this run has changed before that stays (%s)" % (error, "; ".join(done))) from error
+        raise Refusal(f"{error}; what this run has changed before that stays ({'; '.join(done)})") from error
 
 
 def look_after(parameters, cards, check_mode, warn):
@@ -46,15 +46,17 @@ def look_after(parameters, cards, check_mode, warn):
     tools = find_tools(parameters["tool"]) if cards else ("", None)
     if tools is None:
         missing = TOOLS["mstflint" if parameters["tool"] == "auto" else parameters["tool"]][0]
-        sentence = "%s is not on this host, and the firmware of %s has to be read" % (
-            missing, ", ".join(card["label"] for card in cards))
+        sentence = (
+            f"{missing} is not on this host, and the firmware of {', '.join(card['label'] for card in cards)} has to "
+            "be read"
+        )
         if all(enough_without(card, exact) for card in cards):
-            warn("%s; it offers enough VFs, so the role goes on" % sentence)
+            warn(f"{sentence}; it offers enough VFs, so the role goes on")
         elif parameters["tool_comes_later"] and check_mode:
             for card in cards:
-                card["waits"] = "%s is to be installed first, then its firmware can be read" % missing
+                card["waits"] = f"{missing} is to be installed first, then its firmware can be read"
         else:
-            raise Refusal("%s: install it, or let the role do it (sriov_install_enabled)" % sentence)
+            raise Refusal(f"{sentence}: install it, or let the role do it (sriov_install_enabled)")
         return result_of(devices, cards, "", [], [], [])
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
@@ -120,7 +122,7 @@ def work(module):
         with lock.locked():
             return ensure(module.params, module.check_mode, module.warn)
     except OSError as error:
-        raise Refusal("The firmware cannot be looked after: %s; no card was changed" % error) from error
+        raise Refusal(f"The firmware cannot be looked after: {error}; no card was changed") from error
 
 
 # The module's options, as AnsibleModule takes them.

@@ -54,9 +54,11 @@ def why_not_of_the_host(table):
         if not in_dpu_mode("next"):
             return None
         back = [name for name in names if shows(name, 1, "current") and not shows(name, 1, "next")]
-        values = " ".join("%s=1" % name for name in back) if shows("INTERNAL_CPU_MODEL", 1, "current") else "INTERNAL_CPU_MODEL=0"
-        return ("is a BlueField that is set for DPU mode from its next power cycle on, in which its own processor decides about VFs: set "
-                "that back (%s), or set the VFs there" % values)
+        values = " ".join(
+            f"{name}=1" for name in back) if shows("INTERNAL_CPU_MODEL", 1, "current") else "INTERNAL_CPU_MODEL=0"
+        return (
+            "is a BlueField that is set for DPU mode from its next power cycle on, in which its own processor decides "
+            f"about VFs: set that back ({values}), or set the VFs there")
     start = "is a BlueField in DPU mode, whose own processor decides about VFs: "
     if shows("INTERNAL_CPU_MODEL", 0, "next"):
         return start + "it is set for separated host mode and does not run with that yet: power-cycle the host, then run the role again"
@@ -64,13 +66,21 @@ def why_not_of_the_host(table):
         return start + "set them there, or put it into separated host mode (INTERNAL_CPU_MODEL=0, then a power cycle)"
     absent = [name for name in names if name not in rows]
     if absent:
-        return start + "set them there, or update its firmware, which has no NIC mode (it shows no %s)" % ", ".join(absent)
+        return start + (
+            f"set them there, or update its firmware, which has no NIC mode (it shows no {', '.join(absent)})"
+        )
     wrong = [name for name in names if not shows(name, 1, "next")]
     if not wrong:
         return start + "it is set for NIC mode and does not run with that yet: power-cycle the host, then run the role again"
     if any(rows[name]["read_only"] for name in wrong):
-        return start + ("set them there; this host may not change the mode (%s is read-only): allow it with mlxprivhost on the ARM side of "
-                        "the card" % ", ".join(name for name in wrong if rows[name]["read_only"]))
+        return start + (
+            "set them there; this host may not change the mode "
+            f"({', '.join(name for name in wrong if rows[name]['read_only'])} is read-only): allow it with mlxprivhost "
+            "on the ARM side of the card")
     if table["type"] not in NIC_MODE:
-        return start + "set them there, or put it into NIC mode as NVIDIA describes it for this model (%s)" % (table["type"] or "of no name")
-    return start + "set them there, or put it into NIC mode (%s, then a power cycle)" % " ".join("%s=1" % name for name in wrong)
+        return start + (
+            "set them there, or put it into NIC mode as NVIDIA describes it for this model "
+            f"({table['type'] or 'of no name'})"
+        )
+    return start + "set them there, or put it into NIC mode (%s, then a power cycle)" % " ".join(
+        f"{name}=1" for name in wrong)

@@ -64,7 +64,7 @@ def parse_query(text):
     if not found["parameters"]:
         words = complaint(text)
         raise Refusal("the output has %s%s" % (
-            "a table without rows" if headings else "no table of configurations", " but says: %s" % words if words else ""))
+            "a table without rows" if headings else "no table of configurations", f" but says: {words}" if words else ""))
     return found
 
 
@@ -75,8 +75,9 @@ def _columns(heading):
         raise Refusal("the output is that of a change, not of a query")
     unknown = [name for name in names if name not in COLUMNS]
     if unknown or "Next Boot" not in names:
-        raise Refusal("the table has the columns %s, where Next Boot, and with -e Default and Current before it, were expected" % (
-            ", ".join(names) or "none"))
+        raise Refusal(
+            f"the table has the columns {', '.join(names) or 'none'}, where Next Boot, and with -e Default and Current "
+            "before it, were expected")
     return [COLUMNS[name] for name in names]
 
 
@@ -90,12 +91,13 @@ def _add_row(parameters, columns, row):
         read_only = read_only or words[0].endswith("RO")
         words = words[1:]
     if row[0] not in " \t*" or not words or not NAME.match(words[0]):
-        raise Refusal("the table has a line that is no row of a parameter: %r" % row.strip()[:QUOTED])
+        raise Refusal(f"the table has a line that is no row of a parameter: {row.strip()[:QUOTED]!r}")
     name, values = words[0], words[1:]
     if len(values) != len(columns):
-        raise Refusal("the row of %s has %d values where the heading names %d columns: %r" % (
-            name, len(values), len(columns), row.strip()[:QUOTED]))
+        raise Refusal(
+            f"the row of {name} has {len(values)} values where the heading names {len(columns)} columns: "
+            f"{row.strip()[:QUOTED]!r}")
     parameter = dict({"default": None, "current": None}, **dict(zip(columns, values)))
     parameter["read_only"] = read_only
     if parameters.setdefault(name, parameter) != parameter:
-        raise Refusal("the table has %s twice, with different values" % name)
+        raise Refusal(f"the table has {name} twice, with different values")

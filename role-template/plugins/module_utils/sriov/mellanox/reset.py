@@ -28,7 +28,7 @@ def obstacle(card, carriers):
         return "it carries the connection to this host"
     drivers = {function: holders.userspace_driver(function) for function in functions}
     held = [
-        "its PF %s is bound to %s" % (function, driver) for function, driver in drivers.items() if driver
+        f"its PF {function} is bound to {driver}" for function, driver in drivers.items() if driver
     ] + [holder for function in functions for holder in holders.vf_holders(function)]
     return "; ".join(held) if held else None
 
@@ -62,13 +62,13 @@ def do_reset(tool, before):
     functions = sorted(before)
     # Level 3 stops the driver of this card's functions alone, and starts it again (mlxfwreset_mlnxdriver.py).
     code, text = run([tool, "-d", min(functions), "-l", "3", "-y", "reset"], RESET_SECONDS)
-    refused = "it did not finish within %d s" % RESET_SECONDS if code is None else reset_refusal(text, code)
+    refused = f"it did not finish within {RESET_SECONDS} s" if code is None else reset_refusal(text, code)
     if refused:
         return refused
     deadline = time.monotonic() + RETURN_SECONDS
     while not all(is_back(function, before[function]) for function in functions):
         if time.monotonic() >= deadline:
-            return "it was reset, and not all of its interfaces are back after %d s" % RETURN_SECONDS
+            return f"it was reset, and not all of its interfaces are back after {RETURN_SECONDS} s"
         time.sleep(0.5)
     return None
 
@@ -84,7 +84,9 @@ def made_current(reset_tool, tool, card, waiting, carriers, check_mode):
 
     waiting: what it does not run with. carriers: as of connection.connection_functions. Otherwise card["not_reset"] says why not.
     """
-    why = obstacle(card, carriers) if reset_tool else "%s is not on this host" % dict(TOOLS.values())[os.path.basename(tool)]
+    why = obstacle(card, carriers) if reset_tool else (
+        f"{dict(TOOLS.values())[os.path.basename(tool)]} is not on this host"
+    )
     if not why and not check_mode:
         why = reset_card(tool, reset_tool, card, waiting)
     card["not_reset"] = why
@@ -100,5 +102,5 @@ def still_not_running(tool, card, waiting):
         for need in waiting:
             need.update(look(card, need, {need["function"]: query(tool, need["function"], card)}))
     except Refusal as refusal:
-        return "after its reset: %s" % refusal
+        return f"after its reset: {refusal}"
     return "it was reset and does not run with it all the same" if not_running(waiting, set()) else None

@@ -45,9 +45,9 @@ def run(command, seconds=TOOL_SECONDS):
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
                               check=False, env=environment, encoding="utf-8", errors="replace")
     except subprocess.TimeoutExpired:
-        return None, "-E- it did not finish within %d s" % seconds
+        return None, f"-E- it did not finish within {int(seconds)} s"
     except OSError as error:
-        return None, "-E- it cannot be run: %s" % error.strerror
+        return None, f"-E- it cannot be run: {error.strerror}"
     return done.returncode, done.stdout
 
 
@@ -76,8 +76,9 @@ def query(tool, function, card, label=None):
     try:
         return parse_query(text)
     except Refusal as error:
-        raise Refusal("%s: %s printed what this role cannot read (%s): report it with `%s -d %s -e q`" % (
-            label, tool, error, tool, function)) from error
+        raise Refusal(
+            f"{label}: {tool} printed what this role cannot read ({error}): report it with `{tool} -d "
+            f"{function} -e q`") from error
 
 
 def lockdown_hint(text):
@@ -86,5 +87,6 @@ def lockdown_hint(text):
     active = re.search(r"\[(integrity|confidentiality)\]", state)
     if not active or "open" not in (complaint(text) or ""):
         return ""
-    return ("; the kernel is locked down (%s, as with Secure Boot), which keeps every such tool from the card: set the firmware "
-            "with Secure Boot turned off" % active.group(1))
+    return (
+        f"; the kernel is locked down ({active.group(1)}, as with Secure Boot), which keeps every such tool from the "
+        "card: set the firmware with Secure Boot turned off")

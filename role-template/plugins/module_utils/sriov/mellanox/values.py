@@ -67,7 +67,7 @@ def argument(name, wanted):
     Decimal, because the tool reads numbers with strtoul(..., 0): 010 would be 8 (strToNum() in mlxcfg_utils.h).
     wanted: a value that checked_parameters() let pass.
     """
-    return "%s=%s" % (name, _number_or_name(wanted))
+    return f"{name}={_number_or_name(wanted)}"
 
 
 def checked_parameters(parameters, where):
@@ -79,12 +79,12 @@ def checked_parameters(parameters, where):
     """
     start = where + ": firmware: "
     if not isinstance(parameters, dict):
-        raise Refusal(start + "%s is no map: write one line NAME: value for each parameter" % _kind(parameters))
+        raise Refusal(start + f"{_kind(parameters)} is no map: write one line NAME: value for each parameter")
     checked = {}
     for given, value in parameters.items():
         name = _checked_name(given, start)
         if name in checked:
-            raise Refusal(start + "%s is there twice: write it once, in upper case" % name)
+            raise Refusal(start + f"{name} is there twice: write it once, in upper case")
         checked[name] = _checked_value(name, value, start)
     return checked
 
@@ -93,9 +93,11 @@ def _checked_name(given, start):
     """A parameter name as the tool spells it: it looks names up in a database, where case matters. Raises Refusal."""
     name = given.strip().upper() if isinstance(given, str) else ""
     if re.match(r"^[A-Z0-9_]+\[", name):
-        raise Refusal(start + "%s is an element of an array, which cannot be compared: set it by hand with mstconfig" % name)
+        raise Refusal(start + f"{name} is an element of an array, which cannot be compared: set it by hand with "
+                              "mstconfig")
     if not re.match(r"^[A-Z][A-Z0-9_]*$", name):
-        raise Refusal(start + "%.60r is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS" % (given,))
+        raise Refusal(start + f"{given!r:.60} is no name of a parameter: write it as `mstconfig q` shows it, such as "
+                              "NUM_OF_VFS")
     return re.sub(r"_X86(?=_|$)", "_x86", name)
 
 
@@ -105,16 +107,17 @@ def _checked_value(name, value, start):
         value = value.strip()
         if not re.match(r"^[A-Za-z0-9_.-]+$", value):
             raise Refusal(start + "%s is %s: write a number, true, false, or a name such as ETH" % (
-                name, "%.60r, with characters that no value has" % value if value else "empty"))
+                name, f"{value!r:.60}, with characters that no value has" if value else "empty"))
         if re.match(r"^0[0-9]", value):
-            raise Refusal(start + "%s is %r, which the tool would take for octal: write it without leading zeros" % (name, value))
+            raise Refusal(start + f"{name} is {value!r}, which the tool would take for octal: write it without leading "
+                                  "zeros")
         if re.match(r"^(-?[0-9]+\.?[0-9]*|0[xX][0-9A-Fa-f]+)$", value) and not NUMBER.match(value):
-            raise Refusal(start + "%s is %r: write a whole number from 0 to %d" % (name, value, LARGEST))
+            raise Refusal(start + f"{name} is {value!r}: write a whole number from 0 to {LARGEST}")
     elif not isinstance(value, (bool, int)):
-        raise Refusal(start + "%s is %s: write a number, true, false, or a name such as ETH" % (name, _kind(value)))
+        raise Refusal(start + f"{name} is {_kind(value)}: write a number, true, false, or a name such as ETH")
     number = _number_or_name(value)
     if isinstance(number, int) and not 0 <= number <= LARGEST:
-        raise Refusal(start + "%s is %s: write a whole number from 0 to %d" % (name, value, LARGEST))
+        raise Refusal(start + f"{name} is {value}: write a whole number from 0 to {LARGEST}")
     return value
 
 
@@ -122,5 +125,5 @@ def _kind(value):
     """A value that is of a wrong kind, in a few words."""
     if value is None:
         return "empty"
-    names = {float: "the fraction %s" % value, dict: "a map", list: "a list", tuple: "a list"}
-    return names.get(type(value), "of type %s" % type(value).__name__)
+    names = {float: f"the fraction {value}", dict: "a map", list: "a list", tuple: "a list"}
+    return names.get(type(value), f"of type {type(value).__name__}")

@@ -72,18 +72,18 @@ def refuse_conflicts(card):
         other_value, other_selector = known.setdefault(key, (value, selector))
         if argument(name, value) != argument(name, other_value):
             raise Refusal(
-                "%s and %s are ports of one card (%s), whose firmware has one %s for both, and ask for %s and %s: give them the "
-                "same value" % (other_selector, selector, card["card"], name, other_value, value))
+                f"{other_selector} and {selector} are ports of one card ({card['card']}), whose firmware has one "
+                f"{name} for both, and ask for {other_value} and {value}: give them the same value")
     most = max(card["counts"].values())
     for function, name, value, selector in card["listed"]:
         if name == "SRIOV_EN" and most > 0 and not same(True, str(value)):
-            raise Refusal("%s: firmware: SRIOV_EN is %s, and %d VFs are asked for: remove one of the two" % (
-                selector, value, most))
+            raise Refusal(
+                f"{selector}: firmware: SRIOV_EN is {value}, and {most} VFs are asked for: remove one of the two")
         least = {"NUM_OF_VFS": most, "PF_NUM_OF_VF": card["counts"][function]}.get(name)
         number = number_and_name(str(value))[0]
         if least is not None and (number is None or number < least):
-            raise Refusal("%s: firmware: %s is %s, and %d VFs are asked for: raise it, or leave it out" % (
-                selector, name, value, least))
+            raise Refusal(
+                f"{selector}: firmware: {name} is {value}, and {least} VFs are asked for: raise it, or leave it out")
 
 
 def needs(card, tables, exact):

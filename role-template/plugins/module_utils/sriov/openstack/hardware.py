@@ -23,10 +23,11 @@ def refuse_other_names(mappings, choices, selectors):
         pf = choice["pf"]
         for device in [pf["address"]] + pf["netdevs"] + choice["altnames"]:
             if device in networks and device not in selectors and networks[device][0] != choice["physical_network"]:
-                raise Refusal('%s chooses %s, for which sriov_physnet_mappings has %s by the name of %s: write physical_network: %s '
-                                    'at the one that is right, and choose by name or address' % (
-                                        choice["selector"], describe({"address": pf["address"], "names": pf["netdevs"]}),
-                                        networks[device][0], networks[device][1], networks[device][0]))
+                raise Refusal(
+                    f"{choice['selector']} chooses {describe({'address': pf['address'], 'names': pf['netdevs']})}, for "
+                    f"which sriov_physnet_mappings has {networks[device][0]} by the name of {networks[device][1]}: "
+                    f"write physical_network: {networks[device][0]} at the one that is right, and choose by name or "
+                    "address")
 
 
 def vf_address(pf_address, offset, stride, index):
@@ -38,7 +39,7 @@ def vf_address(pf_address, offset, stride, index):
     domain, bus, device = pf_address.split(":")
     slot, function = device.split(".")
     routing = (int(bus, 16) << 8 | int(slot, 16) << 3 | int(function, 16)) + offset + stride * index
-    return "%s:%02x:%02x.%x" % (domain, routing >> 8, routing >> 3 & 0x1F, routing & 0x7)
+    return f"{domain}:{routing >> 8:02x}:{routing >> 3 & 0x1F:02x}.{routing & 0x7:x}"
 
 
 def vf_addresses(pf, count):
@@ -57,12 +58,13 @@ def vfs_in_words(addresses):
     """The VFs' addresses for a message, the first of them when there are many."""
     if not addresses:
         return "none yet"
-    return ", ".join(addresses[:VFS_TOLD]) + (" and %d more" % (len(addresses) - VFS_TOLD) if len(addresses) > VFS_TOLD else "")
+    return ", ".join(addresses[:VFS_TOLD]) + (
+        f" and {len(addresses) - VFS_TOLD} more" if len(addresses) > VFS_TOLD else "")
 
 
 def describe(function):
     """A function in a few words: "ens1 (0000:01:00.0)", or its address alone when it has no interface."""
-    return "%s (%s)" % (", ".join(function["names"]), function["address"]) if function["names"] else function["address"]
+    return f"{', '.join(function['names'])} ({function['address']})" if function["names"] else function["address"]
 
 
 def check_hardware(choices, functions):
@@ -101,17 +103,21 @@ def check_names(choice):
     one, pf = choice["plan"], choice["pf"]
     where, names = one["selector"], pf["names"]
     if fields_of(pf["address"]) is None:
-        raise Refusal("%s: %s, which %s has: turn VMD off for its slot in the BIOS, or remove physical_network" % (
-            where, WIDE_DOMAIN, describe(pf)))
+        raise Refusal(
+            f"{where}: {WIDE_DOMAIN}, which {describe(pf)} has: turn VMD off for its slot in the BIOS, or remove "
+            "physical_network")
     if one["kind"] == "name" and one["value"] not in names:
-        raise Refusal("%s: %s is an alternative name, and Nova and Neutron's agent know an interface by its own: write name: %s" % (
-            where, one["value"], names[0]))
+        raise Refusal(
+            f"{where}: {one['value']} is an alternative name, and Nova and Neutron's agent know an interface by its "
+            f"own: write name: {names[0]}")
     if one["kind"] == "address" and len(names) > 1:
-        raise Refusal("%s: %s are both on this address, and Neutron's agent needs one of them: choose by name, as in name: %s" % (
-            where, " and ".join(names), names[0]))
+        raise Refusal(
+            f"{where}: {' and '.join(names)} are both on this address, and Neutron's agent needs one of them: choose "
+            f"by name, as in name: {names[0]}")
     if not names and not choice["later"]:
-        raise Refusal("%s: %s has no network interface (driver %s), and Neutron's agent needs one: give it back to the driver of the "
-                            "NIC, or remove physical_network" % (where, pf["address"], pf["driver"] or "none"))
+        raise Refusal(
+            f"{where}: {pf['address']} has no network interface (driver {pf['driver'] or 'none'}), and Neutron's agent "
+            "needs one: give it back to the driver of the NIC, or remove physical_network")
 
 
 def check_ids(choice):
@@ -161,8 +167,9 @@ def check_exclusions(choice, functions):
         if address in pf["vfs"] or address in (possible or []):
             continue
         if possible is not None or address in there:
-            raise Refusal("%s: exclude_vfs has %s, which is no VF of %s: its VFs are %s" % (
-                one["selector"], address, describe(pf), vfs_in_words(possible or pf["vfs"])))
+            raise Refusal(
+                f"{one['selector']}: exclude_vfs has {address}, which is no VF of {describe(pf)}: its VFs are "
+                f"{vfs_in_words(possible or pf['vfs'])}")
 
 
 def check_absent(spec, one, every, owners):
@@ -170,8 +177,10 @@ def check_absent(spec, one, every, owners):
     for function in every:
         of = owners[function["address"]][1] if function["address"] in owners else None
         if takes(spec, function) and of != one["physical_network"]:
-            raise Refusal("%s chooses nothing on this host, and Nova would give guests %s by %s, which is %s %s: narrow it down in nova" % (
-                one["selector"], describe(function), named(spec), "of" if of else "not of", of or one["physical_network"]))
+            raise Refusal(
+                f"{one['selector']} chooses nothing on this host, and Nova would give guests {describe(function)} by "
+                f"{named(spec)}, which is {'of' if of else 'not of'} {of or one['physical_network']}: narrow it down "
+                "in nova")
 
 
 def check_spec(spec, choice, every, owners, excluded):
@@ -179,16 +188,18 @@ def check_spec(spec, choice, every, owners, excluded):
     one, pf = choice["plan"], choice["pf"]
     where, network = one["selector"], one["physical_network"]
     wanted = wanted_vfs(choice)
-    theirs = "the VFs of %s are %s" % (describe(pf), vfs_in_words(wanted if wanted is not None else pf["vfs"]))
+    theirs = f"the VFs of {describe(pf)} are {vfs_in_words(wanted if wanted is not None else pf['vfs'])}"
     taken = [function for function in every if takes(spec, function)]
     for function in taken:
         address = function["address"]
         if address in excluded:
-            raise Refusal("%s: %s takes %s, which exclude_vfs of %s leaves out: write nova.address as a list of the VFs left; %s" % (
-                where, named(spec), address, excluded[address], theirs))
+            raise Refusal(
+                f"{where}: {named(spec)} takes {address}, which exclude_vfs of {excluded[address]} leaves out: write "
+                f"nova.address as a list of the VFs left; {theirs}")
         of = owners[address][1] if address in owners else None
         if of != network:
-            raise Refusal("%s: %s takes %s too, which is %s %s: narrow it down in nova; %s" % (
-                where, named(spec), describe(function), "of" if of else "not of", of or network, theirs))
+            raise Refusal(
+                f"{where}: {named(spec)} takes {describe(function)} too, which is {'of' if of else 'not of'} "
+                f"{of or network}: narrow it down in nova; {theirs}")
     if wanted and not {function["address"] for function in taken} & set(wanted):
-        raise Refusal("%s: %s takes none of its VFs: correct nova; %s" % (where, named(spec), theirs))
+        raise Refusal(f"{where}: {named(spec)} takes none of its VFs: correct nova; {theirs}")

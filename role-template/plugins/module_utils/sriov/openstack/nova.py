@@ -19,10 +19,10 @@ NAMING = ("devname", "address") + IDS
 WIDE_DOMAIN = "Nova takes no PCI domain of more than 16 bits"
 # Every value that a field of an address can have; of domains, enough to tell one from all.
 POSSIBLE = {
-    "domain": ["%04x" % number for number in (0, 1, 2, 0x10, 0x100, 0x1000, 0x7ABC, 0xFFFF)],
-    "bus": ["%02x" % number for number in range(0x100)],
-    "slot": ["%02x" % number for number in range(0x20)],
-    "function": ["%x" % number for number in range(8)],
+    "domain": [f"{number:04x}" for number in (0, 1, 2, 0x10, 0x100, 0x1000, 0x7ABC, 0xFFFF)],
+    "bus": [f"{number:02x}" for number in range(0x100)],
+    "slot": [f"{number:02x}" for number in range(0x20)],
+    "function": [f"{number:x}" for number in range(8)],
 }
 
 
@@ -41,9 +41,9 @@ def glob_fields(address):
             try:
                 number = int(value, 16)
             except ValueError:
-                raise ValueError("%s %r is neither hexadecimal nor *" % (field, value)) from None
+                raise ValueError(f"{field} {value!r} is neither hexadecimal nor *") from None
             if number > limit:
-                raise ValueError("%s %s is greater than %X" % (field, value, limit))
+                raise ValueError(f"{field} {value} is greater than {limit:X}")
             value = form % number
         fields[field] = value
     return fields
@@ -97,7 +97,7 @@ def takes(spec, function):
             and fields_of(function["parent_addr"]) is not None)
     wanted = {key: spec.get(key, ANY).strip() for key in IDS}
     return named_so and all(
-        wanted[key] == ANY or function[key] is None or "%04x" % int(wanted[key], 16) == function[key] for key in IDS)
+        wanted[key] == ANY or function[key] is None or f"{int(wanted[key], 16):04x}" == function[key] for key in IDS)
 
 
 def means_every_device(address):
@@ -109,4 +109,4 @@ def means_every_device(address):
 
 def named(spec):
     """How a device_spec names its devices, in words."""
-    return ", ".join("%s %s" % (key, spec[key]) for key in NAMING if key in spec)
+    return ", ".join(f"{key} {spec[key]}" for key in NAMING if key in spec)

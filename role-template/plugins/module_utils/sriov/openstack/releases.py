@@ -39,8 +39,9 @@ def nova_of(release):
         return NAMED_RELEASES[name]
     match = NUMBERED_RELEASE.match(name)
     if re.match(r"^[0-9]{4}\.[0-9]+\Z", name) and (not match or name < "2022.1"):
-        raise Refusal("sriov_openstack_release is %s, and there is no such release: a year has two, as 2025.1 and 2025.2, and those "
-                            "before 2022.1 have names" % name)
+        raise Refusal(
+            f"sriov_openstack_release is {name}, and there is no such release: a year has two, as 2025.1 and 2025.2, "
+            "and those before 2022.1 have names")
     if not match:
         raise Refusal('sriov_openstack_release is %s: %s' % (check.shown(release), check.did_you_mean(
             name if isinstance(release, str) else "", NAMED_RELEASES, 'write it as "2025.1", as "zed", or as "master"')))

@@ -24,13 +24,14 @@ NETWORK_NAME = re.compile(r"^[^\s,:;]+\Z")
 def checked_network(value, where, name="physical_network"):
     """The name of a physical network. Raises Refusal for what can be none."""
     if not isinstance(value, str) or check.NO_TEXT.search(value):
-        raise Refusal('%s: %s is %s: name the physical network, as in %s: "physnet2"' % (where, name, check.shown(value), name))
+        raise Refusal(f'{where}: {name} is {check.shown(value)}: name the physical network, as in {name}: "physnet2"')
     network = value.strip()
     if not network:
-        raise Refusal("%s: %s is empty: name the physical network, as in %s: physnet2" % (where, name, name))
+        raise Refusal(f"{where}: {name} is empty: name the physical network, as in {name}: physnet2")
     if not NETWORK_NAME.match(network):
-        raise Refusal("%s: %s %r has a space, comma, colon or semicolon, which Neutron's lists cannot hold: correct it" % (
-            where, name, network))
+        raise Refusal(
+            f"{where}: {name} {network!r} has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
+            "correct it")
     return network
 
 
@@ -39,20 +40,24 @@ def checked_mappings(mappings):
     if mappings is None:
         return {}
     if not isinstance(mappings, dict):
-        raise Refusal("sriov_physnet_mappings is %s: give a dictionary, as in {ens1f0: physnet2}" % check.shown(mappings))
+        raise Refusal(
+            f"sriov_physnet_mappings is {check.shown(mappings)}: give a dictionary, as in {{ens1f0: physnet2}}")
     checked = {}
     for key, value in mappings.items():
         if not isinstance(key, str):
-            raise Refusal('sriov_physnet_mappings has %s, which YAML has read as a number: put it in quotes, as in "0000:3b:00.0"'
-                                % check.shown(key))
+            raise Refusal(
+                f'sriov_physnet_mappings has {check.shown(key)}, which YAML has read as a number: put it in quotes, as '
+                'in "0000:3b:00.0"')
         device = selector.pci_address(key) or key.strip()
         if looks_like_mac(device) or not selector.ORDINARY_NAME.match(device):
-            raise Refusal('sriov_physnet_mappings has %r: name an interface, as in ens1f0, or its PCI address, as in "0000:3b:00.0"'
-                                % key)
+            raise Refusal(
+                f'sriov_physnet_mappings has {key!r}: name an interface, as in ens1f0, or its PCI address, as in '
+                '"0000:3b:00.0"')
         network = checked_network(value, "sriov_physnet_mappings", key)
         if checked.get(device, (network,))[0] != network:
-            raise Refusal("sriov_physnet_mappings: %s and %s are one device and have two physical networks: keep one of them" % (
-                checked[device][1], key))
+            raise Refusal(
+                f"sriov_physnet_mappings: {checked[device][1]} and {key} are one device and have two physical "
+                "networks: keep one of them")
         checked[device] = (network, key)
     return checked
 
@@ -71,7 +76,8 @@ def checked_id(value, key, where):
     if digits == ANY:
         return ANY
     if not selector.HEXADECIMAL_ID.match(digits):
-        raise Refusal('%s: nova.%s %r is not four hexadecimal digits: write it as "%s"' % (where, key, value, selector.QUOTE[key]))
+        raise Refusal(
+            f'{where}: nova.{key} {value!r} is not four hexadecimal digits: write it as "{selector.QUOTE[key]}"')
     return digits[-4:]
 
 
@@ -81,7 +87,7 @@ def checked_devname(value, where):
         raise Refusal(selector.read_as_number(where, "nova.devname", value, selector.QUOTE["name"]))
     name = value.strip()
     if looks_like_mac(name) or not selector.ORDINARY_NAME.match(name):
-        raise Refusal("%s: nova.devname %r is no name of an interface: write it as ens1f0" % (where, value))
+        raise Refusal(f"{where}: nova.devname {value!r} is no name of an interface: write it as ens1f0")
     return name
 
 
@@ -89,32 +95,37 @@ def checked_expressions(address, where):
     """nova.address with an expression for each field. Raises Refusal for one that Nova would misread or not take."""
     unknown = sorted(str(key) for key in address if key not in FIELDS)
     if unknown:
-        raise Refusal("%s: nova.address has %s, which Nova would not look at: its fields are %s" % (
-            where, ", ".join(unknown), ", ".join(FIELDS)))
+        raise Refusal(
+            f"{where}: nova.address has {', '.join(unknown)}, which Nova would not look at: its fields are "
+            f"{', '.join(FIELDS)}")
     for field, expression in address.items():
         if not isinstance(expression, str):
             raise Refusal(selector.read_as_number(where, "nova.address." + field, expression, "02" if field != "function" else "[0-3]"))
         try:
             compiled = re.compile(expression)
         except (re.error, OverflowError, RecursionError) as error:
-            raise Refusal("%s: nova.address.%s %r is no regular expression (%s): correct it" % (
-                where, field, expression, error)) from None
+            raise Refusal(
+                f"{where}: nova.address.{field} {expression!r} is no regular expression ({error}): correct "
+                "it") from None
         if not any(compiled.match(value) for value in POSSIBLE[field]) and field != "domain":
-            raise Refusal("%s: nova.address.%s %r fits no %s, which are lower-case hexadecimal, %s to %s: correct it" % (
-                where, field, expression, field, POSSIBLE[field][0], POSSIBLE[field][-1]))
+            raise Refusal(
+                f"{where}: nova.address.{field} {expression!r} fits no {field}, which are lower-case hexadecimal, "
+                f"{POSSIBLE[field][0]} to {POSSIBLE[field][-1]}: correct it")
     return dict(address)
 
 
 def checked_glob(address, where):
     """nova.address as text, exact or with "*". Raises Refusal for what Nova would misread or not take."""
     if looks_like_mac(address):
-        raise Refusal('%s: nova.address %r looks like a MAC address, of which Nova would make a PCI address: use the PCI '
-                            'address, as in address: "0000:3b:02.*"' % (where, address))
+        raise Refusal(
+            f'{where}: nova.address {address!r} looks like a MAC address, of which Nova would make a PCI address: use '
+            'the PCI address, as in address: "0000:3b:02.*"')
     try:
         glob_fields(address)
     except ValueError as error:
-        raise Refusal('%s: nova.address %r is no PCI address (%s): write each field in full or as *, as in "0000:3b:02.*"' % (
-            where, address, error)) from None
+        raise Refusal(
+            f'{where}: nova.address {address!r} is no PCI address ({error}): write each field in full or as *, as in '
+            '"0000:3b:02.*"') from None
     return address.strip()
 
 
@@ -129,10 +140,12 @@ def checked_addresses(given, where):
         elif isinstance(address, (int, float)):
             raise Refusal(selector.read_as_number(where, "nova.address", address, "0000:3b:02.*"))
         else:
-            raise Refusal("%s: nova.address is %r: give an address, expressions for its fields, or a list of those" % (where, given))
+            raise Refusal(
+                f"{where}: nova.address is {given!r}: give an address, expressions for its fields, or a list of those")
     if not addresses or any(means_every_device(address) for address in addresses):
-        raise Refusal('%s: nova.address %r would give guests every PCI device of the host: narrow it down, as in "0000:3b:02.*"' % (
-            where, given))
+        raise Refusal(
+            f'{where}: nova.address {given!r} would give guests every PCI device of the host: narrow it down, as in '
+            '"0000:3b:02.*"')
     return addresses
 
 
@@ -140,8 +153,8 @@ def checked_text_tag(value, key, where):
     """nova.resource_class or nova.traits as Nova takes it: text, traits separated by commas."""
     words = value if key == "traits" and isinstance(value, list) else [value]
     if not words or not all(isinstance(word, str) and word.strip() and not check.NO_TEXT.search(word) for word in words):
-        raise Refusal("%s: nova.%s is %r: give %s" % (
-            where, key, value, "a name or a list of names" if key == "traits" else "a name"))
+        raise Refusal(
+            f"{where}: nova.{key} is {value!r}: give {'a name or a list of names' if key == 'traits' else 'a name'}")
     return ",".join(word.strip() for word in words)
 
 
@@ -158,8 +171,9 @@ def checked_tags(given, where, release):
         else:
             tags[key] = "true" if check.truth(value) else "false"
         if nova is not None and nova < since:
-            raise Refusal("%s: nova.%s needs Nova %d, and %s has Nova %d, which would take it for a tag of yours: remove it" % (
-                where, key, since, release, nova))
+            raise Refusal(
+                f"{where}: nova.{key} needs Nova {since}, and {release} has Nova {nova}, which would take it for a tag "
+                "of yours: remove it")
     return tags
 
 
@@ -170,7 +184,7 @@ def checked_specs(entry, kind, value, where, network, release):
     """
     given = {key: wish for key, wish in (entry.get("nova") or {}).items() if wish is not None}
     if "devname" in given and "address" in given:
-        raise Refusal("%s: nova has both devname and address, which Nova refuses: keep one of them" % where)
+        raise Refusal(f"{where}: nova has both devname and address, which Nova refuses: keep one of them")
     ids = {key: checked_id(given[key], key, where) for key in IDS if key in given}
     ids = {key: digits for key, digits in ids.items() if digits != ANY}
     if "address" in given:
@@ -180,16 +194,18 @@ def checked_specs(entry, kind, value, where, network, release):
     elif any(key in given for key in IDS):
         missing = [key for key in IDS if key not in ids]
         if missing:
-            raise Refusal("%s: nova needs %s, or an address, for guests not to be given devices of other kinds" % (
-                where, " and ".join(missing)))
+            raise Refusal(
+                f"{where}: nova needs {' and '.join(missing)}, or an address, for guests not to be given devices of "
+                "other kinds")
         namings = [{}]
     else:
         namings = [{"devname" if kind == "name" else "address": value}]
     tags = checked_tags(given, where, release)
     specs = [dict(naming, **dict(ids, physical_network=network, **tags)) for naming in namings]
     if tags.get("remote_managed") == "true" and any(stands_for_pf(spec, kind, value) for spec in specs):
-        raise Refusal("%s: nova.remote_managed is for VFs, and nova-compute does not start when it is said of a PF: name the VFs by "
-                            "nova.address, or by nova.vendor_id and nova.product_id" % where)
+        raise Refusal(
+            f"{where}: nova.remote_managed is for VFs, and nova-compute does not start when it is said of a PF: name "
+            "the VFs by nova.address, or by nova.vendor_id and nova.product_id")
     return specs
 
 
@@ -205,11 +221,13 @@ def checked_exclusions(entry, where):
     addresses = []
     for item in check.words(entry.get("exclude_vfs")):
         if not isinstance(item, str):
-            raise Refusal('%s: exclude_vfs has %r, which YAML has read as a number: put it in quotes, as in "0000:3b:02.0"' % (
-                where, item))
+            raise Refusal(
+                f'{where}: exclude_vfs has {item!r}, which YAML has read as a number: put it in quotes, as in '
+                '"0000:3b:02.0"')
         address = selector.pci_address(item)
         if address is None:
-            raise Refusal('%s: exclude_vfs has %r, which is no PCI address of a VF: write it as "0000:3b:02.0"' % (where, item))
+            raise Refusal(
+                f'{where}: exclude_vfs has {item!r}, which is no PCI address of a VF: write it as "0000:3b:02.0"')
         addresses.append(address)
     return addresses
 
@@ -224,8 +242,8 @@ def refuse_excluded(one):
         for spec in one["specs"]:
             if "devname" in spec or stands_for_pf(spec, one["kind"], one["value"]) or takes(spec, vf):
                 raise Refusal(
-                    '%s: exclude_vfs has %s, and Nova gives it to guests by %s: write nova.address as a list of the VFs left, as in '
-                    '["0000:3b:02.1", "0000:3b:02.2"]' % (one["selector"], address, named(spec)))
+                    f'{one["selector"]}: exclude_vfs has {address}, and Nova gives it to guests by {named(spec)}: '
+                    'write nova.address as a list of the VFs left, as in ["0000:3b:02.1", "0000:3b:02.2"]')
 
 
 def refuse_unknown_mappings(mappings, used, entries, known):
@@ -241,9 +259,9 @@ def refuse_unknown_mappings(mappings, used, entries, known):
     ]
     if unknown and waiting:
         raise Refusal(
-            "sriov_physnet_mappings has %s, which %s in no entry of sriov_devices, and %s has no physical network: correct the one, or write "
-            "physical_network: null at the other when OpenStack is to leave it alone%s" % (
-                ", ".join(unknown), "is" if len(unknown) == 1 else "are", waiting[0], "; " + known if known else ""))
+            f"sriov_physnet_mappings has {', '.join(unknown)}, which {'is' if len(unknown) == 1 else 'are'} in no "
+            f"entry of sriov_devices, and {waiting[0]} has no physical network: correct the one, or write "
+            f"physical_network: null at the other when OpenStack is to leave it alone{'; ' + known if known else ''}")
 
 
 def refuse_selector(kind, where, chosen):
@@ -252,9 +270,10 @@ def refuse_selector(kind, where, chosen):
         return
     key = "vendor_id with product_id" if kind == "id" else kind
     reason = ", and Nova reads a MAC address as a PCI address" if kind == "mac" else ""
-    instead = ", ".join('address: "%s"%s' % (pf["address"], " (%s)" % ", ".join(pf["netdevs"]) if pf["netdevs"] else "") for pf in chosen)
-    raise Refusal("%s: Nova and Neutron's agent cannot choose by %s%s: for physical_network use %s" % (
-        where, key, reason, instead or "name or address"))
+    instead = ", ".join('address: "%s"%s' % (pf["address"], f" ({', '.join(pf['netdevs'])})" if pf["netdevs"] else "") for pf in chosen)
+    raise Refusal(
+        f"{where}: Nova and Neutron's agent cannot choose by {key}{reason}: for physical_network use "
+        f"{instead or 'name or address'}")
 
 
 def plan(devices, mappings=None, release=None, chosen=None, known=""):
@@ -276,12 +295,14 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
             used.add(value)
             mapped = networks[value][0]
             if network not in (None, mapped):
-                raise Refusal("%s: physical_network is %s and sriov_physnet_mappings says %s: keep one of them" % (where, network, mapped))
+                raise Refusal(
+                    f"{where}: physical_network is {network} and sriov_physnet_mappings says {mapped}: keep one of "
+                    "them")
             network = mapped
         if kind in ("name", "address"):
             before, network_before = where_of.setdefault((kind, value), (where, network))
             if before != where and (network or network_before):
-                raise Refusal("%s and %s choose the same device: keep one of them" % (before, where))
+                raise Refusal(f"{before} and {where} choose the same device: keep one of them")
         entries.append((entry, kind, value, where, network))
     refuse_unknown_mappings(
         networks, used, [(entry, kind, where, network) for entry, kind, _value, where, network in entries], known)
@@ -290,7 +311,8 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
         if network is None:
             for key in ("nova", "exclude_vfs"):
                 if entry.get(key):
-                    raise Refusal("%s has %s and no physical network: give it physical_network, or remove %s" % (where, key, key))
+                    raise Refusal(
+                        f"{where} has {key} and no physical network: give it physical_network, or remove {key}")
             continue
         refuse_selector(kind, where, chosen[index] if chosen else [])
         plans.append({

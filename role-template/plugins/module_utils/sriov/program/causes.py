@@ -117,5 +117,11 @@ def why_no_driver(address):
         return "this host has no kernel module for it: install the driver, or the kernel's package with more modules"
     loaded = [module for module in modules if os.path.isdir(os.path.join(HOST.sys, "module", module))]
     if loaded:
-        return "its kernel module %s is loaded and does not hold it: look for the PF's address in the kernel log" % ", ".join(loaded)
-    return "load its kernel module (modprobe %s), and look for what keeps it from being loaded at boot" % " or ".join(modules)
+        return (
+            f"its kernel module {', '.join(loaded)} is loaded and does not hold it: look for the PF's address in the "
+            "kernel log"
+        )
+    return (
+        f"load its kernel module (modprobe {' or '.join(modules)}), and look for what keeps it from being loaded at "
+        "boot"
+    )

@@ -41,16 +41,18 @@ EXIT_CODES = "0: as wanted; 1: a PF failed or differs; 2: wrong use, or no usabl
 def report(results):
     """Print one line for each device to the journal; returns the exit code."""
     for result in results:
-        print("%s: %s" % (result["state"], result["message"] or "%s has %s VFs" % (described(result), result["now"])))
+        print("%s: %s" % (result["state"], result["message"] or f"{described(result)} has {result['now']} VFs"))
     states = {result["state"] for result in results}
     return FAILED if "failed" in states else WAITS if states & {"pending", "waiting"} else AS_WANTED
 
 
 def drift(device, result):
     """What to say of a PF that has another number of VFs than it is to have, and could have them now."""
-    unit = BOOT_UNIT if device["boot"] == "systemd" else "sriov-vfs@%s.service" % device["address"]
-    return "%s has %s VFs, %s are wanted: see who changed that (journalctl -b), then run systemctl restart %s" % (
-        described(result), result["before"], result["wanted"], unit)
+    unit = BOOT_UNIT if device["boot"] == "systemd" else f"sriov-vfs@{device['address']}.service"
+    return (
+        f"{described(result)} has {result['before']} VFs, {result['wanted']} are wanted: see who changed that "
+        f"(journalctl -b), then run systemctl restart {unit}"
+    )
 
 
 def look(devices, timeout, must_be_there):
@@ -101,7 +103,7 @@ def main(arguments):
     try:
         config = load_config()
         if config is None:
-            raise Refusal("%s is not there: run the role" % HOST.config)
+            raise Refusal(f"{HOST.config} is not there: run the role")
         # What the firmware offers from the next boot on is no failure before that.
         devices = [dict(device, waits=WAITS_FOR_FIRMWARE) if firmware_waits(device["address"]) else device for device in config["devices"]]
         if command == "boot":
@@ -109,16 +111,16 @@ def main(arguments):
         elif command in ("device", "ready"):
             devices = [device for device in devices if device["address"] in addresses]
             if command == "device" and not devices:
-                print("%s is not in %s: there is nothing to do" % (addresses[0], HOST.config))
+                print(f"{addresses[0]} is not in {HOST.config}: there is nothing to do")
             if command == "ready" and len(devices) < len(set(addresses)):
-                raise Refusal("%s does not have all of %s: run the role again" % (HOST.config, ", ".join(addresses)))
+                raise Refusal(f"{HOST.config} does not have all of {', '.join(addresses)}: run the role again")
         if command in ("boot", "device"):
             wait_for_drivers([device["address"] for device in devices], config["boot_wait"])
             with locked(lock_wait(config["numvfs_timeout"])):
                 return report(apply(devices, config["numvfs_timeout"]))
         return report(look(devices, config["numvfs_timeout"], command == "ready"))
     except Refusal as refusal:
-        print("sriov-vfs: %s" % refusal, file=sys.stderr)
+        print(f"sriov-vfs: {refusal}", file=sys.stderr)
         return UNUSABLE
 
 

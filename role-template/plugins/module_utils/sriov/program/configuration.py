@@ -34,17 +34,19 @@ def load_config():
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise Refusal("%s cannot be read (%s): run the role again, it writes the file again" % (path, error)) from error
+        raise Refusal(f"{path} cannot be read ({error}): run the role again, it writes the file again") from error
     if not isinstance(config, dict) or config.get("format") != CONFIG_FORMAT:
-        raise Refusal("%s has format %s, this program reads format %d: run the role again" % (
-            path, ascii(config.get("format") if isinstance(config, dict) else None)[:80], CONFIG_FORMAT))
+        raise Refusal(
+            f"{path} has format {ascii(config.get('format') if isinstance(config, dict) else None)[:80]}, this program "
+            f"reads format {CONFIG_FORMAT}: run the role again")
     missing = sorted({"boot_wait", "numvfs_timeout", "devices"} - set(config))
     if missing:
-        raise Refusal("%s lacks %s: run the role again, it writes the file again" % (path, ", ".join(missing)))
+        raise Refusal(f"{path} lacks {', '.join(missing)}: run the role again, it writes the file again")
     wrong = wrong_in(config)
     if wrong:
-        raise Refusal("%s: %s is %s, which the role never writes: run the role again, it writes the file again" % (
-            path, wrong[0], ascii(wrong[1])[:80]))
+        raise Refusal(
+            f"{path}: {wrong[0]} is {ascii(wrong[1])[:80]}, which the role never writes: run the role again, it writes "
+            "the file again")
     return config
 
 
@@ -63,7 +65,7 @@ def wrong_in(config):
     if not isinstance(config["devices"], list):
         return "devices", config["devices"]
     for index, device in enumerate(config["devices"]):
-        where = "devices[%d]" % index
+        where = f"devices[{index}]"
         if not isinstance(device, dict):
             return where, device
         count = device.get("numvfs")
@@ -78,7 +80,7 @@ def wrong_in(config):
         )
         for key, good in checks:
             if not good:
-                return "%s %s" % (where, key), device.get(key)
+                return f"{where} {key}", device.get(key)
     return None
 
 
@@ -96,4 +98,4 @@ def firmware_waits(address):
         return False
     card = address.rpartition(".")[0]
     return isinstance(pending, dict) and any(
-        key.startswith("firmware:%s." % card) and boot == boot_id() for key, boot in pending.items())
+        key.startswith(f"firmware:{card}.") and boot == boot_id() for key, boot in pending.items())

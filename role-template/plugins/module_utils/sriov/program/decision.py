@@ -29,33 +29,33 @@ def decide(device, function, connection, change_connection_pf):
     """
     wanted = device["numvfs"]
     if function is None:
-        known = "%s, last known as %s," % (device["address"], device["name"]) if device.get("name") else device["address"]
+        known = f"{device['address']}, last known as {device['name']}," if device.get("name") else device["address"]
         if device.get("optional"):
-            return {"do": "skip", "message": "PF %s is not there (optional)" % known}
-        return {"do": "fail", "message": "PF %s is not there: check that the card is seated and seen by the BIOS, "
-                                         "or run the role again if it moved to another slot" % known}
+            return {"do": "skip", "message": f"PF {known} is not there (optional)"}
+        return {"do": "fail", "message": f"PF {known} is not there: check that the card is seated and seen by the "
+                                         "BIOS, or run the role again if it moved to another slot"}
     name = describe(function)
     if device.get("id") and device["id"] != function["id"]:
-        return {"do": "fail", "message": "%s is now a device %s, it was %s when the role chose it: run the role again" % (
-            name, function["id"], device["id"])}
+        return {"do": "fail", "message": f"{name} is now a device {function['id']}, it was {device['id']} when the "
+                                         "role chose it: run the role again"}
     if function["physfn"]:
         return {"do": "fail", "message": a_vf(function)}
     if userspace_driver(function["address"]):
-        return {"do": "skip", "message": "%s is held by %s: its VFs are set when its own driver has it back" % (
-            name, function["driver"])}
+        return {"do": "skip", "message": f"{name} is held by {function['driver']}: its VFs are set when its own driver "
+                                         "has it back"}
     total, current = function["totalvfs"], function["numvfs"]
     if device.get("waits") and wanted > (total or 0):
-        return {"do": "later", "message": "%s has %d of %d VFs: %s" % (name, current or 0, wanted, device["waits"])}
+        return {"do": "later", "message": f"{name} has {current or 0} of {wanted} VFs: {device['waits']}"}
     if total is None or current is None:
-        return {"do": "fail", "message": "%s offers no VFs: %s" % (name, why_no_vfs(function))}
+        return {"do": "fail", "message": f"{name} offers no VFs: {why_no_vfs(function)}"}
     if current == wanted:
         return {"do": "nothing", "message": ""}
     if total == 0:
-        return {"do": "fail", "message": "%s offers no VFs: %s" % (name, why_no_vfs(function))}
+        return {"do": "fail", "message": f"{name} offers no VFs: {why_no_vfs(function)}"}
     if wanted > total:
-        return {"do": "fail", "message": "%s has at most %d VFs, %d are asked for: lower numvfs" % (name, total, wanted)}
+        return {"do": "fail", "message": f"{name} has at most {total} VFs, {wanted} are asked for: lower numvfs"}
     if function["driver"] is None:
-        return {"do": "fail", "message": "%s has no driver: %s" % (name, why_no_driver(function["address"]))}
+        return {"do": "fail", "message": f"{name} has no driver: {why_no_driver(function['address'])}"}
     if current == 0:
         return {"do": "set", "message": ""}
     holders = vf_holders(function["address"])
@@ -68,6 +68,6 @@ def decide(device, function, connection, change_connection_pf):
         elif not function["netdevs"] and os.path.isdir(device_path(function["address"], "net")):
             holders.append("its interface is in another network namespace, and what goes through it is not known" + CHANGE_PERMISSION)
     if holders:
-        return {"do": "wait", "message": "%s keeps its %d VFs until the next boot, %d are wanted: %s" % (
-            name, current, wanted, "; ".join(holders))}
+        return {"do": "wait", "message": f"{name} keeps its {current} VFs until the next boot, {wanted} are wanted: "
+                                         f"{'; '.join(holders)}"}
     return {"do": "set", "message": ""}

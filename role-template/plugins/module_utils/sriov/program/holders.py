@@ -83,13 +83,13 @@ def device_users():
                 if target.startswith("/dev/"):
                     nodes.add(target)
                     number = os.stat(path).st_rdev
-                    nodes.add("%d:%d" % (os.major(number), os.minor(number)))
+                    nodes.add(f"{os.major(number)}:{os.minor(number)}")
             except OSError:
                 continue
         # A process chooses its own name, and nobody who shows the message should have to mind what is in it.
         name = re.sub(r"[^\w./:-]", "?", read_text(os.path.join(HOST.proc, pid, "comm"), "?")) if nodes else ""
         for node in nodes:
-            users.setdefault(node, []).append("%s (pid %s)" % (name, pid))
+            users.setdefault(node, []).append(f"{name} (pid {pid})")
     return users
 
 
@@ -103,32 +103,32 @@ def vf_holder(address, users, below, nodes):
         return None
     names = sorted({name for node in nodes for name in users.get(node, [])})
     if userspace_driver(address):
-        return "VF %s is bound to %s%s" % (address, driver, ", used by " + ", ".join(names) if names else "")
+        return f"VF {address} is bound to {driver}{', used by ' + ', '.join(names) if names else ''}"
     for subsystem, path in below:
         if subsystem in CARRIED:
             return CARRIED[subsystem] % address
         if subsystem == "auxiliary" and os.path.exists(os.path.join(path, "sfnum")):
-            return "VF %s carries a sub-function" % address
+            return f"VF {address} carries a sub-function"
     if names:
-        return "VF %s is held open by %s" % (address, ", ".join(names))
+        return f"VF {address} is held open by {', '.join(names)}"
     netdevs = list_names(device_path(address, "net"))
     if not netdevs:
         if os.path.isdir(device_path(address, "net")):
             # sysfs shows the interfaces of the reader's own network namespace only, and their directory in every one.
-            return "VF %s has its interface in another network namespace" % address
+            return f"VF {address} has its interface in another network namespace"
         if (read_int(device_path(address, "class")) or 0) >> 16 != NETWORK_CLASS:
-            return "VF %s is bound to %s and no NIC: whether it is idle cannot be seen" % (address, driver)
-        return "VF %s is bound to %s, which shows no network interface: whether it is idle cannot be seen" % (address, driver)
+            return f"VF {address} is bound to {driver} and no NIC: whether it is idle cannot be seen"
+        return f"VF {address} is bound to {driver}, which shows no network interface: whether it is idle cannot be seen"
     for netdev in netdevs:
         base = os.path.join(HOST.sys, "class/net", netdev)
         master = link_name(os.path.join(base, "master"))
         if master:
-            return "VF %s (%s) belongs to %s" % (address, netdev, master)
+            return f"VF {address} ({netdev}) belongs to {master}"
         uppers = [name[6:] for name in list_names(base) if name.startswith("upper_")]
         if uppers:
-            return "VF %s (%s) carries %s" % (address, netdev, ", ".join(uppers))
+            return f"VF {address} ({netdev}) carries {', '.join(uppers)}"
         if (read_int(os.path.join(base, "flags")) or 0) & 1:
-            return "VF %s (%s) is up" % (address, netdev)
+            return f"VF {address} ({netdev}) is up"
     return None
 
 
@@ -143,4 +143,4 @@ def vf_holders(pf_address):
     holders = [
         holder for holder in (vf_holder(address, users, below[address], nodes[address]) for address in addresses) if holder]
     more = len(holders) - HOLDERS_TOLD
-    return holders if more <= 0 else holders[:HOLDERS_TOLD] + ["and %d more of its VFs are in use" % more]
+    return holders if more <= 0 else holders[:HOLDERS_TOLD] + [f"and {more} more of its VFs are in use"]

@@ -93,4 +93,4 @@ def with_log(sentence, log):
         return Failure(sentence + "; see the kernel log")
     if not lines:
         return Failure(sentence + "; the kernel log has no line about it")
-    return Failure.of("%s; the kernel said: %s" % (sentence, " / ".join(lines)), lines)
+    return Failure.of(f"{sentence}; the kernel said: {' / '.join(lines)}", lines)

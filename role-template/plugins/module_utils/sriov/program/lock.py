@@ -38,8 +38,9 @@ def locked(timeout=600):
                 if error.errno not in (errno.EWOULDBLOCK, errno.EINTR):
                     raise
             if time.monotonic() >= deadline:
-                raise Refusal("process %s has held %s for over %d s: wait for it or end it, then run again" % (
-                    read_text(HOST.lock, "?"), HOST.lock, timeout))
+                raise Refusal(
+                    f"process {read_text(HOST.lock, '?')} has held {HOST.lock} for over {int(timeout)} s: wait for it "
+                    "or end it, then run again")
             time.sleep(0.1)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -43,7 +43,7 @@ def link_up(address, deadline):
     while True:
         names = (read_function(address) or {"netdevs": []})["netdevs"]
         records = [
-            os.path.join(HOST.udev_data, "n%s" % read_int(os.path.join(HOST.sys, "class/net", name, "ifindex"))) for name in names
+            os.path.join(HOST.udev_data, f"n{read_int(os.path.join(HOST.sys, 'class/net', name, 'ifindex'))}") for name in names
         ]
         if names and all(os.path.exists(record) for record in records):
             break
@@ -59,8 +59,9 @@ def link_up(address, deadline):
 
 def gone(name):
     """The sentence for a card that was pulled out, or reset, in the middle of it."""
-    return ("%s went away while its VFs were being set: check that the card is seated and its driver loaded, then run the role "
-            "again" % name)
+    return (
+        f"{name} went away while its VFs were being set: check that the card is seated and its driver loaded, then run "
+        "the role again")
 
 
 def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
@@ -73,7 +74,7 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
     log = KernelLog(address)
     function = read_function(address)
     if function is None or function["numvfs"] is None:
-        return Failure("%s went away, or its driver let go of it, before its VFs could be set" % address)
+        return Failure(f"{address} went away, or its driver let go of it, before its VFs could be set")
     before, name = function["numvfs"], describe(function)
     count, keeps = wanted, False
 
@@ -111,12 +112,12 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
         putting_back()
         try:
             put(before)
-            reason = "it has %s now" % len(vf_addresses(address))
+            reason = f"it has {len(vf_addresses(address))} now"
         except OSError as error:
             reason = error.strerror
         if len(vf_addresses(address)) != before:
-            return "; putting back its %d VFs failed too (%s)" % (before, reason)
-        return "; it has its %d VFs again" % before if before else "; it has no VFs, as before"
+            return f"; putting back its {before} VFs failed too ({reason})"
+        return f"; it has its {before} VFs again" if before else "; it has no VFs, as before"
 
     def failed(sentence):
         """The failure, its kernel log read before the PF is put back, and what became of the PF."""
@@ -133,19 +134,23 @@ def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
         went = error.filename or not os.path.lexists(device_path(address, "driver"))
         cause = errno.ENODEV if error.errno == errno.ENOENT and went else error.errno
         advice = write_advice(cause, function, count, len(vf_addresses(address)))
-        return failed("%s: setting %d VFs failed (%s): %s" % (name, wanted, error.strerror, advice))
+        return failed(f"{name}: setting {wanted} VFs failed ({error.strerror}): {advice}")
     if not link and (keeps or not enabled):
-        return failed("%s: driver %s makes VFs only while the interface is up, and it is not: set it up, then run the role again" % (
-            name, function["driver"]))
+        return failed(
+            f"{name}: driver {function['driver']} makes VFs only while the interface is up, and it is not: set it up, "
+            "then run the role again")
     if keeps:
-        return failed("%s: driver %s took 0 VFs without an error and keeps the %d that there are: a guest has one of them, shut it down or "
-                      "detach the VF, then run the role again" % (name, function["driver"], enabled))
+        return failed(
+            f"{name}: driver {function['driver']} took 0 VFs without an error and keeps the {enabled} that there are: "
+            "a guest has one of them, shut it down or detach the VF, then run the role again")
     if enabled != wanted:
-        return failed("%s: %s VFs were requested and driver %s enabled %s: lower numvfs" % (name, wanted, function["driver"], enabled))
+        return failed(
+            f"{name}: {wanted} VFs were requested and driver {function['driver']} enabled {enabled}: lower numvfs")
     while len(vf_addresses(address)) != wanted:
         if time.monotonic() >= deadline or not is_there(address):
-            return failed("%s: the kernel counts %d VFs and shows %d of them after %d s: raise sriov_numvfs_timeout, or lower numvfs" % (
-                name, wanted, len(vf_addresses(address)), timeout + wanted))
+            return failed(
+                f"{name}: the kernel counts {wanted} VFs and shows {len(vf_addresses(address))} of them after "
+                f"{int(timeout + wanted)} s: raise sriov_numvfs_timeout, or lower numvfs")
         time.sleep(0.05)
     log.close()
     return None

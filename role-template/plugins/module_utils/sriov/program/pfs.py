@@ -69,15 +69,15 @@ def put_back(results, timeout):
         [result] = [result for result in results if result["address"] == address]
         result["now"] = len(vf_addresses(address))
         if failure:
-            message = "%s was to be put back to %d VFs: %s" % (described(result), undo[address], failure)
+            message = f"{described(result)} was to be put back to {undo[address]} VFs: {failure}"
             if result["state"] == "failed":
-                message = "%s; %s" % (result["message"], message)
+                message = f"{result['message']}; {message}"
             result.update(state="failed", message=message, kernel_log=failure.kernel_log, late=failure.late, process=failure.pid)
         elif result["state"] == "changed":
-            result.update(state="put back", message="%s was put back to %d VFs because another PF failed" % (
-                described(result), undo[address]))
+            result.update(state="put back", message=f"{described(result)} was put back to {undo[address]} VFs because "
+                                                    "another PF failed")
         else:
-            result["message"] += "; it has finished since, and was put back to %d VFs" % undo[address]
+            result["message"] += f"; it has finished since, and was put back to {undo[address]} VFs"
     return results
 
 
@@ -85,7 +85,7 @@ def left_alone(results):
     """As apply() in check mode, where one PF fails and so no other is changed."""
     for result in results:
         if result["state"] == "changed":
-            message = "%s was not changed because another PF fails" % described(result)
+            message = f"{described(result)} was not changed because another PF fails"
             result.update(state="unchanged", now=result["before"], message=message)
     return results
 

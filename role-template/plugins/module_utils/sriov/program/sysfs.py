@@ -123,7 +123,7 @@ def read_pfs():
 def describe(function):
     """A function in a few words: "ens1 (0000:01:00.0)", or its address alone when it has no interface."""
     names = ", ".join(function.get("netdevs") or [])
-    return "%s (%s)" % (names, function["address"]) if names else function["address"]
+    return f"{names} ({function['address']})" if names else function["address"]
 
 
 def vf_addresses(address):

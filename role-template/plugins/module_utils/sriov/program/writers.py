@@ -35,11 +35,14 @@ def too_late(name, address, wanted, seconds, pid, log):
     hangs = still_runs(pid)
     if not hangs and len(vf_addresses(address)) == wanted:
         return None
-    sentence = "%s: the kernel did not finish setting %d VFs within %d s: raise sriov_numvfs_timeout for a slow card" % (
-        name, wanted, seconds)
+    sentence = (
+        f"{name}: the kernel did not finish setting {wanted} VFs within {int(seconds)} s: raise sriov_numvfs_timeout "
+        "for a slow card"
+    )
     if hangs:
-        sentence += ("; process %d still waits in the kernel for it, so its number of VFs may yet change, and only a reboot ends a process "
-                     "that waits for good" % pid)
+        sentence += (
+            f"; process {pid} still waits in the kernel for it, so its number of VFs may yet change, and only a reboot "
+            "ends a process that waits for good")
     failure = with_log(sentence, log)
     return Failure.of(failure, failure.kernel_log, pid, True)
 
@@ -67,7 +70,7 @@ def set_all(wanted, timeout):
                     failure = set_numvfs(address, count, timeout, lambda: tell("putting back"))
                     tell([failure and str(failure), list(failure.kernel_log) if failure else []])
                 except BaseException as error:  # the parent must hear of it, whatever it is
-                    tell(["%s: %s" % (name, error), []])
+                    tell([f"{name}: {error}", []])
             os._exit(0)
         os.close(writer)
         # The child gives up by itself at the end of its time, and a busy machine needs a moment for that; a child that hangs does not.
@@ -87,7 +90,8 @@ def set_all(wanted, timeout):
             os.close(reader)
             os.waitpid(child["pid"], 0)
             answer = [line for line in child["text"].splitlines() if line.startswith(b"[")]
-            sentence, lines = json.loads(answer[-1]) if answer else ["%s: the process that set its VFs was killed" % child["name"], []]
+            sentence, lines = json.loads(answer[-1]) if answer else [
+                f"{child['name']}: the process that set its VFs was killed", []]
             outcomes[child["address"]] = sentence and Failure.of(sentence, lines)
             child["log"].close()
         for reader, child in list(running.items()):

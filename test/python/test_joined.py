@@ -84,7 +84,7 @@ def test_no_import_of_the_role_is_left_and_those_of_python_are_at_the_top():
     imports = [node for node in body if is_import(node)]
     # After the docstring.
     assert body[1:1 + len(imports)] == imports
-    assert [node.module for node in imports if isinstance(node, ast.ImportFrom)] == ["__future__"]
+    assert [(node.module, node.level) for node in imports if isinstance(node, ast.ImportFrom)] == [("__future__", 0), ("collections.abc", 0)]
     names = [alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names]
     assert names == sorted(set(names))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 
 from .errors import Refusal
 from .selector import labelled
@@ -28,7 +29,7 @@ FAULTS_TOLD = 10
 PREFIX = "sriov_"
 
 
-def shown(value):
+def shown(value: object) -> str:
     """A value for a message, however large it is."""
     if value is None:
         return "null"
@@ -40,25 +41,25 @@ def shown(value):
     return text if len(text) <= SHOWN else text[:SHOWN - 3] + "..."
 
 
-def whole_number(value):
+def whole_number(value: object) -> int | None:
     """A whole number, as such or in digits, as an INI inventory has it; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value) if abs(value) < LARGEST else None
     return int(value) if isinstance(value, str) and WHOLE_NUMBER.match(value) else None
 
 
-def truth(value):
+def truth(value: object) -> bool | None:
     """A yes or no, "false" from an INI inventory included; None for anything else."""
     word = str(value).strip().lower() if isinstance(value, (bool, int, str)) else ""
     return True if word in YES else False if word in NO else None
 
 
-def words(value):
+def words(value: object) -> list:
     """A list of texts, which may be one text with commas, as an INI inventory has it."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else list(value or [])
 
 
-def is_unset(devices):
+def is_unset(devices: object) -> bool:
     """Whether sriov_devices is not set: null and an empty text are what becomes of a variable that is not there."""
     return devices is None or isinstance(devices, str) and not devices.strip()
 
@@ -72,13 +73,13 @@ def nearest(name, names):
     return bare[close[0]] if close else None
 
 
-def did_you_mean(name, names, otherwise):
+def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
     """The end of a sentence about an unknown name."""
     close = nearest(name, names)
     return f"did you mean {close}?" if close else otherwise
 
 
-def unknown_variables(names):
+def unknown_variables(names: Iterable[str]) -> list[str]:
     """One sentence for each variable that begins as the role's do and is none of them.
 
     names: of variables of the host, those of the role and of others among them.
@@ -89,7 +90,7 @@ def unknown_variables(names):
         f"{did_you_mean(name, VARIABLES, 'the role does not read it')}" for name in unknown]
 
 
-def misspelt_devices(names):
+def misspelt_devices(names: Iterable[str]) -> list[str]:
     """As unknown_variables(), of those names that were probably meant to be sriov_devices, however they begin."""
     meant = [name for name in set(names) - set(VARIABLES) - set(OTHERS) if (
         nearest(name, VARIABLES) if name.lower().startswith(PREFIX)
@@ -97,7 +98,7 @@ def misspelt_devices(names):
     return [f"{name} is no variable of this role: did you mean sriov_devices?" for name in sorted(meant)]
 
 
-def not_handed_over(text):
+def not_handed_over(text: str) -> str:
     """The sentence about variables of which ansible-core before 2.19 has made one text, as it does when one is no JSON.
 
     text: a dictionary as Python writes it.
@@ -189,7 +190,7 @@ def faults_of_keys(given, fields, subject, separator):
     return faults
 
 
-def refuse(variables):
+def refuse(variables: dict) -> None:
     """Raise Refusal when variables are not of the form that the model says, with all that is wrong with them.
 
     variables: {name: value}, of those that are set.

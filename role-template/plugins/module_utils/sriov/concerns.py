@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
@@ -19,7 +20,7 @@ CONCERNS = {"firmware": firmware, "mlx4": mlx4, "kernel": kernel, "vfs": vfs}
 AFTER_FIRMWARE = ("mlx4", "vfs")
 
 
-def wait_for_units(seconds, run_command):
+def wait_for_units(seconds: float, run_command: Callable) -> None:
     """Wait until systemd has started all units of the boot, at most so many seconds; not at all where systemd does not run."""
     if seconds and os.path.isdir("/run/systemd/system"):
         run_command(["timeout", str(seconds), "systemctl", "is-system-running", "--wait"])
@@ -50,7 +51,7 @@ def checked_options(name, options, devices):
     return validated.validated_parameters
 
 
-def look(name, options, devices, run_command):
+def look(name: str, options: dict, devices: list[dict], run_command: Callable) -> tuple[dict, list[str]]:
     """What the module of a concern would find and do. Returns (its result, its warnings); raises Refusal.
 
     Arguments as of checked_options; run_command: as an AnsibleModule has it.
@@ -59,7 +60,7 @@ def look(name, options, devices, run_command):
     return CONCERNS[name].work(onlooker), onlooker.warnings
 
 
-def settled(wanted, devices, run_command):
+def settled(wanted: dict[str, dict], devices: list[dict], run_command: Callable) -> dict[str, tuple[dict, list[str]]]:
     """The concerns of which nothing is to be done and nothing waits: {name: (result, warnings)}.
 
     wanted: {name: options}. A concern that refuses is not settled: its own module says why. Nor are, where the firmware is not,

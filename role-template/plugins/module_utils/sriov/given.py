@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from .errors import Refusal
 from .program.configuration import DEVICE_ID
@@ -17,7 +18,7 @@ def _is_count(value):
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0xFFFF
 
 
-def is_file_name(name):
+def is_file_name(name: str) -> bool:
     """Whether a text can be a part of a path and a word in a unit: every name of a unit can."""
     return isinstance(name, str) and name.isprintable() and not re.search(r"[\s/]", name) and name.strip(".") != ""
 
@@ -41,7 +42,7 @@ FIELDS = {
 }
 
 
-def refuse_wrong(devices, required):
+def refuse_wrong(devices: list[dict], required: Collection[str]) -> None:
     """Raise Refusal when a PF is not as sriov_devices returns it, with its index.
 
     devices: the module's option; required: the names of the fields that every PF must have, the others of FIELDS may lack.

@@ -27,7 +27,8 @@ PARTS = (
 )
 # How every part begins: a licence, a docstring, an import from the future. What follows it are imports, up to the first other line.
 OPENING = re.compile(r'(?P<licence>(?:#.*\n)+)"""(?P<about>.*?)"""\n\nfrom __future__ import annotations\n', re.DOTALL)
-IMPORT = re.compile(r"(?:import (?P<module>\S+)|from \.\S+ import (?:\([^()]*\)|[^()\n]*))\n|\n")
+IMPORT = re.compile(
+    r"(?:import (?P<module>\S+)|from (?P<source>\w\S*) import (?P<names>[\w, ]+)|from \.\S+ import (?:\([^()]*\)|[^()\n]*))\n|\n")
 
 
 def program_text() -> str:
@@ -35,7 +36,7 @@ def program_text() -> str:
 
     Raises ValueError when a part does not begin as OPENING says: a fault of the part, which a test finds.
     """
-    modules, bodies, licence, about = set(), [], "", ""
+    modules, named, bodies, licence, about = set(), {}, [], "", ""
     for part in PARTS:
         source = part.__loader__.get_source(part.__name__)
         opening = OPENING.match(source)
@@ -46,12 +47,15 @@ def program_text() -> str:
         found = IMPORT.match(source, position)
         while found:
             modules.update({found.group("module")} - {None})
+            if found.group("source"):
+                named.setdefault(found.group("source"), set()).update(found.group("names").split(", "))
             position = found.end()
             found = IMPORT.match(source, position)
         name = part.__name__.rpartition(".")[2]
         lines = [f"--- {name} ---"] + ([] if part is cli else about.rstrip("\n").split("\n"))
         comment = "".join(("# " + line).rstrip() + "\n" for line in lines)
         bodies.append("%s\n\n%s" % (comment, source[position:].strip("\n")))
-    imports = "".join(f"import {module}\n" for module in sorted(modules))
+    imports = "".join(f"import {module}\n" for module in sorted(modules)) + "".join(
+        f"from {module} import {', '.join(sorted(names))}\n" for module, names in sorted(named.items()))
     # The last part is the command line, whose docstring tells what the program is.
     return "".join((HEAD, licence, '"""', about, '"""\n\n', "from __future__ import annotations\n\n", imports, "\n", "\n\n\n".join(bodies), "\n"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
+from typing import Any
 
 from .bootloader.cmdline import INTEL_ON, PASSTHROUGH, has, iommu_state, managed_tokens, missing
 from .bootloader.detect import detect, has_traces
@@ -175,7 +176,7 @@ def advice(text, running):
     )
 
 
-def work(module):
+def work(module: Any) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
     module: an AnsibleModule, or what has its `params`, `check_mode`, `run_command` and `warn`.

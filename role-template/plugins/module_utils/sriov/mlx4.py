@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from typing import Any
 
 from . import given, pending
 from .errors import Refusal
@@ -157,7 +158,7 @@ def running_option(name, address):
     return values.get(address, values.get("", NONE)) if values is not None else None
 
 
-def traces():
+def traces() -> list[str]:
     """What this concern has left on the host and may have to take away, as paths."""
     paths = (HOST.real(OPTIONS_PATH), os.path.join(HOST.state, STALE), pending.path_of(HOST, "mlx4"))
     return [path for path in paths if os.path.exists(path)]
@@ -468,7 +469,7 @@ def advice(text, path, there):
     )
 
 
-def work(module):
+def work(module: Any) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
     module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`.

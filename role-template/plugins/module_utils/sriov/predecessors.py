@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Iterable
 
 from .program import sysfs
 
@@ -17,7 +18,7 @@ LEGACY_UNIT = re.compile(r"^ExecStart=.*echo \d+ > /sys/class/net/(\S+)/device/s
 LEGACY_RULE = re.compile(r'> /sys/class/net/([^/"\s]+)/device/sriov_numvfs')
 
 
-def legacy(unit_directory, rule_paths):
+def legacy(unit_directory: str, rule_paths: Iterable[str]) -> tuple[list[str], list[str]]:
     """What the predecessors left: (paths of units and of their links, addresses of the PFs they gave VFs).
 
     unit_directory: systemd's own for units of this host. rule_paths: the udev rule files that may have their block.

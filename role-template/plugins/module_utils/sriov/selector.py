@@ -22,7 +22,7 @@ QUOTE = {
 }
 
 
-def read_as_number(where, name, value, example):
+def read_as_number(where: str, name: str, value: object, example: str) -> str:
     """The sentence for a value that should have been text. name: with what it is in, as in "nova.vendor_id"."""
     # Four digits were meant so: an id that begins with 0 or 0x, YAML has made another number of.
     if example in (QUOTE["vendor_id"], QUOTE["product_id"]) and isinstance(value, int) and 1000 <= value <= 9999:
@@ -34,7 +34,7 @@ def read_as_number(where, name, value, example):
     )
 
 
-def labelled(entry, where):
+def labelled(entry: dict, where: str) -> str:
     """An entry in words, as checked_selector() says it, as far as its selector is one: "sriov_devices[0] (name ens1f0)"."""
     given = [key for key in SELECTORS if entry.get(key) is not None]
     keys = ["vendor_id", "product_id"] if given == ["vendor_id"] else given
@@ -44,7 +44,7 @@ def labelled(entry, where):
     return "%s (%s)" % (where, ", ".join(f"{key} {value.strip()}" for key, value in zip(keys, values)))
 
 
-def text_of(entry, key, where):
+def text_of(entry: dict, key: str, where: str) -> str:
     """A selector's value as lower-case text (names keep their case). Raises Refusal for what YAML made a number of."""
     value = entry[key]
     if not isinstance(value, str):
@@ -52,14 +52,14 @@ def text_of(entry, key, where):
     return value.strip() if key in ("name", "driver") else value.strip().lower()
 
 
-def pci_address(text):
+def pci_address(text: str) -> str | None:
     """A PCI address as the kernel writes it, from one that may lack its domain; None when it is none."""
     address = text.strip().lower()
     address = "0000:" + address if SHORT_ADDRESS.match(address) else address
     return address if PCI_ADDRESS.match(address) else None
 
 
-def checked_selector(entry, index):
+def checked_selector(entry: dict, index: int) -> tuple[str, str, str]:
     """The one selector of an entry, as (kind, value, where), checked in form.
 
     Raises Refusal when there is none, more than one, or one that cannot be right.

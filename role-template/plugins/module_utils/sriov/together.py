@@ -175,7 +175,7 @@ def unreadable(path, error):
     return Refusal(f"{path} cannot be read ({reason(error, path)}): correct that, then run the role again")
 
 
-def reason(error, path):
+def reason(error: OSError, path: str) -> str:
     """What an OSError says, with the directory above `path` that it speaks of."""
     where = error.filename if isinstance(error.filename, str) else ""
     return f"{where}: {error.strerror}" if where and path.startswith(where + "/") else error.strerror or str(error)
@@ -212,6 +212,6 @@ def new_name(path, make):
             return name
 
 
-def link_name(planned):
+def link_name(planned: Planned) -> str:
     """Make the link of a plan under a temporary name, which is returned."""
     return new_name(planned.path, lambda name: os.symlink(planned.target, name))

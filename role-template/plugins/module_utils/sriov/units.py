@@ -68,7 +68,7 @@ ExecStart=/usr/local/sbin/sriov-vfs ready %i
 """
 
 
-def texts(boot_wait, numvfs_timeout):
+def texts(boot_wait: int, numvfs_timeout: int) -> dict[str, str]:
     """The text of each unit, by its name. Arguments: as of the module sriov_vfs, whole numbers."""
     # The program bounds each of its waits; this is more than all of them.
     limit = str(boot_wait + 4 * numvfs_timeout + 1200)

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+from typing import Any
 
 from . import given, pending, predecessors, units
 from .errors import Refusal
@@ -39,7 +40,7 @@ def released_path():
     return os.path.join(HOST.state, "released.json")
 
 
-def udev_rules(devices):
+def udev_rules(devices: list[dict]) -> str:
     """The block that starts a PF's unit when the PF appears, as the driver's interface or as the function itself.
 
     Not for the add event alone: systemd leaves an interface aside while it is being renamed, and takes it with what the
@@ -308,7 +309,7 @@ def checked_path(path):
             f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, as udev reads no other")
 
 
-def whole_number(name, value, least, most):
+def whole_number(name: str, value: object, least: int, most: int) -> int:
     """A parameter as an int. Raises Refusal when it is none, or is out of its bounds."""
     try:
         number = int(value)
@@ -517,7 +518,7 @@ class Uninterrupted:
         """Say that no signal has come."""
 
 
-def work(module, interruption=None):
+def work(module: Any, interruption: Interruption | None = None) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
     module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`. interruption: an Interruption, where the

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 INTEL_ON = "intel_iommu=on"
 PASSTHROUGH = "iommu=pt"
 MANAGED_NAMES = ("intel_iommu", "amd_iommu", "iommu", "iommu.passthrough")
@@ -12,7 +14,7 @@ MANAGED_NAMES = ("intel_iommu", "amd_iommu", "iommu", "iommu.passthrough")
 TO_INIT = ("--", '"--"')
 
 
-def parse_line(line):
+def parse_line(line: str) -> list[tuple[str, str, str | None]]:
     """Split a kernel command line as next_arg() of the kernel's lib/cmdline.c does.
 
     Returns a list of (raw, name, value): the text as it stands, the name with `-` read as `_` (parameq() holds them
@@ -39,12 +41,12 @@ def parse_line(line):
     return parameters
 
 
-def split_raw(line):
+def split_raw(line: str) -> list[str]:
     """The words of a kernel command line as they stand; whitespace between double quotes does not divide."""
     return [line[start:end] for start, end in _spans(line)]
 
 
-def _spans(line):
+def _spans(line: str) -> list[tuple[int, int]]:
     spans, start, quoted = [], None, False
     for position, character in enumerate(line):
         if character.isspace() and not quoted:
@@ -59,7 +61,7 @@ def _spans(line):
     return spans + [(start, len(line))] if start is not None else spans
 
 
-def iommu_state(line):
+def iommu_state(line: str) -> dict:
     """What the kernel makes of the IOMMU parameters of a line.
 
     Returns {"intel": True|False|None, "passthrough": True|False|None, "off": bool, "amd_off": bool}; None: the line
@@ -98,23 +100,23 @@ def iommu_state(line):
     return state
 
 
-def has(line, token):
+def has(line: str, token: str) -> bool:
     """Whether a line gives what `token` (INTEL_ON or PASSTHROUGH) is there for. With iommu=off it gives nothing."""
     state = iommu_state(line)
     return bool(state["intel"] if token == INTEL_ON else state["passthrough"]) and not state["off"]
 
 
-def missing(line, wanted):
+def missing(line: str, wanted: list[str]) -> list[str]:
     """The wanted tokens that a line does not give, in order."""
     return [token for token in wanted if not has(line, token)]
 
 
-def managed_tokens(line):
+def managed_tokens(line: str) -> list[str]:
     """The words of a line that concern the IOMMU, as they stand."""
     return [raw for raw, name, _value in parse_line(line) if name in MANAGED_NAMES]
 
 
-def remove_tokens(line, tokens):
+def remove_tokens(line: str, tokens: Collection[str]) -> str:
     """The line without the words that are exactly one of `tokens`; every other word, and what is init's, stays."""
     kernels, separator, rest = _before_init(line)
     for start, end in reversed(_spans(kernels)):
@@ -123,14 +125,14 @@ def remove_tokens(line, tokens):
     return (kernels.rstrip() + separator + rest).strip() if separator else kernels.rstrip()
 
 
-def append(line, tokens):
+def append(line: str, tokens: Collection[str]) -> str:
     """The line with the tokens at its end, before a `--` that hands the rest to init and before a quote that is never closed."""
     end = _kernels_end(line)
     kept, rest = line[:end].rstrip(), line[end:]
     return " ".join(([kept] if kept else []) + tokens + ([rest] if rest else []))
 
 
-def _kernels_end(line):
+def _kernels_end(line: str) -> int:
     """Where the part of a line ends to which a word can be added that reaches the kernel."""
     spans = _spans(line)
     for start, end in spans:
@@ -141,7 +143,7 @@ def _kernels_end(line):
     return len(line)
 
 
-def _before_init(line):
+def _before_init(line: str) -> tuple[str, str, str]:
     for start, end in _spans(line):
         if line[start:end] in TO_INIT:
             return line[:start], " " + line[start:end], line[end:]

@@ -10,6 +10,7 @@ import re
 
 from ..errors import Refusal
 from ..machine import Machine
+from .base import BootLoader
 from .grubby import Grubby
 from .mkconfig import MkconfigGrub
 from .systemd_boot import SystemdBoot
@@ -20,7 +21,7 @@ def has_traces(host: Machine) -> bool:
     return host.is_file(MkconfigGrub.DROP_IN)
 
 
-def detect(host, running):
+def detect(host: Machine, running: str) -> BootLoader:
     """The boot loader that keeps this host's next kernel line.
 
     running: /proc/cmdline. Several may be installed: what the running system was started by decides. systemd-boot

@@ -13,7 +13,7 @@ from .cmdline import INTEL_ON, PASSTHROUGH, append, has, missing, parse_line, re
 from .line_file import _without_words, edit_line_file, every_word, first_line, kernel_line
 
 
-def entry_value(text, key):
+def entry_value(text: str, key: str) -> list[str]:
     """All values of a key of a boot entry, in order. The specification joins several `options` with a space."""
     return re.findall(r"^[ \t]*%s[ \t]+(.*?)[ \t\r]*$" % re.escape(key), text, re.MULTILINE)
 
@@ -193,5 +193,5 @@ class EntryLoader(BootLoader):
         return []
 
 
-def _root(line):
+def _root(line: str) -> str | None:
     return next((value for _raw, name, value in parse_line(line) if name == "root"), None)

@@ -10,7 +10,7 @@ import re
 from .cmdline import INTEL_ON, PASSTHROUGH
 
 
-def drop_in(wanted):
+def drop_in(wanted: list[str]) -> str:
     """The shell text that puts the wanted tokens on the line unless it already gives them.
 
     grub-mkconfig sources it under `set -e`. It goes by what the variables hold at that moment and never by what
@@ -47,6 +47,6 @@ def _clause(token, on, off):
     ]
 
 
-def sets_separator(text, name):
+def sets_separator(text: str, name: str) -> bool:
     """Whether a file of settings has a lone `--` on a line that sets the variable of this name."""
     return re.search(r"^[^#\n]*\b%s\b.*[\s\"'=]--(?:[\s\"'\\]|$)" % name, text, re.MULTILINE) is not None

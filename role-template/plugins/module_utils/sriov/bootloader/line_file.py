@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 
 from ..errors import Refusal
 from .cmdline import _before_init, _kernels_end, _spans, missing
@@ -20,27 +21,29 @@ def without_comments(text):
     return re.sub(r"^[^\S\n]*#[^\n]*", lambda match: " " * len(match.group(0)), text, flags=re.MULTILINE | re.ASCII)
 
 
-def kernel_line(text):
+def kernel_line(text: str) -> str:
     """The kernel line that a /etc/kernel/cmdline gives: its lines joined, without comments."""
     return " ".join(without_comments(text).split())
 
 
-def every_word(text):
+def every_word(text: str) -> str:
     """The kernel line as kernel-install before systemd 257 and EL's 20-grub.install take it: comments are words too."""
     return " ".join(text.split())
 
 
-def first_line(text):
+def first_line(text: str) -> str:
     """The kernel line as proxmox-boot-tool takes it."""
     return text.split("\n", 1)[0]
 
 
-def up_to_return(text):
+def up_to_return(text: str) -> str:
     """The kernel line of an entry that kernel-install makes of a file with carriage returns: systemd-boot ends a line at them."""
     return without_comments(text).split("\r", 1)[0]
 
 
-def edit_line_file(text, add, drop, readings=(kernel_line,)):
+def edit_line_file(
+    text: str, add: list[str], drop: Collection[str], readings: Collection[Callable[[str], str]] = (kernel_line,),
+) -> str:
     """The text of /etc/kernel/cmdline with the tokens of `drop` taken off and those of `add` put on. Comments stay as they are.
 
     readings: functions from the text to a kernel line, each of which has to give what was added.
@@ -76,7 +79,7 @@ def _placings(text, words):
     yield text[:end] + words + " " + text[end:]
 
 
-def _without_words(text, drop):
+def _without_words(text: str, drop: Collection[str]) -> str:
     """The text without the words that are exactly one of `drop`, as far as they are the kernel's and in no comment."""
     blanked = without_comments(text)
     kernels = _before_init(blanked)[0]

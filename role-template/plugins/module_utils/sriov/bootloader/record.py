@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 
+from ..machine import Machine
 from ..program.disk import remove_file, write_atomically
 from .cmdline import INTEL_ON, PASSTHROUGH
 
 RECORD = "/var/lib/sriov/kernel-parameters.json"
 
 
-def read_record(host):
+def read_record(host: Machine) -> dict:
     """What this role has added: {"bootloader": str, "tokens": [str], ...}; empty tokens when there is no usable record."""
     try:
         record = json.loads(host.read(RECORD) or "{}")
@@ -30,7 +31,7 @@ def read_record(host):
     return record
 
 
-def write_record(host, record, check_mode):
+def write_record(host: Machine, record: dict, check_mode: bool) -> None:
     """Keep the record, without counting it as a change: it is bookkeeping of the change itself."""
     if check_mode or record == read_record(host):
         return

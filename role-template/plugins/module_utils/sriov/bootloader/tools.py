@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 
-def last_line(*outputs):
+def last_line(*outputs: str | None) -> str:
     """The last line with anything in it of the first output that has one: where tools say what went wrong."""
     for output in outputs:
         lines = [line.strip() for line in (output or "").splitlines() if line.strip()]

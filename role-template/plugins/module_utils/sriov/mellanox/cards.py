@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 
 from .. import pending
 from ..errors import Refusal
@@ -35,7 +36,7 @@ def read_card(tool, card, exact):
     return tables
 
 
-def enough_without(card, exact):
+def enough_without(card: dict, exact: bool) -> bool:
     """Whether what the kernel sees of a card is all that is wanted, so that its firmware need not be read."""
     def offered(function):
         return (sysfs.read_function(function) or {}).get("totalvfs") or 0
@@ -43,7 +44,7 @@ def enough_without(card, exact):
     return not exact and not card["listed"] and all(offered(function) >= count for function, count in card["counts"].items())
 
 
-def look(card, need, tables):
+def look(card: dict, need: dict, tables: dict[str, dict]) -> dict:
     """A need with what the card has: adds "next" and "current", as the tool shows them; current None when nobody knows.
 
     Raises Refusal when the card has no such parameter or does not let it be changed.
@@ -101,11 +102,11 @@ def no_parameter(card, need, table):
         "; some show only with ADVANCED_PCI_SETTINGS set to true" if advanced and same(False, advanced["next"]) else "")
 
 
-def key_of(need):
+def key_of(need: dict) -> str:
     return f"firmware:{need['function']}:{argument(need['name'], need['value'])}"
 
 
-def not_running(needs_of_card, remembered):
+def not_running(needs_of_card: list[dict], remembered: set[str]) -> list[dict]:
     """Those needs that the card does not run with, and shall from the next boot on.
 
     remembered: the keys that were reported in this boot; they tell of a card that does not show what it runs with.
@@ -116,7 +117,7 @@ def not_running(needs_of_card, remembered):
     ]
 
 
-def reason(card, need):
+def reason(card: dict, need: dict) -> dict[str, str]:
     """Why a reboot is due, as judge() takes it."""
     runs = (
         f" and the card runs with {plain(need['current'])}"
@@ -159,7 +160,7 @@ def set_card(tool, card, wanted):
     return None
 
 
-def set_all(tool, cards, check_mode):
+def set_all(tool: str, cards: list[dict], check_mode: bool) -> tuple[list[dict], list[dict]]:
     """Set what differs on every card at once, unless in check mode. Returns (the needs that were set, the difference); raises Refusal."""
     wanted = [(card, [need for need in card["needs"] if need["set"]]) for card in cards]
     wanted = [(card, differing) for card, differing in wanted if differing]
@@ -183,7 +184,7 @@ def refuse_all(sentences):
         raise Refusal("; ".join(found))
 
 
-def read_all(tool, cards, exact, warn):
+def read_all(tool: str, cards: list[dict], exact: bool, warn: Callable[[str], object]) -> list[dict]:
     """Read every card at once and decide. Adds "tables" and "needs" to each; returns those that could be read.
 
     A card that cannot be read and of which the kernel sees enough is left alone, with a warning. Raises Refusal otherwise.

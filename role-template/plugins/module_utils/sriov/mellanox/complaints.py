@@ -17,12 +17,12 @@ COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 QUOTED = 400
 
 
-def _clean(text):
+def _clean(text: str | None) -> str:
     """The text without colours. The tools print none; a wrapper around them may."""
     return COLOUR.sub("", text or "")
 
 
-def complaint(text):
+def complaint(text: str) -> str | None:
     """The tool's own last error, in one line without its prefix "-E- ", or None when it printed none.
 
     Some messages go on in the following lines. After a usage error stands the whole help, which begins with NAME.
@@ -171,7 +171,9 @@ ADVICE = tuple((re.compile(expression), advice, (of + [None])[0]) for expression
 POWER_CYCLE = re.compile(r"^-I- .*power cycle", re.MULTILINE | re.IGNORECASE)
 
 
-def explain(text, rc, where, wanted=None, model=None, package="mstflint"):
+def explain(
+    text: str, rc: int | None, where: str, wanted: dict | None = None, model: str | None = None, package: str = "mstflint",
+) -> str:
     """One sentence for the operator on what a tool complained about: where, what, what to do, and the tool's own words.
 
     text: all that the tool printed; rc: its exit code (mstconfig: 2 not confirmed, 3 error); where: what names the card;
@@ -205,7 +207,7 @@ def _last_line(text):
     return lines[-1] if lines else ""
 
 
-def needs_power_cycle(text):
+def needs_power_cycle(text: str) -> bool:
     """Whether a `set` that went well says that a reboot will not do.
 
     GenericCommander::loadConfigurationGetStr() asks the firmware to reload at the next warm boot, and when the firmware
@@ -214,7 +216,7 @@ def needs_power_cycle(text):
     return bool(POWER_CYCLE.search(_clean(text)))
 
 
-def reset_refusal(text, rc):
+def reset_refusal(text: str, rc: int | None) -> str | None:
     """Why `mstfwreset -y reset` or `mlxfwreset -y reset` did not load the firmware, as a clause without full stop; None when it did.
 
     The exit code alone does not tell: a WarningException ("-W- ...") and, in 4.36, an OperationTerminated end with 0

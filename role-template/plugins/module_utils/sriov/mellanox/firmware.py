@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import pending
 from ..errors import Refusal
 from ..program import connection, disk, lock, sysfs
@@ -113,7 +115,7 @@ def result_of(devices, cards, tool, diff, due, stuck, clean=True):
     }
 
 
-def work(module):
+def work(module: Any) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
     module: an AnsibleModule, or what has its `params`, `check_mode` and `warn`.

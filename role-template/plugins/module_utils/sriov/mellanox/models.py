@@ -20,7 +20,7 @@ NIC_MODE = {
 }
 
 
-def family(identity):
+def family(identity: str) -> str | None:
     """The family whose advice fits a card: "ConnectX-3", "BlueField", "ConnectX" for any other of NVIDIA; None for an unknown vendor.
 
     identity: the PCI id of one of its functions, "vendor:product".
@@ -32,7 +32,7 @@ def family(identity):
     return "ConnectX" if identity.startswith(MELLANOX + ":") else None
 
 
-def why_not_of_the_host(table):
+def why_not_of_the_host(table: dict) -> str | None:
     """Why the VFs of a card are not the host's to set, or will not be, as a clause with advice that fits its model; None when they are.
 
     A BlueField's own processor owns the card in DPU mode: INTERNAL_CPU_MODEL is EMBEDDED_CPU(1) there and in NIC mode, in which

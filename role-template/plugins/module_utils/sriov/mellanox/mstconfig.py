@@ -28,7 +28,7 @@ FOOTER = re.compile(r"^(The '(\*|RO)' shows |Device Firmware does not support re
 NOTICE = re.compile(r"^(-[WID]- |Warr?ning: )")
 
 
-def parse_query(text):
+def parse_query(text: str) -> dict:
     """The answer to a query of one device, `q` or `-e q`, of any version.
 
     Returns a dict: type ("ConnectX5"), name (of the board; "" when not printed, as for ConnectX-3, or unknown to the card),

@@ -79,7 +79,9 @@ def is_back(function, before):
     return now is not None and now["driver"] == before["driver"] and len(now["netdevs"]) >= len(before["netdevs"])
 
 
-def made_current(reset_tool, tool, card, waiting, carriers, check_mode):
+def made_current(
+    reset_tool: str | None, tool: str, card: dict, waiting: list[dict], carriers: set[str] | None, check_mode: bool,
+) -> bool:
     """Reset a card so that it runs with what is set; whether it does, or in check mode would.
 
     waiting: what it does not run with. carriers: as of connection.connection_functions. Otherwise card["not_reset"] says why not.

@@ -9,6 +9,7 @@ import concurrent.futures
 import os
 import re
 import subprocess
+from collections.abc import Callable, Sequence
 
 from ..errors import Refusal
 from ..program import programs, sysfs
@@ -23,7 +24,7 @@ TOOL_SECONDS = 120
 AT_ONCE = 16
 
 
-def find_tools(choice):
+def find_tools(choice: str) -> tuple[str, str | None] | None:
     """The programs (configuration, reset) to use. choice: auto, mstflint or mft.
 
     The reset program is None when it is not there. Returns None when the host has none that fits.
@@ -35,7 +36,7 @@ def find_tools(choice):
     return None
 
 
-def run(command, seconds=TOOL_SECONDS):
+def run(command: list[str], seconds: float = TOOL_SECONDS) -> tuple[int | None, str]:
     """Run the tool; returns (exit code, what it printed). Its messages go to standard output, those of errors too.
 
     The exit code is None when it could not be run, or did not end in time; the text then says so.
@@ -51,7 +52,7 @@ def run(command, seconds=TOOL_SECONDS):
     return done.returncode, done.stdout
 
 
-def at_once(work, items):
+def at_once(work: Callable, items: Sequence) -> list:
     """[work(item) for item in items], all at the same time. An exception of one is raised when all have ended."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(AT_ONCE, len(items)))) as pool:
         return [future.result() for future in [pool.submit(work, item) for item in items]]
@@ -62,12 +63,14 @@ def package_of(tool):
     return "MFT" if os.path.basename(tool) == TOOLS["mft"][0] else "mstflint"
 
 
-def complain(tool, card, code, text, label=None, wanted=None):
+def complain(
+    tool: str, card: dict, code: int | None, text: str, label: str | None = None, wanted: dict | None = None,
+) -> str:
     """The sentence for a call of the tool that failed. wanted: {name: value} that was to be set; label: of the function, the card's own when None."""
     return explain(text, code, label or card["label"], wanted, card["family"], package_of(tool)) + lockdown_hint(text)
 
 
-def query(tool, function, card, label=None):
+def query(tool: str, function: str, card: dict, label: str | None = None) -> dict:
     """What the tool says of one function of a card. label: as of complain. Raises Refusal with the tool's reason."""
     code, text = run([tool, "-d", function, "-e", "q"])
     label = label or card["label"]

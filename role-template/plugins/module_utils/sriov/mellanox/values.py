@@ -17,7 +17,7 @@ TRUTH = {"true": 1, "false": 0}
 LARGEST = 0xFFFFFFFE
 
 
-def number_and_name(shown):
+def number_and_name(shown: object) -> tuple[int | None, str | None]:
     """What a table shows as a value, taken apart: (int or None, str or None).
 
     MlxCfg::printValue() in mlxcfg_ui.cpp prints a number with a name as NAME(NUMBER), else the number alone.
@@ -48,7 +48,7 @@ def _number_or_name(wanted):
     return TRUTH.get(wanted.lower(), wanted.upper())
 
 
-def same(wanted, shown):
+def same(wanted: object, shown: str | None) -> bool:
     """Whether a table shows the value that a user wrote (bool, int, or str: a number or a name in any case).
 
     Numbers are compared with numbers and names with whole names, as EnumParamValue::parseValue() in mlxcfg_param.cpp
@@ -61,7 +61,7 @@ def same(wanted, shown):
     return wanted is not None and name is not None and name.upper() == wanted
 
 
-def argument(name, wanted):
+def argument(name: str, wanted: object) -> str:
     """NAME=VALUE as `set` takes it: truth values as 1 and 0, numbers decimal, names in upper case.
 
     Decimal, because the tool reads numbers with strtoul(..., 0): 010 would be 8 (strToNum() in mlxcfg_utils.h).
@@ -70,7 +70,7 @@ def argument(name, wanted):
     return f"{name}={_number_or_name(wanted)}"
 
 
-def checked_parameters(parameters, where):
+def checked_parameters(parameters: object, where: str) -> dict:
     """The parameters that a user wants, with the names as the tool spells them; values as given, text stripped.
 
     parameters: the map `firmware` of a device, {name: bool, int or str}; where: what names the device in the message.

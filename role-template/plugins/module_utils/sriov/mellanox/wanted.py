@@ -22,12 +22,12 @@ OF_A_FUNCTION = re.compile(
     r"|PORT_OWNER|ALLOW_RD_COUNTERS|RENEG_ON_CHANGE|TRACER_ENABLE|ROCE_CONTROL|PCI_WR_ORDERING|MULTI_PORT_VHCA_EN)$")
 
 
-def card_of(address):
+def card_of(address: str) -> str:
     """The card that a function belongs to: its PCI address without the function."""
     return address.rpartition(".")[0]
 
 
-def functions_of(card):
+def functions_of(card: dict) -> list[str]:
     """The addresses of the PFs of a card that are on the host, VFs left out."""
     return [
         address for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
@@ -35,7 +35,7 @@ def functions_of(card):
     ]
 
 
-def gather(devices, exact):
+def gather(devices: list[dict], exact: bool) -> list[dict]:
     """The cards of which something is wanted, in the order of their addresses.
 
     devices: as sriov_devices returns them; those without `firmware`, and those that are not there, are no concern of ours.
@@ -86,7 +86,7 @@ def refuse_conflicts(card):
                 f"{selector}: firmware: {name} is {value}, and {least} VFs are asked for: raise it, or leave it out")
 
 
-def needs(card, tables, exact):
+def needs(card: dict, tables: dict[str, dict], exact: bool) -> list[dict]:
     """What a card's firmware has to say, in the order in which it is set.
 
     tables: what the tool said of each function that was asked, by address.
@@ -122,13 +122,13 @@ def needs(card, tables, exact):
     return result
 
 
-def counts_per_function(card, tables):
+def counts_per_function(card: dict, tables: dict[str, dict]) -> bool:
     """Whether PF_NUM_OF_VF of each function counts for a card, and NUM_OF_VFS does not (mlxconfig_host.db: valid_bit)."""
     row = tables[min(tables)]["parameters"].get("PF_NUM_OF_VF_VALID")
     return bool(row) and same(True, row["next"]) and listed_valid(card) is not False
 
 
-def becomes_per_function(card, tables):
+def becomes_per_function(card: dict, tables: dict[str, dict]) -> bool:
     """Whether PF_NUM_OF_VF is to count for a card and does not yet."""
     return listed_valid(card) is True and not counts_per_function(card, tables)
 
@@ -141,7 +141,7 @@ def listed_valid(card):
     return None
 
 
-def met(need, shown):
+def met(need: dict, shown: str | None) -> bool:
     """Whether a value, as the tool shows it, is what is wanted."""
     if not need["least"]:
         return same(need["value"], shown)
@@ -149,11 +149,11 @@ def met(need, shown):
     return number is not None and number >= need["value"]
 
 
-def text_of(need):
+def text_of(need: dict) -> str:
     """The wanted value as it is told to people: 16, True, ETH."""
     return str(need["value"])
 
 
-def plain(shown):
+def plain(shown: str | None) -> str:
     """A value that the tool shows, as it is told to people: True(1) is True, 8 is 8."""
     return number_and_name(shown)[1] or shown

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..errors import Refusal
 from .nova import IDS, WIDE_DOMAIN, fields_of, named, takes
 from .variables import checked_mappings
@@ -12,7 +14,7 @@ from .variables import checked_mappings
 VFS_TOLD = 4
 
 
-def refuse_other_names(mappings, choices, selectors):
+def refuse_other_names(mappings: dict | None, choices: list[dict], selectors: Collection[str]) -> None:
     """Raise Refusal when sriov_physnet_mappings has a PF by another name than the entry that chooses it.
 
     mappings: as written. choices: selector, physical_network (or None), pf (address, netdevs) and altnames of each PF chosen.
@@ -42,7 +44,7 @@ def vf_address(pf_address, offset, stride, index):
     return f"{domain}:{routing >> 8:02x}:{routing >> 3 & 0x1F:02x}.{routing & 0x7:x}"
 
 
-def vf_addresses(pf, count):
+def vf_addresses(pf: dict, count: int) -> list[str] | None:
     """The addresses of the first VFs of a PF: those that are there, then those that will be; None when that cannot be known."""
     there = pf["vfs"][:count]
     offset, stride = pf["offset"], pf["stride"]
@@ -62,12 +64,12 @@ def vfs_in_words(addresses):
         f" and {len(addresses) - VFS_TOLD} more" if len(addresses) > VFS_TOLD else "")
 
 
-def describe(function):
+def describe(function: dict) -> str:
     """A function in a few words: "ens1 (0000:01:00.0)", or its address alone when it has no interface."""
     return f"{', '.join(function['names'])} ({function['address']})" if function["names"] else function["address"]
 
 
-def check_hardware(choices, functions):
+def check_hardware(choices: list[dict], functions: list[dict]) -> None:
     """Raise Refusal for what Nova or Neutron's agent would not understand on this host, or not as it is meant.
 
     choices: one for each PF chosen, with plan, of no physical network for those that OpenStack leaves alone; pf, None for an entry that

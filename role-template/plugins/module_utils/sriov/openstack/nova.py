@@ -26,7 +26,7 @@ POSSIBLE = {
 }
 
 
-def glob_fields(address):
+def glob_fields(address: str) -> dict[str, str]:
     """An address with wildcards as Nova reads it: {field: value or "*"}. Raises ValueError for what Nova does not take."""
     parts, _dot, function = address.partition(".")
     front = parts.split(":") if parts else []
@@ -49,7 +49,7 @@ def glob_fields(address):
     return fields
 
 
-def fields_of(address):
+def fields_of(address: str) -> dict[str, str] | None:
     """The fields of a whole address, as the kernel writes it; None for a domain of more than 16 bits, which Nova leaves aside."""
     front, _dot, function = address.partition(".")
     domain, bus, slot = front.split(":")
@@ -68,7 +68,7 @@ def takes_address(wanted, address):
     return all(glob[field] in (ANY, fields[field]) for field in FIELDS)
 
 
-def single_address(wanted):
+def single_address(wanted: str | dict) -> str | None:
     """The one address that `address` of a device_spec names, or None. Only by one does a PF stand for its VFs."""
     fields = {field: wanted.get(field, ".*") for field in FIELDS} if isinstance(wanted, dict) else glob_fields(wanted)
     if not all(re.match(r"^[0-9A-Fa-f]+$", fields[field]) for field in FIELDS):
@@ -76,7 +76,7 @@ def single_address(wanted):
     return "%s:%s:%s.%s" % tuple(fields[field] for field in FIELDS)
 
 
-def takes(spec, function):
+def takes(spec: dict, function: dict) -> bool:
     """Whether Nova offers a PCI function to guests because of a device_spec.
 
     function: address; vendor_id and product_id, four hexadecimal digits, None where they are not known, which counts as
@@ -100,13 +100,13 @@ def takes(spec, function):
         wanted[key] == ANY or function[key] is None or f"{int(wanted[key], 16):04x}" == function[key] for key in IDS)
 
 
-def means_every_device(address):
+def means_every_device(address: str | dict) -> bool:
     """Whether `address` of a device_spec leaves nothing out."""
     if isinstance(address, dict):
         return all(re.match(address.get(field, ".*"), value) for field in FIELDS for value in POSSIBLE[field])
     return all(value == ANY for value in glob_fields(address).values())
 
 
-def named(spec):
+def named(spec: dict) -> str:
     """How a device_spec names its devices, in words."""
     return ", ".join(f"{key} {spec[key]}" for key in NAMING if key in spec)

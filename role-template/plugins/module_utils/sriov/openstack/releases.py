@@ -26,7 +26,7 @@ NAMED_RELEASES = {
 NUMBERED_RELEASE = re.compile(r"^(20[0-9][0-9])\.([12])\Z")
 
 
-def nova_of(release):
+def nova_of(release: str | float | None) -> int | None:
     """Nova's major version in an OpenStack release ("2025.1", "zed", "master"); None for the newest.
 
     Raises Refusal for what is no release.
@@ -48,7 +48,7 @@ def nova_of(release):
     return 25 + (int(match.group(1)) - 2022) * 2 + int(match.group(2)) - 1
 
 
-def device_option(release):
+def device_option(release: str | float | None) -> str:
     """What Nova's option [pci] device_spec is called in a release."""
     nova = nova_of(release)
     return "device_spec" if nova is None or nova >= DEVICE_SPEC_SINCE else "passthrough_whitelist"

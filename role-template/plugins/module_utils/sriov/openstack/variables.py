@@ -35,7 +35,7 @@ def checked_network(value, where, name="physical_network"):
     return network
 
 
-def checked_mappings(mappings):
+def checked_mappings(mappings: dict | None) -> dict[str, tuple[str, str]]:
     """sriov_physnet_mappings with PCI addresses in full: {device: (physical network, the key as written)}."""
     if mappings is None:
         return {}
@@ -276,7 +276,9 @@ def refuse_selector(kind, where, chosen):
         f"{instead or 'name or address'}")
 
 
-def plan(devices, mappings=None, release=None, chosen=None, known=""):
+def plan(
+    devices: list, mappings: dict | None = None, release: str | float | None = None, chosen: list[list[dict]] | None = None, known: str = "",
+) -> list[dict]:
     """What follows from each entry of sriov_devices that has a physical network.
 
     devices, mappings, release: sriov_devices, sriov_physnet_mappings and sriov_openstack_release.
@@ -327,7 +329,7 @@ def plan(devices, mappings=None, release=None, chosen=None, known=""):
     return plans
 
 
-def openstack_devices(devices, mappings=None, release=None):
+def openstack_devices(devices: list | None, mappings: dict | None = None, release: str | float | None = None) -> dict:
     """What Kolla writes for Nova and Neutron's agent: {"devices": one for each PF, "device_specs": for [pci] device_spec}.
 
     Raises Refusal for the first thing that is wrong, which devices that are not set are too.

@@ -54,7 +54,7 @@ def is_virtual_machine():
     return bool(flags) or maker in ("QEMU", "KVM", "VMware, Inc.", "innotek GmbH", "Amazon EC2", "OpenStack Foundation")
 
 
-def why_no_vfs(function):
+def why_no_vfs(function: dict) -> str:
     """Why a function offers no VFs at all, as advice, by what its configuration space and the kernel show.
 
     function: as of read_function.
@@ -80,14 +80,14 @@ def why_no_vfs(function):
     return "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"
 
 
-def why_no_pf():
+def why_no_pf() -> str:
     """Why a host has no PF at all, as advice."""
     if is_virtual_machine():
         return "it is a virtual machine, and its hypervisor passes none through: have it do so, or leave this host out"
     return "where its NIC has SR-IOV, enable it in the BIOS, or in the card's firmware"
 
 
-def a_vf(function):
+def a_vf(function: dict) -> str:
     """What to say when a VF is named where a PF is wanted."""
     return "%s is a VF of %s: name the PF" % (
         describe(function), describe(read_function(function["physfn"]) or {"address": function["physfn"]}))
@@ -108,7 +108,7 @@ def modules_for(address):
     return sorted(set(done.stdout.decode("ascii", "replace").split()))
 
 
-def why_no_driver(address):
+def why_no_driver(address: str) -> str:
     """Cause and cure of a PF without a driver."""
     modules = modules_for(address)
     if modules is None:

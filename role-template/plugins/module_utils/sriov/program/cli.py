@@ -55,7 +55,7 @@ def drift(device, result):
     )
 
 
-def look(devices, timeout, must_be_there):
+def look(devices: list[dict], timeout: float, must_be_there: bool) -> list[dict]:
     """What each PF has, without changing it, and its state as an answer: one that apply() would change has failed.
 
     must_be_there: also one whose VFs wait for the firmware has failed.

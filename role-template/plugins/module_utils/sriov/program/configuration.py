@@ -22,7 +22,7 @@ DEVICE_ID = re.compile(r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")
 MOST_VFS, MOST_SECONDS = 65535, 10 ** 9
 
 
-def load_config():
+def load_config() -> dict | None:
     """The configuration file as a dict, or None when there is none.
 
     Raises Refusal when it cannot be read as configuration of this program.
@@ -84,12 +84,12 @@ def wrong_in(config):
     return None
 
 
-def is_plain(value):
+def is_plain(value: object) -> bool:
     """Whether a value of the configuration is text that can be printed and be a path."""
     return isinstance(value, str) and (value.isprintable() or not value)
 
 
-def firmware_waits(address):
+def firmware_waits(address: str) -> bool:
     """Whether the firmware of a PF's card was set in this boot, so that what it offers changes with the next one."""
     try:
         with open(os.path.join(HOST.state, "pending-firmware.json"), encoding="utf-8") as stream:

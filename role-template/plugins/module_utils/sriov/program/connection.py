@@ -121,7 +121,7 @@ def has_device(netdevs):
     return any(os.path.exists(os.path.join(HOST.sys, "class/net", netdev, "device")) for netdev in netdevs)
 
 
-def connection_functions():
+def connection_functions() -> set[str] | None:
     """The PCI functions that carry the operator's connection to this host.
 
     With ssh: those under the interface that has the server's address, and under every equal route back to the client; where the

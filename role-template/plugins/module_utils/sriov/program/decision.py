@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Collection
 
 from .causes import a_vf, why_no_driver, why_no_vfs
 from .holders import userspace_driver, vf_holders
@@ -18,7 +19,9 @@ WAITS_FOR_FIRMWARE = "its firmware is set and offers more from the next boot on"
 CHANGE_PERMISSION = " (sriov_change_connection_pf: true allows the change)"
 
 
-def decide(device, function, connection, change_connection_pf):
+def decide(
+    device: dict, function: dict | None, connection: Callable[[], Collection[str] | None], change_connection_pf: bool,
+) -> dict[str, str]:
     """What to do for one configured device.
 
     device: {"address", "numvfs", optionally "id", "optional", "name": its last known interface, "waits": why more VFs than the device has

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import re
+from collections.abc import Iterable
 
 from .sysfs import list_names
 
@@ -17,7 +18,9 @@ TEMPORARY_PREFIX = ".sriov-"
 TEMPORARY_NAME = re.compile(r"^\.sriov-[a-z0-9_]{8}$")
 
 
-def write_atomically(path, text, mode=0o644, owner=None, times=None):
+def write_atomically(
+    path: str, text: str, mode: int = 0o644, owner: tuple[int, int] | None = None, times: tuple[int, int] | None = None,
+) -> None:
     """Replace `path` by `text` in one step: a reader, or a machine that loses power, sees the old or the new file.
 
     mode, owner, times: as of stage(). Directories that are missing are made. Raises OSError.
@@ -32,7 +35,9 @@ def write_atomically(path, text, mode=0o644, owner=None, times=None):
     sync_directory(os.path.dirname(path))
 
 
-def stage(path, text, mode=0o644, owner=None, times=None):
+def stage(
+    path: str, text: str, mode: int = 0o644, owner: tuple[int, int] | None = None, times: tuple[int, int] | None = None,
+) -> str:
     """Write what will become `path` to a temporary file next to it and bring it to the disk; os.replace() does the rest.
 
     mode: the permission bits; owner: (uid, gid) or None for the caller's own; times: of access and modification in ns, or None for
@@ -62,7 +67,7 @@ def stage(path, text, mode=0o644, owner=None, times=None):
     return temporary
 
 
-def discard(temporaries, made):
+def discard(temporaries: list[str], made: list[str]) -> None:
     """Remove temporary files, and directories of make_directories() as far as they are empty. What cannot be removed stays."""
     for path in temporaries:
         with contextlib.suppress(OSError):
@@ -80,13 +85,13 @@ def _copy_label(path, descriptor):
         pass
 
 
-def remove_file(path):
+def remove_file(path: str) -> None:
     """Remove a file or a link so that it is gone after a power cut too. Raises OSError, FileNotFoundError when it is not there."""
     os.unlink(path)
     sync_directory(os.path.dirname(path))
 
 
-def make_directories(directory):
+def make_directories(directory: str) -> list[str]:
     """Make a directory, with those above it that are missing, so that it is there after a power cut too.
 
     Returns those that were made, the outermost first. Raises OSError and leaves none of them then.
@@ -108,7 +113,7 @@ def make_directories(directory):
     return made
 
 
-def sync_directory(directory):
+def sync_directory(directory: str) -> None:
     """Make links, renames and removals in `directory` durable, where the filesystem can. Raises OSError when the disk fails."""
     descriptor = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -121,7 +126,7 @@ def sync_directory(directory):
         os.close(descriptor)
 
 
-def sweep(directories):
+def sweep(directories: Iterable[str]) -> None:
     """Remove the temporary files that a killed run left in `directories`. To be called under the lock, for no writer is known by them.
 
     What cannot be removed stays: it harms nothing, and the write that follows has the better message.
@@ -131,7 +136,7 @@ def sweep(directories):
             remove_file(path)
 
 
-def leftovers(directories):
+def leftovers(directories: Iterable[str]) -> list[str]:
     """The paths that sweep() removes from `directories`."""
     paths = [os.path.join(directory, name) for directory in directories for name in list_names(directory) if TEMPORARY_NAME.match(name)]
     return [path for path in paths if os.path.islink(path) or os.path.isfile(path)]

@@ -20,7 +20,7 @@ NOT_DEVICES = ("queues", "statistics", "msi_irqs", "power")
 HOLDERS_TOLD = 3
 
 
-def userspace_driver(address):
+def userspace_driver(address: str) -> str | None:
     """The driver of a function when it hands the function to a program or a guest, by what the kernel says of it; else None.
 
     vfio: the device has a vfio-dev (drivers/vfio/vfio_main.c, from 6.1 on), the driver's module holds vfio_pci_core (from 5.15 on), or
@@ -132,7 +132,7 @@ def vf_holder(address, users, below, nodes):
     return None
 
 
-def vf_holders(pf_address):
+def vf_holders(pf_address: str) -> list[str]:
     """What holds the VFs of a PF: a text for each of the first VFs in use, and how many more there are."""
     addresses = [address for address in vf_addresses(pf_address) if address]
     # The directories of a VF are many, and walked once.

@@ -86,7 +86,7 @@ class KernelLog:
         return ours[-KERNEL_LOG_LINES:]
 
 
-def with_log(sentence, log):
+def with_log(sentence: str, log: KernelLog) -> Failure:
     """A failure with what the kernel said of the PF meanwhile, in its text too."""
     lines = log.lines()
     if lines is None:

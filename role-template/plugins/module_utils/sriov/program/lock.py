@@ -10,19 +10,20 @@ import errno
 import fcntl
 import os
 import time
+from collections.abc import Iterator
 
 from ..errors import Refusal
 from .host import HOST
 from .sysfs import read_text
 
 
-def lock_wait(numvfs_timeout):
+def lock_wait(numvfs_timeout: float) -> float:
     """How long to wait for the lock: as long as its holder may need to set the VFs of a slow card and to put them back, and more."""
     return 600 + 2 * numvfs_timeout
 
 
 @contextlib.contextmanager
-def locked(timeout=600):
+def locked(timeout: float = 600) -> Iterator[None]:
     """Hold the one lock that the role, the boot unit and udev's units share; wait at most `timeout` seconds for it.
 
     Raises Refusal, naming the holder, when it stays taken.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Callable
 
 from .host import HOST
 from .kernel_log import Failure, KernelLog, with_log
@@ -57,14 +58,16 @@ def link_up(address, deadline):
     )
 
 
-def gone(name):
+def gone(name: str) -> str:
     """The sentence for a card that was pulled out, or reset, in the middle of it."""
     return (
         f"{name} went away while its VFs were being set: check that the card is seated and its driver loaded, then run "
         "the role again")
 
 
-def set_numvfs(address, wanted, timeout=120, putting_back=lambda: None):
+def set_numvfs(
+    address: str, wanted: int, timeout: float = 120, putting_back: Callable[[], object] = lambda: None,
+) -> Failure | None:
     """Give one PF `wanted` VFs, by way of 0 where the kernel demands that.
 
     timeout: seconds for it, one more for each VF. putting_back: called before a PF is put back, which takes time of its own.

@@ -11,7 +11,7 @@ from .sysfs import describe, is_there, read_function, vf_addresses
 from .writers import set_all, still_runs
 
 
-def apply(devices, timeout, check=False, change_connection_pf=False):
+def apply(devices: list[dict], timeout: float, check: bool = False, change_connection_pf: bool = False) -> list[dict]:
     """Bring PFs to their configured number of VFs.
 
     devices: as of the configuration file. timeout: seconds for one PF. check: decide, change nothing.
@@ -57,7 +57,7 @@ def apply(devices, timeout, check=False, change_connection_pf=False):
     return results
 
 
-def put_back(results, timeout):
+def put_back(results: list[dict], timeout: float) -> list[dict]:
     """Undo what apply() changed, after another PF failed: each gets the number of VFs it had, also one whose write came too late."""
     undo = {}
     for result in results:
@@ -81,7 +81,7 @@ def put_back(results, timeout):
     return results
 
 
-def left_alone(results):
+def left_alone(results: list[dict]) -> list[dict]:
     """As apply() in check mode, where one PF fails and so no other is changed."""
     for result in results:
         if result["state"] == "changed":
@@ -90,12 +90,12 @@ def left_alone(results):
     return results
 
 
-def described(result):
+def described(result: dict) -> str:
     """A PF of the results in a few words."""
     return describe({"netdevs": [result["name"]] if result["name"] else [], "address": result["address"]})
 
 
-def refusal_of(results):
+def refusal_of(results: list[dict]) -> str:
     """The one sentence for results of which some failed: those, and what became of the others."""
     failures = [result["message"] for result in results if result["state"] == "failed"]
     back = [result["message"] for result in results if result["state"] == "put back"]

@@ -12,14 +12,14 @@ import os
 PROGRAM_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
-def find_program(name):
+def find_program(name: str) -> str | None:
     """The path of a program that root can run, or None."""
     import shutil
 
     return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""),) + PROGRAM_DIRECTORIES))
 
 
-def json_of(command):
+def json_of(command: list[str]) -> object:
     """The JSON that a command prints, or None when it fails, prints none, or takes longer than 30 s."""
     import subprocess
 

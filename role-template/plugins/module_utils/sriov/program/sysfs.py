@@ -20,7 +20,7 @@ NETWORK_CLASS = 0x02
 REPRESENTOR = re.compile(r"^(c\d+)?pf\d+(vf|sf)\d+$")
 
 
-def read_text(path, default=None):
+def read_text(path: str, default: str | None = None) -> str | None:
     """The stripped text of a file, or `default` when it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
@@ -29,7 +29,7 @@ def read_text(path, default=None):
         return default
 
 
-def read_file(path):
+def read_file(path: str) -> str | None:
     """The text of a file as it is, every byte of it, or None when it is not there. Raises OSError."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
@@ -38,7 +38,7 @@ def read_file(path):
         return None
 
 
-def read_int(path):
+def read_int(path: str) -> int | None:
     """The integer in a sysfs attribute, or None when it is absent or unreadable."""
     text = read_text(path)
     try:
@@ -47,17 +47,17 @@ def read_int(path):
         return None
 
 
-def boot_id():
+def boot_id() -> str:
     """The kernel's id of this boot: it changes with every boot and with nothing else (random(4))."""
     return read_text(HOST.boot_id, "")
 
 
-def device_path(address, *parts):
+def device_path(address: str, *parts: str) -> str:
     """The sysfs path of a PCI device, or of an attribute of it."""
     return os.path.join(HOST.sys, "bus/pci/devices", address, *parts)
 
 
-def link_name(path):
+def link_name(path: str) -> str | None:
     """The last part of what a symlink points to, or None when there is no such link."""
     try:
         return os.path.basename(os.readlink(path))
@@ -65,7 +65,7 @@ def link_name(path):
         return None
 
 
-def list_names(path):
+def list_names(path: str) -> list[str]:
     """The sorted names in a directory; none when it is absent."""
     try:
         return sorted(os.listdir(path))
@@ -79,7 +79,7 @@ def is_representor(netdev):
     return bool(REPRESENTOR.match(port))
 
 
-def pci_of_netdev(netdev):
+def pci_of_netdev(netdev: str) -> str | None:
     """The address of the PCI device under a network interface, or None for a virtual interface."""
     path = os.path.realpath(os.path.join(HOST.sys, "class/net", netdev, "device"))
     for part in reversed(path.split("/")):
@@ -88,7 +88,7 @@ def pci_of_netdev(netdev):
     return None
 
 
-def read_function(address):
+def read_function(address: str) -> dict | None:
     """What the kernel knows of a PCI function.
 
     Returns a dict: address, id ("vendor:product"), driver (str or None), netdevs (names, representors left out),
@@ -110,7 +110,7 @@ def read_function(address):
     }
 
 
-def read_pfs():
+def read_pfs() -> list[dict]:
     """Every PCI function of this host that has an SR-IOV capability, by address."""
     found = [
         read_function(address)
@@ -120,19 +120,19 @@ def read_pfs():
     return [function for function in found if function is not None]
 
 
-def describe(function):
+def describe(function: dict) -> str:
     """A function in a few words: "ens1 (0000:01:00.0)", or its address alone when it has no interface."""
     names = ", ".join(function.get("netdevs") or [])
     return f"{names} ({function['address']})" if names else function["address"]
 
 
-def vf_addresses(address):
+def vf_addresses(address: str) -> list[str | None]:
     """The addresses of a PF's VFs, in the order of their numbers."""
     names = [name for name in list_names(device_path(address)) if re.match(r"^virtfn\d+$", name)]
     return [link_name(device_path(address, name)) for name in sorted(names, key=lambda name: int(name[6:]))]
 
 
-def is_there(address):
+def is_there(address: str) -> bool:
     """Whether a PCI function is there and answers: one that was pulled out reads as all ones until the kernel has removed it."""
     try:
         with open(device_path(address, "config"), "rb", buffering=0) as stream:

@@ -60,7 +60,7 @@ OF_REMOVAL = (
 NO_CAUSE = "driver %(driver)s gives no cause that is known"
 
 
-def write_advice(number, function, count, vfs):
+def write_advice(number: int, function: dict, count: int, vfs: int) -> str:
     """Cause and cure of a refused write to sriov_numvfs, by what is known.
 
     number: the errno. function: as of read_function. count: what was written. vfs: how many VFs there are now.

@@ -19,7 +19,7 @@ from .sysfs import describe, is_there, read_function, vf_addresses
 GRACE_SECONDS = 5
 
 
-def still_runs(pid):
+def still_runs(pid: int) -> bool:
     """Whether a child of ours that was killed is still in the kernel."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == 0
@@ -47,7 +47,7 @@ def too_late(name, address, wanted, seconds, pid, log):
     return Failure.of(failure, failure.kernel_log, pid, True)
 
 
-def set_all(wanted, timeout):
+def set_all(wanted: dict[str, int], timeout: float) -> dict[str, Failure | None]:
     """Set several PFs at once, each in a process of its own, because a write can block in the kernel for good (i40e has).
 
     wanted: {address: numvfs}. timeout: seconds for one PF, one more for each of its VFs, and as much again to put it back.

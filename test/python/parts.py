@@ -11,8 +11,10 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.bootloader im
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards, complaints, firmware as concern, models, mstconfig as tables, reset, tool, values, wanted
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.openstack import hardware, nova, releases, variables
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host import HOST
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection import choice, notices, openstack as of_openstack, seen
+from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 
-__all__ = ["HOST", "Parts", "bootloader", "firmware", "mstconfig", "openstack", "program"]
+__all__ = ["HOST", "Parts", "bootloader", "devices", "firmware", "mstconfig", "openstack", "program"]
 
 
 class Parts:
@@ -37,3 +39,4 @@ bootloader = Parts(cmdline, line_file, record, grub_settings, tools, base, mkcon
 openstack = Parts(releases, nova, variables, hardware)
 mstconfig = Parts(values, complaints, tables, models)
 firmware = Parts(concern, cards, wanted, tool, reset)
+devices = Parts(sriov_devices, choice, seen, of_openstack, notices)

@@ -8,13 +8,12 @@ import re
 
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
-from parts import program as host
+from parts import devices as sriov_devices, program as host
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.stackhpc.sriov.plugins.filter import openstack_devices as filters
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import check
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 
 ENTRY = "sriov_devices[1] (name ens1f1)"
 

@@ -7,10 +7,9 @@ import json
 
 import pytest
 from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
-from parts import program as host
+from parts import devices as sriov_devices, program as host
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 
 A0, A1, B0, C0 = "0000:01:00.0", "0000:01:00.1", "0000:3b:00.0", "0000:00:03.0"
 PFS = ("the PFs of this host are ens1f0 (0000:01:00.0), driver igb, up to 7 VFs, ens1f1 (0000:01:00.1), driver igb, up to 7 VFs, "

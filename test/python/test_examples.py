@@ -24,8 +24,8 @@ import hang
 import pytest
 import yaml
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import devices as sriov_devices
 
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 

@@ -20,9 +20,8 @@ import pytest
 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs as numvfs
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices as devices
 from fake_sysfs import FakeHost
-from parts import program as host
+from parts import devices, program as host
 
 CALLS = ("stat", "lstat", "readlink", "listdir", "scandir", "open")
 

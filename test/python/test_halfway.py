@@ -99,7 +99,7 @@ class Machine:
     def run(self, devices, check_mode=False, command=None, rules=RULES):
         parameters = {"devices": devices, "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False,
                       "udev_rule_path": str(self.root / rules), "units": UNITS}
-        return vfs.make_it_so(parameters, check_mode, command or self.command, vfs.Interruption())
+        return vfs.ensure(parameters, check_mode, command or self.command, vfs.Interruption())
 
     def state(self):
         """All that a run may change: files, links and folders with temporary ones, VFs, and what systemd and udev have read."""

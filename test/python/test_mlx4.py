@@ -205,7 +205,7 @@ def run_once(cards, devices, check_mode=False, changes=None, **more):
         return call(command)
 
     parameters = dict({"devices": list(devices), "options_path": str(cards.root / OPTIONS)}, **more)
-    return mlx4.make_it_so(parameters, check_mode, run_command)
+    return mlx4.ensure(parameters, check_mode, run_command)
 
 
 def rebuilds(cards):

@@ -13,7 +13,7 @@ from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the f
 from parts import program as host
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import boot_files, vfs
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs
 
@@ -46,7 +46,7 @@ def device(address=ONE, numvfs=4, **more):
 def run_once(fake, devices, check_mode=False, **more):
     parameters = dict({"devices": list(devices), "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False,
                        "udev_rule_path": str(fake.root / RULES), "units": UNITS}, **more)
-    return vfs.make_it_so(parameters, check_mode, lambda command: fake.commands.append(command) or (0, "", ""), vfs.Interruption())
+    return vfs.ensure(parameters, check_mode, lambda command: fake.commands.append(command) or (0, "", ""), vfs.Interruption())
 
 
 def state_of(fake):
@@ -423,7 +423,7 @@ def test_what_check_mode_and_the_real_run_show_has_one_order(two):
     paths = [str(two.root / "etc/udev/rules.d" / name) for name in ("a.rules", "b.rules", "c.rules")]
     for path in paths + [host.HOST.udev_rules]:
         put(two, path, legacy_block(ens9=1))
-    files = vfs.wanted_files({"units": {}, "udev_rule_path": paths[2]}, [], {"udev_rule_path": paths[1]})
+    files = boot_files.wanted_files({"units": {}, "udev_rule_path": paths[2]}, [], {"udev_rule_path": paths[1]})
     assert [path for path in files if "/rules.d/" in path] == sorted([host.HOST.udev_rules, paths[1], paths[2]])
 
 

@@ -50,15 +50,10 @@ def ensure(host, iommu, passthrough, check_mode):
     recorded = list(record["tokens"])
     remembered = read_record(host)
     changes = Changes(host, check_mode)
-    loader, configured, warnings = None, [], []
+    configured, warnings, touched = [], [], set()
     leaving = leaves_passthrough(running, vendor, iommu, passthrough)
-    touched = set()
-    if wanted or recorded or record["created"] or leaving or has_traces(host):
-        try:
-            loader = detect(host, running)
-        except Refusal:
-            if missing(running, wanted):
-                raise
+    needed = bool(wanted or recorded or record["created"] or leaving or has_traces(host))
+    loader = find_loader(host, running, wanted) if needed else None
     directories = [host.real(directory) for directory in [STATE_DIRECTORY] + (loader.folders(changes) if loader else [])]
     clean = nothing_left(host, "kernel", directories)
     if not check_mode:
@@ -71,20 +66,9 @@ def ensure(host, iommu, passthrough, check_mode):
         added = [token for token in wanted if token in recorded or not any(has(line, token) for line in before)]
         loader.prepare(changes, wanted, record)
         record["bootloader"] = loader.name
-        try:
-            # First, so that a run that is interrupted does not take its own tokens for the administrator's.
-            changes.keep(RECORD)
-            write_record(host, dict(record, tokens=recorded + [token for token in added if token not in recorded]), check_mode)
-            if touched:
-                # Nor a reboot before this change for one that failed to bring it.
-                changes.keep(PENDING)
-                _judge(host, reboot_reasons(wanted, running, leaving), touched, check_mode)
-            warnings += loader.apply(changes, wanted, record)
-        except Refusal:
-            changes.undo()
-            raise
-        except OSError as error:
-            raise Refusal(f"The kernel parameters cannot be set, and {changes.undo()}: {error}") from error
+        tokens = recorded + [token for token in added if token not in recorded]
+        reasons = reboot_reasons(wanted, running, leaving)
+        warnings += change(host, loader, changes, wanted, dict(record, tokens=tokens), record, touched, reasons)
         configured = [line for _where, line in loader.configured(changes)]
     left = leaving and bool(configured) and not any(has(line, PASSTHROUGH) for line in configured)
     if left and PASSTHROUGH in recorded:
@@ -112,6 +96,37 @@ def ensure(host, iommu, passthrough, check_mode):
         "stuck": [{"key": reason["key"], "text": advice(reason["text"], running)} for reason in stuck],
         "warnings": warnings,
     }
+
+
+def find_loader(host, running, wanted):
+    """The boot loader; None when there is none that is known, and the running line has all that is wanted. Raises Refusal otherwise."""
+    try:
+        return detect(host, running)
+    except Refusal:
+        if missing(running, wanted):
+            raise
+        return None
+
+
+def change(host, loader, changes, wanted, begun, record, touched, reasons):
+    """Have the loader make the next boot's line. Returns its sentences; raises Refusal, with the host as it was.
+
+    begun: the record for a run that is interrupted. touched: the tokens that this writes; reasons: for a reboot, as judge() takes them.
+    """
+    try:
+        # First, so that a run that is interrupted does not take its own tokens for the administrator's.
+        changes.keep(RECORD)
+        write_record(host, begun, changes.check_mode)
+        if touched:
+            # Nor a reboot before this change for one that failed to bring it.
+            changes.keep(PENDING)
+            _judge(host, reasons, touched, changes.check_mode)
+        return loader.apply(changes, wanted, record)
+    except Refusal:
+        changes.undo()
+        raise
+    except OSError as error:
+        raise Refusal(f"The kernel parameters cannot be set, and {changes.undo()}: {error}") from error
 
 
 def _judge(host, reasons, touched, check_mode):

@@ -376,7 +376,32 @@ def write_options(path, before, text, stale):
         raise
 
 
-def make_it_so(parameters, check_mode, run):
+def plan(cards, entries, run, path, is_ours):
+    """What each card is to have, {address: (num_vfs, probe_vf)}, and the options for it, {name: value}. Raises Refusal.
+
+    cards: as of read_cards. entries: {address: those that choose it}. path: the options file. is_ours: whether the VFs of a card, by its
+    address, may have come from this module: then they go when no entry chooses it.
+    """
+    for address in sorted(set(entries) - set(cards)):
+        raise Refusal(
+            f"{entries[address][0]['selector']}: {address} went away, or its driver let go of it, while the host was "
+            "read: run the role again")
+    wishes = {address: wanted_vfs(cards[address], entries[address]) for address in sorted(entries)}
+    options = {}
+    if any(sum(num_vfs) for num_vfs, _probe_vf in wishes.values()):
+        by_address = takes_addresses(run)
+        options = options_for_each(cards, wishes) if by_address else options_for_all(cards, wishes)
+    sources = option_sources(path)
+    if entries:
+        refuse_other_sources(sources, options)
+    elsewhere = any(name == "num_vfs" for _place, name, _value in sources)
+    for address, card in sorted(cards.items()):
+        if address not in wishes and card["function"]["numvfs"] and not elsewhere and is_ours(address):
+            wishes[address] = (NONE, NONE)
+    return wishes, options
+
+
+def ensure(parameters, check_mode, run):
     """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done.
 
     run: runs a command and returns (code, output, errors).
@@ -403,36 +428,15 @@ def make_it_so(parameters, check_mode, run):
         raise Refusal(f"options_path is {path}, and modprobe reads only files that end in .conf: correct it")
 
     cards = read_cards()
-    for address in sorted(set(entries) - set(cards)):
-        raise Refusal(
-            f"{entries[address][0]['selector']}: {address} went away, or its driver let go of it, while the host was "
-            "read: run the role again")
-    wishes = {address: wanted_vfs(cards[address], entries[address]) for address in sorted(entries)}
-    options = {}
-    if any(sum(num_vfs) for num_vfs, _probe_vf in wishes.values()):
-        by_address = takes_addresses(run)
-        options = options_for_each(cards, wishes) if by_address else options_for_all(cards, wishes)
-    sources = option_sources(path)
-    if entries:
-        refuse_other_sources(sources, options)
-    elsewhere = any(name == "num_vfs" for _place, name, _value in sources)
-    for address, card in sorted(cards.items()):
+    wishes, options = plan(cards, entries, run, path, lambda address: (
         # Options without addresses hold for every card.
-        had = before is not None and (address in before or ":" not in before)
-        ours = had or os.path.exists(stale) or f"mlx4:{address}=" in reported
-        if address not in wishes and card["function"]["numvfs"] and ours and not elsewhere:
-            wishes[address] = (NONE, NONE)
-
+        before is not None and (address in before or ":" not in before)
+        or os.path.exists(stale) or f"mlx4:{address}=" in reported))
     after = "%soptions %s %s\n" % (HEADER, DRIVER, " ".join("%s=%s" % option for option in options.items())) if options else None
     differs = before != after or after is not None and os.stat(path).st_mode & 0o7777 != 0o644
     rebuild = differs or os.path.exists(stale)
     command = initramfs_command() if rebuild else []
-    diff = []
-    if differs:
-        diff.append({"before_header": path, "after_header": path, "before": before or "", "after": after or ""})
-    if rebuild:
-        diff.append({"before_header": "initramfs", "after_header": "initramfs", "before": "",
-                     "after": f"rebuilt by {command_text(command)}\n"})
+    diff = diff_of(path, before, after, differs, command)
     if differs and not check_mode:
         write_options(path, before, after, stale)
     if rebuild and not check_mode:
@@ -440,6 +444,20 @@ def make_it_so(parameters, check_mode, run):
 
     judged = [judge_card(cards[address], *wish) for address, wish in wishes.items()]
     reasons = [reason for _result, reason in judged if reason]
+    due, stuck = remember(reasons, rebuild, check_mode, path, stale)
+    return {
+        "settled": clean and not (rebuild or due or stuck),
+        "changed": rebuild, "diff": diff, "files": [path] if differs else [],
+        "pfs": [result for result, _reason in judged], "reboot": due,
+        "stuck": [{"key": reason["key"], "text": advice(reason["text"], path, bool(options))} for reason in stuck],
+    }
+
+
+def remember(reasons, rebuild, check_mode, path, stale):
+    """Remember what waits for a reboot, and that the initramfs has the options. Returns (due, stuck), as of pending.judge.
+
+    rebuild: whether it has been rebuilt. path: the options file; stale: the mark. Raises OSError with nothing changed before, or Refusal.
+    """
     # A new initramfs may bring what the one before did not.
     touched = {reason["key"] for reason in reasons} if rebuild else set()
     try:
@@ -453,12 +471,18 @@ def make_it_so(parameters, check_mode, run):
         raise Refusal(
             f"{path} is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be "
             f"remembered ({error}): correct that, then run the role again") from error
-    return {
-        "settled": clean and not (rebuild or due or stuck),
-        "changed": rebuild, "diff": diff, "files": [path] if differs else [],
-        "pfs": [result for result, _reason in judged], "reboot": due,
-        "stuck": [{"key": reason["key"], "text": advice(reason["text"], path, bool(options))} for reason in stuck],
-    }
+    return due, stuck
+
+
+def diff_of(path, before, after, differs, command):
+    """What changes, as modules return it. before, after: the text of the file; command: that rebuilds the initramfs, empty for none."""
+    diff = []
+    if differs:
+        diff.append({"before_header": path, "after_header": path, "before": before or "", "after": after or ""})
+    if command:
+        diff.append({"before_header": "initramfs", "after_header": "initramfs", "before": "",
+                     "after": f"rebuilt by {command_text(command)}\n"})
+    return diff
 
 
 def advice(text, path, there):
@@ -480,7 +504,7 @@ def work(module: Any) -> dict:
 
     try:
         with lock.locked():
-            return make_it_so(module.params, module.check_mode, run)
+            return ensure(module.params, module.check_mode, run)
     except OSError as error:
         raise Refusal(f"The options of {DRIVER} cannot be set: {error}; nothing was changed") from error
 

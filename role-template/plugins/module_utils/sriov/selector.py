@@ -88,11 +88,14 @@ def checked_selector(entry: dict, index: int) -> tuple[str, str, str]:
     if kind == "vendor_id":
         if entry.get("product_id") is None:
             raise Refusal(f"{where}: vendor_id needs product_id beside it")
-        pair = []
-        for key in ("vendor_id", "product_id"):
-            half = text_of(entry, key, where)
-            if not HEXADECIMAL_ID.match(half):
-                raise Refusal(f'{where}: {key} {half!r} is not four hexadecimal digits: write it as "{QUOTE[key]}"')
-            pair.append(half[-4:])
-        return "id", ":".join(pair), f"{where} (vendor_id {pair[0]}, product_id {pair[1]})"
+        vendor, product = (checked_digits(entry, key, where) for key in ("vendor_id", "product_id"))
+        return "id", f"{vendor}:{product}", f"{where} (vendor_id {vendor}, product_id {product})"
     return kind, value, f"{where} ({kind} {value})"
+
+
+def checked_digits(entry: dict, key: str, where: str) -> str:
+    """Half of a PCI id, as four digits. Raises Refusal for what is none."""
+    half = text_of(entry, key, where)
+    if not HEXADECIMAL_ID.match(half):
+        raise Refusal(f'{where}: {key} {half!r} is not four hexadecimal digits: write it as "{QUOTE[key]}"')
+    return half[-4:]

@@ -61,6 +61,15 @@ def _spans(line: str) -> list[tuple[int, int]]:
     return spans + [(start, len(line))] if start is not None else spans
 
 
+# The fields of a parameter: what one begins with (the kernel's strncmp() compares so far), and what it then says.
+FIELD_STATES = {
+    "intel_iommu": (("on", "intel", True), ("off", "intel", False)),
+    "iommu": (("off", "off", True), ("pt", "passthrough", True), ("nopt", "passthrough", False)),
+}
+# What kstrtobool() takes, and the words for it.
+YES, NO = ("1", "y", "yes", "on", "t", "true"), ("0", "n", "no", "off", "f", "false")
+
+
 def iommu_state(line: str) -> dict:
     """What the kernel makes of the IOMMU parameters of a line.
 
@@ -75,28 +84,13 @@ def iommu_state(line: str) -> dict:
     for _raw, name, value in parse_line(line):
         if value is None:
             continue
-        if name == "intel_iommu":
-            for field in value.split(","):
-                # Prefixes, as the kernel's strncmp() has it.
-                if field.startswith("on"):
-                    state["intel"] = True
-                elif field.startswith("off"):
-                    state["intel"] = False
-        elif name == "iommu":
-            for field in value.split(","):
-                if field.startswith("off"):
-                    state["off"] = True
-                elif field.startswith("pt"):
-                    state["passthrough"] = True
-                elif field.startswith("nopt"):
-                    state["passthrough"] = False
-        elif name == "amd_iommu":
+        for field in value.split(",") if name in FIELD_STATES else ():
+            said = [(key, is_so) for begin, key, is_so in FIELD_STATES[name] if field.startswith(begin)]
+            state.update(said[:1])
+        if name == "amd_iommu":
             state["amd_off"] = state["amd_off"] or "off" in value
-        elif name == "iommu.passthrough":
-            if value.lower() in ("1", "y", "yes", "on", "t", "true"):
-                state["passthrough"] = True
-            elif value.lower() in ("0", "n", "no", "off", "f", "false"):
-                state["passthrough"] = False
+        if name == "iommu.passthrough" and value.lower() in YES + NO:
+            state["passthrough"] = value.lower() in YES
     return state
 
 

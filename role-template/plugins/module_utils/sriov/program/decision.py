@@ -30,7 +30,6 @@ def decide(
     when VFs would have to go.
     Returns {"do": "nothing" | "set" | "wait" | "later" | "skip" | "fail", "message": str}.
     """
-    wanted = device["numvfs"]
     if function is None:
         known = f"{device['address']}, last known as {device['name']}," if device.get("name") else device["address"]
         if device.get("optional"):
@@ -46,6 +45,12 @@ def decide(
     if userspace_driver(function["address"]):
         return {"do": "skip", "message": f"{name} is held by {function['driver']}: its VFs are set when its own driver "
                                          "has it back"}
+    return decide_number(device, function) or decide_removal(device, function, connection, change_connection_pf)
+
+
+def decide_number(device, function):
+    """As decide(), for a PF that is there and its own driver's; None when VFs would have to go."""
+    name, wanted = describe(function), device["numvfs"]
     total, current = function["totalvfs"], function["numvfs"]
     if device.get("waits") and wanted > (total or 0):
         return {"do": "later", "message": f"{name} has {current or 0} of {wanted} VFs: {device['waits']}"}
@@ -61,6 +66,12 @@ def decide(
         return {"do": "fail", "message": f"{name} has no driver: {why_no_driver(function['address'])}"}
     if current == 0:
         return {"do": "set", "message": ""}
+    return None
+
+
+def decide_removal(device, function, connection, change_connection_pf):
+    """As decide(), for a PF of which VFs would have to go."""
+    name, wanted, current = describe(function), device["numvfs"], function["numvfs"]
     holders = vf_holders(function["address"])
     if not change_connection_pf:
         carriers = connection()

@@ -119,16 +119,20 @@ def vf_holder(address, users, below, nodes):
         if (read_int(device_path(address, "class")) or 0) >> 16 != NETWORK_CLASS:
             return f"VF {address} is bound to {driver} and no NIC: whether it is idle cannot be seen"
         return f"VF {address} is bound to {driver}, which shows no network interface: whether it is idle cannot be seen"
-    for netdev in netdevs:
-        base = os.path.join(HOST.sys, "class/net", netdev)
-        master = link_name(os.path.join(base, "master"))
-        if master:
-            return f"VF {address} ({netdev}) belongs to {master}"
-        uppers = [name[6:] for name in list_names(base) if name.startswith("upper_")]
-        if uppers:
-            return f"VF {address} ({netdev}) carries {', '.join(uppers)}"
-        if (read_int(os.path.join(base, "flags")) or 0) & 1:
-            return f"VF {address} ({netdev}) is up"
+    return next(filter(None, (netdev_use(address, netdev) for netdev in netdevs)), None)
+
+
+def netdev_use(address, netdev):
+    """As vf_holder(), of one network interface of the VF."""
+    base = os.path.join(HOST.sys, "class/net", netdev)
+    master = link_name(os.path.join(base, "master"))
+    if master:
+        return f"VF {address} ({netdev}) belongs to {master}"
+    uppers = [name[6:] for name in list_names(base) if name.startswith("upper_")]
+    if uppers:
+        return f"VF {address} ({netdev}) carries {', '.join(uppers)}"
+    if (read_int(os.path.join(base, "flags")) or 0) & 1:
+        return f"VF {address} ({netdev}) is up"
     return None
 
 

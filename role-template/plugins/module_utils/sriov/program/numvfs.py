@@ -78,82 +78,97 @@ def set_numvfs(
     function = read_function(address)
     if function is None or function["numvfs"] is None:
         return Failure(f"{address} went away, or its driver let go of it, before its VFs could be set")
-    before, name = function["numvfs"], describe(function)
-    count, keeps = wanted, False
-
-    def write(number):
-        nonlocal count
-        count, pause = number, 0.1
-        until = time.monotonic() + min(RETRY_SECONDS, timeout / 2)
-        while True:
-            try:
-                return write_numvfs(address, number)
-            except OSError as error:
-                passes = error.errno == errno.EAGAIN or error.errno == errno.EBUSY and number and not vf_addresses(address)
-                if not passes or time.monotonic() + pause > until:
-                    raise
-            time.sleep(pause)
-            pause = min(2 * pause, 2)
-
-    def put(number):
-        """Write a number, and note in `keeps` whether the driver took the 0 on the way and gave nothing up; returns the kernel's count."""
-        nonlocal keeps
-        current = read_int(device_path(address, "sriov_numvfs"))
-        if current == number:
-            return current
-        if current:
-            write(0)
-            # cxgb4 (cxgb4_iov_configure) and bnxt_en return no error for VFs that a guest has.
-            keeps = read_int(device_path(address, "sriov_numvfs")) == current
-        if number and not keeps:
-            write(number)
-        return read_int(device_path(address, "sriov_numvfs"))
-
-    def put_back():
-        if not is_there(address):
-            return ""
-        putting_back()
-        try:
-            put(before)
-            reason = f"it has {len(vf_addresses(address))} now"
-        except OSError as error:
-            reason = error.strerror
-        if len(vf_addresses(address)) != before:
-            return f"; putting back its {before} VFs failed too ({reason})"
-        return f"; it has its {before} VFs again" if before else "; it has no VFs, as before"
-
-    def failed(sentence):
-        """The failure, its kernel log read before the PF is put back, and what became of the PF."""
-        failure = with_log(sentence if is_there(address) else gone(name), log)
-        return Failure.of(failure + put_back(), failure.kernel_log)
-
+    pf = Pf(function, wanted, timeout, log, putting_back)
+    name, driver = pf.name, function["driver"]
     try:
-        enabled, link = put(wanted), True
-        if enabled != wanted and function["driver"] in DRIVERS_THAT_NEED_LINK_UP:
+        enabled, link = pf.put(wanted), True
+        if enabled != wanted and driver in DRIVERS_THAT_NEED_LINK_UP:
             link = link_up(address, deadline)
-            enabled = put(wanted) if link else enabled
+            enabled = pf.put(wanted) if link else enabled
     except OSError as error:
-        # Only open() names a file: then it is the attribute that is gone, not the driver's support for it; or the driver itself is gone.
-        went = error.filename or not os.path.lexists(device_path(address, "driver"))
-        cause = errno.ENODEV if error.errno == errno.ENOENT and went else error.errno
-        advice = write_advice(cause, function, count, len(vf_addresses(address)))
-        return failed(f"{name}: setting {wanted} VFs failed ({error.strerror}): {advice}")
-    if not link and (keeps or not enabled):
-        return failed(
-            f"{name}: driver {function['driver']} makes VFs only while the interface is up, and it is not: set it up, "
+        return pf.refused(error)
+    if not link and (pf.keeps or not enabled):
+        return pf.failed(
+            f"{name}: driver {driver} makes VFs only while the interface is up, and it is not: set it up, "
             "then run the role again")
-    if keeps:
-        return failed(
-            f"{name}: driver {function['driver']} took 0 VFs without an error and keeps the {enabled} that there are: "
-            "a guest has one of them, shut it down or detach the VF, then run the role again")
+    if pf.keeps:
+        return pf.failed(
+            f"{name}: driver {driver} took 0 VFs without an error and keeps the {enabled} that there are: a "
+            "guest has one of them, shut it down or detach the VF, then run the role again")
     if enabled != wanted:
-        return failed(
-            f"{name}: {wanted} VFs were requested and driver {function['driver']} enabled {enabled}: lower numvfs")
+        return pf.failed(
+            f"{name}: {wanted} VFs were requested and driver {driver} enabled {enabled}: lower numvfs")
     while len(vf_addresses(address)) != wanted:
         if time.monotonic() >= deadline or not is_there(address):
-            return failed(
+            return pf.failed(
                 f"{name}: the kernel counts {wanted} VFs and shows {len(vf_addresses(address))} of them after "
                 f"{int(timeout + wanted)} s: raise sriov_numvfs_timeout, or lower numvfs")
         time.sleep(0.05)
     log.close()
     return None
+
+
+class Pf:
+    """A PF whose number of VFs is being set: how it is written, and how it is put back.
+
+    keeps: whether the driver took the 0 on the way to another number, and gave nothing up.
+    """
+
+    def __init__(self, function: dict, wanted: int, timeout: float, log: KernelLog, putting_back: Callable[[], object]) -> None:
+        self.function, self.wanted, self.timeout, self.log, self.putting_back = function, wanted, timeout, log, putting_back
+        self.address, self.before, self.name = function["address"], function["numvfs"], describe(function)
+        self.written, self.keeps = wanted, False
+
+    def write(self, number: int) -> None:
+        """Write a number, again where that may pass by itself. Raises OSError."""
+        self.written, pause = number, 0.1
+        until = time.monotonic() + min(RETRY_SECONDS, self.timeout / 2)
+        while True:
+            try:
+                return write_numvfs(self.address, number)
+            except OSError as error:
+                passes = error.errno == errno.EAGAIN or error.errno == errno.EBUSY and number and not vf_addresses(self.address)
+                if not passes or time.monotonic() + pause > until:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 2)
+
+    def put(self, number: int) -> int | None:
+        """Bring the PF to a number, by way of 0. Returns what the kernel then counts. Raises OSError."""
+        current = read_int(device_path(self.address, "sriov_numvfs"))
+        if current == number:
+            return current
+        if current:
+            self.write(0)
+            # cxgb4 (cxgb4_iov_configure) and bnxt_en return no error for VFs that a guest has.
+            self.keeps = read_int(device_path(self.address, "sriov_numvfs")) == current
+        if number and not self.keeps:
+            self.write(number)
+        return read_int(device_path(self.address, "sriov_numvfs"))
+
+    def put_back(self) -> str:
+        """Bring the PF to the number that it had. Returns what became of it, as the end of a sentence."""
+        if not is_there(self.address):
+            return ""
+        self.putting_back()
+        try:
+            self.put(self.before)
+            reason = f"it has {len(vf_addresses(self.address))} now"
+        except OSError as error:
+            reason = error.strerror
+        if len(vf_addresses(self.address)) != self.before:
+            return f"; putting back its {self.before} VFs failed too ({reason})"
+        return f"; it has its {self.before} VFs again" if self.before else "; it has no VFs, as before"
+
+    def failed(self, sentence: str) -> Failure:
+        """The failure, its kernel log read before the PF is put back, and what became of the PF."""
+        failure = with_log(sentence if is_there(self.address) else gone(self.name), self.log)
+        return Failure.of(failure + self.put_back(), failure.kernel_log)
+
+    def refused(self, error: OSError) -> Failure:
+        """The failure of a write that the kernel refused."""
+        # Only open() names a file: then it is the attribute that is gone, not the driver's support for it; or the driver itself is gone.
+        went = error.filename or not os.path.lexists(device_path(self.address, "driver"))
+        cause = errno.ENODEV if error.errno == errno.ENOENT and went else error.errno
+        advice = write_advice(cause, self.function, self.written, len(vf_addresses(self.address)))
+        return self.failed(f"{self.name}: setting {self.wanted} VFs failed ({error.strerror}): {advice}")

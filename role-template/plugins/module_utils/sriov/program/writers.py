@@ -47,35 +47,48 @@ def too_late(name, address, wanted, seconds, pid, log):
     return Failure.of(failure, failure.kernel_log, pid, True)
 
 
+def start(address, count, timeout):
+    """Start the process that sets one PF. Returns the descriptor from which its answer is read, and what is known of the child."""
+    name, log = describe(read_function(address) or {"address": address}), KernelLog(address)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+        def tell(answer):
+            os.write(writer, (json.dumps(answer) + "\n").encode())
+
+        with contextlib.suppress(OSError):
+            try:
+                failure = set_numvfs(address, count, timeout, lambda: tell("putting back"))
+                tell([failure and str(failure), list(failure.kernel_log) if failure else []])
+            except BaseException as error:  # the parent must hear of it, whatever it is
+                tell([f"{name}: {error}", []])
+        os._exit(0)
+    os.close(writer)
+    # The child gives up by itself at the end of its time, and a busy machine needs a moment for that; a child that hangs does not.
+    return reader, {
+        "address": address, "name": name, "pid": pid, "log": log, "text": b"", "seconds": timeout + count,
+        "deadline": time.monotonic() + timeout + count + GRACE_SECONDS}
+
+
+def answer_of(child):
+    """What a child that has ended made of its PF: None or a Failure."""
+    answer = [line for line in child["text"].splitlines() if line.startswith(b"[")]
+    sentence, lines = json.loads(answer[-1]) if answer else [
+        f"{child['name']}: the process that set its VFs was killed", []]
+    return sentence and Failure.of(sentence, lines)
+
+
 def set_all(wanted: dict[str, int], timeout: float) -> dict[str, Failure | None]:
     """Set several PFs at once, each in a process of its own, because a write can block in the kernel for good (i40e has).
 
     wanted: {address: numvfs}. timeout: seconds for one PF, one more for each of its VFs, and as much again to put it back.
     Returns {address: None or Failure}.
     """
-    outcomes, running, late = {}, {}, []
-    for address, count in wanted.items():
-        name, log = describe(read_function(address) or {"address": address}), KernelLog(address)
-        reader, writer = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(reader)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-            def tell(answer, writer=writer):
-                os.write(writer, (json.dumps(answer) + "\n").encode())
-
-            with contextlib.suppress(OSError):
-                try:
-                    failure = set_numvfs(address, count, timeout, lambda: tell("putting back"))
-                    tell([failure and str(failure), list(failure.kernel_log) if failure else []])
-                except BaseException as error:  # the parent must hear of it, whatever it is
-                    tell([f"{name}: {error}", []])
-            os._exit(0)
-        os.close(writer)
-        # The child gives up by itself at the end of its time, and a busy machine needs a moment for that; a child that hangs does not.
-        running[reader] = {"address": address, "name": name, "pid": pid, "log": log, "text": b"", "seconds": timeout + count,
-                           "deadline": time.monotonic() + timeout + count + GRACE_SECONDS}
+    outcomes, late = {}, []
+    running = dict(start(address, count, timeout) for address, count in wanted.items())
     while running:
         left = min(child["deadline"] for child in running.values()) - time.monotonic()
         ready = select.select(list(running), [], [], max(0, left))[0]
@@ -89,10 +102,7 @@ def set_all(wanted: dict[str, int], timeout: float) -> dict[str, Failure | None]
             del running[reader]
             os.close(reader)
             os.waitpid(child["pid"], 0)
-            answer = [line for line in child["text"].splitlines() if line.startswith(b"[")]
-            sentence, lines = json.loads(answer[-1]) if answer else [
-                f"{child['name']}: the process that set its VFs was killed", []]
-            outcomes[child["address"]] = sentence and Failure.of(sentence, lines)
+            outcomes[child["address"]] = answer_of(child)
             child["log"].close()
         for reader, child in list(running.items()):
             if time.monotonic() >= child["deadline"]:

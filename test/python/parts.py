@@ -6,7 +6,7 @@
 A test then need not know which part has a function, and what stands in for one does so for all parts that have imported it.
 """
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import changes, joined, machine
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import changes, joined, machine, mlx4 as _mlx4, mlx4_driver
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.bootloader import base, cmdline, detect, entries, grub_settings, grubby, line_file, mkconfig, record, systemd_boot, tools
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import cards, complaints, firmware as concern, models, mstconfig as tables, reset, tool, values, wanted
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.openstack import hardware, nova, releases, variables
@@ -14,7 +14,7 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host 
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection import choice, notices, openstack as of_openstack, seen
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 
-__all__ = ["HOST", "Parts", "bootloader", "devices", "firmware", "mstconfig", "openstack", "program"]
+__all__ = ["HOST", "Parts", "bootloader", "devices", "firmware", "mlx4", "mstconfig", "openstack", "program"]
 
 
 class Parts:
@@ -40,3 +40,4 @@ openstack = Parts(releases, nova, variables, hardware)
 mstconfig = Parts(values, complaints, tables, models)
 firmware = Parts(concern, cards, wanted, tool, reset)
 devices = Parts(sriov_devices, choice, seen, of_openstack, notices)
+mlx4 = Parts(_mlx4, mlx4_driver)

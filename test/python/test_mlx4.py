@@ -12,11 +12,10 @@ import subprocess
 import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
-from parts import program as host
+from parts import mlx4, program as host
 from half_done import HOW, Changes, Killed
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import mlx4
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_mlx4
 
 ONE, TWO, THREE = "0000:04:00.0", "0000:05:00.0", "0000:81:00.0"

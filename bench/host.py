@@ -56,7 +56,7 @@ def moved_module(program: bytes, root: str) -> bytes:
     with zipfile.ZipFile(after, "w", zipfile.ZIP_DEFLATED) as archive:
         for entry in before.infolist():
             content = before.read(entry)
-            if "/sriov_" in entry.filename:
+            if "/sriov" in entry.filename:
                 content = moved(content.decode(), root).encode()
             archive.writestr(entry, content)
     return program[:found.start("text")] + repr(base64.b64encode(after.getvalue()).decode()).encode() + program[found.end("text"):]

@@ -33,7 +33,7 @@ describe("a change can touch", () => {
     "generator/model/sriov.ts", "generator/artefacts/emit/yaml.ts", "generator/workshop/scenarios.ts", "generator/workshop/setup.ts", "generator/workshop/ansible.cfg", "requirements.txt", "package-lock.json", "galaxy.yml",
     "molecule/rig/vm.py", "molecule/rig/machine/qemu.py", "molecule/rig/images/recipes.py", "molecule/rig/image.py", "molecule/rig/guest/customize.sh", "molecule/shared/step.yml", "molecule/shared/ansible_releases.json",
     "molecule/shared/state.py", "molecule/base.yml", "molecule/versions/ansible-core-2.20.txt",
-    "role-template/tasks/main.yml", "role-template/tasks/firmware.yml", "role-template/plugins/module_utils/sriov_host.py", "role-template/plugins/module_utils/sriov_mstconfig.py", "role-template/plugins/modules/sriov_vfs.py",
+    "role-template/tasks/main.yml", "role-template/tasks/firmware.yml", "role-template/plugins/module_utils/sriov/pending.py", "role-template/plugins/module_utils/sriov/mellanox/mstconfig.py", "role-template/plugins/modules/sriov_vfs.py",
     "role-template/plugins/modules/sriov_new.py", "molecule/rig/new.py", "test/openstack/requirements-kayobe.txt",
   ];
   for (const path of whole) it(`all scenarios by ${path}`, () => deepStrictEqual(of(path).scenarios, every));

@@ -49,7 +49,7 @@ describe("no variable is", () => {
 });
 
 describe("the model as the role's own check has it", () => {
-  const path = "plugins/module_utils/sriov_variables.py";
+  const path = "plugins/module_utils/sriov/variables.py";
   const { text } = checks(role(variable("sriov_known")), []);
   it("is as the model says", () => deepStrictEqual(faults({ ...using, [path]: text }), []));
   it("is told when it is not", () => deepStrictEqual(faults({ ...using, [path]: text.replace("bool", "int") }), [`role-template/${path}: is not what the model says: UPDATE=1 npx mocha -g "the pages"`]));

@@ -114,7 +114,7 @@ argument_specs:
   });
 });
 
-describe("plugins/module_utils/sriov_variables.py", () => {
+describe("plugins/module_utils/sriov/variables.py", () => {
   const data = (files: readonly OutFile[], ...variables: Variable[]): { [name: string]: unknown } =>
     Object.fromEntries([...checks(role(...variables), files).text.matchAll(/^(\w+) = (\[\]|\{\}|[[{][\s\S]*?^[\]}])$/gm)].map(([, name, value]) => [name!, JSON.parse(value!)]));
 

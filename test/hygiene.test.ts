@@ -35,7 +35,8 @@ describe("the repository", () => {
   });
 
   it("has its Python under the GPL, and nothing else", () => {
-    const isGpl = (file: string): boolean => /^# SPDX-License-Identifier: GPL-3\.0-or-later$/m.test(file);
+    // ansible-test wants the __init__.py of a package empty.
+    const isGpl = (file: string): boolean => file === "" || /^# SPDX-License-Identifier: GPL-3\.0-or-later$/m.test(file);
     deepStrictEqual(template.files.filter((file) => file.path.endsWith(".py") !== isGpl(file.text)).map(({ path }) => path), []);
   });
 

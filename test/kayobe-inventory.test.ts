@@ -11,8 +11,8 @@ const filter = `
 import glob, importlib, json, sys, yaml
 sys.path.insert(0, "collections")
 name = ".".join(glob.glob("collections/ansible_collections/*/*")[0].split("/")[1:])
-plan = importlib.import_module(name + ".plugins.module_utils.sriov_openstack").plan
-wrong = importlib.import_module(name + ".plugins.module_utils.sriov_selector").WrongVariable
+plan = importlib.import_module(name + ".plugins.module_utils.sriov.openstack.variables").plan
+wrong = importlib.import_module(name + ".plugins.module_utils.sriov.errors").Refusal
 def refusal(text):
     data = yaml.safe_load(text)
     mappings = data.get("sriov_physnet_mappings")

@@ -35,7 +35,7 @@ describe("in the standalone role", () => {
     ["a module has its short name", "  stackhpc.sriov.sriov_vfs:  # why", "  sriov_vfs:  # why"],
     ["the role is called by its Galaxy name", "name: stackhpc.sriov.sriov\n", "name: stackhpc.sriov\n"],
     ["a module whose name begins with the role's is a module", "stackhpc.sriov.sriov_devices:", "sriov_devices:"],
-    ["Python imports from ansible.module_utils", "from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import judge", "from ansible.module_utils.sriov_pending import judge"],
+    ["Python imports from ansible.module_utils", "from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.pending import judge", "from ansible.module_utils.sriov.pending import judge"],
     ["another collection is left alone", "stackhpc.linux.sriov and notstackhpc.sriov.x", "stackhpc.linux.sriov and notstackhpc.sriov.x"],
     ["a sentence may end with the name", "as stackhpc.sriov. And", "as stackhpc.sriov. And"],
     ["several names in one line", "stackhpc.sriov.sriov stackhpc.sriov.a stackhpc.sriov.b", "stackhpc.sriov a b"],
@@ -45,7 +45,7 @@ describe("in the standalone role", () => {
 
   const paths: [path: string, want: string[]][] = [
     ["plugins/modules/sriov_vfs.py", ["library/sriov_vfs.py"]],
-    ["plugins/module_utils/sriov_host.py", ["module_utils/sriov_host.py"]],
+    ["plugins/module_utils/sriov/pending.py", ["module_utils/sriov/pending.py"]],
     ["tasks/main.yml", ["tasks/main.yml"]],
     ["examples/minimal.yml", ["examples/minimal.yml"]],
     ["README.md", ["README.md"]],
@@ -56,7 +56,7 @@ describe("in the standalone role", () => {
     ["CHANGELOG.md", []],
     ["changelogs/changelog.yaml", []],
     ["plugins/filter/openstack.py", []],
-    ["plugins/module_utils/sriov_openstack.py", ["module_utils/sriov_openstack.py"]],
+    ["plugins/module_utils/sriov/openstack/nova.py", ["module_utils/sriov/openstack/nova.py"]],
     ["kayobe/kolla.yml", []],
   ];
   for (const [path, want] of paths) it(`${path} ${want.length === 0 ? "is left out" : `is ${want[0]}`}`, () => deepStrictEqual(placed(path, "role"), want));

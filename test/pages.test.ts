@@ -109,7 +109,7 @@ describe("each picture", () => {
     const [boot] = pictures;
     const position = (name: string): number => boot!.steps.findIndex((step) => step.says.includes(name));
     ok(position("sriov-vfs.service") >= 0 && position("sriov-vfs.service") < position("network-pre.target"));
-    ok(/^Before=.*\bnetwork-pre\.target\b/m.test(text("role-template/plugins/module_utils/sriov_units.py").split("DEVICE = ")[0]!));
+    ok(/^Before=.*\bnetwork-pre\.target\b/m.test(text("role-template/plugins/module_utils/sriov/units.py").split("DEVICE = ")[0]!));
   });
 });
 
@@ -119,7 +119,7 @@ const modules = template.files.flatMap(({ path }) => /^plugins\/modules\/(\w+)\.
 function isThere(name: string): boolean {
   const unit = name.replace("@ADDRESS.", "@.");
   const within = (folder: RegExp, word: string): boolean => template.files.some((file) => folder.test(file.path) && file.text.split(/[\s"'=/]+/).includes(word));
-  if (/\.(service|target)$/.test(name)) return within(/^plugins\/module_utils\/sriov_units\.py$/, name.startsWith("sriov") ? unit : name);
+  if (/\.(service|target)$/.test(name)) return within(/^plugins\/module_utils\/sriov\/units\.py$/, name.startsWith("sriov") ? unit : name);
   const keys = (all: readonly Variable[]): Variable[] => all.flatMap((one) => [one, ...keys(fields(one))]);
   return modules.includes(name) || keys(real.variables).some((one) => one.name === name || String(one.default).endsWith(`/${name}`)) || within(/^plugins\//, name);
 }

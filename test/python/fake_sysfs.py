@@ -18,7 +18,7 @@ from pathlib import Path
 import hang
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from parts import program as host
 
 LEGACY_UNIT = """[Unit]
 Description=Adds virtual functions for {name}
@@ -58,10 +58,10 @@ class FakeHost:
         self.root = Path(root)
         self.sys, self.proc, self.etc = self.root / "sys", self.root / "proc", self.root / "etc"
         self.fake = self.root / "fake"
-        for directory in (self.sys / "bus/pci/devices", self.sys / "class/net", self.proc, self.etc, self.fake, self.root / "run"):
+        for directory in (self.sys / "bus/pci/devices", self.sys / "class/net", self.proc, self.etc, self.fake, self.root / "run", self.root / "dev"):
             directory.mkdir(parents=True)
         self.answers = {}
-        self.kmsg = self.root / "kmsg"
+        self.kmsg = self.root / "dev" / "kmsg"
         self.kmsg.write_bytes(b"6,1,100,-;igb 0000:01:00.0: said before the write\n")
         self.boot("boot-1")
 
@@ -351,17 +351,12 @@ def fake_host(tmp_path, monkeypatch):
     fake = FakeHost(tmp_path)
     # A slow disk would make the tests slow; test_host.py has a test of its own for what is synced, and when.
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
-    monkeypatch.setattr(host, "SYS", str(fake.sys))
-    monkeypatch.setattr(host, "PROC", str(fake.proc))
-    monkeypatch.setattr(host, "KMSG", str(fake.kmsg))
-    monkeypatch.setattr(host, "PENDING_FIRMWARE_PATH", str(tmp_path / "var/lib/sriov/pending-firmware.json"))
-    monkeypatch.setattr(host, "LOCK_PATH", str(tmp_path / "run/sriov-vfs.lock"))
-    monkeypatch.setattr(host, "CONFIG_PATH", str(fake.etc / "sriov/vfs.json"))
-    monkeypatch.setattr(host, "PROGRAM_PATH", str(tmp_path / "usr/local/sbin/sriov-vfs"))
+    host.HOST.move(str(tmp_path))
     monkeypatch.setattr(host, "write_numvfs", fake.write_numvfs)
     monkeypatch.setattr(host, "link_up", fake.link_up)
     monkeypatch.setattr(host, "json_of", fake.ip)
     # Seconds that a test gives for the sake of the call are no limit for a process on a slow machine; less than one is meant.
     set_all = host.set_all
     monkeypatch.setattr(host, "set_all", lambda wanted, timeout: set_all(wanted, timeout if timeout < 1 else hang.SECONDS))
-    return fake
+    yield fake
+    host.HOST.move("/")

@@ -8,11 +8,11 @@ A module may be used without the role, and the host program runs without Ansible
 
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_given as given
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as numvfs
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_variables import VARIABLES
+from parts import mstconfig, program as host
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import given, vfs as numvfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.variables import VARIABLES
 
 ENTRY = VARIABLES["sriov_devices"]["elements"]["fields"]
 COUNTS = {"sriov_numvfs": VARIABLES["sriov_numvfs"], "numvfs": ENTRY["numvfs"], "probe_vf": ENTRY["probe_vf"]}
@@ -63,5 +63,5 @@ def test_a_number_in_firmware_has_the_models_bounds():
     assert (least, most) == (0, mstconfig.LARGEST)
     assert mstconfig.checked_parameters({"A": least, "B": most}, "x")
     for wrong in (least - 1, most + 1):
-        with pytest.raises(ValueError, match="from %d to %d" % (least, most)):
+        with pytest.raises(Refusal, match="from %d to %d" % (least, most)):
             mstconfig.checked_parameters({"A": wrong}, "x")

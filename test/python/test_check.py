@@ -8,19 +8,18 @@ import re
 
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import devices as sriov_devices, program as host
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.stackhpc.sriov.plugins.filter import openstack_devices as filters
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_check as check
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_selector import WrongVariable
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import check
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 ENTRY = "sriov_devices[1] (name ens1f1)"
 
 
 def refusal(**variables):
-    with pytest.raises(WrongVariable) as caught:
+    with pytest.raises(Refusal) as caught:
         check.refuse(variables)
     return str(caught.value)
 

@@ -10,8 +10,8 @@ from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from test_vfs import AT_BOOT, CONFIG, ONE, PENDING, RELEASED, RULES, TWO, UNITS, _two, device, run_once, state_of  # noqa: F401 (the fixture "two")
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_concerns as concerns
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_look
 
 
@@ -112,7 +112,6 @@ def test_the_module_returns_what_each_concern_says(two, monkeypatch, capsys):
 
 
 def remember(two, monkeypatch):
-    monkeypatch.setattr(sriov_look.pending, "STATE_DIRECTORY", str((two.root / PENDING).parent))
     (two.root / PENDING).parent.mkdir(parents=True, exist_ok=True)
     (two.root / PENDING).write_text("{}")
 

@@ -7,12 +7,9 @@ import json
 
 import pytest
 from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+from parts import devices as sriov_devices, program as host
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_predecessors as predecessors
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 
 A0, A1, B0, C0 = "0000:01:00.0", "0000:01:00.1", "0000:3b:00.0", "0000:00:03.0"
 PFS = ("the PFs of this host are ens1f0 (0000:01:00.0), driver igb, up to 7 VFs, ens1f1 (0000:01:00.1), driver igb, up to 7 VFs, "
@@ -406,7 +403,7 @@ def test_without_leave_to_set_firmware_such_a_card_is_no_pf(mellanox):
 
 
 def test_after_the_firmware_was_set_the_rest_waits_for_the_reboot(mellanox, monkeypatch):
-    monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda concern: {"%s:%s:NUM_OF_VFS=8" % (concern, M0)})
+    monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda _host, concern: {"%s:%s:NUM_OF_VFS=8" % (concern, M0)})
     [device] = select({"name": "ens5f1", "numvfs": 8})
     assert device["waits"] == "its firmware is set and offers more from the next boot on"
     assert (device["firmware"], device["enough"]) == (None, False)
@@ -730,7 +727,7 @@ def test_an_absent_optional_device_gives_nova_nothing_of_what_is_there(nics):
 
 
 def test_a_pf_with_the_connection_that_a_guest_could_be_given_whole_is_told(nics, monkeypatch):
-    monkeypatch.setattr(sriov_devices.host, "connection_functions", lambda: {A0})
+    monkeypatch.setattr(sriov_devices.connection, "connection_functions", lambda: {A0})
     whole = select(ens1f0(), {"name": "ens1f1", "numvfs": 2, "physical_network": NETWORK})
     assert sriov_devices.warnings_about(whole) == [
         "sriov_devices[0] (name ens1f0): Nova may give ens1f0 itself to a guest whose port is of type direct-physical, and it carries the "
@@ -740,9 +737,9 @@ def test_a_pf_with_the_connection_that_a_guest_could_be_given_whole_is_told(nics
     assert 'nova: {address: "0000:01:00.0", vendor_id: "8086", ' in sriov_devices.warnings_about(by_address)[0]
     told_alone = select(ens1f0(nova={"devname": "ens1f0", "vendor_id": "8086", "product_id": "10ca"}))
     assert sriov_devices.warnings_about(told_alone) == []
-    monkeypatch.setattr(sriov_devices.host, "connection_functions", lambda: None)
+    monkeypatch.setattr(sriov_devices.connection, "connection_functions", lambda: None)
     assert sriov_devices.warnings_about(whole) == []
-    monkeypatch.setattr(sriov_devices.host, "connection_functions", lambda: pytest.fail("the connection was looked for"))
+    monkeypatch.setattr(sriov_devices.connection, "connection_functions", lambda: pytest.fail("the connection was looked for"))
     assert sriov_devices.warnings_about(select({"name": "ens1f0", "numvfs": 2})) == []
 
 
@@ -779,7 +776,7 @@ def test_more_vfs_than_the_firmware_offers_now_may_be_elsewhere(mellanox, monkey
     entry = {"address": B0, "numvfs": 4, "physical_network": NETWORK, "nova": {"address": "3b:00.*"}}
     assert "takes none of its VFs" in refusal(entry, firmware=True)
     assert select(dict(entry, numvfs=16), firmware=True)
-    monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda concern: {"%s:%s:NUM_OF_VFS=16" % (concern, B0)})
+    monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda _host, concern: {"%s:%s:NUM_OF_VFS=16" % (concern, B0)})
     assert select(dict(entry, numvfs=16))
 
 
@@ -839,15 +836,8 @@ CONFIG = {"format": 1, "boot_wait": 30, "numvfs_timeout": 120, "devices": [
 
 
 @pytest.fixture(name="places")
-def _places(nics, monkeypatch):
+def _places(nics):
     """Every path where the role, or one before it, leaves something, below the tree of the fake host."""
-    root = str(nics.root)
-    state = root + "/var/lib/sriov"
-    monkeypatch.setattr(predecessors, "UNIT_DIRECTORY", root + "/etc/systemd/system")
-    monkeypatch.setattr(predecessors, "DEFAULT_RULE_PATH", root + "/etc/udev/rules.d/70-sriov.rules")
-    monkeypatch.setattr(sriov_devices, "MLX4_TRACES", tuple(root + path for path in sriov_devices.MLX4_TRACES))
-    monkeypatch.setattr(pending.of_this_boot, "__defaults__", (state, None))
-    monkeypatch.setattr(pending, "BOOT_ID", str(nics.proc / "sys/kernel/random/boot_id"))
     return nics
 
 

@@ -24,8 +24,10 @@ import hang
 import pytest
 import yaml
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import devices as sriov_devices
 
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
+
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -321,7 +323,7 @@ def called(words):
     if program == "python3":
         return (sys.executable, str(ROOT / rest[0]), rest[1]), rest[2:]
     if program == "sriov-vfs":
-        return (sys.executable, str(ROOT / "role-template/plugins/module_utils/sriov_host.py"), *rest[:1]), rest[1:]
+        return (sys.executable, "-c", program_text(), *rest[:1]), rest[1:]
     return "no test knows the command %s" % program
 
 

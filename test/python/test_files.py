@@ -8,8 +8,8 @@ import os
 import stat
 
 import pytest
+from parts import program as host
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 
 
 @pytest.fixture(name="events")

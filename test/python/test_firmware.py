@@ -17,12 +17,10 @@ from types import SimpleNamespace
 import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import firmware, program as host
 from half_done import HOW, Changes, Killed
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_cards as firmware
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware
 
 A0, A1, B0 = "0000:3b:00.0", "0000:3b:00.1", "0000:5e:00.0"
@@ -154,19 +152,10 @@ class Tool:
 @pytest.fixture(name="tool")
 def _tool(fake, monkeypatch, tmp_path):
     tool = Tool(fake)
-    tool.state = tmp_path / "state"
-    state, boot_id = str(tmp_path / "state"), fake.proc / "sys/kernel/random/boot_id"
+    tool.state = tmp_path / "var/lib/sriov"
     monkeypatch.setattr(firmware, "run", tool)
     monkeypatch.setattr(firmware, "find_tools", lambda choice: ("/usr/bin/mstconfig", "/usr/bin/mstfwreset"))
     monkeypatch.setattr(firmware, "RETURN_SECONDS", 1)
-    monkeypatch.setattr(pending, "BOOT_ID", str(boot_id))
-    judge, of_this_boot = pending.judge, pending.of_this_boot
-    monkeypatch.setattr(pending, "judge", lambda *arguments: judge(*arguments, directory=state))
-    monkeypatch.setattr(pending, "of_this_boot", lambda concern, *_rest: of_this_boot(concern, directory=state))
-    earlier, note = pending.of_earlier_boots, pending.note
-    monkeypatch.setattr(pending, "of_earlier_boots", lambda concern: earlier(concern, directory=state))
-    monkeypatch.setattr(pending, "note", lambda *arguments: note(*arguments, directory=state))
-    monkeypatch.setattr(pending, "STATE_DIRECTORY", state)
     monkeypatch.setattr(host, "connection_functions", set)
     return tool
 
@@ -638,7 +627,7 @@ class Half:
     def again(self):
         self.tool.cards, self.tool.functions = copy.deepcopy(self.start)
         shutil.rmtree(self.tool.state, ignore_errors=True)
-        self.tool.state.mkdir()
+        self.tool.state.mkdir(parents=True)
         self.tool.fake.boot("boot-1")
 
     def run(self):

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import devices as sriov_devices, program as host
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
 
 CASES = json.loads((Path(__file__).parents[1] / "fixtures" / "schema" / "variables.json").read_text())
 

@@ -12,6 +12,7 @@ import random
 
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import firmware as sriov_cards, mstconfig, program as host
 from test_firmware import _tool  # noqa: F401 (the fixture "tool")
 from test_firmware import A0, A1, OWN
 from test_mlx4 import INBOX, OFED, OPTIONS, ONE, TWO, put
@@ -19,9 +20,7 @@ from test_mlx4 import _cards  # noqa: F401 (the fixture "cards")
 from test_mstconfig import CORPUS
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_cards
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware, sriov_mlx4
 
 SEED, TURNS = 20261126, 300
@@ -129,7 +128,7 @@ def test_what_the_tools_print_mangled_is_read_or_refused():
                 mstconfig.number_and_name(row["next"])
                 mstconfig.same(generator.choice(ODD[:22]), row["next"])
             outcomes.add(mstconfig.why_not_of_the_host(table) is None)
-        except mstconfig.Unreadable as error:
+        except Refusal as error:
             assert str(error)
             outcomes.add("unreadable")
         told = mstconfig.explain(text, 3, "ens1", {"NUM_OF_VFS": 8}, generator.choice(("ConnectX-3", "BlueField", "ConnectX", None)))

@@ -18,11 +18,10 @@ import tempfile
 
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as numvfs
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_predecessors as predecessors
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices as devices
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs as numvfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 from fake_sysfs import FakeHost
+from parts import devices, program as host
 
 CALLS = ("stat", "lstat", "readlink", "listdir", "scandir", "open")
 
@@ -68,13 +67,8 @@ def _host_of(tmp_path, monkeypatch):
     def make(pfs, vfs):
         root = tmp_path / ("%dx%d" % (pfs, vfs))
         fake = FakeHost(root)
-        monkeypatch.setattr(host, "SYS", str(fake.sys))
-        monkeypatch.setattr(host, "PROC", str(fake.proc))
-        monkeypatch.setattr(host, "CONFIG_PATH", str(root / "etc/sriov/vfs.json"))
-        monkeypatch.setattr(host, "PENDING_FIRMWARE_PATH", str(root / "var/lib/sriov/pending-firmware.json"))
+        host.HOST.move(str(root))
         monkeypatch.setattr(host, "json_of", fake.ip)
-        monkeypatch.setattr(predecessors, "UNIT_DIRECTORY", str(root / "etc/systemd/system"))
-        monkeypatch.setattr(numvfs, "RELEASED_PATH", str(root / "var/lib/sriov/released.json"))
         for number in range(pfs):
             fake.add_function(address(number), netdevs=["ens%d" % number], totalvfs=256)
             fake.create(address(number), vfs)
@@ -89,7 +83,8 @@ def _host_of(tmp_path, monkeypatch):
         config.parent.mkdir(parents=True)
         config.write_text(json.dumps({"format": 1, "boot_wait": 1, "numvfs_timeout": 5, "devices": entries}))
         return entries
-    return make
+    yield make
+    host.HOST.move("/")
 
 
 def find(entries):
@@ -128,7 +123,7 @@ WAYS = [find, find_by_name, find_for_nova, boot, look, change, release]
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize("sizes", [[(4, 3), (8, 3), (12, 3)], [(3, 4), (3, 8), (3, 12)]], ids=["PFs", "VFs"])
 def test_calls_grow_in_a_line(host_of, monkeypatch, tmp_path, capsys, way, sizes):
-    monkeypatch.setattr(host, "LOCK_PATH", str(tmp_path / "lock"))
+    monkeypatch.setattr(host.HOST, "lock", str(tmp_path / "lock"))
     counts = []
     for size in sizes:
         entries = host_of(*size)
@@ -154,8 +149,7 @@ def test_a_start_of_the_program_imports_no_more_than_it_needs(tmp_path):
     program = tmp_path / "sriov-vfs"
     config = tmp_path / "vfs.json"
     config.write_text(json.dumps({"format": 1, "boot_wait": 0, "numvfs_timeout": 5, "devices": []}))
-    text = open(host.__file__, encoding="utf-8").read()
-    program.write_text(text.replace('"/etc/sriov/vfs.json"', json.dumps(str(config))).replace('"/run/sriov-vfs.lock"', json.dumps(str(tmp_path / "lock"))))
+    program.write_text(program_text().replace('"/etc/sriov/vfs.json"', json.dumps(str(config))).replace('"/run/sriov-vfs.lock"', json.dumps(str(tmp_path / "lock"))))
     check = "import runpy, sys; sys.argv[1:] = [%r]; run = lambda: runpy.run_path(%r, run_name='__main__')\ntry:\n run()\nfinally:\n print(sorted(sys.modules))"
     before = subprocess.run([sys.executable, "-IS", "-c", "import sys, runpy; print(sorted(sys.modules))"], check=True, stdout=subprocess.PIPE, text=True).stdout
     for command in ("boot", "status"):

@@ -18,11 +18,11 @@ from types import SimpleNamespace
 import half_done
 import pytest
 from fake_sysfs import fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+from parts import program as host
 from test_vfs import BOOT_LINK, ONE, PROGRAM, RULES, SYSTEMD, TWO, UNITS, _two, device, predecessor, put, run_module  # noqa: F401
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
 
 DOCKER = ["docker.service"]
 OTHER_RULES = "etc/udev/rules.d/99-vfs.rules"
@@ -99,7 +99,7 @@ class Machine:
     def run(self, devices, check_mode=False, command=None, rules=RULES):
         parameters = {"devices": devices, "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False,
                       "udev_rule_path": str(self.root / rules), "units": UNITS}
-        return vfs.make_it_so(parameters, check_mode, command or self.command, vfs.Interruption())
+        return vfs.ensure(parameters, check_mode, command or self.command, vfs.Interruption())
 
     def state(self):
         """All that a run may change: files, links and folders with temporary ones, VFs, and what systemd and udev have read."""
@@ -340,7 +340,7 @@ def test_a_change_that_fails_leaves_all_as_it_was_or_is_said(machine, case, last
             assert lasting or settled(now) == settled(wanted), here
         else:
             refusals += 1
-            followed = host.CONFIG_PATH in said.details.get("files", [])
+            followed = host.HOST.config in said.details.get("files", [])
             assert now["vfs"] == (wanted if followed else before)["vfs"], here
             assert ("the VFs are as they were wanted" in str(said)) == followed, here
             left = {path for path in set(settled(now)) | set(settled(before)) if settled(now).get(path) != settled(before).get(path)}
@@ -371,7 +371,7 @@ def obstruct(machine, monkeypatch, what):
     root = machine.root
     if what == "a file for a folder":
         (root / "etc/sriov").write_text("")
-        return host.CONFIG_PATH, "Not a directory"
+        return host.HOST.config, "Not a directory"
     if what == "a folder for a file":
         (root / RULES).unlink()
         (root / RULES).mkdir()
@@ -381,7 +381,7 @@ def obstruct(machine, monkeypatch, what):
         return str(root / BOOT_LINK), "Is a directory"
     if what == "a dangling link for a folder":
         (root / "etc/sriov").symlink_to("nowhere")
-        return host.CONFIG_PATH, "%s: Not a directory" % (root / "etc/sriov")
+        return host.HOST.config, "%s: Not a directory" % (root / "etc/sriov")
     if what == "read-only":
         directory, statvfs, mkdir = str(root / "usr"), os.statvfs, os.mkdir
         (root / "usr").mkdir()
@@ -392,7 +392,7 @@ def obstruct(machine, monkeypatch, what):
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
             mkdir(path, mode)
         monkeypatch.setattr(os, "mkdir", read_only)
-        return host.PROGRAM_PATH, "Read-only file system"
+        return host.HOST.program, "Read-only file system"
     directory, statvfs, stage = str(root / SYSTEMD).rstrip("/"), os.statvfs, host.stage
     full = SimpleNamespace(f_flag=0, f_blocks=9, f_bfree=0, f_files=0, f_ffree=0)
     monkeypatch.setattr(os, "statvfs", lambda path: full if path == directory else statvfs(path))
@@ -422,7 +422,7 @@ def test_an_immutable_file_is_found_before_any_vf_is_removed(machine, monkeypatc
     before, link = machine.state(), os.link
 
     def immutable(path, *arguments, **more):
-        if path == host.CONFIG_PATH:
+        if path == host.HOST.config:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM), path)
         link(path, *arguments, **more)
 
@@ -430,7 +430,7 @@ def test_an_immutable_file_is_found_before_any_vf_is_removed(machine, monkeypatc
     with pytest.raises(host.Refusal) as caught:
         machine.run([])
     assert str(caught.value) == "%s cannot be removed (Operation not permitted): correct that, then run the role again; %s" % (
-        host.CONFIG_PATH, vfs.AS_BEFORE)
+        host.HOST.config, vfs.AS_BEFORE)
     assert machine.state() == before and machine.fake.writes(ONE) == [4]
 
 
@@ -532,7 +532,7 @@ def test_a_signal_while_files_are_written_lets_the_run_come_to_its_end(machine, 
     replace = os.replace
 
     def signalled(temporary, path):
-        if path == host.CONFIG_PATH:
+        if path == host.HOST.config:
             os.kill(os.getpid(), signal.SIGTERM)
         replace(temporary, path)
 
@@ -620,5 +620,5 @@ def test_a_configuration_with_odd_values_is_written_again(machine, change):
     devices = [device(ONE, 4, required_by=DOCKER), device(TWO, 3, required_by=DOCKER)]
     wanted = machine.state()
     put(machine.fake, "etc/sriov/vfs.json", json.dumps(dict(json.loads((machine.root / "etc/sriov/vfs.json").read_text()), **change)))
-    assert machine.run(devices)["files"] == [host.CONFIG_PATH]
+    assert machine.run(devices)["files"] == [host.HOST.config]
     assert machine.state() == wanted

@@ -21,13 +21,14 @@ from random import Random
 import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import program as host
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 
 REAL_JSON_OF, REAL_WRITE_NUMVFS, REAL_LINK_UP = host.json_of, host.write_numvfs, host.link_up
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"
 FORK = multiprocessing.get_context("fork")
+PLUGINS = Path(__file__).resolve().parents[2] / "role-template" / "plugins"
 
 
 def device(address=ONE, numvfs=4, **more):
@@ -39,7 +40,7 @@ def decide(wanted, carriers=(), permission=False):
 
 
 def configure(*devices, **more):
-    host.write_atomically(host.CONFIG_PATH, json.dumps(dict(
+    host.write_atomically(host.HOST.config, json.dumps(dict(
         {"format": 1, "boot_wait": 0, "numvfs_timeout": 5, "udev_rule_path": "/etc/rules", "devices": devices}, **more)))
 
 
@@ -682,7 +683,7 @@ def test_the_count_is_written_to_the_attribute_of_the_pci_device_and_the_file_is
 
 def named_by_udev(fake, monkeypatch, tmp_path, netdev):
     """An interface whose renaming udev has finished: it writes its record afterwards."""
-    monkeypatch.setattr(host, "UDEV_DATA", str(tmp_path))
+    monkeypatch.setattr(host.HOST, "udev_data", str(tmp_path))
     (fake.netdev(netdev) / "ifindex").write_text("7\n")
     (tmp_path / "n7").write_text("")
 
@@ -699,7 +700,7 @@ def test_setting_a_link_up_says_whether_it_worked(fake, pf, monkeypatch, tmp_pat
 
 def test_a_link_is_not_set_up_before_udev_has_named_it(fake, pf, monkeypatch, tmp_path):
     # A kernel before 6.2 refuses to rename an interface that is up.
-    monkeypatch.setattr(host, "UDEV_DATA", str(tmp_path))
+    monkeypatch.setattr(host.HOST, "udev_data", str(tmp_path))
     monkeypatch.setattr(subprocess, "run", lambda *_arguments, **_keywords: pytest.fail("ip was called"))
     monkeypatch.setattr(host.time, "sleep", lambda _seconds: None)
     clock = iter(range(1000))
@@ -1268,7 +1269,7 @@ def test_two_at_once_collide_and_the_second_names_the_first(fake):
         with pytest.raises(host.Refusal) as refusal:
             with host.locked(timeout=0.3):
                 pytest.fail("both are in")
-        assert str(refusal.value).startswith("process %d has held %s for over" % (process.pid, host.LOCK_PATH))
+        assert str(refusal.value).startswith("process %d has held %s for over" % (process.pid, host.HOST.lock))
     finally:
         leave.set()
         process.join()
@@ -1294,7 +1295,7 @@ def test_one_that_waits_gets_the_lock_when_the_other_is_done(fake, tmp_path):
 
 
 def test_a_killed_holder_leaves_no_lock_and_its_longer_number_goes(fake):
-    host.write_atomically(host.LOCK_PATH, "9" * 20)
+    host.write_atomically(host.HOST.lock, "9" * 20)
     taken = FORK.Event()
 
     def hold_it():
@@ -1308,7 +1309,7 @@ def test_a_killed_holder_leaves_no_lock_and_its_longer_number_goes(fake):
     process.kill()
     process.join()
     with host.locked(timeout=1):
-        assert host.read_text(host.LOCK_PATH) == str(os.getpid())
+        assert host.read_text(host.HOST.lock) == str(os.getpid())
 
 
 # --- files
@@ -1365,10 +1366,10 @@ def test_a_failed_write_leaves_the_old_text_and_no_other_file(tmp_path, monkeypa
 ])
 @pytest.mark.parametrize("command", [["boot"], ["device", ONE], ["ready", ONE], ["status"]])
 def test_configuration_that_is_not_this_programs_is_refused_and_nothing_is_done(fake, pf, capsys, content, text, command):
-    host.write_atomically(host.CONFIG_PATH, content)
+    host.write_atomically(host.HOST.config, content)
     assert host.main(command) == 2
     error = capsys.readouterr().err
-    assert error.startswith("sriov-vfs: %s %s" % (host.CONFIG_PATH, text)) and error.count("\n") == 1
+    assert error.startswith("sriov-vfs: %s %s" % (host.HOST.config, text)) and error.count("\n") == 1
     assert fake.writes(pf) == []
 
 
@@ -1390,7 +1391,7 @@ def test_device_sets_one_pf_whatever_starts_it(fake, pf, capsys):
     assert (fake.numvfs(ONE), fake.numvfs(TWO)) == (0, 2)
     capsys.readouterr()
     assert host.main(["device", "0000:09:00.0"]) == 0
-    assert capsys.readouterr().out == "0000:09:00.0 is not in %s: there is nothing to do\n" % host.CONFIG_PATH
+    assert capsys.readouterr().out == "0000:09:00.0 is not in %s: there is nothing to do\n" % host.HOST.config
 
 
 def test_boot_without_one_nic_sets_the_others_fails_and_does_not_wait_for_it(fake, pf, monkeypatch, capsys):
@@ -1492,7 +1493,7 @@ def test_boot_and_device_end_with_3_when_something_only_waits(fake, pf, capsys):
 
 
 def note_firmware(text):
-    host.write_atomically(host.PENDING_FIRMWARE_PATH, text)
+    host.write_atomically(host.HOST.state + "/pending-firmware.json", text)
 
 
 def test_vfs_that_wait_for_the_firmware_of_the_next_boot_have_not_failed(fake, capsys):
@@ -1564,7 +1565,7 @@ def test_whatever_the_configuration_says_the_program_ends_with_a_sentence(fake, 
         if random.random() < 0.2:
             text = text[:random.randrange(len(text))]
         (fake.etc / "sriov").mkdir(exist_ok=True)
-        Path(host.CONFIG_PATH).write_text(text)
+        Path(host.HOST.config).write_text(text)
         for command in (["status"], ["ready", ONE], ["boot"], ["device", TWO]):
             code = host.main(command)
             out, err = capsys.readouterr()
@@ -1594,13 +1595,13 @@ def test_whatever_the_configuration_says_the_program_ends_with_a_sentence(fake, 
 ])
 def test_what_is_wrong_in_the_configuration_is_said_with_its_place(fake, pf, capsys, change, text):
     configure(device(), **change) if "devices" not in change else configure(*change["devices"]) if isinstance(
-        change["devices"], list) else host.write_atomically(host.CONFIG_PATH, json.dumps(dict(GOOD, **change)))
+        change["devices"], list) else host.write_atomically(host.HOST.config, json.dumps(dict(GOOD, **change)))
     assert host.main(["status"]) == 2
-    assert capsys.readouterr().err.startswith("sriov-vfs: %s: %s" % (host.CONFIG_PATH, text))
+    assert capsys.readouterr().err.startswith("sriov-vfs: %s: %s" % (host.HOST.config, text))
 
 
 def test_a_configuration_that_is_nested_too_deep_is_unreadable(fake, capsys):
-    host.write_atomically(host.CONFIG_PATH, "[" * 100000)
+    host.write_atomically(host.HOST.config, "[" * 100000)
     assert host.main(["status"]) == 2
     assert "cannot be read" in capsys.readouterr().err
 
@@ -1608,7 +1609,7 @@ def test_a_configuration_that_is_nested_too_deep_is_unreadable(fake, capsys):
 @pytest.mark.parametrize("command", [["boot"], ["device", ONE], ["ready", ONE], ["status"]])
 def test_without_configuration_the_role_is_asked_for(fake, capsys, command):
     assert host.main(command) == 2
-    assert capsys.readouterr().err == "sriov-vfs: %s is not there: run the role\n" % host.CONFIG_PATH
+    assert capsys.readouterr().err == "sriov-vfs: %s is not there: run the role\n" % host.HOST.config
 
 
 @pytest.mark.parametrize("command", [[], ["device"], ["ready"], ["explode"]])
@@ -1622,12 +1623,10 @@ def test_wrong_use_is_exit_2(fake, command):
 
 
 def test_the_installed_file_runs_as_a_program_isolated_from_ansible(fake, pf):
-    text = sriov_numvfs.program_text()
+    text = program_text()
     assert text.startswith("#!/usr/bin/python3 -IS\n")
-    for name, value in (("/etc/sriov/vfs.json", host.CONFIG_PATH), ("/run/sriov-vfs.lock", host.LOCK_PATH),
-                        ("/sys", host.SYS), ("/proc", host.PROC)):
-        assert text.count('"%s"\n' % name) == 1
-        text = text.replace('"%s"\n' % name, '"%s"\n' % value)
+    assert text.count("HOST = Host()\n") == 1
+    text = text.replace("HOST = Host()\n", 'HOST = Host("%s")\n' % fake.root)
     program = fake.root / "sriov-vfs"
     program.write_text(text)
 
@@ -1644,17 +1643,13 @@ def test_the_installed_file_runs_as_a_program_isolated_from_ansible(fake, pf):
     assert run().returncode == 2
 
 
-@pytest.mark.parametrize("module", [
-    "module_utils/sriov_host.py", "module_utils/sriov_pending.py", "module_utils/sriov_bootloader.py", "modules/sriov_devices.py",
-    "modules/sriov_vfs.py", "modules/sriov_kernel_parameters.py", "module_utils/sriov_files.py"])
+@pytest.mark.parametrize("module", sorted(str(path.relative_to(PLUGINS)) for path in PLUGINS.glob("**/*.py")))
 def test_the_code_parses_under_python_3_9(module):
-    path = os.path.join(os.path.dirname(os.path.dirname(host.__file__)), module)
-    with open(path, encoding="utf-8") as stream:
-        ast.parse(stream.read(), feature_version=(3, 9))
+    ast.parse((PLUGINS / module).read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
 def test_the_program_imports_only_the_standard_library():
-    tree = ast.parse(sriov_numvfs.program_text())
+    tree = ast.parse(program_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert names <= set(sys.stdlib_module_names)
+    assert {name.partition(".")[0] for name in names} <= set(sys.stdlib_module_names)

@@ -13,10 +13,10 @@ import random
 import pytest
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel as sriov_kernel
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_kernel_parameters as kernel_parameters
-from test_kernel_parameters import CMDLINE, DROP_IN, WANTED, Machine, assert_one_sentence
+from test_kernel_parameters import CMDLINE, DROP_IN, WANTED, Machine
 
 SEED = 20260
 WORDS = (
@@ -104,12 +104,12 @@ def test_random_hosts(batch, tmp_path):
         before, words = machine.tree(), kept_words(machine)
         try:
             foretold = machine.ensure(check_mode=True, passthrough=passthrough)
-        except bootloader.BootLoaderError as error:
+        except Refusal as error:
             foretold = str(error)
         assert machine.tree() == before
         try:
             result = machine.ensure(passthrough=passthrough)
-        except bootloader.BootLoaderError as error:
+        except Refusal as error:
             text = str(error)
             assert "\n" not in text and len(text) < 700 and text.endswith((".", ":")) or ": " in text, text
             assert machine.tree() == before, text
@@ -168,7 +168,7 @@ def test_something_else_where_a_file_of_the_role_should_be(path, kind, tmp_path)
     before = machine.tree()
     try:
         machine.ensure()
-    except (bootloader.BootLoaderError, OSError) as error:
+    except (Refusal, OSError) as error:
         assert "\n" not in str(error)
         assert machine.tree() == before
 
@@ -194,8 +194,8 @@ def test_arguments_of_the_wrong_type_are_a_sentence(name, value, monkeypatch, ca
 
 
 @pytest.mark.parametrize("error, message, changed", [
-    (bootloader.BootLoaderError("no"), "no", False),
-    (bootloader.BootLoaderError("half", changed=True), "half", True),
+    (Refusal("no"), "no", False),
+    (Refusal("half", changed=True), "half", True),
     (OSError(5, "Input/output error", "/boot"), "The kernel parameters cannot be set, and nothing was changed: [Errno 5] Input/output error: '/boot'", False),
 ])
 def test_a_failure_says_whether_anything_changed(error, message, changed, monkeypatch, capsys):

@@ -16,7 +16,7 @@ import tempfile
 import half_done
 import pytest
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from test_kernel_parameters import CMDLINE, Machine, cases, entry_machine
 
 
@@ -205,7 +205,7 @@ def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
             last = count[0] <= number
             # What comes after is bookkeeping that a failure of one removal does not stop.
             assert snapshot(machine) == wanted
-        except bootloader.BootLoaderError as error:
+        except Refusal as error:
             text, changed = str(error), differing(before, snapshot(machine))
             assert "No space left on device" in text and "\n" not in text
             if "and everything is as it was: " in text:
@@ -238,7 +238,7 @@ def test_a_tool_that_fails_leaves_everything_as_it_was(kind, tool, message, run,
         machine.ensure(**one)
     before, really = snapshot(machine), machine.tools[tool]
     machine.tools[tool] = lambda argv: (1, "", "disk on fire\n")
-    with pytest.raises(bootloader.BootLoaderError, match=message):
+    with pytest.raises(Refusal, match=message):
         machine.ensure(**arguments)
     assert snapshot(machine) == before
     machine.tools[tool] = really

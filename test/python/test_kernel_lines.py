@@ -8,8 +8,9 @@ import re
 import subprocess
 
 import pytest
+from parts import bootloader
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from test_kernel_parameters import CMDLINE, DROP_IN, WANTED, Machine, assert_one_sentence, cases, entry_machine, entry_options, keys
 
 BOTH = " ".join(WANTED["intel"])
@@ -144,7 +145,7 @@ def test_a_comment_that_is_a_word_on_the_line_is_named_as_that(version, scripts,
     for path, text in scripts.items():
         machine.put(path, text)
     before = machine.tree()
-    with pytest.raises(bootloader.BootLoaderError, match="iommu=off .* a line of /etc/kernel/cmdline that begins with #") as error:
+    with pytest.raises(Refusal, match="iommu=off .* a line of /etc/kernel/cmdline that begins with #") as error:
         machine.ensure()
     assert_one_sentence(error)
     assert machine.tree() == before
@@ -157,7 +158,7 @@ def test_a_comment_that_is_a_word_on_the_line_is_named_as_that(version, scripts,
 def test_what_the_images_file_says_counts_before_a_file_is_made_from_it(text, where, tmp_path):
     machine = systemd_boot(tmp_path, vendor=text, version="252.38-1~deb12u1")
     before = machine.tree()
-    with pytest.raises(bootloader.BootLoaderError, match=where):
+    with pytest.raises(Refusal, match=where):
         machine.ensure()
     assert machine.tree() == before
 
@@ -174,7 +175,7 @@ def test_els_script_takes_comments_for_words(tmp_path):
     case = next(case for case in cases("entries.yml") if case["name"].startswith("EL 9, as"))
     machine = entry_machine(case, "intel", tmp_path)
     machine.put(CMDLINE, "# no iommu=off\n" + machine.read(CMDLINE))
-    with pytest.raises(bootloader.BootLoaderError, match="a line of /etc/kernel/cmdline that begins with #"):
+    with pytest.raises(Refusal, match="a line of /etc/kernel/cmdline that begins with #"):
         machine.ensure()
     machine.put(CMDLINE, machine.read(CMDLINE).replace("iommu=off", "iommu=pt"))
     assert machine.ensure()["changed"] is True
@@ -194,7 +195,7 @@ def test_proxmox_boot_tool_and_a_comment_first_is_refused(tmp_path):
     machine = systemd_boot(tmp_path, "# c\nroot=UUID=a3\n")
     machine.put("/etc/kernel/proxmox-boot-uuids", "")
     before = machine.tree()
-    with pytest.raises(bootloader.BootLoaderError, match="There is no place in /etc/kernel/cmdline where intel_iommu=on iommu=pt") as error:
+    with pytest.raises(Refusal, match="There is no place in /etc/kernel/cmdline where intel_iommu=on iommu=pt") as error:
         machine.ensure()
     assert_one_sentence(error)
     assert machine.tree() == before
@@ -250,7 +251,7 @@ def test_a_host_that_a_unified_image_started_is_not_taken_for_one_with_entries(t
     machine.put("/efi/EFI/Linux/debian-6.12.efi", "MZ")
     assert machine.ensure(check_mode=True)["bootloader"] == "systemd-boot"
     machine.loader_info("debian-6.12.efi", "LoaderEntrySelected")
-    with pytest.raises(bootloader.BootLoaderError, match=r"unified kernel images here \(/efi/EFI/Linux/debian-6.12.efi\)"):
+    with pytest.raises(Refusal, match=r"unified kernel images here \(/efi/EFI/Linux/debian-6.12.efi\)"):
         machine.ensure()
 
 
@@ -277,7 +278,7 @@ def test_what_sends_words_to_init_is_named(default, linux, more, name, where, tm
     machine = grub(tmp_path, default, linux, **more)
     before = machine.tree()
     for check_mode in (True, False):
-        with pytest.raises(bootloader.BootLoaderError, match=r"iommu=pt would go to init .* ' -- ' in %s of %s does:" % (name, re.escape(where))) as error:
+        with pytest.raises(Refusal, match=r"iommu=pt would go to init .* ' -- ' in %s of %s does:" % (name, re.escape(where))) as error:
             machine.ensure(check_mode=check_mode)
         assert_one_sentence(error)
         assert machine.tree() == before
@@ -297,7 +298,7 @@ def test_parameters_go_although_a_separator_came_later(tmp_path):
     machine = grub(tmp_path)
     machine.ensure()
     machine.put("/etc/default/grub.d/zzz.cfg", 'GRUB_CMDLINE_LINUX="-- 3"\n')
-    with pytest.raises(bootloader.BootLoaderError, match="would go to init"):
+    with pytest.raises(Refusal, match="would go to init"):
         machine.ensure()
     machine.ensure(iommu=False)
     assert machine.read(DROP_IN) is None
@@ -344,8 +345,8 @@ ZFS = section("10_linux") + section(
 def with_menu(machine, template):
     """update-grub that fills a template of a menu with the lines of the settings."""
     def update(_argv=None):
-        host = bootloader.Host(machine.run, str(machine.root))
-        settings = bootloader.MkconfigGrub(host, "", []).settings(bootloader.Funnel(host, False))
+        host = bootloader.Machine(machine.run, str(machine.root))
+        settings = bootloader.MkconfigGrub(host, "", []).settings(bootloader.Changes(host, False))
         text = template
         for name in ("LINUX", "LINUX_DEFAULT", "LINUX_RECOVERY"):
             text = text.replace("@%s@" % name.split("_")[-1], settings["GRUB_CMDLINE_" + name])
@@ -472,7 +473,7 @@ def test_a_word_for_repairs_that_the_settings_have_marks_no_entry(tmp_path):
 def test_a_menu_in_which_no_entry_follows_the_settings_is_put_back(tmp_path):
     machine = with_menu(grub(tmp_path), section("09_site", UNJUDGED, entry("'Rettung'", "root=UUID=abc single")))
     before = machine.tree()
-    with pytest.raises(bootloader.BootLoaderError, match="entry 'Kiosk' lacks intel_iommu=on iommu=pt, and everything is as it was"):
+    with pytest.raises(Refusal, match="entry 'Kiosk' lacks intel_iommu=on iommu=pt, and everything is as it was"):
         machine.ensure()
     assert machine.tree() == before
 
@@ -481,7 +482,7 @@ def test_a_menu_that_loses_its_entries_is_put_back(tmp_path):
     machine = with_menu(grub(tmp_path), USUAL)
     before = machine.tree()
     machine.tools["update-grub"] = lambda _argv: (machine.put("/boot/grub/grub.cfg", "# empty\n"), (0, "", ""))[1]
-    with pytest.raises(bootloader.BootLoaderError, match="without the Linux entries that it had, and everything is as it was") as error:
+    with pytest.raises(Refusal, match="without the Linux entries that it had, and everything is as it was") as error:
         machine.ensure()
     assert_one_sentence(error)
     assert machine.tree() == before

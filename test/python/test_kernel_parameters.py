@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from parts import bootloader
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel as kernel_parameters
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel as kernel_parameters
 
 CORPUS = Path(__file__).parent / "kernel_corpus"
 VENDOR_IDS = {"intel": "GenuineIntel", "amd": "AuthenticAMD"}
@@ -163,7 +164,7 @@ class Machine:
         return done.returncode, done.stdout, done.stderr
 
     def ensure(self, iommu=True, passthrough=True, check_mode=False):
-        return kernel_parameters.ensure(bootloader.Host(self.run, str(self.root)), iommu, passthrough, check_mode)
+        return kernel_parameters.ensure(bootloader.Machine(self.run, str(self.root)), iommu, passthrough, check_mode)
 
     def boot(self, running, boot_id):
         self.put("/proc/cmdline", running + "\n")
@@ -188,8 +189,8 @@ class Machine:
 
     def grub_line(self):
         """What update-grub would put on the line, with the spaces between words made one."""
-        host = bootloader.Host(self.run, str(self.root))
-        return bootloader.MkconfigGrub.find(host).evaluate(bootloader.Funnel(host, False))
+        host = bootloader.Machine(self.run, str(self.root))
+        return bootloader.MkconfigGrub.find(host).evaluate(bootloader.Changes(host, False))
 
     def grub_cfg(self):
         return {
@@ -272,7 +273,7 @@ def test_grub_settings_from_the_field(case, vendor, tmp_path):
     machine = Machine(tmp_path, vendor).with_grub(case["files"])
     as_found = machine.tree()
     if "fails" in case:
-        with pytest.raises(bootloader.BootLoaderError, match=case["fails"]) as error:
+        with pytest.raises(Refusal, match=case["fails"]) as error:
             machine.ensure()
         assert_one_sentence(error)
         assert machine.tree() == as_found
@@ -567,7 +568,7 @@ def test_other_processors_get_nothing_and_need_no_loader(tmp_path):
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_no_known_loader_is_an_error_before_anything_changes(machine, check_mode):
     before = machine.tree()
-    with pytest.raises(bootloader.BootLoaderError, match="GRUB.*grubby.*systemd-boot") as error:
+    with pytest.raises(Refusal, match="GRUB.*grubby.*systemd-boot") as error:
         machine.ensure(check_mode=check_mode)
     assert_one_sentence(error)
     assert machine.tree() == before
@@ -585,7 +586,7 @@ def test_update_grub_that_fails_leaves_everything_as_it_was(machine):
     before = machine.tree()
     messages = "warning: x\n/usr/sbin/grub-probe: error: no device.\n\n"
     machine.tools["update-grub"] = lambda _argv: (1, "Generating...\n", messages)
-    with pytest.raises(bootloader.BootLoaderError, match="update-grub failed.*grub-probe: error: no device.$") as error:
+    with pytest.raises(Refusal, match="update-grub failed.*grub-probe: error: no device.$") as error:
         machine.ensure()
     assert_one_sentence(error)
     assert machine.tree() == before
@@ -596,7 +597,7 @@ def test_update_grub_that_fails_on_a_change_gives_the_old_drop_in_back(machine):
     machine.with_grub().ensure()
     before, record = machine.tree(), machine.read("/var/lib/sriov/kernel-parameters.json")
     machine.tools["update-grub"] = lambda _argv: (1, "", "no room\n")
-    with pytest.raises(bootloader.BootLoaderError, match="no room"):
+    with pytest.raises(Refusal, match="no room"):
         machine.ensure(passthrough=False)
     assert machine.tree() == before
     assert machine.read("/var/lib/sriov/kernel-parameters.json") == record
@@ -611,7 +612,7 @@ def test_update_grub_that_ignores_the_settings_is_found_out(machine):
         return 0, "", ""
 
     machine.tools["update-grub"] = ignorant
-    with pytest.raises(bootloader.BootLoaderError, match="entry 'Debian GNU/Linux' lacks intel_iommu=on iommu=pt"):
+    with pytest.raises(Refusal, match="entry 'Debian GNU/Linux' lacks intel_iommu=on iommu=pt"):
         machine.ensure()
     assert machine.tree() == before
 
@@ -669,7 +670,7 @@ def test_the_drop_in_runs_in_any_shell_that_grub_mkconfig_may_have(tmp_path):
 def test_grub_without_drop_ins_is_not_taken_for_debians(machine):
     machine.with_grub()
     machine.put("/usr/sbin/grub-mkconfig", ". ${sysconfdir}/default/grub\n", 0o755)
-    with pytest.raises(bootloader.BootLoaderError, match="grub.d"):
+    with pytest.raises(Refusal, match="grub.d"):
         machine.ensure()
 
 
@@ -764,7 +765,7 @@ def test_grubby_that_does_not_see_the_parameters_leaves_everything_as_it_was(el9
     before = el9.tree()
     el9.tools["grubby"] = lambda _argv: answer
     message = "grubby --info=ALL does not show intel_iommu=on iommu=pt on any entry afterwards, and everything is as it was: " + said
-    with pytest.raises(bootloader.BootLoaderError, match=re.escape(message) + "$") as error:
+    with pytest.raises(Refusal, match=re.escape(message) + "$") as error:
         el9.ensure()
     assert_one_sentence(error)
     assert el9.tree() == before
@@ -855,7 +856,7 @@ def test_of_two_installed_loaders_the_one_that_started_the_system_counts(said, r
 
 def test_a_kernel_started_by_the_firmware_is_nobodys(tmp_path):
     machine = Machine(tmp_path, running=r"initrd=\initrd root=UUID=abc").with_grub()
-    with pytest.raises(bootloader.BootLoaderError, match="No boot loader"):
+    with pytest.raises(Refusal, match="No boot loader"):
         machine.ensure()
 
 
@@ -863,14 +864,14 @@ def test_unified_kernel_images_are_refused_with_the_way_to_go(tmp_path):
     machine = Machine(tmp_path, running="root=UUID=abc")
     machine.put("/efi/EFI/Linux/debian-6.12.efi", "MZ")
     machine.loader_info("systemd-boot 257")
-    with pytest.raises(bootloader.BootLoaderError, match="debian-6.12.efi.*kernel-install add-all") as error:
+    with pytest.raises(Refusal, match="debian-6.12.efi.*kernel-install add-all") as error:
         machine.ensure()
     assert_one_sentence(error)
 
 
 def test_an_ostree_host_is_refused_with_the_way_to_go(machine):
     machine.with_grub().put("/run/ostree-booted", "")
-    with pytest.raises(bootloader.BootLoaderError, match="rpm-ostree kargs"):
+    with pytest.raises(Refusal, match="rpm-ostree kargs"):
         machine.ensure()
 
 
@@ -898,7 +899,7 @@ def test_an_entry_that_cannot_be_written_leaves_all_as_they_were(tmp_path, monke
         really(path, *arguments)
 
     monkeypatch.setattr(bootloader, "write_atomically", full)
-    with pytest.raises(bootloader.BootLoaderError, match="No space left on device") as error:
+    with pytest.raises(Refusal, match="No space left on device") as error:
         machine.ensure()
     assert_one_sentence(error)
     assert any(path.endswith("1.conf") for path in calls)

@@ -8,16 +8,14 @@ import os
 import re
 import shutil
 import subprocess
-from types import SimpleNamespace
 
 import hang
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from parts import mlx4, program as host
 from half_done import HOW, Changes, Killed
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mlx4_options as mlx4
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_mlx4
 
 ONE, TWO, THREE = "0000:04:00.0", "0000:05:00.0", "0000:81:00.0"
@@ -54,9 +52,6 @@ class Mlx4:
             (self.bin / name).symlink_to(shutil.which(name))
         monkeypatch.setenv("PATH", str(self.bin))
         monkeypatch.setattr(host, "PROGRAM_DIRECTORIES", (str(self.root / "usr/sbin"),))
-        monkeypatch.setattr(mlx4, "MODPROBE_DIRECTORIES", tuple(
-            str(self.root) + path for path in ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")))
-        monkeypatch.setattr(mlx4.pending, "STATE_DIRECTORY", str(self.root / "var/lib/sriov"))
         # The disk of this machine may be busy for minutes.
         monkeypatch.setattr(os, "sync", lambda: None)
         self.command_line("quiet")
@@ -209,7 +204,7 @@ def run_once(cards, devices, check_mode=False, changes=None, **more):
         return call(command)
 
     parameters = dict({"devices": list(devices), "options_path": str(cards.root / OPTIONS)}, **more)
-    return mlx4.make_it_so(parameters, check_mode, run_command)
+    return mlx4.ensure(parameters, check_mode, run_command)
 
 
 def rebuilds(cards):
@@ -1020,7 +1015,7 @@ def test_the_module_answers_under_the_lock_and_its_tools_speak_english(cards, mo
     assert (code, result["changed"], options(cards)) == (0, True, "num_vfs=8 probe_vf=0 port_type_array=2,2")
     assert sorted(set(result) - {"invocation"}) == ["changed", "diff", "files", "pfs", "reboot", "settled", "stuck"]
     assert (cards.fake.fake / "language").read_text() == "C C\n"
-    assert host.read_text(host.LOCK_PATH) == str(os.getpid())
+    assert host.read_text(host.HOST.lock) == str(os.getpid())
 
 
 def test_the_module_waits_for_the_lock_and_fails_with_one_sentence(cards, monkeypatch, capsys):

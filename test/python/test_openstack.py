@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from parts import openstack
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.stackhpc.sriov.plugins.filter import openstack_devices as filters
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_openstack as openstack
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_selector import WrongVariable
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 CORPUS = json.loads((Path(__file__).parent / "nova_corpus" / "answers.json").read_text())
 FILTERS = Path(filters.__file__).parent
@@ -38,7 +38,7 @@ def specs(release=None, **nova):
 
 
 def refusal(*devices, mappings=None, release=None):
-    with pytest.raises(WrongVariable) as caught:
+    with pytest.raises(Refusal) as caught:
         openstack.openstack_devices(list(devices), mappings, release)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -276,7 +276,7 @@ def test_devices_that_are_not_set_are_refused_for_nova_would_lose_its_own(device
 
 @pytest.mark.parametrize("devices", ["ens1f0", {"name": "ens1f0"}, 1])
 def test_devices_that_are_no_list_are_refused(devices):
-    with pytest.raises(WrongVariable) as caught:
+    with pytest.raises(Refusal) as caught:
         openstack.openstack_devices(devices)
     assert str(caught.value) == "sriov_devices is %r: give a list" % (devices,)
 

@@ -20,13 +20,13 @@ PAGE = ROOT / "docs" / "troubleshooting.md"
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[sdrXxi]")
 QUOTED = re.compile(r"^- (`+)(.+?)\1(?!`)$")
 DOCUMENTS = ("DOCUMENTATION", "EXAMPLES", "RETURN")
-RAISING = ("fail_json", "warn", "Refusal", "WrongVariable", "BootLoaderError", "Unreadable", "ValueError")
+RAISING = ("fail_json", "warn", "Refusal", "ValueError")
 
 # Texts with as many words that nobody is shown as a message, as they stand in the source.
 PIECES = (
     # They fill the placeholders of messages.
     "the entries", "everything is as it was", "a line of %s that begins with # (which kernel-install takes for a word here)", "a name", "a name or a list of names", "name or address", "that of the PF", "another device's", "not of",
-    "vendor_id with product_id", "%s (vendor_id %s, product_id %s)", "exit code %d", "the kernel command line", "no VF",
+    "vendor_id with product_id", "%s (vendor_id %s, product_id %s)", "exit code %s", "the kernel command line", "no VF",
     "%s num_vfs=%s probe_vf=%s", "no longer has", "no output", "what was asked for", "the PFs of this host are ",
     "the run failed", "the run was ended", "a file could not be changed",
     "a PCI address such as 0000:3b:00.0", "a map or null", "a whole number from 0 to 65535", "a whole number or null", "text or null", "of no name",
@@ -42,7 +42,7 @@ PIECES = (
     "0: as wanted; 1: a PF failed or differs; 2: wrong use, or no usable configuration; 3: some of it only waits for a reboot",
 )
 # What is written into files.
-OF_FILES = re.compile(r"^(#|\[Unit\]|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")
+OF_FILES = re.compile(r"^(#|from __future__ |\[Unit\]|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")
 
 
 def plain(text, placeholder=PLACEHOLDER):
@@ -52,6 +52,11 @@ def plain(text, placeholder=PLACEHOLDER):
 
 def words(text):
     return len(re.findall(r"[A-Za-z]{2,}", PLACEHOLDER.sub("", text)))
+
+
+def formatted(node):
+    """An f-string as a text with placeholders, as one that % fills."""
+    return "".join("%s" if isinstance(part, ast.FormattedValue) else part.value.replace("%", "%%") for part in node.values)
 
 
 def constants(tree):
@@ -72,6 +77,12 @@ def constants(tree):
             return
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value, raised
+        if isinstance(node, ast.JoinedStr):
+            yield formatted(node), raised
+            # What fills its placeholders may have texts of its own; its own pieces are in the one above.
+            for part in node.values:
+                yield from walk(part.value, raised) if isinstance(part, ast.FormattedValue) else ()
+            return
         called = node.func if isinstance(node, ast.Call) else None
         raised = raised or isinstance(node, ast.Raise) or getattr(called, "attr", getattr(called, "id", "")) in RAISING
         for child in ast.iter_child_nodes(node):
@@ -173,6 +184,9 @@ def test_enough_is_found_to_be_believed():
     ('ADVICE = tuple((re.compile(e), a) for e, a in (("what a tool says", "what is to be done"),))\n', ["what is to be done"]),
     ('module.fail_json(msg="Cannot do: %s" % error)\n', ["Cannot do: %s"]),
     ('module.warn("too bad")\n', ["too bad"]),
+    ('raise Refusal(f"{a} went away")\n', ["%s went away"]),
+    ('raise Refusal(f"{where}: {a!r:.60} is "\n    "100% wrong")\n', ["%s: %s is 100%% wrong"]),
+    ("raise Refusal(f\"it is {a or 'not yet known'}: wait\")\n", ["it is %s: wait", "not yet known"]),
 ])
 def test_messages_are_found_in_python(source, want):
     assert of_python("def g():\n" + "".join("    %s\n" % line for line in source.splitlines())) == want

@@ -7,15 +7,14 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+from parts import program as host
 
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import boot_files, vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs
 
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"
@@ -29,14 +28,8 @@ PENDING, RELEASED = "var/lib/sriov/pending-vfs.json", "var/lib/sriov/released.js
 
 
 @pytest.fixture(name="two")
-def _two(fake, monkeypatch):
+def _two(fake):
     """A host with two PFs and every path of the module in its tree."""
-    root = str(fake.root)
-    monkeypatch.setattr(vfs, "UNIT_DIRECTORY", root + "/etc/systemd/system")
-    monkeypatch.setattr(vfs, "BOOT_LINK", root + "/" + BOOT_LINK)
-    monkeypatch.setattr(vfs, "DEFAULT_RULE_PATH", root + "/" + RULES)
-    monkeypatch.setattr(vfs, "RELEASED_PATH", root + "/" + RELEASED)
-    monkeypatch.setattr(vfs, "OWED_PATH", root + "/run/sriov-vfs.owed")
     fake.add_function(ONE, netdevs=["ens1"], totalvfs=7)
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     fake.add_function("0000:00:03.0", "8086:100e", "e1000", ["mgmt"])
@@ -53,7 +46,7 @@ def device(address=ONE, numvfs=4, **more):
 def run_once(fake, devices, check_mode=False, **more):
     parameters = dict({"devices": list(devices), "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False,
                        "udev_rule_path": str(fake.root / RULES), "units": UNITS}, **more)
-    return vfs.make_it_so(parameters, check_mode, lambda command: fake.commands.append(command) or (0, "", ""), vfs.Interruption())
+    return vfs.ensure(parameters, check_mode, lambda command: fake.commands.append(command) or (0, "", ""), vfs.Interruption())
 
 
 def state_of(fake):
@@ -189,7 +182,7 @@ def test_check_mode_on_a_fresh_host_leaves_nothing_behind(two):
 
 def test_the_program_is_the_source_of_the_module_utils_and_its_change_is_told_in_lines(two):
     result = run(two, device())
-    assert text(two, PROGRAM) == "#!/usr/bin/python3 -IS\n" + Path(host.__file__).read_text()
+    assert text(two, PROGRAM) == program_text()
     [diff] = [diff for diff in result["diff"] if diff["after_header"].endswith(PROGRAM)]
     assert (diff["before"], diff["after"]) == ("", "%d lines\n" % len(text(two, PROGRAM).splitlines()))
     put(two, PROGRAM, "old\n", 0o755)
@@ -266,7 +259,7 @@ def test_a_file_of_an_earlier_version_has_no_names_and_works_and_gets_them(two, 
     del config["devices"][0]["name"]
     put(two, CONFIG, json.dumps(config, indent=2) + "\n")
     assert host.main(["status"]) == 0
-    assert [diff["after_header"] for diff in run(two, device(name="ens1"))["diff"]] == [host.CONFIG_PATH]
+    assert [diff["after_header"] for diff in run(two, device(name="ens1"))["diff"]] == [host.HOST.config]
     assert names(two) == ["ens1"]
 
 
@@ -428,10 +421,10 @@ def test_another_rule_path_moves_the_block_and_leaves_the_rest(two):
 
 def test_what_check_mode_and_the_real_run_show_has_one_order(two):
     paths = [str(two.root / "etc/udev/rules.d" / name) for name in ("a.rules", "b.rules", "c.rules")]
-    for path in paths + [vfs.DEFAULT_RULE_PATH]:
+    for path in paths + [host.HOST.udev_rules]:
         put(two, path, legacy_block(ens9=1))
-    files = vfs.wanted_files({"units": {}, "udev_rule_path": paths[2]}, [], {"udev_rule_path": paths[1]})
-    assert [path for path in files if "/rules.d/" in path] == sorted([vfs.DEFAULT_RULE_PATH, paths[1], paths[2]])
+    files = boot_files.wanted_files({"units": {}, "udev_rule_path": paths[2]}, [], {"udev_rule_path": paths[1]})
+    assert [path for path in files if "/rules.d/" in path] == sorted([host.HOST.udev_rules, paths[1], paths[2]])
 
 
 # --- units that need the VFs
@@ -705,7 +698,7 @@ def test_a_corrupt_configuration_is_written_anew(two, content):
     run(two, device())
     before = two.files()
     (two.root / CONFIG).write_text(content, errors="surrogateescape")
-    assert [diff["after_header"] for diff in run(two, device())["diff"]] == [host.CONFIG_PATH]
+    assert [diff["after_header"] for diff in run(two, device())["diff"]] == [host.HOST.config]
     assert two.files() == before
 
 
@@ -735,9 +728,9 @@ def run_module(monkeypatch, capsys, check_mode=False, **parameters):
 
 
 def test_the_module_answers_under_the_lock(two, monkeypatch, capsys):
-    code, result = run_module(monkeypatch, capsys, devices=[device()], units=UNITS, udev_rule_path=vfs.DEFAULT_RULE_PATH)
+    code, result = run_module(monkeypatch, capsys, devices=[device()], units=UNITS, udev_rule_path=host.HOST.udev_rules)
     assert (code, result["changed"], two.numvfs(ONE)) == (0, True, 4)
-    assert host.read_text(host.LOCK_PATH) == str(os.getpid())
+    assert host.read_text(host.HOST.lock) == str(os.getpid())
 
 
 def test_the_module_waits_for_the_lock_and_fails_with_one_sentence(two, monkeypatch, capsys):

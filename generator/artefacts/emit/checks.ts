@@ -4,7 +4,7 @@ import { yaml } from "./yaml.js";
 type Schema = { readonly [name: string]: Json };
 
 /** Where the model lies for the role's own check. It is kept in role-template/, because its tests run without a build. */
-export const checksPath = "plugins/module_utils/sriov_variables.py";
+export const checksPath = "plugins/module_utils/sriov/variables.py";
 
 /**
  * The model as data of the Python helpers: the types, choices and bounds of the variables, and the names that begin with
@@ -18,14 +18,12 @@ export function checks(role: Role, files: readonly OutFile[]): OutFile {
   const text = `# Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role's variables, for sriov_check.
+"""The role's variables, for check.py.
 
 Made from generator/model/sriov.ts: change that, then \`UPDATE=1 npx mocha -g "the pages"\`.
 """
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 VARIABLES = ${JSON.stringify(fields(role.variables), null, 4)}
 

@@ -3,9 +3,7 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sriov_kernel_parameters
@@ -102,8 +100,8 @@ settled:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel as kernel
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 
 def main():

@@ -3,9 +3,7 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sriov_look
@@ -71,9 +69,9 @@ concerns:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_concerns as concerns
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns, pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host import HOST
 
 
 def main():
@@ -89,12 +87,12 @@ def main():
     wanted, devices, found, faults = module.params["concerns"], module.params["devices"], {}, []
     for name in wanted:
         if name not in concerns.CONCERNS:
-            module.fail_json(msg="concerns has %.80r, and there are %s: correct it" % (name, ", ".join(concerns.CONCERNS)))
+            module.fail_json(msg=f"concerns has {name!r:.80}, and there are {', '.join(concerns.CONCERNS)}: correct it")
     concerns.wait_for_units(module.params["settle"], module.run_command)
     for name in [name for name in concerns.CONCERNS if name in wanted]:
         try:
             found[name], warnings = concerns.look(name, wanted[name], devices, module.run_command)
-        except host.Refusal as refusal:
+        except Refusal as refusal:
             faults.append(str(refusal))
             continue
         # The firmware says which PFs get their VFs only when their card runs with its new settings.
@@ -107,7 +105,7 @@ def main():
     if module.params["forget"] and not module.check_mode:
         for name, result in found.items():
             if not (result["changed"] or result["reboot"] or result["stuck"]):
-                pending.forget(name, pending.STATE_DIRECTORY)
+                pending.forget(HOST, name)
     module.exit_json(changed=False, concerns=found)
 
 

@@ -3,9 +3,7 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sriov_mlx4
@@ -100,14 +98,14 @@ settled:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mlx4_options as options
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import mlx4
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 
 def main():
-    module = AnsibleModule(argument_spec=options.ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=mlx4.ARGUMENTS, supports_check_mode=True)
     try:
-        result = options.work(module)
+        result = mlx4.work(module)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal), **refusal.details)
     module.exit_json(**result)

@@ -3,9 +3,7 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sriov_vfs
@@ -106,16 +104,16 @@ settled:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as numvfs
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 
 def main():
-    module = AnsibleModule(argument_spec=numvfs.ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=vfs.ARGUMENTS, supports_check_mode=True)
     try:
-        with numvfs.Interruption() as interruption:
+        with vfs.Interruption() as interruption:
             # A signal that comes now would end the run without a word of what it did.
-            module.exit_json(**numvfs.work(module, interruption))
+            module.exit_json(**vfs.work(module, interruption))
     except Refusal as refusal:
         module.fail_json(msg=str(refusal), **refusal.details)
 

@@ -23,7 +23,7 @@ export interface Surroundings {
  *
  * @param role the namespace that the role is imported into; absent for a collection
  */
-export function importerCommand({ bin, cache }: Surroundings, folder: string, name: string, role?: string): Command {
+function importerCommand({ bin, cache }: Surroundings, folder: string, name: string, role?: string): Command {
   return {
     file: join(bin, "python"),
     args: ["-m", "galaxy_importer.main", name, ...(role === undefined ? [] : ["--legacy-role", "--namespace", role])],
@@ -102,7 +102,7 @@ interface LeftOut {
 }
 
 /** Tests of `ansible-test sanity` that are not run: there is nothing here that they look at, which is checked. */
-export const leftOut: readonly LeftOut[] = [
+const leftOut: readonly LeftOut[] = [
   { test: "changelog", why: "there are no fragments: changelogs/changelog.yaml is made from CHANGELOG.md", concerns: /^changelogs\/(fragments\/|config\.yaml$)/ },
   { test: "pslint", why: "there is no PowerShell", concerns: /\.ps(m|d)?1$/ },
   { test: "shellcheck", why: "there is no shell script", concerns: /\.sh$/ },
@@ -129,7 +129,7 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *options], env
 const getPipName = "get_pip_24_2.py";
 
 /** ansible-test, in the collection's folder. What it installs from PyPI is below its home, and stays there. */
-export function sanityCommand({ bin, cache }: Surroundings, folder: string, python: string, ...args: readonly string[]): Command {
+function sanityCommand({ bin, cache }: Surroundings, folder: string, python: string, ...args: readonly string[]): Command {
   return {
     file: join(bin, "ansible-test"),
     args: ["sanity", "--local", "--python", python, "--color", "no", ...args],

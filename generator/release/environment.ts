@@ -7,7 +7,7 @@ export interface Environment {
  * What leads git to another repository than that of its folder; a hook and `git rebase --exec` set some of them.
  * `git rev-parse --local-env-vars` names them, but for the namespace. GIT_CONFIG_* is left: credentials may be in it.
  */
-export const repositoryVariables: readonly string[] = [
+const repositoryVariables: readonly string[] = [
   "GIT_ALTERNATE_OBJECT_DIRECTORIES",
   "GIT_COMMON_DIR",
   "GIT_DIR",

@@ -50,7 +50,7 @@ export async function head(folder: string, inputs: readonly string[]): Promise<H
  *
  * @param tree what `git ls-tree -r -z` says
  */
-export function differences(tree: string, files: readonly OutFile[]): string[] {
+function differences(tree: string, files: readonly OutFile[]): string[] {
   const there = new Map([...tree.matchAll(/(\d+) \w+ ([0-9a-f]+)\t([^\0]+)/g)].map(([, mode, hash, path]) => [path!, { mode: mode!, hash: hash! }]));
   const same = ({ path, text, executable }: OutFile): boolean => {
     const { mode, hash } = there.get(path) ?? { mode: "", hash: "" };

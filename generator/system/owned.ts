@@ -9,7 +9,7 @@ import { bytesOf, readOne, writeAtomically } from "./disk.js";
 export const manifestPath = ".manifest.json";
 
 /** The same for a folder of releases: both may be in one folder, and neither removes what is the other's. */
-export const releaseManifestPath = ".release.json";
+const releaseManifestPath = ".release.json";
 
 /**
  * What is on the disk of that which a run may touch: the files that the manifest lists, and those that are wanted.

@@ -38,7 +38,7 @@ export type Durations = Readonly<Record<string, number>>;
 const durationsFile = "durations.json";
 
 /** What is known of earlier runs; nothing where that cannot be read, which only costs time. */
-export function readDurations(): Durations {
+function readDurations(): Durations {
   try {
     const read: unknown = JSON.parse(readTextIfThere(join(cacheFolder(), durationsFile)) ?? "{}");
     return Object.fromEntries(Object.entries(read ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === "number" && entry[1] > 0));

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-from types import SimpleNamespace
 
 import hang
 import pytest

@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")

@@ -13,7 +13,7 @@ import { isFolder, isThere, mustBeWritable, readText } from "./system/disk.js";
 import { ending, formatItem, helpWidth, takenByNpm } from "./system/help.js";
 import type { Ending } from "./system/help.js";
 import { exit, inWords } from "./system/terminal.js";
-import type { VerifyOptions } from "./workshop/commands.js";
+import type { LintOptions, VerifyOptions } from "./workshop/commands.js";
 
 // Options and help of every command. A command is loaded when it runs: the compiler alone takes a quarter of a second.
 const artefacts = async () => await import("./artefacts/commands.js");
@@ -43,6 +43,11 @@ function outFolder(text: string): string {
   while (!isThere(folder)) folder = dirname(folder);
   if (!isFolder(folder)) throw new InvalidArgumentError(`${folder} is a file, and a folder is needed.`);
   return text;
+}
+
+/** A command whose results `npm test` reads from a file. */
+function withResults(command: Command): Command {
+  return command.addOption(new Option("--results <file>", "write the results into a file, as JSON").hideHelp());
 }
 
 /** What the functions below declare commands with. */
@@ -100,9 +105,13 @@ function ofConfigurations({ cli, root, on }: Declaring): void {
 
 function ofRelease({ cli, root, on, withOut, inClone }: Declaring): void {
   on(
-    cli.command("lint").description("ansible-lint, production profile, over every artefact, and proof that it looked at every file"),
+    withResults(
+      cli
+        .command("lint")
+        .description("ansible-lint, production profile, over every artefact, and proof that it looked at every file"),
+    ),
     { example: "npm run lint", good: "it has nothing to complain of", failed: "it has, or dist/ is stale" },
-    inClone(async () => await (await workshop()).lint(root)),
+    inClone(async (options: LintOptions) => await (await workshop()).lint(root, options)),
   );
   on(
     withOut(cli.command("build").description("the collection's tarball and the role's repository, checked as Galaxy checks them"), "build/release").option("--no-checks", "without the checks of Galaxy's importer and ansible-test, for a look"),
@@ -132,8 +141,7 @@ function ofRelease({ cli, root, on, withOut, inClone }: Declaring): void {
 
 function ofTests({ cli, root, on, inClone }: Declaring): void {
   on(
-    cli
-      .command("verify")
+    withResults(cli.command("verify"))
       .description("Molecule on VMs with emulated SR-IOV; logs are in build/logs")
       .argument("[scenario...]", "folders of molecule/ (default: all)")
       .option("--jobs <n>", "scenarios at once", wholeNumber, scenariosAtOnce)

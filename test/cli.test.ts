@@ -2,7 +2,7 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readSources, root } from "../generator/artefacts/sources.js";
-import { chosenFiles } from "../generator/workshop/test.js";
+import { chosenFiles } from "../generator/workshop/stages.js";
 import { cli, cliProcess, cliWith, put, repository } from "./support.js";
 
 const { namespace, name } = readSources(root).role.identity;

@@ -184,6 +184,21 @@ export function writeBytes(path: string, bytes: Uint8Array): void {
   writeFileSync(path, bytes);
 }
 
+/** Write a value as JSON; the file appears whole or not at all. */
+export function writeJson(path: string, value: unknown): void {
+  writeAtomically(dirname(path), { path: basename(path), text: `${JSON.stringify(value, null, 1)}\n` });
+}
+
+/**
+ * What writeJson has written; undefined when there is no such file.
+ *
+ * @throws SyntaxError when it is no JSON
+ */
+export function readJsonIfThere(path: string): unknown {
+  const text = readTextIfThere(path);
+  return text === undefined ? undefined : JSON.parse(text);
+}
+
 /** Files of our own below a folder that is made, with permissions that do not depend on the umask. */
 export function writeTree(root: string, files: readonly OutFile[]): void {
   for (const file of files) writeAtomically(root, file);

@@ -48,7 +48,7 @@ const rules: readonly Rule[] = [
   { files: /^molecule\/rig\/card\//, tests: aboutMachines, scenarios: standIn },
   // A part of molecule/ that a scenario need not name to use it.
   { files: /^molecule\/(base\.yml|rig\/.*|shared\/[^/]+\.(yml|py))$/, tests: aboutMachines, scenarios: "all" },
-  { files: /(^|\/)(conftest|hang)\.py$|^test\/support\.ts$/, tests: "all", scenarios: "none" },
+  { files: /(^|\/)(conftest|hang)\.py$|^test\/(support|reporter)\.ts$/, tests: "all", scenarios: "none" },
   { files: /^test\/(openstack|galaxy)\//, tests: "none", scenarios: /ROOT \/ "test"/ },
   { files: /^test\//, tests: "none", scenarios: "none" },
   { files: /^(docs\/[^/]+\.md|README\.md)$/, tests: /\bdocs\b|README|\.md\b/, scenarios: "none" },

@@ -1,15 +1,23 @@
 import { join } from "node:path";
 import { isStale } from "../artefacts/commands.js";
 import { readSources } from "../artefacts/sources.js";
+import { writeJson } from "../system/disk.js";
 import { exit, say } from "../system/terminal.js";
 import { lint as lintAll } from "./lint.js";
 import { missingPackages } from "./machine.js";
 import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
 import { ansibleCores, howToInstall, missingPrograms, programFolders, pythonEnvironment, pythonTools, setup as setUp } from "./setup.js";
-import { choose, namedAndChanged } from "./test.js";
+import { choose, namedAndChanged } from "./stages.js";
+import type { LintResults, ScenarioResults } from "./totals.js";
+
+/** Options of `lint`. */
+export interface LintOptions {
+  /** A file for the results, for `npm test`. */
+  readonly results?: string;
+}
 
 /** ansible-lint over every artefact. Returns an exit code. */
-export async function lint(root: string): Promise<number> {
+export async function lint(root: string, options: LintOptions = {}): Promise<number> {
   if (await isStale(root)) return exit.failed;
   const { role } = readSources(root);
   const results = await lintAll({
@@ -24,6 +32,8 @@ export async function lint(root: string): Promise<number> {
     if (report !== "") console.error(report);
     say(`${layout}: ${passed ? "passed" : "failed"}, ${examined} files examined`);
   }
+  const counted: LintResults = results.map(({ layout, passed }) => ({ layout, passed }));
+  if (options.results !== undefined) writeJson(options.results, counted);
   return results.every(({ passed }) => passed) ? exit.good : exit.failed;
 }
 
@@ -36,6 +46,8 @@ export interface VerifyOptions {
   readonly timings?: boolean;
   /** A commit; true for where this branch left the main one. */
   readonly changed?: string | true;
+  /** A file for the results, for `npm test`. */
+  readonly results?: string;
 }
 
 /** Molecule's scenarios on VMs. Returns an exit code. */
@@ -56,7 +68,7 @@ export async function verify(root: string, names: readonly string[], options: Ve
       console.error(namedAndChanged);
       return exit.wrongUse;
     }
-      const choice = await choose(options.changed);
+    const choice = await choose(options.changed);
     if (typeof choice === "string") {
       console.error(choice);
       return exit.failed;
@@ -77,6 +89,8 @@ export async function verify(root: string, names: readonly string[], options: Ve
   const programs = { ...(await programFolders(root, { machines: true })), ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }) };
   const results = await verifyAll({ root, bin: await pythonTools(root), programs, names: chosen, jobs: options.jobs, timings: options.timings === true });
   say(scenarioReport(results));
+  const counted: ScenarioResults = results.map(({ scenario, outcome }) => ({ scenario, outcome }));
+  if (options.results !== undefined) writeJson(options.results, counted);
   return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
 }
 

@@ -1,8 +1,9 @@
 import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { findPython, installation } from "../generator/workshop/machine.js";
-import type { PythonRange } from "../generator/workshop/machine.js";
+import { installation } from "../generator/workshop/hostPackages.js";
+import { findPython } from "../generator/workshop/pythonEnvironments.js";
+import type { PythonRange } from "../generator/workshop/pythonEnvironments.js";
 import { run } from "../generator/system/process.js";
 import { ansibleCores, commandLine, missingPrograms, programFolders } from "../generator/workshop/setup.js";
 import { cli, put, root, temporary } from "./support.js";

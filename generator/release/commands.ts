@@ -4,7 +4,7 @@ import { readSources, root } from "../artefacts/sources.js";
 import type { Sources } from "../artefacts/sources.js";
 import { crosscheck } from "../artefacts/crosscheck.js";
 import { isFile, isFolder, makeFolder, removeFolder, writeBytes } from "../system/disk.js";
-import { cacheFolder, locked } from "../workshop/machine.js";
+import { cacheFolder, locked } from "../workshop/cache.js";
 import { progress } from "../system/progress.js";
 import { pythonTools } from "../workshop/setup.js";
 import { exit, here, printProblems, say } from "../system/terminal.js";

@@ -4,7 +4,7 @@ import { readSources } from "../artefacts/sources.js";
 import { writeJson } from "../system/disk.js";
 import { exit, say } from "../system/terminal.js";
 import { lint as lintAll } from "./lint.js";
-import { missingPackages } from "./machine.js";
+import { missingPackages } from "./hostPackages.js";
 import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
 import { ansibleCores, howToInstall, missingPrograms, programFolders, pythonEnvironment, pythonTools, setup as setUp } from "./setup.js";
 import { choose, namedAndChanged } from "./stages.js";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { parse } from "yaml";
 import { foldersWith, openLog, readText, readTextIfThere, writeTree } from "../system/disk.js";
-import { cacheFolder, locked } from "./machine.js";
+import { cacheFolder, locked } from "./cache.js";
 import { progress } from "../system/progress.js";
 import type { ProgramFolders } from "./setup.js";
 import { legend, readLog, readTaskTimes, stamped, timings, timingsReport } from "./timings.js";

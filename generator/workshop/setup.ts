@@ -1,7 +1,10 @@
 import { join } from "node:path";
 import { readText } from "../system/disk.js";
-import { environment, environmentCommands, findPython, finishEnvironment, hasProgram, installation, isRoot, isWithin, locked, missingPackages, writeSystemFile } from "./machine.js";
-import type { Environment, Installation, Python, PythonRange } from "./machine.js";
+import { locked } from "./cache.js";
+import { hasProgram, installation, isRoot, missingPackages, writeSystemFile } from "./hostPackages.js";
+import type { Installation } from "./hostPackages.js";
+import { environment, environmentCommands, findPython, finishEnvironment, isWithin } from "./pythonEnvironments.js";
+import type { Environment, Python, PythonRange } from "./pythonEnvironments.js";
 import { progress } from "../system/progress.js";
 import type { Job } from "../system/progress.js";
 import { run, shown } from "../system/process.js";

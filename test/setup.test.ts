@@ -2,6 +2,7 @@ import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { installation } from "../generator/workshop/hostPackages.js";
+import { uvVariables } from "../generator/workshop/installers.js";
 import { findPython } from "../generator/workshop/pythonEnvironments.js";
 import type { PythonRange } from "../generator/workshop/pythonEnvironments.js";
 import { run } from "../generator/system/process.js";
@@ -126,6 +127,115 @@ describe("in an environment", () => {
 // 2.19 is that of the Python tools.
 const others = ansibleCores.filter((release) => release !== "2.19");
 
+describe("a Python environment is made", () => {
+  /** Stand-ins of a machine's Python, of that in an environment with its pip, and of uv. Each notes what it does. */
+  const standIns = (folder: string): { readonly [name: string]: string } => ({
+    "python3.12": `#!/bin/sh
+if [ "$1" = -c ]; then echo ${folder}/python3.12; echo 3.12.1; exit; fi
+echo "venv" >> ${folder}/calls
+mkdir -p "$4/bin" && cp ${folder}/inside "$4/bin/python"
+`,
+    inside: `#!/bin/sh
+for last; do :; done
+[ "$3" = config ] && exit 0
+echo "pip $3 $(basename "$last" | grep txt)" >> ${folder}/calls
+case "$last" in
+  *requirements-uv.txt) [ -e ${folder}/no-wheel ] && { echo "no wheel"; exit 1; }; cp ${folder}/uv "$(dirname "$0")/uv" ;;
+  *) [ -e ${folder}/no-route ] && [ "$3" = install ] && { echo "no route"; exit 1; } ;;
+esac
+exit 0
+`,
+    uv: `#!/bin/sh
+for last; do :; done
+[ "$1" = venv ] && { echo "uv venv" >> ${folder}/calls; mkdir -p "$last/bin"; cp ${folder}/inside "$last/bin/python"; exit 0; }
+echo "uv $2 $(basename "$last" | grep txt)" >> ${folder}/calls
+[ -e ${folder}/uv-fails ] && { echo "first"; echo "uv has no route"; exit 2; }
+exit 0
+`,
+  });
+
+  interface SetUp {
+    readonly faults: readonly string[];
+    /** What the stand-ins did. */
+    readonly calls: readonly string[];
+    readonly output: string;
+  }
+
+  /**
+   * Set up a repository whose programs need one package each.
+   *
+   * @param signs names of files by which the stand-ins fail
+   * @param times how often
+   */
+  async function setUp(signs: readonly string[], times = 1): Promise<SetUp> {
+    const folder = temporary();
+    const path = join(folder, "root");
+    put(folder, { ...standIns(folder), calls: "", ...Object.fromEntries(signs.map((sign) => [sign, ""])) });
+    put(path, {
+      "requirements.txt": "a==1\n",
+      "generator/workshop/requirements-uv.txt": "uv==1\n",
+      "test/openstack/requirements-kayobe.txt": "b==1\n",
+      "test/openstack/requirements-nova.txt": "c==1\n",
+    });
+    for (const name of ["python3.12", "inside", "uv"]) chmodSync(join(folder, name), 0o755);
+    put(folder, {
+      "main.mjs": `import { missingPrograms, setup } from ${JSON.stringify(join(root, "build/generator/workshop/setup.js"))};
+const faults = [];
+for (let time = 0; time < ${times}; time++) faults.push(...(await setup(${JSON.stringify(path)}, { machines: false })));
+console.log(JSON.stringify({ faults, missing: await missingPrograms(${JSON.stringify(path)}, { machines: false }) }));
+`,
+    });
+    const env = { PATH: `${folder}:/usr/bin:/bin`, SRIOV_ROLE_CACHE: join(folder, "cache") };
+    const { output, stdout } = await run({ file: process.execPath, args: [join(folder, "main.mjs")], env });
+    const { faults, missing } = JSON.parse(stdout.split("\n").at(-1)!) as { faults: string[]; missing: string[] };
+    strictEqual(missing.length > 0, faults.length > 0, output);
+    const calls = readFileSync(join(folder, "calls"), "utf8").trim().split("\n").map((line) => line.trim());
+    return { faults, output, calls };
+  }
+
+  const files = ["requirements.txt", "requirements-kayobe.txt", "requirements-nova.txt"];
+  const gettingUv = ["venv", "pip install requirements-uv.txt", "pip check"];
+  const byUv = files.flatMap((file) => ["uv venv", `uv install ${file}`, "uv check"]);
+  const byPip = (file: string): string[] => ["venv", `pip install ${file}`, "pip check"];
+
+  it("by uv, which pip installs once", async () => {
+    const { faults, calls } = await setUp([], 2);
+    deepStrictEqual([faults, calls], [[], [...gettingUv, ...byUv]]);
+  });
+
+  it("by pip where uv cannot be installed, which is tried once and said", async () => {
+    const { faults, calls, output } = await setUp(["no-wheel"]);
+    deepStrictEqual([faults, calls], [[], [...gettingUv.slice(0, 2), ...files.flatMap(byPip)]]);
+    match(output, /pip takes the place of uv, and takes longer: no wheel$/m);
+  });
+
+  it("by pip where uv fails, which is said", async () => {
+    const { faults, calls, output } = await setUp(["uv-fails"]);
+    const both = files.flatMap((file) => ["uv venv", `uv install ${file}`, ...byPip(file)]);
+    deepStrictEqual([faults, calls], [[], [...gettingUv, ...both]]);
+    match(output, /pip takes the place of uv, and takes longer: uv has no route$/m);
+  });
+
+  it("not at all where both fail, with pip's words", async () => {
+    const { faults } = await setUp(["uv-fails", "no-route"]);
+    strictEqual(faults.length, 3);
+    for (const fault of faults) match(fault, /-m pip install .* ended with 1:\nno route$/);
+  });
+});
+
+describe(uvVariables.name, () => {
+  const standard = { UV_SYSTEM_CERTS: "true", UV_PYTHON_DOWNLOADS: "never" };
+  const cases: [title: string, listed: string, own: NodeJS.ProcessEnv, want: unknown][] = [
+    ["has nothing of a pip that nobody configured", "", {}, standard],
+    ["has the mirror and the certificate", "global.index-url='https://m/simple'\nglobal.cert='/c.pem'\n", {}, { ...standard, UV_DEFAULT_INDEX: "https://m/simple", SSL_CERT_FILE: "/c.pem" }],
+    ["takes the environment before the file", ":env:.index-url='https://e'\ninstall.index-url='https://i'\nglobal.index-url='https://g'\n", {}, { ...standard, UV_DEFAULT_INDEX: "https://e" }],
+    ["has several values as uv wants them", ":env:.find-links='/a /b'\nglobal.extra-index-url='\\nhttps://a\\nhttps://b'\n", {}, { ...standard, UV_FIND_LINKS: "/a,/b", UV_INDEX: "https://a https://b", UV_INDEX_STRATEGY: "unsafe-best-match" }],
+    ["leaves what is said to uv itself", "global.index-url='https://m'\nglobal.timeout='9'\n", { UV_DEFAULT_INDEX: "https://own" }, standard],
+    ["is none where pip goes a way that uv cannot", "global.no-index='true'\n", {}, undefined],
+  ];
+  for (const [title, listed, own, want] of cases) it(title, () => deepStrictEqual(uvVariables(listed, own), want));
+});
+
 describe("the programs that are tested with", () => {
   it("that are not installed are told, by a command that runs them with what installs them", async () => {
     const openStack = ["Kayobe and Kolla Ansible: not installed", "Nova and Neutron: not installed"];
@@ -153,6 +263,7 @@ describe("the programs that are tested with", () => {
   });
 
   const pinned: [path: string, fewest: number][] = [
+    ["generator/workshop/requirements-uv.txt", 1],
     ["test/openstack/requirements-kayobe.txt", 40],
     ["test/openstack/requirements-nova.txt", 40],
     ...others.map((release): [string, number] => [`molecule/versions/ansible-core-${release}.txt`, 9]),
@@ -162,6 +273,9 @@ describe("the programs that are tested with", () => {
       const lines = readFileSync(join(root, path), "utf8").split("\n").filter((line) => line !== "" && !line.startsWith("#"));
       deepStrictEqual(lines.filter((line) => !/^[\w.-]+==[\w.]+$/.test(line)), []);
       strictEqual(lines.length >= fewest, true);
+      // pbr wants it, and only the environments of a Python up to 3.11 bring it along.
+      const has = (name: string): boolean => lines.some((line) => line.startsWith(`${name}==`));
+      strictEqual(has("setuptools") || !has("pbr"), true, "pbr without setuptools");
     });
 
   for (const release of others) it(`are ansible-core ${release} where that is said`, () => match(readFileSync(join(root, `molecule/versions/ansible-core-${release}.txt`), "utf8"), new RegExp(`^ansible-core==${release.replace(".", "\\.")}\\.\\d+$`, "m")));

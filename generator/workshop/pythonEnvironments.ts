@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { isThere, writeTree } from "../system/disk.js";
 import { run } from "../system/process.js";
-import type { Command } from "../system/process.js";
 import { cacheFolder } from "./cache.js";
 
 // Python environments in the cache: which Python, where, and how they are made.
@@ -71,15 +70,7 @@ export function environment(requirements: string, python: Python): Environment {
   return { folder, bin: join(folder, "bin"), ready };
 }
 
-/** Commands that make the environment; `finish` must follow when both succeeded. */
-export function environmentCommands({ folder, bin }: Environment, python: Python, requirementsPath: string): Command[] {
-  return [
-    { file: python.executable, args: ["-m", "venv", "--clear", folder] },
-    { file: join(bin, "python"), args: ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", requirementsPath] },
-    { file: join(bin, "python"), args: ["-m", "pip", "check", "--disable-pip-version-check"] },
-  ];
-}
-
+/** Mark an environment as whole: only then it counts as ready. */
 export function finishEnvironment({ folder }: Environment): void {
   writeTree(folder, [{ path: completeMark, text: "" }]);
 }

@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import { readText } from "../system/disk.js";
-import { locked } from "./cache.js";
+import { cacheFolder, locked } from "./cache.js";
 import { hasProgram, installation, isRoot, missingPackages, writeSystemFile } from "./hostPackages.js";
 import type { Installation } from "./hostPackages.js";
-import { environment, environmentCommands, findPython, finishEnvironment, isWithin } from "./pythonEnvironments.js";
+import { pipCommands, uvCommands, uvVariables } from "./installers.js";
+import type { Uv } from "./installers.js";
+import { environment, findPython, finishEnvironment, isWithin } from "./pythonEnvironments.js";
 import type { Environment, Python, PythonRange } from "./pythonEnvironments.js";
 import { progress } from "../system/progress.js";
 import type { Job } from "../system/progress.js";
@@ -20,6 +22,7 @@ interface Programs {
   readonly variable?: string;
 }
 
+const uv: Programs = { title: "uv", requirements: "generator/workshop/requirements-uv.txt" };
 const tools: Programs = { title: "Python tools", requirements: "requirements.txt" };
 const openStackPrograms: readonly Programs[] = [
   { title: "Kayobe and Kolla Ansible", requirements: "test/openstack/requirements-kayobe.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_KAYOBE_BIN" },
@@ -158,14 +161,28 @@ export async function setup(root: string, { machines }: Want): Promise<string[]>
     },
   });
   // The system first: one of its packages makes the Pythons that this machine lacks.
-  const programs = [tools, ...testPrograms({ machines })].map((each) => job(each.title, (say) => setUpPython(root, each, say)));
+  const maker = once((say) => readyUv(root, say));
+  const programs = [tools, ...testPrograms({ machines })].map((each) =>
+    job(each.title, (say) => setUpPython(root, each, maker, say)),
+  );
   await progress([...(machines ? [job("System packages", (say) => setUpSystem(root, say))] : []), ...programs]).catch((error: unknown) => {
     if (faults.length === 0) throw error;
   });
   return faults;
 }
 
-async function setUpPython(root: string, programs: Programs, say: (line: string) => void): Promise<string[]> {
+type Say = (line: string) => void;
+
+/** uv, or a sentence about why there is none. */
+type Maker = (say: Say) => Promise<Uv | string>;
+
+/** The same, found out by the first call. */
+function once(maker: Maker): Maker {
+  let found: ReturnType<Maker> | undefined;
+  return (say) => (found ??= maker(say));
+}
+
+async function setUpPython(root: string, programs: Programs, maker: Maker, say: Say): Promise<string[]> {
   let python = await pythonFor(root, programs);
   if (!python) {
     const fault = await getPython(root, programs, say);
@@ -182,11 +199,53 @@ async function setUpPython(root: string, programs: Programs, say: (line: string)
     const now = environment(requirements, chosen);
     if (now.ready) return [];
     say(`installing ${programs.requirements} into ${now.folder}`);
-    const fault = await runAll(environmentCommands(now, chosen, join(root, programs.requirements)));
+    const fault = await makeEnvironment(now, chosen, join(root, programs.requirements), maker, say);
     if (fault !== undefined) return [fault];
     finishEnvironment(now);
     return [];
   });
+}
+
+/**
+ * Make an environment, with uv if that can be had and does it, else with pip: uv has no wheel for some machines, and a
+ * way to packages that is open to pip may be closed to it.
+ *
+ * @param requirements path of the requirements file
+ * @returns why that failed
+ */
+async function makeEnvironment(
+  target: Environment,
+  python: Python,
+  requirements: string,
+  maker: Maker,
+  say: Say,
+): Promise<string | undefined> {
+  const made = await maker(say);
+  const fault = typeof made === "string" ? made : await runAll(uvCommands(made, target, python, requirements));
+  if (fault === undefined) return undefined;
+  say(`pip takes the place of uv, and takes longer: ${fault.split("\n").at(-1)}`);
+  return await runAll(pipCommands(target, python, requirements));
+}
+
+/** uv, installed first where it is not there. The lock of the environments must be held. */
+async function readyUv(root: string, say: Say): Promise<Uv | string> {
+  const python = await pythonFor(root, uv);
+  if (!python) return noPython(uv);
+  const requirements = join(root, uv.requirements);
+  const its = environment(readText(requirements), python);
+  if (!its.ready) {
+    say(`installing ${uv.requirements} into ${its.folder}`);
+    // Without a wheel pip would compile it, for which hardly a machine has what it takes.
+    const fault = await runAll(pipCommands(its, python, requirements, "--only-binary", ":all:"));
+    if (fault !== undefined) return fault;
+    finishEnvironment(its);
+  }
+  const { stdout } = await run({ file: join(its.bin, "python"), args: ["-m", "pip", "config", "list"] });
+  const variables = uvVariables(stdout, process.env);
+  if (variables === undefined) return "pip is configured in a way that uv does not know";
+  // In our own cache, so that environments are links to the files there.
+  const cache = process.env["UV_CACHE_DIR"] || join(cacheFolder(), "uv");
+  return { file: join(its.bin, "uv"), env: { ...variables, UV_CACHE_DIR: cache } };
 }
 
 /**

@@ -154,6 +154,7 @@ describe("a build of the collection", () => {
   it("is known again by its files and tools alone", () => {
     strictEqual(fingerprint(made, "/a"), fingerprint(release(readSources(root)), "/a"));
     ok(fingerprint(made, "/a") !== fingerprint(made, "/b"));
+    ok(fingerprint(made, "/a", "/c") !== fingerprint(made, "/a", "/d"));
     ok(fingerprint(made, "/a") !== fingerprint({ ...made, role: made.role.slice(1) }, "/a"));
   });
 });

@@ -176,6 +176,7 @@ exit 0
       "generator/workshop/requirements-uv.txt": "uv==1\n",
       "test/openstack/requirements-kayobe.txt": "b==1\n",
       "test/openstack/requirements-nova.txt": "c==1\n",
+      "generator/release/requirements-importer.txt": "d==1\n",
     });
     for (const name of ["python3.12", "inside", "uv"]) chmodSync(join(folder, name), 0o755);
     put(folder, {
@@ -193,7 +194,7 @@ console.log(JSON.stringify({ faults, missing: await missingPrograms(${JSON.strin
     return { faults, output, calls };
   }
 
-  const files = ["requirements.txt", "requirements-kayobe.txt", "requirements-nova.txt"];
+  const files = ["requirements.txt", "requirements-kayobe.txt", "requirements-nova.txt", "requirements-importer.txt"];
   const gettingUv = ["venv", "pip install requirements-uv.txt", "pip check"];
   const byUv = files.flatMap((file) => ["uv venv", `uv install ${file}`, "uv check"]);
   const byPip = (file: string): string[] => ["venv", `pip install ${file}`, "pip check"];
@@ -218,7 +219,7 @@ console.log(JSON.stringify({ faults, missing: await missingPrograms(${JSON.strin
 
   it("not at all where both fail, with pip's words", async () => {
     const { faults } = await setUp(["uv-fails", "no-route"]);
-    strictEqual(faults.length, 3);
+    strictEqual(faults.length, 4);
     for (const fault of faults) match(fault, /-m pip install .* ended with 1:\nno route$/);
   });
 });
@@ -238,11 +239,11 @@ describe(uvVariables.name, () => {
 
 describe("the programs that are tested with", () => {
   it("that are not installed are told, by a command that runs them with what installs them", async () => {
-    const openStack = ["Kayobe and Kolla Ansible: not installed", "Nova and Neutron: not installed"];
-    deepStrictEqual(await withPythons([12], () => missingPrograms(root, { machines: false })), openStack);
+    const withoutMachines = ["Kayobe and Kolla Ansible", "Nova and Neutron", "galaxy-importer"].map((title) => `${title}: not installed`);
+    deepStrictEqual(await withPythons([12], () => missingPrograms(root, { machines: false })), withoutMachines);
     const all = await withPythons([12], () => missingPrograms(root, { machines: true }));
-    deepStrictEqual(all.slice(0, 2), openStack);
-    deepStrictEqual(all.slice(2).map((sentence) => sentence.split(":")[0]), ["ansible-core 2.17", "ansible-core 2.18", "ansible-core 2.20", "ansible-core 2.21"]);
+    deepStrictEqual(all.slice(0, 3), withoutMachines);
+    deepStrictEqual(all.slice(3).map((sentence) => sentence.split(":")[0]), ["ansible-core 2.17", "ansible-core 2.18", "ansible-core 2.20", "ansible-core 2.21"]);
     await withPythons([12], () => rejects(programFolders(root, { machines: false }), /^Error: Kayobe and Kolla Ansible: not installed\. Run: npm run setup$/));
   });
 
@@ -264,6 +265,8 @@ describe("the programs that are tested with", () => {
 
   const pinned: [path: string, fewest: number][] = [
     ["generator/workshop/requirements-uv.txt", 1],
+    ["generator/release/requirements-importer.txt", 40],
+    ["requirements.txt", 40],
     ["test/openstack/requirements-kayobe.txt", 40],
     ["test/openstack/requirements-nova.txt", 40],
     ...others.map((release): [string, number] => [`molecule/versions/ansible-core-${release}.txt`, 9]),
@@ -279,4 +282,13 @@ describe("the programs that are tested with", () => {
     });
 
   for (const release of others) it(`are ansible-core ${release} where that is said`, () => match(readFileSync(join(root, `molecule/versions/ansible-core-${release}.txt`), "utf8"), new RegExp(`^ansible-core==${release.replace(".", "\\.")}\\.\\d+$`, "m")));
+
+  it("are the same ansible-core and ansible-lint in galaxy-importer's environment as in that of the tools", () => {
+    const pin = (path: string, name: string): string | undefined =>
+      new RegExp(`^${name}==.*$`, "m").exec(readFileSync(join(root, path), "utf8"))?.[0];
+    for (const name of ["ansible-core", "ansible-lint"]) {
+      ok(pin("requirements.txt", name));
+      strictEqual(pin("generator/release/requirements-importer.txt", name), pin("requirements.txt", name));
+    }
+  });
 });

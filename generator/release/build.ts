@@ -75,7 +75,7 @@ export function buildTime(commitTime: number, epoch = process.env["SOURCE_DATE_E
  * @param seconds the time of everything in it
  * @throws Error when it does not hold exactly what was generated
  */
-export async function buildCollection({ bin, cache, temporary }: Surroundings, { identity, collection }: Release, seconds: number): Promise<Buffer> {
+export async function buildCollection({ bin, cache, temporary }: Omit<Surroundings, "importer">, { identity, collection }: Release, seconds: number): Promise<Buffer> {
   const folder = makeFolder(join(temporary, "build-"));
   const source = join(folder, "ansible_collections", identity.namespace, identity.name);
   writeTree(source, collection);
@@ -111,9 +111,13 @@ export function checks(around: Surroundings, { identity, collection, role }: Rel
   ];
 }
 
-/** The same for the same files and tools: whether they passed need not be asked twice. */
-export function fingerprint({ collection, role }: Release, bin: string): string {
-  return sha256(Buffer.from(JSON.stringify({ collection, role, bin, checks: checksVersion })));
+/**
+ * The same for the same files and tools: whether they passed need not be asked twice.
+ *
+ * @param tools folders of the tools
+ */
+export function fingerprint({ collection, role }: Release, ...tools: readonly string[]): string {
+  return sha256(Buffer.from(JSON.stringify({ collection, role, tools, checks: checksVersion })));
 }
 
 /** To be raised when the checks become other ones. */

@@ -10,6 +10,8 @@ import { git } from "./repository.js";
 export interface Surroundings {
   /** Folder of the pinned Python tools. */
   readonly bin: string;
+  /** Folder of galaxy-importer, and of the ansible-lint that it runs. */
+  readonly importer: string;
   /** Folder for what is to be kept from one run to the next. */
   readonly cache: string;
   /** Folder for what is not. */
@@ -23,14 +25,14 @@ export interface Surroundings {
  *
  * @param role the namespace that the role is imported into; absent for a collection
  */
-function importerCommand({ bin, cache }: Surroundings, folder: string, name: string, role?: string): Command {
+function importerCommand({ importer, cache }: Surroundings, folder: string, name: string, role?: string): Command {
   return {
-    file: join(bin, "python"),
+    file: join(importer, "python"),
     args: ["-m", "galaxy_importer.main", name, ...(role === undefined ? [] : ["--legacy-role", "--namespace", role])],
     cwd: folder,
     env: {
       ...programEnvironment(),
-      PATH: `${bin}:${process.env["PATH"] ?? ""}`,
+      PATH: `${importer}:${process.env["PATH"] ?? ""}`,
       ANSIBLE_HOME: join(cache, "ansible"),
       ANSIBLE_CONFIG: undefined,
       // galaxy_importer/config.py: each option by an environment variable, over a configuration of this machine's.

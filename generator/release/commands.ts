@@ -6,7 +6,7 @@ import { crosscheck } from "../artefacts/crosscheck.js";
 import { isFile, isFolder, makeFolder, removeFolder, writeBytes } from "../system/disk.js";
 import { cacheFolder, locked } from "../workshop/cache.js";
 import { progress } from "../system/progress.js";
-import { pythonTools } from "../workshop/setup.js";
+import { importerTools, pythonTools } from "../workshop/setup.js";
 import { exit, here, printProblems, say } from "../system/terminal.js";
 import { run } from "../system/process.js";
 import { buildCollection, buildTime, checks, disagreements, fingerprint, release, releaseInputs, writeRelease } from "./build.js";
@@ -58,15 +58,15 @@ async function prepared(): Promise<{ sources: Sources; commit: Head } | undefine
  * @param secrets what may be in no complaint
  */
 async function builtAndChecked({ sources, commit }: { sources: Sources; commit: Head }, out: string, which: "all" | "new" | "none", secrets: readonly string[]): Promise<Written | undefined> {
-  const bin = await pythonTools(root);
+  const [bin, importer] = [await pythonTools(root), await importerTools(root)];
   const cache = join(cacheFolder(), "release");
   // What the checks keep is one folder for all runs.
   return await locked("release", async () =>
     await inTemporary("sriov-role-release-", () => "", async (temporary) => {
-      const around = { bin, cache, temporary };
+      const around = { bin, importer, cache, temporary };
       const made = release(sources);
       const tarball = await buildCollection(around, made, buildTime(commit.time));
-      const mark = join(cache, "passed", fingerprint(made, bin));
+      const mark = join(cache, "passed", fingerprint(made, bin, importer));
       if (which === "none") return writeRelease(out, made, tarball);
       if (which === "new" && isFile(mark)) {
         say("Galaxy's checks: passed before, with these files and tools.");

@@ -6,7 +6,7 @@ import { exit, say } from "../system/terminal.js";
 import { lint as lintAll } from "./lint.js";
 import { missingPackages } from "./hostPackages.js";
 import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
-import { ansibleCores, howToInstall, missingPrograms, programFolders, pythonEnvironment, pythonTools, setup as setUp } from "./setup.js";
+import { ansibleCores, howToInstall, missingImporter, missingPrograms, programFolders, pythonEnvironment, pythonTools, setup as setUp } from "./setup.js";
 import { choose, namedAndChanged } from "./stages.js";
 import type { LintResults, ScenarioResults } from "./totals.js";
 
@@ -108,7 +108,7 @@ export async function doctor(root: string): Promise<number> {
   };
   report("generate, check", []);
   report("lint", noPython);
-  report("build, publish", [...noPython, ...noGit]);
+  report("build, publish", [...noPython, ...(await missingImporter(root)), ...noGit]);
   report("test:unit", [...noPython, ...noPrograms.tests]);
   report("verify, test, bench", [...noPython, ...noPrograms.machines, ...noSystem]);
   if ([...noPython, ...noPrograms.machines].some((lack) => lack.endsWith("not installed"))) say("This installs what is not installed:\n    npm run setup");

@@ -24,6 +24,8 @@ interface Programs {
 
 const uv: Programs = { title: "uv", requirements: "generator/workshop/requirements-uv.txt" };
 const tools: Programs = { title: "Python tools", requirements: "requirements.txt" };
+/** Galaxy's importer wants an older attrs than the tools. */
+const importer: Programs = { title: "galaxy-importer", requirements: "generator/release/requirements-importer.txt" };
 const openStackPrograms: readonly Programs[] = [
   { title: "Kayobe and Kolla Ansible", requirements: "test/openstack/requirements-kayobe.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_KAYOBE_BIN" },
   { title: "Nova and Neutron", requirements: "test/openstack/requirements-nova.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_NOVA_BIN" },
@@ -101,6 +103,15 @@ export async function pythonTools(root: string): Promise<string> {
   return await binOf(root, tools);
 }
 
+/**
+ * The folder with galaxy-importer, and the ansible-core and the ansible-lint that it runs.
+ *
+ * @throws Error with what to type when they are not there
+ */
+export async function importerTools(root: string): Promise<string> {
+  return await binOf(root, importer);
+}
+
 async function binOf(root: string, programs: Programs): Promise<string> {
   const found = await environmentOf(root, programs);
   if (typeof found === "string") throw new Error(found);
@@ -114,7 +125,7 @@ export interface Want {
 }
 
 function testPrograms({ machines }: Want): readonly Programs[] {
-  return machines ? [...openStackPrograms, ...ansiblePrograms] : openStackPrograms;
+  return [...openStackPrograms, importer, ...(machines ? ansiblePrograms : [])];
 }
 
 /** Folders of programs, by the environment variables that tell them. */
@@ -136,8 +147,17 @@ export async function programFolders(root: string, want: Want): Promise<ProgramF
  * others with what to type.
  */
 export async function missingPrograms(root: string, want: Want): Promise<string[]> {
+  return await missingOf(root, testPrograms(want));
+}
+
+/** The same of what building a release needs besides the Python tools. */
+export async function missingImporter(root: string): Promise<string[]> {
+  return await missingOf(root, [importer]);
+}
+
+async function missingOf(root: string, wanted: readonly Programs[]): Promise<string[]> {
   const missing: string[] = [];
-  for (const programs of testPrograms(want)) {
+  for (const programs of wanted) {
     const found = await environmentOf(root, programs);
     if (typeof found === "string") missing.push(found);
     else if (!found.ready) missing.push(`${programs.title}: not installed`);

@@ -13,7 +13,7 @@ import { isFolder, isThere, mustBeWritable, readText } from "./system/disk.js";
 import { ending, formatItem, helpWidth, takenByNpm } from "./system/help.js";
 import type { Ending } from "./system/help.js";
 import { exit, inWords } from "./system/terminal.js";
-import type { LintOptions, VerifyOptions } from "./workshop/commands.js";
+import type { LintOptions, SetupOptions, VerifyOptions } from "./workshop/commands.js";
 
 // Options and help of every command. A command is loaded when it runs: the compiler alone takes a quarter of a second.
 const artefacts = async () => await import("./artefacts/commands.js");
@@ -180,9 +180,13 @@ function ofWorkshop({ cli, root, on }: Declaring): void {
     async () => await (await workshop()).doctor(root),
   );
   on(
-    cli.command("setup").description("install what is missing: the Python programs and, as root, system packages").option("--python", "what the tests without VMs need only"),
+    cli
+      .command("setup")
+      .description("install what is missing: the Python programs and, as root, system packages")
+      .option("--python", "what the tests without VMs need only")
+      .option("--prune", "remove the Python environments in the cache that no clone used for 30 days"),
     { example: "npm run setup", good: "all is there", failed: "something could not be installed" },
-    async (options: { python?: boolean }) => await (await workshop()).setup(root, options),
+    async (options: SetupOptions) => await (await workshop()).setup(root, options),
   );
 }
 

@@ -1,12 +1,13 @@
 import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { chmodSync, readFileSync } from "node:fs";
+import { chmodSync, linkSync, readFileSync, readdirSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { installation } from "../generator/workshop/hostPackages.js";
 import { uvVariables } from "../generator/workshop/installers.js";
-import { findPython } from "../generator/workshop/pythonEnvironments.js";
+import { locked } from "../generator/workshop/cache.js";
+import { findPython, noteUse, unusedFolders } from "../generator/workshop/pythonEnvironments.js";
 import type { PythonRange } from "../generator/workshop/pythonEnvironments.js";
 import { run } from "../generator/system/process.js";
-import { ansibleCores, commandLine, missingPrograms, programFolders } from "../generator/workshop/setup.js";
+import { ansibleCores, commandLine, missingPrograms, programFolders, removable, removeUnused } from "../generator/workshop/setup.js";
 import { cli, put, root, temporary } from "./support.js";
 
 /** A machine with these Pythons, by minor version, and nothing installed. */
@@ -222,6 +223,85 @@ console.log(JSON.stringify({ faults, missing: await missingPrograms(${JSON.strin
     strictEqual(faults.length, 4);
     for (const fault of faults) match(fault, /-m pip install .* ended with 1:\nno route$/);
   });
+});
+
+describe("what nobody uses in the cache", () => {
+  const [tools, old, half] = ["venv-000000000001", "venv-000000000002", "venv-000000000003"];
+  const [python, oldPython] = ["python3.13-00000000000a", "python3.13-00000000000b"];
+  const now = Date.now();
+  const daysAgo = (days: number): Date => new Date(now - days * 24 * 3600 * 1000);
+
+  /** A cache with environments in use and not, each with its Python. */
+  async function withCache<T>(work: (cache: string) => Promise<T>): Promise<T> {
+    const cache = temporary();
+    const home = (name: string): string => `home = ${join(cache, name)}/usr/bin\n`;
+    put(cache, {
+      [`${tools}/.complete`]: "",
+      [`${tools}/bin/python`]: "",
+      [`${tools}/pyvenv.cfg`]: home(python),
+      [`${old}/.complete`]: "",
+      [`${old}/pyvenv.cfg`]: home(oldPython),
+      [`${old}/large`]: "x".repeat(1_000_000),
+      [`${half}/pyvenv.cfg`]: home(python),
+      [`${python}/usr/bin/python3.13`]: "",
+      [`${oldPython}/usr/bin/python3.13`]: "",
+      "uv/archive": "x",
+      "venv-000000000004.lock": "",
+      "images/debian13": "",
+    });
+    linkSync(join(cache, "uv/archive"), join(cache, tools, "linked"));
+    for (const path of [`${old}/.complete`, half, python, oldPython, "images"]) utimesSync(join(cache, path), daysAgo(31), daysAgo(31));
+    utimesSync(join(cache, tools, ".complete"), daysAgo(29), daysAgo(29));
+    const before = process.env["SRIOV_ROLE_CACHE"];
+    process.env["SRIOV_ROLE_CACHE"] = cache;
+    try {
+      return await work(cache);
+    } finally {
+      if (before === undefined) delete process.env["SRIOV_ROLE_CACHE"];
+      else process.env["SRIOV_ROLE_CACHE"] = before;
+    }
+  }
+  const gone = [old, half, oldPython];
+
+  it("are environments without use for 30 days, and Pythons that only those run on", async () =>
+    await withCache(async (cache) => deepStrictEqual(unusedFolders(now), gone.map((name) => join(cache, name)))));
+
+  it("is known with its size, without what has a link elsewhere", async () =>
+    await withCache(async (cache) => {
+      const { folders, bytes } = removable();
+      deepStrictEqual(folders, [...gone, "uv"].map((name) => join(cache, name)));
+      ok(bytes >= 1_000_000 && bytes < 1_100_000, String(bytes));
+    }));
+
+  it("is removed, and nothing else", async () =>
+    await withCache(async (cache) => {
+      await removeUnused();
+      deepStrictEqual(readdirSync(cache).sort(), ["images", python, tools, "venv-000000000004.lock"].sort());
+      deepStrictEqual(await removeUnused(), { folders: [], bytes: 0 });
+    }));
+
+  it("is not removed while an environment is made", async () =>
+    await withCache(async (cache) => {
+      let removed = false;
+      let removing: Promise<unknown> | undefined;
+      await locked("venv", async () => {
+        removing = removeUnused().then(() => (removed = true));
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        deepStrictEqual([removed, readdirSync(cache).includes(old)], [false, true]);
+      });
+      await removing;
+      strictEqual(readdirSync(cache).includes(old), false);
+    }));
+
+  it("is no environment that was used meanwhile", async () =>
+    await withCache(async (cache) => {
+      noteUse({ folder: join(cache, old), bin: "", ready: true });
+      deepStrictEqual(unusedFolders(now), [join(cache, half)]);
+      // Not at each use: one time a day is enough.
+      const { mtimeMs } = statSync(join(cache, old, ".complete"));
+      noteUse({ folder: join(cache, old), bin: "", ready: true });
+      strictEqual(statSync(join(cache, old, ".complete")).mtimeMs, mtimeMs);
+    }));
 });
 
 describe(uvVariables.name, () => {

@@ -1,4 +1,7 @@
-import { accessSync, appendFileSync, chmodSync, constants, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync, appendFileSync, chmodSync, constants, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync,
+  readdirSync, realpathSync, renameSync, rmSync, statSync, utimesSync, writeFileSync,
+} from "node:fs";
 import type { Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { OutFile } from "../ir.js";
@@ -109,6 +112,43 @@ export function foldersWith(parent: string, name: string): string[] {
 export function filesIn(folder: string): string[] {
   if (!isFolder(folder)) return [];
   return readdirSync(folder).filter((name) => isFile(join(folder, name))).sort();
+}
+
+/** The names of the folders directly in a folder, sorted; none when it is not there. */
+export function foldersIn(folder: string): string[] {
+  if (!isFolder(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name).sort();
+}
+
+/** When a file was written or touched, or a folder got or lost a name, in milliseconds since 1970. */
+export function modifiedAt(path: string): number | undefined {
+  return kindOf(path)?.mtimeMs;
+}
+
+/** Set the time of a file to now, if this user may. */
+export function touch(path: string): void {
+  try {
+    utimesSync(path, new Date(), new Date());
+  } catch (error) {
+    if (!["EACCES", "EPERM", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
+}
+
+/** How many bytes are free on the disk when these folders are gone; what has a link elsewhere does not count. */
+export function bytesFreed(folders: readonly string[]): number {
+  const left = new Map<string, { links: number; readonly bytes: number }>();
+  const walk = (folder: string): void => {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) walk(path);
+      const { dev, ino, nlink, blocks } = lstatSync(path);
+      const found = left.get(`${dev}:${ino}`) ?? { links: entry.isDirectory() ? 1 : nlink, bytes: blocks * 512 };
+      found.links -= 1;
+      left.set(`${dev}:${ino}`, found);
+    }
+  };
+  for (const folder of folders) walk(folder);
+  return [...left.values()].reduce((sum, { links, bytes }) => (links === 0 ? sum + bytes : sum), 0);
 }
 
 /** A log that is on the disk with each line: it is read when something hangs. */

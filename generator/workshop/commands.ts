@@ -5,8 +5,9 @@ import { writeJson } from "../system/disk.js";
 import { exit, say } from "../system/terminal.js";
 import { lint as lintAll } from "./lint.js";
 import { missingPackages } from "./hostPackages.js";
+import { unusedDays } from "./pythonEnvironments.js";
 import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
-import { ansibleCores, howToInstall, missingImporter, missingPrograms, programFolders, pythonEnvironment, pythonTools, setup as setUp } from "./setup.js";
+import { ansibleCores, howToInstall, missingImporter, missingPrograms, programFolders, pythonEnvironment, pythonTools, removable, removeUnused, setup as setUp } from "./setup.js";
 import { choose, namedAndChanged } from "./stages.js";
 import type { LintResults, ScenarioResults } from "./totals.js";
 
@@ -115,9 +116,28 @@ export async function doctor(root: string): Promise<number> {
   return noPython.length + noPrograms.machines.length + noSystem.length === 0 ? exit.good : exit.failed;
 }
 
-/** Install what is missing. Returns an exit code. */
-export async function setup(root: string, options: { readonly python?: boolean }): Promise<number> {
+/** Options of `setup`. */
+export interface SetupOptions {
+  /** What the tests without VMs need only. */
+  readonly python?: boolean;
+  /** Remove what no clone used for long. */
+  readonly prune?: boolean;
+}
+
+/** Install what is missing, and say what is there that nobody uses, or remove it. Returns an exit code. */
+export async function setup(root: string, options: SetupOptions): Promise<number> {
   const faults = await setUp(root, { machines: !options.python });
   for (const fault of faults) console.error(fault);
-  return faults.length === 0 ? exit.good : exit.failed;
+  if (faults.length > 0) return exit.failed;
+  const { folders, bytes } = options.prune ? await removeUnused() : removable();
+  const size = `${Math.ceil(bytes / 1e6)} MB`;
+  if (options.prune) {
+    for (const folder of folders) say(`removed ${folder}`);
+    say(folders.length === 0 ? "There is nothing to remove." : `${size} are free again.`);
+  } else if (folders.length > 0) {
+    say(`No clone has used these for ${unusedDays} days; they take ${size}:`);
+    for (const folder of folders) say(`    ${folder}`);
+    say("This removes them:\n    npm run setup -- --prune");
+  }
+  return exit.good;
 }

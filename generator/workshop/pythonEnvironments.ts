@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { isThere, writeTree } from "../system/disk.js";
+import { foldersIn, isThere, modifiedAt, readTextIfThere, removeFolder, touch, writeTree } from "../system/disk.js";
 import { run } from "../system/process.js";
 import { cacheFolder } from "./cache.js";
 
@@ -68,6 +68,43 @@ export function environment(requirements: string, python: Python): Environment {
   const folder = join(cacheFolder(), `venv-${hash}`);
   const ready = isThere(join(folder, completeMark)) && isThere(join(folder, "bin", "python"));
   return { folder, bin: join(folder, "bin"), ready };
+}
+
+const day = 24 * 3600 * 1000;
+
+/** Note that an environment is used, so that it is not removed as one that nobody uses. */
+export function noteUse({ folder }: Environment, now = Date.now()): void {
+  const mark = join(folder, completeMark);
+  if (now - (modifiedAt(mark) ?? now) > day) touch(mark);
+}
+
+/** Days without use after which an environment may be removed. */
+export const unusedDays = 30;
+
+/**
+ * The Python environments in the cache that were not used for so long, with the Pythons that only they run on.
+ *
+ * @param now milliseconds since 1970
+ * @returns folders
+ */
+export function unusedFolders(now = Date.now()): string[] {
+  const cache = cacheFolder();
+  const isOld = (path: string): boolean => now - (modifiedAt(path) ?? now) > unusedDays * day;
+  const all = foldersIn(cache).map((name) => join(cache, name));
+  const environments = all.filter((path) => /\/venv-[0-9a-f]{12}$/.test(path));
+  // One that was never finished has no mark.
+  const unused = environments.filter((path) => isOld(isThere(join(path, completeMark)) ? join(path, completeMark) : path));
+  const homes = environments
+    .filter((path) => !unused.includes(path))
+    .map((path) => /^home = (.*)$/m.exec(readTextIfThere(join(path, "pyvenv.cfg")) ?? "")?.[1] ?? "");
+  const pythons = all.filter((path) => /\/python3\.\d+-[0-9a-f]{12}$/.test(path) && isOld(path));
+  return [...unused, ...pythons.filter((path) => !homes.some((home) => home.startsWith(`${path}/`)))];
+}
+
+/** Remove what `unusedFolders` names: first what says that it is whole, for this may be interrupted. */
+export function removeUnusedFolder(folder: string): void {
+  for (const part of [completeMark, join("usr", "bin")]) removeFolder(join(folder, part));
+  removeFolder(folder);
 }
 
 /** Mark an environment as whole: only then it counts as ready. */

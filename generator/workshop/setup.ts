@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import { readText } from "../system/disk.js";
+import { bytesFreed, isFolder, readText } from "../system/disk.js";
 import { cacheFolder, locked } from "./cache.js";
 import { hasProgram, installation, isRoot, missingPackages, writeSystemFile } from "./hostPackages.js";
 import type { Installation } from "./hostPackages.js";
 import { pipCommands, uvCommands, uvVariables } from "./installers.js";
 import type { Uv } from "./installers.js";
-import { environment, findPython, finishEnvironment, isWithin } from "./pythonEnvironments.js";
+import { environment, findPython, finishEnvironment, isWithin, noteUse, removeUnusedFolder, unusedFolders } from "./pythonEnvironments.js";
 import type { Environment, Python, PythonRange } from "./pythonEnvironments.js";
 import { progress } from "../system/progress.js";
 import type { Job } from "../system/progress.js";
@@ -116,6 +116,7 @@ async function binOf(root: string, programs: Programs): Promise<string> {
   const found = await environmentOf(root, programs);
   if (typeof found === "string") throw new Error(found);
   if (!found.ready) throw new Error(`${programs.title}: not installed. Run: npm run setup`);
+  noteUse(found);
   return found.bin;
 }
 
@@ -211,8 +212,11 @@ async function setUpPython(root: string, programs: Programs, maker: Maker, say: 
   }
   if (!python) return [noPython(programs)];
   const requirements = readText(join(root, programs.requirements));
-  const { ready } = environment(requirements, python);
-  if (ready) return [];
+  const there = environment(requirements, python);
+  if (there.ready) {
+    noteUse(there);
+    return [];
+  }
   const chosen = python;
   return await locked("venv", async () => {
     // Another run may have made it while this one waited.
@@ -260,6 +264,7 @@ async function readyUv(root: string, say: Say): Promise<Uv | string> {
     if (fault !== undefined) return fault;
     finishEnvironment(its);
   }
+  noteUse(its);
   const { stdout } = await run({ file: join(its.bin, "python"), args: ["-m", "pip", "config", "list"] });
   const variables = uvVariables(stdout, process.env);
   if (variables === undefined) return "pip is configured in a way that uv does not know";
@@ -312,6 +317,33 @@ async function setUpSystem(root: string, say: (line: string) => void): Promise<s
   if (fault !== undefined) return [fault];
   const still = await missingPackages();
   return still.length === 0 ? [] : [`apt installed what was asked, and this is still missing: ${still.join(" ")}`];
+}
+
+/** What a removal frees. */
+export interface Removal {
+  /** Folders in the cache. */
+  readonly folders: readonly string[];
+  readonly bytes: number;
+}
+
+/**
+ * The Python environments, and Pythons, that no clone used for a month; with the packages that uv keeps for others, where
+ * there are any: they would take the room of what is removed, and are downloaded again when they are needed.
+ */
+export function removable(): Removal {
+  const folders = unusedFolders();
+  const packages = join(cacheFolder(), "uv");
+  const all = folders.length > 0 && isFolder(packages) ? [...folders, packages] : folders;
+  return { folders: all, bytes: bytesFreed(all) };
+}
+
+/** Remove what is removable. No environment is made meanwhile. */
+export async function removeUnused(): Promise<Removal> {
+  return await locked("venv", async () => {
+    const found = removable();
+    for (const folder of found.folders) removeUnusedFolder(folder);
+    return found;
+  });
 }
 
 /** What a person types who may become root. */

@@ -31,9 +31,10 @@ function wholeNumber(text: string): number {
 }
 
 function vlanRanges(text: string, before: readonly VlanRange[]): readonly VlanRange[] {
-  const one = vlanRange(text);
-  if (typeof one === "string") throw new InvalidArgumentError(one);
-  return before.some(({ network, range }) => network === one.network && range === one.range) ? before : [...before, one];
+  const read = vlanRange(text);
+  if (!read.ok) throw new InvalidArgumentError(read.why);
+  const { network, range } = read.value;
+  return before.some((one) => one.network === network && one.range === range) ? before : [...before, read.value];
 }
 
 /** Check a folder to write into: where a file is in the way, nothing can be written; and nothing, as of a variable that is not set, is not this folder. */

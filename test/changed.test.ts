@@ -5,7 +5,7 @@ import { changedFiles, choiceReport, readTexts, touched, usesOf, wholeWay } from
 import type { Touched } from "../generator/workshop/changed.js";
 import { readText } from "../generator/system/disk.js";
 import { scenarios } from "../generator/workshop/scenarios.js";
-import { cliProcess, put, repository, root, temporary } from "./support.js";
+import { cliProcess, put, repository, root, temporary, valueOf, whyNot } from "./support.js";
 import { run } from "../generator/system/process.js";
 
 const every = scenarios(root);
@@ -108,7 +108,7 @@ describe(changedFiles.name, () => {
     await git(folder, "add", ".");
     await git(folder, "commit", "--quiet", "-m", "one");
     await git(folder, "checkout", "--quiet", "-b", "work");
-    deepStrictEqual(await changedFiles(folder), { base: "main", files: [] });
+    deepStrictEqual(valueOf(await changedFiles(folder)), { base: "main", files: [] });
     put(folder, { a: "2", "d é": "2" });
     await git(folder, "commit", "--quiet", "-am", "two");
     await git(folder, "mv", "b", "moved");
@@ -121,11 +121,11 @@ describe(changedFiles.name, () => {
     await git(folder, "commit", "--quiet", "-m", "three");
     await git(folder, "checkout", "--quiet", "work");
     await git(folder, "stash", "pop", "--quiet");
-    deepStrictEqual(await changedFiles(folder), { base: "main", files: ["a", "b", "c", "d é", "moved", "new"] });
-    deepStrictEqual(await changedFiles(folder, "HEAD"), { base: "HEAD", files: ["b", "c", "moved", "new"] });
-    match(String(await changedFiles(folder, "no_such")), /^There is no commit no_such /);
+    deepStrictEqual(valueOf(await changedFiles(folder)), { base: "main", files: ["a", "b", "c", "d é", "moved", "new"] });
+    deepStrictEqual(valueOf(await changedFiles(folder, "HEAD")), { base: "HEAD", files: ["b", "c", "moved", "new"] });
+    match(whyNot(await changedFiles(folder, "no_such")), /^There is no commit no_such /);
   });
-  it("of a folder that is no repository are a sentence", async () => match(String(await changedFiles(temporary())), /is no git repository: what has changed is not known\.$/));
+  it("of a folder that is no repository are a sentence", async () => match(whyNot(await changedFiles(temporary())), /is no git repository: what has changed is not known\.$/));
 });
 
 describe("a choice by what has changed", () => {

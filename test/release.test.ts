@@ -5,7 +5,8 @@ import { gunzipSync } from "node:zlib";
 import { planArtefacts, readSources } from "../generator/artefacts/sources.js";
 import { readTree } from "../generator/system/disk.js";
 import { apply } from "../generator/system/owned.js";
-import { layouts } from "../generator/ir.js";
+import { layouts, success } from "../generator/ir.js";
+import type { Result } from "../generator/ir.js";
 import { agreement, newestFirst } from "../generator/release/agreement.js";
 import type { Statements } from "../generator/release/agreement.js";
 import { buildCollection, buildTime, disagreements, fingerprint, release, writeRelease } from "../generator/release/build.js";
@@ -13,12 +14,12 @@ import { judgeImporter, judgeSanity } from "../generator/release/checks.js";
 import { access, afterFailure, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
 import type { Answer } from "../generator/release/publish.js";
 import { programEnvironment, withhold } from "../generator/release/environment.js";
-import { absolute, hasCredentials, notOfRole, ownerAndName, parseRemote } from "../generator/release/repository.js";
+import { absolute, hasCredentials, isOfRole, ownerAndName, parseRemote } from "../generator/release/repository.js";
 import { inOrder, readTarball, strays, writeTarball } from "../generator/release/tarball.js";
 import type { Member } from "../generator/release/tarball.js";
 import { pythonTools } from "../generator/workshop/setup.js";
 import { run } from "../generator/system/process.js";
-import { identity, put, root, temporary } from "./support.js";
+import { identity, put, root, temporary, whyNot } from "./support.js";
 
 const member = (path: string, text: string, executable = false): Member => ({ path, folder: false, executable, content: Buffer.from(text) });
 const folder = (path: string): Member => ({ path, folder: true, executable: true, content: Buffer.alloc(0) });
@@ -294,17 +295,17 @@ describe(serverRefusals.name, () => {
   for (const [title, got, want] of cases) it(title, () => deepStrictEqual(got, want));
 });
 
-describe(notOfRole.name, () => {
+describe(isOfRole.name, () => {
   const meta = (name: string): string => `---\ngalaxy_info:\n\n  role_name: ${name}\n  min_ansible_version: 2.4\n`;
-  const cases: [title: string, got: string | undefined, want: RegExp | undefined][] = [
-    ["a role of the name, also a predecessor's", notOfRole("r", ["meta/main.yml"], meta("sriov"), "sriov"), undefined],
-    ["another role", notOfRole("r", ["meta/main.yml"], meta("other"), "sriov"), /^r is not empty, and is not the repository of a role sriov: role_name in its meta\/main\.yml is other\. All that it holds/],
-    ["a role without a name", notOfRole("r", ["meta/main.yml"], "galaxy_info: {}", "sriov"), /role_name in its meta\/main\.yml is missing\./],
-    ["metadata that is no YAML", notOfRole("r", ["meta/main.yml"], "a: [", "sriov"), /role_name in its meta\/main\.yml is missing\./],
-    ["something else", notOfRole("r", ["a"], undefined, "sriov"), /: it has no meta\/main\.yml\./],
-    ["this repository", notOfRole("r", ["galaxy.yml", "meta/main.yml"], meta("sriov"), "sriov"), /^r has a galaxy\.yml: /],
+  const cases: [title: string, got: Result, want: RegExp | undefined][] = [
+    ["a role of the name, also a predecessor's", isOfRole("r", ["meta/main.yml"], meta("sriov"), "sriov"), undefined],
+    ["another role", isOfRole("r", ["meta/main.yml"], meta("other"), "sriov"), /^r is not empty, and is not the repository of a role sriov: role_name in its meta\/main\.yml is other\. All that it holds/],
+    ["a role without a name", isOfRole("r", ["meta/main.yml"], "galaxy_info: {}", "sriov"), /role_name in its meta\/main\.yml is missing\./],
+    ["metadata that is no YAML", isOfRole("r", ["meta/main.yml"], "a: [", "sriov"), /role_name in its meta\/main\.yml is missing\./],
+    ["something else", isOfRole("r", ["a"], undefined, "sriov"), /: it has no meta\/main\.yml\./],
+    ["this repository", isOfRole("r", ["galaxy.yml", "meta/main.yml"], meta("sriov"), "sriov"), /^r has a galaxy\.yml: /],
   ];
-  for (const [title, got, want] of cases) it(title, () => (want ? match(got ?? "", want) : strictEqual(got, want)));
+  for (const [title, got, want] of cases) it(title, () => (want ? match(whyNot(got), want) : deepStrictEqual(got, success())));
 });
 
 describe(parseRemote.name, () => {

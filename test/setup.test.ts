@@ -8,7 +8,7 @@ import { findPython, noteUse, unusedFolders } from "../generator/workshop/python
 import type { PythonRange } from "../generator/workshop/pythonEnvironments.js";
 import { run } from "../generator/system/process.js";
 import { ansibleCores, commandLine, missingPrograms, programFolders, removable, removeUnused } from "../generator/workshop/setup.js";
-import { cli, put, root, temporary } from "./support.js";
+import { cli, put, root, temporary, valueOf, whyNot } from "./support.js";
 
 /** A machine with these Pythons, by minor version, and nothing installed. */
 async function withPythons<T>(minors: readonly number[], work: () => Promise<T>): Promise<T> {
@@ -55,14 +55,13 @@ describe(installation.name, () => {
   if (release("ID") === "debian")
     for (const [title, python, want] of cases)
       it(title, async () => {
-        const found = await where(python);
-        ok(typeof found === "object", String(found));
+        const found = valueOf(await where(python));
         deepStrictEqual(found.file, want);
         ok(found.commands.some(({ args }) => args.join(" ").includes(`--target-release ${backports} qemu-system-x86 qemu-utils`)));
       });
   it("says why there is no way to QEMU", async () => {
     const found = await where("echo 'no such source' >&2; exit 1");
-    strictEqual(found, release("ID") === "debian" ? `QEMU 8 or newer is needed, from ${backports}; no such source` : "QEMU 8 or newer is needed; this release has an older one, and only Debian's backports are known to have it");
+    strictEqual(whyNot(found), release("ID") === "debian" ? `QEMU 8 or newer is needed, from ${backports}; no such source` : "QEMU 8 or newer is needed; this release has an older one, and only Debian's backports are known to have it");
   });
 });
 

@@ -1,8 +1,11 @@
 import { join, resolve } from "node:path";
 import { kayobeArtefact, readSources } from "../artefacts/sources.js";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
 import { printDiff } from "../system/diff.js";
 import { isFolder } from "../system/disk.js";
 import { readForeign, writeForeign } from "../system/foreign.js";
+import type { Entry } from "../system/foreign.js";
 import { exit, printProblems, say } from "../system/terminal.js";
 import { concerns } from "./layers.js";
 import { merge } from "./merge.js";
@@ -29,12 +32,12 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   }
   const name = given.replace(/(?<=.)\/+$/, "");
   const folder = resolve(name);
-  const before = isFolder(folder) ? readForeign(folder, concerns) : undefined;
-  const fault = configFault(name, before, isFolder(join(folder, "etc", "kayobe")));
-  if (fault !== undefined || !before) {
-    console.error(`${options.configPath === undefined ? "$KAYOBE_CONFIG_PATH: " : ""}${fault}`);
+  const found = readConfig(name, folder);
+  if (!found.ok) {
+    console.error(`${options.configPath === undefined ? "$KAYOBE_CONFIG_PATH: " : ""}${found.why}`);
     return exit.wrongUse;
   }
+  const before = found.value;
   const { environment, hook = false, vlanRange: vlanRanges } = options;
   const { write, links, refusals, hints } = merge(kayobeArtefact(sources), before, { ...(environment === undefined ? {} : { environment }), hook, vlanRanges });
   if (refusals.length > 0) {
@@ -73,9 +76,16 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   return exit.good;
 }
 
-/** What is wrong with a folder as a Kayobe configuration; nothing when it looks like one. */
-function configFault(name: string, entries: readonly { readonly path: string }[] | undefined, hasOneInside: boolean): string | undefined {
-  if (!entries) return `${name} is no folder. It must be a Kayobe configuration: etc/kayobe of its repository.`;
-  if (entries.some(({ path }) => ["kolla.yml", "bifrost.yml", "inventory"].includes(path))) return undefined;
-  return `${name} is no Kayobe configuration: it has neither kolla.yml, bifrost.yml nor inventory/.${hasOneInside ? ` Did you mean ${name}/etc/kayobe?` : ""}`;
+/**
+ * What a folder has of a Kayobe configuration; a failure when it does not look like one.
+ *
+ * @param name the folder as it was typed
+ */
+function readConfig(name: string, folder: string): Result<readonly Entry[]> {
+  if (!isFolder(folder))
+    return failure(`${name} is no folder. It must be a Kayobe configuration: etc/kayobe of its repository.`);
+  const entries = readForeign(folder, concerns);
+  if (entries.some(({ path }) => ["kolla.yml", "bifrost.yml", "inventory"].includes(path))) return success(entries);
+  const inside = isFolder(join(folder, "etc", "kayobe")) ? ` Did you mean ${name}/etc/kayobe?` : "";
+  return failure(`${name} is no Kayobe configuration: it has neither kolla.yml, bifrost.yml nor inventory/.${inside}`);
 }

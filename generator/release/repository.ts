@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import { emptyFolder, readTree, realPath, writeTree } from "../system/disk.js";
-import type { OutFile } from "../ir.js";
+import { failure, success } from "../ir.js";
+import type { OutFile, Result } from "../ir.js";
 import { run } from "../system/process.js";
 import type { Outcome } from "../system/process.js";
 import { programEnvironment } from "./environment.js";
@@ -134,18 +135,23 @@ export function hasCredentials(address: string): boolean {
 }
 
 /**
- * Why a repository cannot be the role's, whose content would be replaced; nothing when it can.
+ * Whether a repository can be the role's, whose content would be replaced.
  *
  * @param paths the files that it has
  * @param meta its meta/main.yml
  */
-export function notOfRole(address: string, paths: readonly string[], meta: string | undefined, name: string): string | undefined {
+export function isOfRole(address: string, paths: readonly string[], meta: string | undefined, name: string): Result {
   const instead = "All that it holds would be replaced by the role. Name the role's repository, or an empty one.";
-  if (paths.includes("galaxy.yml")) return `${address} has a galaxy.yml: it is a collection's repository, or one that a role is generated in. ${instead}`;
+  if (paths.includes("galaxy.yml"))
+    return failure(
+      `${address} has a galaxy.yml: it is a collection's repository, or one that a role is generated in. ${instead}`,
+    );
   const document = meta === undefined ? undefined : parseDocument(meta);
   const found: unknown = document?.errors.length === 0 ? document.getIn(["galaxy_info", "role_name"]) : undefined;
-  if (found === name) return undefined;
-  return `${address} is not empty, and is not the repository of a role ${name}: ${meta === undefined ? "it has no meta/main.yml" : `role_name in its meta/main.yml is ${typeof found === "string" ? found : "missing"}`}. ${instead}`;
+  if (found === name) return success();
+  const roleName = `role_name in its meta/main.yml is ${typeof found === "string" ? found : "missing"}`;
+  const why = meta === undefined ? "it has no meta/main.yml" : roleName;
+  return failure(`${address} is not empty, and is not the repository of a role ${name}: ${why}. ${instead}`);
 }
 
 export interface Push {
@@ -181,8 +187,9 @@ export async function prepare(folder: string, { name, address, remote, files, ve
   if (remote.empty) await must(folder, "symbolic-ref", "HEAD", `refs/heads/${remote.branch}`);
   if (!remote.empty) {
     const paths = (await must(folder, "ls-tree", "-r", "-z", "--name-only", "HEAD")).split("\0");
-    const fault = notOfRole(address, paths, paths.includes("meta/main.yml") ? await must(folder, "show", "HEAD:meta/main.yml") : undefined, name);
-    if (fault !== undefined) throw new Error(fault);
+    const meta = paths.includes("meta/main.yml") ? await must(folder, "show", "HEAD:meta/main.yml") : undefined;
+    const fits = isOfRole(address, paths, meta, name);
+    if (!fits.ok) throw new Error(fits.why);
   }
   const tagged = remote.tags.includes(version);
   const taken = new Error(`${address} has the tag ${version} already, of something else.`);

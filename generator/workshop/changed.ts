@@ -1,4 +1,6 @@
 import { basename, dirname, posix } from "node:path";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
 import { readForeign } from "../system/foreign.js";
 import { run } from "../system/process.js";
 
@@ -198,27 +200,36 @@ export function readTexts(root: string): Texts {
   return new Map(readForeign(root, concerns).flatMap(({ path, text }) => (text !== undefined && code(path) ? [[path, text] as const] : [])));
 }
 
+/** Paths of files that differ from a commit, with its name. */
+export interface Changed {
+  readonly base: string;
+  readonly files: readonly string[];
+}
+
 /**
  * The files that differ from where this branch left another, those included that are not committed, or not known to git.
  *
  * @param base a commit, or its name; without one origin/main, else main
- * @returns paths, with the commit's name, or a sentence about what is not there
+ * @returns a failure when git does not know
  */
-export async function changedFiles(root: string, base?: string): Promise<{ readonly base: string; readonly files: readonly string[] } | string> {
+export async function changedFiles(root: string, base?: string): Promise<Result<Changed>> {
   const git = async (...args: string[]): Promise<string | undefined> => {
     const { code, stdout } = await run({ file: "git", args: ["-c", "core.quotePath=false", ...args], cwd: root });
     return code === 0 ? stdout.trim() : undefined;
   };
-  if ((await git("rev-parse", "--git-dir")) === undefined) return `${root} is no git repository: what has changed is not known.`;
+  if ((await git("rev-parse", "--git-dir")) === undefined) return failure(`${root} is no git repository: what has changed is not known.`);
   const candidates = base === undefined ? ["origin/main", "main"] : [base];
   for (const candidate of candidates) {
     const commit = await git("merge-base", "HEAD", candidate);
     if (commit === undefined) continue;
-    const [differ, others] = [await git("diff", "--name-only", "--no-renames", commit), await git("ls-files", "--others", "--exclude-standard")];
+    const differ = await git("diff", "--name-only", "--no-renames", commit);
+    const others = await git("ls-files", "--others", "--exclude-standard");
     if (differ === undefined || others === undefined) break;
-    return { base: candidate, files: [...new Set([...differ.split("\n"), ...others.split("\n")])].filter((path) => path !== "").sort() };
+    const paths = new Set([...differ.split("\n"), ...others.split("\n")]);
+    return success({ base: candidate, files: [...paths].filter((path) => path !== "").sort() });
   }
-  return `There is no commit ${candidates.join(" or ")} that this branch has in common with it. Name another: --changed COMMIT.`;
+  const names = candidates.join(" or ");
+  return failure(`There is no commit ${names} that this branch has in common with it. Name another: --changed COMMIT.`);
 }
 
 /** What is run of a change, and that it is not everything, as lines for a person. */

@@ -7,7 +7,7 @@ import { lint as lintAll } from "./lint.js";
 import { missingPackages } from "./hostPackages.js";
 import { unusedDays } from "./pythonEnvironments.js";
 import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
-import { ansibleCores, howToInstall, missingImporter, missingPrograms, programFolders, pythonEnvironment, pythonTools, removable, removeUnused, setup as setUp } from "./setup.js";
+import { ansibleCores, howToInstall, missingImporter, missingPrograms, missingTools, programFolders, pythonTools, removable, removeUnused, setup as setUp } from "./setup.js";
 import { choose, namedAndChanged } from "./stages.js";
 import type { LintResults, ScenarioResults } from "./totals.js";
 
@@ -70,12 +70,12 @@ export async function verify(root: string, names: readonly string[], options: Ve
       return exit.wrongUse;
     }
     const choice = await choose(options.changed);
-    if (typeof choice === "string") {
-      console.error(choice);
+    if (!choice.ok) {
+      console.error(choice.why);
       return exit.failed;
     }
-    say(choice.report);
-    chosen = [...choice.scenarios];
+    say(choice.value.report);
+    chosen = [...choice.value.scenarios];
   }
   if (chosen.length === 0) {
     console.error("There is no scenario in molecule/: nothing was proved.");
@@ -97,8 +97,7 @@ export async function verify(root: string, names: readonly string[], options: Ve
 
 /** Say what this machine lacks for each command. Returns an exit code. */
 export async function doctor(root: string): Promise<number> {
-  const python = await pythonEnvironment(root);
-  const noPython = typeof python === "string" ? [python] : python.ready ? [] : ["Python tools: not installed"];
+  const noPython = await missingTools(root);
   const noPrograms = { tests: await missingPrograms(root, { machines: false }), machines: await missingPrograms(root, { machines: true }) };
   const missing = await missingPackages();
   const noSystem = missing.length > 0 ? [await howToInstall(root, missing)] : [];

@@ -1,5 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
 import { run } from "../system/process.js";
 import type { Command } from "../system/process.js";
 
@@ -77,28 +79,34 @@ export interface Installation {
  * What installs the packages, with apt.
  *
  * @param root the repository
- * @returns a sentence when this machine has no way to them
+ * @returns a failure when this machine has no way to them
  */
-export async function installation(root: string, packages: readonly string[]): Promise<Installation | string> {
-  if (!hasProgram("apt-get")) return "this is no Debian or Ubuntu; those are Debian's names, install what they hold";
+export async function installation(root: string, packages: readonly string[]): Promise<Result<Installation>> {
+  if (!hasProgram("apt-get"))
+    return failure("this is no Debian or Ubuntu; those are Debian's names, install what they hold");
   const apt = (...args: string[]): Command => ({ file: "apt-get", args, env: { DEBIAN_FRONTEND: "noninteractive" } });
-  const install = (...args: string[]): Command => apt("install", "--yes", "--no-install-recommends", "--option=DPkg::Lock::Timeout=600", ...args);
+  const options = ["--yes", "--no-install-recommends", "--option=DPkg::Lock::Timeout=600"];
+  const install = (...args: string[]): Command => apt("install", ...options, ...args);
   const qemu = packages.filter((name) => qemuPackages.includes(name));
   const others = packages.filter((name) => !qemuPackages.includes(name));
   const rest = others.length > 0 ? [install(...others)] : [];
-  if (!qemu.includes("qemu-system-x86") || (await candidateMajor("qemu-system-x86")) >= oldestQemu) return { commands: [apt("update"), ...(qemu.length > 0 ? [install(...qemu)] : []), ...rest] };
+  if (!qemu.includes("qemu-system-x86") || (await candidateMajor("qemu-system-x86")) >= oldestQemu)
+    return success({ commands: [apt("update"), ...(qemu.length > 0 ? [install(...qemu)] : []), ...rest] });
 
   const { id, codename } = release();
-  if (id !== "debian" || !codename) return `QEMU ${oldestQemu} or newer is needed; this release has an older one, and only Debian's backports are known to have it`;
-  const needed = `QEMU ${oldestQemu} or newer is needed, from ${codename}-backports`;
-  if (!hasProgram("python3")) return `${needed}, and a Python program finds out from where: install python3 first`;
+  const newer = `QEMU ${oldestQemu} or newer is needed`;
+  if (id !== "debian" || !codename)
+    return failure(`${newer}; this release has an older one, and only Debian's backports are known to have it`);
+  const needed = `${newer}, from ${codename}-backports`;
+  if (!hasProgram("python3"))
+    return failure(`${needed}, and a Python program finds out from where: install python3 first`);
   const derived = await run({ file: "python3", args: [join(root, aptSources), "backports", codename] });
-  if (derived.code !== 0) return `${needed}; ${derived.output.trim()}`;
-  return {
+  if (derived.code !== 0) return failure(`${needed}; ${derived.output.trim()}`);
+  return success({
     ...(derived.stdout === "" ? {} : { file: { path: backportsPath, text: `${derived.stdout}\n` } }),
     // Both, because the tools and the emulator come from one source and share libraries.
     commands: [apt("update"), install("--target-release", `${codename}-backports`, ...qemuPackages), ...rest],
-  };
+  });
 }
 
 /** What apt would install; where its lists have never been read, what the release is known to have. */

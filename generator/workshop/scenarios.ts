@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { parse } from "yaml";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
 import { foldersWith, openLog, readText, readTextIfThere, writeTree } from "../system/disk.js";
 import { cacheFolder, locked } from "./cache.js";
 import { progress } from "../system/progress.js";
@@ -121,12 +123,13 @@ export function imagesOf(base: string, texts: readonly string[]): string[] {
 /**
  * What Molecule's log proves. Exit code 0 is not enough: a playbook that is missing, or that found no host, is a pass to Molecule.
  */
-export function judgeScenario(code: number, log: readonly string[]): string {
-  if (code !== 0) return `molecule ended with ${code}`;
+export function judgeScenario(code: number, log: readonly string[]): Result {
+  if (code !== 0) return failure(`molecule ended with ${code}`);
   const verified = log.filter((line) => announced(line, "verify", "Executed: Successful")).length;
-  if (verified === 0) return "molecule ended with 0 and ran no verify playbook";
-  if (log.some((line) => /skipping: no hosts matched/.test(line))) return "molecule ended with 0, and a play found no host";
-  return "";
+  if (verified === 0) return failure("molecule ended with 0 and ran no verify playbook");
+  if (log.some((line) => /skipping: no hosts matched/.test(line)))
+    return failure("molecule ended with 0, and a play found no host");
+  return success();
 }
 
 /** "[default > converge] Executing", or with colours "default ➜ converge: Executing". Not in the summary at the end. */
@@ -279,9 +282,10 @@ async function runScenario({ root, bin, programs, timings: timed }: VerifyOption
       await watched(moleculeCommand(root, bin, environment, "destroy", scenario), keep);
       return { scenario, outcome: "stopped", seconds: elapsed(), log: path, why, tail: [] };
     }
-    const why = judgeScenario(code, lines);
+    const passed = judgeScenario(code, lines);
     const common = { scenario, seconds: elapsed(), log: path, ...table() };
-    return why === "" ? { ...common, outcome: "passed", why, tail: [] } : { ...common, outcome: "failed", why: `${why}, in ${step}`, tail: lines.slice(-60) };
+    if (passed.ok) return { ...common, outcome: "passed", why: "", tail: [] };
+    return { ...common, outcome: "failed", why: `${passed.why}, in ${step}`, tail: lines.slice(-60) };
   } finally {
     clearInterval(ticking);
   }

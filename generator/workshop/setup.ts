@@ -1,4 +1,6 @@
 import { join } from "node:path";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
 import { bytesFreed, isFolder, readText } from "../system/disk.js";
 import { cacheFolder, locked } from "./cache.js";
 import { hasProgram, installation, isRoot, missingPackages, writeSystemFile } from "./hostPackages.js";
@@ -83,15 +85,11 @@ async function pythonFor(root: string, programs: Programs): Promise<Python | und
   return code === 0 ? await findPython(programs.pythons, [stdout.trim()]) : undefined;
 }
 
-async function environmentOf(root: string, programs: Programs): Promise<Environment | string> {
+/** The environment of programs, ready or not; a failure when the machine has no Python for it. */
+async function environmentOf(root: string, programs: Programs): Promise<Result<Environment>> {
   const python = await pythonFor(root, programs);
-  if (!python) return noPython(programs);
-  return environment(readText(join(root, programs.requirements)), python);
-}
-
-/** The environment of the Python tools, or a sentence that says why there is none. */
-export async function pythonEnvironment(root: string): Promise<Environment | string> {
-  return await environmentOf(root, tools);
+  if (!python) return failure(noPython(programs));
+  return success(environment(readText(join(root, programs.requirements)), python));
 }
 
 /**
@@ -114,10 +112,10 @@ export async function importerTools(root: string): Promise<string> {
 
 async function binOf(root: string, programs: Programs): Promise<string> {
   const found = await environmentOf(root, programs);
-  if (typeof found === "string") throw new Error(found);
-  if (!found.ready) throw new Error(`${programs.title}: not installed. Run: npm run setup`);
-  noteUse(found);
-  return found.bin;
+  if (!found.ok) throw new Error(found.why);
+  if (!found.value.ready) throw new Error(`${programs.title}: not installed. Run: npm run setup`);
+  noteUse(found.value);
+  return found.value.bin;
 }
 
 export interface Want {
@@ -151,6 +149,11 @@ export async function missingPrograms(root: string, want: Want): Promise<string[
   return await missingOf(root, testPrograms(want));
 }
 
+/** The same of the Python tools. */
+export async function missingTools(root: string): Promise<string[]> {
+  return await missingOf(root, [tools]);
+}
+
 /** The same of what building a release needs besides the Python tools. */
 export async function missingImporter(root: string): Promise<string[]> {
   return await missingOf(root, [importer]);
@@ -160,8 +163,8 @@ async function missingOf(root: string, wanted: readonly Programs[]): Promise<str
   const missing: string[] = [];
   for (const programs of wanted) {
     const found = await environmentOf(root, programs);
-    if (typeof found === "string") missing.push(found);
-    else if (!found.ready) missing.push(`${programs.title}: not installed`);
+    if (!found.ok) missing.push(found.why);
+    else if (!found.value.ready) missing.push(`${programs.title}: not installed`);
   }
   return missing;
 }
@@ -194,8 +197,7 @@ export async function setup(root: string, { machines }: Want): Promise<string[]>
 
 type Say = (line: string) => void;
 
-/** uv, or a sentence about why there is none. */
-type Maker = (say: Say) => Promise<Uv | string>;
+type Maker = (say: Say) => Promise<Result<Uv>>;
 
 /** The same, found out by the first call. */
 function once(maker: Maker): Maker {
@@ -206,8 +208,8 @@ function once(maker: Maker): Maker {
 async function setUpPython(root: string, programs: Programs, maker: Maker, say: Say): Promise<string[]> {
   let python = await pythonFor(root, programs);
   if (!python) {
-    const fault = await getPython(root, programs, say);
-    if (fault !== undefined) return [fault];
+    const got = await getPython(root, programs, say);
+    if (!got.ok) return [got.why];
     python = await pythonFor(root, programs);
   }
   if (!python) return [noPython(programs)];
@@ -223,8 +225,8 @@ async function setUpPython(root: string, programs: Programs, maker: Maker, say: 
     const now = environment(requirements, chosen);
     if (now.ready) return [];
     say(`installing ${programs.requirements} into ${now.folder}`);
-    const fault = await makeEnvironment(now, chosen, join(root, programs.requirements), maker, say);
-    if (fault !== undefined) return [fault];
+    const made = await makeEnvironment(now, chosen, join(root, programs.requirements), maker, say);
+    if (!made.ok) return [made.why];
     finishEnvironment(now);
     return [];
   });
@@ -235,7 +237,6 @@ async function setUpPython(root: string, programs: Programs, maker: Maker, say: 
  * way to packages that is open to pip may be closed to it.
  *
  * @param requirements path of the requirements file
- * @returns why that failed
  */
 async function makeEnvironment(
   target: Environment,
@@ -243,78 +244,76 @@ async function makeEnvironment(
   requirements: string,
   maker: Maker,
   say: Say,
-): Promise<string | undefined> {
-  const made = await maker(say);
-  const fault = typeof made === "string" ? made : await runAll(uvCommands(made, target, python, requirements));
-  if (fault === undefined) return undefined;
-  say(`pip takes the place of uv, and takes longer: ${fault.split("\n").at(-1)}`);
+): Promise<Result> {
+  const uv = await maker(say);
+  const made = uv.ok ? await runAll(uvCommands(uv.value, target, python, requirements)) : uv;
+  if (made.ok) return made;
+  say(`pip takes the place of uv, and takes longer: ${made.why.split("\n").at(-1)}`);
   return await runAll(pipCommands(target, python, requirements));
 }
 
 /** uv, installed first where it is not there. The lock of the environments must be held. */
-async function readyUv(root: string, say: Say): Promise<Uv | string> {
+async function readyUv(root: string, say: Say): Promise<Result<Uv>> {
   const python = await pythonFor(root, uv);
-  if (!python) return noPython(uv);
+  if (!python) return failure(noPython(uv));
   const requirements = join(root, uv.requirements);
   const its = environment(readText(requirements), python);
   if (!its.ready) {
     say(`installing ${uv.requirements} into ${its.folder}`);
     // Without a wheel pip would compile it, for which hardly a machine has what it takes.
-    const fault = await runAll(pipCommands(its, python, requirements, "--only-binary", ":all:"));
-    if (fault !== undefined) return fault;
+    const installed = await runAll(pipCommands(its, python, requirements, "--only-binary", ":all:"));
+    if (!installed.ok) return installed;
     finishEnvironment(its);
   }
   noteUse(its);
   const { stdout } = await run({ file: join(its.bin, "python"), args: ["-m", "pip", "config", "list"] });
   const variables = uvVariables(stdout, process.env);
-  if (variables === undefined) return "pip is configured in a way that uv does not know";
+  if (variables === undefined) return failure("pip is configured in a way that uv does not know");
   // In our own cache, so that environments are links to the files there.
   const cache = process.env["UV_CACHE_DIR"] || join(cacheFolder(), "uv");
-  return { file: join(its.bin, "uv"), env: { ...variables, UV_CACHE_DIR: cache } };
+  return success({ file: join(its.bin, "uv"), env: { ...variables, UV_CACHE_DIR: cache } });
 }
 
 /**
  * Get a Python onto this machine: Debian's own comes without venv, its containers without any; a release that the
- * distribution does not have is made.
- *
- * @returns why that failed
+ * distribution does not have is made. Where there is no way to one, nothing is done, which is no failure.
  */
-async function getPython(root: string, programs: Programs, say: (line: string) => void): Promise<string | undefined> {
+async function getPython(root: string, programs: Programs, say: Say): Promise<Result> {
   const release = madeRelease(programs);
   if (release !== undefined) {
     const command = { file: "python3", args: [join(root, pythonTree), "ensure", release] };
     say(shown(command));
     return await runAll([command]);
   }
-  if (!isRoot()) return undefined;
+  if (!isRoot()) return success();
   say(`installing ${pythonPackages.join(" ")}`);
   return await locked("apt", async () => {
     const way = await installation(root, pythonPackages);
-    return typeof way === "string" ? undefined : await runAll(way.commands);
+    return way.ok ? await runAll(way.value.commands) : success();
   });
 }
 
-async function setUpSystem(root: string, say: (line: string) => void): Promise<string[]> {
+async function setUpSystem(root: string, say: Say): Promise<string[]> {
   const missing = await missingPackages();
   if (missing.length === 0) return [];
   if (!isRoot()) return [await howToInstall(root, missing)];
-  const fault = await locked("apt", async () => {
+  const installed = await locked("apt", async (): Promise<Result> => {
     // Before the lists are there, apt knows of no version to choose from.
     say("reading apt's package lists");
     await run({ file: "apt-get", args: ["update"] });
     // Where QEMU comes from the backports, Python finds out from where.
     const python = hasProgram("python3") ? undefined : await installation(root, ["python3"]);
-    if (typeof python === "object") {
-      const fault = await runAll(python.commands);
-      if (fault !== undefined) return fault;
+    if (python?.ok) {
+      const got = await runAll(python.value.commands);
+      if (!got.ok) return got;
     }
     const way = await installation(root, missing);
-    if (typeof way === "string") return `Missing: ${missing.join(" ")}: ${way}`;
+    if (!way.ok) return failure(`Missing: ${missing.join(" ")}: ${way.why}`);
     say(`installing ${missing.join(" ")}`);
-    if (way.file) writeSystemFile(way.file);
-    return await runAll(way.commands);
+    if (way.value.file) writeSystemFile(way.value.file);
+    return await runAll(way.value.commands);
   });
-  if (fault !== undefined) return [fault];
+  if (!installed.ok) return [installed.why];
   const still = await missingPackages();
   return still.length === 0 ? [] : [`apt installed what was asked, and this is still missing: ${still.join(" ")}`];
 }
@@ -349,8 +348,8 @@ export async function removeUnused(): Promise<Removal> {
 /** What a person types who may become root. */
 export async function howToInstall(root: string, missing: readonly string[]): Promise<string> {
   const way = await installation(root, missing);
-  if (typeof way === "string") return `Missing: ${missing.join(" ")}: ${way}`;
-  return `Missing: ${missing.join(" ")}. This installs it:\n    ${commandLine(way)}`;
+  if (!way.ok) return `Missing: ${missing.join(" ")}: ${way.why}`;
+  return `Missing: ${missing.join(" ")}. This installs it:\n    ${commandLine(way.value)}`;
 }
 
 /** One line for a shell. */
@@ -359,10 +358,12 @@ export function commandLine({ file, commands }: Installation): string {
   return [...write, ...commands.map((command) => `sudo ${shown(command)}`)].join(" && ");
 }
 
-async function runAll(commands: readonly Command[]): Promise<string | undefined> {
+/** Run commands one after another, up to the first that fails. */
+async function runAll(commands: readonly Command[]): Promise<Result> {
   for (const command of commands) {
     const { code, output } = await run(command);
-    if (code !== 0) return `${shown(command)} ended with ${code}:\n${output.trim().split("\n").slice(-15).join("\n")}`;
+    const end = output.trim().split("\n").slice(-15).join("\n");
+    if (code !== 0) return failure(`${shown(command)} ended with ${code}:\n${end}`);
   }
-  return undefined;
+  return success();
 }

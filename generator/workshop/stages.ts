@@ -1,5 +1,7 @@
 import { join, relative, resolve } from "node:path";
 import { root } from "../artefacts/sources.js";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
 import { changedFiles, choiceReport, readTexts, touched, usesOf } from "./changed.js";
 import type { Touched } from "./changed.js";
 import { filesIn, readJsonIfThere, readText } from "../system/disk.js";
@@ -67,17 +69,17 @@ export function testFiles(): string[] {
 /**
  * The test files that patterns choose: one file by its path, or all that have the pattern in their path.
  *
- * @returns paths below the repository, or a sentence about a pattern that chooses none
+ * @returns paths below the repository; a failure for a pattern that chooses none
  */
-export function chosenFiles(patterns: readonly string[], all: readonly string[]): readonly string[] | string {
+export function chosenFiles(patterns: readonly string[], all: readonly string[]): Result<readonly string[]> {
   const chosen = new Set<string>();
   for (const pattern of patterns) {
     const path = relative(root, resolve(pattern));
     const found = all.includes(path) ? [path] : all.filter((one) => one.includes(pattern));
-    if (found.length === 0) return `No test file has ${pattern} in its path. ${whichFile(pattern, all)}`;
+    if (found.length === 0) return failure(`No test file has ${pattern} in its path. ${whichFile(pattern, all)}`);
     for (const one of found) chosen.add(one);
   }
-  return all.filter((one) => chosen.has(one));
+  return success(all.filter((one) => chosen.has(one)));
 }
 
 function whichFile(pattern: string, all: readonly string[]): string {
@@ -252,28 +254,31 @@ function ofPytest({ title, dist }: Suite, places: Places, short: boolean, paths:
   };
 }
 
+/** What a change can touch, and what a person is shown of it. */
+export interface Choice extends Touched {
+  readonly report: string;
+}
+
 /**
  * What a change can touch, with the report of it for the person who runs this.
  *
  * @param base a commit; true for where this branch left the main one
  * @param fast whether no scenario is run, and no test that needs what is built before
- * @returns a sentence when it is not known what has changed, or nothing has
+ * @returns a failure when it is not known what has changed, or nothing has
  */
-export async function choose(
-  base: string | true,
-  fast = false,
-): Promise<(Touched & { readonly report: string }) | string> {
-  const changed = await changedFiles(root, base === true ? undefined : base);
-  if (typeof changed === "string") return changed;
-  if (changed.files.length === 0) return `Nothing differs from ${changed.base}, so nothing was proved.`;
+export async function choose(base: string | true, fast = false): Promise<Result<Choice>> {
+  const found = await changedFiles(root, base === true ? undefined : base);
+  if (!found.ok) return found;
+  const changed = found.value;
+  if (changed.files.length === 0) return failure(`Nothing differs from ${changed.base}, so nothing was proved.`);
   const all = { tests: testFiles(), scenarios: scenarios(root) };
-  const found = touched(changed.files, usesOf(all.tests, all.scenarios, readTexts(root)));
+  const uses = touched(changed.files, usesOf(all.tests, all.scenarios, readTexts(root)));
   const lateFiles = late.flatMap(pathsOf);
   const choice = fast
-    ? { ...found, tests: found.tests.filter((path) => !lateFiles.includes(path)), scenarios: [] }
-    : found;
+    ? { ...uses, tests: uses.tests.filter((path) => !lateFiles.includes(path)), scenarios: [] }
+    : uses;
   const counts = { tests: all.tests.length, scenarios: all.scenarios.length };
-  return { ...choice, report: choiceReport(changed.base, changed.files, choice, counts) };
+  return success({ ...choice, report: choiceReport(changed.base, changed.files, choice, counts) });
 }
 
 /** Of --changed with a name. */

@@ -68,16 +68,18 @@ export async function test(patterns: readonly string[], { fast = false, jobs, ch
     console.error(namedAndChanged);
     return exit.wrongUse;
   }
-  const files = chosenFiles(patterns, testFiles());
-  if (typeof files === "string") {
-    console.error(files);
+  const named = chosenFiles(patterns, testFiles());
+  if (!named.ok) {
+    console.error(named.why);
     return exit.wrongUse;
   }
-  const choice = changed === undefined ? undefined : await choose(changed, fast);
-  if (typeof choice === "string") {
-    console.error(choice);
+  const files = named.value;
+  const chosen = changed === undefined ? undefined : await choose(changed, fast);
+  if (chosen?.ok === false) {
+    console.error(chosen.why);
     return exit.failed;
   }
+  const choice = chosen?.value;
   if (choice) console.log(choice.report);
   const everything = !fast && files.length === 0;
   const selection: Selection = {

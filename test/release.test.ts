@@ -7,15 +7,15 @@ import { readTree } from "../generator/system/disk.js";
 import { apply } from "../generator/system/owned.js";
 import { layouts, success } from "../generator/ir.js";
 import type { Result } from "../generator/ir.js";
-import { agreement, newestFirst } from "../generator/release/agreement.js";
-import type { Statements } from "../generator/release/agreement.js";
+import { inconsistencies, newestFirst } from "../generator/release/consistency.js";
+import type { Statements } from "../generator/release/consistency.js";
 import { buildCollection, buildTime, disagreements, fingerprint, release, writeRelease } from "../generator/release/build.js";
 import { judgeImporter, judgeSanity } from "../generator/release/checks.js";
-import { access, afterFailure, filtered, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
+import { access, afterFailure, redact, importCommand, publishCommand, serverRefusals, sourceInWords } from "../generator/release/publish.js";
 import type { Answer } from "../generator/release/publish.js";
-import { programEnvironment, withhold } from "../generator/release/environment.js";
+import { programEnvironment, takeSecrets } from "../generator/release/environment.js";
 import { absolute, hasCredentials, isOfRole, ownerAndName, parseRemote } from "../generator/release/repository.js";
-import { inOrder, readTarball, strays, writeTarball } from "../generator/release/tarball.js";
+import { inOrder, readTarball, tarballFaults, writeTarball } from "../generator/release/tarball.js";
 import type { Member } from "../generator/release/tarball.js";
 import { pythonTools } from "../generator/workshop/setup.js";
 import { run } from "../generator/system/process.js";
@@ -70,7 +70,7 @@ describe("a build of the collection", () => {
 
   it("has what was generated, and its own two lists, which are right", () => {
     const members = readTarball(first);
-    deepStrictEqual(strays(members, made.collection), []);
+    deepStrictEqual(tarballFaults(members, made.collection), []);
     deepStrictEqual(members.filter(({ folder: is }) => !is).map(({ path }) => path).sort(), [...made.collection.map(({ path }) => path).filter((path) => path !== "galaxy.yml"), "FILES.json", "MANIFEST.json"].sort());
   });
 
@@ -83,7 +83,7 @@ describe("a build of the collection", () => {
     ["a list that is not the one with the sum", () => withMember("FILES.json", (one) => ({ ...one, content: Buffer.concat([one.content, Buffer.from("\n")]) })), /^MANIFEST\.json has another sum of FILES\.json$/],
     ["no list at all", () => withMember("FILES.json", () => undefined), /^FILES\.json is not in the tarball$/],
   ];
-  for (const [title, members, want] of cases) it(`is refused with ${title}`, () => match(strays(members(), made.collection)[0] ?? "", want));
+  for (const [title, members, want] of cases) it(`is refused with ${title}`, () => match(tarballFaults(members(), made.collection)[0] ?? "", want));
 
   it("lists its files in one order, whatever the disk's", () => {
     const members = readTarball(first);
@@ -181,7 +181,7 @@ describe("a release agrees with itself", () => {
     requirements: "collections:\n  - name: stackhpc.sriov\n    version: 1.2.0\n",
     proved: ["2.17", "2.19", "2.20"],
   };
-  it("when everything does", () => deepStrictEqual(agreement(good), []));
+  it("when everything does", () => deepStrictEqual(inconsistencies(good), []));
 
   const cases: [title: string, change: Partial<Statements>, want: string][] = [
     ["the package", { packageJson: '{"version": "1.2.1"}' }, "package.json: version is 1.2.1, and galaxy.yml says version 1.2.0"],
@@ -199,7 +199,7 @@ describe("a release agrees with itself", () => {
     ["an oldest that nothing has run", { proved: ["2.18", "2.20"] }, 'role-template/meta/runtime.yml: requires_ansible is ">=2.17.0", and the scenarios run with 2.18, 2.20'],
     ["no oldest version", { runtime: "requires_ansible: '*'\n" }, 'role-template/meta/runtime.yml: requires_ansible "*" names no oldest version (>=)'],
   ];
-  for (const [title, change, want] of cases) it(`or tells: ${title}`, () => deepStrictEqual(agreement({ ...good, ...change }).map(({ file, message }) => `${file}: ${message}`), [want]));
+  for (const [title, change, want] of cases) it(`or tells: ${title}`, () => deepStrictEqual(inconsistencies({ ...good, ...change }).map(({ file, message }) => `${file}: ${message}`), [want]));
 
   it("by the order of semantic versions", () => {
     const order = ["1.10.0", "1.2.0", "1.2.0-rc.2", "1.2.0-rc.1", "1.2.0-beta", "1.2.0-1", "0.9.9"];
@@ -249,7 +249,7 @@ describe("a token", () => {
   it("in GALAXY_TOKEN is not given to a server of the configuration", () => deepStrictEqual([access({ server: "mine" }, { GALAXY_TOKEN: token }).server, JSON.stringify(access({ server: "mine" }, { GALAXY_TOKEN: token })).includes(token)], ["mine", false]));
   it("is taken out of a text, in every form", () => {
     const text = `a ${token} b ${encodeURIComponent(token)} c ${Buffer.from(token).toString("base64")} d`;
-    strictEqual(filtered(text, [token, ""]), "a *** b *** c *** d");
+    strictEqual(redact(text, [token, ""]), "a *** b *** c *** d");
   });
   it("has a source in words", () => deepStrictEqual([sourceInWords("env: A_TOKEN"), sourceInWords("/x/galaxy_token"), sourceInWords(null)], ["with the token from the environment variable A_TOKEN", "with the token from /x/galaxy_token", "without a token"]));
 });
@@ -257,7 +257,7 @@ describe("a token", () => {
 describe("the environment of a release's programs", () => {
   it("has no secret, and ansible-galaxy's has those of its servers", () => {
     const env = { GALAXY_TOKEN: "a", ANSIBLE_GALAXY_SERVER_MINE_PASSWORD: "b", ANSIBLE_GALAXY_SERVER_MINE_CLIENT_SECRET: "c", ANSIBLE_GALAXY_SERVER_MINE_URL: "d" };
-    const secrets = withhold(env);
+    const secrets = takeSecrets(env);
     deepStrictEqual(env, { ANSIBLE_GALAXY_SERVER_MINE_URL: "d" });
     const got = access({ server: "mine" }, secrets).env;
     deepStrictEqual([got["GALAXY_TOKEN"], got["ANSIBLE_GALAXY_SERVER_MINE_PASSWORD"], got["ANSIBLE_GALAXY_SERVER_MINE_CLIENT_SECRET"]], [undefined, "b", "c"]);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { success } from "../generator/ir.js";
 import { duration, imagesOf, judgeScenario, longestFirst, moleculeCommand, runFolder, scenarios, stepOf, stepsOf } from "../generator/workshop/scenarios.js";
-import { run, shown } from "../generator/system/process.js";
+import { run, shellLine } from "../generator/system/process.js";
 import { put, root, temporary, whyNot } from "./support.js";
 
 describe("a scenario passes", () => {
@@ -43,7 +43,7 @@ const programs = { SRIOV_ROLE_KAYOBE_BIN: "/k/bin", SRIOV_ROLE_NOVA_BIN: "/n/bin
 describe(moleculeCommand.name, () => {
   it("finds scenarios and artefacts from the root", () => {
     const command = moleculeCommand("/r", "/v/bin", programs, "test", "default");
-    strictEqual(shown({ ...command, env: { MOLECULE_GLOB: command.env?.["MOLECULE_GLOB"], ANSIBLE_ROLES_PATH: command.env?.["ANSIBLE_ROLES_PATH"] } }), "MOLECULE_GLOB='molecule/*/molecule.yml' ANSIBLE_ROLES_PATH=/r/dist/roles /v/bin/molecule -c molecule/base.yml test -s default");
+    strictEqual(shellLine({ ...command, env: { MOLECULE_GLOB: command.env?.["MOLECULE_GLOB"], ANSIBLE_ROLES_PATH: command.env?.["ANSIBLE_ROLES_PATH"] } }), "MOLECULE_GLOB='molecule/*/molecule.yml' ANSIBLE_ROLES_PATH=/r/dist/roles /v/bin/molecule -c molecule/base.yml test -s default");
   });
   it("tells where the programs are that it is tested with", () => {
     const { env } = moleculeCommand("/r", "/v/bin", programs, "test", "default");

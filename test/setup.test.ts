@@ -1,13 +1,13 @@
 import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { chmodSync, linkSync, readFileSync, readdirSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { installation } from "../generator/workshop/hostPackages.js";
+import { installLine, installation } from "../generator/workshop/hostPackages.js";
 import { uvVariables } from "../generator/workshop/installers.js";
 import { locked } from "../generator/workshop/cache.js";
 import { findPython, noteUse, unusedFolders } from "../generator/workshop/pythonEnvironments.js";
 import type { PythonRange } from "../generator/workshop/pythonEnvironments.js";
 import { run } from "../generator/system/process.js";
-import { ansibleCores, commandLine, missingPrograms, programFolders, removable, removeUnused } from "../generator/workshop/setup.js";
+import { ansibleCores, missingPrograms, programFolders, removable, removeUnused } from "../generator/workshop/setup.js";
 import { cli, put, root, temporary, valueOf, whyNot } from "./support.js";
 
 /** A machine with these Pythons, by minor version, and nothing installed. */
@@ -65,10 +65,10 @@ describe(installation.name, () => {
   });
 });
 
-describe(commandLine.name, () => {
+describe(installLine.name, () => {
   it("is what a person types", () => {
     strictEqual(
-      commandLine({ file: { path: "/etc/apt/x.sources", text: "Types: deb\n" }, commands: [{ file: "apt-get", args: ["install", "a"], env: { DEBIAN_FRONTEND: "noninteractive" } }] }),
+      installLine({ file: { path: "/etc/apt/x.sources", text: "Types: deb\n" }, commands: [{ file: "apt-get", args: ["install", "a"], env: { DEBIAN_FRONTEND: "noninteractive" } }] }),
       "printf %s 'Types: deb\n' | sudo tee /etc/apt/x.sources >/dev/null && sudo DEBIAN_FRONTEND=noninteractive apt-get install a",
     );
   });

@@ -7,12 +7,12 @@ import { generate } from "../artefacts/generate.js";
 import type { Identity, Layout, OutFile, Problem } from "../ir.js";
 import { artefactRoot } from "../artefacts/layout.js";
 import { ansibleCores } from "../workshop/setup.js";
-import { run, shown } from "../system/process.js";
-import { agreement } from "./agreement.js";
+import { run, shellLine } from "../system/process.js";
+import { inconsistencies } from "./consistency.js";
 import { importCollection, importRole, sanity, tarballName } from "./checks.js";
-import type { Surroundings } from "./checks.js";
+import type { CheckContext } from "./checks.js";
 import { programEnvironment } from "./environment.js";
-import { inOrder, readTarball, sha256, strays, writeTarball } from "./tarball.js";
+import { inOrder, readTarball, sha256, tarballFaults, writeTarball } from "./tarball.js";
 
 /** What is released: both made from the sources, not from dist/, where something else may lie. */
 export interface Release {
@@ -44,7 +44,7 @@ export function disagreements(root: string, sources: Sources): Problem[] {
   const text = (files: readonly OutFile[], path: string): string => files.find((file) => file.path === path)?.text ?? "";
   const pages = readTree(join(root, "docs")).map((file) => ({ ...file, path: `docs/${file.path}` }));
   const { files } = sources.template;
-  return agreement({
+  return inconsistencies({
     identity: sources.role.identity,
     packageJson: readText(join(root, "package.json")),
     packageLock: readText(join(root, "package-lock.json")),
@@ -75,7 +75,7 @@ export function buildTime(commitTime: number, epoch = process.env["SOURCE_DATE_E
  * @param seconds the time of everything in it
  * @throws Error when it does not hold exactly what was generated
  */
-export async function buildCollection({ bin, cache, temporary }: Omit<Surroundings, "importer">, { identity, collection }: Release, seconds: number): Promise<Buffer> {
+export async function buildCollection({ bin, cache, temporary }: Omit<CheckContext, "importer">, { identity, collection }: Release, seconds: number): Promise<Buffer> {
   const folder = makeFolder(join(temporary, "build-"));
   const source = join(folder, "ansible_collections", identity.namespace, identity.name);
   writeTree(source, collection);
@@ -86,11 +86,11 @@ export async function buildCollection({ bin, cache, temporary }: Omit<Surroundin
     env: { ...programEnvironment(), PATH: `${bin}:${process.env["PATH"] ?? ""}`, ANSIBLE_HOME: join(cache, "ansible"), ANSIBLE_CONFIG: undefined, ANSIBLE_NOCOLOR: "1" },
   };
   const { code, output } = await run(command);
-  if (code !== 0) throw new Error(`${shown(command)} ended with ${code}:\n${output.trim()}`);
+  if (code !== 0) throw new Error(`${shellLine(command)} ended with ${code}:\n${output.trim()}`);
   const members = inOrder(readTarball(readBytes(join(folder, tarballName(identity)))));
   removeFolder(folder);
   const tarball = writeTarball(members, seconds);
-  const faults = strays(readTarball(tarball), collection);
+  const faults = tarballFaults(readTarball(tarball), collection);
   if (faults.length > 0) throw new Error(faults.join("\n"));
   return tarball;
 }
@@ -103,11 +103,11 @@ export interface Check {
 }
 
 /** The checks that Galaxy makes, and those that its maintainers ask for. */
-export function checks(around: Surroundings, { identity, collection, role }: Release, tarball: Buffer): Check[] {
+export function checks(context: CheckContext, { identity, collection, role }: Release, tarball: Buffer): Check[] {
   return [
-    { title: "galaxy-importer, collection", work: async () => await importCollection(around, identity, tarball) },
-    { title: "galaxy-importer, role", work: async () => await importRole(around, identity, role) },
-    { title: "ansible-test sanity", work: async () => (await sanity(around, identity, collection)).complaints },
+    { title: "galaxy-importer, collection", work: async () => await importCollection(context, identity, tarball) },
+    { title: "galaxy-importer, role", work: async () => await importRole(context, identity, role) },
+    { title: "ansible-test sanity", work: async () => (await sanity(context, identity, collection)).complaints },
   ];
 }
 

@@ -7,12 +7,12 @@ import { isFile, isFolder, makeFolder, removeFolder, writeBytes } from "../syste
 import { cacheFolder, locked } from "../workshop/cache.js";
 import { progress } from "../system/progress.js";
 import { importerTools, pythonTools } from "../workshop/setup.js";
-import { exit, here, printProblems, say } from "../system/terminal.js";
+import { exit, fromCwd, printProblems, print } from "../system/terminal.js";
 import { run } from "../system/process.js";
 import { buildCollection, buildTime, checks, disagreements, fingerprint, release, releaseInputs, writeRelease } from "./build.js";
 import type { Written } from "./build.js";
-import { withhold } from "./environment.js";
-import { access, afterFailure, askGalaxy, filtered, hiding, importCommand, publishCommand, secretsOf, serverRefusals, sourceInWords } from "./publish.js";
+import { takeSecrets } from "./environment.js";
+import { access, afterFailure, askGalaxy, redact, redactErrors, importCommand, publishCommand, secretsOf, serverRefusals, sourceInWords } from "./publish.js";
 import type { Access } from "./publish.js";
 import { absolute, hasCredentials, head, isLocal, ownerAndName, prepare, readRemote, send, tagsElsewhere } from "./repository.js";
 import type { Head } from "./repository.js";
@@ -63,17 +63,17 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
   // What the checks keep is one folder for all runs.
   return await locked("release", async () =>
     await inTemporary("sriov-role-release-", () => "", async (temporary) => {
-      const around = { bin, importer, cache, temporary };
+      const context = { bin, importer, cache, temporary };
       const made = release(sources);
-      const tarball = await buildCollection(around, made, buildTime(commit.time));
+      const tarball = await buildCollection(context, made, buildTime(commit.time));
       const mark = join(cache, "passed", fingerprint(made, bin, importer));
       if (which === "none") return writeRelease(out, made, tarball);
       if (which === "new" && isFile(mark)) {
-        say("Galaxy's checks: passed before, with these files and tools.");
+        print("Galaxy's checks: passed before, with these files and tools.");
         return writeRelease(out, made, tarball);
       }
       const complaints: string[] = [];
-      const jobs = checks(around, made, tarball).map(({ title, work }) => ({
+      const jobs = checks(context, made, tarball).map(({ title, work }) => ({
         title,
         work: async (): Promise<void> => {
           const found = await work();
@@ -84,7 +84,7 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
       await progress(jobs).catch((error: unknown) => {
         if (complaints.length === 0) throw error;
       });
-      for (const complaint of complaints) console.error(filtered(complaint, secrets));
+      for (const complaint of complaints) console.error(redact(complaint, secrets));
       removeFolder(mark);
       if (complaints.length > 0) return undefined;
       writeBytes(mark, Buffer.alloc(0));
@@ -99,8 +99,8 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
  * @returns an exit code
  */
 export async function build(options: { out?: string; checks: boolean }): Promise<number> {
-  const secrets = secretsOf(withhold(process.env));
-  return await hiding(secrets, async () => await buildInto(options, secrets));
+  const secrets = secretsOf(takeSecrets(process.env));
+  return await redactErrors(secrets, async () => await buildInto(options, secrets));
 }
 
 async function buildInto(options: { out?: string; checks: boolean }, secrets: readonly string[]): Promise<number> {
@@ -111,10 +111,10 @@ async function buildInto(options: { out?: string; checks: boolean }, secrets: re
     console.error("Nothing was written.");
     return exit.failed;
   }
-  say(`${here(written.tarball)}  sha256 ${written.sha256}`);
-  say(`${here(written.role)}  the role, as its repository holds it`);
-  if (!options.checks) say("Not checked as Galaxy checks it.");
-  say(`Built from commit ${commit.slice(0, 12)}${changed.length === 0 ? "." : ` and ${changed.length} changes that are not in it: this can be looked at, not published.`}`);
+  print(`${fromCwd(written.tarball)}  sha256 ${written.sha256}`);
+  print(`${fromCwd(written.role)}  the role, as its repository holds it`);
+  if (!options.checks) print("Not checked as Galaxy checks it.");
+  print(`Built from commit ${commit.slice(0, 12)}${changed.length === 0 ? "." : ` and ${changed.length} changes that are not in it: this can be looked at, not published.`}`);
   return exit.good;
 }
 
@@ -153,13 +153,13 @@ export async function publish(options: PublishOptions): Promise<number> {
     console.error("The address of the role's repository has a user, password or token in it; leave that to git's credential helper.");
     return exit.wrongUse;
   }
-  const withheld = withhold(process.env);
-  const secrets = secretsOf(withheld);
+  const taken = takeSecrets(process.env);
+  const secrets = secretsOf(taken);
   const published: string[] = [];
   const whatIsOut = (): string => (published.length === 0 ? "Nothing was published." : `Published: ${published.join(", ")}. The rest was not, or not to its end.`);
   return await inTemporary("sriov-role-publish-", whatIsOut, async (temporary) => {
-    const way = access(options, withheld);
-    return await hiding(secrets, async () => await publishFrom({ temporary, way, secrets, published }, options, what, what.role && address !== undefined && repository ? { address: absolute(address), ...repository } : undefined));
+    const way = access(options, taken);
+    return await redactErrors(secrets, async () => await publishFrom({ temporary, way, secrets, published }, options, what, what.role && address !== undefined && repository ? { address: absolute(address), ...repository } : undefined));
   });
 }
 
@@ -192,8 +192,8 @@ async function publishFrom({ temporary, way, secrets, published }: Means, option
   const owner = (repository?.owner ?? identity.namespace).toLowerCase();
   const answer = await askGalaxy(bin, root, identity, owner, way);
   secrets.push(...answer.secrets);
-  const clean = (error: unknown): string => filtered(error instanceof Error ? error.message : String(error), secrets);
-  const tell = (line: string): void => say(filtered(line, secrets));
+  const clean = (error: unknown): string => redact(error instanceof Error ? error.message : String(error), secrets);
+  const tell = (line: string): void => print(redact(line, secrets));
   const remote = repository && (await readRemote(temporary, repository.address, version));
   const refusals = [
     ...(changed.length === 0 ? [] : [`${changed.length} files are changed or not in git, ${changed[0]} among them: commit or remove them first.`]),
@@ -226,9 +226,9 @@ async function publishFrom({ temporary, way, secrets, published }: Means, option
   }
   const written = await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), "new", secrets);
   if (!written) return nothingSent();
-  tell(`${here(written.tarball)}  sha256 ${written.sha256}`);
+  tell(`${fromCwd(written.tarball)}  sha256 ${written.sha256}`);
   if (options.dryRun) {
-    say("Nothing was sent: this was a dry run.");
+    print("Nothing was sent: this was a dry run.");
     return exit.good;
   }
   if (what.collection) {
@@ -239,7 +239,7 @@ async function publishFrom({ temporary, way, secrets, published }: Means, option
       return exit.failed;
     }
     published.push("the collection");
-    say(`Published: the collection ${title}`);
+    print(`Published: the collection ${title}`);
   }
   if (repository && push) {
     if (!pushed) {
@@ -250,14 +250,14 @@ async function publishFrom({ temporary, way, secrets, published }: Means, option
         console.error(`The role was not published.${what.collection ? " The collection was: leave it out of the next run (--role)." : ""}`);
         return exit.failed;
       }
-      say(`Pushed: the role, to ${repository.address}`);
+      print(`Pushed: the role, to ${repository.address}`);
     }
     const { code } = await run(importCommand(bin, way, repository, push.remote.branch), { onLine: tell });
     if (code !== 0) {
       console.error(`The role is in its repository, and Galaxy did not import it. Once that is mended, publish again with --role: what is pushed is not pushed again.`);
       return exit.failed;
     }
-    say(`Published: the role ${title}`);
+    print(`Published: the role ${title}`);
   }
   return exit.good;
 }

@@ -36,7 +36,7 @@ export function secretVariables(env: Environment): Environment {
  * Take the secrets out of an environment, and return them. Out of this process' own, so that no program has them that is
  * not given them: lints, tests, pip and git's hooks have no use for them.
  */
-export function withhold(env: NodeJS.ProcessEnv): Environment {
+export function takeSecrets(env: NodeJS.ProcessEnv): Environment {
   const secrets = secretVariables(env);
   for (const name of Object.keys(secrets)) delete env[name];
   return secrets;

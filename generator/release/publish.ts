@@ -58,9 +58,9 @@ export async function askGalaxy(bin: string, root: string, { namespace, name }: 
   const { stdout, output } = await run(command);
   const last = stdout.trim().split("\n").at(-1) ?? "";
   const secrets = secretsOf(env);
-  if (!last.startsWith("{")) throw new Error(filtered(`The server could not be asked which versions it has:\n${output.trim()}`, secrets));
+  if (!last.startsWith("{")) throw new Error(redact(`The server could not be asked which versions it has:\n${output.trim()}`, secrets));
   const answer = JSON.parse(last) as Answer | { readonly error: string; readonly secrets: readonly string[] };
-  if ("error" in answer) throw new Error(filtered(`The server could not be asked which versions it has: ${answer.error}`, [...secrets, ...answer.secrets]));
+  if ("error" in answer) throw new Error(redact(`The server could not be asked which versions it has: ${answer.error}`, [...secrets, ...answer.secrets]));
   return answer.source !== null && answer.source.includes(ownServer.toUpperCase()) ? { ...answer, source: `the environment variable ${tokenVariable}` } : answer;
 }
 
@@ -82,16 +82,16 @@ export function secretsOf(env: Environment): string[] {
  * @param secrets may become more while it runs
  * @throws Error without them
  */
-export async function hiding<Result>(secrets: readonly string[], work: () => Promise<Result>): Promise<Result> {
+export async function redactErrors<Result>(secrets: readonly string[], work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (error) {
-    throw new Error(filtered(error instanceof Error ? error.message : String(error), secrets));
+    throw new Error(redact(error instanceof Error ? error.message : String(error), secrets));
   }
 }
 
 /** A text without the secrets, in any form that is likely in a message. */
-export function filtered(text: string, secrets: readonly string[]): string {
+export function redact(text: string, secrets: readonly string[]): string {
   const forms = secrets.filter((secret) => secret !== "").flatMap((secret) => [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), Buffer.from(secret).toString("base64")]);
   return [...new Set(forms)].sort((a, b) => b.length - a.length).reduce((clean, form) => clean.replaceAll(form, "***"), text);
 }

@@ -13,7 +13,7 @@ export async function git(cwd: string, ...args: readonly string[]): Promise<Outc
   return await run({ file: "git", args, cwd, env: { ...programEnvironment(), GIT_TERMINAL_PROMPT: "0" } });
 }
 
-async function must(cwd: string, ...args: readonly string[]): Promise<string> {
+async function gitOrThrow(cwd: string, ...args: readonly string[]): Promise<string> {
   const { code, stdout, output } = await git(cwd, ...args);
   if (code !== 0) throw new Error(`git ${args[0]} ended with ${code}:\n${output.trim()}`);
   return stdout.replace(/\n$/, "");
@@ -35,12 +35,12 @@ export interface Head {
  * @throws Error when the folder is no git repository of its own, or that has no commit, or cannot be read
  */
 export async function head(folder: string, inputs: readonly string[]): Promise<Head> {
-  const top = await must(folder, "rev-parse", "--show-toplevel");
+  const top = await gitOrThrow(folder, "rev-parse", "--show-toplevel");
   if (realPath(top) !== realPath(folder)) throw new Error(`${folder} is no git repository of its own: it lies in that of ${top}, whose commits say nothing of it. Clone it.`);
-  const [commit = "", time = ""] = (await must(folder, "log", "-1", "--format=%H %ct")).split(" ");
-  const listed = (await must(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z")).split("\0").filter((entry) => entry !== "");
+  const [commit = "", time = ""] = (await gitOrThrow(folder, "log", "-1", "--format=%H %ct")).split(" ");
+  const listed = (await gitOrThrow(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z")).split("\0").filter((entry) => entry !== "");
   // A file that git ignores, or was told not to look at, is read and released all the same.
-  const tree = await must(folder, "ls-tree", "-r", "-z", "--full-tree", commit, "--", ...inputs);
+  const tree = await gitOrThrow(folder, "ls-tree", "-r", "-z", "--full-tree", commit, "--", ...inputs);
   const changed = new Set([...listed.map((entry) => entry.slice(3)), ...differences(tree, inputs.flatMap((input) => readTree(folder, input)))]);
   return { commit, time: Number(time), changed: [...changed].sort() };
 }
@@ -94,7 +94,7 @@ export interface Remote {
  */
 export async function readRemote(folder: string, address: string, version: string): Promise<Remote> {
   const names = tagNames(version).map((tag) => `refs/tags/${tag}`);
-  return parseRemote(await must(folder, "ls-remote", "--symref", "--", address, "HEAD", "refs/heads/*", ...names), address);
+  return parseRemote(await gitOrThrow(folder, "ls-remote", "--symref", "--", address, "HEAD", "refs/heads/*", ...names), address);
 }
 
 /**
@@ -183,11 +183,11 @@ export interface Prepared {
  * @throws Error with git's words, or when the repository is that of something else, or has the tag for something else
  */
 export async function prepare(folder: string, { name, address, remote, files, version, message, time }: Push): Promise<Prepared> {
-  await must(dirname(folder), "clone", "--quiet", "--config", "core.autocrlf=false", "--", address, folder);
-  if (remote.empty) await must(folder, "symbolic-ref", "HEAD", `refs/heads/${remote.branch}`);
+  await gitOrThrow(dirname(folder), "clone", "--quiet", "--config", "core.autocrlf=false", "--", address, folder);
+  if (remote.empty) await gitOrThrow(folder, "symbolic-ref", "HEAD", `refs/heads/${remote.branch}`);
   if (!remote.empty) {
-    const paths = (await must(folder, "ls-tree", "-r", "-z", "--name-only", "HEAD")).split("\0");
-    const meta = paths.includes("meta/main.yml") ? await must(folder, "show", "HEAD:meta/main.yml") : undefined;
+    const paths = (await gitOrThrow(folder, "ls-tree", "-r", "-z", "--name-only", "HEAD")).split("\0");
+    const meta = paths.includes("meta/main.yml") ? await gitOrThrow(folder, "show", "HEAD:meta/main.yml") : undefined;
     const fits = isOfRole(address, paths, meta, name);
     if (!fits.ok) throw new Error(fits.why);
   }
@@ -196,23 +196,23 @@ export async function prepare(folder: string, { name, address, remote, files, ve
   if (tagged) {
     const { code: elsewhere } = await git(folder, "merge-base", "--is-ancestor", `refs/tags/${version}`, "HEAD");
     if (elsewhere !== 0) throw taken;
-    await must(folder, "checkout", "--quiet", "--detach", `refs/tags/${version}`);
+    await gitOrThrow(folder, "checkout", "--quiet", "--detach", `refs/tags/${version}`);
   }
   const ours = new Set(files.map(({ path }) => path.split("/")[0]!));
   emptyFolder(folder, (name) => name.startsWith(".") && !ours.has(name));
   writeTree(folder, files);
-  await must(folder, "add", "--all", "--force");
+  await gitOrThrow(folder, "add", "--all", "--force");
   if (tagged) {
-    if ((await must(folder, "write-tree")) !== (await must(folder, "rev-parse", `refs/tags/${version}^{tree}`))) throw taken;
+    if ((await gitOrThrow(folder, "write-tree")) !== (await gitOrThrow(folder, "rev-parse", `refs/tags/${version}^{tree}`))) throw taken;
     return { removed: [], there: true };
   }
-  const removed = remote.empty ? "" : await must(folder, "diff", "--cached", "--name-only", "--no-renames", "--diff-filter=D", "-z", "HEAD");
+  const removed = remote.empty ? "" : await gitOrThrow(folder, "diff", "--cached", "--name-only", "--no-renames", "--diff-filter=D", "-z", "HEAD");
   const { code: unchanged } = await git(folder, "diff", "--cached", "--quiet");
-  if (remote.empty || unchanged !== 0) await must(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
+  if (remote.empty || unchanged !== 0) await gitOrThrow(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
   // Attributes, filters and hooks may have made something else of them.
-  const [other] = differences(await must(folder, "ls-tree", "-r", "-z", "HEAD", "--", ...files.map(({ path }) => path)), files);
+  const [other] = differences(await gitOrThrow(folder, "ls-tree", "-r", "-z", "HEAD", "--", ...files.map(({ path }) => path)), files);
   if (other !== undefined) throw new Error(`git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`);
-  await must(folder, "tag", "--annotate", "--message", message, version);
+  await gitOrThrow(folder, "tag", "--annotate", "--message", message, version);
   await send(folder, { address, remote, version }, "--dry-run");
   return { removed: removed.split("\0").filter((path) => path !== ""), there: false };
 }
@@ -224,5 +224,5 @@ export async function prepare(folder: string, { name, address, remote, files, ve
  */
 export async function send(folder: string, { address, remote, version }: Pick<Push, "address" | "remote" | "version">, ...options: readonly string[]): Promise<void> {
   // By its address: what clone calls it is a matter of configuration.
-  await must(folder, "push", "--quiet", "--atomic", ...options, "--", address, `HEAD:refs/heads/${remote.branch}`, `refs/tags/${version}`);
+  await gitOrThrow(folder, "push", "--quiet", "--atomic", ...options, "--", address, `HEAD:refs/heads/${remote.branch}`, `refs/tags/${version}`);
 }

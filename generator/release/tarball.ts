@@ -118,7 +118,7 @@ export function inOrder(members: readonly Member[]): Member[] {
  *
  * @param wanted the collection's files, galaxy.yml among them, which becomes MANIFEST.json
  */
-export function strays(members: readonly Member[], wanted: readonly OutFile[]): string[] {
+export function tarballFaults(members: readonly Member[], wanted: readonly OutFile[]): string[] {
   const there = new Map(members.filter(({ folder }) => !folder).map((member) => [member.path, member]));
   const expected = new Map(wanted.filter(({ path }) => path !== "galaxy.yml").map((file) => [file.path, file]));
   const own = [manifestName, filesName];

@@ -71,7 +71,7 @@ export function bytesOf(root: string, path: string): { bytes: Buffer; executable
 /** Write a file of our own below a folder that is made; it appears whole or not at all. */
 export function writeAtomically(root: string, file: Omit<OutFile, "text"> & { readonly text: string | Uint8Array }): void {
   const target = join(root, file.path);
-  const temporary = besides(target);
+  const temporary = temporaryFor(target);
   mkdirSync(dirname(target), { recursive: true });
   try {
     writeFileSync(temporary, file.text);
@@ -84,7 +84,7 @@ export function writeAtomically(root: string, file: Omit<OutFile, "text"> & { re
 }
 
 /** The name of a temporary file, in the folder of the file that it becomes. */
-export function besides(target: string): string {
+export function temporaryFor(target: string): string {
   return join(dirname(target), `.${process.pid}.${basename(target)}.tmp`);
 }
 

@@ -4,7 +4,7 @@ import type { Problem } from "../ir.js";
 /** Exit codes of every command. */
 export const exit = { good: 0, failed: 1, wrongUse: 2 } as const;
 
-export function say(line: string): void {
+export function print(line: string): void {
   console.log(line);
 }
 
@@ -13,7 +13,7 @@ export function printProblems(problems: readonly Problem[]): void {
 }
 
 /** A path as a person in the current folder would type it. */
-export function here(path: string): string {
+export function fromCwd(path: string): string {
   return relative(process.cwd(), path) || ".";
 }
 

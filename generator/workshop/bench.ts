@@ -54,7 +54,7 @@ export async function bench({ fast = false, against, hosts = "1,20,100,300", sav
   const bin = await pythonTools(root);
   const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, PYTHONDONTWRITEBYTECODE: "1" };
   const python = (...args: string[]): Command => ({ file: join(bin, "python"), args: ["-u", ...args], cwd: root, env });
-  await shown({ file: process.execPath, args: [join(root, "build", "generator", "main.js"), "generate"], cwd: root });
+  await runShown({ file: process.execPath, args: [join(root, "build", "generator", "main.js"), "generate"], cwd: root });
   const here = await measured(collection, numbers, python);
   const before = JSON.parse(readText(join(root, lastRelease))) as Figures;
   const columns = [here, before, ...(against === undefined ? [] : [await measured(resolve(against), numbers, python)])];
@@ -62,11 +62,11 @@ export async function bench({ fast = false, against, hosts = "1,20,100,300", sav
   for (const { title, machine } of columns) console.log(`  ${title}: ${machine}`);
   console.log(table(columns));
   if (save) writeTree(root, [{ path: lastRelease, text: `${JSON.stringify(here, null, 1)}\n` }]);
-  if (!fast) await shown(python(join("molecule", "rig", "bench.py")));
+  if (!fast) await runShown(python(join("molecule", "rig", "bench.py")));
   return exit.good;
 }
 
-async function shown(command: Command): Promise<void> {
+async function runShown(command: Command): Promise<void> {
   const { code, output } = await run(command, { onLine: (line) => console.log(line) });
   if (code !== 0) throw new Error(`${command.args.join(" ")} ended with ${code}:\n${output}`);
 }

@@ -1,7 +1,7 @@
 import { basename, dirname, posix } from "node:path";
 import { failure, success } from "../ir.js";
 import type { Result } from "../ir.js";
-import { readForeign } from "../system/foreign.js";
+import { readUserFiles } from "../system/userFiles.js";
 import { run } from "../system/process.js";
 
 // `--changed`: which tests and scenarios a change can touch, from what they use: what they import, and what their own texts name.
@@ -197,7 +197,7 @@ export function touched(changed: readonly string[], uses: Uses): Touched {
 export function readTexts(root: string): Texts {
   const concerns = (path: string): boolean => /^(generator|molecule|test)(\/|$)/.test(path) && !/(^|\/)__pycache__$/.test(path);
   const code = (path: string): boolean => !path.startsWith("test/") || /^test\/([^/]+\.ts|\w+\/\w+\.py)$/.test(path);
-  return new Map(readForeign(root, concerns).flatMap(({ path, text }) => (text !== undefined && code(path) ? [[path, text] as const] : [])));
+  return new Map(readUserFiles(root, concerns).flatMap(({ path, text }) => (text !== undefined && code(path) ? [[path, text] as const] : [])));
 }
 
 /** Paths of files that differ from a commit, with its name. */

@@ -2,12 +2,12 @@ import { join } from "node:path";
 import { isStale } from "../artefacts/commands.js";
 import { readSources } from "../artefacts/sources.js";
 import { writeJson } from "../system/disk.js";
-import { exit, say } from "../system/terminal.js";
+import { exit, print } from "../system/terminal.js";
 import { lint as lintAll } from "./lint.js";
-import { missingPackages } from "./hostPackages.js";
+import { howToInstall, missingPackages } from "./hostPackages.js";
 import { unusedDays } from "./pythonEnvironments.js";
 import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
-import { ansibleCores, howToInstall, missingImporter, missingPrograms, missingTools, programFolders, pythonTools, removable, removeUnused, setup as setUp } from "./setup.js";
+import { ansibleCores, missingImporter, missingPrograms, missingTools, programFolders, pythonTools, removable, removeUnused, setup as setUp } from "./setup.js";
 import { choose, namedAndChanged } from "./stages.js";
 import type { LintResults, ScenarioResults } from "./totals.js";
 
@@ -31,7 +31,7 @@ export async function lint(root: string, options: LintOptions = {}): Promise<num
   });
   for (const { layout, passed, examined, report } of results) {
     if (report !== "") console.error(report);
-    say(`${layout}: ${passed ? "passed" : "failed"}, ${examined} files examined`);
+    print(`${layout}: ${passed ? "passed" : "failed"}, ${examined} files examined`);
   }
   const counted: LintResults = results.map(({ layout, passed }) => ({ layout, passed }));
   if (options.results !== undefined) writeJson(options.results, counted);
@@ -74,7 +74,7 @@ export async function verify(root: string, names: readonly string[], options: Ve
       console.error(choice.why);
       return exit.failed;
     }
-    say(choice.value.report);
+    print(choice.value.report);
     chosen = [...choice.value.scenarios];
   }
   if (chosen.length === 0) {
@@ -89,7 +89,7 @@ export async function verify(root: string, names: readonly string[], options: Ve
   }
   const programs = { ...(await programFolders(root, { machines: true })), ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }) };
   const results = await verifyAll({ root, bin: await pythonTools(root), programs, names: chosen, jobs: options.jobs, timings: options.timings === true });
-  say(scenarioReport(results));
+  print(scenarioReport(results));
   const counted: ScenarioResults = results.map(({ scenario, outcome }) => ({ scenario, outcome }));
   if (options.results !== undefined) writeJson(options.results, counted);
   return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
@@ -103,15 +103,15 @@ export async function doctor(root: string): Promise<number> {
   const noSystem = missing.length > 0 ? [await howToInstall(root, missing)] : [];
   const noGit = missing.includes("git") ? [await howToInstall(root, ["git"])] : [];
   const report = (commands: string, lacks: readonly string[]): void => {
-    say(`${commands}: ${lacks.length === 0 ? "ready" : "not ready"}`);
-    for (const lack of lacks) say(`  ${lack.replaceAll("\n", "\n  ")}`);
+    print(`${commands}: ${lacks.length === 0 ? "ready" : "not ready"}`);
+    for (const lack of lacks) print(`  ${lack.replaceAll("\n", "\n  ")}`);
   };
   report("generate, check", []);
   report("lint", noPython);
   report("build, publish", [...noPython, ...(await missingImporter(root)), ...noGit]);
   report("test:unit", [...noPython, ...noPrograms.tests]);
   report("verify, test, bench", [...noPython, ...noPrograms.machines, ...noSystem]);
-  if ([...noPython, ...noPrograms.machines].some((lack) => lack.endsWith("not installed"))) say("This installs what is not installed:\n    npm run setup");
+  if ([...noPython, ...noPrograms.machines].some((lack) => lack.endsWith("not installed"))) print("This installs what is not installed:\n    npm run setup");
   return noPython.length + noPrograms.machines.length + noSystem.length === 0 ? exit.good : exit.failed;
 }
 
@@ -131,12 +131,12 @@ export async function setup(root: string, options: SetupOptions): Promise<number
   const { folders, bytes } = options.prune ? await removeUnused() : removable();
   const size = `${Math.ceil(bytes / 1e6)} MB`;
   if (options.prune) {
-    for (const folder of folders) say(`removed ${folder}`);
-    say(folders.length === 0 ? "There is nothing to remove." : `${size} are free again.`);
+    for (const folder of folders) print(`removed ${folder}`);
+    print(folders.length === 0 ? "There is nothing to remove." : `${size} are free again.`);
   } else if (folders.length > 0) {
-    say(`No clone has used these for ${unusedDays} days; they take ${size}:`);
-    for (const folder of folders) say(`    ${folder}`);
-    say("This removes them:\n    npm run setup -- --prune");
+    print(`No clone has used these for ${unusedDays} days; they take ${size}:`);
+    for (const folder of folders) print(`    ${folder}`);
+    print("This removes them:\n    npm run setup -- --prune");
   }
   return exit.good;
 }

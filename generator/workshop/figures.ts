@@ -94,8 +94,8 @@ function keys<T>(columns: readonly Figures[], of: (figures: Figures) => By<T>): 
 
 function spread(values: Spread | undefined, factor: number, digits: number): string | undefined {
   if (values === undefined) return undefined;
-  const shown = (value: number): string => (value * factor).toFixed(digits);
-  return values.runs === 1 ? shown(values.median) : `${shown(values.median)} (${shown(values.min)} to ${shown(values.max)})`;
+  const rounded = (value: number): string => (value * factor).toFixed(digits);
+  return values.runs === 1 ? rounded(values.median) : `${rounded(values.median)} (${rounded(values.min)} to ${rounded(values.max)})`;
 }
 
 function round(count: number): string {

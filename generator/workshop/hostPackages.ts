@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSyn
 import { delimiter, join } from "node:path";
 import { failure, success } from "../ir.js";
 import type { Result } from "../ir.js";
-import { run } from "../system/process.js";
+import { run, shellLine } from "../system/process.js";
 import type { Command } from "../system/process.js";
 
 // Debian packages that the machines of `verify` need, and how they come onto this one.
@@ -130,4 +130,17 @@ export function isRoot(): boolean {
 
 export function writeSystemFile({ path, text }: { readonly path: string; readonly text: string }): void {
   writeFileSync(path, text, { mode: 0o644 });
+}
+
+/** What a person types who may become root. */
+export async function howToInstall(root: string, missing: readonly string[]): Promise<string> {
+  const way = await installation(root, missing);
+  if (!way.ok) return `Missing: ${missing.join(" ")}: ${way.why}`;
+  return `Missing: ${missing.join(" ")}. This installs it:\n    ${installLine(way.value)}`;
+}
+
+/** An installation as one line for a shell. */
+export function installLine({ file, commands }: Installation): string {
+  const write = file ? [`printf %s ${shellLine({ file: file.text, args: [] })} | sudo tee ${file.path} >/dev/null`] : [];
+  return [...write, ...commands.map((command) => `sudo ${shellLine(command)}`)].join(" && ");
 }

@@ -3,15 +3,14 @@ import { failure, success } from "../ir.js";
 import type { Result } from "../ir.js";
 import { bytesFreed, isFolder, readText } from "../system/disk.js";
 import { cacheFolder, locked } from "./cache.js";
-import { hasProgram, installation, isRoot, missingPackages, writeSystemFile } from "./hostPackages.js";
-import type { Installation } from "./hostPackages.js";
+import { hasProgram, howToInstall, installation, isRoot, missingPackages, writeSystemFile } from "./hostPackages.js";
 import { pipCommands, uvCommands, uvVariables } from "./installers.js";
 import type { Uv } from "./installers.js";
 import { environment, findPython, finishEnvironment, isWithin, noteUse, removeUnusedFolder, unusedFolders } from "./pythonEnvironments.js";
 import type { Environment, Python, PythonRange } from "./pythonEnvironments.js";
 import { progress } from "../system/progress.js";
 import type { Job } from "../system/progress.js";
-import { run, shown } from "../system/process.js";
+import { run, shellLine } from "../system/process.js";
 import type { Command } from "../system/process.js";
 
 /** Programs in Python, pinned, in an environment of their own: what one needs may be at odds with another's needs. */
@@ -282,7 +281,7 @@ async function getPython(root: string, programs: Programs, say: Say): Promise<Re
   const release = madeRelease(programs);
   if (release !== undefined) {
     const command = { file: "python3", args: [join(root, pythonTree), "ensure", release] };
-    say(shown(command));
+    say(shellLine(command));
     return await runAll([command]);
   }
   if (!isRoot()) return success();
@@ -345,25 +344,12 @@ export async function removeUnused(): Promise<Removal> {
   });
 }
 
-/** What a person types who may become root. */
-export async function howToInstall(root: string, missing: readonly string[]): Promise<string> {
-  const way = await installation(root, missing);
-  if (!way.ok) return `Missing: ${missing.join(" ")}: ${way.why}`;
-  return `Missing: ${missing.join(" ")}. This installs it:\n    ${commandLine(way.value)}`;
-}
-
-/** One line for a shell. */
-export function commandLine({ file, commands }: Installation): string {
-  const write = file ? [`printf %s ${shown({ file: file.text, args: [] })} | sudo tee ${file.path} >/dev/null`] : [];
-  return [...write, ...commands.map((command) => `sudo ${shown(command)}`)].join(" && ");
-}
-
 /** Run commands one after another, up to the first that fails. */
 async function runAll(commands: readonly Command[]): Promise<Result> {
   for (const command of commands) {
     const { code, output } = await run(command);
     const end = output.trim().split("\n").slice(-15).join("\n");
-    if (code !== 0) return failure(`${shown(command)} ended with ${code}:\n${end}`);
+    if (code !== 0) return failure(`${shellLine(command)} ended with ${code}:\n${end}`);
   }
   return success();
 }

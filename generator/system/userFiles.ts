@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, existsSync, lchownSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmSync, rmdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import type { OutFile } from "../ir.js";
-import { besides, isFile, isFolder, kindOf, readable } from "./disk.js";
+import { temporaryFor, isFile, isFolder, kindOf, readable } from "./disk.js";
 
 // Folders and files of somebody else: a Kayobe configuration, and what an operator has written for another role.
 
@@ -22,7 +22,7 @@ export interface Entry {
  *
  * @param concerns whether a path is looked at, and below it
  */
-export function readForeign(root: string, concerns: (path: string) => boolean): Entry[] {
+export function readUserFiles(root: string, concerns: (path: string) => boolean): Entry[] {
   const home = realpathSync(root);
   const below = (folder: string, way: readonly string[], names: readonly string[]): Entry[] =>
     names.flatMap((name) => {
@@ -43,7 +43,7 @@ export function readForeign(root: string, concerns: (path: string) => boolean): 
 }
 
 /** One file of somebody else, as a list; nothing when there is no such file. */
-export function readForeignFile(path: string): Entry[] | undefined {
+export function readUserFile(path: string): Entry[] | undefined {
   if (!isFile(path)) return undefined;
   const bytes = readFileSync(path);
   const text = bytes.toString("utf8");
@@ -85,14 +85,14 @@ interface Staged {
  *
  * @throws Error that says which path it was, and what was written
  */
-export function writeForeign(root: string, files: readonly OutFile[], links: readonly { readonly path: string; readonly target: string }[]): void {
+export function writeUserFiles(root: string, files: readonly OutFile[], links: readonly { readonly path: string; readonly target: string }[]): void {
   const staged: Staged[] = [];
   const folders: string[] = [];
   const stage = (path: string, make: (temporary: string, target: string) => void): void => {
     const target = join(root, path);
     try {
       makeFolders(dirname(target), folders);
-      const one = { path, target, temporary: besides(target) };
+      const one = { path, target, temporary: temporaryFor(target) };
       staged.push(one);
       make(one.temporary, target);
     } catch (error) {

@@ -22,7 +22,7 @@ export interface Statements {
 }
 
 /** Where statements of a release are at odds; each names both places. */
-export function agreement(statements: Statements): Problem[] {
+export function inconsistencies(statements: Statements): Problem[] {
   return [...versions(statements), ...ansible(statements)];
 }
 

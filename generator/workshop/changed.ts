@@ -149,48 +149,70 @@ function naming(users: readonly User[], path: string): string[] {
   return having(users, new RegExp(`(?<![\\w-])(${words.join("|")})(?![\\w-])`));
 }
 
+/** Names of tests and scenarios. */
+interface Names {
+  readonly tests: readonly string[];
+  readonly scenarios: readonly string[];
+}
+
+function some(users: readonly User[], which: Users): string[] {
+  if (which === "none") return [];
+  return which === "all" ? users.map(({ name }) => name) : having(users, which);
+}
+
+/** What a file of the generator touches: all tests, and scenarios by whether they can do without it. */
+function touchedByGenerator(path: string, uses: Uses): Names {
+  const words = uses.starts.filter(({ files }) => files.has(path)).map(({ word }) => word);
+  const scenarios = uses.needed.has(path)
+    ? some(uses.scenarios, "all")
+    : words.flatMap((word) => having(uses.scenarios, word));
+  return { tests: some(uses.tests, "all"), scenarios };
+}
+
+/** The tests that a file of test/ touches which no rule knows more of. */
+function testsNaming(path: string, uses: Uses): string[] {
+  const isTest = uses.tests.some(({ name }) => name === path);
+  const those = [...using(uses.tests, path), ...(isTest ? [] : naming(uses.tests, path))];
+  // A test that is gone touches nothing.
+  return those.length > 0 || /(^|\/)test_\w+\.py$|\.test\.ts$/.test(path) ? those : some(uses.tests, "all");
+}
+
+/** What one file touches; undefined when nothing is known of it. */
+function touchedBy(path: string, uses: Uses): Names | undefined {
+  if (path.startsWith("generator/") && path.endsWith(".ts")) return touchedByGenerator(path, uses);
+  const rule = rules.find(({ files }) => files.test(path));
+  if (!rule && path.startsWith("molecule/")) {
+    const those = using(uses.scenarios, path);
+    return { tests: having(uses.tests, aboutMachines), scenarios: those.length > 0 ? those : some(uses.scenarios, "all") };
+  }
+  if (!rule) return undefined;
+  const name = new RegExp(basename(path).replace(/\W/g, "\\$&"));
+  const ofPage = path.startsWith("docs/") ? having(uses.scenarios, name) : [];
+  const ofTest = path.startsWith("test/") && rule.tests === "none" ? testsNaming(path, uses) : [];
+  return {
+    tests: [...some(uses.tests, rule.tests), ...ofTest],
+    scenarios: [...some(uses.scenarios, rule.scenarios), ...ofPage],
+  };
+}
+
 /**
  * What a change can touch.
  *
  * @param changed paths below the repository; those of files that are gone too
  */
 export function touched(changed: readonly string[], uses: Uses): Touched {
-  const [tests, scenarios] = [uses.tests.map(({ name }) => name), uses.scenarios.map(({ name }) => name)];
-  const some = (users: readonly User[], which: Users): string[] => (which === "all" ? users.map(({ name }) => name) : which === "none" ? [] : having(users, which));
-  const found = { tests: new Set<string>(), scenarios: new Set<string>([wholeWay]) };
-  const unknown: string[] = [];
-  const add = (ofTests: readonly string[], ofScenarios: readonly string[]): void => {
-    for (const one of ofTests) found.tests.add(one);
-    for (const one of ofScenarios) found.scenarios.add(one);
+  if (changed.length === 0) return { tests: [], scenarios: [], unknown: [] };
+  const all: Names = { tests: some(uses.tests, "all"), scenarios: some(uses.scenarios, "all") };
+  const each = changed.map((path) => ({ path, names: touchedBy(path, uses) }));
+  const found = {
+    tests: new Set(each.flatMap(({ names }) => (names ?? all).tests)),
+    scenarios: new Set([wholeWay, ...each.flatMap(({ names }) => (names ?? all).scenarios)]),
   };
-  const all = (): void => add(tests, scenarios);
-  for (const path of changed) {
-    if (path.startsWith("generator/") && path.endsWith(".ts")) {
-      const words = uses.starts.filter(({ files }) => files.has(path)).map(({ word }) => word);
-      add(tests, uses.needed.has(path) ? scenarios : words.flatMap((word) => having(uses.scenarios, word)));
-      continue;
-    }
-    const rule = rules.find(({ files }) => files.test(path));
-    if (!rule && path.startsWith("molecule/")) {
-      const those = using(uses.scenarios, path);
-      add(having(uses.tests, aboutMachines), those.length > 0 ? those : scenarios);
-      continue;
-    }
-    if (!rule) {
-      unknown.push(path);
-      all();
-      continue;
-    }
-    add(some(uses.tests, rule.tests), some(uses.scenarios, rule.scenarios));
-    if (path.startsWith("docs/")) add([], having(uses.scenarios, new RegExp(basename(path).replace(/\W/g, "\\$&"))));
-    if (path.startsWith("test/") && rule.tests === "none") {
-      const those = [...using(uses.tests, path), ...(tests.includes(path) ? [] : naming(uses.tests, path))];
-      // A test that is gone touches nothing.
-      add(those.length > 0 || /(^|\/)test_\w+\.py$|\.test\.ts$/.test(path) ? those : tests, []);
-    }
-  }
-  const keep = (order: readonly string[], those: ReadonlySet<string>): string[] => order.filter((one) => those.has(one));
-  return changed.length === 0 ? { tests: [], scenarios: [], unknown } : { tests: keep(tests, found.tests), scenarios: keep(scenarios, found.scenarios), unknown };
+  return {
+    tests: all.tests.filter((one) => found.tests.has(one)),
+    scenarios: all.scenarios.filter((one) => found.scenarios.has(one)),
+    unknown: each.flatMap(({ path, names }) => (names ? [] : [path])),
+  };
 }
 
 /** The texts that say what uses what. */

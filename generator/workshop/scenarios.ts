@@ -157,13 +157,18 @@ export interface VerifyOptions {
   readonly timings: boolean;
 }
 
-/**
- * Run scenarios on VMs. SIGINT and SIGTERM stop what runs and destroy its VMs before this returns; a second signal
- * does not wait for that.
- *
- * @throws Error when the images cannot be prepared
- */
-export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> {
+/** Processes that a signal must stop: each is the head of a group, which a signal from the terminal does not reach. */
+interface Stoppable {
+  /** Whether a signal came. */
+  readonly stop: { readonly asked: boolean };
+  /** Run a command that a signal stops. Returns its exit code. */
+  readonly watched: Watched;
+  /** Leave signals alone again. */
+  readonly end: () => void;
+}
+
+/** Begin to listen for signals: the first asks what runs to stop, a second one does not wait for that. */
+function stoppable(): Stoppable {
   const groups = new Set<number>();
   const stop = { asked: false, at: 0 };
   const kill = (signal: NodeJS.Signals, which: Iterable<number> = groups): void => {
@@ -190,38 +195,48 @@ export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> 
     const running = [...groups];
     setTimeout(() => kill("SIGKILL", running), 20_000).unref();
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  process.on("SIGHUP", onSignal);
-  try {
-    const watched = async (command: Command, onLine: (line: string) => void): Promise<number> => {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  return {
+    stop,
+    watched: async (command, onLine) => {
       let group: number | undefined;
       const { code } = await run(command, { onLine, ownGroup: true, onStart: (pid) => groups.add((group = pid)) });
       if (group !== undefined) groups.delete(group);
       return code;
-    };
+    },
+    end: () => signals.forEach((signal) => process.off(signal, onSignal)),
+  };
+}
+
+/**
+ * Run scenarios on VMs. SIGINT and SIGTERM stop what runs and destroy its VMs before this returns; a second signal
+ * does not wait for that.
+ *
+ * @throws Error when the images cannot be prepared
+ */
+export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> {
+  const { stop, watched, end } = stoppable();
+  try {
     await prepareImages(options, watched);
     const results: ScenarioResult[] = [];
-    await progress(
-      longestFirst(options.names, (scenario) => stepsOf(options.root, scenario), readDurations()).map((scenario) => ({
-        title: scenario,
-        work: async (say) => {
-          const result = await runScenario(options, scenario, stop, watched, say);
-          results.push(result);
-          if (result.outcome === "passed") await keepDuration(scenario, result.seconds);
-          if (result.outcome !== "passed") throw new Error(`${scenario}: ${result.why}`);
-        },
-      })),
-      options.jobs,
-    ).catch((error: unknown) => {
+    const steps = (scenario: string): number => stepsOf(options.root, scenario);
+    const jobs = longestFirst(options.names, steps, readDurations()).map((scenario) => ({
+      title: scenario,
+      work: async (say: (line: string) => void): Promise<void> => {
+        const result = await runScenario(options, scenario, stop, watched, say);
+        results.push(result);
+        if (result.outcome === "passed") await keepDuration(scenario, result.seconds);
+        if (result.outcome !== "passed") throw new Error(`${scenario}: ${result.why}`);
+      },
+    }));
+    await progress(jobs, options.jobs).catch((error: unknown) => {
       // Failures are in the results; anything else is a fault of this program.
       if (results.length !== options.names.length) throw error;
     });
     return options.names.flatMap((scenario) => results.filter((result) => result.scenario === scenario));
   } finally {
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
-    process.off("SIGHUP", onSignal);
+    end();
   }
 }
 

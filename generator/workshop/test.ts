@@ -57,38 +57,45 @@ export interface TestOptions {
   readonly changed?: string | true;
 }
 
+/** What a run of the tests is to do. */
+interface Request {
+  readonly selection: Selection;
+  /** What is shown of a choice by what has changed. */
+  readonly report?: string;
+}
+
+/** What is asked for; a failure with the exit code that it ends with. */
+async function requested(
+  patterns: readonly string[],
+  { fast = false, jobs, changed }: TestOptions,
+): Promise<Request | { readonly code: number; readonly why: string }> {
+  if (changed !== undefined && patterns.length > 0) return { code: exit.wrongUse, why: namedAndChanged };
+  const named = chosenFiles(patterns, testFiles());
+  if (!named.ok) return { code: exit.wrongUse, why: named.why };
+  const all: Selection = { short: fast, artefacts: !fast, jobs };
+  if (patterns.length > 0) return { selection: { ...all, files: named.value, short: false, artefacts: false } };
+  if (changed === undefined) return { selection: all };
+  const chosen = await choose(changed, fast);
+  if (!chosen.ok) return { code: exit.failed, why: chosen.why };
+  const { tests, scenarios, report } = chosen.value;
+  return { selection: { ...all, files: tests, scenarios }, report };
+}
+
 /**
  * `sriov-role test`.
  *
  * @param patterns parts of paths of test files: only these run, and no VM
  * @returns an exit code
  */
-export async function test(patterns: readonly string[], { fast = false, jobs, changed }: TestOptions): Promise<number> {
-  if (changed !== undefined && patterns.length > 0) {
-    console.error(namedAndChanged);
-    return exit.wrongUse;
+export async function test(patterns: readonly string[], options: TestOptions): Promise<number> {
+  const request = await requested(patterns, options);
+  if ("why" in request) {
+    console.error(request.why);
+    return request.code;
   }
-  const named = chosenFiles(patterns, testFiles());
-  if (!named.ok) {
-    console.error(named.why);
-    return exit.wrongUse;
-  }
-  const files = named.value;
-  const chosen = changed === undefined ? undefined : await choose(changed, fast);
-  if (chosen?.ok === false) {
-    console.error(chosen.why);
-    return exit.failed;
-  }
-  const choice = chosen?.value;
-  if (choice) console.log(choice.report);
-  const everything = !fast && files.length === 0;
-  const selection: Selection = {
-    ...(choice ? { files: choice.tests, scenarios: choice.scenarios } : files.length > 0 ? { files } : {}),
-    short: fast && files.length === 0,
-    artefacts: everything,
-    jobs,
-  };
-  const faults = await setup(root, { machines: everything });
+  const { selection, report } = request;
+  if (report !== undefined) console.log(report);
+  const faults = await setup(root, { machines: selection.artefacts });
   if (faults.length > 0) {
     for (const fault of faults) console.error(fault);
     console.log(closingLine(single(1)));
@@ -97,7 +104,7 @@ export async function test(patterns: readonly string[], { fast = false, jobs, ch
   const { totals, ends, stopped } = await runStages(selection);
   // Of a run of half an hour, its end is what is kept and looked at.
   for (const line of ends) console.log(line);
-  if (choice) console.log(`\n${choice.report}`);
+  if (report !== undefined) console.log(`\n${report}`);
   if (selection.short) console.log(`\n${leftOut(longTestsHere())}`);
   console.log(`\n${closingLine(totals)}${selection.short ? "; less than all (see above)" : ""}`);
   return stopped || totals.failed + totals.skipped > 0 || totals.passed === 0 ? exit.failed : exit.good;

@@ -93,13 +93,14 @@ export type Layout = (typeof layouts)[number];
 export type Published = Exclude<Layout, "kayobe">;
 
 /**
- * What came of something that can fail for a reason that is to be expected: a mistake in what a person wrote or typed, or
- * a machine that lacks something.
+ * What came of something that can fail for a reason that is to be expected: a mistake in what a person wrote or typed,
+ * or a machine that lacks something.
  *
- * One rule for all faults. What is to be expected is data: a Result where something has a value or one reason why not, a
- * list where many things are judged (Problem[] for places in files, sentences for all else), empty when all is well. A
- * broken promise throws an Error: a caller that did not check, output that makes no sense, or a program, disk or network
- * that fails where the function has said that it throws then. The command line prints its message and ends with 1.
+ * One rule for all faults. What is to be expected is data: a Result where something has a value or one reason why not,
+ * a list where many things are judged (Problem[] for places in files, sentences for all else), empty when all is well.
+ * A broken promise throws an Error: a caller that did not check, output that makes no sense, or a program, disk or
+ * network that fails where the function has said that it throws then. The command line prints its message and ends
+ * with 1.
  */
 export type Result<Value = void> =
   | { readonly ok: true; readonly value: Value }

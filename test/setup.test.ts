@@ -140,14 +140,20 @@ for last; do :; done
 [ "$3" = config ] && exit 0
 echo "pip $3 $(basename "$last" | grep txt)" >> ${folder}/calls
 case "$last" in
-  *requirements-uv.txt) [ -e ${folder}/no-wheel ] && { echo "no wheel"; exit 1; }; cp ${folder}/uv "$(dirname "$0")/uv" ;;
+  *requirements-uv.txt)
+    [ -e ${folder}/no-wheel ] && { echo "no wheel"; exit 1; }
+    cp ${folder}/uv "$(dirname "$0")/uv" ;;
   *) [ -e ${folder}/no-route ] && [ "$3" = install ] && { echo "no route"; exit 1; } ;;
 esac
 exit 0
 `,
     uv: `#!/bin/sh
 for last; do :; done
-[ "$1" = venv ] && { echo "uv venv" >> ${folder}/calls; mkdir -p "$last/bin"; cp ${folder}/inside "$last/bin/python"; exit 0; }
+if [ "$1" = venv ]; then
+  echo "uv venv" >> ${folder}/calls
+  mkdir -p "$last/bin" && cp ${folder}/inside "$last/bin/python"
+  exit 0
+fi
 echo "uv $2 $(basename "$last" | grep txt)" >> ${folder}/calls
 [ -e ${folder}/uv-fails ] && { echo "first"; echo "uv has no route"; exit 2; }
 exit 0
@@ -179,8 +185,9 @@ exit 0
       "generator/release/requirements-importer.txt": "d==1\n",
     });
     for (const name of ["python3.12", "inside", "uv"]) chmodSync(join(folder, name), 0o755);
+    const module = JSON.stringify(join(root, "build/generator/workshop/setup.js"));
     put(folder, {
-      "main.mjs": `import { missingPrograms, setup } from ${JSON.stringify(join(root, "build/generator/workshop/setup.js"))};
+      "main.mjs": `import { missingPrograms, setup } from ${module};
 const faults = [];
 for (let time = 0; time < ${times}; time++) faults.push(...(await setup(${JSON.stringify(path)}, { machines: false })));
 console.log(JSON.stringify({ faults, missing: await missingPrograms(${JSON.stringify(path)}, { machines: false }) }));
@@ -249,7 +256,8 @@ describe("what nobody uses in the cache", () => {
       "images/debian13": "",
     });
     linkSync(join(cache, "uv/archive"), join(cache, tools, "linked"));
-    for (const path of [`${old}/.complete`, half, python, oldPython, "images"]) utimesSync(join(cache, path), daysAgo(31), daysAgo(31));
+    for (const path of [`${old}/.complete`, half, python, oldPython, "images"])
+      utimesSync(join(cache, path), daysAgo(31), daysAgo(31));
     utimesSync(join(cache, tools, ".complete"), daysAgo(29), daysAgo(29));
     const before = process.env["SRIOV_ROLE_CACHE"];
     process.env["SRIOV_ROLE_CACHE"] = cache;
@@ -307,10 +315,35 @@ describe(uvVariables.name, () => {
   const standard = { UV_SYSTEM_CERTS: "true", UV_PYTHON_DOWNLOADS: "never" };
   const cases: [title: string, listed: string, own: NodeJS.ProcessEnv, want: unknown][] = [
     ["has nothing of a pip that nobody configured", "", {}, standard],
-    ["has the mirror and the certificate", "global.index-url='https://m/simple'\nglobal.cert='/c.pem'\n", {}, { ...standard, UV_DEFAULT_INDEX: "https://m/simple", SSL_CERT_FILE: "/c.pem" }],
-    ["takes the environment before the file", ":env:.index-url='https://e'\ninstall.index-url='https://i'\nglobal.index-url='https://g'\n", {}, { ...standard, UV_DEFAULT_INDEX: "https://e" }],
-    ["has several values as uv wants them", ":env:.find-links='/a /b'\nglobal.extra-index-url='\\nhttps://a\\nhttps://b'\n", {}, { ...standard, UV_FIND_LINKS: "/a,/b", UV_INDEX: "https://a https://b", UV_INDEX_STRATEGY: "unsafe-best-match" }],
-    ["leaves what is said to uv itself", "global.index-url='https://m'\nglobal.timeout='9'\n", { UV_DEFAULT_INDEX: "https://own" }, standard],
+    [
+      "has the mirror and the certificate",
+      "global.index-url='https://m/simple'\nglobal.cert='/c.pem'\n",
+      {},
+      { ...standard, UV_DEFAULT_INDEX: "https://m/simple", SSL_CERT_FILE: "/c.pem" },
+    ],
+    [
+      "takes the environment before the file",
+      ":env:.index-url='https://e'\ninstall.index-url='https://i'\nglobal.index-url='https://g'\n",
+      {},
+      { ...standard, UV_DEFAULT_INDEX: "https://e" },
+    ],
+    [
+      "has several values as uv wants them",
+      ":env:.find-links='/a /b'\nglobal.extra-index-url='\\nhttps://a\\nhttps://b'\n",
+      {},
+      {
+        ...standard,
+        UV_FIND_LINKS: "/a,/b",
+        UV_INDEX: "https://a https://b",
+        UV_INDEX_STRATEGY: "unsafe-best-match",
+      },
+    ],
+    [
+      "leaves what is said to uv itself",
+      "global.index-url='https://m'\nglobal.timeout='9'\n",
+      { UV_DEFAULT_INDEX: "https://own" },
+      standard,
+    ],
     ["is none where pip goes a way that uv cannot", "global.no-index='true'\n", {}, undefined],
   ];
   for (const [title, listed, own, want] of cases) it(title, () => deepStrictEqual(uvVariables(listed, own), want));
@@ -318,7 +351,8 @@ describe(uvVariables.name, () => {
 
 describe("the programs that are tested with", () => {
   it("that are not installed are told, by a command that runs them with what installs them", async () => {
-    const withoutMachines = ["Kayobe and Kolla Ansible", "Nova and Neutron", "galaxy-importer"].map((title) => `${title}: not installed`);
+    const titles = ["Kayobe and Kolla Ansible", "Nova and Neutron", "galaxy-importer"];
+    const withoutMachines = titles.map((title) => `${title}: not installed`);
     deepStrictEqual(await withPythons([12], () => missingPrograms(root, { machines: false })), withoutMachines);
     const all = await withPythons([12], () => missingPrograms(root, { machines: true }));
     deepStrictEqual(all.slice(0, 3), withoutMachines);

@@ -11,12 +11,42 @@ import { progress } from "../system/progress.js";
 import { importerTools, pythonTools } from "../workshop/setup.js";
 import { exit, fromCwd, printProblems, print } from "../system/terminal.js";
 import { run } from "../system/process.js";
-import { buildCollection, buildTime, checks, disagreements, fingerprint, release, releaseInputs, writeRelease } from "./build.js";
+import {
+  buildCollection,
+  buildTime,
+  checks,
+  disagreements,
+  fingerprint,
+  release,
+  releaseInputs,
+  writeRelease,
+} from "./build.js";
 import type { Written } from "./build.js";
 import { takeSecrets } from "./environment.js";
-import { access, afterFailure, askGalaxy, redact, redactErrors, importCommand, publishCommand, secretsOf, serverRefusals, sourceInWords } from "./publish.js";
+import {
+  access,
+  afterFailure,
+  askGalaxy,
+  redact,
+  redactErrors,
+  importCommand,
+  publishCommand,
+  secretsOf,
+  serverRefusals,
+  sourceInWords,
+} from "./publish.js";
 import type { Access, Answer } from "./publish.js";
-import { absolute, hasCredentials, head, isLocal, ownerAndName, prepare, readRemote, send, tagsElsewhere } from "./repository.js";
+import {
+  absolute,
+  hasCredentials,
+  head,
+  isLocal,
+  ownerAndName,
+  prepare,
+  readRemote,
+  send,
+  tagsElsewhere,
+} from "./repository.js";
 import type { Head, Push, Remote } from "./repository.js";
 
 /**
@@ -24,7 +54,11 @@ import type { Head, Push, Remote } from "./repository.js";
  *
  * @param lastWords what to say then
  */
-async function inTemporary<Result>(prefix: string, lastWords: () => string, work: (folder: string) => Promise<Result>): Promise<Result> {
+async function inTemporary<Result>(
+  prefix: string,
+  lastWords: () => string,
+  work: (folder: string) => Promise<Result>,
+): Promise<Result> {
   const folder = makeFolder(join(tmpdir(), prefix));
   const leave = (): void => removeFolder(folder);
   const stop = (signal: NodeJS.Signals): void => {
@@ -54,7 +88,10 @@ interface Ready {
 /** What a release is made from, when nothing speaks against one. Tells what does. */
 async function prepared(): Promise<Ready | undefined> {
   const sources = readSources(root);
-  const problems = sources.problems.length > 0 ? sources.problems : [...crosscheck(sources.role, sources.template.files), ...disagreements(root, sources)];
+  const problems =
+    sources.problems.length > 0
+      ? sources.problems
+      : [...crosscheck(sources.role, sources.template.files), ...disagreements(root, sources)];
   printProblems(problems);
   return problems.length > 0 ? undefined : { sources, commit: await head(root, releaseInputs) };
 }
@@ -74,35 +111,41 @@ async function builtAndChecked(
   const [bin, importer] = [await pythonTools(root), await importerTools(root)];
   const cache = join(cacheFolder(), "release");
   // What the checks keep is one folder for all runs.
-  return await locked("release", async () =>
-    await inTemporary("sriov-role-release-", () => "", async (temporary) => {
-      const context = { bin, importer, cache, temporary };
-      const made = release(sources);
-      const tarball = await buildCollection(context, made, buildTime(commit.time));
-      const mark = join(cache, "passed", fingerprint(made, bin, importer));
-      if (which === "none") return writeRelease(out, made, tarball);
-      if (which === "new" && isFile(mark)) {
-        print("Galaxy's checks: passed before, with these files and tools.");
-        return writeRelease(out, made, tarball);
-      }
-      const complaints: string[] = [];
-      const jobs = checks(context, made, tarball).map(({ title, work }) => ({
-        title,
-        work: async (): Promise<void> => {
-          const found = await work();
-          complaints.push(...found.map((line) => `${title}: ${line}`));
-          if (found.length > 0) throw new Error("see below");
+  return await locked(
+    "release",
+    async () =>
+      await inTemporary(
+        "sriov-role-release-",
+        () => "",
+        async (temporary) => {
+          const context = { bin, importer, cache, temporary };
+          const made = release(sources);
+          const tarball = await buildCollection(context, made, buildTime(commit.time));
+          const mark = join(cache, "passed", fingerprint(made, bin, importer));
+          if (which === "none") return writeRelease(out, made, tarball);
+          if (which === "new" && isFile(mark)) {
+            print("Galaxy's checks: passed before, with these files and tools.");
+            return writeRelease(out, made, tarball);
+          }
+          const complaints: string[] = [];
+          const jobs = checks(context, made, tarball).map(({ title, work }) => ({
+            title,
+            work: async (): Promise<void> => {
+              const found = await work();
+              complaints.push(...found.map((line) => `${title}: ${line}`));
+              if (found.length > 0) throw new Error("see below");
+            },
+          }));
+          await progress(jobs).catch((error: unknown) => {
+            if (complaints.length === 0) throw error;
+          });
+          for (const complaint of complaints) console.error(redact(complaint, secrets));
+          removeFolder(mark);
+          if (complaints.length > 0) return undefined;
+          writeBytes(mark, Buffer.alloc(0));
+          return writeRelease(out, made, tarball);
         },
-      }));
-      await progress(jobs).catch((error: unknown) => {
-        if (complaints.length === 0) throw error;
-      });
-      for (const complaint of complaints) console.error(redact(complaint, secrets));
-      removeFolder(mark);
-      if (complaints.length > 0) return undefined;
-      writeBytes(mark, Buffer.alloc(0));
-      return writeRelease(out, made, tarball);
-    }),
+      ),
   );
 }
 
@@ -119,7 +162,14 @@ export async function build(options: { out?: string; checks: boolean }): Promise
 async function buildInto(options: { out?: string; checks: boolean }, secrets: readonly string[]): Promise<number> {
   const ready = await prepared();
   const { changed, commit } = ready?.commit ?? { changed: [], commit: "" };
-  const written = ready && (await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), options.checks ? "all" : "none", secrets));
+  const written =
+    ready &&
+    (await builtAndChecked(
+      ready,
+      resolve(options.out ?? join(root, "build", "release")),
+      options.checks ? "all" : "none",
+      secrets,
+    ));
   if (!written) {
     console.error("Nothing was written.");
     return exit.failed;
@@ -127,7 +177,9 @@ async function buildInto(options: { out?: string; checks: boolean }, secrets: re
   print(`${fromCwd(written.tarball)}  sha256 ${written.sha256}`);
   print(`${fromCwd(written.role)}  the role, as its repository holds it`);
   if (!options.checks) print("Not checked as Galaxy checks it.");
-  print(`Built from commit ${commit.slice(0, 12)}${changed.length === 0 ? "." : ` and ${changed.length} changes that are not in it: this can be looked at, not published.`}`);
+  print(
+    `Built from commit ${commit.slice(0, 12)}${changed.length === 0 ? "." : ` and ${changed.length} changes that are not in it: this can be looked at, not published.`}`,
+  );
   return exit.good;
 }
 
@@ -156,12 +208,17 @@ interface RoleRepository {
 }
 
 /** What is asked for by the options of `publish`; a failure for what they cannot mean. */
-function wanted(options: PublishOptions): Result<{ readonly what: What; readonly repository: RoleRepository | undefined }> {
+function wanted(
+  options: PublishOptions,
+): Result<{ readonly what: What; readonly repository: RoleRepository | undefined }> {
   const both = options.collection !== true && options.role !== true;
   const address = options.roleRepository;
   // What publishing would do can be asked of the collection before there is a repository for the role.
   const roleIsLater = both && options.dryRun === true && address === undefined;
-  const what = { collection: both || options.collection === true, role: (both && !roleIsLater) || options.role === true };
+  const what = {
+    collection: both || options.collection === true,
+    role: (both && !roleIsLater) || options.role === true,
+  };
   const named = address === undefined ? undefined : ownerAndName(address);
   if (what.role && (address === undefined || !named))
     return failure(
@@ -287,14 +344,10 @@ function announce(publication: Publication, options: PublishOptions): void {
   tell(publication, `${title}, commit ${ready.commit.commit.slice(0, 12)}:`);
   if (what.collection) tell(publication, `  the collection goes to ${server}`);
   if (what.collection && !what.role && options.collection !== true)
-    tell(
-      publication,
-      "  the role is left out here: only with --role-repository URL is it known where it would go",
-    );
+    tell(publication, "  the role is left out here: only with --role-repository URL is it known where it would go");
   if (!target) return;
   const { address, remote } = target;
-  const renamed =
-    owner === namespace ? "" : `, and called ${owner}.${name} there, not ${namespace}.${name}`;
+  const renamed = owner === namespace ? "" : `, and called ${owner}.${name} there, not ${namespace}.${name}`;
   tell(publication, `  the role goes to the branch ${remote.branch} of ${address}, with the tag ${version}`);
   tell(publication, `  then the role ${target.owner}/${target.name} is imported by ${server}${renamed}`);
 }
@@ -312,7 +365,10 @@ interface TriedPush {
  *
  * @throws Error when it could not be, with git's words
  */
-async function tryPush(publication: Publication, { address, remote }: Pick<Push, "address" | "remote">): Promise<TriedPush> {
+async function tryPush(
+  publication: Publication,
+  { address, remote }: Pick<Push, "address" | "remote">,
+): Promise<TriedPush> {
   const { ready, temporary, title } = publication;
   const { name, version } = ready.sources.role.identity;
   const { commit, time } = ready.commit;

@@ -29,7 +29,12 @@ export const tokenVariable = "GALAXY_TOKEN";
 
 /** What has a secret of Galaxy in an environment. */
 export function secretVariables(env: Environment): Environment {
-  return Object.fromEntries(Object.entries(env).filter(([name, value]) => value && (name === tokenVariable || /^ANSIBLE_GALAXY_SERVER_.*_(TOKEN|PASSWORD|CLIENT_SECRET)$/.test(name))));
+  return Object.fromEntries(
+    Object.entries(env).filter(
+      ([name, value]) =>
+        value && (name === tokenVariable || /^ANSIBLE_GALAXY_SERVER_.*_(TOKEN|PASSWORD|CLIENT_SECRET)$/.test(name)),
+    ),
+  );
 }
 
 /**

@@ -36,12 +36,23 @@ export interface Head {
  */
 export async function head(folder: string, inputs: readonly string[]): Promise<Head> {
   const top = await gitOrThrow(folder, "rev-parse", "--show-toplevel");
-  if (realPath(top) !== realPath(folder)) throw new Error(`${folder} is no git repository of its own: it lies in that of ${top}, whose commits say nothing of it. Clone it.`);
+  if (realPath(top) !== realPath(folder))
+    throw new Error(
+      `${folder} is no git repository of its own: it lies in that of ${top}, whose commits say nothing of it. Clone it.`,
+    );
   const [commit = "", time = ""] = (await gitOrThrow(folder, "log", "-1", "--format=%H %ct")).split(" ");
-  const listed = (await gitOrThrow(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z")).split("\0").filter((entry) => entry !== "");
+  const listed = (await gitOrThrow(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z"))
+    .split("\0")
+    .filter((entry) => entry !== "");
   // A file that git ignores, or was told not to look at, is read and released all the same.
   const tree = await gitOrThrow(folder, "ls-tree", "-r", "-z", "--full-tree", commit, "--", ...inputs);
-  const changed = new Set([...listed.map((entry) => entry.slice(3)), ...differences(tree, inputs.flatMap((input) => readTree(folder, input)))]);
+  const changed = new Set([
+    ...listed.map((entry) => entry.slice(3)),
+    ...differences(
+      tree,
+      inputs.flatMap((input) => readTree(folder, input)),
+    ),
+  ]);
   return { commit, time: Number(time), changed: [...changed].sort() };
 }
 
@@ -52,15 +63,26 @@ export async function head(folder: string, inputs: readonly string[]): Promise<H
  * @param tree what `git ls-tree -r -z` says
  */
 function differences(tree: string, files: readonly OutFile[]): string[] {
-  const there = new Map([...tree.matchAll(/(\d+) \w+ ([0-9a-f]+)\t([^\0]+)/g)].map(([, mode, hash, path]) => [path!, { mode: mode!, hash: hash! }]));
+  const there = new Map(
+    [...tree.matchAll(/(\d+) \w+ ([0-9a-f]+)\t([^\0]+)/g)].map(([, mode, hash, path]) => [
+      path!,
+      { mode: mode!, hash: hash! },
+    ]),
+  );
   const same = ({ path, text, executable }: OutFile): boolean => {
     const { mode, hash } = there.get(path) ?? { mode: "", hash: "" };
     const bytes = Buffer.from(text);
-    const own = createHash(hash.length === 64 ? "sha256" : "sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+    const own = createHash(hash.length === 64 ? "sha256" : "sha1")
+      .update(`blob ${bytes.length}\0`)
+      .update(bytes)
+      .digest("hex");
     return own === hash && mode === (executable === true ? "100755" : "100644");
   };
   const paths = new Set(files.map(({ path }) => path));
-  return [...files.filter((file) => !same(file)).map(({ path }) => path), ...[...there.keys()].filter((path) => !paths.has(path))];
+  return [
+    ...files.filter((file) => !same(file)).map(({ path }) => path),
+    ...[...there.keys()].filter((path) => !paths.has(path)),
+  ];
 }
 
 /** The names under which a version may be tagged. */
@@ -73,7 +95,10 @@ export async function tagsElsewhere(folder: string, version: string, commit: str
   const found: string[] = [];
   for (const tag of tagNames(version)) {
     const { code, stdout } = await git(folder, "rev-parse", "--quiet", "--verify", `refs/tags/${tag}^{commit}`);
-    if (code === 0 && stdout.trim() !== commit) found.push(`The tag ${tag} is at commit ${stdout.trim().slice(0, 12)}, and the release would be of ${commit.slice(0, 12)}.`);
+    if (code === 0 && stdout.trim() !== commit)
+      found.push(
+        `The tag ${tag} is at commit ${stdout.trim().slice(0, 12)}, and the release would be of ${commit.slice(0, 12)}.`,
+      );
   }
   return found;
 }
@@ -94,7 +119,10 @@ export interface Remote {
  */
 export async function readRemote(folder: string, address: string, version: string): Promise<Remote> {
   const names = tagNames(version).map((tag) => `refs/tags/${tag}`);
-  return parseRemote(await gitOrThrow(folder, "ls-remote", "--symref", "--", address, "HEAD", "refs/heads/*", ...names), address);
+  return parseRemote(
+    await gitOrThrow(folder, "ls-remote", "--symref", "--", address, "HEAD", "refs/heads/*", ...names),
+    address,
+  );
 }
 
 /**
@@ -106,7 +134,10 @@ export function parseRemote(text: string, address: string): Remote {
   const all = (pattern: RegExp): string[] => lines.flatMap((line) => pattern.exec(line)?.[1] ?? []);
   const [branch] = all(/^ref: refs\/heads\/(\S+)\tHEAD$/);
   const branches = all(/^[0-9a-f]+\trefs\/heads\/(\S+)$/);
-  if (branches.length > 0 && (branch === undefined || !branches.includes(branch))) throw new Error(`${address} has branches (${branches.join(", ")}), and its HEAD names none of them. Set its default branch.`);
+  if (branches.length > 0 && (branch === undefined || !branches.includes(branch)))
+    throw new Error(
+      `${address} has branches (${branches.join(", ")}), and its HEAD names none of them. Set its default branch.`,
+    );
   return { branch: branch ?? "main", tags: all(/\trefs\/tags\/(\S+)$/), empty: branches.length === 0 };
 }
 
@@ -182,7 +213,10 @@ export interface Prepared {
  * @param folder a new folder for the clone
  * @throws Error with git's words, or when the repository is that of something else, or has the tag for something else
  */
-export async function prepare(folder: string, { name, address, remote, files, version, message, time }: Push): Promise<Prepared> {
+export async function prepare(
+  folder: string,
+  { name, address, remote, files, version, message, time }: Push,
+): Promise<Prepared> {
   await gitOrThrow(dirname(folder), "clone", "--quiet", "--config", "core.autocrlf=false", "--", address, folder);
   if (remote.empty) await gitOrThrow(folder, "symbolic-ref", "HEAD", `refs/heads/${remote.branch}`);
   if (!remote.empty) {
@@ -203,15 +237,28 @@ export async function prepare(folder: string, { name, address, remote, files, ve
   writeTree(folder, files);
   await gitOrThrow(folder, "add", "--all", "--force");
   if (tagged) {
-    if ((await gitOrThrow(folder, "write-tree")) !== (await gitOrThrow(folder, "rev-parse", `refs/tags/${version}^{tree}`))) throw taken;
+    if (
+      (await gitOrThrow(folder, "write-tree")) !==
+      (await gitOrThrow(folder, "rev-parse", `refs/tags/${version}^{tree}`))
+    )
+      throw taken;
     return { removed: [], there: true };
   }
-  const removed = remote.empty ? "" : await gitOrThrow(folder, "diff", "--cached", "--name-only", "--no-renames", "--diff-filter=D", "-z", "HEAD");
+  const removed = remote.empty
+    ? ""
+    : await gitOrThrow(folder, "diff", "--cached", "--name-only", "--no-renames", "--diff-filter=D", "-z", "HEAD");
   const { code: unchanged } = await git(folder, "diff", "--cached", "--quiet");
-  if (remote.empty || unchanged !== 0) await gitOrThrow(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
+  if (remote.empty || unchanged !== 0)
+    await gitOrThrow(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
   // Attributes, filters and hooks may have made something else of them.
-  const [other] = differences(await gitOrThrow(folder, "ls-tree", "-r", "-z", "HEAD", "--", ...files.map(({ path }) => path)), files);
-  if (other !== undefined) throw new Error(`git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`);
+  const [other] = differences(
+    await gitOrThrow(folder, "ls-tree", "-r", "-z", "HEAD", "--", ...files.map(({ path }) => path)),
+    files,
+  );
+  if (other !== undefined)
+    throw new Error(
+      `git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`,
+    );
   await gitOrThrow(folder, "tag", "--annotate", "--message", message, version);
   await send(folder, { address, remote, version }, "--dry-run");
   return { removed: removed.split("\0").filter((path) => path !== ""), there: false };
@@ -222,7 +269,21 @@ export async function prepare(folder: string, { name, address, remote, files, ve
  *
  * @throws Error with git's words
  */
-export async function send(folder: string, { address, remote, version }: Pick<Push, "address" | "remote" | "version">, ...options: readonly string[]): Promise<void> {
+export async function send(
+  folder: string,
+  { address, remote, version }: Pick<Push, "address" | "remote" | "version">,
+  ...options: readonly string[]
+): Promise<void> {
   // By its address: what clone calls it is a matter of configuration.
-  await gitOrThrow(folder, "push", "--quiet", "--atomic", ...options, "--", address, `HEAD:refs/heads/${remote.branch}`, `refs/tags/${version}`);
+  await gitOrThrow(
+    folder,
+    "push",
+    "--quiet",
+    "--atomic",
+    ...options,
+    "--",
+    address,
+    `HEAD:refs/heads/${remote.branch}`,
+    `refs/tags/${version}`,
+  );
 }

@@ -8,7 +8,11 @@ export function printDiff(plan: Plan, before: readonly OutFile[], out: string): 
   const show = (path: string, old: OutFile | undefined, now: OutFile | undefined): void => {
     const name = `${out}/${path}`;
     if (old && now && old.text === now.text) return print(`${name}: ${now.executable ? "is not" : "is"} executable`);
-    print(createTwoFilesPatch(old ? name : "/dev/null", now ? name : "/dev/null", old?.text ?? "", now?.text ?? "", "", "").replace(/^=+\n/, "").trimEnd());
+    print(
+      createTwoFilesPatch(old ? name : "/dev/null", now ? name : "/dev/null", old?.text ?? "", now?.text ?? "", "", "")
+        .replace(/^=+\n/, "")
+        .trimEnd(),
+    );
   };
   for (const file of plan.write) show(file.path, there.get(file.path), file);
   for (const path of plan.remove) show(path, there.get(path), undefined);

@@ -1,6 +1,20 @@
 import {
-  accessSync, appendFileSync, chmodSync, constants, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync,
-  readdirSync, realpathSync, renameSync, rmSync, statSync, utimesSync, writeFileSync,
+  accessSync,
+  appendFileSync,
+  chmodSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
 } from "node:fs";
 import type { Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -57,7 +71,8 @@ export function bytesOf(root: string, path: string): { bytes: Buffer; executable
     const step = join(root, ...parts.slice(0, count));
     const stat = lstatSync(step, { throwIfNoEntry: false });
     if (!stat) return undefined;
-    if (stat.isSymbolicLink()) throw new Error(`${step} is a symbolic link; nothing is read or written through it. Remove it.`);
+    if (stat.isSymbolicLink())
+      throw new Error(`${step} is a symbolic link; nothing is read or written through it. Remove it.`);
     if (count < parts.length) {
       if (!stat.isDirectory()) throw new Error(`${step} is a file where a folder must be. Remove it.`);
       continue;
@@ -69,7 +84,10 @@ export function bytesOf(root: string, path: string): { bytes: Buffer; executable
 }
 
 /** Write a file of our own below a folder that is made; it appears whole or not at all. */
-export function writeAtomically(root: string, file: Omit<OutFile, "text"> & { readonly text: string | Uint8Array }): void {
+export function writeAtomically(
+  root: string,
+  file: Omit<OutFile, "text"> & { readonly text: string | Uint8Array },
+): void {
   const target = join(root, file.path);
   const temporary = temporaryFor(target);
   mkdirSync(dirname(target), { recursive: true });
@@ -105,19 +123,26 @@ export function isFolder(path: string): boolean {
 /** Folders directly below one that hold a file of that name, sorted. */
 export function foldersWith(parent: string, name: string): string[] {
   if (!existsSync(parent)) return [];
-  return readdirSync(parent).filter((folder) => existsSync(join(parent, folder, name))).sort();
+  return readdirSync(parent)
+    .filter((folder) => existsSync(join(parent, folder, name)))
+    .sort();
 }
 
 /** The names of the files directly in a folder, sorted; none when it is not there. */
 export function filesIn(folder: string): string[] {
   if (!isFolder(folder)) return [];
-  return readdirSync(folder).filter((name) => isFile(join(folder, name))).sort();
+  return readdirSync(folder)
+    .filter((name) => isFile(join(folder, name)))
+    .sort();
 }
 
 /** The names of the folders directly in a folder, sorted; none when it is not there. */
 export function foldersIn(folder: string): string[] {
   if (!isFolder(folder)) return [];
-  return readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name).sort();
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
 }
 
 /** When a file was written or touched, or a folder got or lost a name, in milliseconds since 1970. */

@@ -1,4 +1,22 @@
-import { chmodSync, closeSync, existsSync, lchownSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmSync, rmdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative } from "node:path";
 import type { OutFile } from "../ir.js";
 import { temporaryFor, isFile, isFolder, kindOf, readable } from "./disk.js";
@@ -33,11 +51,21 @@ export function readUserFiles(root: string, concerns: (path: string) => boolean)
       const stat = readable(() => statSync(whole, { throwIfNoEntry: false }));
       const real = stat && readable(() => realpathSync(whole));
       const inFolder = real === undefined ? path : relative(home, real);
-      const entry: Entry = { path, ...(target === undefined ? {} : { link: target }), ...(inFolder === path ? {} : { real: inFolder }) };
-      if (stat?.isDirectory() && real !== undefined) return [entry, ...(way.includes(real) ? [] : below(path, [...way, real], readable(() => readdirSync(whole)) ?? []))];
+      const entry: Entry = {
+        path,
+        ...(target === undefined ? {} : { link: target }),
+        ...(inFolder === path ? {} : { real: inFolder }),
+      };
+      if (stat?.isDirectory() && real !== undefined)
+        return [
+          entry,
+          ...(way.includes(real) ? [] : below(path, [...way, real], readable(() => readdirSync(whole)) ?? [])),
+        ];
       const bytes = stat?.isFile() ? readable(() => readFileSync(whole)) : undefined;
       const text = bytes?.toString("utf8");
-      return [{ ...entry, ...(bytes && text !== undefined && Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
+      return [
+        { ...entry, ...(bytes && text !== undefined && Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) },
+      ];
     });
   return below("", [home], readdirSync(root)).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
@@ -85,7 +113,11 @@ interface Staged {
  *
  * @throws Error that says which path it was, and what was written
  */
-export function writeUserFiles(root: string, files: readonly OutFile[], links: readonly { readonly path: string; readonly target: string }[]): void {
+export function writeUserFiles(
+  root: string,
+  files: readonly OutFile[],
+  links: readonly { readonly path: string; readonly target: string }[],
+): void {
   const staged: Staged[] = [];
   const folders: string[] = [];
   const stage = (path: string, make: (temporary: string, target: string) => void): void => {
@@ -120,7 +152,9 @@ export function writeUserFiles(root: string, files: readonly OutFile[], links: r
     } catch (error) {
       for (const rest of staged.slice(index)) rmSync(rest.temporary, { force: true });
       const done = staged.slice(0, index).map(({ path }) => path);
-      throw new Error(`${target} cannot be written: ${reason(error)}. ${done.length === 0 ? "Nothing was written." : `This was written before: ${done.join(", ")}. Mend that, and run this again for the rest.`}`);
+      throw new Error(
+        `${target} cannot be written: ${reason(error)}. ${done.length === 0 ? "Nothing was written." : `This was written before: ${done.join(", ")}. Mend that, and run this again for the rest.`}`,
+      );
     }
 }
 

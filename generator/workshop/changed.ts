@@ -183,7 +183,8 @@ function touchedBy(path: string, uses: Uses): Names | undefined {
   const rule = rules.find(({ files }) => files.test(path));
   if (!rule && path.startsWith("molecule/")) {
     const those = using(uses.scenarios, path);
-    return { tests: having(uses.tests, aboutMachines), scenarios: those.length > 0 ? those : some(uses.scenarios, "all") };
+    const scenarios = those.length > 0 ? those : some(uses.scenarios, "all");
+    return { tests: having(uses.tests, aboutMachines), scenarios };
   }
   if (!rule) return undefined;
   const name = new RegExp(basename(path).replace(/\W/g, "\\$&"));
@@ -239,7 +240,8 @@ export async function changedFiles(root: string, base?: string): Promise<Result<
     const { code, stdout } = await run({ file: "git", args: ["-c", "core.quotePath=false", ...args], cwd: root });
     return code === 0 ? stdout.trim() : undefined;
   };
-  if ((await git("rev-parse", "--git-dir")) === undefined) return failure(`${root} is no git repository: what has changed is not known.`);
+  if ((await git("rev-parse", "--git-dir")) === undefined)
+    return failure(`${root} is no git repository: what has changed is not known.`);
   const candidates = base === undefined ? ["origin/main", "main"] : [base];
   for (const candidate of candidates) {
     const commit = await git("merge-base", "HEAD", candidate);

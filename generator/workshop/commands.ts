@@ -7,7 +7,17 @@ import { lint as lintAll } from "./lint.js";
 import { howToInstall, missingPackages } from "./hostPackages.js";
 import { unusedDays } from "./pythonEnvironments.js";
 import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
-import { ansibleCores, missingImporter, missingPrograms, missingTools, programFolders, pythonTools, removable, removeUnused, setup as setUp } from "./setup.js";
+import {
+  ansibleCores,
+  missingImporter,
+  missingPrograms,
+  missingTools,
+  programFolders,
+  pythonTools,
+  removable,
+  removeUnused,
+  setup as setUp,
+} from "./setup.js";
 import { choose, namedAndChanged } from "./stages.js";
 import type { LintResults, ScenarioResults } from "./totals.js";
 
@@ -87,8 +97,18 @@ export async function verify(root: string, names: readonly string[], options: Ve
     console.error(await howToInstall(root, missing));
     return exit.failed;
   }
-  const programs = { ...(await programFolders(root, { machines: true })), ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }) };
-  const results = await verifyAll({ root, bin: await pythonTools(root), programs, names: chosen, jobs: options.jobs, timings: options.timings === true });
+  const programs = {
+    ...(await programFolders(root, { machines: true })),
+    ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }),
+  };
+  const results = await verifyAll({
+    root,
+    bin: await pythonTools(root),
+    programs,
+    names: chosen,
+    jobs: options.jobs,
+    timings: options.timings === true,
+  });
   print(scenarioReport(results));
   const counted: ScenarioResults = results.map(({ scenario, outcome }) => ({ scenario, outcome }));
   if (options.results !== undefined) writeJson(options.results, counted);
@@ -98,7 +118,10 @@ export async function verify(root: string, names: readonly string[], options: Ve
 /** Say what this machine lacks for each command. Returns an exit code. */
 export async function doctor(root: string): Promise<number> {
   const noPython = await missingTools(root);
-  const noPrograms = { tests: await missingPrograms(root, { machines: false }), machines: await missingPrograms(root, { machines: true }) };
+  const noPrograms = {
+    tests: await missingPrograms(root, { machines: false }),
+    machines: await missingPrograms(root, { machines: true }),
+  };
   const missing = await missingPackages();
   const noSystem = missing.length > 0 ? [await howToInstall(root, missing)] : [];
   const noGit = missing.includes("git") ? [await howToInstall(root, ["git"])] : [];
@@ -111,7 +134,8 @@ export async function doctor(root: string): Promise<number> {
   report("build, publish", [...noPython, ...(await missingImporter(root)), ...noGit]);
   report("test:unit", [...noPython, ...noPrograms.tests]);
   report("verify, test, bench", [...noPython, ...noPrograms.machines, ...noSystem]);
-  if ([...noPython, ...noPrograms.machines].some((lack) => lack.endsWith("not installed"))) print("This installs what is not installed:\n    npm run setup");
+  if ([...noPython, ...noPrograms.machines].some((lack) => lack.endsWith("not installed")))
+    print("This installs what is not installed:\n    npm run setup");
   return noPython.length + noPrograms.machines.length + noSystem.length === 0 ? exit.good : exit.failed;
 }
 

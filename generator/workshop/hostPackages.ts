@@ -54,7 +54,9 @@ export function hasProgram(name: string): boolean {
 
 /** Debian packages that `test` lacks here; an old QEMU counts as lacking. */
 export async function missingPackages(): Promise<string[]> {
-  const missing = needs.filter(({ program, files }) => !(program ? hasProgram(program) : (files ?? []).some((file) => existsSync(file)))).map((need) => need.package);
+  const missing = needs
+    .filter(({ program, files }) => !(program ? hasProgram(program) : (files ?? []).some((file) => existsSync(file))))
+    .map((need) => need.package);
   if (!missing.includes("qemu-system-x86") && (await qemuMajor()) < oldestQemu) missing.unshift("qemu-system-x86");
   return missing;
 }
@@ -121,7 +123,11 @@ async function candidateMajor(name: string): Promise<number> {
 function release(): { id: string; codename: string; version: number } {
   const text = existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "";
   const field = (name: string): string => new RegExp(`^${name}="?([^"\\n]*)`, "m").exec(text)?.[1] ?? "";
-  return { id: field("ID"), codename: field("VERSION_CODENAME"), version: Number.parseInt(field("VERSION_ID"), 10) || Infinity };
+  return {
+    id: field("ID"),
+    codename: field("VERSION_CODENAME"),
+    version: Number.parseInt(field("VERSION_ID"), 10) || Infinity,
+  };
 }
 
 export function isRoot(): boolean {
@@ -141,6 +147,8 @@ export async function howToInstall(root: string, missing: readonly string[]): Pr
 
 /** An installation as one line for a shell. */
 export function installLine({ file, commands }: Installation): string {
-  const write = file ? [`printf %s ${shellLine({ file: file.text, args: [] })} | sudo tee ${file.path} >/dev/null`] : [];
+  const write = file
+    ? [`printf %s ${shellLine({ file: file.text, args: [] })} | sudo tee ${file.path} >/dev/null`]
+    : [];
   return [...write, ...commands.map((command) => `sudo ${shellLine(command)}`)].join(" && ");
 }

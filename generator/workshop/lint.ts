@@ -39,7 +39,19 @@ function lintCommand({ out, identity, bin, home, config, ansibleConfig }: LintOp
   return {
     file: join(bin, "ansible-lint"),
     // Doubly verbose: it names each file that it examines.
-    args: ["--offline", "--nocolor", "--profile", "production", "--format", "pep8", "--project-dir", ".", "--config-file", config, "-vv"],
+    args: [
+      "--offline",
+      "--nocolor",
+      "--profile",
+      "production",
+      "--format",
+      "pep8",
+      "--project-dir",
+      ".",
+      "--config-file",
+      config,
+      "-vv",
+    ],
     cwd: join(out, artefactRoot(layout, identity)),
     env: {
       PATH: `${bin}:${process.env["PATH"] ?? ""}`,

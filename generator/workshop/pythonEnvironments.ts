@@ -24,7 +24,8 @@ export function isWithin(minor: number, { oldest = 11, newest = Infinity }: Pyth
 const pythonNames = ["python3.13", "python3.12", "python3.11", "python3"];
 
 /**
- * The first Python that can run some tools: 3.11 or newer (ansible-core 2.18 and 2.19 want it), with venv and ensurepip.
+ * The first Python that can run some tools: 3.11 or newer (ansible-core 2.18 and 2.19 want it), with venv and
+ * ensurepip.
  *
  * Each candidate is asked, not looked for: a shim of pyenv is there also for versions that are not. In an environment
  * (`venv`) it is the Python that the environment was made of.
@@ -58,7 +59,8 @@ export interface Environment {
 const completeMark = ".complete";
 
 /**
- * The environment that belongs to these requirements and this Python, at its place: another of either is another folder.
+ * The environment that belongs to these requirements and this Python, at its place: another of either is another
+ * folder.
  *
  * @param requirements the text of the requirements file
  */
@@ -93,7 +95,9 @@ export function unusedFolders(now = Date.now()): string[] {
   const all = foldersIn(cache).map((name) => join(cache, name));
   const environments = all.filter((path) => /\/venv-[0-9a-f]{12}$/.test(path));
   // One that was never finished has no mark.
-  const unused = environments.filter((path) => isOld(isThere(join(path, completeMark)) ? join(path, completeMark) : path));
+  const unused = environments.filter((path) =>
+    isOld(isThere(join(path, completeMark)) ? join(path, completeMark) : path),
+  );
   const homes = environments
     .filter((path) => !unused.includes(path))
     .map((path) => /^home = (.*)$/m.exec(readTextIfThere(join(path, "pyvenv.cfg")) ?? "")?.[1] ?? "");

@@ -43,14 +43,25 @@ const durationsFile = "durations.json";
 function readDurations(): Durations {
   try {
     const read: unknown = JSON.parse(readTextIfThere(join(cacheFolder(), durationsFile)) ?? "{}");
-    return Object.fromEntries(Object.entries(read ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === "number" && entry[1] > 0));
+    return Object.fromEntries(
+      Object.entries(read ?? {}).filter(
+        (entry): entry is [string, number] => typeof entry[1] === "number" && entry[1] > 0,
+      ),
+    );
   } catch {
     return {};
   }
 }
 
 async function keepDuration(scenario: string, seconds: number): Promise<void> {
-  await locked("durations", async () => writeTree(cacheFolder(), [{ path: durationsFile, text: `${JSON.stringify({ ...readDurations(), [scenario]: Math.ceil(seconds) }, null, 2)}\n` }]));
+  await locked("durations", async () =>
+    writeTree(cacheFolder(), [
+      {
+        path: durationsFile,
+        text: `${JSON.stringify({ ...readDurations(), [scenario]: Math.ceil(seconds) }, null, 2)}\n`,
+      },
+    ]),
+  );
 }
 
 /** How many steps a scenario has. */
@@ -64,11 +75,20 @@ export function stepsOf(root: string, scenario: string): number {
  * Scenarios in the order in which to begin them, so that none goes on long after the others: the longest first. One that has no
  * time is as long as its steps are at the pace of those that have one.
  */
-export function longestFirst(names: readonly string[], steps: (scenario: string) => number, measured: Durations): string[] {
-  const known = names.flatMap((name) => (measured[name] === undefined ? [] : [{ seconds: measured[name], steps: steps(name) }]));
+export function longestFirst(
+  names: readonly string[],
+  steps: (scenario: string) => number,
+  measured: Durations,
+): string[] {
+  const known = names.flatMap((name) =>
+    measured[name] === undefined ? [] : [{ seconds: measured[name], steps: steps(name) }],
+  );
   const total = (key: "seconds" | "steps"): number => known.reduce((sum, one) => sum + one[key], 0);
   const pace = total("steps") > 0 ? total("seconds") / total("steps") : 1;
-  return names.map((name) => ({ name, length: measured[name] ?? steps(name) * pace })).sort((a, b) => b.length - a.length).map(({ name }) => name);
+  return names
+    .map((name) => ({ name, length: measured[name] ?? steps(name) * pace }))
+    .sort((a, b) => b.length - a.length)
+    .map(({ name }) => name);
 }
 
 /** The folder of a scenario's machine: its own for each clone, with a path short enough for a socket in it. */
@@ -77,7 +97,13 @@ export function runFolder(root: string, scenario: string): string {
 }
 
 /** Molecule for one scenario, from the repository's root. */
-export function moleculeCommand(root: string, bin: string, programs: ProgramFolders, action: "test" | "destroy", scenario: string): Command {
+export function moleculeCommand(
+  root: string,
+  bin: string,
+  programs: ProgramFolders,
+  action: "test" | "destroy",
+  scenario: string,
+): Command {
   return {
     file: join(bin, "molecule"),
     args: ["-c", baseFile, action, "-s", scenario],
@@ -244,7 +270,10 @@ type Watched = (command: Command, onLine: (line: string) => void) => Promise<num
 
 async function prepareImages({ root, bin, names }: VerifyOptions, watched: Watched): Promise<void> {
   if (process.env["MOLECULE_IMAGE"]) return;
-  const images = imagesOf(readText(join(root, baseFile)), names.map((name) => readText(join(root, "molecule", name, "molecule.yml"))));
+  const images = imagesOf(
+    readText(join(root, baseFile)),
+    names.map((name) => readText(join(root, "molecule", name, "molecule.yml"))),
+  );
   if (images.length === 0) return;
   await progress([
     {
@@ -252,32 +281,46 @@ async function prepareImages({ root, bin, names }: VerifyOptions, watched: Watch
       work: async (say) => {
         const log = openLog(join(root, "build", "logs", "images.log"));
         const last: string[] = [];
-        const code = await watched({ file: join(bin, "python"), args: [imageScript, "ensure", ...images], cwd: root }, (line) => {
-          log(line);
-          last.push(line);
-          say(line);
-        });
+        const code = await watched(
+          { file: join(bin, "python"), args: [imageScript, "ensure", ...images], cwd: root },
+          (line) => {
+            log(line);
+            last.push(line);
+            say(line);
+          },
+        );
         if (code !== 0) throw new Error(`${imageScript} ended with ${code}:\n${last.slice(-30).join("\n")}`);
       },
     },
   ]);
 }
 
-async function runScenario({ root, bin, programs, timings: timed }: VerifyOptions, scenario: string, stop: { readonly asked: boolean }, watched: Watched, say: (line: string) => void): Promise<ScenarioResult> {
+async function runScenario(
+  { root, bin, programs, timings: timed }: VerifyOptions,
+  scenario: string,
+  stop: { readonly asked: boolean },
+  watched: Watched,
+  say: (line: string) => void,
+): Promise<ScenarioResult> {
   const path = join(root, "build", "logs", `${scenario}.log`);
-  if (stop.asked) return { scenario, outcome: "stopped", seconds: 0, log: path, why: "stopped before it began", tail: [] };
+  if (stop.asked)
+    return { scenario, outcome: "stopped", seconds: 0, log: path, why: "stopped before it began", tail: [] };
   const log = openLog(path);
   const tasks = join(root, "build", "logs", `${scenario}.tasks.jsonl`);
   // What a run before left there.
   if (timed) openLog(tasks);
   const environment = timed ? { ...programs, SRIOV_ROLE_TASK_TIMES: tasks } : programs;
-  const table = (): { table?: string } => (timed ? { table: timingsReport(scenario, timings(readLog(readText(path)), readTaskTimes(readText(tasks)))) } : {});
+  const table = (): { table?: string } =>
+    timed ? { table: timingsReport(scenario, timings(readLog(readText(path)), readTaskTimes(readText(tasks)))) } : {};
   const start = performance.now();
   const elapsed = (): number => (performance.now() - start) / 1000;
   const lines: string[] = [];
   let step = "starting";
   let stepStart = start;
-  const tell = (): void => say(`${scenario}: ${step}, for ${duration((performance.now() - stepStart) / 1000)} (${duration(elapsed())} in all)`);
+  const tell = (): void =>
+    say(
+      `${scenario}: ${step}, for ${duration((performance.now() - stepStart) / 1000)} (${duration(elapsed())} in all)`,
+    );
   const keep = (raw: string): void => {
     const line = stripVTControlCharacters(raw);
     log(stamped(new Date(), line));
@@ -315,8 +358,13 @@ export function duration(seconds: number): string {
 /** The closing table, before it the log's end of each that did not pass, and where the time went if that is known. */
 export function scenarioReport(results: readonly ScenarioResult[]): string {
   const width = Math.max(8, ...results.map(({ scenario }) => scenario.length));
-  const table = results.map(({ scenario, outcome, seconds, log }) => `${scenario.padEnd(width)}  ${outcome.padEnd(7)}  ${duration(seconds).padStart(10)}  ${log}`);
-  const tails = results.flatMap(({ scenario, outcome, why, tail }) => (outcome === "passed" ? [] : [`---- ${scenario}: ${why}`, ...tail]));
+  const table = results.map(
+    ({ scenario, outcome, seconds, log }) =>
+      `${scenario.padEnd(width)}  ${outcome.padEnd(7)}  ${duration(seconds).padStart(10)}  ${log}`,
+  );
+  const tails = results.flatMap(({ scenario, outcome, why, tail }) =>
+    outcome === "passed" ? [] : [`---- ${scenario}: ${why}`, ...tail],
+  );
   const times = results.flatMap(({ table: one }) => (one === undefined ? [] : ["", one]));
   return [...tails, ...times, ...(times.length > 0 ? ["", legend()] : []), "", ...table].join("\n");
 }

@@ -6,7 +6,15 @@ import { cacheFolder, locked } from "./cache.js";
 import { hasProgram, howToInstall, installation, isRoot, missingPackages, writeSystemFile } from "./hostPackages.js";
 import { pipCommands, uvCommands, uvVariables } from "./installers.js";
 import type { Uv } from "./installers.js";
-import { environment, findPython, finishEnvironment, isWithin, noteUse, removeUnusedFolder, unusedFolders } from "./pythonEnvironments.js";
+import {
+  environment,
+  findPython,
+  finishEnvironment,
+  isWithin,
+  noteUse,
+  removeUnusedFolder,
+  unusedFolders,
+} from "./pythonEnvironments.js";
 import type { Environment, Python, PythonRange } from "./pythonEnvironments.js";
 import { progress } from "../system/progress.js";
 import type { Job } from "../system/progress.js";
@@ -188,7 +196,8 @@ export async function setup(root: string, { machines }: Want): Promise<string[]>
   const programs = [tools, ...testPrograms({ machines })].map((each) =>
     job(each.title, (say) => setUpPython(root, each, maker, say)),
   );
-  await progress([...(machines ? [job("System packages", (say) => setUpSystem(root, say))] : []), ...programs]).catch((error: unknown) => {
+  const system = machines ? [job("System packages", (say) => setUpSystem(root, say))] : [];
+  await progress([...system, ...programs]).catch((error: unknown) => {
     if (faults.length === 0) throw error;
   });
   return faults;
@@ -325,8 +334,8 @@ export interface Removal {
 }
 
 /**
- * The Python environments, and Pythons, that no clone used for a month; with the packages that uv keeps for others, where
- * there are any: they would take the room of what is removed, and are downloaded again when they are needed.
+ * The Python environments, and Pythons, that no clone used for a month. With any, the packages that uv keeps go too: they
+ * hold the same files, and are downloaded again when they are needed.
  */
 export function removable(): Removal {
   const folders = unusedFolders();

@@ -13,7 +13,7 @@ import { isFolder, isThere, mustBeWritable, readText } from "./system/disk.js";
 import { ending, formatItem, helpWidth, takenByNpm } from "./system/help.js";
 import type { Ending } from "./system/help.js";
 import { exit, inWords } from "./system/terminal.js";
-import type { VerifyOptions } from "./workshop/commands.js";
+import type { LintOptions, SetupOptions, VerifyOptions } from "./workshop/commands.js";
 
 // Options and help of every command. A command is loaded when it runs: the compiler alone takes a quarter of a second.
 const artefacts = async () => await import("./artefacts/commands.js");
@@ -31,9 +31,10 @@ function wholeNumber(text: string): number {
 }
 
 function vlanRanges(text: string, before: readonly VlanRange[]): readonly VlanRange[] {
-  const one = vlanRange(text);
-  if (typeof one === "string") throw new InvalidArgumentError(one);
-  return before.some(({ network, range }) => network === one.network && range === one.range) ? before : [...before, one];
+  const read = vlanRange(text);
+  if (!read.ok) throw new InvalidArgumentError(read.why);
+  const { network, range } = read.value;
+  return before.some((one) => one.network === network && one.range === range) ? before : [...before, read.value];
 }
 
 /** Check a folder to write into. A file in the way makes writing impossible; an empty text, as from an unset variable, does not mean the current folder. */
@@ -43,6 +44,11 @@ function outFolder(text: string): string {
   while (!isThere(folder)) folder = dirname(folder);
   if (!isFolder(folder)) throw new InvalidArgumentError(`${folder} is a file, and a folder is needed.`);
   return text;
+}
+
+/** A command whose results `npm test` reads from a file. */
+function withResults(command: Command): Command {
+  return command.addOption(new Option("--results <file>", "write the results into a file, as JSON").hideHelp());
 }
 
 /** The means with which the functions below declare commands. */
@@ -100,9 +106,13 @@ function ofConfigurations({ cli, root, on }: Declaring): void {
 
 function ofRelease({ cli, root, on, withOut, inClone }: Declaring): void {
   on(
-    cli.command("lint").description("run ansible-lint with its production profile over every artefact, and prove that it checked every file"),
+    withResults(
+      cli
+        .command("lint")
+        .description("run ansible-lint with its production profile over every artefact, and prove that it checked every file"),
+    ),
     { example: "npm run lint", good: "ansible-lint reports no problem", failed: "ansible-lint reports a problem, or dist/ is stale" },
-    inClone(async () => await (await workshop()).lint(root)),
+    inClone(async (options: LintOptions) => await (await workshop()).lint(root, options)),
   );
   on(
     withOut(cli.command("build").description("build the collection's tarball and the role's repository, and check them as Galaxy does"), "build/release").option("--no-checks", "skip galaxy-importer and ansible-test (preview only)"),
@@ -132,8 +142,7 @@ function ofRelease({ cli, root, on, withOut, inClone }: Declaring): void {
 
 function ofTests({ cli, root, on, inClone }: Declaring): void {
   on(
-    cli
-      .command("verify")
+    withResults(cli.command("verify"))
       .description("run Molecule on VMs with emulated SR-IOV; logs are in build/logs")
       .argument("[scenario...]", "folders of molecule/ (default: all)")
       .option("--jobs <n>", "scenarios at once", wholeNumber, scenariosAtOnce)
@@ -172,9 +181,13 @@ function ofWorkshop({ cli, root, on }: Declaring): void {
     async () => await (await workshop()).doctor(root),
   );
   on(
-    cli.command("setup").description("install what is missing: the Python programs and, as root, system packages").option("--python", "install only what the tests without VMs need"),
+    cli
+      .command("setup")
+      .description("install what is missing: the Python programs and, as root, system packages")
+      .option("--python", "install only what the tests without VMs need")
+      .option("--prune", "remove the Python environments in the cache that no clone has used for 30 days"),
     { example: "npm run setup", good: "everything is installed", failed: "something could not be installed" },
-    async (options: { python?: boolean }) => await (await workshop()).setup(root, options),
+    async (options: SetupOptions) => await (await workshop()).setup(root, options),
   );
 }
 

@@ -94,6 +94,31 @@ export type Layout = (typeof layouts)[number];
 /** Layouts that are published, with documentation of their own. */
 export type Published = Exclude<Layout, "kayobe">;
 
+/**
+ * What came of something that can fail for a reason that is to be expected: a mistake in what a person wrote or typed,
+ * or a machine that lacks something.
+ *
+ * One rule for all faults. What is to be expected is data: a Result where something has a value or one reason why not,
+ * a list where many things are judged (Problem[] for places in files, sentences for all else), empty when all is well.
+ * A broken promise throws an Error: a caller that did not check, output that makes no sense, or a program, disk or
+ * network that fails where the function has said that it throws then. The command line prints its message and ends
+ * with 1.
+ */
+export type Result<Value = void> =
+  | { readonly ok: true; readonly value: Value }
+  /** `why`: a sentence for a person, which may go on with what to type. */
+  | { readonly ok: false; readonly why: string };
+
+export function success(): Result;
+export function success<Value>(value: Value): Result<Value>;
+export function success<Value>(value?: Value): Result<Value | undefined> {
+  return { ok: true, value };
+}
+
+export function failure(why: string): { readonly ok: false; readonly why: string } {
+  return { ok: false, why };
+}
+
 /** What the author has to mend, and where. `file` is relative to the repository. */
 export interface Problem {
   readonly file: string;

@@ -5,7 +5,7 @@ import { changedFiles, choiceReport, readTexts, touched, usesOf, wholeWay } from
 import type { Touched } from "../generator/workshop/changed.js";
 import { readText } from "../generator/system/disk.js";
 import { scenarios } from "../generator/workshop/scenarios.js";
-import { cliProcess, put, repository, root, temporary } from "./support.js";
+import { cliProcess, put, repository, root, temporary, valueOf, whyNot } from "./support.js";
 import { run } from "../generator/system/process.js";
 
 const every = scenarios(root);
@@ -81,7 +81,7 @@ describe("a change can touch", () => {
     for (const name of ["test/pages.test.ts", "test/schema.test.ts", "test/python/test_examples.py", "test/python/test_troubleshooting.py"]) strictEqual(found.includes(name), true, name);
     strictEqual(found.includes("test/totals.test.ts"), false);
   });
-  for (const path of ["test/support.ts", "test/hang.py", "generator/migrate/judge.ts", "role-template/kayobe/kolla.yml", "test/new_helper.json"]) it(`all tests by ${path}`, () => deepStrictEqual(of(path).tests, tests));
+  for (const path of ["test/support.ts", "test/reporter.ts", "test/hang.py", "generator/migrate/judge.ts", "role-template/kayobe/kolla.yml", "test/new_helper.json"]) it(`all tests by ${path}`, () => deepStrictEqual(of(path).tests, tests));
 
   it("what its files can touch together", () => deepStrictEqual(of("molecule/live/steps.yml", "docs/moving-over.md").scenarios, ["from_linux_sriov", "from_sriov", wholeWay, "live"].sort()));
 });
@@ -110,7 +110,7 @@ describe(changedFiles.name, () => {
     await git(folder, "add", ".");
     await git(folder, "commit", "--quiet", "-m", "one");
     await git(folder, "checkout", "--quiet", "-b", "work");
-    deepStrictEqual(await changedFiles(folder), { base: "main", files: [] });
+    deepStrictEqual(valueOf(await changedFiles(folder)), { base: "main", files: [] });
     put(folder, { a: "2", "d é": "2" });
     await git(folder, "commit", "--quiet", "-am", "two");
     await git(folder, "mv", "b", "moved");
@@ -123,11 +123,11 @@ describe(changedFiles.name, () => {
     await git(folder, "commit", "--quiet", "-m", "three");
     await git(folder, "checkout", "--quiet", "work");
     await git(folder, "stash", "pop", "--quiet");
-    deepStrictEqual(await changedFiles(folder), { base: "main", files: ["a", "b", "c", "d é", "moved", "new"] });
-    deepStrictEqual(await changedFiles(folder, "HEAD"), { base: "HEAD", files: ["b", "c", "moved", "new"] });
-    match(String(await changedFiles(folder, "no_such")), /^There is no commit no_such /);
+    deepStrictEqual(valueOf(await changedFiles(folder)), { base: "main", files: ["a", "b", "c", "d é", "moved", "new"] });
+    deepStrictEqual(valueOf(await changedFiles(folder, "HEAD")), { base: "HEAD", files: ["b", "c", "moved", "new"] });
+    match(whyNot(await changedFiles(folder, "no_such")), /^There is no commit no_such /);
   });
-  it("of a folder that is no repository are a sentence", async () => match(String(await changedFiles(temporary())), /is no git repository: what has changed is not known\.$/));
+  it("of a folder that is no repository are a sentence", async () => match(whyNot(await changedFiles(temporary())), /is no git repository: what has changed is not known\.$/));
 });
 
 describe("a choice by what has changed", () => {

@@ -2,8 +2,8 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readSources, root } from "../generator/artefacts/sources.js";
-import { chosenFiles } from "../generator/workshop/test.js";
-import { cli, cliProcess, cliWith, put, repository } from "./support.js";
+import { chosenFiles } from "../generator/workshop/stages.js";
+import { cli, cliProcess, cliWith, put, repository, valueOf, whyNot } from "./support.js";
 
 const { namespace, name } = readSources(root).role.identity;
 
@@ -282,8 +282,8 @@ describe("test", () => {
   for (const [patterns, want] of cases)
     it(`chooses by ${JSON.stringify(patterns)}`, () => {
       const found = chosenFiles(patterns, all);
-      if (want instanceof RegExp) match(typeof found === "string" ? found : "", want);
-      else deepStrictEqual(found, want);
+      if (want instanceof RegExp) match(whyNot(found), want);
+      else deepStrictEqual(valueOf(found), want);
     });
 
   it("runs the one file that is named, and ends with the totals @long", async () => {

@@ -1,7 +1,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { kayobeArtefact, readSources } from "../generator/artefacts/sources.js";
-import { readForeign } from "../generator/system/foreign.js";
+import { readUserFiles } from "../generator/system/userFiles.js";
 import type { Merge } from "../generator/kayobe/draft.js";
 import { concerns } from "../generator/kayobe/layers.js";
 import type { ConfigFile } from "../generator/kayobe/layers.js";
@@ -16,7 +16,7 @@ export const artefact = kayobeArtefact(sources);
 export const version = sources.role.identity.version;
 export const wanted = (path: string): string => artefact.find((file) => file.path === path)!.text;
 export const fixtures = join(root, "test/fixtures/kayobe");
-export const fixture = (name: string): ConfigFile[] => readForeign(join(fixtures, name), concerns);
+export const fixture = (name: string): ConfigFile[] => readUserFiles(join(fixtures, name), concerns);
 export const none: MergeOptions = { hook: false, vlanRanges: [] };
 
 /** A configuration with these files, and their folders. */

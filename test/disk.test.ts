@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/str
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { readTree } from "../generator/system/disk.js";
-import { isLargerThan, readForeign, whyNoText, writeForeign } from "../generator/system/foreign.js";
+import { isLargerThan, readUserFiles, whyNoText, writeUserFiles } from "../generator/system/userFiles.js";
 import { apply, manifest, manifestPath, plan, readOwned } from "../generator/system/owned.js";
 import type { OutFile } from "../generator/ir.js";
 import { put, temporary } from "./support.js";
@@ -150,8 +150,8 @@ function asUser<Value>(action: () => Value): Value {
   }
 }
 
-describe(readForeign.name, () => {
-  const read = (root: string): unknown => readForeign(root, () => true);
+describe(readUserFiles.name, () => {
+  const read = (root: string): unknown => readUserFiles(root, () => true);
   it("tells where links lead, and what cannot be there", () => {
     const root = temporary();
     put(root, { "a/b": "1" });
@@ -167,7 +167,7 @@ describe(readForeign.name, () => {
     symlinkSync("a", join(root, "x"));
     symlinkSync("../a/b/c", join(root, "x/e"));
     symlinkSync(elsewhere, join(root, "y"));
-    const found = (readForeign(root, () => true)).map(({ path, real }) => [path, real]);
+    const found = (readUserFiles(root, () => true)).map(({ path, real }) => [path, real]);
     deepStrictEqual(found, [["a", undefined], ["a/b", undefined], ["a/b/c", undefined], ["a/e", "a/b/c"], ["x", "a"], ["x/b", "a/b"], ["x/b/c", "a/b/c"], ["x/e", "a/b/c"], ["y", relative(root, elsewhere)], ["y/d", relative(root, join(elsewhere, "d"))]]);
   });
   it("takes what cannot be read for something without text", () => {
@@ -208,12 +208,12 @@ describe(isLargerThan.name, () => {
   });
 });
 
-describe(writeForeign.name, () => {
+describe(writeUserFiles.name, () => {
   it("writes files and links, with the permissions that they have", () => {
     const root = temporary();
     put(root, { a: "old" });
     chmodSync(join(root, "a"), 0o2640);
-    writeForeign(root, [file("a"), file("n/m/b")], [{ path: "l/c", target: "../a" }]);
+    writeUserFiles(root, [file("a"), file("n/m/b")], [{ path: "l/c", target: "../a" }]);
     deepStrictEqual([readFileSync(join(root, "a"), "utf8"), statSync(join(root, "a")).mode & 0o7777, readFileSync(join(root, "n/m/b"), "utf8"), readlinkSync(join(root, "l/c"))], ["a", 0o2640, "n/m/b", "../a"]);
     deepStrictEqual([readdirSync(root), readdirSync(join(root, "n/m")), readdirSync(join(root, "l"))], [["a", "l", "n"], ["b"], ["c"]]);
   });
@@ -225,7 +225,7 @@ describe(writeForeign.name, () => {
     put(root, { "f/a": "old" });
     chownSync(join(root, "f"), uid, gid);
     chownSync(join(root, "f/a"), uid, process.getuid!() === 0 ? 3456 : gid);
-    writeForeign(root, [file("f/a"), file("f/n/m/b")], [{ path: "f/l/c", target: "../a" }]);
+    writeUserFiles(root, [file("f/a"), file("f/n/m/b")], [{ path: "f/l/c", target: "../a" }]);
     const owner = (path: string): number[] => [lstatSync(join(root, path)).uid, lstatSync(join(root, path)).gid];
     deepStrictEqual(owner("f/a"), [uid, process.getuid!() === 0 ? 3456 : gid]);
     for (const path of ["f/n", "f/n/m", "f/n/m/b", "f/l", "f/l/c"]) deepStrictEqual(owner(path), [uid, gid], path);
@@ -234,7 +234,7 @@ describe(writeForeign.name, () => {
   it("writes nothing, and leaves nothing behind, when one cannot be written", () => {
     const root = temporary();
     put(root, { a: "old", z: "a file" });
-    throws(() => writeForeign(root, [file("a"), file("n/m/b"), file("z/b")], []), (error: Error) => error.message.startsWith(`${join(root, "z/b")} cannot be written: `) && error.message.endsWith(". Nothing was written."));
+    throws(() => writeUserFiles(root, [file("a"), file("n/m/b"), file("z/b")], []), (error: Error) => error.message.startsWith(`${join(root, "z/b")} cannot be written: `) && error.message.endsWith(". Nothing was written."));
     strictEqual(readFileSync(join(root, "a"), "utf8"), "old");
     deepStrictEqual(readdirSync(root), ["a", "z"]);
   });
@@ -242,7 +242,7 @@ describe(writeForeign.name, () => {
   it("says what was written when the last step fails", () => {
     const root = temporary();
     put(root, { "z/x": "" });
-    throws(() => writeForeign(root, [file("a"), file("z"), file("b")], []), /z cannot be written: E\w+: [^,]*\. This was written before: a\. Mend that, and run this again for the rest\.$/);
+    throws(() => writeUserFiles(root, [file("a"), file("z"), file("b")], []), /z cannot be written: E\w+: [^,]*\. This was written before: a\. Mend that, and run this again for the rest\.$/);
     deepStrictEqual(readdirSync(root), ["a", "z"]);
   });
 
@@ -251,7 +251,7 @@ describe(writeForeign.name, () => {
     const root = temporary();
     chmodSync(root, 0o777);
     put(root, { a: "old" });
-    throws(() => asUser(() => writeForeign(root, [file("a")], [])), /a cannot be written: EPERM: .* Nothing was written\.$/);
+    throws(() => asUser(() => writeUserFiles(root, [file("a")], [])), /a cannot be written: EPERM: .* Nothing was written\.$/);
     deepStrictEqual([readFileSync(join(root, "a"), "utf8"), readdirSync(root)], ["old", ["a"]]);
   });
 });

@@ -1,7 +1,7 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { cpSync, mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { readForeign } from "../generator/system/foreign.js";
+import { readUserFiles } from "../generator/system/userFiles.js";
 import { concerns } from "../generator/kayobe/layers.js";
 import { merge } from "../generator/kayobe/merge.js";
 import { isPublished } from "../generator/kayobe/playbook.js";
@@ -11,7 +11,7 @@ import { cli, put, repository, root, temporary, tool } from "./support.js";
 
 // What configurations of the field have, where a merge once ended well and nothing worked, or refused with a sentence that was not true.
 
-const byHand = (name: string): ConfigFile[] => readForeign(join(root, "test/fixtures/kayobe_by_hand", name), concerns);
+const byHand = (name: string): ConfigFile[] => readUserFiles(join(root, "test/fixtures/kayobe_by_hand", name), concerns);
 const textsOf = (files: readonly ConfigFile[]): { [path: string]: string } => Object.fromEntries(files.flatMap(({ path, text }) => (text === undefined ? [] : [[path, text]])));
 const compute = "kolla/config/nova/nova-compute.conf";
 const agent = "kolla/config/neutron/sriov_agent.ini";
@@ -97,7 +97,7 @@ describe("files by symbolic links", () => {
     }
     return folder;
   };
-  const read = (folder: string): ConfigFile[] => readForeign(folder, concerns);
+  const read = (folder: string): ConfigFile[] => readUserFiles(folder, concerns);
   const folders: [title: string, links: { readonly [path: string]: string }][] = [
     ["a folder of an environment", { "environments/production/kolla/config": "../../../kolla/config" }],
     ["all that an environment has for Kolla", { "environments/production/kolla": "../../kolla" }],

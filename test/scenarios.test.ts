@@ -2,13 +2,14 @@ import { deepStrictEqual, doesNotMatch, match, notStrictEqual, strictEqual } fro
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { success } from "../generator/ir.js";
 import { duration, imagesOf, judgeScenario, longestFirst, moleculeCommand, runFolder, scenarios, stepOf, stepsOf } from "../generator/workshop/scenarios.js";
-import { run, shown } from "../generator/system/process.js";
-import { put, root, temporary } from "./support.js";
+import { run, shellLine } from "../generator/system/process.js";
+import { put, root, temporary, whyNot } from "./support.js";
 
 describe("a scenario passes", () => {
   const good = ["INFO     [a > verify] Executing", "INFO     [a > verify] Executed: Successful"];
-  it("when molecule says that it verified", () => strictEqual(judgeScenario(0, good), ""));
+  it("when molecule says that it verified", () => deepStrictEqual(judgeScenario(0, good), success()));
   const bad: [title: string, code: number, log: string[], want: RegExp][] = [
     ["when molecule failed", 2, good, /ended with 2/],
     ["when there was no verify", 0, ["INFO     [a > converge] Executed: Successful"], /ran no verify playbook/],
@@ -16,7 +17,7 @@ describe("a scenario passes", () => {
     ["when only the summary has the words", 0, ["a > verify: Executed: Successful"], /ran no verify playbook/],
     ["when a play had no host", 0, [...good, "│ skipping: no hosts matched"], /found no host/],
   ];
-  for (const [title, code, log, want] of bad) it(`not ${title}`, () => match(judgeScenario(code, log), want));
+  for (const [title, code, log, want] of bad) it(`not ${title}`, () => match(whyNot(judgeScenario(code, log)), want));
 });
 
 describe(stepOf.name, () => {
@@ -42,7 +43,7 @@ const programs = { SRIOV_ROLE_KAYOBE_BIN: "/k/bin", SRIOV_ROLE_NOVA_BIN: "/n/bin
 describe(moleculeCommand.name, () => {
   it("finds scenarios and artefacts from the root", () => {
     const command = moleculeCommand("/r", "/v/bin", programs, "test", "default");
-    strictEqual(shown({ ...command, env: { MOLECULE_GLOB: command.env?.["MOLECULE_GLOB"], ANSIBLE_ROLES_PATH: command.env?.["ANSIBLE_ROLES_PATH"] } }), "MOLECULE_GLOB='molecule/*/molecule.yml' ANSIBLE_ROLES_PATH=/r/dist/roles /v/bin/molecule -c molecule/base.yml test -s default");
+    strictEqual(shellLine({ ...command, env: { MOLECULE_GLOB: command.env?.["MOLECULE_GLOB"], ANSIBLE_ROLES_PATH: command.env?.["ANSIBLE_ROLES_PATH"] } }), "MOLECULE_GLOB='molecule/*/molecule.yml' ANSIBLE_ROLES_PATH=/r/dist/roles /v/bin/molecule -c molecule/base.yml test -s default");
   });
   it("tells where the programs are that it is tested with", () => {
     const { env } = moleculeCommand("/r", "/v/bin", programs, "test", "default");

@@ -5,7 +5,7 @@ import { readSources, root } from "../generator/artefacts/sources.js";
 import type { Sources } from "../generator/artefacts/sources.js";
 import { generate } from "../generator/artefacts/generate.js";
 import { layouts } from "../generator/ir.js";
-import type { Identity, Role, Variable } from "../generator/ir.js";
+import type { Identity, Result, Role, Variable } from "../generator/ir.js";
 import { commandLine } from "../generator/cli.js";
 import { pythonTools } from "../generator/workshop/setup.js";
 import { run } from "../generator/system/process.js";
@@ -96,6 +96,17 @@ export function repositoryOfFixtures(): string {
   const path = join(folder, "galaxy.yml");
   writeFileSync(path, readFileSync(path, "utf8").replace(/^(namespace|name): .*$/gm, (_, key: "namespace" | "name") => `${key}: ${ofFixtures[key]}`));
   return folder;
+}
+
+/** Why something is refused; nothing when it is not. */
+export function whyNot(result: Result<unknown>): string {
+  return result.ok ? "" : result.why;
+}
+
+/** What a result that must be a success holds. */
+export function valueOf<Value>(result: Result<Value>): Value {
+  if (!result.ok) throw new Error(result.why);
+  return result.value;
 }
 
 /** What the command line looks at itself is not there but when a test names it. */

@@ -82,11 +82,6 @@ export function textOfEntry({ key, value }: IniEntry): string {
   return `${key} ${value}`;
 }
 
-/** The last value of an option; of two, oslo.config takes the last. */
-export function lastOf(ini: Ini, section: string, key: string): IniEntry | undefined {
-  return ini.entries.findLast((entry) => entry.section === section && entry.key === key);
-}
-
 /** Another entry, or what is to be in place of one, with the comment above it and the blank line below it that Jinja eats. */
 export function chunkOf(ini: Ini, entry: IniEntry): string {
   const before = ini.text.slice(0, entry.start).split("\n").slice(0, -1);

@@ -7,9 +7,11 @@ import { programEnvironment } from "./environment.js";
 import { git } from "./repository.js";
 
 /** What a check needs of its surroundings. */
-export interface Surroundings {
+export interface CheckContext {
   /** Folder of the pinned Python tools. */
   readonly bin: string;
+  /** Folder of galaxy-importer, and of the ansible-lint that it runs. */
+  readonly importer: string;
   /** Folder for what is to be kept from one run to the next. */
   readonly cache: string;
   /** Folder for what is not. */
@@ -23,14 +25,14 @@ export interface Surroundings {
  *
  * @param role the namespace that the role is imported into; absent for a collection
  */
-export function importerCommand({ bin, cache }: Surroundings, folder: string, name: string, role?: string): Command {
+function importerCommand({ importer, cache }: CheckContext, folder: string, name: string, role?: string): Command {
   return {
-    file: join(bin, "python"),
+    file: join(importer, "python"),
     args: ["-m", "galaxy_importer.main", name, ...(role === undefined ? [] : ["--legacy-role", "--namespace", role])],
     cwd: folder,
     env: {
       ...programEnvironment(),
-      PATH: `${bin}:${process.env["PATH"] ?? ""}`,
+      PATH: `${importer}:${process.env["PATH"] ?? ""}`,
       ANSIBLE_HOME: join(cache, "ansible"),
       ANSIBLE_CONFIG: undefined,
       // galaxy_importer/config.py: each option by an environment variable, over a configuration of this machine's.
@@ -67,23 +69,23 @@ export function judgeImporter(code: number, output: string, result: string | und
 }
 
 /** Let Galaxy's importer look at a collection's tarball. */
-export async function importCollection(around: Surroundings, identity: Identity, tarball: Buffer): Promise<string[]> {
-  const folder = makeFolder(join(around.temporary, "import-"));
+export async function importCollection(context: CheckContext, identity: Identity, tarball: Buffer): Promise<string[]> {
+  const folder = makeFolder(join(context.temporary, "import-"));
   const name = tarballName(identity);
   writeBytes(join(folder, name), tarball);
-  return await importIn(around, folder, identity, name);
+  return await importIn(context, folder, identity, name);
 }
 
 /** Let Galaxy's importer look at a role's folder. */
-export async function importRole(around: Surroundings, identity: Identity, files: readonly OutFile[]): Promise<string[]> {
-  const folder = makeFolder(join(around.temporary, "import-"));
+export async function importRole(context: CheckContext, identity: Identity, files: readonly OutFile[]): Promise<string[]> {
+  const folder = makeFolder(join(context.temporary, "import-"));
   const name = `${identity.namespace}.${identity.name}`;
   writeTree(join(folder, name), files);
-  return await importIn(around, folder, identity, name, identity.namespace);
+  return await importIn(context, folder, identity, name, identity.namespace);
 }
 
-async function importIn(around: Surroundings, folder: string, identity: Identity, name: string, role?: string): Promise<string[]> {
-  const { code, output } = await run(importerCommand(around, folder, name, role));
+async function importIn(context: CheckContext, folder: string, identity: Identity, name: string, role?: string): Promise<string[]> {
+  const { code, output } = await run(importerCommand(context, folder, name, role));
   return judgeImporter(code, output, readTextIfThere(join(folder, "importer_result.json")), identity);
 }
 
@@ -102,7 +104,7 @@ interface LeftOut {
 }
 
 /** Tests of `ansible-test sanity` that are not run: there is nothing here that they look at, which is checked. */
-export const leftOut: readonly LeftOut[] = [
+const leftOut: readonly LeftOut[] = [
   { test: "changelog", why: "there are no fragments: changelogs/changelog.yaml is made from CHANGELOG.md", concerns: /^changelogs\/(fragments\/|config\.yaml$)/ },
   { test: "pslint", why: "there is no PowerShell", concerns: /\.ps(m|d)?1$/ },
   { test: "shellcheck", why: "there is no shell script", concerns: /\.sh$/ },
@@ -129,7 +131,7 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *options], env
 const getPipName = "get_pip_24_2.py";
 
 /** ansible-test, in the collection's folder. What it installs from PyPI is below its home, and stays there. */
-export function sanityCommand({ bin, cache }: Surroundings, folder: string, python: string, ...args: readonly string[]): Command {
+function sanityCommand({ bin, cache }: CheckContext, folder: string, python: string, ...args: readonly string[]): Command {
   return {
     file: join(bin, "ansible-test"),
     args: ["sanity", "--local", "--python", python, "--color", "no", ...args],
@@ -176,18 +178,18 @@ export interface SanityResult {
 }
 
 /** Run ansible-test sanity on a collection. It wants one that lies in ansible_collections and in a git repository. */
-export async function sanity(around: Surroundings, { namespace, name }: Identity, files: readonly OutFile[]): Promise<SanityResult> {
-  const folder = join(makeFolder(join(around.temporary, "sanity-")), "ansible_collections", namespace, name);
+export async function sanity(context: CheckContext, { namespace, name }: Identity, files: readonly OutFile[]): Promise<SanityResult> {
+  const folder = join(makeFolder(join(context.temporary, "sanity-")), "ansible_collections", namespace, name);
   writeTree(folder, files);
-  const script = join(around.cache, "ansible-test", ".ansible", "test", "cache", getPipName);
+  const script = join(context.cache, "ansible-test", ".ansible", "test", "cache", getPipName);
   if (!isFile(script)) writeBytes(script, Buffer.from(getPip));
   const { code: noGit, output: gitSays } = await git(folder, "init", "--quiet");
   if (noGit !== 0) return { ran: 0, complaints: [`ansible-test wants a git repository, and git init failed: ${gitSays.trim()}`] };
   await git(folder, "add", "--all", "--force");
-  const python = (await run({ file: join(around.bin, "python"), args: ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"] })).stdout.trim();
-  const listed = await run(sanityCommand(around, folder, python, "--list-tests"));
+  const python = (await run({ file: join(context.bin, "python"), args: ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"] })).stdout.trim();
+  const listed = await run(sanityCommand(context, folder, python, "--list-tests"));
   const known = listed.stdout.split("\n").filter((line) => /^[a-z][a-z0-9-]+$/.test(line));
-  const { code, output } = await run(sanityCommand(around, folder, python, ...leftOut.flatMap(({ test }) => ["--skip-test", test])));
+  const { code, output } = await run(sanityCommand(context, folder, python, ...leftOut.flatMap(({ test }) => ["--skip-test", test])));
   const ran = new Set(output.match(/^Running sanity test "[^"]+"/gm));
   return { ran: ran.size, complaints: judgeSanity(code, output, known, files.map(({ path }) => path)) };
 }

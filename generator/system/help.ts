@@ -36,7 +36,9 @@ export function ending({ example, good, failed }: Ending, helper: Help): string 
     ["1", failed],
     ["2", "wrong use: an unknown command, option or value, or a path that does not exist"],
   ];
-  const wrapped = codes.map(([code, text]) => `  ${code}  ${helper.boxWrap(text, helpWidth() - 5).replaceAll("\n", "\n     ")}`);
+  const wrapped = codes.map(
+    ([code, text]) => `  ${code}  ${helper.boxWrap(text, helpWidth() - 5).replaceAll("\n", "\n     ")}`,
+  );
   return ["", "Example:", `  ${example}`, "", "Exit codes:", ...wrapped].join("\n");
 }
 
@@ -51,8 +53,15 @@ export function takenByNpm(command: Command, env: NodeJS.ProcessEnv): string | u
   const script = env["npm_lifecycle_event"];
   // npx passes all options on.
   if (script === undefined || script === "npx") return undefined;
-  const taken = command.options.find((option) => command.getOptionValueSource(option.attributeName()) !== "cli" && isTaken(option, env[`npm_config_${option.name().replace(/^no-/, "").replaceAll("-", "_")}`]));
-  return taken && `npm has taken ${taken.long} for itself. Nothing was done. Write -- before the options of the command: npm run ${script} -- ${taken.flags.replace(/^.*?(?=--)/, "")}`;
+  const taken = command.options.find(
+    (option) =>
+      command.getOptionValueSource(option.attributeName()) !== "cli" &&
+      isTaken(option, env[`npm_config_${option.name().replace(/^no-/, "").replaceAll("-", "_")}`]),
+  );
+  return (
+    taken &&
+    `npm has taken ${taken.long} for itself. Nothing was done. Write -- before the options of the command: npm run ${script} -- ${taken.flags.replace(/^.*?(?=--)/, "")}`
+  );
 }
 
 function isTaken(option: Option, value: string | undefined): boolean {

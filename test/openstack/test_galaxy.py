@@ -16,7 +16,6 @@ from urllib.request import urlopen
 import galaxy_server
 import pytest
 import yaml
-from deployment import HERE
 
 pytestmark = pytest.mark.long
 

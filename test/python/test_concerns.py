@@ -7,7 +7,7 @@ import json
 
 import pytest
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
-from test_vfs import AT_BOOT, CONFIG, ONE, PENDING, RELEASED, RULES, TWO, UNITS, _two, device, run_once, state_of  # noqa: F401 (the fixture "two")
+from test_vfs import AT_BOOT, CONFIG, PENDING, RELEASED, RULES, TWO, UNITS, _two, device, run_once, state_of  # noqa: F401 (the fixture "two")
 
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns

@@ -1,7 +1,25 @@
-import { chmodSync, closeSync, existsSync, lchownSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmSync, rmdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative } from "node:path";
 import type { OutFile } from "../ir.js";
-import { besides, isFile, isFolder, kindOf, readable } from "./disk.js";
+import { temporaryFor, isFile, isFolder, kindOf, readable } from "./disk.js";
 
 // Folders and files of somebody else: a Kayobe configuration, and what an operator has written for another role.
 
@@ -22,7 +40,7 @@ export interface Entry {
  *
  * @param concerns whether a path is looked at, and below it
  */
-export function readForeign(root: string, concerns: (path: string) => boolean): Entry[] {
+export function readUserFiles(root: string, concerns: (path: string) => boolean): Entry[] {
   const home = realpathSync(root);
   const below = (folder: string, way: readonly string[], names: readonly string[]): Entry[] =>
     names.flatMap((name) => {
@@ -33,17 +51,27 @@ export function readForeign(root: string, concerns: (path: string) => boolean): 
       const stat = readable(() => statSync(whole, { throwIfNoEntry: false }));
       const real = stat && readable(() => realpathSync(whole));
       const inFolder = real === undefined ? path : relative(home, real);
-      const entry: Entry = { path, ...(target === undefined ? {} : { link: target }), ...(inFolder === path ? {} : { real: inFolder }) };
-      if (stat?.isDirectory() && real !== undefined) return [entry, ...(way.includes(real) ? [] : below(path, [...way, real], readable(() => readdirSync(whole)) ?? []))];
+      const entry: Entry = {
+        path,
+        ...(target === undefined ? {} : { link: target }),
+        ...(inFolder === path ? {} : { real: inFolder }),
+      };
+      if (stat?.isDirectory() && real !== undefined)
+        return [
+          entry,
+          ...(way.includes(real) ? [] : below(path, [...way, real], readable(() => readdirSync(whole)) ?? [])),
+        ];
       const bytes = stat?.isFile() ? readable(() => readFileSync(whole)) : undefined;
       const text = bytes?.toString("utf8");
-      return [{ ...entry, ...(bytes && text !== undefined && Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) }];
+      return [
+        { ...entry, ...(bytes && text !== undefined && Buffer.from(text, "utf8").equals(bytes) ? { text } : {}) },
+      ];
     });
   return below("", [home], readdirSync(root)).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** One file of somebody else, as a list; nothing when there is no such file. */
-export function readForeignFile(path: string): Entry[] | undefined {
+export function readUserFile(path: string): Entry[] | undefined {
   if (!isFile(path)) return undefined;
   const bytes = readFileSync(path);
   const text = bytes.toString("utf8");
@@ -85,14 +113,18 @@ interface Staged {
  *
  * @throws Error that says which path it was, and what was written
  */
-export function writeForeign(root: string, files: readonly OutFile[], links: readonly { readonly path: string; readonly target: string }[]): void {
+export function writeUserFiles(
+  root: string,
+  files: readonly OutFile[],
+  links: readonly { readonly path: string; readonly target: string }[],
+): void {
   const staged: Staged[] = [];
   const folders: string[] = [];
   const stage = (path: string, make: (temporary: string, target: string) => void): void => {
     const target = join(root, path);
     try {
       makeFolders(dirname(target), folders);
-      const one = { path, target, temporary: besides(target) };
+      const one = { path, target, temporary: temporaryFor(target) };
       staged.push(one);
       make(one.temporary, target);
     } catch (error) {
@@ -120,7 +152,9 @@ export function writeForeign(root: string, files: readonly OutFile[], links: rea
     } catch (error) {
       for (const rest of staged.slice(index)) rmSync(rest.temporary, { force: true });
       const done = staged.slice(0, index).map(({ path }) => path);
-      throw new Error(`${target} cannot be written: ${reason(error)}. ${done.length === 0 ? "Nothing was written." : `This was written before: ${done.join(", ")}. Mend that, and run this again for the rest.`}`);
+      throw new Error(
+        `${target} cannot be written: ${reason(error)}. ${done.length === 0 ? "Nothing was written." : `This was written before: ${done.join(", ")}. Mend that, and run this again for the rest.`}`,
+      );
     }
 }
 

@@ -124,7 +124,7 @@ function ofRelease({ cli, root, on, withOut, inClone }: Declaring): void {
     {
       example: "npm run publish:galaxy -- --dry-run --role-repository git@github.com:stackhpc/ansible-role-sriov.git",
       good: "all is published; after --dry-run: it could be",
-      failed: "it is refused and nothing was sent, or it stopped half way, and what is out is told",
+      failed: "it was refused and nothing was sent, or it stopped half way and lists what was sent",
     },
     async (options: PublishOptions) => await (await release()).publish(options),
   );
@@ -158,7 +158,7 @@ function ofTests({ cli, root, on, inClone }: Declaring): void {
 
 function ofWorkshop({ cli, root, on }: Declaring): void {
   on(
-    cli.command("bench").description("times of the program; what the role costs the controller and a host, beside the last release's figures; remote executions and times on a VM with eight PFs")
+    cli.command("bench").description("times of the program; what the role costs the controller and a host, next to the last release's figures; remote executions and times on a VM with eight PFs")
       .option("--fast", "without the VM")
       .option("--against <folder>", "measure another collection with a role sriov in the same run: the folder that holds its galaxy.yml or MANIFEST.json")
       .option("--hosts <numbers>", "how many hosts are simulated, without it 1,20,100,300")

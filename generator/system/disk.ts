@@ -198,7 +198,7 @@ export function realPath(path: string): string {
   return realpathSync(path);
 }
 
-/** The same of a path that may lead nowhere, or where nobody may look: then it is the path itself. */
+/** The same of a path that may lead nowhere, or that this user may not read: then the path itself. */
 export function realPathIfThere(path: string): string {
   try {
     return realpathSync(path);

@@ -21,7 +21,7 @@ import { dirname, join, relative } from "node:path";
 import type { OutFile } from "../ir.js";
 import { temporaryFor, isFile, isFolder, kindOf, readable } from "./disk.js";
 
-// Folders and files of somebody else: a Kayobe configuration, and what an operator has written for another role.
+// Folders and files that another person owns: a Kayobe configuration, and what an operator has written for another role.
 
 /** A file or folder of somebody else, who may have anything there. */
 export interface Entry {

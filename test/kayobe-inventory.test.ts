@@ -117,7 +117,7 @@ it("a physical network that --vlan-range takes is one that the model takes", () 
   const mappings = role.variables.find(({ name }) => name === "sriov_physnet_mappings")!.type;
   const form = new RegExp((mappings as { form: Form }).form.pattern, "u");
   const characters = Array.from({ length: 0x180 }, (_, code) => String.fromCharCode(code));
-  const taken = characters.filter((character) => typeof vlanRange(`a${character}b:1:2`) === "object");
+  const taken = characters.filter((character) => vlanRange(`a${character}b:1:2`).ok);
   ok(taken.length > 60);
   deepStrictEqual(
     taken.filter((character) => !form.test(`a${character}b`)),

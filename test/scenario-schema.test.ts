@@ -178,14 +178,14 @@ describe("the releases of ansible-core", () => {
 
   const sentences: [page: string, sentence: string][] = [
     ["docs/testing.md", `under ansible-core ${and(ansibleCores)};`],
-    ["docs/testing.md", `Molecule runs with ${own}.`],
+    ["docs/testing.md", `Molecule itself runs with ${own}.`],
     ["docs/testing.md", `one or more of ${numbers[ansibleCores.length]} releases`],
-    ["docs/testing.md", `${limited("newest")} and Kayobe want a Python up to 3.12`],
-    ["docs/testing.md", `${limited("oldest")} one from there on`],
+    ["docs/testing.md", `${limited("newest")} and Kayobe need a Python up to 3.12`],
+    ["docs/testing.md", `${limited("oldest")} need 3.12 or later.`],
     ["docs/testing.md", `ansible-core ${kayobe}) with Kolla Ansible`],
     ["docs/testing.md", `\`ansible-test sanity\` of ansible-core ${own} `],
     ["docs/testing.md", `--ansible ${ansibleCores.at(-1)} intel`],
-    ["README.md", `--ansible ${ansibleCores.at(-1)}\``],
+    ["README.md", `ansible-core ${ansibleCores[0]} to ${ansibleCores.at(-1)} |`],
     ["molecule/versions/steps.yml", `Molecule's own release is ${own}.`],
   ];
   for (const [page, sentence] of sentences)

@@ -25,7 +25,7 @@ from machine import qemu
 
 def test_the_page_has_what_the_kernels_command_line_has_in_addition() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "testing.md").read_text()
-    [said] = re.findall(r"the kernel's\s+command\s+line\s+has\s+([^.;]+?)\s+in\s+addition\.", page)
+    [said] = re.findall(r"The\s+kernel\s+command\s+line\s+has\s+([^.;]+?)\s+in\s+addition\.", page)
     # Debian's own has the consoles and quiet.
     own = [word for word in recipes.CMDLINE.split() if not word.startswith("console=") and word != "quiet"]
     assert re.findall(r"`([^`]+)`", said) == own

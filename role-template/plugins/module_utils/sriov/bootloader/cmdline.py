@@ -67,7 +67,7 @@ FIELD_STATES = {
     "iommu": (("off", "off", True), ("pt", "passthrough", True), ("nopt", "passthrough", False)),
 }
 # What kstrtobool() takes, and the words for it.
-YES, NO = ("1", "y", "yes", "on", "t", "true"), ("0", "n", "no", "off", "f", "false")
+KERNEL_YES, KERNEL_NO = ("1", "y", "yes", "on", "t", "true"), ("0", "n", "no", "off", "f", "false")
 
 
 def iommu_state(line: str) -> dict:
@@ -89,8 +89,8 @@ def iommu_state(line: str) -> dict:
             state.update(said[:1])
         if name == "amd_iommu":
             state["amd_off"] = state["amd_off"] or "off" in value
-        if name == "iommu.passthrough" and value.lower() in YES + NO:
-            state["passthrough"] = value.lower() in YES
+        if name == "iommu.passthrough" and value.lower() in KERNEL_YES + KERNEL_NO:
+            state["passthrough"] = value.lower() in KERNEL_YES
     return state
 
 

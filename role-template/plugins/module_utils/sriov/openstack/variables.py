@@ -335,8 +335,9 @@ def openstack_devices(devices: list | None, mappings: dict | None = None, releas
     Raises Refusal for the first thing that is wrong, which devices that are not set are too.
     """
     if check.is_unset(devices):
-        raise Refusal("sriov_devices is not set, and Nova would lose the devices that it has: set it, or write sriov_devices: [] for a "
-                            "host without VFs")
+        raise Refusal(
+            "sriov_devices is not set, and Nova would lose the devices that it has: set it, or write sriov_devices: [] for a host without VFs"
+        )
     plans = plan(devices, mappings, release)
     return {
         "devices": [

@@ -183,10 +183,10 @@ def select(parameters: dict) -> list[dict]:
 def common_of(entry, where, count, parameters):
     """What all PFs of an entry have in common, as the module returns it."""
     required_by = entry.get("numvfs_required_by")
+    at_boot = flag(entry, "on_boot_configuration_enabled", True)
     return {
         "numvfs": count,
-        "boot": (entry.get("numvfs_driver") or parameters["numvfs_driver"])
-                if flag(entry, "on_boot_configuration_enabled", True) else "none",
+        "boot": (entry.get("numvfs_driver") or parameters["numvfs_driver"]) if at_boot else "none",
         "required_by": check.words(parameters["numvfs_required_by"] if required_by is None else required_by),
         "optional": flag(entry, "optional", False),
         "probe_vf": count_of(entry, "probe_vf", 0),

@@ -208,7 +208,7 @@ describe("a release agrees with itself", () => {
 });
 
 describe(judgeImporter.name, () => {
-  const said = ["Importing with galaxy-importer 0.4.44", "Loading role sriov", "Linting collection via ansible-lint 26.10.1...", "...ansible-lint run complete", "Importer processing completed successfully"];
+  const said = ["Importing with galaxy-importer 0.4.44", "Loading role sriov", "Loading module_utils sriov.program.disk", "Linting collection via ansible-lint 26.10.1...", "...ansible-lint run complete", "Importer processing completed successfully"];
   const result = '{"metadata": {"namespace": "stackhpc", "name": "sriov"}}';
   const cases: [title: string, got: string[], want: string[]][] = [
     ["is content", judgeImporter(0, said.join("\n"), result, identity), []],

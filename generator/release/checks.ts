@@ -55,7 +55,7 @@ function importerCommand({ importer, cache }: CheckContext, folder: string, name
 export function judgeImporter(code: number, output: string, result: string | undefined, { namespace, name }: Identity): string[] {
   const lines = output.split("\n").map((line) => line.trim()).filter((line) => line !== "");
   const expected = [/^Importing with galaxy-importer \d/, /^Linting .* via ansible-lint \d/, /^\.\.\.ansible-lint run complete$/, /^Importer processing completed successfully$/];
-  const known = [...expected, /^Getting doc strings via ansible-doc$/, /^Finding content inside collection$/, /^Loading \w+ \w+$/, /^Determined role name to be \w+$/, /^(Collection|Legacy role) loading complete$/];
+  const known = [...expected, /^Getting doc strings via ansible-doc$/, /^Finding content inside collection$/, /^Loading \w+ [\w.]+$/, /^Determined role name to be \w+$/, /^(Collection|Legacy role) loading complete$/];
   const complaints = lines.filter((line) => !known.some((pattern) => pattern.test(line)));
   const missing = expected.filter((pattern) => !lines.some((line) => pattern.test(line)));
   const data = result === undefined ? undefined : (JSON.parse(result) as { namespace?: unknown; name?: unknown; metadata?: { namespace?: unknown; name?: unknown } });

@@ -56,21 +56,40 @@ interface Declaring {
   readonly cli: Command;
   readonly root: string;
   /** A command with the end of its help and what it does. */
-  readonly on: <Args extends unknown[]>(command: Command, closing: Ending, action: (...args: Args) => Promise<number>) => void;
+  readonly on: <Args extends unknown[]>(
+    command: Command,
+    closing: Ending,
+    action: (...args: Args) => Promise<number>,
+  ) => void;
   readonly withOut: (command: Command, standard: string) => Command;
   /** An action that keeps logs and other files in the clone's build/. If that is not writable, it prints one sentence instead of the errors of its programs. */
-  readonly inClone: <Args extends unknown[]>(action: (...args: Args) => Promise<number>) => (...args: Args) => Promise<number>;
+  readonly inClone: <Args extends unknown[]>(
+    action: (...args: Args) => Promise<number>,
+  ) => (...args: Args) => Promise<number>;
 }
 
 function ofArtefacts({ cli, root, on, withOut }: Declaring): void {
-  const artefactOptions = (command: Command): Command => withOut(command, "dist").addOption(new Option("--layout <layout>", "which artefact").choices([...layouts, "all"]).default("all"));
+  const artefactOptions = (command: Command): Command =>
+    withOut(command, "dist").addOption(
+      new Option("--layout <layout>", "which artefact").choices([...layouts, "all"]).default("all"),
+    );
   on(
     artefactOptions(cli.command("generate").description("write the artefacts; a second run writes nothing")),
-    { example: "npm run generate", good: "the artefacts were written, or were up to date", failed: "the model has an error, or the folder is not writable" },
+    {
+      example: "npm run generate",
+      good: "the artefacts were written, or were up to date",
+      failed: "the model has an error, or the folder is not writable",
+    },
     async (options: ArtefactOptions) => await (await artefacts()).generate(root, options),
   );
   on(
-    artefactOptions(cli.command("check").description("compare the artefacts with model and templates (read-only); show stale files, and where model and templates disagree")),
+    artefactOptions(
+      cli
+        .command("check")
+        .description(
+          "compare the artefacts with model and templates (read-only); show stale files, and where model and templates disagree",
+        ),
+    ),
     { example: "npm run check", good: "no file is stale", failed: "a file is stale, or model and templates disagree" },
     async (options: ArtefactOptions) => await (await artefacts()).check(root, options),
   );
@@ -80,12 +99,22 @@ function ofConfigurations({ cli, root, on }: Declaring): void {
   on(
     cli
       .command("kayobe")
-      .description("merge the playbook, inventory and settings for SR-IOV into a Kayobe configuration; a second run writes nothing")
+      .description(
+        "merge the playbook, inventory and settings for SR-IOV into a Kayobe configuration; a second run writes nothing",
+      )
       .option("--config-path <dir>", "folder etc/kayobe of the Kayobe configuration (default: $KAYOBE_CONFIG_PATH)")
-      .option("--environment <name>", "put environment-specific settings into this environment (does not read $KAYOBE_ENVIRONMENT: merge the base first)")
+      .option(
+        "--environment <name>",
+        "put environment-specific settings into this environment (does not read $KAYOBE_ENVIRONMENT: merge the base first)",
+      )
       .option("--check", "show what would be written (read-only)")
       .option("--hook", "run the playbook as part of kayobe overcloud host configure")
-      .option("--vlan-range <physnet:first:last>", "VLANs of a physical network, or only the network; may be repeated", vlanRanges, []),
+      .option(
+        "--vlan-range <physnet:first:last>",
+        "VLANs of a physical network, or only the network; may be repeated",
+        vlanRanges,
+        [],
+      ),
     {
       example: "npm run --silent kayobe -- --config-path $KAYOBE_CONFIG_PATH --check",
       good: "the configuration was written, or was up to date",
@@ -98,9 +127,16 @@ function ofConfigurations({ cli, root, on }: Declaring): void {
       .command("migrate")
       .description("check playbooks and variables of the old roles (read-only)")
       .argument("<path...>", "playbooks, variable files, inventories, requirements.yml, or folders of them")
-      .addOption(new Option("--from <role>", "the old role, if the files do not show which").choices([...predecessors])),
-    { example: "npm run --silent migrate -- sriov.yml inventory requirements.yml", good: "nothing needs attention", failed: "something needs attention, or nothing of the old roles was found" },
-    async (paths: readonly string[], options: { from?: Predecessor }) => await (await migrate()).migrate(root, paths, options),
+      .addOption(
+        new Option("--from <role>", "the old role, if the files do not show which").choices([...predecessors]),
+      ),
+    {
+      example: "npm run --silent migrate -- sriov.yml inventory requirements.yml",
+      good: "nothing needs attention",
+      failed: "something needs attention, or nothing of the old roles was found",
+    },
+    async (paths: readonly string[], options: { from?: Predecessor }) =>
+      await (await migrate()).migrate(root, paths, options),
   );
 }
 
@@ -109,14 +145,29 @@ function ofRelease({ cli, root, on, withOut, inClone }: Declaring): void {
     withResults(
       cli
         .command("lint")
-        .description("run ansible-lint with its production profile over every artefact, and prove that it checked every file"),
+        .description(
+          "run ansible-lint with its production profile over every artefact, and prove that it checked every file",
+        ),
     ),
-    { example: "npm run lint", good: "ansible-lint reports no problem", failed: "ansible-lint reports a problem, or dist/ is stale" },
+    {
+      example: "npm run lint",
+      good: "ansible-lint reports no problem",
+      failed: "ansible-lint reports a problem, or dist/ is stale",
+    },
     inClone(async (options: LintOptions) => await (await workshop()).lint(root, options)),
   );
   on(
-    withOut(cli.command("build").description("build the collection's tarball and the role's repository, and check them as Galaxy does"), "build/release").option("--no-checks", "skip galaxy-importer and ansible-test (preview only)"),
-    { example: "npm run build -- --out /tmp/release", good: "the release was built and checked", failed: "a check failed, or versions disagree; nothing was written" },
+    withOut(
+      cli
+        .command("build")
+        .description("build the collection's tarball and the role's repository, and check them as Galaxy does"),
+      "build/release",
+    ).option("--no-checks", "skip galaxy-importer and ansible-test (preview only)"),
+    {
+      example: "npm run build -- --out /tmp/release",
+      good: "the release was built and checked",
+      failed: "a check failed, or versions disagree; nothing was written",
+    },
     inClone(async (options: { out?: string; checks: boolean }) => await (await release()).build(options)),
   );
   on(
@@ -127,14 +178,18 @@ function ofRelease({ cli, root, on, withOut, inClone }: Declaring): void {
         .option("--dry-run", "do everything but send; without --role-repository, for the collection only")
         .option("--collection", "publish only the collection")
         .option("--role", "publish only the role")
-        .option("--server <name-or-url>", "a server of Ansible's configuration, or its address (default: that of ansible-galaxy; with GALAXY_TOKEN, galaxy.ansible.com)")
+        .option(
+          "--server <name-or-url>",
+          "a server of Ansible's configuration, or its address (default: that of ansible-galaxy; with GALAXY_TOKEN, galaxy.ansible.com)",
+        )
         .option("--role-repository <url>", "the git repository from which Galaxy imports the role"),
       "build/release",
     ),
     {
       example: "npm run publish:galaxy -- --dry-run --role-repository git@github.com:stackhpc/ansible-role-sriov.git",
       good: "everything was published; with --dry-run: everything is ready to publish",
-      failed: "publishing was refused and nothing was sent, or it stopped half way and the output lists what was published",
+      failed:
+        "publishing was refused and nothing was sent, or it stopped half way and the output lists what was published",
     },
     async (options: PublishOptions) => await (await release()).publish(options),
   );
@@ -147,10 +202,15 @@ function ofTests({ cli, root, on, inClone }: Declaring): void {
       .argument("[scenario...]", "folders of molecule/ (default: all)")
       .option("--jobs <n>", "scenarios at once", wholeNumber, scenariosAtOnce)
       .option("--ansible <release>", "run the playbooks with another ansible-core, for example 2.20")
-      .option("--changed [commit]", "run only what the changes since a commit can touch (default: where this branch left origin/main), and the scenario intel")
+      .option(
+        "--changed [commit]",
+        "run only what the changes since a commit can touch (default: where this branch left origin/main), and the scenario intel",
+      )
       .option("--timings", "show where the time of each scenario goes"),
     { example: "npm run verify -- live", good: "every scenario passed", failed: "a scenario failed, or could not run" },
-    inClone(async (names: readonly string[], options: VerifyOptions) => await (await workshop()).verify(root, names, options)),
+    inClone(
+      async (names: readonly string[], options: VerifyOptions) => await (await workshop()).verify(root, names, options),
+    ),
   );
   on(
     cli
@@ -158,22 +218,40 @@ function ofTests({ cli, root, on, inClone }: Declaring): void {
       .description("run all tests, including those on VMs, after installing what they need; ends with a line of totals")
       .argument("[pattern...]", "run only the test files with this in their path, without VMs")
       .option("--fast", "skip VMs and artefacts: npm run test:unit")
-      .option("--changed [commit]", "run only what the changes since a commit can touch (default: where this branch left origin/main), and the scenario intel")
+      .option(
+        "--changed [commit]",
+        "run only what the changes since a commit can touch (default: where this branch left origin/main), and the scenario intel",
+      )
       .option("--jobs <n>", "scenarios at once", wholeNumber, scenariosAtOnce),
-    { example: "npm run test:unit -- test/kayobe.test.ts", good: "all tests passed", failed: "a test failed or was skipped, or a requirement of the tests cannot be installed" },
-    inClone(async (patterns: readonly string[], options: { fast?: boolean; jobs: number; changed?: string | true }) => await (await import("./workshop/test.js")).test(patterns, options)),
+    {
+      example: "npm run test:unit -- test/kayobe.test.ts",
+      good: "all tests passed",
+      failed: "a test failed or was skipped, or a requirement of the tests cannot be installed",
+    },
+    inClone(
+      async (patterns: readonly string[], options: { fast?: boolean; jobs: number; changed?: string | true }) =>
+        await (await import("./workshop/test.js")).test(patterns, options),
+    ),
   );
 }
 
 function ofWorkshop({ cli, root, on }: Declaring): void {
   on(
-    cli.command("bench").description("measure the program, and what the role costs the controller and a host, next to the last release's figures; on a VM with eight PFs, also remote executions and times")
+    cli
+      .command("bench")
+      .description(
+        "measure the program, and what the role costs the controller and a host, next to the last release's figures; on a VM with eight PFs, also remote executions and times",
+      )
       .option("--fast", "skip the VM")
-      .option("--against <folder>", "measure another collection with a role sriov in the same run: the folder that holds its galaxy.yml or MANIFEST.json")
+      .option(
+        "--against <folder>",
+        "measure another collection with a role sriov in the same run: the folder that holds its galaxy.yml or MANIFEST.json",
+      )
       .option("--hosts <numbers>", "how many hosts to simulate (default: 1,20,100,300)")
       .option("--save", "save the figures as those of the last release, in bench/last_release.json"),
     { example: "npm run bench -- --fast --hosts 1,20", good: "the measurement is complete", failed: "a run failed" },
-    async (options: { fast?: boolean; against?: string; hosts?: string; save?: boolean }) => await (await import("./workshop/bench.js")).bench(options),
+    async (options: { fast?: boolean; against?: string; hosts?: string; save?: boolean }) =>
+      await (await import("./workshop/bench.js")).bench(options),
   );
   on(
     cli.command("doctor").description("list what this machine lacks for each command, and what installs it"),
@@ -195,13 +273,19 @@ function ofWorkshop({ cli, root, on }: Declaring): void {
 function program(root: string, end: (code: number) => void): Command {
   const { version } = JSON.parse(readText(join(root, "package.json"))) as { version: string };
   const cli = new Command("sriov-role")
-    .description("Generate and test the SR-IOV role and collection. In a clone, npm run COMMAND does the same; README.md lists the scripts.")
+    .description(
+      "Generate and test the SR-IOV role and collection. In a clone, npm run COMMAND does the same; README.md lists the scripts.",
+    )
     .version(version, "--version", "print the version of the artefacts that this clone generates")
     .exitOverride()
     .configureOutput({ getOutHelpWidth: helpWidth, getErrHelpWidth: helpWidth })
     .configureHelp({ formatItem, minWidthToWrap: 10 });
 
-  const on = <Args extends unknown[]>(command: Command, closing: Ending, action: (...args: Args) => Promise<number>): void => {
+  const on = <Args extends unknown[]>(
+    command: Command,
+    closing: Ending,
+    action: (...args: Args) => Promise<number>,
+  ): void => {
     command
       .addHelpText("after", () => ending(closing, command.createHelp()))
       .exitOverride((error) => {
@@ -210,22 +294,39 @@ function program(root: string, end: (code: number) => void): Command {
         if (taken !== undefined) console.error(taken);
         throw error;
       })
-      .showHelpAfterError(`npm run ${command.name() === "publish" ? "publish:galaxy" : command.name()} -- --help explains it.`)
+      .showHelpAfterError(
+        `npm run ${command.name() === "publish" ? "publish:galaxy" : command.name()} -- --help explains it.`,
+      )
       .action(async (...args: unknown[]) => {
         const taken = takenByNpm(command, process.env);
         if (taken !== undefined) console.error(taken);
         end(taken === undefined ? await action(...(args as Args)) : exit.wrongUse);
       });
   };
-  const inClone: Declaring["inClone"] = (action) => async (...args) => {
-    mustBeWritable(join(root, "build"));
-    return await action(...args);
-  };
-  const withOut: Declaring["withOut"] = (command, standard) => command.option("--out <dir>", `the output folder (default: ${standard} in the repository)`, outFolder);
+  const inClone: Declaring["inClone"] =
+    (action) =>
+    async (...args) => {
+      mustBeWritable(join(root, "build"));
+      return await action(...args);
+    };
+  const withOut: Declaring["withOut"] = (command, standard) =>
+    command.option("--out <dir>", `the output folder (default: ${standard} in the repository)`, outFolder);
   // In the order in which help lists them.
-  for (const declare of [ofArtefacts, ofConfigurations, ofRelease, ofTests, ofWorkshop]) declare({ cli, root, on, withOut, inClone });
-  cli.showHelpAfterError(`The commands are ${cli.commands.map((command) => command.name()).join(", ")}. npm run generate -- --help explains that one.`);
-  cli.addHelpText("after", () => ending({ example: "npm run generate -- --help", good: "the command succeeded", failed: "the command failed; its own help explains more" }, cli.createHelp()));
+  for (const declare of [ofArtefacts, ofConfigurations, ofRelease, ofTests, ofWorkshop])
+    declare({ cli, root, on, withOut, inClone });
+  cli.showHelpAfterError(
+    `The commands are ${cli.commands.map((command) => command.name()).join(", ")}. npm run generate -- --help explains that one.`,
+  );
+  cli.addHelpText("after", () =>
+    ending(
+      {
+        example: "npm run generate -- --help",
+        good: "the command succeeded",
+        failed: "the command failed; its own help explains more",
+      },
+      cli.createHelp(),
+    ),
+  );
   return cli;
 }
 

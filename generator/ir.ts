@@ -33,7 +33,14 @@ export type VarType =
   | { readonly kind: "list"; readonly elements: VarType; readonly commas?: true }
   | { readonly kind: "dict"; readonly fields: readonly Variable[] }
   /** Keys that only others know, each with a boolean, a number or a text; or with a text only. */
-  | { readonly kind: "map"; readonly keys?: Form; readonly textOnly?: true; readonly form?: Form; readonly minimum?: number; readonly maximum?: number };
+  | {
+      readonly kind: "map";
+      readonly keys?: Form;
+      readonly textOnly?: true;
+      readonly form?: Form;
+      readonly minimum?: number;
+      readonly maximum?: number;
+    };
 
 export interface Variable {
   readonly name: string;
@@ -71,7 +78,7 @@ export interface Picture {
   readonly steps: readonly Step[];
 }
 
-export interface Step {
+interface Step {
   readonly id: string;
   readonly says: string;
   /** Whether it asks something: its ways out are the answers. */

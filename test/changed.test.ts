@@ -11,7 +11,9 @@ import { run } from "../generator/system/process.js";
 const every = scenarios(root);
 const texts = readTexts(root);
 // But this one, which names all that it asks about.
-const tests = [...texts.keys()].filter((path) => /^test\/([^/]+\.test\.ts|\w+\/test_\w+\.py)$/.test(path) && path !== "test/changed.test.ts");
+const tests = [...texts.keys()].filter(
+  (path) => /^test\/([^/]+\.test\.ts|\w+\/test_\w+\.py)$/.test(path) && path !== "test/changed.test.ts",
+);
 const uses = usesOf(tests, every, texts);
 
 /** What this repository's own file can touch. */
@@ -20,21 +22,47 @@ function of(...paths: readonly string[]): Touched {
 }
 
 async function git(folder: string, ...args: string[]): Promise<string> {
-  const { code, output, stdout } = await run({ file: "git", args: ["-c", "user.name=A", "-c", "user.email=a@example.org", ...args], cwd: folder });
+  const { code, output, stdout } = await run({
+    file: "git",
+    args: ["-c", "user.name=A", "-c", "user.email=a@example.org", ...args],
+    cwd: folder,
+  });
   strictEqual(code, 0, output);
   return stdout.trim();
 }
 
 describe("a change can touch", () => {
-  it("everything, where nothing is known of the file", () => deepStrictEqual(of("some/new.thing"), { tests, scenarios: every, unknown: ["some/new.thing"] }));
+  it("everything, where nothing is known of the file", () =>
+    deepStrictEqual(of("some/new.thing"), { tests, scenarios: every, unknown: ["some/new.thing"] }));
   it("nothing, where there is none", () => deepStrictEqual(of(), { tests: [], scenarios: [], unknown: [] }));
 
   const whole = [
-    "generator/model/sriov.ts", "generator/artefacts/emit/yaml.ts", "generator/workshop/scenarios.ts", "generator/workshop/setup.ts", "generator/workshop/ansible.cfg", "requirements.txt", "package-lock.json", "galaxy.yml",
-    "molecule/rig/vm.py", "molecule/rig/machine/qemu.py", "molecule/rig/images/recipes.py", "molecule/rig/image.py", "molecule/rig/guest/customize.sh", "molecule/shared/step.yml", "molecule/shared/ansible_releases.json",
-    "molecule/shared/state.py", "molecule/base.yml", "molecule/versions/ansible-core-2.20.txt",
-    "role-template/tasks/main.yml", "role-template/tasks/firmware.yml", "role-template/plugins/module_utils/sriov/pending.py", "role-template/plugins/module_utils/sriov/mellanox/mstconfig.py", "role-template/plugins/modules/sriov_vfs.py",
-    "role-template/plugins/modules/sriov_new.py", "molecule/rig/new.py", "test/openstack/requirements-kayobe.txt",
+    "generator/model/sriov.ts",
+    "generator/artefacts/emit/yaml.ts",
+    "generator/workshop/scenarios.ts",
+    "generator/workshop/setup.ts",
+    "generator/workshop/ansible.cfg",
+    "requirements.txt",
+    "package-lock.json",
+    "galaxy.yml",
+    "molecule/rig/vm.py",
+    "molecule/rig/machine/qemu.py",
+    "molecule/rig/images/recipes.py",
+    "molecule/rig/image.py",
+    "molecule/rig/guest/customize.sh",
+    "molecule/shared/step.yml",
+    "molecule/shared/ansible_releases.json",
+    "molecule/shared/state.py",
+    "molecule/base.yml",
+    "molecule/versions/ansible-core-2.20.txt",
+    "role-template/tasks/main.yml",
+    "role-template/tasks/firmware.yml",
+    "role-template/plugins/module_utils/sriov/pending.py",
+    "role-template/plugins/module_utils/sriov/mellanox/mstconfig.py",
+    "role-template/plugins/modules/sriov_vfs.py",
+    "role-template/plugins/modules/sriov_new.py",
+    "molecule/rig/new.py",
+    "test/openstack/requirements-kayobe.txt",
   ];
   for (const path of whole) it(`all scenarios by ${path}`, () => deepStrictEqual(of(path).scenarios, every));
 
@@ -59,44 +87,91 @@ describe("a change can touch", () => {
     ["test/openstack/deployment.py", ["kayobe"]],
     ["test/python/test_host.py", []],
   ];
-  for (const [path, want] of some) it(`by ${path} the scenarios ${want.join(", ") || "of none"}, and the whole way once`, () => deepStrictEqual(of(path).scenarios, [...want, wholeWay].sort()));
+  for (const [path, want] of some)
+    it(`by ${path} the scenarios ${want.join(", ") || "of none"}, and the whole way once`, () =>
+      deepStrictEqual(of(path).scenarios, [...want, wholeWay].sort()));
 
   const unit: [path: string, tests: string[]][] = [
     ["test/python/test_host.py", ["test/python/test_host.py"]],
     ["test/totals.test.ts", ["test/totals.test.ts"]],
-    ["test/python/half_done.py", ["firmware", "fuzz", "halfway", "kernel_interrupted", "mlx4"].map((name) => `test/python/test_${name}.py`)],
+    [
+      "test/python/half_done.py",
+      ["firmware", "fuzz", "halfway", "kernel_interrupted", "mlx4"].map((name) => `test/python/test_${name}.py`),
+    ],
     ["test/python/mstconfig_corpus/open_4_36.txt", ["test/python/test_fuzz.py", "test/python/test_mstconfig.py"]],
     // "role-template" is another word.
-    ["test/fixtures/golden/role.paths", tests.filter((path) => /golden|\brole\b(?!-)/.test(readText(join(root, path))))],
+    [
+      "test/fixtures/golden/role.paths",
+      tests.filter((path) => /golden|\brole\b(?!-)/.test(readText(join(root, path)))),
+    ],
     ["test/gone.test.ts", []],
   ];
   for (const [path, want] of unit)
-    it(`by ${path} the tests ${want.map((one) => one.replace(/.*\//, "")).join(", ").slice(0, 80) || "of none"}`, () => {
+    it(`by ${path} the tests ${
+      want
+        .map((one) => one.replace(/.*\//, ""))
+        .join(", ")
+        .slice(0, 80) || "of none"
+    }`, () => {
       const found = of(path).tests;
-      deepStrictEqual(want.filter((one) => !found.includes(one)), []);
+      deepStrictEqual(
+        want.filter((one) => !found.includes(one)),
+        [],
+      );
       if (want.length < 5) deepStrictEqual(found, want);
     });
   it("by a page the tests that read pages, and not each test", () => {
     const found = of("docs/role.md").tests;
-    for (const name of ["test/pages.test.ts", "test/schema.test.ts", "test/python/test_examples.py", "test/python/test_troubleshooting.py"]) strictEqual(found.includes(name), true, name);
+    for (const name of [
+      "test/pages.test.ts",
+      "test/schema.test.ts",
+      "test/python/test_examples.py",
+      "test/python/test_troubleshooting.py",
+    ])
+      strictEqual(found.includes(name), true, name);
     strictEqual(found.includes("test/totals.test.ts"), false);
   });
-  for (const path of ["test/support.ts", "test/reporter.ts", "test/hang.py", "generator/migrate/judge.ts", "role-template/kayobe/kolla.yml", "test/new_helper.json"]) it(`all tests by ${path}`, () => deepStrictEqual(of(path).tests, tests));
+  for (const path of [
+    "test/support.ts",
+    "test/reporter.ts",
+    "test/hang.py",
+    "generator/migrate/judge.ts",
+    "role-template/kayobe/kolla.yml",
+    "test/new_helper.json",
+  ])
+    it(`all tests by ${path}`, () => deepStrictEqual(of(path).tests, tests));
 
-  it("what its files can touch together", () => deepStrictEqual(of("molecule/live/steps.yml", "docs/moving-over.md").scenarios, ["from_linux_sriov", "from_sriov", wholeWay, "live"].sort()));
+  it("what its files can touch together", () =>
+    deepStrictEqual(
+      of("molecule/live/steps.yml", "docs/moving-over.md").scenarios,
+      ["from_linux_sriov", "from_sriov", wholeWay, "live"].sort(),
+    ));
 });
 
 describe("what the rules about a change rest on", () => {
-  const tasks = (path: string): { when?: unknown; [key: string]: unknown }[] => parse(readText(join(root, "role-template/tasks", path))) as { when?: unknown }[];
+  const tasks = (path: string): { when?: unknown; [key: string]: unknown }[] =>
+    parse(readText(join(root, "role-template/tasks", path))) as { when?: unknown }[];
   it("the modules of Mellanox cards run on hosts that have such cards, or had them", () => {
     const runs = (path: string, module: string, when: string): void =>
-      ok((tasks(path).find((task) => `stackhpc.sriov.${module}` in task)?.when as string[]).includes(when), `${path}: ${when}`);
+      ok(
+        (tasks(path).find((task) => `stackhpc.sriov.${module}` in task)?.when as string[]).includes(when),
+        `${path}: ${when}`,
+      );
     runs("firmware.yml", "sriov_firmware", "__sriov_cards | length > 0");
-    runs("mlx4.yml", "sriov_mlx4", "__sriov_found.mlx4_traces or __sriov_found.devices | selectattr('boot', 'equalto', 'module') | length > 0");
+    runs(
+      "mlx4.yml",
+      "sriov_mlx4",
+      "__sriov_found.mlx4_traces or __sriov_found.devices | selectattr('boot', 'equalto', 'module') | length > 0",
+    );
   });
   it("and so do the tasks of their tools", () => {
     const install = tasks("firmware.yml").find((task) => JSON.stringify(task).includes("firmware_tool.yml"));
-    deepStrictEqual((install?.when as string[]).filter((one) => one.includes("__sriov_cards")), ["__sriov_cards | rejectattr('enough') | length > 0 or __sriov_cards | length > 0 and sriov_firmware_exact | bool"]);
+    deepStrictEqual(
+      (install?.when as string[]).filter((one) => one.includes("__sriov_cards")),
+      [
+        "__sriov_cards | rejectattr('enough') | length > 0 or __sriov_cards | length > 0 and sriov_firmware_exact | bool",
+      ],
+    );
     for (const path of every) doesNotMatch(texts.get(`molecule/${path}/steps.yml`) ?? "", /tasks_from: (mft|firmware)/);
   });
   it("the scenario that goes the whole way is there", () => strictEqual(every.includes(wholeWay), true));
@@ -123,21 +198,41 @@ describe(changedFiles.name, () => {
     await git(folder, "commit", "--quiet", "-m", "three");
     await git(folder, "checkout", "--quiet", "work");
     await git(folder, "stash", "pop", "--quiet");
-    deepStrictEqual(valueOf(await changedFiles(folder)), { base: "main", files: ["a", "b", "c", "d é", "moved", "new"] });
+    deepStrictEqual(valueOf(await changedFiles(folder)), {
+      base: "main",
+      files: ["a", "b", "c", "d é", "moved", "new"],
+    });
     deepStrictEqual(valueOf(await changedFiles(folder, "HEAD")), { base: "HEAD", files: ["b", "c", "moved", "new"] });
     match(whyNot(await changedFiles(folder, "no_such")), /^There is no commit no_such /);
   });
-  it("of a folder that is no repository are a sentence", async () => match(whyNot(await changedFiles(temporary())), /is no git repository: what has changed is not known\.$/));
+  it("of a folder that is no repository are a sentence", async () =>
+    match(whyNot(await changedFiles(temporary())), /is no git repository: what has changed is not known\.$/));
 });
 
 describe("a choice by what has changed", () => {
   it("says that it is less than all", () => {
-    const report = choiceReport("main", ["docs/role.md"], { tests: ["a"], scenarios: ["intel"], unknown: [] }, { tests: 2, scenarios: 3 });
-    strictEqual(report, "1 file differs from main.\nScenarios that they can touch, with intel, which goes the whole way: intel.\nThis is less than all: 1 of 2 test files and 1 of 3 scenarios. Only npm test proves everything.");
+    const report = choiceReport(
+      "main",
+      ["docs/role.md"],
+      { tests: ["a"], scenarios: ["intel"], unknown: [] },
+      { tests: 2, scenarios: 3 },
+    );
+    strictEqual(
+      report,
+      "1 file differs from main.\nScenarios that they can touch, with intel, which goes the whole way: intel.\nThis is less than all: 1 of 2 test files and 1 of 3 scenarios. Only npm test proves everything.",
+    );
   });
   it("says so when it is everything, and why", () => {
-    const report = choiceReport("main", ["x", "y"], { tests: ["a"], scenarios: ["intel"], unknown: ["x"] }, { tests: 1, scenarios: 1 });
-    match(report, /^2 files differ from main\.\nOf x it is not known what uses them, so everything does\.\n.*\nThat is everything\.$/);
+    const report = choiceReport(
+      "main",
+      ["x", "y"],
+      { tests: ["a"], scenarios: ["intel"], unknown: ["x"] },
+      { tests: 1, scenarios: 1 },
+    );
+    match(
+      report,
+      /^2 files differ from main\.\nOf x it is not known what uses them, so everything does\.\n.*\nThat is everything\.$/,
+    );
   });
   it("is not made where nothing has changed, or git does not know", async () => {
     const folder = repository();

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The folders of tests are in memory where the machine has room for them there.
 
-A run makes some hundred thousand files, all small; a disk takes as long to make and remove them as all the rest takes. They are gone
-after the run, and those of a run that was killed are gone after the next: --basetemp DIR keeps them.
+A run makes some hundred thousand files, all small; a disk takes as long to make and remove them as all the rest takes.
+They are gone after the run, and those of a run that was killed are gone after the next: --basetemp DIR keeps them.
 """
 
 import json
@@ -22,7 +22,9 @@ ENOUGH = 1 << 30
 
 
 def has_room(folder):
-    """Whether files can be made in the folder, and programs among them be run: a container's /dev/shm is small, and not for programs."""
+    """Whether files can be made in the folder, and programs among them be run: a container's /dev/shm is small, and not
+    for programs.
+    """
     try:
         there = os.statvfs(folder)
     except OSError:

@@ -37,18 +37,58 @@ const faults = (text: string): string[] => readVariables(text).faults.map(({ lin
 
 describe("what cannot be right is told with its line", () => {
   const cases: readonly [title: string, text: string, want: RegExp][] = [
-    ["an address that is a number", device("name: a\nnova:\n  address: 3:00.0"), /^4: nova\.address of sriov_devices\[0\] is 3:00\.0, of which YAML makes 180: put it in quotes$/],
+    [
+      "an address that is a number",
+      device("name: a\nnova:\n  address: 3:00.0"),
+      /^4: nova\.address of sriov_devices\[0\] is 3:00\.0, of which YAML makes 180: put it in quotes$/,
+    ],
     ["an address of a PF that is a number", device("address: 3:00.0"), /^2: address of sriov_devices\[0\] is 3:00\.0/],
-    ["a vendor that is a number", device("name: a\nnova:\n  vendor_id: 8086"), /^4: nova\.vendor_id .*put it in quotes$/],
+    [
+      "a vendor that is a number",
+      device("name: a\nnova:\n  vendor_id: 8086"),
+      /^4: nova\.vendor_id .*put it in quotes$/,
+    ],
     ["a product that is a number", device("name: a\nnova: {product_id: 1018}"), /^3: nova\.product_id /],
-    ["an id that YAML reads as another number", device("vendor_id: 0123\nproduct_id: '1'"), /^2: vendor_id of sriov_devices\[0\] is 0123, of which YAML makes 83/],
-    ["a physical network that is a number", device("name: a\nphysical_network: 100"), /^3: physical_network .*put it in quotes$/],
-    ["a physical network that is a switch", device("name: a\nphysical_network: on"), /^3: physical_network of sriov_devices\[0\] is on, of which YAML makes true/],
-    ["an empty physical network", device('name: a\nphysical_network: ""'), /^3: physical_network of sriov_devices\[0\] is empty/],
-    ["a physical network without a name", device("name: a\nphysical_network:\nnumvfs: 1"), /^\d: physical_network of sriov_devices\[0\] is empty/],
-    ["a network of a mapping that is a number", "sriov_physnet_mappings:\n  ens1f0: 1\n", /^2: the physical network of ens1f0 in sriov_physnet_mappings is 1/],
-    ["an empty network of a mapping", "sriov_physnet_mappings:\n  ens1f0: ''\n", /^2: the physical network of ens1f0 .* is empty/],
-    ["the second device", "sriov_devices:\n  - name: a\n  - name: b\n    physical_network: 1\n", /^4: physical_network of sriov_devices\[1\]/],
+    [
+      "an id that YAML reads as another number",
+      device("vendor_id: 0123\nproduct_id: '1'"),
+      /^2: vendor_id of sriov_devices\[0\] is 0123, of which YAML makes 83/,
+    ],
+    [
+      "a physical network that is a number",
+      device("name: a\nphysical_network: 100"),
+      /^3: physical_network .*put it in quotes$/,
+    ],
+    [
+      "a physical network that is a switch",
+      device("name: a\nphysical_network: on"),
+      /^3: physical_network of sriov_devices\[0\] is on, of which YAML makes true/,
+    ],
+    [
+      "an empty physical network",
+      device('name: a\nphysical_network: ""'),
+      /^3: physical_network of sriov_devices\[0\] is empty/,
+    ],
+    [
+      "a physical network without a name",
+      device("name: a\nphysical_network:\nnumvfs: 1"),
+      /^\d: physical_network of sriov_devices\[0\] is empty/,
+    ],
+    [
+      "a network of a mapping that is a number",
+      "sriov_physnet_mappings:\n  ens1f0: 1\n",
+      /^2: the physical network of ens1f0 in sriov_physnet_mappings is 1/,
+    ],
+    [
+      "an empty network of a mapping",
+      "sriov_physnet_mappings:\n  ens1f0: ''\n",
+      /^2: the physical network of ens1f0 .* is empty/,
+    ],
+    [
+      "the second device",
+      "sriov_devices:\n  - name: a\n  - name: b\n    physical_network: 1\n",
+      /^4: physical_network of sriov_devices\[1\]/,
+    ],
   ];
   for (const [title, text, want] of cases)
     it(title, () => {
@@ -60,7 +100,10 @@ describe("what cannot be right is told with its line", () => {
   it("and the filter refuses each of them, but for the value that was forgotten", async () => {
     const refusals = await refusalsOfFilter(cases.map(([, text]) => text));
     const accepted = cases.filter((_, index) => refusals[index] === null);
-    deepStrictEqual(accepted.map(([title]) => title), ["a physical network without a name"]);
+    deepStrictEqual(
+      accepted.map(([title]) => title),
+      ["a physical network without a name"],
+    );
   });
 });
 
@@ -162,24 +205,49 @@ describe("nothing is told of", () => {
 });
 
 it("spaces around a text do not count", () => {
-  const { pairings } = readVariables('sriov_devices: [{name: a, physical_network: " physnet2 "}]\nsriov_physnet_mappings: {" b ": physnet3}\n');
-  deepStrictEqual(pairings, [{ device: "a", network: "physnet2" }, { device: "b", network: "physnet3" }]);
+  const { pairings } = readVariables(
+    'sriov_devices: [{name: a, physical_network: " physnet2 "}]\nsriov_physnet_mappings: {" b ": physnet3}\n',
+  );
+  deepStrictEqual(pairings, [
+    { device: "a", network: "physnet2" },
+    { device: "b", network: "physnet3" },
+  ]);
 });
 
 it("physical networks are read where they stand", () => {
-  const text = `${device('name: a\nphysical_network: physnet2')}sriov_physnet_mappings:\n  ens1f0: physnet3\n  ens1f1: "{{ x }}"\n`;
-  deepStrictEqual(readVariables(text).networks, [{ name: "physnet2", line: 3 }, { name: "physnet3", line: 5 }]);
+  const text = `${device("name: a\nphysical_network: physnet2")}sriov_physnet_mappings:\n  ens1f0: physnet3\n  ens1f1: "{{ x }}"\n`;
+  deepStrictEqual(readVariables(text).networks, [
+    { name: "physnet2", line: 3 },
+    { name: "physnet3", line: 5 },
+  ]);
 });
 
 it("physical networks are read by anchors and merges", () => {
-  const shared = "nic: &nic {physical_network: physnet2}\nlist: &list\n  - {<<: *nic, name: a}\n  - {<<: [{physical_network: physnet3}, *nic], name: b}\n  - {<<: *nic, name: c, physical_network: physnet4}\n";
-  const { pairings } = readVariables(`${shared}sriov_devices: *list\nmore: &more {d: physnet5, e: physnet6}\nsriov_physnet_mappings:\n  <<: *more\n  e: physnet7\n`);
-  const want = [["a", "physnet2"], ["b", "physnet3"], ["c", "physnet4"], ["d", "physnet5"], ["e", "physnet7"]];
-  deepStrictEqual(pairings.map(({ device, network }) => [device, network]), want);
+  const shared =
+    "nic: &nic {physical_network: physnet2}\nlist: &list\n  - {<<: *nic, name: a}\n  - {<<: [{physical_network: physnet3}, *nic], name: b}\n  - {<<: *nic, name: c, physical_network: physnet4}\n";
+  const { pairings } = readVariables(
+    `${shared}sriov_devices: *list\nmore: &more {d: physnet5, e: physnet6}\nsriov_physnet_mappings:\n  <<: *more\n  e: physnet7\n`,
+  );
+  const want = [
+    ["a", "physnet2"],
+    ["b", "physnet3"],
+    ["c", "physnet4"],
+    ["d", "physnet5"],
+    ["e", "physnet7"],
+  ];
+  deepStrictEqual(
+    pairings.map(({ device, network }) => [device, network]),
+    want,
+  );
 });
 
 it("an anchor that is merged into itself ends nothing", () => {
-  deepStrictEqual(readVariables("a: &a\n  <<: *a\n  physical_network: physnet2\nsriov_devices:\n  - {<<: *a, name: b}\n").networks.map(({ name }) => name), ["physnet2"]);
+  deepStrictEqual(
+    readVariables(
+      "a: &a\n  <<: *a\n  physical_network: physnet2\nsriov_devices:\n  - {<<: *a, name: b}\n",
+    ).networks.map(({ name }) => name),
+    ["physnet2"],
+  );
 });
 
 describe(groupsOf.name, () => {
@@ -195,9 +263,25 @@ describe(groupsOf.name, () => {
     ["# [compute_sriov]\n", false],
     ["[compute_sriov_old]\n", false],
   ];
-  for (const [text, want] of cases) it(`${JSON.stringify(text)}: ${want}`, () => strictEqual(groupsOf([text]).names.has("compute_sriov"), want));
-  for (const text of ["#!/bin/sh\n", "plugin: openstack\n", "$ANSIBLE_VAULT;1.1;AES256\n31\n"]) it(`${JSON.stringify(text)} may say more`, () => strictEqual(groupsOf([text]).dynamic, true));
-  it("knows groups that hosts are named for", () => deepStrictEqual([...groupsOf(["[a]\nhv1 x=1\n[b]\n[c:vars]\nx=1\n", "d: {hosts: {hv2: }}\ne: {hosts: {}}\n", '{"f": {"hosts": ["hv3"]}}\n']).hosts].map(([group, hosts]) => [group, ...hosts]), [["a", "hv1"], ["d", "hv2"], ["f", "hv3"]]));
+  for (const [text, want] of cases)
+    it(`${JSON.stringify(text)}: ${want}`, () => strictEqual(groupsOf([text]).names.has("compute_sriov"), want));
+  for (const text of ["#!/bin/sh\n", "plugin: openstack\n", "$ANSIBLE_VAULT;1.1;AES256\n31\n"])
+    it(`${JSON.stringify(text)} may say more`, () => strictEqual(groupsOf([text]).dynamic, true));
+  it("knows groups that hosts are named for", () =>
+    deepStrictEqual(
+      [
+        ...groupsOf([
+          "[a]\nhv1 x=1\n[b]\n[c:vars]\nx=1\n",
+          "d: {hosts: {hv2: }}\ne: {hosts: {}}\n",
+          '{"f": {"hosts": ["hv3"]}}\n',
+        ]).hosts,
+      ].map(([group, hosts]) => [group, ...hosts]),
+      [
+        ["a", "hv1"],
+        ["d", "hv2"],
+        ["f", "hv3"],
+      ],
+    ));
 });
 
 describe(isPartOf.name, () => {
@@ -211,5 +295,7 @@ describe(isPartOf.name, () => {
     ["all:\n  children:\n    compute:\n    compute_sriov:\n", false],
     ["", false],
   ];
-  for (const [text, want] of cases) it(`${JSON.stringify(text)}: ${want}`, () => strictEqual(isPartOf(groupsOf([text]), "compute_sriov", "compute"), want));
+  for (const [text, want] of cases)
+    it(`${JSON.stringify(text)}: ${want}`, () =>
+      strictEqual(isPartOf(groupsOf([text]), "compute_sriov", "compute"), want));
 });

@@ -58,7 +58,8 @@ function without(text: string, drop: RegExp): string {
 
 // Commands and quoted names are not prose.
 const prose = (text: string): string => without(without(text, /^( *)```[^]*?^\1```$/gm), /`[^`\n]*`/g);
-const commentsAndStrings = (text: string): string => only(text, /\/\*[^]*?\*\/|\/\/.*|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g);
+const commentsAndStrings = (text: string): string =>
+  only(text, /\/\*[^]*?\*\/|\/\/.*|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g);
 const documentation = (text: string): string => only(text, /^(?:DOCUMENTATION|EXAMPLES|RETURN) = r"""[^]*?^"""/gm);
 /** Names and comments of tasks; their messages are another matter. */
 const namesAndComments = (text: string): string => only(text, /^ *- name: .*|^ *#.*|\{#[^]*?#\}/gm);
@@ -68,12 +69,25 @@ const newestEntry = (text: string): string => text.split(/^(?=## )/m, 2).join(""
 /** What an engineer reads of each file, by its path. */
 function readings(): Map<string, string> {
   const found = new Map<string, string>();
-  const add = (path: string, of: (text: string) => string): void => void found.set(path, of(readFileSync(join(root, path), "utf8")));
+  const add = (path: string, of: (text: string) => string): void =>
+    void found.set(path, of(readFileSync(join(root, path), "utf8")));
   const below = (folder: string, name: RegExp, of: (text: string) => string): void => {
     for (const { path } of readTree(join(root, folder))) if (name.test(path)) add(`${folder}/${path}`, of);
   };
-  for (const path of ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)]) if (existsSync(join(root, path))) add(path, prose);
-  for (const path of ["generator/model/sriov.ts", "generator/model/pictures.ts", "generator/cli.ts", "generator/system/help.ts"]) add(path, commentsAndStrings);
+  for (const path of [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
+  ])
+    if (existsSync(join(root, path))) add(path, prose);
+  for (const path of [
+    "generator/model/sriov.ts",
+    "generator/model/pictures.ts",
+    "generator/cli.ts",
+    "generator/system/help.ts",
+  ])
+    add(path, commentsAndStrings);
   add("role-template/README.md.hbs", prose);
   add("role-template/CHANGELOG.md", newestEntry);
   below("role-template/tasks", /\.yml$/, namesAndComments);
@@ -94,7 +108,9 @@ function faults(text: string): string[] {
     [...text.matchAll(new RegExp(`\\b(?:${pattern})\\b`, "gi"))].flatMap((match) => {
       const line = text.slice(0, match.index).split("\n").length;
       const around = `${lines[line - 1]} ${lines[line] ?? ""}`.toLowerCase();
-      return good.some((use) => around.includes(use)) ? [] : [`${line}: "${match[0].replace(/\s+/g, " ")}": write ${instead}`];
+      return good.some((use) => around.includes(use))
+        ? []
+        : [`${line}: "${match[0].replace(/\s+/g, " ")}": write ${instead}`];
     }),
   );
 }
@@ -104,10 +120,19 @@ describe("the language", () => {
 
   it("of README, docs, model, help, modules and task names is plain", () => {
     ok(all.size > 50, String(all.size));
-    deepStrictEqual([...all].filter(([path]) => !notYet.includes(path)).flatMap(([path, text]) => faults(text).map((fault) => `${path}:${fault}`)), []);
+    deepStrictEqual(
+      [...all]
+        .filter(([path]) => !notYet.includes(path))
+        .flatMap(([path, text]) => faults(text).map((fault) => `${path}:${fault}`)),
+      [],
+    );
   });
 
-  it("has no file that waits for its turn and is plain already", () => deepStrictEqual(notYet.filter((path) => faults(all.get(path) ?? "").length === 0), []));
+  it("has no file that waits for its turn and is plain already", () =>
+    deepStrictEqual(
+      notYet.filter((path) => faults(all.get(path) ?? "").length === 0),
+      [],
+    ));
 
   const cases: [text: string, want: string[]][] = [
     ["a\nThe host is told of it.", ['2: "told": write reports, lists, gets']],
@@ -119,9 +144,23 @@ describe("the language", () => {
     ["it goes away", ['1: "goes": write is removed, continues']],
     ["the role retold an anewed beside-the-point", ['1: "beside": write next to, with, in addition to']],
   ];
-  for (const [text, want] of cases) it(`of ${JSON.stringify(text)} is judged`, () => deepStrictEqual(faults(text), want));
+  for (const [text, want] of cases)
+    it(`of ${JSON.stringify(text)} is judged`, () => deepStrictEqual(faults(text), want));
 
-  it("is that of prose, and keeps its lines", () => deepStrictEqual(prose("a `told` b\n```\ntold\n```\nc"), "a   b\n\n\n\nc"));
-  it("of code is that of its comments and strings", () => deepStrictEqual(commentsAndStrings('const told = 1;\nfoo("told"); // anew\n').split("\n"), ["", ' "told" // anew', ""]));
-  it("of tasks is that of their names and comments", () => deepStrictEqual(namesAndComments("# x\n- name: A\n  b:\n    msg: told\n").split("\n"), [" # x", " - name: A", "", "", ""]));
+  it("is that of prose, and keeps its lines", () =>
+    deepStrictEqual(prose("a `told` b\n```\ntold\n```\nc"), "a   b\n\n\n\nc"));
+  it("of code is that of its comments and strings", () =>
+    deepStrictEqual(commentsAndStrings('const told = 1;\nfoo("told"); // anew\n').split("\n"), [
+      "",
+      ' "told" // anew',
+      "",
+    ]));
+  it("of tasks is that of their names and comments", () =>
+    deepStrictEqual(namesAndComments("# x\n- name: A\n  b:\n    msg: told\n").split("\n"), [
+      " # x",
+      " - name: A",
+      "",
+      "",
+      "",
+    ]));
 });

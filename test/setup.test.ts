@@ -7,7 +7,13 @@ import { locked } from "../generator/workshop/cache.js";
 import { findPython, noteUse, unusedFolders } from "../generator/workshop/pythonEnvironments.js";
 import type { PythonRange } from "../generator/workshop/pythonEnvironments.js";
 import { run } from "../generator/system/process.js";
-import { ansibleReleases, missingPrograms, programFolders, removable, removeUnused } from "../generator/workshop/setup.js";
+import {
+  ansibleReleases,
+  missingPrograms,
+  programFolders,
+  removable,
+  removeUnused,
+} from "../generator/workshop/setup.js";
 import { cli, put, root, temporary, valueOf, whyNot } from "./support.js";
 
 /** A machine with these Pythons, by minor version, and nothing installed. */
@@ -32,12 +38,17 @@ async function withPythons<T>(minors: readonly number[], work: () => Promise<T>)
 
 describe(installation.name, () => {
   const text = "Types: deb\nURIs: http://m/debian\nSuites: bookworm-backports\n";
-  const release = (field: string): string => new RegExp(`^${field}="?([^"\n]*)`, "m").exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "";
+  const release = (field: string): string =>
+    new RegExp(`^${field}="?([^"\n]*)`, "m").exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "";
   const backports = `${release("VERSION_CODENAME")}-backports`;
   /** Where apt would install an old QEMU, and Python says this of the backports. */
   const where = async (python: string): ReturnType<typeof installation> => {
     const folder = temporary();
-    put(folder, { "apt-get": "#!/bin/sh\n", "apt-cache": "#!/bin/sh\necho '  Candidate: 1:7.2'\n", python3: `#!/bin/sh\n${python}\n` });
+    put(folder, {
+      "apt-get": "#!/bin/sh\n",
+      "apt-cache": "#!/bin/sh\necho '  Candidate: 1:7.2'\n",
+      python3: `#!/bin/sh\n${python}\n`,
+    });
     for (const name of ["apt-get", "apt-cache", "python3"]) chmodSync(join(folder, name), 0o755);
     const before = process.env["PATH"];
     process.env["PATH"] = folder;
@@ -49,7 +60,11 @@ describe(installation.name, () => {
   };
   // On another distribution there are no such backports.
   const cases: [title: string, python: string, want: unknown][] = [
-    ["adds the backports that Python derives", `test "$*" = "${root}/molecule/rig/apt_sources.py backports ${release("VERSION_CODENAME")}" && printf '${text.replaceAll("\n", "\\n")}'`, { path: "/etc/apt/sources.list.d/sriov-role-backports.sources", text }],
+    [
+      "adds the backports that Python derives",
+      `test "$*" = "${root}/molecule/rig/apt_sources.py backports ${release("VERSION_CODENAME")}" && printf '${text.replaceAll("\n", "\\n")}'`,
+      { path: "/etc/apt/sources.list.d/sriov-role-backports.sources", text },
+    ],
     ["adds none where apt has them", "true", undefined],
   ];
   if (release("ID") === "debian")
@@ -57,18 +72,30 @@ describe(installation.name, () => {
       it(title, async () => {
         const found = valueOf(await where(python));
         deepStrictEqual(found.file, want);
-        ok(found.commands.some(({ args }) => args.join(" ").includes(`--target-release ${backports} qemu-system-x86 qemu-utils`)));
+        ok(
+          found.commands.some(({ args }) =>
+            args.join(" ").includes(`--target-release ${backports} qemu-system-x86 qemu-utils`),
+          ),
+        );
       });
   it("says why there is no way to QEMU", async () => {
     const found = await where("echo 'no such source' >&2; exit 1");
-    strictEqual(whyNot(found), release("ID") === "debian" ? `QEMU 8 or newer is needed, from ${backports}; no such source` : "QEMU 8 or newer is needed; this release has an older one, and only Debian's backports are known to have it");
+    strictEqual(
+      whyNot(found),
+      release("ID") === "debian"
+        ? `QEMU 8 or newer is needed, from ${backports}; no such source`
+        : "QEMU 8 or newer is needed; this release has an older one, and only Debian's backports are known to have it",
+    );
   });
 });
 
 describe(installLine.name, () => {
   it("is what a person types", () => {
     strictEqual(
-      installLine({ file: { path: "/etc/apt/x.sources", text: "Types: deb\n" }, commands: [{ file: "apt-get", args: ["install", "a"], env: { DEBIAN_FRONTEND: "noninteractive" } }] }),
+      installLine({
+        file: { path: "/etc/apt/x.sources", text: "Types: deb\n" },
+        commands: [{ file: "apt-get", args: ["install", "a"], env: { DEBIAN_FRONTEND: "noninteractive" } }],
+      }),
       "printf %s 'Types: deb\n' | sudo tee /etc/apt/x.sources >/dev/null && sudo DEBIAN_FRONTEND=noninteractive apt-get install a",
     );
   });
@@ -83,12 +110,14 @@ describe(findPython.name, () => {
     ["takes none that is too old", [11], { oldest: 12 }, undefined],
     ["takes the oldest that will do", [11, 12], { oldest: 12 }, "3.12.1"],
   ];
-  for (const [title, there, range, want] of cases) it(title, async () => strictEqual((await withPythons(there, () => findPython(range)))?.version, want));
+  for (const [title, there, range, want] of cases)
+    it(title, async () => strictEqual((await withPythons(there, () => findPython(range)))?.version, want));
 });
 
 describe("doctor", () => {
   const told = async (): Promise<string> => (await withPythons([12], () => cli(root, "doctor"))).output;
-  it("says that build and publish need git", async () => match(await told(), /^build, publish: not ready\n(?: {2}.*\n)* {2}Missing: git[.:]/m));
+  it("says that build and publish need git", async () =>
+    match(await told(), /^build, publish: not ready\n(?: {2}.*\n)* {2}Missing: git[.:]/m));
   it("says once what installs all that is not installed", async () => {
     const output = await told();
     ok([...output.matchAll(/: not installed$/gm)].length > 3, output);
@@ -199,7 +228,10 @@ console.log(JSON.stringify({ faults, missing: await missingPrograms(${JSON.strin
     const { output, stdout } = await run({ file: process.execPath, args: [join(folder, "main.mjs")], env });
     const { faults, missing } = JSON.parse(stdout.split("\n").at(-1)!) as { faults: string[]; missing: string[] };
     strictEqual(missing.length > 0, faults.length > 0, output);
-    const calls = readFileSync(join(folder, "calls"), "utf8").trim().split("\n").map((line) => line.trim());
+    const calls = readFileSync(join(folder, "calls"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => line.trim());
     return { faults, output, calls };
   }
 
@@ -273,12 +305,20 @@ describe("what nobody uses in the cache", () => {
   const gone = [old, half, oldPython];
 
   it("are environments without use for 30 days, and Pythons that only those run on", async () =>
-    await withCache(async (cache) => deepStrictEqual(unusedFolders(now), gone.map((name) => join(cache, name)))));
+    await withCache(async (cache) =>
+      deepStrictEqual(
+        unusedFolders(now),
+        gone.map((name) => join(cache, name)),
+      ),
+    ));
 
   it("is known with its size, without what has a link elsewhere", async () =>
     await withCache(async (cache) => {
       const { folders, bytes } = removable();
-      deepStrictEqual(folders, [...gone, "uv"].map((name) => join(cache, name)));
+      deepStrictEqual(
+        folders,
+        [...gone, "uv"].map((name) => join(cache, name)),
+      );
       ok(bytes >= 1_000_000 && bytes < 1_100_000, String(bytes));
     }));
 
@@ -358,8 +398,16 @@ describe("the programs that are tested with", () => {
     deepStrictEqual(await withPythons([12], () => missingPrograms(root, { machines: false })), withoutMachines);
     const all = await withPythons([12], () => missingPrograms(root, { machines: true }));
     deepStrictEqual(all.slice(0, 3), withoutMachines);
-    deepStrictEqual(all.slice(3).map((sentence) => sentence.split(":")[0]), titles(() => true));
-    await withPythons([12], () => rejects(programFolders(root, { machines: false }), /^Error: Kayobe and Kolla Ansible: not installed\. Run: npm run setup$/));
+    deepStrictEqual(
+      all.slice(3).map((sentence) => sentence.split(":")[0]),
+      titles(() => true),
+    );
+    await withPythons([12], () =>
+      rejects(
+        programFolders(root, { machines: false }),
+        /^Error: Kayobe and Kolla Ansible: not installed\. Run: npm run setup$/,
+      ),
+    );
   });
 
   const lacking = (range: string, title: string, made: string): string =>
@@ -393,15 +441,25 @@ describe("the programs that are tested with", () => {
   ];
   for (const [path, fewest] of pinned)
     it(`are pinned (${path})`, () => {
-      const lines = readFileSync(join(root, path), "utf8").split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-      deepStrictEqual(lines.filter((line) => !/^[\w.-]+==[\w.]+$/.test(line)), []);
+      const lines = readFileSync(join(root, path), "utf8")
+        .split("\n")
+        .filter((line) => line !== "" && !line.startsWith("#"));
+      deepStrictEqual(
+        lines.filter((line) => !/^[\w.-]+==[\w.]+$/.test(line)),
+        [],
+      );
       strictEqual(lines.length >= fewest, true);
       // pbr wants it, and only the environments of a Python up to 3.11 bring it along.
       const has = (name: string): boolean => lines.some((line) => line.startsWith(`${name}==`));
       strictEqual(has("setuptools") || !has("pbr"), true, "pbr without setuptools");
     });
 
-  for (const release of others) it(`are ansible-core ${release} where that is said`, () => match(readFileSync(join(root, `molecule/versions/ansible-core-${release}.txt`), "utf8"), new RegExp(`^ansible-core==${release.replace(".", "\\.")}\\.\\d+$`, "m")));
+  for (const release of others)
+    it(`are ansible-core ${release} where that is said`, () =>
+      match(
+        readFileSync(join(root, `molecule/versions/ansible-core-${release}.txt`), "utf8"),
+        new RegExp(`^ansible-core==${release.replace(".", "\\.")}\\.\\d+$`, "m"),
+      ));
 
   it("are the same ansible-core and ansible-lint in galaxy-importer's environment as in that of the tools", () => {
     const pin = (path: string, name: string): string | undefined =>

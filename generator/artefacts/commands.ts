@@ -57,7 +57,10 @@ export async function check(root: string, options: ArtefactOptions): Promise<num
     print(`${fromCwd(out)} is what the model and the templates say.`);
     return exit.good;
   }
-  const parts = [...(stale > 0 ? [`${stale} stale files in ${fromCwd(out)} (npm run generate writes them)`] : []), ...(problems.length > 0 ? [`${problems.length} problems`] : [])];
+  const parts = [
+    ...(stale > 0 ? [`${stale} stale files in ${fromCwd(out)} (npm run generate writes them)`] : []),
+    ...(problems.length > 0 ? [`${problems.length} problems`] : []),
+  ];
   console.error(parts.join(", "));
   return exit.failed;
 }
@@ -69,6 +72,9 @@ export async function isStale(root: string): Promise<boolean> {
   if (sources.problems.length > 0) return true;
   const { plan } = planArtefacts(sources, layouts, join(root, "dist"));
   const count = plan.write.length + plan.remove.length;
-  if (count > 0) console.error(`${count} files in ${fromCwd(join(root, "dist"))} are not what the model and the templates say. Run first: npm run generate`);
+  if (count > 0)
+    console.error(
+      `${count} files in ${fromCwd(join(root, "dist"))} are not what the model and the templates say. Run first: npm run generate`,
+    );
   return count > 0;
 }

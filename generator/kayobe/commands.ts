@@ -27,7 +27,9 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   if (sources.problems.length > 0) return exit.failed;
   const given = options.configPath ?? process.env["KAYOBE_CONFIG_PATH"];
   if (!given) {
-    console.error("No Kayobe configuration is named. Give --config-path DIR, or set $KAYOBE_CONFIG_PATH, as Kayobe's kayobe-env does.");
+    console.error(
+      "No Kayobe configuration is named. Give --config-path DIR, or set $KAYOBE_CONFIG_PATH, as Kayobe's kayobe-env does.",
+    );
     return exit.wrongUse;
   }
   const name = given.replace(/(?<=.)\/+$/, "");
@@ -39,7 +41,11 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   }
   const before = found.value;
   const { environment, hook = false, vlanRange: vlanRanges } = options;
-  const { write, links, refusals, hints } = merge(kayobeArtefact(sources), before, { ...(environment === undefined ? {} : { environment }), hook, vlanRanges });
+  const { write, links, refusals, hints } = merge(kayobeArtefact(sources), before, {
+    ...(environment === undefined ? {} : { environment }),
+    hook,
+    vlanRanges,
+  });
   if (refusals.length > 0) {
     for (const refusal of refusals) console.error(refusal);
     console.error("Nothing was written.");
@@ -50,7 +56,10 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   for (const { path, target } of links) print(`${name}/${path}: a symbolic link to ${target}`);
   for (const hint of hints) print(`Note: ${hint}`);
   const usual = process.env["KAYOBE_ENVIRONMENT"];
-  if (environment === undefined && usual) print(`Note: $KAYOBE_ENVIRONMENT is ${usual}, and this was for the base. Run it with --environment ${usual}, too, if that has something of its own in place of what the base has.`);
+  if (environment === undefined && usual)
+    print(
+      `Note: $KAYOBE_ENVIRONMENT is ${usual}, and this was for the base. Run it with --environment ${usual}, too, if that has something of its own in place of what the base has.`,
+    );
   const count = write.length + links.length;
   if (count === 0) {
     print(`Nothing to do: ${name} has all of it.`);
@@ -61,11 +70,15 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
     return exit.failed;
   }
   writeUserFiles(folder, write, links);
-  const made = (pattern: RegExp): string | undefined => write.map(({ path }) => path).find((path) => pattern.test(path) && !there.some((file) => file.path === path));
+  const made = (pattern: RegExp): string | undefined =>
+    write.map(({ path }) => path).find((path) => pattern.test(path) && !there.some((file) => file.path === path));
   const hosts = made(/(^|\/)inventory\/[^/]+$/);
   const devices = made(/(^|\/)inventory\/group_vars\/compute_sriov\/sriov$/);
   const where = environment === undefined ? "" : ` --environment ${environment}`;
-  const first = [...(hosts === undefined ? [] : [`the hosts in ${hosts}`]), ...(devices === undefined ? [] : [`the devices in ${devices}`])];
+  const first = [
+    ...(hosts === undefined ? [] : [`the hosts in ${hosts}`]),
+    ...(devices === undefined ? [] : [`the devices in ${devices}`]),
+  ];
   print(`${count} files written in ${name}.`);
   if (first.length > 0) print(`Name ${first.join(" and ")}.`);
   print("Look at them, commit them, and type:");

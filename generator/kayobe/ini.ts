@@ -44,7 +44,11 @@ export function readIni(text: string): Ini {
     if (open) {
       const before = depthAt(conditions, open.start);
       const inLine = /^(\{%[-+]?\s*raw\s*[-+]?%\})?\{%[-+]?\s*(if|for)/.test(text.slice(open.start, open.end));
-      entries.push({ ...open, conditional: before > 0 || inLine, open: !inLine && depthAt(conditions, open.end) === before });
+      entries.push({
+        ...open,
+        conditional: before > 0 || inLine,
+        open: !inLine && depthAt(conditions, open.end) === before,
+      });
     }
     open = undefined;
   };
@@ -70,7 +74,17 @@ export function readIni(text: string): Ini {
       close();
       const separator = separatorOf(line);
       if (separator === -1) continue;
-      open = { section, key: line.slice(0, separator).replace(/\{%.*?%\}/g, "").trim(), value: line.slice(separator + 1).trim(), line: index + 1, start: here, end: here + line.length };
+      open = {
+        section,
+        key: line
+          .slice(0, separator)
+          .replace(/\{%.*?%\}/g, "")
+          .trim(),
+        value: line.slice(separator + 1).trim(),
+        line: index + 1,
+        start: here,
+        end: here + line.length,
+      };
     }
   }
   close();

@@ -11,7 +11,7 @@ import { parseAsAnsible } from "../system/ansible.js";
 // a fault here is one there too, but for a physical_network without a value: it was more often forgotten than meant as
 // null.
 
-export interface PhysicalNetwork {
+interface PhysicalNetwork {
   readonly name: string;
   readonly line: number;
 }

@@ -49,10 +49,19 @@ function readAs(source: string, text: string, templated: boolean): Result<Yaml> 
   const lineOf = (offset: number): number => lines.linePos(offset).line;
   const error = all.flatMap(({ errors }) => errors)[0];
   // What stands there is not told: it may be a secret.
-  if (error) return { refused: `is no YAML: ${error.message.split("\n")[0]?.replace(/:? *"(?:[^"\\]|\\.)*"/g, "").replace(/:$/, "") ?? ""}` };
+  if (error)
+    return {
+      refused: `is no YAML: ${
+        error.message
+          .split("\n")[0]
+          ?.replace(/:? *"(?:[^"\\]|\\.)*"/g, "")
+          .replace(/:$/, "") ?? ""
+      }`,
+    };
   if (all.length > 1) return { refused: "has more than one document" };
   const contents = all[0]?.contents ?? null;
-  if (contents === null || (isScalar(contents) && contents.value === null && contents.source === "")) return { text, data: {}, list: [], top: undefined, lineOf, templated };
+  if (contents === null || (isScalar(contents) && contents.value === null && contents.source === ""))
+    return { text, data: {}, list: [], top: undefined, lineOf, templated };
   let data: unknown;
   try {
     data = all[0]!.toJS({ maxAliasCount: -1 });
@@ -143,7 +152,9 @@ export function setValue(yaml: Yaml, key: string, source: string, value: unknown
   if (isRefused(entry)) return entry;
   const range = entry.value?.range;
   const written = range !== undefined && range !== null && range[1] > range[0];
-  const text = written ? splice(yaml.text, range[0], range[1], source + (yaml.text[range[1] - 1] === "\n" ? eolOf(yaml.text) : "")) : splice(yaml.text, colonEnd(yaml, entry), colonEnd(yaml, entry), ` ${source}`);
+  const text = written
+    ? splice(yaml.text, range[0], range[1], source + (yaml.text[range[1] - 1] === "\n" ? eolOf(yaml.text) : ""))
+    : splice(yaml.text, colonEnd(yaml, entry), colonEnd(yaml, entry), ` ${source}`);
   return proved(yaml, key, [text], { ...yaml.data, [key]: value });
 }
 
@@ -153,7 +164,15 @@ export function replaceKey(yaml: Yaml, key: string, source: string, value: unkno
   if (isRefused(entry)) return entry;
   const end = entry.value?.range?.[1] ?? entry.key.range![1];
   const whole = yaml.text[end - 1] === "\n";
-  const text = splice(yaml.text, entry.key.range![0], end, source.replace(/^\n?(#.*\n)*/, "").replace(/\n$/, "").replaceAll("\n", eolOf(yaml.text)) + (whole ? eolOf(yaml.text) : ""));
+  const text = splice(
+    yaml.text,
+    entry.key.range![0],
+    end,
+    source
+      .replace(/^\n?(#.*\n)*/, "")
+      .replace(/\n$/, "")
+      .replaceAll("\n", eolOf(yaml.text)) + (whole ? eolOf(yaml.text) : ""),
+  );
   return proved(yaml, key, [text], { ...yaml.data, [key]: value });
 }
 
@@ -166,10 +185,23 @@ export function addItems(yaml: Yaml, key: string, items: readonly Item[]): Edit 
   if (isAlias(entry.value)) return { refused: `has ${key} as an alias of another list` };
   if (!isSeq(entry.value)) {
     const eol = eolOf(yaml.text);
-    if (entry.value?.range && entry.value.range[1] > entry.value.range[0]) return setValue(yaml, key, `[${items.map(flow).join(", ")}]`, wanted[key]);
+    if (entry.value?.range && entry.value.range[1] > entry.value.range[0])
+      return setValue(yaml, key, `[${items.map(flow).join(", ")}]`, wanted[key]);
     const at = lineEnd(yaml.text, colonEnd(yaml, entry));
     const indent = columnOf(yaml.text, entry.key.range![0]) + 2;
-    return proved(yaml, key, [splice(yaml.text, at, at, (yaml.text.endsWith("\n", at) ? "" : eol) + items.map((item) => block(item, indent, eol)).join(""))], wanted);
+    return proved(
+      yaml,
+      key,
+      [
+        splice(
+          yaml.text,
+          at,
+          at,
+          (yaml.text.endsWith("\n", at) ? "" : eol) + items.map((item) => block(item, indent, eol)).join(""),
+        ),
+      ],
+      wanted,
+    );
   }
   return proved(yaml, key, [withItems(yaml.text, entry.value, items)], wanted);
 }
@@ -179,12 +211,17 @@ export function setInItem(yaml: Yaml, list: string, index: number, key: string, 
   const entry = editable(yaml, list);
   if (isRefused(entry)) return entry;
   const item = isSeq(entry.value) ? entry.value.items[index] : undefined;
-  const pair = isMap(item) ? item.items.find((candidate) => isScalar(candidate.key) && candidate.key.value === key) : undefined;
+  const pair = isMap(item)
+    ? item.items.find((candidate) => isScalar(candidate.key) && candidate.key.value === key)
+    : undefined;
   const range = (pair?.value as Node | null | undefined)?.range;
   if (!range) return { refused: `has ${key} in ${list} by an anchor (&) and an alias (*)` };
   const old = yaml.data[list] as readonly { readonly [key: string]: unknown }[];
   const text = splice(yaml.text, range[0], range[1], styled(yaml.text.slice(range[0], range[1]), value));
-  return proved(yaml, list, [text], { ...yaml.data, [list]: old.map((entry, at) => (at === index ? { ...entry, [key]: value } : entry)) });
+  return proved(yaml, list, [text], {
+    ...yaml.data,
+    [list]: old.map((entry, at) => (at === index ? { ...entry, [key]: value } : entry)),
+  });
 }
 
 /** A key with a list, as text of its own. */
@@ -209,7 +246,8 @@ function entryOf({ top }: Yaml, key: string): Entry | undefined {
 function editable(yaml: Yaml, key: string): Result<Entry> {
   const entry = entryOf(yaml, key);
   if (!entry) return { refused: `has ${key} by a merge (<<), where nothing can be changed here` };
-  if (yaml.templated && depthAt(conditionsOf(yaml.text), entry.key.range![0]) > 0) return { refused: `has ${key} under a condition of Jinja` };
+  if (yaml.templated && depthAt(conditionsOf(yaml.text), entry.key.range![0]) > 0)
+    return { refused: `has ${key} under a condition of Jinja` };
   return entry;
 }
 
@@ -230,7 +268,13 @@ function withItems(text: string, list: YAMLSeq, items: readonly Item[]): string 
   const last = list.items.at(-1) as Node | undefined;
   if (!list.flow) {
     const at = pastLine(text, last!.range![1]);
-    return splice(text, at, at, (text.endsWith("\n", at) ? "" : eol) + items.map((item) => block(item, columnOf(text, list.range![0]), eol)).join(""));
+    return splice(
+      text,
+      at,
+      at,
+      (text.endsWith("\n", at) ? "" : eol) +
+        items.map((item) => block(item, columnOf(text, list.range![0]), eol)).join(""),
+    );
   }
   const close = list.range![1] - 1;
   if (!last) return splice(text, list.range![0] + 1, close, items.map(flow).join(", "));
@@ -242,7 +286,9 @@ function withItems(text: string, list: YAMLSeq, items: readonly Item[]): string 
   if (text.slice(list.range![0], last.range![0]).includes("\n")) {
     const indent = " ".repeat(columnOf(text, last.range![0]));
     const at = tail.includes("\n") ? lineEnd(text, end) : close;
-    const lines = more.map((item, index) => `${indent}${item}${comma !== undefined || index < more.length - 1 ? "," : ""}${eol}`).join("");
+    const lines = more
+      .map((item, index) => `${indent}${item}${comma !== undefined || index < more.length - 1 ? "," : ""}${eol}`)
+      .join("");
     const started = text.endsWith("\n", at) ? lines : `${eol}${lines.slice(0, -eol.length)}`;
     const added = splice(text, at, at, started);
     return comma === undefined ? splice(added, end, end, ",") : added;
@@ -254,17 +300,23 @@ function withItems(text: string, list: YAMLSeq, items: readonly Item[]): string 
 function block(item: Item, indent: number, eol: string): string {
   const space = " ".repeat(indent);
   if (typeof item === "string") return `${space}- ${scalar(item)}${eol}`;
-  return Object.entries(item).map(([key, value], index) => `${space}${index === 0 ? "- " : "  "}${key}: ${scalar(value)}${eol}`).join("");
+  return Object.entries(item)
+    .map(([key, value], index) => `${space}${index === 0 ? "- " : "  "}${key}: ${scalar(value)}${eol}`)
+    .join("");
 }
 
 function flow(item: Item): string {
   if (typeof item === "string") return scalar(item);
-  return `{${Object.entries(item).map(([key, value]) => `${key}: ${scalar(value)}`).join(", ")}}`;
+  return `{${Object.entries(item)
+    .map(([key, value]) => `${key}: ${scalar(value)}`)
+    .join(", ")}}`;
 }
 
 /** A text as YAML 1.1 takes it for a text. */
 function scalar(text: string): string {
-  const plain = /^[A-Za-z_][\w.-]*$/.test(text) ? !/^(y|n|yes|no|on|off|true|false|null)$/i.test(text) : /^\d+\.\d+\.\d+$/.test(text);
+  const plain = /^[A-Za-z_][\w.-]*$/.test(text)
+    ? !/^(y|n|yes|no|on|off|true|false|null)$/i.test(text)
+    : /^\d+\.\d+\.\d+$/.test(text);
   return plain ? text : JSON.stringify(text);
 }
 
@@ -279,7 +331,9 @@ function proved({ templated }: Yaml, key: string, texts: readonly string[], want
     if (!isRefused(after) && isDeepStrictEqual(after.data, wanted)) return { text };
   }
   // The data is not told: it may be a secret.
-  return { refused: `has ${key} in a way in which nothing can be changed without a change of something else, such as an anchor (&) or a comment in its line` };
+  return {
+    refused: `has ${key} in a way in which nothing can be changed without a change of something else, such as an anchor (&) or a comment in its line`,
+  };
 }
 
 function colonEnd({ text }: Yaml, entry: Entry): number {

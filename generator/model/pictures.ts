@@ -10,7 +10,10 @@ export const pictures: readonly Picture[] = [
         says: "The kernel starts with the IOMMU parameters",
         otherwise: [
           { when: "ConnectX-3", says: "mlx4_core creates the VFs from its module options" },
-          { when: "udev, or a card added later", says: "udev starts sriov-vfs@ADDRESS.service by 70-sriov.rules; no network waits" },
+          {
+            when: "udev, or a card added later",
+            says: "udev starts sriov-vfs@ADDRESS.service by 70-sriov.rules; no network waits",
+          },
         ],
       },
       { id: "unit", says: "sriov-vfs.service waits for the drivers of the PFs that are present" },
@@ -19,7 +22,10 @@ export const pictures: readonly Picture[] = [
         says: "sriov-vfs creates the VFs that vfs.json lists",
         otherwise: [
           { when: "a PF fails", says: "sriov-vfs.service fails; the other PFs get their VFs" },
-          { when: "units in numvfs_required_by", says: "they start only if sriov-vfs-ready@ADDRESS.service finds the VFs" },
+          {
+            when: "units in numvfs_required_by",
+            says: "they start only if sriov-vfs-ready@ADDRESS.service finds the VFs",
+          },
         ],
       },
       { id: "network", says: "network-pre.target: the network is configured" },
@@ -28,7 +34,11 @@ export const pictures: readonly Picture[] = [
   {
     title: "On a run of the role",
     steps: [
-      { id: "devices", says: "sriov_devices reads the PFs and checks the list", otherwise: [{ when: "an error", says: "the role refuses the list; nothing has changed" }] },
+      {
+        id: "devices",
+        says: "sriov_devices reads the PFs and checks the list",
+        otherwise: [{ when: "an error", says: "the role refuses the list; nothing has changed" }],
+      },
       { id: "mellanox", says: "sriov_firmware and sriov_mlx4 configure Mellanox cards" },
       { id: "kernel", says: "sriov_kernel_parameters sets the next boot's IOMMU parameters" },
       { id: "vfs", says: "sriov_vfs creates VFs where this disturbs nothing, and sets up the boot" },

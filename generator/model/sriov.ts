@@ -367,7 +367,8 @@ export interface SriovNova {
    * @without devname
    * @example "0000:3b:02.*"
    */
-  address?: NovaAddress | { [field: NovaAddressField]: string } | (NovaAddress | { [field: NovaAddressField]: string })[];
+  address?:
+    NovaAddress | { [field: NovaAddressField]: string } | (NovaAddress | { [field: NovaAddressField]: string })[];
 
   /**
    * The vendor id of the VFs: four hexadecimal digits, quoted.

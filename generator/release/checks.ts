@@ -52,19 +52,50 @@ function importerCommand({ importer, cache }: CheckContext, folder: string, name
  *
  * @param result the text of importer_result.json, when it was written
  */
-export function judgeImporter(code: number, output: string, result: string | undefined, { namespace, name }: Identity): string[] {
-  const lines = output.split("\n").map((line) => line.trim()).filter((line) => line !== "");
-  const expected = [/^Importing with galaxy-importer \d/, /^Linting .* via ansible-lint \d/, /^\.\.\.ansible-lint run complete$/, /^Importer processing completed successfully$/];
-  const known = [...expected, /^Getting doc strings via ansible-doc$/, /^Finding content inside collection$/, /^Loading \w+ [\w.]+$/, /^Determined role name to be \w+$/, /^(Collection|Legacy role) loading complete$/];
+export function judgeImporter(
+  code: number,
+  output: string,
+  result: string | undefined,
+  { namespace, name }: Identity,
+): string[] {
+  const lines = output
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  const expected = [
+    /^Importing with galaxy-importer \d/,
+    /^Linting .* via ansible-lint \d/,
+    /^\.\.\.ansible-lint run complete$/,
+    /^Importer processing completed successfully$/,
+  ];
+  const known = [
+    ...expected,
+    /^Getting doc strings via ansible-doc$/,
+    /^Finding content inside collection$/,
+    /^Loading \w+ [\w.]+$/,
+    /^Determined role name to be \w+$/,
+    /^(Collection|Legacy role) loading complete$/,
+  ];
   const complaints = lines.filter((line) => !known.some((pattern) => pattern.test(line)));
   const missing = expected.filter((pattern) => !lines.some((line) => pattern.test(line)));
-  const data = result === undefined ? undefined : (JSON.parse(result) as { namespace?: unknown; name?: unknown; metadata?: { namespace?: unknown; name?: unknown } });
+  const data =
+    result === undefined
+      ? undefined
+      : (JSON.parse(result) as {
+          namespace?: unknown;
+          name?: unknown;
+          metadata?: { namespace?: unknown; name?: unknown };
+        });
   const found = data?.metadata && "namespace" in data.metadata ? data.metadata : data;
   return [
     ...complaints,
     ...(code === 0 ? [] : [`galaxy-importer ended with ${code}`]),
-    ...(complaints.length === 0 && missing.length > 0 ? [`galaxy-importer did not say: ${missing.map(({ source }) => source).join(", ")}`] : []),
-    ...(code === 0 && !(found?.namespace === namespace && found.name === name) ? [`galaxy-importer's result is not of ${namespace}.${name}`] : []),
+    ...(complaints.length === 0 && missing.length > 0
+      ? [`galaxy-importer did not say: ${missing.map(({ source }) => source).join(", ")}`]
+      : []),
+    ...(code === 0 && !(found?.namespace === namespace && found.name === name)
+      ? [`galaxy-importer's result is not of ${namespace}.${name}`]
+      : []),
   ];
 }
 
@@ -77,14 +108,24 @@ export async function importCollection(context: CheckContext, identity: Identity
 }
 
 /** Let Galaxy's importer look at a role's folder. */
-export async function importRole(context: CheckContext, identity: Identity, files: readonly OutFile[]): Promise<string[]> {
+export async function importRole(
+  context: CheckContext,
+  identity: Identity,
+  files: readonly OutFile[],
+): Promise<string[]> {
   const folder = makeFolder(join(context.temporary, "import-"));
   const name = `${identity.namespace}.${identity.name}`;
   writeTree(join(folder, name), files);
   return await importIn(context, folder, identity, name, identity.namespace);
 }
 
-async function importIn(context: CheckContext, folder: string, identity: Identity, name: string, role?: string): Promise<string[]> {
+async function importIn(
+  context: CheckContext,
+  folder: string,
+  identity: Identity,
+  name: string,
+  role?: string,
+): Promise<string[]> {
   const { code, output } = await run(importerCommand(context, folder, name, role));
   return judgeImporter(code, output, readTextIfThere(join(folder, "importer_result.json")), identity);
 }
@@ -105,7 +146,11 @@ interface LeftOut {
 
 /** Tests of `ansible-test sanity` that are not run: there is nothing here that they look at, which is checked. */
 const leftOut: readonly LeftOut[] = [
-  { test: "changelog", why: "there are no fragments: changelogs/changelog.yaml is made from CHANGELOG.md", concerns: /^changelogs\/(fragments\/|config\.yaml$)/ },
+  {
+    test: "changelog",
+    why: "there are no fragments: changelogs/changelog.yaml is made from CHANGELOG.md",
+    concerns: /^changelogs\/(fragments\/|config\.yaml$)/,
+  },
   { test: "pslint", why: "there is no PowerShell", concerns: /\.ps(m|d)?1$/ },
   { test: "shellcheck", why: "there is no shell script", concerns: /\.sh$/ },
 ];
@@ -131,7 +176,12 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *options], env
 const getPipName = "get_pip_24_2.py";
 
 /** ansible-test, in the collection's folder. What it installs from PyPI is below its home, and stays there. */
-function sanityCommand({ bin, cache }: CheckContext, folder: string, python: string, ...args: readonly string[]): Command {
+function sanityCommand(
+  { bin, cache }: CheckContext,
+  folder: string,
+  python: string,
+  ...args: readonly string[]
+): Command {
   return {
     file: join(bin, "ansible-test"),
     args: ["sanity", "--local", "--python", python, "--color", "no", ...args],
@@ -152,18 +202,27 @@ function sanityCommand({ bin, cache }: CheckContext, folder: string, python: str
  * @param known the tests that `--list-tests` names
  * @param files the collection's, relative to it
  */
-export function judgeSanity(code: number, output: string, known: readonly string[], files: readonly string[]): string[] {
+export function judgeSanity(
+  code: number,
+  output: string,
+  known: readonly string[],
+  files: readonly string[],
+): string[] {
   const ran = new Set([...output.matchAll(/^Running sanity test "([^"]+)"/gm)].map((match) => match[1]!));
   const skipped = output.split("\n").filter((line) => /skipping|skipped/i.test(line));
   const missed = known.filter((test) => !ran.has(test) && !leftOut.some((one) => one.test === test));
   const looked = leftOut.flatMap(({ test, why, concerns }) => {
     const there = files.filter((path) => concerns.test(path));
-    return there.length === 0 ? [] : [`the test "${test}" is left out because ${why}, and there is ${there.join(", ")}`];
+    return there.length === 0
+      ? []
+      : [`the test "${test}" is left out because ${why}, and there is ${there.join(", ")}`];
   });
   const errors = output.split("\n").filter((line) => /^(ERROR|FATAL): /.test(line));
   return [
     ...errors,
-    ...(code !== 0 && errors.length === 0 ? [`ansible-test ended with ${code}:\n${output.trim().split("\n").slice(-15).join("\n")}`] : []),
+    ...(code !== 0 && errors.length === 0
+      ? [`ansible-test ended with ${code}:\n${output.trim().split("\n").slice(-15).join("\n")}`]
+      : []),
     ...skipped,
     ...(known.length === 0 ? ["ansible-test knows of no test"] : []),
     ...(missed.length === 0 ? [] : [`ansible-test did not run: ${missed.join(", ")}`]),
@@ -178,18 +237,35 @@ export interface SanityResult {
 }
 
 /** Run ansible-test sanity on a collection. It wants one that lies in ansible_collections and in a git repository. */
-export async function sanity(context: CheckContext, { namespace, name }: Identity, files: readonly OutFile[]): Promise<SanityResult> {
+export async function sanity(
+  context: CheckContext,
+  { namespace, name }: Identity,
+  files: readonly OutFile[],
+): Promise<SanityResult> {
   const folder = join(makeFolder(join(context.temporary, "sanity-")), "ansible_collections", namespace, name);
   writeTree(folder, files);
   const script = join(context.cache, "ansible-test", ".ansible", "test", "cache", getPipName);
   if (!isFile(script)) writeBytes(script, Buffer.from(getPip));
   const { code: noGit, output: gitSays } = await git(folder, "init", "--quiet");
-  if (noGit !== 0) return { ran: 0, complaints: [`ansible-test wants a git repository, and git init failed: ${gitSays.trim()}`] };
+  if (noGit !== 0)
+    return { ran: 0, complaints: [`ansible-test wants a git repository, and git init failed: ${gitSays.trim()}`] };
   await git(folder, "add", "--all", "--force");
-  const python = (await run({ file: join(context.bin, "python"), args: ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"] })).stdout.trim();
+  const python = (
+    await run({ file: join(context.bin, "python"), args: ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"] })
+  ).stdout.trim();
   const listed = await run(sanityCommand(context, folder, python, "--list-tests"));
   const known = listed.stdout.split("\n").filter((line) => /^[a-z][a-z0-9-]+$/.test(line));
-  const { code, output } = await run(sanityCommand(context, folder, python, ...leftOut.flatMap(({ test }) => ["--skip-test", test])));
+  const { code, output } = await run(
+    sanityCommand(context, folder, python, ...leftOut.flatMap(({ test }) => ["--skip-test", test])),
+  );
   const ran = new Set(output.match(/^Running sanity test "[^"]+"/gm));
-  return { ran: ran.size, complaints: judgeSanity(code, output, known, files.map(({ path }) => path)) };
+  return {
+    ran: ran.size,
+    complaints: judgeSanity(
+      code,
+      output,
+      known,
+      files.map(({ path }) => path),
+    ),
+  };
 }

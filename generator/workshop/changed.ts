@@ -54,10 +54,18 @@ const rules: readonly Rule[] = [
   { files: /^test\/(openstack|galaxy)\//, tests: "none", scenarios: /ROOT \/ "test"/ },
   { files: /^test\//, tests: "none", scenarios: "none" },
   { files: /^(docs\/[^/]+\.md|README\.md)$/, tests: /\bdocs\b|README|\.md\b/, scenarios: "none" },
-  { files: /^role-template\/(CHANGELOG\.md|README\.md\.hbs|LICENSE|LICENSES\/.*|examples\/.*)$/, tests: "all", scenarios: new RegExp(build) },
+  {
+    files: /^role-template\/(CHANGELOG\.md|README\.md\.hbs|LICENSE|LICENSES\/.*|examples\/.*)$/,
+    tests: "all",
+    scenarios: new RegExp(build),
+  },
   { files: /^role-template\/kayobe\//, tests: "all", scenarios: new RegExp(`kayobe|${build}`) },
   // Run where there is a Mellanox card, which is where a scenario puts the stand-in: `when` in tasks/firmware.yml and mlx4.yml.
-  { files: /^role-template\/(plugins\/modules\/sriov_firmware\.py|tasks\/(firmware_tool|mft)\.yml)$/, tests: "all", scenarios: new RegExp(`${standIn.source}|${build}`) },
+  {
+    files: /^role-template\/(plugins\/modules\/sriov_firmware\.py|tasks\/(firmware_tool|mft)\.yml)$/,
+    tests: "all",
+    scenarios: new RegExp(`${standIn.source}|${build}`),
+  },
   { files: /^role-template\/plugins\/modules\/sriov_mlx4\.py$/, tests: "all", scenarios: new RegExp(`mlx4|${build}`) },
   { files: /^role-template\//, tests: "all", scenarios: "all" },
 ];
@@ -74,12 +82,16 @@ const started: readonly (readonly [files: RegExp, word: RegExp])[] = [
 
 /** What a TypeScript file imports, now or later, of its repository. */
 function importsOf(path: string, text: string): string[] {
-  return [...text.matchAll(/(?:from|import\()\s*"(\.[^"]+)\.js"/g)].map(([, to]) => posix.join(dirname(path), `${to}.ts`));
+  return [...text.matchAll(/(?:from|import\()\s*"(\.[^"]+)\.js"/g)].map(([, to]) =>
+    posix.join(dirname(path), `${to}.ts`),
+  );
 }
 
 /** What a Python test imports of its folder. */
 function helpersOf(path: string, text: string, sources: Texts): string[] {
-  return [...text.matchAll(/^(?:import|from) (\w+)/gm)].map(([, name]) => `${dirname(path)}/${name}.py`).filter((to) => sources.has(to));
+  return [...text.matchAll(/^(?:import|from) (\w+)/gm)]
+    .map(([, name]) => `${dirname(path)}/${name}.py`)
+    .filter((to) => sources.has(to));
 }
 
 /** Whether a text of a scenario names a file of molecule/: by its folder and name; a playbook of shared/plays/ by its name. */
@@ -123,15 +135,39 @@ export function usesOf(tests: readonly string[], scenarios: readonly string[], s
   const imports = (path: string): string[] => importsOf(path, text(path));
   const ofGenerator = [...sources.keys()].filter((path) => path.startsWith("generator/"));
   const inMolecule = [...sources.keys()].filter((path) => path.startsWith("molecule/"));
-  const user = (name: string, files: ReadonlySet<string>): User => ({ name, files, text: [...files].filter((path) => !path.startsWith("generator/")).map(text).join("\n") });
+  const user = (name: string, files: ReadonlySet<string>): User => ({
+    name,
+    files,
+    text: [...files]
+      .filter((path) => !path.startsWith("generator/"))
+      .map(text)
+      .join("\n"),
+  });
   return {
-    tests: tests.map((path) => user(path, reached([path], (one) => (one.endsWith(".ts") ? imports(one) : helpersOf(one, text(one), sources))))),
+    tests: tests.map((path) =>
+      user(
+        path,
+        reached([path], (one) => (one.endsWith(".ts") ? imports(one) : helpersOf(one, text(one), sources))),
+      ),
+    ),
     scenarios: scenarios.map((name) => {
       const own = inMolecule.filter((path) => path.startsWith(`molecule/${name}/`));
-      return user(name, reached(own, (path) => inMolecule.filter((other) => names(text(path), other))));
+      return user(
+        name,
+        reached(own, (path) => inMolecule.filter((other) => names(text(path), other))),
+      );
     }),
-    needed: reached(verifying, (path) => [...imports(path), ...ofGenerator.filter((one) => text(path).includes(`"${one}"`))]),
-    starts: started.map(([those, word]) => ({ word, files: reached(ofGenerator.filter((path) => those.test(path)), (one) => (/\/(cli|program)\.ts$/.test(one) ? [] : imports(one))) })),
+    needed: reached(verifying, (path) => [
+      ...imports(path),
+      ...ofGenerator.filter((one) => text(path).includes(`"${one}"`)),
+    ]),
+    starts: started.map(([those, word]) => ({
+      word,
+      files: reached(
+        ofGenerator.filter((path) => those.test(path)),
+        (one) => (/\/(cli|program)\.ts$/.test(one) ? [] : imports(one)),
+      ),
+    })),
   };
 }
 
@@ -145,7 +181,9 @@ function using(users: readonly User[], path: string): string[] {
 
 /** Those that have the name of a file of test/, or of a folder of fixtures that it is in, among their words. */
 function naming(users: readonly User[], path: string): string[] {
-  const words = [basename(path).replace(/\.\w+$/, ""), ...dirname(path).split("/").slice(2)].map((word) => word.replace(/[^\w-]/g, "\\$&"));
+  const words = [basename(path).replace(/\.\w+$/, ""), ...dirname(path).split("/").slice(2)].map((word) =>
+    word.replace(/[^\w-]/g, "\\$&"),
+  );
   return having(users, new RegExp(`(?<![\\w-])(${words.join("|")})(?![\\w-])`));
 }
 
@@ -218,9 +256,14 @@ export function touched(changed: readonly string[], uses: Uses): Touched {
 
 /** The texts that say what uses what. */
 export function readTexts(root: string): Texts {
-  const concerns = (path: string): boolean => /^(generator|molecule|test)(\/|$)/.test(path) && !/(^|\/)__pycache__$/.test(path);
+  const concerns = (path: string): boolean =>
+    /^(generator|molecule|test)(\/|$)/.test(path) && !/(^|\/)__pycache__$/.test(path);
   const code = (path: string): boolean => !path.startsWith("test/") || /^test\/([^/]+\.ts|\w+\/\w+\.py)$/.test(path);
-  return new Map(readUserFiles(root, concerns).flatMap(({ path, text }) => (text !== undefined && code(path) ? [[path, text] as const] : [])));
+  return new Map(
+    readUserFiles(root, concerns).flatMap(({ path, text }) =>
+      text !== undefined && code(path) ? [[path, text] as const] : [],
+    ),
+  );
 }
 
 /** Paths of files that differ from a commit, with its name. */
@@ -257,12 +300,21 @@ export async function changedFiles(root: string, base?: string): Promise<Result<
 }
 
 /** What is run of a change, and that it is not everything, as lines for a person. */
-export function choiceReport(base: string, changed: readonly string[], { tests, scenarios, unknown }: Touched, all: { readonly tests: number; readonly scenarios: number }): string {
+export function choiceReport(
+  base: string,
+  changed: readonly string[],
+  { tests, scenarios, unknown }: Touched,
+  all: { readonly tests: number; readonly scenarios: number },
+): string {
   const less = tests.length < all.tests || scenarios.length < all.scenarios;
   return [
     `${changed.length} ${changed.length === 1 ? "file differs" : "files differ"} from ${base}.`,
     ...(unknown.length > 0 ? [`Of ${unknown.join(", ")} it is not known what uses them, so everything does.`] : []),
-    ...(scenarios.length > 0 ? [`Scenarios that they can touch, with ${wholeWay}, which goes the whole way: ${scenarios.join(", ")}.`] : []),
-    less ? `This is less than all: ${tests.length} of ${all.tests} test files and ${scenarios.length} of ${all.scenarios} scenarios. Only npm test proves everything.` : "That is everything.",
+    ...(scenarios.length > 0
+      ? [`Scenarios that they can touch, with ${wholeWay}, which goes the whole way: ${scenarios.join(", ")}.`]
+      : []),
+    less
+      ? `This is less than all: ${tests.length} of ${all.tests} test files and ${scenarios.length} of ${all.scenarios} scenarios. Only npm test proves everything.`
+      : "That is everything.",
   ].join("\n");
 }

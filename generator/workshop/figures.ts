@@ -17,7 +17,7 @@ export interface ControllerCost {
   readonly executions: number;
 }
 
-export interface ProgramCost {
+interface ProgramCost {
   readonly cpu: Spread;
   readonly wall: Spread;
 }

@@ -37,8 +37,18 @@ const tools: Programs = { title: "Python tools", requirements: "requirements.txt
 /** Galaxy's importer wants an older attrs than the tools. */
 const importer: Programs = { title: "galaxy-importer", requirements: "generator/release/requirements-importer.txt" };
 const openStackPrograms: readonly Programs[] = [
-  { title: "Kayobe and Kolla Ansible", requirements: "test/openstack/requirements-kayobe.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_KAYOBE_BIN" },
-  { title: "Nova and Neutron", requirements: "test/openstack/requirements-nova.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_NOVA_BIN" },
+  {
+    title: "Kayobe and Kolla Ansible",
+    requirements: "test/openstack/requirements-kayobe.txt",
+    pythons: { newest: 12 },
+    variable: "SRIOV_ROLE_KAYOBE_BIN",
+  },
+  {
+    title: "Nova and Neutron",
+    requirements: "test/openstack/requirements-nova.txt",
+    pythons: { newest: 12 },
+    variable: "SRIOV_ROLE_NOVA_BIN",
+  },
 ];
 
 /** The releases of ansible-core that scenarios run with. */
@@ -84,7 +94,8 @@ function madeRelease({ pythons }: Programs): string | undefined {
 
 function noPython(programs: Programs): string {
   const { pythons } = programs;
-  if (pythons === undefined) return `no Python 3.11 or newer with venv and ensurepip was found. On Debian 12 or newer this installs it:\n    sudo apt-get install ${pythonPackages.join(" ")}`;
+  if (pythons === undefined)
+    return `no Python 3.11 or newer with venv and ensurepip was found. On Debian 12 or newer this installs it:\n    sudo apt-get install ${pythonPackages.join(" ")}`;
   const { oldest = 11, newest } = pythons;
   const range = newest === undefined ? `3.${oldest} or newer` : `from 3.${oldest} to 3.${newest}`;
   return `no Python ${range} with venv and ensurepip was found, and others are no good for ${programs.title}. This makes one out of Debian's packages:\n    python3 ${pythonTree} ensure ${madeRelease(programs)}`;
@@ -152,7 +163,8 @@ export type ProgramFolders = Readonly<Record<string, string>>;
 export async function programFolders(root: string, want: Want): Promise<ProgramFolders> {
   const own = ansibleVariable(ansibleReleases.molecule);
   const folders: Record<string, string> = want.machines ? { [own]: await binOf(root, tools) } : {};
-  for (const programs of testPrograms(want)) if (programs.variable !== undefined) folders[programs.variable] = await binOf(root, programs);
+  for (const programs of testPrograms(want))
+    if (programs.variable !== undefined) folders[programs.variable] = await binOf(root, programs);
   return folders;
 }
 

@@ -3,7 +3,7 @@
 
 /** What a stretch of time was spent on. */
 export const parts = ["boots", "tasks", "ansible", "step", "state"] as const;
-export type Part = (typeof parts)[number];
+type Part = (typeof parts)[number];
 
 const explained: Readonly<Record<Part, string>> = {
   boots: "from a start, a reset or a task that reboots until the guest answers again",
@@ -31,13 +31,13 @@ export interface TaskTime {
 export type Seconds = Readonly<Record<Part, number>>;
 
 /** A step, or what Molecule does before and after them. */
-export interface Row {
+interface Row {
   readonly title: string;
   readonly seconds: Seconds;
 }
 
 /** All tasks of one name. */
-export interface TaskSum {
+interface TaskSum {
   readonly task: string;
   readonly count: number;
   readonly seconds: number;

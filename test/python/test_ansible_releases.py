@@ -23,4 +23,4 @@ def test_the_build_provides_the_pip_that_ansible_test_wants():
     wanted = (Path(ansible_test.__file__).parent / "_internal" / "python_requirements.py").read_text()
     [pip] = re.findall(r"^ +pip='([0-9.]+)',$", wanted, re.MULTILINE)
     checks = (ROOT / "generator" / "release" / "checks.ts").read_text()
-    assert 'getPipName = "get_pip_%s.py"' % pip.replace(".", "_") in checks
+    assert f'getPipName = "get_pip_{pip.replace(".", "_")}.py"' in checks

@@ -7,12 +7,12 @@ A module may be used without the role, and the host program runs without Ansible
 """
 
 import pytest
-
-from parts import mstconfig, program as host
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import given, vfs as numvfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import given
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs as numvfs
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.variables import VARIABLES
+from parts import mstconfig
+from parts import program as host
 
 ENTRY = VARIABLES["sriov_devices"]["elements"]["fields"]
 COUNTS = {"sriov_numvfs": VARIABLES["sriov_numvfs"], "numvfs": ENTRY["numvfs"], "probe_vf": ENTRY["probe_vf"]}

@@ -78,10 +78,15 @@ class Guest:
     def run(self, *words: str, code: int = 0, answer: str = "", euid: int = 0) -> str:
         """Run a tool; everything it says is on standard output.
 
-        In this process, with modules of its own as a process has: to start Python takes ten times as long as most tools do.
+        In this process, with modules of its own as a process has: to start Python takes ten times as long as most tools
+        do.
         """
         output, errors = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(errors),
+        ):
             patch.setenv("RIG_CARD_ROOT", str(self.root))
             patch.setenv("RIG_CARD_EUID", str(euid))
             patch.setattr(sys, "stdin", io.StringIO(answer))
@@ -444,8 +449,17 @@ def test_parallel_queries_and_sets(guest: Guest) -> None:
     assert [guest.values(f"LRO_LOG_TIMEOUT{number}")[1] for number in range(4)] == [1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("words", [
-    ("mstconfig", "-v"), ("mlxconfig", "-v"), ("mstfwreset", "-v"), ("mlxfwreset", "-v"), ("mst", "version"), ("rig-card", "show", "SRIOV_EN", "--card", ONE)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("mstconfig", "-v"),
+        ("mlxconfig", "-v"),
+        ("mstfwreset", "-v"),
+        ("mlxfwreset", "-v"),
+        ("mst", "version"),
+        ("rig-card", "show", "SRIOV_EN", "--card", ONE),
+    ],
+)
 def test_a_program_of_each_name_says_what_is_tested_here(guest: Guest, words: tuple[str, ...]) -> None:
     process = guest.start(*words)
     output, errors = process.communicate("")

@@ -6,17 +6,25 @@
 import json
 
 import pytest
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
-from test_vfs import AT_BOOT, CONFIG, PENDING, RELEASED, RULES, TWO, UNITS, _two, device, run_once, state_of  # noqa: F401 (the fixture "two")
-
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_look
+from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from test_vfs import AT_BOOT, CONFIG, PENDING, RELEASED, RULES, TWO, UNITS, _two, device, run_once, state_of  # noqa: F401 (the fixture "two")
 
 
 def options(two, **more):
-    return dict({"boot_wait": 30, "numvfs_timeout": "5", "change_connection_pf": "no", "udev_rule_path": str(two.root / RULES), "units": UNITS}, **more)
+    return dict(
+        {
+            "boot_wait": 30,
+            "numvfs_timeout": "5",
+            "change_connection_pf": "no",
+            "udev_rule_path": str(two.root / RULES),
+            "units": UNITS,
+        },
+        **more,
+    )
 
 
 def refuse(*_command):
@@ -50,10 +58,16 @@ def test_a_file_that_is_gone_needs_the_module(two, path):
     assert settled(two, device()) is None
 
 
-@pytest.mark.parametrize("path, text", [
-    (PENDING, "{}"), (RELEASED, "{}"), ("run/sriov-vfs.owed", '["/etc/udev/rules.d/70-sriov.rules"]'),
-    ("etc/sriov/.sriov-0123abcd", ""), (RULES, "another\n"),
-])
+@pytest.mark.parametrize(
+    "path, text",
+    [
+        (PENDING, "{}"),
+        (RELEASED, "{}"),
+        ("run/sriov-vfs.owed", '["/etc/udev/rules.d/70-sriov.rules"]'),
+        ("etc/sriov/.sriov-0123abcd", ""),
+        (RULES, "another\n"),
+    ],
+)
 def test_what_a_run_remembers_or_left_behind_needs_the_module(two, path, text):
     run_once(two, [device()])
     (two.root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -61,11 +75,21 @@ def test_what_a_run_remembers_or_left_behind_needs_the_module(two, path, text):
     assert settled(two, device()) is None
 
 
-@pytest.mark.parametrize("devices, more", [
-    ([device(numvfs=3)], {}), ([device(), device(TWO, 2)], {}), ([], {}), ([device(boot="udev")], {}), ([device()], {"boot_wait": 31}),
-    # What the module refuses, that says so.
-    ([device(numvfs=99)], {}), ([device()], {"boot_wait": "soon"}), ([device()], {"units": "none"}), ([device()], {"unknown": 1}),
-])
+@pytest.mark.parametrize(
+    "devices, more",
+    [
+        ([device(numvfs=3)], {}),
+        ([device(), device(TWO, 2)], {}),
+        ([], {}),
+        ([device(boot="udev")], {}),
+        ([device()], {"boot_wait": 31}),
+        # What the module refuses, that says so.
+        ([device(numvfs=99)], {}),
+        ([device()], {"boot_wait": "soon"}),
+        ([device()], {"units": "none"}),
+        ([device()], {"unknown": 1}),
+    ],
+)
 def test_what_differs_or_is_refused_needs_the_module(two, devices, more):
     run_once(two, [device()])
     assert settled(two, *devices, **more) is None
@@ -116,7 +140,9 @@ def remember(two, monkeypatch):
     (two.root / PENDING).write_text("{}")
 
 
-@pytest.mark.parametrize("more, kept", [({}, True), ({"forget": True}, False), ({"forget": True, "_ansible_check_mode": True}, True)])
+@pytest.mark.parametrize(
+    "more, kept", [({}, True), ({"forget": True}, False), ({"forget": True, "_ansible_check_mode": True}, True)]
+)
 def test_the_module_forgets_what_waited_and_is_in_effect(two, monkeypatch, capsys, more, kept):
     run_once(two, [device()])
     remember(two, monkeypatch)
@@ -127,7 +153,9 @@ def test_the_module_forgets_what_waited_and_is_in_effect(two, monkeypatch, capsy
 
 @pytest.mark.parametrize("result", [{"changed": True}, {"reboot": ["due"]}, {"stuck": ["stuck"]}])
 def test_the_module_remembers_what_waits_still(two, monkeypatch, capsys, result):
-    monkeypatch.setattr(concerns, "look", lambda *_more: (dict({"changed": False, "reboot": [], "stuck": []}, **result), []))
+    monkeypatch.setattr(
+        concerns, "look", lambda *_more: (dict({"changed": False, "reboot": [], "stuck": []}, **result), [])
+    )
     run_once(two, [device()])
     remember(two, monkeypatch)
     call(monkeypatch, capsys, devices=[], concerns={"vfs": {}}, forget=True)

@@ -16,18 +16,25 @@ from types import SimpleNamespace
 
 import hang
 import pytest
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
-from parts import firmware, program as host
-from half_done import HOW, Changes, Killed
-
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware
+from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from half_done import HOW, Changes, Killed
+from parts import firmware
+from parts import program as host
 
 A0, A1, B0 = "0000:3b:00.0", "0000:3b:00.1", "0000:5e:00.0"
 OPEN_FAILED = "\n-E- Failed to open the device\n"
 NO_CURRENT = "Device Firmware does not support reading default and current configurations\n"
-FRESH = {"SRIOV_EN": "False(0)", "NUM_OF_VFS": "0", "NUM_PF_MSIX": "63", "LINK_TYPE_P1": "ETH(2)", "LINK_TYPE_P2": "ETH(2)",
-         "ADVANCED_PCI_SETTINGS": "False(0)", "HOST_CHAINING_DESCRIPTORS": "Array[0..7]"}
+FRESH = {
+    "SRIOV_EN": "False(0)",
+    "NUM_OF_VFS": "0",
+    "NUM_PF_MSIX": "63",
+    "LINK_TYPE_P1": "ETH(2)",
+    "LINK_TYPE_P2": "ETH(2)",
+    "ADVANCED_PCI_SETTINGS": "False(0)",
+    "HOST_CHAINING_DESCRIPTORS": "Array[0..7]",
+}
 OWN = {"PF_NUM_OF_VF_VALID": "False(0)", "PF_NUM_OF_VF": "0"}
 LINKS = {"1": "IB(1)", "2": "ETH(2)", "IB": "IB(1)", "ETH": "ETH(2)"}
 NAMES = {"LINK_TYPE_P1": LINKS, "LINK_TYPE_P2": LINKS}
@@ -52,7 +59,9 @@ class Tool:
         for index, address in enumerate(addresses):
             self.functions[address] = {name: {"current": "0", "next": "0"} for name in ("PF_NUM_OF_VF",)}
             total = self.offered(state, address)
-            self.fake.add_function(address, identity, "mlx5_core", ["ens%sf%d" % (address[5:7], index)], totalvfs=total or None)
+            self.fake.add_function(
+                address, identity, "mlx5_core", ["ens%sf%d" % (address[5:7], index)], totalvfs=total or None
+            )
             self.cards[address] = state
         return state
 
@@ -110,7 +119,7 @@ class Tool:
         if address not in self.cards:
             return 3, OPEN_FAILED
         if "set" in command:
-            return self.set(address, command[command.index("set") + 1:])
+            return self.set(address, command[command.index("set") + 1 :])
         return self.query_answer.get(address) or (0, self.table(address))
 
     def set(self, address, arguments):
@@ -132,21 +141,44 @@ class Tool:
         rows = dict(self.cards[address])
         if rows.get("PF_NUM_OF_VF_VALID", {}).get("next") == "True(1)":
             rows.update(self.functions[address])
-        lines = ["", "Device #1:", "----------", "", "Device type:        %s" % self.type, "Name:               MCX556A-ECA_Ax",
-                 "Description:        ConnectX-5", "Device:             %s" % address, ""]
+        lines = [
+            "",
+            "Device #1:",
+            "----------",
+            "",
+            f"Device type:        {self.type}",
+            "Name:               MCX556A-ECA_Ax",
+            "Description:        ConnectX-5",
+            f"Device:             {address}",
+            "",
+        ]
         if self.reads_current:
-            lines.append("Configurations:                                          Default             Current             Next Boot")
+            lines.append(
+                "Configurations:                                          Default             Current             Next Boot"
+            )
         else:
             lines.append("Configurations:                                          Next Boot")
         for name, row in sorted(rows.items()):
             mark = "RO" if name in self.read_only else "  "
-            values = [FRESH.get(name, OWN.get(name, "0")), row["current"], row["next"]] if self.reads_current else [row["next"]]
-            lines.append("%s%s     %-44s%s" % ("*" if row["current"] != row["next"] else " ", mark, name, "".join("%-20s" % value for value in values)))
+            values = (
+                [FRESH.get(name, OWN.get(name, "0")), row["current"], row["next"]]
+                if self.reads_current
+                else [row["next"]]
+            )
+            lines.append(
+                "%s%s     %-44s%s"
+                % (
+                    "*" if row["current"] != row["next"] else " ",
+                    mark,
+                    name,
+                    "".join("%-20s" % value for value in values),
+                )
+            )
         return "\n".join(lines) + "\n" + ("" if self.reads_current else NO_CURRENT)
 
     def sets(self):
         """The arguments of every `set`, by address."""
-        return [(call[call.index("-d") + 1], call[call.index("set") + 1:]) for call in self.calls if "set" in call]
+        return [(call[call.index("-d") + 1], call[call.index("set") + 1 :]) for call in self.calls if "set" in call]
 
 
 @pytest.fixture(name="tool")
@@ -161,19 +193,32 @@ def _tool(fake, monkeypatch, tmp_path):
 
 
 def device(address=A0, numvfs=8, parameters=None, index=0, **more):
-    return dict({"address": address, "numvfs": numvfs, "firmware": parameters or {}, "boot": "systemd",
-                 "selector": "sriov_devices[%d] (address %s)" % (index, address)}, **more)
+    return dict(
+        {
+            "address": address,
+            "numvfs": numvfs,
+            "firmware": parameters or {},
+            "boot": "systemd",
+            "selector": "sriov_devices[%d] (address %s)" % (index, address),
+        },
+        **more,
+    )
 
 
 def run_once(*devices, check_mode=False, exact=False, reset=False, tool="auto", later=False):
     warnings = []
     result = firmware.ensure(
-        {"devices": list(devices), "tool": tool, "exact": exact, "reset": reset, "tool_comes_later": later}, check_mode, warnings.append)
+        {"devices": list(devices), "tool": tool, "exact": exact, "reset": reset, "tool_comes_later": later},
+        check_mode,
+        warnings.append,
+    )
     return dict(result, warnings=warnings)
 
 
 def run(tool, *devices, **more):
-    """Check mode, which must set nothing and tell all; the real run; a second run, which sets nothing and says the same."""
+    """Check mode, which must set nothing and tell all; the real run; a second run, which sets nothing and says the
+    same.
+    """
     before = json.dumps([tool.cards, tool.functions])
     checked = run_once(*devices, check_mode=True, **more)
     assert json.dumps([tool.cards, tool.functions]) == before and not tool.sets()
@@ -183,7 +228,9 @@ def run(tool, *devices, **more):
     count = len(tool.sets())
     again = run_once(*devices, **more)
     assert (again["changed"], again["diff"], len(tool.sets())) == (False, [], count)
-    assert [reason["key"] for reason in again["reboot"] + again["stuck"]] == [reason["key"] for reason in done["reboot"] + done["stuck"]]
+    assert [reason["key"] for reason in again["reboot"] + again["stuck"]] == [
+        reason["key"] for reason in done["reboot"] + done["stuck"]
+    ]
     return done
 
 
@@ -207,13 +254,28 @@ def test_a_fresh_card_is_set_once_and_waits_for_the_reboot(tool):
     assert tool.sets() == [(A0, ["SRIOV_EN=1", "NUM_OF_VFS=16"])]
     assert due(result) == ["firmware:0000:3b:00.0:SRIOV_EN=1", "firmware:0000:3b:00.0:NUM_OF_VFS=16"]
     assert result["reboot"][1]["text"] == (
-        "firmware parameter NUM_OF_VFS of ens3bf0 (0000:3b:00.0) is set to 16 and the card runs with 0")
+        "firmware parameter NUM_OF_VFS of ens3bf0 (0000:3b:00.0) is set to 16 and the card runs with 0"
+    )
     assert result["devices"][0]["waits"] == "its firmware offers more from the next boot on"
-    assert result["diff"] == [{"before_header": "0000:3b:00", "after_header": "0000:3b:00",
-                               "before": "SRIOV_EN False\nNUM_OF_VFS 0\n", "after": "SRIOV_EN True\nNUM_OF_VFS 16\n"}]
-    assert result["cards"] == [{"card": "0000:3b:00", "functions": [A0], "type": "ConnectX5", "parameters": [
-        {"function": A0, "name": "SRIOV_EN", "wanted": "True", "next": "True(1)", "current": "False(0)"},
-        {"function": A0, "name": "NUM_OF_VFS", "wanted": "16", "next": "16", "current": "0"}]}]
+    assert result["diff"] == [
+        {
+            "before_header": "0000:3b:00",
+            "after_header": "0000:3b:00",
+            "before": "SRIOV_EN False\nNUM_OF_VFS 0\n",
+            "after": "SRIOV_EN True\nNUM_OF_VFS 16\n",
+        }
+    ]
+    assert result["cards"] == [
+        {
+            "card": "0000:3b:00",
+            "functions": [A0],
+            "type": "ConnectX5",
+            "parameters": [
+                {"function": A0, "name": "SRIOV_EN", "wanted": "True", "next": "True(1)", "current": "False(0)"},
+                {"function": A0, "name": "NUM_OF_VFS", "wanted": "16", "next": "16", "current": "0"},
+            ],
+        }
+    ]
 
 
 def test_after_the_reboot_it_is_done(tool):
@@ -222,7 +284,12 @@ def test_after_the_reboot_it_is_done(tool):
     tool.boot("boot-2")
     tool.calls.clear()
     result = run_once(device())
-    assert (result["changed"], result["reboot"], result["stuck"], "waits" in result["devices"][0]) == (False, [], [], False)
+    assert (result["changed"], result["reboot"], result["stuck"], "waits" in result["devices"][0]) == (
+        False,
+        [],
+        [],
+        False,
+    )
     assert tool.calls == [["-d", A0, "-e", "q"]]
 
 
@@ -284,7 +351,7 @@ def test_none_wanted_touches_nothing_not_even_by_reading(tool):
 def test_none_wanted_exactly_turns_sriov_off(tool):
     tool.add(A0, A1, SRIOV_EN="True(1)", NUM_OF_VFS="16")
     result = run(tool, device(A0, 0), device(A1, 0, index=1), exact=True)
-    assert (tool.sets(), due(result)) == ([(A0, ["SRIOV_EN=0"])], ["firmware:%s:SRIOV_EN=0" % A0])
+    assert (tool.sets(), due(result)) == ([(A0, ["SRIOV_EN=0"])], [f"firmware:{A0}:SRIOV_EN=0"])
 
 
 def test_only_named_cards_are_touched(tool):
@@ -330,7 +397,7 @@ def test_where_each_function_counts_each_gets_its_own_number(tool):
     tool.add(A0, A1, SRIOV_EN="True(1)", PF_NUM_OF_VF_VALID="True(1)", NUM_OF_VFS="4")
     result = run(tool, device(A0, 8), device(A1, 16, index=1))
     assert sorted(tool.sets()) == [(A0, ["PF_NUM_OF_VF=8"]), (A1, ["PF_NUM_OF_VF=16"])]
-    assert sorted(due(result)) == ["firmware:%s:PF_NUM_OF_VF=8" % A0, "firmware:%s:PF_NUM_OF_VF=16" % A1]
+    assert sorted(due(result)) == [f"firmware:{A0}:PF_NUM_OF_VF=8", f"firmware:{A1}:PF_NUM_OF_VF=16"]
 
 
 def test_where_it_is_not_valid_the_number_of_the_card_counts(tool):
@@ -343,7 +410,7 @@ def test_to_make_it_valid_is_a_step_of_its_own_because_the_card_does_not_know_th
     tool.add(A0, SRIOV_EN="True(1)", PF_NUM_OF_VF_VALID="False(0)")
     wish = device(numvfs=8, parameters={"PF_NUM_OF_VF_VALID": True})
     assert run_once(wish, check_mode=True)["changed"] is True
-    assert sorted(due(run_once(wish))) == ["firmware:%s:PF_NUM_OF_VF=8" % A0, "firmware:%s:PF_NUM_OF_VF_VALID=1" % A0]
+    assert sorted(due(run_once(wish))) == [f"firmware:{A0}:PF_NUM_OF_VF=8", f"firmware:{A0}:PF_NUM_OF_VF_VALID=1"]
     assert run_once(wish)["changed"] is False
     assert tool.sets() == [(A0, ["PF_NUM_OF_VF_VALID=1"]), (A0, ["PF_NUM_OF_VF=8"])]
 
@@ -361,7 +428,7 @@ def test_without_current_the_kernel_tells_how_many_vfs_are_offered(tool):
     tool.reads_current = False
     tool.add(A0)
     result = run(tool, device())
-    assert due(result) == ["firmware:%s:SRIOV_EN=1" % A0, "firmware:%s:NUM_OF_VFS=8" % A0]
+    assert due(result) == [f"firmware:{A0}:SRIOV_EN=1", f"firmware:{A0}:NUM_OF_VFS=8"]
     tool.boot("boot-2")
     result = run_once(device())
     assert (result["changed"], result["reboot"], result["stuck"]) == (False, [], [])
@@ -371,7 +438,7 @@ def test_without_current_another_parameter_is_due_until_the_host_has_rebooted(to
     tool.reads_current = False
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     result = run(tool, device(parameters={"NUM_PF_MSIX": 127}))
-    assert due(result) == ["firmware:%s:NUM_PF_MSIX=127" % A0]
+    assert due(result) == [f"firmware:{A0}:NUM_PF_MSIX=127"]
     assert result["reboot"][0]["text"].endswith("is set to 127 and the card does not run with it yet")
     tool.boot("boot-2")
     assert run_once(device(parameters={"NUM_PF_MSIX": 127}))["reboot"] == []
@@ -387,10 +454,14 @@ def test_a_change_that_a_reboot_did_not_bring_asks_for_a_power_cycle_and_never_f
     for _run in range(2):
         result = run_once(device())
         assert (result["changed"], result["reboot"]) == (False, [])
-        assert [reason["key"] for reason in result["stuck"]] == ["firmware:%s:SRIOV_EN=1" % A0, "firmware:%s:NUM_OF_VFS=8" % A0]
+        assert [reason["key"] for reason in result["stuck"]] == [
+            f"firmware:{A0}:SRIOV_EN=1",
+            f"firmware:{A0}:NUM_OF_VFS=8",
+        ]
         assert result["stuck"][0]["text"] == (
             "firmware parameter SRIOV_EN of ens3bf0 (0000:3b:00.0) is set to True and the card runs with False, although the host has "
-            "been rebooted since: power-cycle it, as a reboot does not reset every card, then run the role again")
+            "been rebooted since: power-cycle it, as a reboot does not reset every card, then run the role again"
+        )
     tool.boot("boot-3")
     assert run_once(device())["stuck"] == []
 
@@ -402,7 +473,10 @@ def test_what_something_sets_back_at_every_boot_is_told_and_never_another_reboot
         tool.fake.boot(boot)
         state["NUM_OF_VFS"]["next"] = "4"
         result = run_once(device())
-        assert (result["reboot"], [reason["key"] for reason in result["stuck"]]) == ([], ["firmware:%s:NUM_OF_VFS=8" % A0])
+        assert (result["reboot"], [reason["key"] for reason in result["stuck"]]) == (
+            [],
+            [f"firmware:{A0}:NUM_OF_VFS=8"],
+        )
         assert "something sets it back when the host boots" in result["stuck"][0]["text"]
     tool.boot("boot-4")
     result = run_once(device())
@@ -416,7 +490,7 @@ def test_what_was_set_before_another_card_refused_is_not_forgotten(tool):
     tool.ignores = {"LINK_TYPE_P2"}
     wishes = device(A0, parameters={"NUM_PF_MSIX": 127}), device(B0, parameters={"LINK_TYPE_P2": "IB"}, index=1)
     assert "was taken by the firmware and is ETH(2) all the same" in refusal(*wishes)
-    assert due(run_once(device(A0, parameters={"NUM_PF_MSIX": 127}))) == ["firmware:%s:NUM_PF_MSIX=127" % A0]
+    assert due(run_once(device(A0, parameters={"NUM_PF_MSIX": 127}))) == [f"firmware:{A0}:NUM_PF_MSIX=127"]
 
 
 def test_none_wanted_exactly_of_a_card_without_sriov_is_right_already(tool):
@@ -428,9 +502,11 @@ def test_none_wanted_exactly_of_a_card_without_sriov_is_right_already(tool):
 def test_a_parameter_that_is_taken_and_is_not_there_is_an_error_and_no_loop(tool):
     tool.add(A0)
     tool.ignores = {"NUM_OF_VFS"}
-    assert refusal(device()) == ("ens3bf0 (0000:3b:00.0): NUM_OF_VFS=8 was taken by the firmware and is 0 all the same: set it by hand with "
-                                 "/usr/bin/mstconfig and see what it says; what this run has changed before that stays (ens3bf0 "
-                                 "(0000:3b:00.0): SRIOV_EN=1)")
+    assert refusal(device()) == (
+        "ens3bf0 (0000:3b:00.0): NUM_OF_VFS=8 was taken by the firmware and is 0 all the same: set it by hand with "
+        "/usr/bin/mstconfig and see what it says; what this run has changed before that stays (ens3bf0 "
+        "(0000:3b:00.0): SRIOV_EN=1)"
+    )
     assert len(tool.sets()) == 1
 
 
@@ -445,9 +521,13 @@ def refused_untouched(tool, *devices, **more):
 
 def test_different_wishes_for_what_the_ports_share_are_refused(tool):
     tool.add(A0, A1)
-    text = refused_untouched(tool, device(A0, parameters={"LINK_TYPE_P1": "ETH"}), device(A1, parameters={"LINK_TYPE_P1": "IB"}, index=1))
-    assert text == ("sriov_devices[0] (address 0000:3b:00.0) and sriov_devices[1] (address 0000:3b:00.1) are ports of one card (0000:3b:00), "
-                    "whose firmware has one LINK_TYPE_P1 for both, and ask for ETH and IB: give them the same value")
+    text = refused_untouched(
+        tool, device(A0, parameters={"LINK_TYPE_P1": "ETH"}), device(A1, parameters={"LINK_TYPE_P1": "IB"}, index=1)
+    )
+    assert text == (
+        "sriov_devices[0] (address 0000:3b:00.0) and sriov_devices[1] (address 0000:3b:00.1) are ports of one card (0000:3b:00), "
+        "whose firmware has one LINK_TYPE_P1 for both, and ask for ETH and IB: give them the same value"
+    )
     assert tool.calls == []
 
 
@@ -456,11 +536,14 @@ def test_equal_wishes_in_other_words_are_no_conflict(tool):
     run(tool, device(A0, parameters={"NUM_PF_MSIX": 127}), device(A1, parameters={"NUM_PF_MSIX": "0x7f"}, index=1))
 
 
-@pytest.mark.parametrize("parameters, text", [
-    ({"SRIOV_EN": False}, "firmware: SRIOV_EN is False, and 8 VFs are asked for: remove one of the two"),
-    ({"NUM_OF_VFS": 4}, "firmware: NUM_OF_VFS is 4, and 8 VFs are asked for: raise it, or leave it out"),
-    ({"PF_NUM_OF_VF": 4}, "firmware: PF_NUM_OF_VF is 4, and 8 VFs are asked for: raise it, or leave it out"),
-])
+@pytest.mark.parametrize(
+    "parameters, text",
+    [
+        ({"SRIOV_EN": False}, "firmware: SRIOV_EN is False, and 8 VFs are asked for: remove one of the two"),
+        ({"NUM_OF_VFS": 4}, "firmware: NUM_OF_VFS is 4, and 8 VFs are asked for: raise it, or leave it out"),
+        ({"PF_NUM_OF_VF": 4}, "firmware: PF_NUM_OF_VF is 4, and 8 VFs are asked for: raise it, or leave it out"),
+    ],
+)
 def test_a_list_that_contradicts_numvfs_is_refused(tool, parameters, text):
     tool.add(A0)
     assert refused_untouched(tool, device(parameters=parameters)) == "sriov_devices[0] (address 0000:3b:00.0): " + text
@@ -471,56 +554,90 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_one(tool):
     tool.add(B0)
     assert refused_untouched(tool, device(B0), device(A0, parameters={"NUM_PF_MISX": 63})) == (
         "ens3bf0 (0000:3b:00.0): its firmware (ConnectX5) has no parameter NUM_PF_MISX, NUM_PF_MSIX is the nearest: correct it, or leave it "
-        "out; some show only with ADVANCED_PCI_SETTINGS set to true")
+        "out; some show only with ADVANCED_PCI_SETTINGS set to true"
+    )
 
 
 def test_a_card_without_sriov_is_refused(tool):
     state = tool.add(A0)
     del state["SRIOV_EN"]
-    assert "its firmware (ConnectX5) has no SRIOV_EN, so it has no VFs to offer: update the firmware" in refused_untouched(tool, device())
+    assert (
+        "its firmware (ConnectX5) has no SRIOV_EN, so it has no VFs to offer: update the firmware"
+        in refused_untouched(tool, device())
+    )
 
 
 def test_a_read_only_parameter_is_refused_unless_it_is_right(tool):
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     tool.read_only = {"NUM_PF_MSIX"}
     assert refused_untouched(tool, device(parameters={"NUM_PF_MSIX": 127})) == (
-        "ens3bf0 (0000:3b:00.0): firmware parameter NUM_PF_MSIX is read-only and 63, 127 is asked for: leave it out")
+        "ens3bf0 (0000:3b:00.0): firmware parameter NUM_PF_MSIX is read-only and 63, 127 is asked for: leave it out"
+    )
     assert run_once(device(parameters={"NUM_PF_MSIX": 63}))["changed"] is False
 
 
 def test_an_array_is_refused(tool):
     tool.add(A0)
-    assert "shows HOST_CHAINING_DESCRIPTORS as Array[0..7], which is no value that could be compared" in refused_untouched(
-        tool, device(parameters={"HOST_CHAINING_DESCRIPTORS": 3}))
+    assert (
+        "shows HOST_CHAINING_DESCRIPTORS as Array[0..7], which is no value that could be compared"
+        in refused_untouched(tool, device(parameters={"HOST_CHAINING_DESCRIPTORS": 3}))
+    )
 
 
-@pytest.mark.parametrize("parameters", [
-    {"NUM_PF_MSIX": None}, {"NUM_PF_MSIX": float("inf")}, {"NUM_PF_MSIX": "a\0b"}, {"NUM_PF_MSIX": -1}, {"NUM_PF_MSIX": []},
-    {"NUM_PF_MSIX": {"a": 1}}, {"NUM_PF_MSIX": "9" * 5000}, {"a\0": 1}, {"": 1}, {5: 1}])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"NUM_PF_MSIX": None},
+        {"NUM_PF_MSIX": float("inf")},
+        {"NUM_PF_MSIX": "a\0b"},
+        {"NUM_PF_MSIX": -1},
+        {"NUM_PF_MSIX": []},
+        {"NUM_PF_MSIX": {"a": 1}},
+        {"NUM_PF_MSIX": "9" * 5000},
+        {"a\0": 1},
+        {"": 1},
+        {5: 1},
+    ],
+)
 def test_parameters_that_no_card_can_have_are_refused_before_the_tool_is_called(tool, parameters):
     tool.add(A0)
-    assert refused_untouched(tool, device(parameters=parameters)).startswith("sriov_devices[0] (address 0000:3b:00.0): firmware: ")
+    assert refused_untouched(tool, device(parameters=parameters)).startswith(
+        "sriov_devices[0] (address 0000:3b:00.0): firmware: "
+    )
     assert tool.calls == []
 
 
 def bluefield(tool, kind, identity, *right):
     """A BlueField in DPU mode whose parameters of that name are as in NIC mode."""
     tool.type = kind
-    names = ("INTERNAL_CPU_PAGE_SUPPLIER", "INTERNAL_CPU_ESWITCH_MANAGER", "INTERNAL_CPU_IB_VPORT0", "INTERNAL_CPU_OFFLOAD_ENGINE")
+    names = (
+        "INTERNAL_CPU_PAGE_SUPPLIER",
+        "INTERNAL_CPU_ESWITCH_MANAGER",
+        "INTERNAL_CPU_IB_VPORT0",
+        "INTERNAL_CPU_OFFLOAD_ENGINE",
+    )
     rows = {name: "EXT_HOST_PF(1)" if name in right else "ECPF(0)" for name in names[:3]}
     rows[names[3]] = "DISABLED(1)" if names[3] in right else "ENABLED(0)"
     tool.add(A0, identity=identity, INTERNAL_CPU_MODEL="EMBEDDED_CPU(1)", **rows)
     return names
 
 
-@pytest.mark.parametrize("kind, identity, settings", [
-    ("BlueField2", "15b3:a2d6", "INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 INTERNAL_CPU_IB_VPORT0=1 INTERNAL_CPU_OFFLOAD_ENGINE=1"),
-    ("BlueField3", "15b3:a2dc", "INTERNAL_CPU_OFFLOAD_ENGINE=1")])
+@pytest.mark.parametrize(
+    "kind, identity, settings",
+    [
+        (
+            "BlueField2",
+            "15b3:a2d6",
+            "INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 INTERNAL_CPU_IB_VPORT0=1 INTERNAL_CPU_OFFLOAD_ENGINE=1",
+        ),
+        ("BlueField3", "15b3:a2dc", "INTERNAL_CPU_OFFLOAD_ENGINE=1"),
+    ],
+)
 def test_a_bluefield_in_dpu_mode_is_refused_with_what_its_model_needs(tool, kind, identity, settings):
     bluefield(tool, kind, identity)
     assert refused_untouched(tool, device()) == (
-        "ens3bf0 (0000:3b:00.0) is a BlueField in DPU mode, whose own processor decides about VFs: set them there, or put it into NIC mode "
-        "(%s, then a power cycle)" % settings)
+        f"ens3bf0 (0000:3b:00.0) is a BlueField in DPU mode, whose own processor decides about VFs: set them there, or put it into NIC mode ({settings}, then a power cycle)"
+    )
 
 
 def test_a_bluefield_in_dpu_mode_that_offers_enough_is_left_with_the_same_advice(tool):
@@ -529,34 +646,56 @@ def test_a_bluefield_in_dpu_mode_that_offers_enough_is_left_with_the_same_advice
         tool.cards[A0]["SRIOV_EN"][column], tool.cards[A0]["NUM_OF_VFS"][column] = "True(1)", "16"
     tool.promote(A0)
     [warning] = run_once(device())["warnings"]
-    assert "INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 " in warning and warning.endswith("so the role goes on")
+    assert "INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 " in warning and warning.endswith(
+        "so the role goes on"
+    )
     assert tool.sets() == []
 
 
 def test_a_bluefield_in_nic_mode_is_set(tool):
-    bluefield(tool, "BlueField2", "15b3:a2d6", "INTERNAL_CPU_PAGE_SUPPLIER", "INTERNAL_CPU_ESWITCH_MANAGER", "INTERNAL_CPU_IB_VPORT0",
-              "INTERNAL_CPU_OFFLOAD_ENGINE")
+    bluefield(
+        tool,
+        "BlueField2",
+        "15b3:a2d6",
+        "INTERNAL_CPU_PAGE_SUPPLIER",
+        "INTERNAL_CPU_ESWITCH_MANAGER",
+        "INTERNAL_CPU_IB_VPORT0",
+        "INTERNAL_CPU_OFFLOAD_ENGINE",
+    )
     assert run_once(device())["changed"] is True
 
 
-@pytest.mark.parametrize("identity, advice", [
-    ("15b3:a2d6", "allow this host with mlxprivhost on the card's ARM side"),
-    ("15b3:1017", "lower numvfs, or set it where the card's firmware may be changed")])
+@pytest.mark.parametrize(
+    "identity, advice",
+    [
+        ("15b3:a2d6", "allow this host with mlxprivhost on the card's ARM side"),
+        ("15b3:1017", "lower numvfs, or set it where the card's firmware may be changed"),
+    ],
+)
 def test_what_numvfs_needs_and_is_read_only_is_not_to_be_left_out(tool, identity, advice):
     tool.add(A0, identity=identity, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     tool.read_only = {"NUM_OF_VFS"}
     assert refused_untouched(tool, device(numvfs=16)) == (
-        "ens3bf0 (0000:3b:00.0): firmware parameter NUM_OF_VFS is read-only and 8, numvfs needs 16: " + advice)
+        "ens3bf0 (0000:3b:00.0): firmware parameter NUM_OF_VFS is read-only and 8, numvfs needs 16: " + advice
+    )
 
 
 def test_a_listed_parameter_of_counting_that_the_card_lacks_is_no_lack_of_vfs(tool):
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     text = refused_untouched(tool, device(parameters={"PF_NUM_OF_VF": 8}))
-    assert "has no parameter PF_NUM_OF_VF, NUM_OF_VFS is the nearest: correct it, or leave it out" in text and "no VFs to offer" not in text
+    assert (
+        "has no parameter PF_NUM_OF_VF, NUM_OF_VFS is the nearest: correct it, or leave it out" in text
+        and "no VFs to offer" not in text
+    )
 
 
-@pytest.mark.parametrize("identity, advice", [
-    ("15b3:1003", "no longer knows ConnectX-3: install mstflint 4.25 or older"), ("15b3:1021", "which is newer: install a newer mstflint")])
+@pytest.mark.parametrize(
+    "identity, advice",
+    [
+        ("15b3:1003", "no longer knows ConnectX-3: install mstflint 4.25 or older"),
+        ("15b3:1021", "which is newer: install a newer mstflint"),
+    ],
+)
 def test_a_card_that_the_tool_does_not_know_is_told_by_its_family(tool, identity, advice):
     tool.add(A0, identity=identity)
     tool.query_answer[A0] = (3, "-E- Unsupported device\n")
@@ -570,8 +709,14 @@ def test_the_tools_refusal_of_a_value_is_told(tool):
     assert text.startswith("ens3bf0 (0000:3b:00.0)") and "127" in text
 
 
-@pytest.mark.parametrize("lockdown, hint", [
-    ("none [integrity] confidentiality", True), ("none integrity [confidentiality]", True), ("[none] integrity confidentiality", False)])
+@pytest.mark.parametrize(
+    "lockdown, hint",
+    [
+        ("none [integrity] confidentiality", True),
+        ("none integrity [confidentiality]", True),
+        ("[none] integrity confidentiality", False),
+    ],
+)
 def test_a_card_that_cannot_be_opened_is_told_with_lockdown_as_the_reason(tool, lockdown, hint):
     tool.add(A0)
     tool.query_answer[A0] = (3, OPEN_FAILED)
@@ -579,7 +724,10 @@ def test_a_card_that_cannot_be_opened_is_told_with_lockdown_as_the_reason(tool, 
     path.parent.mkdir(parents=True)
     path.write_text(lockdown + "\n")
     text = refused_untouched(tool, device())
-    assert text.startswith("ens3bf0 (0000:3b:00.0)") and ("Secure Boot" in text.rpartition("; ")[2] and "kernel is locked down" in text) == hint
+    assert (
+        text.startswith("ens3bf0 (0000:3b:00.0)")
+        and ("Secure Boot" in text.rpartition("; ")[2] and "kernel is locked down" in text) == hint
+    )
 
 
 def test_all_cards_that_cannot_be_read_are_told_together_and_none_is_set(tool):
@@ -591,7 +739,9 @@ def test_all_cards_that_cannot_be_read_are_told_together_and_none_is_set(tool):
     assert "ens3bf0" in text and "ens5ef0" in text and "ivefish" in text
 
 
-@pytest.mark.parametrize("answer", [(3, OPEN_FAILED), (0, "no table at all\n"), (None, "-E- it did not finish within 120 s")])
+@pytest.mark.parametrize(
+    "answer", [(3, OPEN_FAILED), (0, "no table at all\n"), (None, "-E- it did not finish within 120 s")]
+)
 def test_a_card_that_cannot_be_read_and_offers_enough_is_left_with_a_warning(tool, answer):
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     tool.query_answer[A0] = answer
@@ -615,7 +765,11 @@ def test_output_that_cannot_be_read_is_told_with_the_command_that_shows_it(tool)
 class Half:
     """Three cards of which two have to be set, one of them on each port and in two passes; put back before each run."""
 
-    DEVICES = [device(A0, 8, {"PF_NUM_OF_VF_VALID": True, "NUM_PF_MSIX": 127}), device(A1, 4, index=1), device(B0, 16, index=2)]
+    DEVICES = [
+        device(A0, 8, {"PF_NUM_OF_VF_VALID": True, "NUM_PF_MSIX": 127}),
+        device(A1, 4, index=1),
+        device(B0, 16, index=2),
+    ]
 
     def __init__(self, tool, reads_current):
         self.tool = tool
@@ -637,8 +791,10 @@ class Half:
         return {path.name: path.read_text() for path in self.tool.state.iterdir()}
 
     def firmware(self):
-        return {function: {name: row["next"] for name, row in dict(rows, **self.tool.functions[function]).items()}
-                for function, rows in self.tool.cards.items()}
+        return {
+            function: {name: row["next"] for name, row in dict(rows, **self.tool.functions[function]).items()}
+            for function, rows in self.tool.cards.items()
+        }
 
     def ended(self, monkeypatch, at, how):
         """A run that is disturbed at a change; returns (what ended it, the changes)."""
@@ -647,9 +803,19 @@ class Half:
             # One after the other, so that a number is always the same change.
             patch.setattr(firmware, "AT_ONCE", 1)
             changes = Changes(patch, at, how)
-            patch.setattr(firmware, "run", lambda command, seconds=0: changes.program(
-                lambda: self.tool(command), "set", (3, "Applying... Failed!\n-E- The flux capacitor is discharged.\n"))
-                if "set" in command else self.tool(command))
+            patch.setattr(
+                firmware,
+                "run",
+                lambda command, seconds=0: (
+                    changes.program(
+                        lambda: self.tool(command),
+                        "set",
+                        (3, "Applying... Failed!\n-E- The flux capacitor is discharged.\n"),
+                    )
+                    if "set" in command
+                    else self.tool(command)
+                ),
+            )
             try:
                 self.run()
                 return None, changes
@@ -674,16 +840,26 @@ def test_a_run_that_ends_at_any_change_is_finished_by_the_next(tool, monkeypatch
         told_truly(half, error, where)
         result = half.run()
         assert (half.firmware(), half.files()) == finished, where
-        assert ([due["key"] for due in result["reboot"]], result["stuck"]) == ([due["key"] for due in undisturbed["reboot"]], []), where
+        assert ([due["key"] for due in result["reboot"]], result["stuck"]) == (
+            [due["key"] for due in undisturbed["reboot"]],
+            [],
+        ), where
     assert at > 9 and changes.count < at
 
 
 def told_truly(half, error, where):
     """What a run that failed has set is in its message, card by card, and nothing else is."""
-    before = {function: {name: row["next"] for name, row in dict(rows, **half.start[1][function]).items()}
-              for function, rows in half.start[0].items()}
+    before = {
+        function: {name: row["next"] for name, row in dict(rows, **half.start[1][function]).items()}
+        for function, rows in half.start[0].items()
+    }
     now = half.firmware()
-    changed = {(function, name) for function, rows in now.items() for name, shown in rows.items() if shown != before[function][name]}
+    changed = {
+        (function, name)
+        for function, rows in now.items()
+        for name, shown in rows.items()
+        if shown != before[function][name]
+    }
     if isinstance(error, OSError):
         # main() says then that no card was changed.
         assert not changed, where
@@ -691,7 +867,8 @@ def told_truly(half, error, where):
         stays = re.search(r"; what this run has changed before that stays \((.*)\)$", str(error))
         told = stays.group(1) if stays else ""
         assert {function.rpartition(".")[0] for function, _name in changed} == {
-            card for card in ("0000:3b:00", "0000:5e:00") if card in told}, where
+            card for card in ("0000:3b:00", "0000:5e:00") if card in told
+        }, where
         assert all(name in told for _function, name in changed), where
         assert {name for name in re.findall(r"([A-Z_0-9]+)=", told)} == {name for _function, name in changed}, where
 
@@ -724,9 +901,13 @@ def test_a_tool_that_ends_half_way_leaves_a_message_of_what_it_took(tool, monkey
 
     monkeypatch.setattr(firmware, "run", half)
     text = refusal(device(A0), device(B0))
-    assert text.startswith("ens3bf0 (0000:3b:00.0): the tool ended with exit code None and said: it did not finish within 120 s")
-    assert text.endswith("; what this run has changed before that stays (ens3bf0 (0000:3b:00.0): SRIOV_EN=1; ens5ef0 (0000:5e:00.0): "
-                         "SRIOV_EN=1, NUM_OF_VFS=8)")
+    assert text.startswith(
+        "ens3bf0 (0000:3b:00.0): the tool ended with exit code None and said: it did not finish within 120 s"
+    )
+    assert text.endswith(
+        "; what this run has changed before that stays (ens3bf0 (0000:3b:00.0): SRIOV_EN=1; ens5ef0 (0000:5e:00.0): "
+        "SRIOV_EN=1, NUM_OF_VFS=8)"
+    )
     monkeypatch.setattr(firmware, "run", tool)
     assert run_once(device(A0), device(B0))["changed"]
     assert tool.cards[A0]["NUM_OF_VFS"]["next"] == "8"
@@ -753,8 +934,10 @@ def test_a_tool_that_is_missing_is_told_unless_the_cards_offer_enough(tool, monk
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     assert run_once(device())["warnings"]
     text = refusal(device(numvfs=9))
-    assert text == ("mstconfig is not on this host, and the firmware of ens3bf0 (0000:3b:00.0) has to be read: install it, or let the role do "
-                    "it (sriov_install_enabled)")
+    assert text == (
+        "mstconfig is not on this host, and the firmware of ens3bf0 (0000:3b:00.0) has to be read: install it, or let the role do "
+        "it (sriov_install_enabled)"
+    )
     assert refusal(device(numvfs=9), tool="mft").startswith("mlxconfig is not on this host")
     assert refusal(device(numvfs=9), later=True) == text
 
@@ -766,12 +949,18 @@ def test_check_mode_goes_on_without_a_tool_that_is_to_be_installed(tool, monkeyp
     assert result["devices"][0]["waits"] == "mstconfig is to be installed first, then its firmware can be read"
 
 
-@pytest.mark.parametrize("present, choice, found", [
-    (["mstconfig", "mstfwreset"], "auto", ("mstconfig", "mstfwreset")),
-    (["mlxconfig", "mlxfwreset"], "auto", ("mlxconfig", "mlxfwreset")),
-    (["mstconfig", "mlxconfig", "mlxfwreset"], "auto", ("mstconfig", None)),
-    (["mstconfig", "mlxconfig"], "mft", ("mlxconfig", None)),
-    (["mlxconfig"], "mstflint", None), (["mstconfig"], "mft", None), ([], "auto", None)])
+@pytest.mark.parametrize(
+    "present, choice, found",
+    [
+        (["mstconfig", "mstfwreset"], "auto", ("mstconfig", "mstfwreset")),
+        (["mlxconfig", "mlxfwreset"], "auto", ("mlxconfig", "mlxfwreset")),
+        (["mstconfig", "mlxconfig", "mlxfwreset"], "auto", ("mstconfig", None)),
+        (["mstconfig", "mlxconfig"], "mft", ("mlxconfig", None)),
+        (["mlxconfig"], "mstflint", None),
+        (["mstconfig"], "mft", None),
+        ([], "auto", None),
+    ],
+)
 def test_the_tool_is_the_one_asked_for_that_is_there(tmp_path, monkeypatch, present, choice, found):
     for name in present:
         (tmp_path / name).write_text("#!/bin/sh\n")
@@ -797,7 +986,7 @@ def test_the_tool_runs_in_english_and_its_two_streams_are_one(tmp_path, monkeypa
 
 
 def test_eight_cards_are_read_and_set_at_the_same_time(tool):
-    addresses = ["0000:%02x:00.0" % bus for bus in range(0x10, 0x18)]
+    addresses = [f"0000:{bus:02x}:00.0" for bus in range(0x10, 0x18)]
     for address in addresses:
         tool.add(address)
     # Calls one after the other would wait for each other here, and break it.
@@ -844,26 +1033,31 @@ def test_check_mode_predicts_the_reset_and_does_not_make_it(set_card):
 
 def not_reset(tool, result):
     [reason] = result["reboot"]
-    assert reason["key"] == "firmware:%s:NUM_OF_VFS=16" % A0
+    assert reason["key"] == f"firmware:{A0}:NUM_OF_VFS=16"
     return reason["text"].partition("; the card was not reset: ")[2]
 
 
 def test_a_card_with_a_vf_in_use_on_the_other_port_is_not_reset(set_card):
     set_card.fake.bind(set_card.fake.vf(A1, 1), "vfio-pci")
     result = run_once(device(numvfs=16), reset=True)
-    assert not_reset(set_card, result).startswith("VF %s is bound to vfio-pci" % set_card.fake.vf(A1, 1))
+    assert not_reset(set_card, result).startswith(f"VF {set_card.fake.vf(A1, 1)} is bound to vfio-pci")
     assert (resets(set_card), set_card.fake.numvfs(A0), set_card.fake.numvfs(A1)) == ([], 2, 3)
 
 
 def test_a_card_whose_other_pf_a_guest_has_is_not_reset(set_card):
     set_card.fake.create(A1, 0)
     set_card.fake.bind(A1, "vfio-pci")
-    assert not_reset(set_card, run_once(device(numvfs=16), reset=True)) == "its PF %s is bound to vfio-pci" % A1
+    assert not_reset(set_card, run_once(device(numvfs=16), reset=True)) == f"its PF {A1} is bound to vfio-pci"
     assert resets(set_card) == []
 
 
-@pytest.mark.parametrize("carriers, text", [
-    ({A1}, "it carries the connection to this host"), (None, "it is not known whether it carries the connection to this host")])
+@pytest.mark.parametrize(
+    "carriers, text",
+    [
+        ({A1}, "it carries the connection to this host"),
+        (None, "it is not known whether it carries the connection to this host"),
+    ],
+)
 def test_a_card_that_carries_the_connection_is_not_reset(set_card, monkeypatch, carriers, text):
     monkeypatch.setattr(host, "connection_functions", lambda: carriers)
     assert not_reset(set_card, run_once(device(numvfs=16), reset=True)) == text
@@ -880,7 +1074,10 @@ def test_a_refused_reset_falls_back_to_the_reboot_with_its_reason(set_card):
 
 def test_a_reset_after_which_it_does_not_run_falls_back_to_the_reboot(set_card):
     set_card.reset_works = False
-    assert not_reset(set_card, run_once(device(numvfs=16), reset=True)) == "it was reset and does not run with it all the same"
+    assert (
+        not_reset(set_card, run_once(device(numvfs=16), reset=True))
+        == "it was reset and does not run with it all the same"
+    )
 
 
 def test_a_reset_after_which_an_interface_stays_away_falls_back_to_the_reboot(set_card, monkeypatch):
@@ -891,7 +1088,8 @@ def test_a_reset_after_which_an_interface_stays_away_falls_back_to_the_reboot(se
 
     monkeypatch.setattr(firmware, "run", lose)
     assert not_reset(set_card, run_once(device(numvfs=16), reset=True)).startswith(
-        "it was reset, and not all of its interfaces are back after 1 s; ens3bf1 (0000:3b:00.1): setting 3 VFs failed")
+        "it was reset, and not all of its interfaces are back after 1 s; ens3bf1 (0000:3b:00.1): setting 3 VFs failed"
+    )
 
 
 def test_without_the_reset_tool_the_reboot_is_due(set_card, monkeypatch):
@@ -916,13 +1114,15 @@ def test_a_reset_after_which_the_vfs_do_not_come_back_is_said_with_what_was_done
 
     def failing(wanted, _seconds):
         calls.append(wanted)
-        return {function: "%s: no" % function if len(calls) > 1 else None for function in wanted}
+        return {function: f"{function}: no" if len(calls) > 1 else None for function in wanted}
 
     monkeypatch.setattr(host, "set_all", failing)
     text = refusal(device(numvfs=16), reset=True)
     assert calls == [{A0: 0, A1: 0}, {A0: 2, A1: 3}]
-    assert text == ("0000:3b:00.0: no; 0000:3b:00.1: no; what this run has changed before that stays (ens3bf0 (0000:3b:00.0): NUM_OF_VFS=16, "
-                    "reset)")
+    assert text == (
+        "0000:3b:00.0: no; 0000:3b:00.1: no; what this run has changed before that stays (ens3bf0 (0000:3b:00.0): NUM_OF_VFS=16, "
+        "reset)"
+    )
 
 
 def test_nothing_to_make_current_is_never_reset(set_card):
@@ -939,10 +1139,19 @@ def test_the_module_fails_with_the_sentence_and_holds_the_lock(tool, monkeypatch
     tool.query_answer[A0] = (3, OPEN_FAILED)
     answers = []
     for name in ("exit_json", "fail_json"):
-        monkeypatch.setattr(basic.AnsibleModule, name, lambda _self, _name=name, **result: answers.append((_name, result)) or sys_exit())
-    monkeypatch.setattr(sriov_firmware, "AnsibleModule", lambda **_spec: SimpleNamespace(
-        params={"devices": [device()], "tool": "auto", "exact": False, "reset": False, "tool_comes_later": False}, check_mode=False,
-        warn=lambda _text: None, fail_json=lambda **result: answers.append(result) or sys_exit()))
+        monkeypatch.setattr(
+            basic.AnsibleModule, name, lambda _self, _name=name, **result: answers.append((_name, result)) or sys_exit()
+        )
+    monkeypatch.setattr(
+        sriov_firmware,
+        "AnsibleModule",
+        lambda **_spec: SimpleNamespace(
+            params={"devices": [device()], "tool": "auto", "exact": False, "reset": False, "tool_comes_later": False},
+            check_mode=False,
+            warn=lambda _text: None,
+            fail_json=lambda **result: answers.append(result) or sys_exit(),
+        ),
+    )
     with pytest.raises(SystemExit):
         sriov_firmware.main()
     assert answers[0]["msg"].startswith("ens3bf0 (0000:3b:00.0)")

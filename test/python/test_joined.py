@@ -13,7 +13,6 @@ import symtable
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import errors, joined
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program import cli, host
 
@@ -52,12 +51,14 @@ def test_every_part_is_in_it_as_it_stands():
 
 def test_each_part_begins_with_its_name():
     lines = joined.program_text().splitlines()
-    assert [line for line in lines if line.startswith("# --- ")] == ["# --- %s ---" % name for name in NAMES]
+    assert [line for line in lines if line.startswith("# --- ")] == [f"# --- {name} ---" for name in NAMES]
 
 
 def test_each_part_comes_after_those_that_it_imports():
     for index, part in enumerate(joined.PARTS):
-        needed = {node.module for node in ast.walk(ast.parse(source(part))) if isinstance(node, ast.ImportFrom) and node.level}
+        needed = {
+            node.module for node in ast.walk(ast.parse(source(part))) if isinstance(node, ast.ImportFrom) and node.level
+        }
         assert needed <= set(NAMES[:index]), part.__name__
 
 
@@ -69,12 +70,18 @@ def test_no_name_is_defined_twice():
 def test_every_name_is_defined_or_imported():
     text = joined.program_text()
     top = symtable.symtable(text, "sriov-vfs", "exec")
-    known = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()} | set(dir(builtins)) | {"__name__"}
+    known = (
+        {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+        | set(dir(builtins))
+        | {"__name__"}
+    )
 
     def free(table):
         for one in table.get_children():
             yield from free(one)
-        yield from (symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced())
+        yield from (
+            symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced()
+        )
 
     assert sorted(set(free(top)) - known) == []
 
@@ -83,8 +90,11 @@ def test_no_import_of_the_role_is_left_and_those_of_python_are_at_the_top():
     body = ast.parse(joined.program_text()).body
     imports = [node for node in body if is_import(node)]
     # After the docstring.
-    assert body[1:1 + len(imports)] == imports
-    assert [(node.module, node.level) for node in imports if isinstance(node, ast.ImportFrom)] == [("__future__", 0), ("collections.abc", 0)]
+    assert body[1 : 1 + len(imports)] == imports
+    assert [(node.module, node.level) for node in imports if isinstance(node, ast.ImportFrom)] == [
+        ("__future__", 0),
+        ("collections.abc", 0),
+    ]
     names = [alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names]
     assert names == sorted(set(names))
 

@@ -33,6 +33,7 @@ def documented(name):
 
 def specified(name, monkeypatch):
     """The argument_spec that a module hands to Ansible."""
+
     def capture(argument_spec, **_more):
         raise Captured(argument_spec)
 
@@ -49,10 +50,16 @@ def facts(option):
 
 def runs():
     """Each task that runs a module of ours: file, module, arguments."""
-    tasks = [(path.name, task) for path in sorted((ROLE / "tasks").glob("*.yml")) for task in yaml.safe_load(path.read_text())]
+    tasks = [
+        (path.name, task)
+        for path in sorted((ROLE / "tasks").glob("*.yml"))
+        for task in yaml.safe_load(path.read_text())
+    ]
     return [
-        (path, key[len(PREFIX):], arguments)
-        for path, task in tasks for key, arguments in task.items() if key.startswith(PREFIX)
+        (path, key[len(PREFIX) :], arguments)
+        for path, task in tasks
+        for key, arguments in task.items()
+        if key.startswith(PREFIX)
     ]
 
 
@@ -62,7 +69,9 @@ RUNS = runs()
 @pytest.mark.parametrize("name", MODULES)
 def test_the_documentation_has_what_the_module_takes(name, monkeypatch):
     takes, says = specified(name, monkeypatch), documented(name)
-    assert {name: facts(option) for name, option in says.items()} == {name: facts(option) for name, option in takes.items()}
+    assert {name: facts(option) for name, option in says.items()} == {
+        name: facts(option) for name, option in takes.items()
+    }
 
 
 def test_every_module_is_run_by_a_task():

@@ -7,7 +7,6 @@ import json
 import os
 
 import pytest
-
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import pending as sriov_pending
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.pending import judge
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.disk import write_atomically

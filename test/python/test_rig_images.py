@@ -110,7 +110,8 @@ def test_the_archive_of_guest_files_belongs_to_root_and_leaves_scripts_out() -> 
     content = build.rootfs_archive(
         {"rootfs/etc/fstab": b"x", "rootfs/usr/script": b"#!/bin/sh\n", "customize.sh": b"y"}
     )
-    members = tarfile.open(fileobj=io.BytesIO(content)).getmembers()
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        members = archive.getmembers()
     assert [(member.name, member.uid, member.mode) for member in members] == [
         ("etc/fstab", 0, 0o644),
         ("usr/script", 0, 0o755),

@@ -18,7 +18,10 @@ export function argspec(role: Role): OutFile {
     author: role.identity.authors,
     options: options(role.variables),
   };
-  return { path: "meta/argument_specs.yml", text: yaml([{ key: "argument_specs", value: { "main.yml": main } }], { prose: true }) };
+  return {
+    path: "meta/argument_specs.yml",
+    text: yaml([{ key: "argument_specs", value: { "main.yml": main } }], { prose: true }),
+  };
 }
 
 function options(variables: readonly Variable[]): Json {

@@ -28,7 +28,11 @@ from __future__ import annotations
 VARIABLES = ${JSON.stringify(fields(role.variables), null, 4)}
 
 # Those with a default that null would put out of effect.
-WITH_DEFAULT = ${JSON.stringify(role.variables.filter(refusesNull).map(({ name }) => name), null, 4)}
+WITH_DEFAULT = ${JSON.stringify(
+    role.variables.filter(refusesNull).map(({ name }) => name),
+    null,
+    4,
+  )}
 
 # Facts of the role, and what its Kayobe configuration sets and reads.
 OTHERS = ${JSON.stringify(others, null, 4)}
@@ -43,14 +47,21 @@ export function refusesNull({ default: value }: Variable): boolean {
 
 /** vars/main/variables.yml: the names alone, by which the role hands its variables to that check. */
 export function names(role: Role): OutFile {
-  return { path: "vars/main/variables.yml", text: yaml([{ key: "__sriov_names", value: role.variables.map(({ name }) => name), comment: ["The variables of the role."] }]) };
+  return {
+    path: "vars/main/variables.yml",
+    text: yaml([
+      { key: "__sriov_names", value: role.variables.map(({ name }) => name), comment: ["The variables of the role."] },
+    ]),
+  };
 }
 
 function otherNames({ path, text }: OutFile): string[] {
   if (path.startsWith("kayobe/")) return text.match(/\bsriov_\w*[a-z0-9]\b/g) ?? [];
   if (!path.startsWith("tasks/")) return [];
   // A fact has its own indentation below set_fact.
-  return [...text.matchAll(/^ +ansible\.builtin\.set_fact:\n((?: {4,}.*\n)+)/gm)].flatMap(([, facts]) => [...facts!.matchAll(/^ {4}(sriov_\w+):/gm)].map(([, name]) => name!));
+  return [...text.matchAll(/^ +ansible\.builtin\.set_fact:\n((?: {4,}.*\n)+)/gm)].flatMap(([, facts]) =>
+    [...facts!.matchAll(/^ {4}(sriov_\w+):/gm)].map(([, name]) => name!),
+  );
 }
 
 function fields(variables: readonly Variable[]): Schema {

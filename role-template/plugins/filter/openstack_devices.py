@@ -1,12 +1,13 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the role's variables to what Nova and Neutron are told; their documentation is in the .yml files beside this one."""
+"""From the role's variables to what Nova and Neutron are told; their documentation is in the .yml files beside this
+one.
+"""
 
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.openstack import releases, variables
 

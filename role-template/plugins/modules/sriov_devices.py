@@ -172,7 +172,6 @@ package_format:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import check, concerns, mlx4
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox.tool import TOOLS
@@ -193,15 +192,24 @@ def summary_of(wanted, found, devices, notice):
     """
     lines = found["vfs"][0]["lines"] if "vfs" in found else []
     return lines or [
-        notice + "." if notice else "No PF is configured." if not devices
-        else "No PF has VFs of the role." if "vfs" in wanted else "No VFs are set, as sriov_action says."]
+        notice + "."
+        if notice
+        else "No PF is configured."
+        if not devices
+        else "No PF has VFs of the role."
+        if "vfs" in wanted
+        else "No VFs are set, as sriov_action says."
+    ]
 
 
 def look_again(wanted):
-    """The concerns with their options, for a look at what a reboot was for: that is not to be had by a reset then, nor by a tool that
+    """The concerns with their options, for a look at what a reboot was for: that is not to be had by a reset then, nor
+    by a tool that
     is installed then.
     """
-    firmware = {"firmware": dict(wanted["firmware"], reset=False, tool_comes_later=False)} if "firmware" in wanted else {}
+    firmware = (
+        {"firmware": dict(wanted["firmware"], reset=False, tool_comes_later=False)} if "firmware" in wanted else {}
+    )
     return dict(wanted, **firmware)
 
 
@@ -236,8 +244,15 @@ def main():
             notice = notice_of_unset(module.params)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    for sentence in [notice] if notice else (
-            warnings_about(devices) + warnings_about_rules(module.params, devices) + warnings_about_numbers(module.params, devices)):
+    for sentence in (
+        [notice]
+        if notice
+        else (
+            warnings_about(devices)
+            + warnings_about_rules(module.params, devices)
+            + warnings_about_numbers(module.params, devices)
+        )
+    ):
         module.warn(sentence)
     wanted = module.params["concerns"]
     if not isinstance(wanted, dict):
@@ -248,14 +263,23 @@ def main():
             module.warn(sentence)
     tools = [programs.find_program(tool) for tool, _reset in TOOLS.values()]
     module.exit_json(
-        changed=False, devices=devices, is_set=is_set, notice=notice,
+        changed=False,
+        devices=devices,
+        is_set=is_set,
+        notice=notice,
         # The controller keeps it for each host: no second list of devices.
         settled={
-            name: {key: value for key, value in result.items() if key not in ("devices", "diff")} for name, (result, _warnings) in found.items()},
-        summary=summary_of(wanted, found, devices, notice), look_again=look_again(wanted), boot_id=sysfs.boot_id(),
+            name: {key: value for key, value in result.items() if key not in ("devices", "diff")}
+            for name, (result, _warnings) in found.items()
+        },
+        summary=summary_of(wanted, found, devices, notice),
+        look_again=look_again(wanted),
+        boot_id=sysfs.boot_id(),
         firmware_tools=[tool for tool in tools if tool],
-        mlx4_traces=bool(mlx4.traces()), machine=os.uname().machine,
-        package_format="deb" if os.path.exists("/etc/debian_version") else "rpm")
+        mlx4_traces=bool(mlx4.traces()),
+        machine=os.uname().machine,
+        package_format="deb" if os.path.exists("/etc/debian_version") else "rpm",
+    )
 
 
 if __name__ == "__main__":

@@ -112,9 +112,8 @@ settled:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import firmware
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox import firmware
 
 
 def main():

@@ -99,7 +99,6 @@ settled:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 

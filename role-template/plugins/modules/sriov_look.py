@@ -68,7 +68,6 @@ concerns:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns, pending
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host import HOST

@@ -97,7 +97,6 @@ settled:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import mlx4
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 

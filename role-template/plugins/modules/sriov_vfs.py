@@ -103,7 +103,6 @@ settled:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 

@@ -32,7 +32,9 @@ def boot_link():
 
 
 def released_path():
-    """The file of what read_released() reads. State, not configuration: it is forgotten after a boot, and that is no change to report."""
+    """The file of what read_released() reads. State, not configuration: it is forgotten after a boot, and that is no
+    change to report.
+    """
     return os.path.join(HOST.state, "released.json")
 
 
@@ -47,7 +49,8 @@ def udev_rules(devices: list[dict]) -> str:
         match = 'SUBSYSTEM=="net", KERNELS=="%s"' if device["trigger"] == "net" else 'SUBSYSTEM=="pci", KERNEL=="%s"'
         lines.append(
             f'ACTION!="remove", {match % device["address"]}, TAG+="systemd", '
-            f'ENV{{SYSTEMD_WANTS}}+="sriov-vfs@{device["address"]}.service"')
+            f'ENV{{SYSTEMD_WANTS}}+="sriov-vfs@{device["address"]}.service"'
+        )
     return "\n".join(lines + ['LABEL="sriov_end"', RULE_END, ""])
 
 
@@ -93,29 +96,39 @@ def config_text(parameters, devices, names):
     if not devices:
         return None
     keys = ("address", "id", "numvfs", "boot", "optional")
-    return json.dumps({
-        "format": configuration.CONFIG_FORMAT,
-        "boot_wait": parameters["boot_wait"],
-        "numvfs_timeout": parameters["numvfs_timeout"],
-        "udev_rule_path": parameters["udev_rule_path"],
-        "devices": [dict({key: device[key] for key in keys}, name=names[device["address"]]) for device in devices],
-    }, indent=2) + "\n"
+    return (
+        json.dumps(
+            {
+                "format": configuration.CONFIG_FORMAT,
+                "boot_wait": parameters["boot_wait"],
+                "numvfs_timeout": parameters["numvfs_timeout"],
+                "udev_rule_path": parameters["udev_rule_path"],
+                "devices": [
+                    dict({key: device[key] for key in keys}, name=names[device["address"]]) for device in devices
+                ],
+            },
+            indent=2,
+        )
+        + "\n"
+    )
 
 
 def last_known_names(devices, config, kept):
     """The name of each PF's interface: {address: name, "" for none}, for messages about a PF that is gone.
 
-    kept: those that the file has, where it has them, for an interface that was renamed is no change to report; else those of now, where
-    the PF has an interface now.
+    kept: those that the file has, where it has them, for an interface that was renamed is no change to report; else
+    those of now, where the PF has an interface now.
     """
     ids = {device["address"]: device["id"] for device in devices}
     known = {
-        entry["address"]: entry["name"] for entry in config.get("devices", [])
+        entry["address"]: entry["name"]
+        for entry in config.get("devices", [])
         if entry["address"] in ids and ids[entry["address"]] in (None, entry["id"]) and "name" in entry
     }
     names = {device["address"]: device.get("name") or "" for device in devices}
     now = {
-        address: name if name and name.isascii() and configuration.is_plain(name) else known.get(address, "") for address, name in names.items()
+        address: name if name and name.isascii() and configuration.is_plain(name) else known.get(address, "")
+        for address, name in names.items()
     }
     return dict(now, **known) if kept else now
 
@@ -156,13 +169,15 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
     def rank(path):
         text, gone = files[path][0], files[path][0] is None
         if os.path.basename(path) == DROP_IN:
-            # One that needs less than before must not wait for what then goes; one that needs more must wait for what then comes.
+            # One that needs less than before must not wait for what then goes; one that needs more must wait for what
+            # then comes.
             needs = [set(re.findall(r"sriov-vfs-ready@\S+", part or "")) for part in (text, sysfs.read_text(path))]
             return 0 if gone or needs[0] <= needs[1] else 8
         if path == HOST.program:
             return 12 if gone else 1
         if path == HOST.config:
-            # It alone knows which rule file was ours before; the rules start what does not work without any configuration.
+            # It alone knows which rule file was ours before; the rules start what does not work without any
+            # configuration.
             return 11 if gone else 6 if os.path.exists(path) else 2
         if path.startswith(HOST.units + "/"):
             return 10 if gone else 3
@@ -213,8 +228,8 @@ def reloads(paths):
 def finish(paths, run, results):
     """What follows the change of files: systemd and udev read them, and directories that only they kept in being go.
 
-    run: runs a command and returns (code, output, errors); results: what became of the PFs. Raises Refusal when a command fails; the
-    next run makes up for it.
+    run: runs a command and returns (code, output, errors); results: what became of the PFs. Raises Refusal when a
+    command fails; the next run makes up for it.
     """
     for command in reloads(paths):
         code, output, errors = run(command)
@@ -222,7 +237,9 @@ def finish(paths, run, results):
             said = (errors or output).strip().replace("\n", "; ") or f"exit code {code}"
             raise Refusal(
                 f"{' '.join(command)} failed ({said}), after VFs and files were changed: correct that, then run the "
-                "role again, which repeats it", pfs=results)
+                "role again, which repeats it",
+                pfs=results,
+            )
     for path in paths:
         if path == HOST.config or os.path.basename(path) == DROP_IN:
             disk.sweep([os.path.dirname(path)])

@@ -33,7 +33,9 @@ class Changes:
         return self.host.read(path)
 
     def write(self, path, text, mode=0o644, keep_times=False):
-        """Make `path` hold `text`. `mode` is for a new file; an existing one keeps its mode and owner, its times on request."""
+        """Make `path` hold `text`. `mode` is for a new file; an existing one keeps its mode and owner, its times on
+        request.
+        """
         before = self.read(path)
         if before == text:
             return
@@ -71,8 +73,8 @@ class Changes:
     def command(self, argv, path, header, before, after):
         """Run a command that changes `path`; header, before and after describe the change for the diff.
 
-        Returns (rc, stdout, stderr); in check mode (0, "", "") without running it. What a command that succeeds has written is
-        on the disk afterwards: grub-mkconfig and grub-editenv leave that to the kernel.
+        Returns (rc, stdout, stderr); in check mode (0, "", "") without running it. What a command that succeeds has
+        written is on the disk afterwards: grub-mkconfig and grub-editenv leave that to the kernel.
         """
         self.changed = True
         self.diff.append({"before_header": header, "after_header": header, "before": before, "after": after})
@@ -103,7 +105,9 @@ class Changes:
                 folder = os.path.dirname(folder)
 
     def undo(self):
-        """Put every file back that this changed or was told to keep. Returns what became of it, as part of a sentence."""
+        """Put every file back that this changed or was told to keep. Returns what became of it, as part of a
+        sentence.
+        """
         failed = []
         for path, before in self._before.items():
             try:
@@ -127,13 +131,20 @@ class Changes:
                 if stream.read() == content:
                     return
         write_atomically(
-            real, content.decode("utf-8", "surrogateescape"), stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid),
+            real,
+            content.decode("utf-8", "surrogateescape"),
+            stat.S_IMODE(status.st_mode),
+            (status.st_uid, status.st_gid),
             (status.st_atime_ns, status.st_mtime_ns),
         )
 
     def _note(self, path, before, after):
         self.changed = True
-        self.diff.append({
-            "before_header": path, "after_header": path,
-            "before": before or "", "after": after or "",
-        })
+        self.diff.append(
+            {
+                "before_header": path,
+                "after_header": path,
+                "before": before or "",
+                "after": after or "",
+            }
+        )

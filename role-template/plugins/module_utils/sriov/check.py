@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The form of the role's variables: keys, types, choices and bounds, as the model has them (variables.py).
 
-What a value means is not checked here. Whatever passes can be compared, converted and written without a further look at its type.
+What a value means is not checked here. Whatever passes can be compared, converted and written without a further look at
+its type.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .variables import OTHERS, VARIABLES, WITH_DEFAULT
 
 YES, NO = ("true", "yes", "on", "1", "y", "t"), ("false", "no", "off", "0", "n", "f")
 # More than any number here: Python refuses to write integers of thousands of digits, and to read them.
-LARGEST = 10 ** 18
+LARGEST = 10**18
 WHOLE_NUMBER = re.compile(r"^\s*[+-]?[0-9]{1,18}\s*\Z", re.ASCII)
 # Ends a text for the kernel and for systemd, or a line of a file; half of a surrogate pair cannot be written at all.
 NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -38,7 +39,7 @@ def shown(value: object) -> str:
     except ValueError:
         # An integer of thousands of digits.
         text = "very large"
-    return text if len(text) <= SHOWN else text[:SHOWN - 3] + "..."
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
 def whole_number(value: object) -> int | None:
@@ -68,8 +69,8 @@ def nearest(name, names):
     """The one of some names that another was probably meant to be, or None."""
     # Of variables without what all of them begin with, which would make any two alike.
     variable = name.lower().startswith(PREFIX)
-    bare = {one[len(PREFIX):] if variable and one.startswith(PREFIX) else one: one for one in names}
-    close = difflib.get_close_matches(name.lower()[len(PREFIX):] if variable else name.lower(), list(bare), 1, 0.6)
+    bare = {one[len(PREFIX) :] if variable and one.startswith(PREFIX) else one: one for one in names}
+    close = difflib.get_close_matches(name.lower()[len(PREFIX) :] if variable else name.lower(), list(bare), 1, 0.6)
     return bare[close[0]] if close else None
 
 
@@ -86,15 +87,23 @@ def unknown_variables(names: Iterable[str]) -> list[str]:
     """
     unknown = sorted(name for name in set(names) - set(VARIABLES) - set(OTHERS) if name.lower().startswith(PREFIX))
     return [
-        f"{name} is no variable of this role: "
-        f"{did_you_mean(name, VARIABLES, 'the role does not read it')}" for name in unknown]
+        f"{name} is no variable of this role: {did_you_mean(name, VARIABLES, 'the role does not read it')}"
+        for name in unknown
+    ]
 
 
 def misspelt_devices(names: Iterable[str]) -> list[str]:
     """As unknown_variables(), of those names that were probably meant to be sriov_devices, however they begin."""
-    meant = [name for name in set(names) - set(VARIABLES) - set(OTHERS) if (
-        nearest(name, VARIABLES) if name.lower().startswith(PREFIX)
-        else next(iter(difflib.get_close_matches(name.lower(), list(VARIABLES), 1, 0.85)), None)) == "sriov_devices"]
+    meant = [
+        name
+        for name in set(names) - set(VARIABLES) - set(OTHERS)
+        if (
+            nearest(name, VARIABLES)
+            if name.lower().startswith(PREFIX)
+            else next(iter(difflib.get_close_matches(name.lower(), list(VARIABLES), 1, 0.85)), None)
+        )
+        == "sriov_devices"
+    ]
     return [f"{name} is no variable of this role: did you mean sriov_devices?" for name in sorted(meant)]
 
 
@@ -153,7 +162,9 @@ def fault_of_path(value, ending):
 
 
 def faults_of(value, spec, subject):
-    """The sentences about one value. subject: what it is called in them. Of lists and dictionaries, about what is in them too."""
+    """The sentences about one value. subject: what it is called in them. Of lists and dictionaries, about what is in
+    them too.
+    """
     kind = spec["type"]
     if kind == "raw" and isinstance(value, (list, dict)) and spec.get("also"):
         return []
@@ -165,14 +176,24 @@ def faults_of(value, spec, subject):
         if isinstance(value, str) and elements["type"] != "dict":
             value = words(value)
         if not isinstance(value, list):
-            hint = ", in -e as -e '{\"sriov_devices\": []}'" if isinstance(value, str) and value.strip().startswith("[") else ""
+            hint = (
+                ", in -e as -e '{\"sriov_devices\": []}'"
+                if isinstance(value, str) and value.strip().startswith("[")
+                else ""
+            )
             return [f"{subject} is {shown(value)}: give a list{hint}"]
-        return [sentence for index, item in enumerate(value) for sentence in faults_of(item, elements, f"{subject}[{index}]")]
+        return [
+            sentence
+            for index, item in enumerate(value)
+            for sentence in faults_of(item, elements, f"{subject}[{index}]")
+        ]
     if kind == "dict":
         if not isinstance(value, dict):
             return [f"{subject} is {shown(value)}: give a dictionary"]
         entry = subject.startswith("sriov_devices[") and subject.endswith("]")
-        return faults_of_keys(value, spec["fields"], labelled(value, subject) if entry else subject, ": " if entry else ".")
+        return faults_of_keys(
+            value, spec["fields"], labelled(value, subject) if entry else subject, ": " if entry else "."
+        )
     advice = fault_of_scalar(value, spec)
     return [] if advice is None else [f"{subject} is {shown(value)}: {advice}"]
 
@@ -182,9 +203,9 @@ def faults_of_keys(given, fields, subject, separator):
     faults = []
     for key, value in given.items():
         if key not in fields:
-            faults.append("%s has %s, which is none of its keys: %s" % (
-                subject, key if isinstance(key, str) and not NO_TEXT.search(key) and len(key) <= SHOWN else shown(key),
-                did_you_mean(str(key), fields, "they are " + ", ".join(fields))))
+            faults.append(
+                f"{subject} has {key if isinstance(key, str) and (not NO_TEXT.search(key)) and (len(key) <= SHOWN) else shown(key)}, which is none of its keys: {did_you_mean(str(key), fields, 'they are ' + ', '.join(fields))}"
+            )
         elif value is not None:
             faults += faults_of(value, fields[key], subject + separator + key)
     return faults
@@ -202,7 +223,8 @@ def refuse(variables: dict) -> None:
             if name in WITH_DEFAULT:
                 faults.append(
                     f"{name} is null: {'give a list' if spec['type'] == 'list' else fault_of_scalar([], spec)}, or "
-                    "leave it out")
+                    "leave it out"
+                )
         elif not (name == "sriov_devices" and is_unset(value)):
             faults += faults_of(value, spec, name)
     if len(faults) > FAULTS_TOLD:

@@ -21,7 +21,9 @@ AFTER_FIRMWARE = ("mlx4", "vfs")
 
 
 def wait_for_units(seconds: float, run_command: Callable) -> None:
-    """Wait until systemd has started all units of the boot, at most so many seconds; not at all where systemd does not run."""
+    """Wait until systemd has started all units of the boot, at most so many seconds; not at all where systemd does not
+    run.
+    """
     if seconds and os.path.isdir("/run/systemd/system"):
         run_command(["timeout", str(seconds), "systemctl", "is-system-running", "--wait"])
 
@@ -45,7 +47,9 @@ def checked_options(name, options, devices):
     name: one of CONCERNS; options: those that are given, but `devices`.
     """
     arguments = CONCERNS[name].ARGUMENTS
-    validated = ArgumentSpecValidator(arguments).validate(dict(options, **({"devices": devices} if "devices" in arguments else {})))
+    validated = ArgumentSpecValidator(arguments).validate(
+        dict(options, **({"devices": devices} if "devices" in arguments else {}))
+    )
     if validated.error_messages:
         raise Refusal(f"{name}: {'; '.join(validated.error_messages)}")
     return validated.validated_parameters
@@ -63,8 +67,8 @@ def look(name: str, options: dict, devices: list[dict], run_command: Callable) -
 def settled(wanted: dict[str, dict], devices: list[dict], run_command: Callable) -> dict[str, tuple[dict, list[str]]]:
     """The concerns of which nothing is to be done and nothing waits: {name: (result, warnings)}.
 
-    wanted: {name: options}. A concern that refuses is not settled: its own module says why. Nor are, where the firmware is not,
-    those that go by it.
+    wanted: {name: options}. A concern that refuses is not settled: its own module says why. Nor are, where the firmware
+    is not, those that go by it.
     """
     found = {}
     for name in CONCERNS:

@@ -25,19 +25,31 @@ def is_file_name(name: str) -> bool:
 
 # Each field of a PF: what it must be, in words and as a check.
 FIELDS = {
-    "address": ("a PCI address such as 0000:3b:00.0", lambda value: isinstance(value, str) and bool(PCI_ADDRESS.match(value))),
+    "address": (
+        "a PCI address such as 0000:3b:00.0",
+        lambda value: isinstance(value, str) and bool(PCI_ADDRESS.match(value)),
+    ),
     "numvfs": ("a whole number from 0 to 65535", _is_count),
     "selector": ("text", lambda value: isinstance(value, str)),
     "boot": ("text", lambda value: isinstance(value, str)),
     "driver": ("text or null", lambda value: value is None or isinstance(value, str)),
     "port": ("1, 2 or null", lambda value: value is None or _is_count(value) and 1 <= value <= 2),
-    "probe_vf": ("a whole number or null", lambda value: value is None or isinstance(value, int) and not isinstance(value, bool)),
+    "probe_vf": (
+        "a whole number or null",
+        lambda value: value is None or isinstance(value, int) and not isinstance(value, bool),
+    ),
     "waits": ("text", lambda value: isinstance(value, str)),
     "name": ("text or null", lambda value: value is None or isinstance(value, str)),
-    "id": ("vendor:product or null", lambda value: value is None or isinstance(value, str) and bool(DEVICE_ID.match(value))),
+    "id": (
+        "vendor:product or null",
+        lambda value: value is None or isinstance(value, str) and bool(DEVICE_ID.match(value)),
+    ),
     "optional": ("true or false", lambda value: isinstance(value, bool)),
     "trigger": ("net or pci", lambda value: value in ("net", "pci")),
-    "required_by": ("a list of units", lambda value: isinstance(value, list) and all(is_file_name(unit) for unit in value)),
+    "required_by": (
+        "a list of units",
+        lambda value: isinstance(value, list) and all(is_file_name(unit) for unit in value),
+    ),
     "firmware": ("a map or null", lambda value: value is None or isinstance(value, dict)),
 }
 
@@ -45,15 +57,18 @@ FIELDS = {
 def refuse_wrong(devices: list[dict], required: Collection[str]) -> None:
     """Raise Refusal when a PF is not as sriov_devices returns it, with its index.
 
-    devices: the module's option; required: the names of the fields that every PF must have, the others of FIELDS may lack.
+    devices: the module's option; required: the names of the fields that every PF must have, the others of FIELDS may
+    lack.
     """
     for index, device in enumerate(devices):
         for name, (words, fits) in FIELDS.items():
             if name not in device:
                 if name in required:
                     raise Refusal(
-                        f"devices[{index}] has no {name}: give the devices as the module sriov_devices returns them")
+                        f"devices[{index}] has no {name}: give the devices as the module sriov_devices returns them"
+                    )
             elif not fits(device[name]):
                 raise Refusal(
                     f"devices[{index}]: {name} is {device[name]!r:.60} and not {words}: give the devices as the module "
-                    "sriov_devices returns them")
+                    "sriov_devices returns them"
+                )

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host program as one file: its parts, one after the other, as an operator reads it on the host.
 
-Joined here, where the module has the sources at hand, and not when the role is generated: what the tests import, what the modules
-import and what a host runs are then the same text, and there is no second implementation in TypeScript to agree with. It takes about a
-millisecond, and only the concern of the VFs asks for it.
+Joined here, where the module has the sources at hand, and not when the role is generated: what the tests import, what
+the modules import and what a host runs are then the same text, and there is no second implementation in TypeScript to
+agree with. It takes about a millisecond, and only the concern of the VFs asks for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,21 @@ import re
 
 from . import errors
 from .program import (
-    causes, cli, configuration, connection, decision, disk, holders, host, kernel_log, lock, numvfs, pfs, programs, sysfs, write_errors,
+    causes,
+    cli,
+    configuration,
+    connection,
+    decision,
+    disk,
+    holders,
+    host,
+    kernel_log,
+    lock,
+    numvfs,
+    pfs,
+    programs,
+    sysfs,
+    write_errors,
     writers,
 )
 
@@ -22,13 +36,30 @@ from .program import (
 HEAD = "#!/usr/bin/python3 -IS\n"
 # Each after those that it imports.
 PARTS = (
-    errors, host, sysfs, programs, holders, connection, configuration, disk, lock, causes, decision, kernel_log, write_errors, numvfs,
-    writers, pfs, cli,
+    errors,
+    host,
+    sysfs,
+    programs,
+    holders,
+    connection,
+    configuration,
+    disk,
+    lock,
+    causes,
+    decision,
+    kernel_log,
+    write_errors,
+    numvfs,
+    writers,
+    pfs,
+    cli,
 )
-# How every part begins: a licence, a docstring, an import from the future. What follows it are imports, up to the first other line.
+# How every part begins: a licence, a docstring, an import from the future. What follows it are imports, up to the first
+# other line.
 OPENING = re.compile(r'(?P<licence>(?:#.*\n)+)"""(?P<about>.*?)"""\n\nfrom __future__ import annotations\n', re.DOTALL)
 IMPORT = re.compile(
-    r"(?:import (?P<module>\S+)|from (?P<source>\w\S*) import (?P<names>[\w, ]+)|from \.\S+ import (?:\([^()]*\)|[^()\n]*))\n|\n")
+    r"(?:import (?P<module>\S+)|from (?P<source>\w\S*) import (?P<names>[\w, ]+)|from \.\S+ import (?:\([^()]*\)|[^()\n]*))\n|\n"
+)
 
 
 def program_text() -> str:
@@ -56,6 +87,20 @@ def program_text() -> str:
         comment = "".join(("# " + line).rstrip() + "\n" for line in lines)
         bodies.append("%s\n\n%s" % (comment, source[position:].strip("\n")))
     imports = "".join(f"import {module}\n" for module in sorted(modules)) + "".join(
-        f"from {module} import {', '.join(sorted(names))}\n" for module, names in sorted(named.items()))
+        f"from {module} import {', '.join(sorted(names))}\n" for module, names in sorted(named.items())
+    )
     # The last part is the command line, whose docstring tells what the program is.
-    return "".join((HEAD, licence, '"""', about, '"""\n\n', "from __future__ import annotations\n\n", imports, "\n", "\n\n\n".join(bodies), "\n"))
+    return "".join(
+        (
+            HEAD,
+            licence,
+            '"""',
+            about,
+            '"""\n\n',
+            "from __future__ import annotations\n\n",
+            imports,
+            "\n",
+            "\n\n\n".join(bodies),
+            "\n",
+        )
+    )

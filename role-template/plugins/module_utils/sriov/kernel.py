@@ -54,7 +54,9 @@ def ensure(host, iommu, passthrough, check_mode):
     leaving = leaves_passthrough(running, vendor, iommu, passthrough)
     needed = bool(wanted or recorded or record["created"] or leaving or has_traces(host))
     loader = find_loader(host, running, wanted) if needed else None
-    directories = [host.real(directory) for directory in [STATE_DIRECTORY] + (loader.folders(changes) if loader else [])]
+    directories = [
+        host.real(directory) for directory in [STATE_DIRECTORY] + (loader.folders(changes) if loader else [])
+    ]
     clean = nothing_left(host, "kernel", directories)
     if not check_mode:
         sweep(directories)
@@ -82,7 +84,8 @@ def ensure(host, iommu, passthrough, check_mode):
         raise Refusal(
             "The kernel parameters of the next boot are as wanted, but the role cannot "
             f"write down what it did ({error}): make room in {STATE_DIRECTORY} or make it "
-            "writable, then run the role again.", changed=changes.changed,
+            "writable, then run the role again.",
+            changed=changes.changed,
         ) from error
     return {
         "changed": changes.changed,
@@ -99,7 +102,9 @@ def ensure(host, iommu, passthrough, check_mode):
 
 
 def find_loader(host, running, wanted):
-    """The boot loader; None when there is none that is known, and the running line has all that is wanted. Raises Refusal otherwise."""
+    """The boot loader; None when there is none that is known, and the running line has all that is wanted. Raises
+    Refusal otherwise.
+    """
     try:
         return detect(host, running)
     except Refusal:
@@ -111,7 +116,8 @@ def find_loader(host, running, wanted):
 def change(host, loader, changes, wanted, begun, record, touched, reasons):
     """Have the loader make the next boot's line. Returns its sentences; raises Refusal, with the host as it was.
 
-    begun: the record for a run that is interrupted. touched: the tokens that this writes; reasons: for a reboot, as judge() takes them.
+    begun: the record for a run that is interrupted. touched: the tokens that this writes; reasons: for a reboot, as
+    judge() takes them.
     """
     try:
         # First, so that a run that is interrupted does not take its own tokens for the administrator's.
@@ -173,10 +179,12 @@ def reboot_reasons(wanted, running, left):
         text = "kernel parameter %s is configured but undone by iommu=off on the running command line"
     reasons = [{"key": "kernel:" + token, "text": text % token} for token in missing(running, wanted)]
     if left:
-        reasons.append({
-            "key": "kernel:no " + PASSTHROUGH,
-            "text": f"kernel parameter {PASSTHROUGH} is on the running command line but no longer configured",
-        })
+        reasons.append(
+            {
+                "key": "kernel:no " + PASSTHROUGH,
+                "text": f"kernel parameter {PASSTHROUGH} is on the running command line but no longer configured",
+            }
+        )
     return reasons
 
 
@@ -196,6 +204,7 @@ def work(module: Any) -> dict:
 
     module: an AnsibleModule, or what has its `params`, `check_mode`, `run_command` and `warn`.
     """
+
     def run(argv, stdin):
         # grubby expands what it reads from entries unquoted: an empty directory has no file for a `*` to match.
         with tempfile.TemporaryDirectory(prefix="sriov-") as empty:

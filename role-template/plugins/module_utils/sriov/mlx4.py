@@ -12,7 +12,14 @@ from typing import Any
 from . import given, pending
 from .errors import Refusal
 from .mlx4_driver import (
-    DRIVER, NONE, last_lines, option_sources, parse_vfs, read_cards, running_option, takes_addresses,
+    DRIVER,
+    NONE,
+    last_lines,
+    option_sources,
+    parse_vfs,
+    read_cards,
+    running_option,
+    takes_addresses,
 )
 from .program import causes, disk, lock, programs, sysfs
 from .program.host import HOST
@@ -55,13 +62,15 @@ def wanted_vfs(card, entries):
             raise Refusal(
                 f"{where}: it is not known what ports {name} has (no mlx4_port1 in "
                 f"{sysfs.device_path(function['address'])} that says ib or eth): see the kernel log, or choose the "
-                "whole card by its address")
+                "whole card by its address"
+            )
         if port and port > len(types):
             raise Refusal(f"{where}: {name} has one port, port {port} is asked for: choose the card by its address")
         if port and len(types) > 1 and "ib" in types:
             raise Refusal(
                 f"{where}: VFs of port {port} alone need all ports of {name} to be Ethernet, they are "
-                f"{' and '.join(types)}: set them to Ethernet, or choose the whole card by its address")
+                f"{' and '.join(types)}: set them to Ethernet, or choose the whole card by its address"
+            )
         # A card with one port fails to load with more than a single value, which stands for VFs of all ports.
         column = port - 1 if port and len(types) > 1 else 2
         num_vfs[column] += count
@@ -71,7 +80,8 @@ def wanted_vfs(card, entries):
         if num_vfs[port] + num_vfs[2] > MAX_VFS_OF_PORT:
             raise Refusal(
                 f"{where}: port {port + 1} of {name} has at most {MAX_VFS_OF_PORT} VFs, {num_vfs[port] + num_vfs[2]} "
-                "are asked for: lower numvfs")
+                "are asked for: lower numvfs"
+            )
     total = sum(num_vfs)
     if total > (function["totalvfs"] or 0) and not any(entry.get("waits") for entry in entries):
         if not function["totalvfs"]:
@@ -81,7 +91,9 @@ def wanted_vfs(card, entries):
 
 
 def is_single(num_vfs):
-    """Whether a triplet is to be written as a single value: more than one fails with InfiniBand, and with a card of one port."""
+    """Whether a triplet is to be written as a single value: more than one fails with InfiniBand, and with a card of one
+    port.
+    """
     return num_vfs[:2] == (0, 0)
 
 
@@ -93,16 +105,23 @@ def options_for_all(cards, wishes):
     """
     # One that offers no VFs gets none, whatever the options are (mlx4_enable_sriov()).
     concerned = {
-        address: wishes.get(address, (NONE, NONE)) for address, card in sorted(cards.items())
+        address: wishes.get(address, (NONE, NONE))
+        for address, card in sorted(cards.items())
         if address in wishes or card["function"]["totalvfs"]
     }
     if len(set(concerned.values())) > 1:
         raise Refusal(
             "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones (%s): "
             "give them all the same, or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the "
-            "distribution: it takes them for each address" % (DRIVER, ", ".join(
-                f"{cards[address]['name']} num_vfs={written(vfs, vfs, ',')} probe_vf={written(probed, vfs, ',')}"
-                for address, (vfs, probed) in concerned.items())))
+            "distribution: it takes them for each address"
+            % (
+                DRIVER,
+                ", ".join(
+                    f"{cards[address]['name']} num_vfs={written(vfs, vfs, ',')} probe_vf={written(probed, vfs, ',')}"
+                    for address, (vfs, probed) in concerned.items()
+                ),
+            )
+        )
     num_vfs, probe_vf = next(iter(concerned.values()))
     options = {"num_vfs": written(num_vfs, num_vfs, ","), "probe_vf": written(probe_vf, num_vfs, ",")}
     ports = [{card["types"][port] for card in cards.values() if port < len(card["types"])} for port in (0, 1)]
@@ -110,13 +129,15 @@ def options_for_all(cards, wishes):
         if all(len(types) < 2 for types in ports):
             options["port_type_array"] = ",".join(str(PORT_TYPE_NUMBERS[min(types)]) for types in ports if types)
         elif any(card["senses"] for card in cards.values()):
-            # The driver no longer senses a type once it has VFs (mlx4_dev_cap()), and would take the firmware's default.
+            # The driver no longer senses a type once it has VFs (mlx4_dev_cap()), and would take the firmware's
+            # default.
             raise Refusal(
                 f"the ports of {', '.join(card['name'] for card in cards.values() if card['senses'])} sense their "
                 f"type, which ends when there are VFs, and the driver {DRIVER} of this kernel takes one "
                 "port_type_array for all cards, whose types differ: set the types in the cards' firmware "
                 "(LINK_TYPE_P1, LINK_TYPE_P2), or install the driver of MLNX_OFED 4.9, the last that has it for "
-                "ConnectX-3, where that supports the distribution")
+                "ConnectX-3, where that supports the distribution"
+            )
     return options
 
 
@@ -125,17 +146,19 @@ def options_for_each(cards, wishes):
 
     cards, wishes: as of options_for_all.
     """
-    # mlx4_fill_dbdf2val_tbl() takes a single value for an error when a triplet follows it anywhere, and the driver is not loaded at all.
+    # mlx4_fill_dbdf2val_tbl() takes a single value for an error when a triplet follows it anywhere, and the driver is
+    # not loaded at all.
     chosen = sorted((is_single(vfs), address) for address, (vfs, _probed) in wishes.items() if sum(vfs))
     options = {
         name: ",".join(
-            f"{address}-{written(wishes[address][index], wishes[address][0], ';')}" for _single, address in chosen)
+            f"{address}-{written(wishes[address][index], wishes[address][0], ';')}" for _single, address in chosen
+        )
         for index, name in enumerate(("num_vfs", "probe_vf"))
     }
     types = [
-        "%s-%s" % (address, ";".join(str(number) for number in (
-            [PORT_TYPE_NUMBERS[name] for name in cards[address]["types"]] + [NO_SECOND_PORT])[:2]))
-        for _single, address in chosen if cards[address]["types"]
+        f"{address}-{';'.join(str(number) for number in ([PORT_TYPE_NUMBERS[name] for name in cards[address]['types']] + [NO_SECOND_PORT])[:2])}"
+        for _single, address in chosen
+        if cards[address]["types"]
     ]
     return dict(options, port_type_array=",".join(types)) if types else options
 
@@ -156,8 +179,9 @@ def refuse_other_sources(sources, options):
             continue
         if not options and (name != "num_vfs" or set((parse_vfs(value) or {"": None}).values()) == {NONE}):
             continue
-        raise Refusal("%s has %s=%s for %s, and %s is wanted: remove it from there" % (
-            place, name, value, DRIVER, f"{name}={wanted}" if options else "no VF"))
+        raise Refusal(
+            f"{place} has {name}={value} for {DRIVER}, and {(f'{name}={wanted}' if options else 'no VF')} is wanted: remove it from there"
+        )
 
 
 def judge_card(card, num_vfs, probe_vf):
@@ -174,17 +198,28 @@ def judge_card(card, num_vfs, probe_vf):
             f"{name} has {has} VFs until the next boot, {wanted} are wanted: its driver makes them when it is loaded"
         )
     elif wanted and differs:
-        message = "%s has its %d VFs with %s until the next boot, %s is wanted: its driver makes them when it is loaded" % (
-            name, has, " ".join(f"{option}={written(running[option], running[option], ',')}" for option in differs),
-            " ".join(f"{option}={written(ways[option], num_vfs, ',')}" for option in differs))
+        message = (
+            "%s has its %d VFs with %s until the next boot, %s is wanted: its driver makes them when it is loaded"
+            % (
+                name,
+                has,
+                " ".join(f"{option}={written(running[option], running[option], ',')}" for option in differs),
+                " ".join(f"{option}={written(ways[option], num_vfs, ',')}" for option in differs),
+            )
+        )
     else:
         message = ""
     key = f"mlx4:{address}={','.join(str(value) for value in num_vfs)}"
     if sum(probe_vf):
         key += f" probe_vf={','.join(str(value) for value in probe_vf)}"
     result = {
-        "address": address, "name": (function["netdevs"] or [""])[0], "before": has, "now": has,
-        "wanted": wanted, "state": "pending" if message else "ok", "message": message,
+        "address": address,
+        "name": (function["netdevs"] or [""])[0],
+        "before": has,
+        "now": has,
+        "wanted": wanted,
+        "state": "pending" if message else "ok",
+        "message": message,
     }
     return result, {"key": key, "text": message} if message else None
 
@@ -197,7 +232,8 @@ def initramfs_command():
             return [program] + command[1:]
     raise Refusal(
         f"neither update-initramfs nor dracut is on this host, and the initramfs must have the options of {DRIVER}: "
-        "install the one that this distribution uses")
+        "install the one that this distribution uses"
+    )
 
 
 def command_text(command):
@@ -206,23 +242,32 @@ def command_text(command):
 
 
 def rebuild_initramfs(command, run, path):
-    """Rebuild every initramfs, and bring it to the disk. Raises Refusal when that fails or takes too long. path: the options file."""
+    """Rebuild every initramfs, and bring it to the disk. Raises Refusal when that fails or takes too long. path: the
+    options file.
+    """
     code, output, errors = run(["timeout", "--kill-after=10", str(INITRAMFS_SECONDS)] + command)
     if code:
         # 124 and 137 are timeout(1)'s own: ended, and killed, because the time was up.
         how = f"did not finish in {INITRAMFS_SECONDS} s" if code in (124, 137) else f"ended with {code}"
-        what = "may not have the options that %s has" if os.path.exists(path) else "may have the options of %s, which is removed"
+        what = (
+            "may not have the options that %s has"
+            if os.path.exists(path)
+            else "may have the options of %s, which is removed"
+        )
         raise Refusal(
             f"the initramfs could not be rebuilt, and {what % path}: {command_text(command)} {how} "
-            f"({last_lines(errors) or last_lines(output) or 'no output'}): correct that, then run the role again")
-    # It is some file system's, /boot or an EFI system partition, and neither tool brings it to the disk in every release.
+            f"({last_lines(errors) or last_lines(output) or 'no output'}): correct that, then run the role again"
+        )
+    # It is some file system's, /boot or an EFI system partition, and neither tool brings it to the disk in every
+    # release.
     os.sync()
 
 
 def write_options(path, before, text, stale):
     """Bring the options file to what it shall be, the mark that the initramfs has the old ones first.
 
-    before, text: the file's, None for no file. stale: the path of the mark. Raises OSError with both as they were, or Refusal.
+    before, text: the file's, None for no file. stale: the path of the mark. Raises OSError with both as they were, or
+    Refusal.
     """
     marked = os.path.exists(stale)
     try:
@@ -236,7 +281,8 @@ def write_options(path, before, text, stale):
         if sysfs.read_file(path) != before:
             raise Refusal(
                 f"{path} is changed, but it is not sure to be on the disk ({error}), and the initramfs is not rebuilt: "
-                "correct that, then run the role again") from error
+                "correct that, then run the role again"
+            ) from error
         if not marked:
             with contextlib.suppress(OSError):
                 disk.remove_file(stale)
@@ -246,13 +292,14 @@ def write_options(path, before, text, stale):
 def plan(cards, entries, run, path, is_ours):
     """What each card is to have, {address: (num_vfs, probe_vf)}, and the options for it, {name: value}. Raises Refusal.
 
-    cards: as of read_cards. entries: {address: those that choose it}. path: the options file. is_ours: whether the VFs of a card, by its
-    address, may have come from this module: then they go when no entry chooses it.
+    cards: as of read_cards. entries: {address: those that choose it}. path: the options file. is_ours: whether the VFs
+    of a card, by its address, may have come from this module: then they go when no entry chooses it.
     """
     for address in sorted(set(entries) - set(cards)):
         raise Refusal(
             f"{entries[address][0]['selector']}: {address} went away, or its driver let go of it, while the host was "
-            "read: run the role again")
+            "read: run the role again"
+        )
     wishes = {address: wanted_vfs(cards[address], entries[address]) for address in sorted(entries)}
     options = {}
     if any(sum(num_vfs) for num_vfs, _probe_vf in wishes.values()):
@@ -295,11 +342,24 @@ def ensure(parameters, check_mode, run):
         raise Refusal(f"options_path is {path}, and modprobe reads only files that end in .conf: correct it")
 
     cards = read_cards()
-    wishes, options = plan(cards, entries, run, path, lambda address: (
-        # Options without addresses hold for every card.
-        before is not None and (address in before or ":" not in before)
-        or os.path.exists(stale) or f"mlx4:{address}=" in reported))
-    after = "%soptions %s %s\n" % (HEADER, DRIVER, " ".join("%s=%s" % option for option in options.items())) if options else None
+    wishes, options = plan(
+        cards,
+        entries,
+        run,
+        path,
+        lambda address: (
+            # Options without addresses hold for every card.
+            before is not None
+            and (address in before or ":" not in before)
+            or os.path.exists(stale)
+            or f"mlx4:{address}=" in reported
+        ),
+    )
+    after = (
+        "%soptions %s %s\n" % (HEADER, DRIVER, " ".join("%s=%s" % option for option in options.items()))
+        if options
+        else None
+    )
     differs = before != after or after is not None and os.stat(path).st_mode & 0o7777 != 0o644
     rebuild = differs or os.path.exists(stale)
     command = initramfs_command() if rebuild else []
@@ -314,16 +374,21 @@ def ensure(parameters, check_mode, run):
     due, stuck = remember(reasons, rebuild, check_mode, path, stale)
     return {
         "settled": clean and not (rebuild or due or stuck),
-        "changed": rebuild, "diff": diff, "files": [path] if differs else [],
-        "pfs": [result for result, _reason in judged], "reboot": due,
+        "changed": rebuild,
+        "diff": diff,
+        "files": [path] if differs else [],
+        "pfs": [result for result, _reason in judged],
+        "reboot": due,
         "stuck": [{"key": reason["key"], "text": advice(reason["text"], path, bool(options))} for reason in stuck],
     }
 
 
 def remember(reasons, rebuild, check_mode, path, stale):
-    """Remember what waits for a reboot, and that the initramfs has the options. Returns (due, stuck), as of pending.judge.
+    """Remember what waits for a reboot, and that the initramfs has the options. Returns (due, stuck), as of
+    pending.judge.
 
-    rebuild: whether it has been rebuilt. path: the options file; stale: the mark. Raises OSError with nothing changed before, or Refusal.
+    rebuild: whether it has been rebuilt. path: the options file; stale: the mark. Raises OSError with nothing changed
+    before, or Refusal.
     """
     # A new initramfs may bring what the one before did not.
     touched = {reason["key"] for reason in reasons} if rebuild else set()
@@ -337,18 +402,27 @@ def remember(reasons, rebuild, check_mode, path, stale):
             raise
         raise Refusal(
             f"{path} is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be "
-            f"remembered ({error}): correct that, then run the role again") from error
+            f"remembered ({error}): correct that, then run the role again"
+        ) from error
     return due, stuck
 
 
 def diff_of(path, before, after, differs, command):
-    """What changes, as modules return it. before, after: the text of the file; command: that rebuilds the initramfs, empty for none."""
+    """What changes, as modules return it. before, after: the text of the file; command: that rebuilds the initramfs,
+    empty for none.
+    """
     diff = []
     if differs:
         diff.append({"before_header": path, "after_header": path, "before": before or "", "after": after or ""})
     if command:
-        diff.append({"before_header": "initramfs", "after_header": "initramfs", "before": "",
-                     "after": f"rebuilt by {command_text(command)}\n"})
+        diff.append(
+            {
+                "before_header": "initramfs",
+                "after_header": "initramfs",
+                "before": "",
+                "after": f"rebuilt by {command_text(command)}\n",
+            }
+        )
     return diff
 
 
@@ -365,6 +439,7 @@ def work(module: Any) -> dict:
 
     module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`.
     """
+
     def run(argv):
         # The tools' messages are quoted in ours.
         return module.run_command(argv, environ_update={"LANGUAGE": "C", "LC_ALL": "C"})

@@ -15,7 +15,12 @@ from .program.host import HOST
 DRIVER = "mlx4_core"
 # modprobe.d(5). Of two files with the same name, the one in the earlier directory counts.
 MODPROBE_DIRECTORIES = (
-    "/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
+    "/etc/modprobe.d",
+    "/run/modprobe.d",
+    "/usr/local/lib/modprobe.d",
+    "/usr/lib/modprobe.d",
+    "/lib/modprobe.d",
+)
 PARAMETERS = ("num_vfs", "probe_vf", "port_type_array")
 PORT_TYPE = re.compile(r"^(auto \()?(ib|eth)\)?$")
 NONE = (0, 0, 0)
@@ -45,9 +50,7 @@ def read_cards():
         for address in sysfs.list_names(HOST.sys + "/bus/pci/devices")
         if sysfs.link_name(sysfs.device_path(address, "driver")) == DRIVER
     ]
-    return {
-        function["address"]: read_card(function) for function in functions if function and not function["physfn"]
-    }
+    return {function["address"]: read_card(function) for function in functions if function and not function["physfn"]}
 
 
 def takes_addresses(run):
@@ -59,17 +62,22 @@ def takes_addresses(run):
     program = programs.find_program("modinfo")
     if program is None:
         raise Refusal(
-            f"the program modinfo, which tells what options {DRIVER} takes, is not on this host: install kmod")
+            f"the program modinfo, which tells what options {DRIVER} takes, is not on this host: install kmod"
+        )
     code, output, errors = run([program, "-F", "parm", DRIVER])
     if code:
-        raise Refusal("modinfo does not know the driver %s (%s): install the kernel package that has it" % (
-            DRIVER, last_lines(errors) or f"exit code {code}"))
+        raise Refusal(
+            f"modinfo does not know the driver {DRIVER} ({last_lines(errors) or f'exit code {code}'}): install the kernel package that has it"
+        )
     # A description may have several lines; the type is at the end of the last one.
-    match = re.search(r"^num_vfs:(?:(?!^\w+:).)*?\((array of byte|string|charp)\)\s*$", output, re.MULTILINE | re.DOTALL)
+    match = re.search(
+        r"^num_vfs:(?:(?!^\w+:).)*?\((array of byte|string|charp)\)\s*$", output, re.MULTILINE | re.DOTALL
+    )
     if match is None:
         raise Refusal(
             f"the driver {DRIVER} of this kernel has no option num_vfs of a form that is known here (modinfo -F parm "
-            f"{DRIVER}): use the driver of a newer kernel")
+            f"{DRIVER}): use the driver of a newer kernel"
+        )
     return match.group(1) != "array of byte"
 
 
@@ -99,7 +107,8 @@ def option_sources(options_path):
                 if words[:1] == ["options"] and len(words) > 1 and words[1].replace("-", "_") == DRIVER:
                     found += [(f"line {number} of {path}",) + option for option in our_options(words[2:])]
     words = [
-        word.partition(".")[2] for word in sysfs.read_text(HOST.proc + "/cmdline", "").split()
+        word.partition(".")[2]
+        for word in sysfs.read_text(HOST.proc + "/cmdline", "").split()
         if word.partition(".")[0].replace("-", "_") == DRIVER
     ]
     return found + [("the kernel command line",) + option for option in our_options(words)]

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What waits for a reboot, remembered across boots, so that a reason which one reboot did not clear is told apart.
 
-Every concern (kernel parameters, firmware, ...) has one file, /var/lib/sriov/pending-<concern>.json:
-the key of each reason, with the boot id under which it was first reported. An id is made anew by the kernel at every boot (random(4)), so
-equal ids mean that no reboot happened between.
+Every concern (kernel parameters, firmware, ...) has one file, /var/lib/sriov/pending-<concern>.json: the key of each
+reason, with the boot id under which it was first reported. An id is made anew by the kernel at every boot (random(4)),
+so equal ids mean that no reboot happened between.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from .program.disk import leftovers, remove_file, write_atomically
 from .program.host import Host
 from .program.sysfs import read_text
 
-# Before the boot id of a key that was about to be configured: a run that was killed there may have configured it or not.
+# Before the boot id of a key that was about to be configured: a run that was killed there may have configured it or
+# not.
 BEGUN = "begun "
 
 
-def judge(host: Host, concern: str, reasons: list[dict], touched: Collection[str], check_mode: bool) -> tuple[list[dict], list[dict]]:
+def judge(
+    host: Host, concern: str, reasons: list[dict], touched: Collection[str], check_mode: bool
+) -> tuple[list[dict], list[dict]]:
     """Sort the reasons for a reboot into those that are due and those that a reboot has already failed to clear.
 
     concern: names the file; reasons: list of {"key": str, "text": str}, what only a reboot will make true now,
@@ -40,7 +43,10 @@ def judge(host: Host, concern: str, reasons: list[dict], touched: Collection[str
 
 
 def sort(
-    host: Host, concern: str, reasons: list[dict], touched: Collection[str],
+    host: Host,
+    concern: str,
+    reasons: list[dict],
+    touched: Collection[str],
 ) -> tuple[list[dict], list[dict], dict[str, str]]:
     """What judge() does without its write, for a caller that writes several files together.
 
@@ -57,12 +63,16 @@ def sort(
 
 
 def nothing_left(host: Host, concern: str, folders: Iterable[str]) -> bool:
-    """Whether nothing is remembered of a concern, and no run that was ended has left a file in its folders for sweep() to remove."""
+    """Whether nothing is remembered of a concern, and no run that was ended has left a file in its folders for sweep()
+    to remove.
+    """
     return not os.path.exists(path_of(host, concern)) and not leftovers([host.state, *folders])
 
 
 def forget(host: Host, concern: str) -> None:
-    """Forget a concern's reasons, none of which holds any more. Where the file cannot be removed, the concern's next run does it."""
+    """Forget a concern's reasons, none of which holds any more. Where the file cannot be removed, the concern's next
+    run does it.
+    """
     with contextlib.suppress(OSError):
         remove_file(path_of(host, concern))
 
@@ -91,14 +101,17 @@ def of_earlier_boots(host: Host, concern: str) -> set[str]:
 
 
 def note(host: Host, concern: str, keys: Iterable[str]) -> None:
-    """Remember keys that are about to be configured, those that are known already as they are; judge() sorts them out later.
+    """Remember keys that are about to be configured, those that are known already as they are; judge() sorts them out
+    later.
 
     Raises OSError when the state cannot be written.
     """
     path = path_of(host, concern)
     known = _read(path)
     begun = dict.fromkeys(keys, BEGUN + _boot_id(host))
-    noted = dict(begun, **{key: value for key, value in known.items() if key not in begun or not value.startswith(BEGUN)})
+    noted = dict(
+        begun, **{key: value for key, value in known.items() if key not in begun or not value.startswith(BEGUN)}
+    )
     if noted != known:
         _write(path, noted)
 

@@ -1,7 +1,9 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stackhpc.sriov and stackhpc.linux.sriov left on a host: blockinfile with marker_begin "BEGIN SRIOV", and a unit per NIC."""
+"""What stackhpc.sriov and stackhpc.linux.sriov left on a host: blockinfile with marker_begin "BEGIN SRIOV", and a unit
+per NIC.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from collections.abc import Iterable
 from .program import sysfs
 
 LEGACY_BLOCK = re.compile(
-    r"^# BEGIN SRIOV ANSIBLE MANAGED BLOCK\n(.*?)^# END ANSIBLE MANAGED BLOCK\n?", re.MULTILINE | re.DOTALL)
+    r"^# BEGIN SRIOV ANSIBLE MANAGED BLOCK\n(.*?)^# END ANSIBLE MANAGED BLOCK\n?", re.MULTILINE | re.DOTALL
+)
 LEGACY_UNIT = re.compile(r"^ExecStart=.*echo \d+ > /sys/class/net/(\S+)/device/sriov_numvfs", re.MULTILINE)
 LEGACY_RULE = re.compile(r'> /sys/class/net/([^/"\s]+)/device/sriov_numvfs')
 
@@ -31,7 +34,8 @@ def legacy(unit_directory: str, rule_paths: Iterable[str]) -> tuple[list[str], l
             paths += [path] + sorted(glob.glob(f"{unit_directory}/*.[wr]*/{os.path.basename(path)}"))
     # A link of a unit that it removed without disabling it keeps what requires that unit from starting.
     paths += [
-        link for link in sorted(glob.glob(unit_directory + "/*.[wr]*/virtual-functions-*.service"))
+        link
+        for link in sorted(glob.glob(unit_directory + "/*.[wr]*/virtual-functions-*.service"))
         if os.path.islink(link) and os.readlink(link).startswith(unit_directory + "/") and not os.path.exists(link)
     ]
     for path in sorted(set(rule_paths)):

@@ -17,8 +17,12 @@ MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
 HEXADECIMAL_ID = re.compile(r"^(0x)?[0-9a-f]{4}$")
 SHORT_ADDRESS = re.compile(r"^[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$")
 QUOTE = {
-    "address": "0000:3b:00.0", "mac": "b8:59:9f:0c:aa:02", "vendor_id": "15b3", "product_id": "1017",
-    "name": "ens1f0", "driver": "ice",
+    "address": "0000:3b:00.0",
+    "mac": "b8:59:9f:0c:aa:02",
+    "vendor_id": "15b3",
+    "product_id": "1017",
+    "name": "ens1f0",
+    "driver": "ice",
 }
 
 
@@ -28,20 +32,22 @@ def read_as_number(where: str, name: str, value: object, example: str) -> str:
     if example in (QUOTE["vendor_id"], QUOTE["product_id"]) and isinstance(value, int) and 1000 <= value <= 9999:
         example = str(value)
     return (
-        f'{where}: {name} is {value!r}, which YAML has read as a '
-        f'{"truth value" if isinstance(value, bool) else "number"}: put it in quotes, as in {name.rpartition(".")[2]}: '
+        f"{where}: {name} is {value!r}, which YAML has read as a "
+        f"{'truth value' if isinstance(value, bool) else 'number'}: put it in quotes, as in {name.rpartition('.')[2]}: "
         f'"{example}"'
     )
 
 
 def labelled(entry: dict, where: str) -> str:
-    """An entry in words, as checked_selector() says it, as far as its selector is one: "sriov_devices[0] (name ens1f0)"."""
+    """An entry in words, as checked_selector() says it, as far as its selector is one: "sriov_devices[0] (name
+    ens1f0)".
+    """
     given = [key for key in SELECTORS if entry.get(key) is not None]
     keys = ["vendor_id", "product_id"] if given == ["vendor_id"] else given
     values = [entry.get(key) for key in keys]
     if len(given) != 1 or not all(isinstance(value, str) and LABEL.match(value) for value in values):
         return where
-    return "%s (%s)" % (where, ", ".join(f"{key} {value.strip()}" for key, value in zip(keys, values)))
+    return f"{where} ({', '.join((f'{key} {value.strip()}' for key, value in zip(keys, values)))})"
 
 
 def text_of(entry: dict, key: str, where: str) -> str:

@@ -1,11 +1,12 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Several files and links of a host, changed together: tried before anything is changed, and put back when one fails after all.
+"""Several files and links of a host, changed together: tried before anything is changed, and put back when one fails
+after all.
 
-What a full disk, a read-only filesystem, `chattr +i` or a file in the place of a directory forbids is found while the new files are
-written next to the old ones. What is left then are renames and removals of names, each durable before the next is made, in the order
-of the plan: a machine that loses power has the first of them and not the last.
+What a full disk, a read-only filesystem, `chattr +i` or a file in the place of a directory forbids is found while the
+new files are written next to the old ones. What is left then are renames and removals of names, each durable before the
+next is made, in the order of the plan: a machine that loses power has the first of them and not the last.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from .program.host import HOST
 
 
 class Planned:
-    """One path that changes: what it becomes, and under which temporary names that, and what is there now, stand ready."""
+    """One path that changes: what it becomes, and under which temporary names that, and what is there now, stand
+    ready.
+    """
 
     def __init__(self, path, text, mode, target, state):
         self.path, self.text, self.mode, self.target, self.state = path, text, mode, target, state
@@ -48,7 +51,8 @@ class Together:
     def file(self, path, text, mode=0o644, state=False):
         """Plan a file: its text (None: it is to be absent) and permission bits (None: those that it has).
 
-        state: it is state of the role, and no change to report. A second plan for a path replaces the first. Raises Refusal.
+        state: it is state of the role, and no change to report. A second plan for a path replaces the first. Raises
+        Refusal.
         """
         try:
             before = sysfs.read_file(path)
@@ -63,8 +67,12 @@ class Together:
         """Plan a symbolic link: where it points (None: no link there). Raises Refusal."""
         try:
             before = (
-                f"link to {os.readlink(path)}\n"
-            ) if os.path.islink(path) else sysfs.read_file(path) if target else None
+                (f"link to {os.readlink(path)}\n")
+                if os.path.islink(path)
+                else sysfs.read_file(path)
+                if target
+                else None
+            )
         except OSError as error:
             raise unreadable(path, error) from error
         after = target and f"link to {target}\n"
@@ -72,7 +80,11 @@ class Together:
 
     def _put(self, planned, same, shown):
         earlier = self._plan.get(planned.path)
-        if earlier and not same and (earlier.text, earlier.mode, earlier.target) == (planned.text, planned.mode, planned.target):
+        if (
+            earlier
+            and not same
+            and (earlier.text, earlier.mode, earlier.target) == (planned.text, planned.mode, planned.target)
+        ):
             return
         if earlier:
             disk.discard([name for name in (earlier.temporary, earlier.backup) if name], [])
@@ -85,8 +97,14 @@ class Together:
             before, after = shown
             if planned.path == HOST.program:
                 before, after = [f"{len(text.splitlines())} lines\n" if text else "" for text in shown]
-            self.diff.append({
-                "before_header": planned.path, "after_header": planned.path, "before": before or "", "after": after or ""})
+            self.diff.append(
+                {
+                    "before_header": planned.path,
+                    "after_header": planned.path,
+                    "before": before or "",
+                    "after": after or "",
+                }
+            )
 
     def planned(self):
         """The paths that change, those of state too."""
@@ -104,24 +122,32 @@ class Together:
                 raise refusal(planned, error)
 
     def stage(self):
-        """Do everything that can fail, next to the files that are there: raises Refusal, and leaves nothing behind then."""
+        """Do everything that can fail, next to the files that are there: raises Refusal, and leaves nothing behind
+        then.
+        """
         for planned in self._plan.values():
             if planned.temporary or planned.backup:
                 continue
             try:
                 if not planned.removes():
                     self._made += disk.make_directories(os.path.dirname(planned.path))
-                    planned.temporary = link_name(planned) if planned.target else disk.stage(planned.path, planned.text, planned.mode)
+                    planned.temporary = (
+                        link_name(planned) if planned.target else disk.stage(planned.path, planned.text, planned.mode)
+                    )
                 if os.path.lexists(planned.path):
-                    # Not a copy: this fails for what could not be replaced either, and puts back the very file, times and all.
+                    # Not a copy: this fails for what could not be replaced either, and puts back the very file, times
+                    # and all.
                     planned.backup = new_name(
-                        planned.path, lambda name, path=planned.path: os.link(path, name, follow_symlinks=False))
+                        planned.path, lambda name, path=planned.path: os.link(path, name, follow_symlinks=False)
+                    )
             except OSError as error:
                 self.discard()
                 raise refusal(planned, error) from error
 
     def commit(self):
-        """Put everything that is staged in its place. Raises Refusal, with `files`, the paths that could not be put back."""
+        """Put everything that is staged in its place. Raises Refusal, with `files`, the paths that could not be put
+        back.
+        """
         for planned in self._ordered():
             try:
                 if planned.removes():
@@ -155,7 +181,9 @@ class Together:
         return left
 
     def discard(self):
-        """Remove what stage() made and is not needed (any more). What cannot be removed is left to a later run's sweep."""
+        """Remove what stage() made and is not needed (any more). What cannot be removed is left to a later run's
+        sweep.
+        """
         names = [name for planned in self._plan.values() for name in (planned.temporary, planned.backup) if name]
         disk.discard(names, self._made)
         self._made = []
@@ -167,7 +195,8 @@ def refusal(planned, error):
     """What to raise for a change that cannot be made."""
     verb = "removed" if planned.removes() else "written"
     return Refusal(
-        f"{planned.path} cannot be {verb} ({reason(error, planned.path)}): correct that, then run the role again")
+        f"{planned.path} cannot be {verb} ({reason(error, planned.path)}): correct that, then run the role again"
+    )
 
 
 def unreadable(path, error):
@@ -182,7 +211,9 @@ def reason(error: OSError, path: str) -> str:
 
 
 def obstacle(planned):
-    """Why a path cannot be changed, as an OSError, as far as that is seen without a write; None when nothing is seen."""
+    """Why a path cannot be changed, as an OSError, as far as that is seen without a write; None when nothing is
+    seen.
+    """
     directory = os.path.dirname(planned.path)
     while not os.path.lexists(directory):
         directory = os.path.dirname(directory)
@@ -196,9 +227,12 @@ def obstacle(planned):
         elif not os.access(directory, os.W_OK | os.X_OK):
             number = errno.EACCES
         elif os.path.isfile(planned.path) and not os.path.islink(planned.path) and not os.access(planned.path, os.W_OK):
-            # For root only where the file is immutable (inode_permission()); a rename would not mind the permission bits.
+            # For root only where the file is immutable (inode_permission()); a rename would not mind the permission
+            # bits.
             return OSError(errno.EPERM, os.strerror(errno.EPERM), planned.path)
-        elif not planned.removes() and (system.f_blocks and not system.f_bfree or system.f_files and not system.f_ffree):
+        elif not planned.removes() and (
+            system.f_blocks and not system.f_bfree or system.f_files and not system.f_ffree
+        ):
             number = errno.ENOSPC
     return OSError(number, os.strerror(number), directory) if number else None
 

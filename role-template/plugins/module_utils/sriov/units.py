@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The systemd units that bring VFs at boot and when a PF appears.
 
-Here and not in templates of the role: those would be rendered on the controller for each host, and sent with each module.
+Here and not in templates of the role: those would be rendered on the controller for each host, and sent with each
+module.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ def texts(boot_wait: int, numvfs_timeout: int) -> dict[str, str]:
     # The program bounds each of its waits; this is more than all of them.
     limit = str(boot_wait + 4 * numvfs_timeout + 1200)
     return {
-        "sriov-vfs.service": BOOT.replace("LIMIT_SECONDS", limit), "sriov-vfs@.service": DEVICE.replace("LIMIT_SECONDS", limit),
+        "sriov-vfs.service": BOOT.replace("LIMIT_SECONDS", limit),
+        "sriov-vfs@.service": DEVICE.replace("LIMIT_SECONDS", limit),
         "sriov-vfs-ready@.service": READY,
     }

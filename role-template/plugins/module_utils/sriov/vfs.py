@@ -23,12 +23,18 @@ AS_BEFORE = "the VFs and their files are as they were"
 
 
 def read_released():
-    """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as none."""
+    """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as
+    none.
+    """
     try:
         released = json.loads(sysfs.read_file(released_path()) or "{}")
     except (ValueError, RecursionError):
         return {}
-    return {address: boot for address, boot in released.items() if sysfs.PCI_ADDRESS.match(address)} if isinstance(released, dict) else {}
+    return (
+        {address: boot for address, boot in released.items() if sysfs.PCI_ADDRESS.match(address)}
+        if isinstance(released, dict)
+        else {}
+    )
 
 
 def to_release(devices, config, released, legacy_addresses):
@@ -47,7 +53,9 @@ def to_release(devices, config, released, legacy_addresses):
         if function and entry["id"] in (None, function["id"]):
             left[entry["address"]] = now
     left.update(dict.fromkeys(legacy_addresses, now))
-    zero = {device["address"]: now for device in devices if device["boot"] in ("systemd", "udev") and device["numvfs"] == 0}
+    zero = {
+        device["address"]: now for device in devices if device["boot"] in ("systemd", "udev") and device["numvfs"] == 0
+    }
     return dict({address: boot for address, boot in left.items() if boot == now and address not in chosen}, **zero)
 
 
@@ -72,13 +80,16 @@ def reasons_of(results, config, released):
 
 
 def checked(parameters):
-    """The numbers among the module's parameters as int, and the units. Raises Refusal for parameters that no host could be given."""
+    """The numbers among the module's parameters as int, and the units. Raises Refusal for parameters that no host could
+    be given.
+    """
     checked_path(parameters["udev_rule_path"])
     for name, text in (parameters["units"] or {}).items():
         # Half of a surrogate pair cannot be written.
         if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text) or not given.is_file_name(name):
             raise Refusal(
-                f"units has {name!r:.80}: {text!r:.80}, and takes the name of a unit and its text: correct it")
+                f"units has {name!r:.80}: {text!r:.80}, and takes the name of a unit and its text: correct it"
+            )
     given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
     numbers = {
         name: whole_number(name, parameters[name], least, configuration.MOST_SECONDS)
@@ -91,7 +102,8 @@ def checked_path(path):
     """Raise Refusal when udev would not read a file of that path."""
     if not (isinstance(path, str) and path.startswith("/") and path.endswith(".rules") and path.isprintable()):
         raise Refusal(
-            f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, as udev reads no other")
+            f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, as udev reads no other"
+        )
 
 
 def whole_number(name: str, value: object, least: int, most: int) -> int:
@@ -142,32 +154,37 @@ class Interruption:
 
 
 def plan_state(changes, results, leaving, config, released_before):
-    """Plan what is remembered of PFs that wait for the next boot; a later call, with other results, takes the place of the first.
+    """Plan what is remembered of PFs that wait for the next boot; a later call, with other results, takes the place of
+    the first.
 
     leaving: as of to_release. Returns (due, stuck), as of pending.judge.
     """
     released = {
         result["address"]: leaving[result["address"]]
-        for result in results if result["state"] == "pending" and result["wanted"] == 0
+        for result in results
+        if result["state"] == "pending" and result["wanted"] == 0
     }
     # Goes before the configuration forgets them.
-    changes.file(released_path(), json.dumps(released, indent=2, sort_keys=True) + "\n" if released else None, state=True)
+    changes.file(
+        released_path(), json.dumps(released, indent=2, sort_keys=True) + "\n" if released else None, state=True
+    )
     due, stuck, waits = pending.sort(HOST, "vfs", *reasons_of(results, config, released_before))
     changes.file(pending.path_of(HOST, "vfs"), pending.text_of(waits), state=True)
     return due, stuck
 
 
 def lines_of(results, devices):
-    """One line for each PF of the results, with the physical network of it. devices: the PFs, as sriov_devices returns them."""
+    """One line for each PF of the results, with the physical network of it. devices: the PFs, as sriov_devices returns
+    them.
+    """
     networks = {}
     for device in devices:
         if device.get("physical_network"):
             networks.setdefault(device["address"], {})[device["physical_network"]] = None
-    return ["%s: %s VFs%s%s%s" % (
-        pfs.described(result), result["now"],
-        ", physical network " + " and ".join(networks[result["address"]]) if result["address"] in networks else "",
-        ", " + result["state"] if result["state"] != "ok" else "",
-        ": " + result["message"] if result["message"] else "") for result in results]
+    return [
+        f"{pfs.described(result)}: {result['now']} VFs{', physical network ' + ' and '.join(networks[result['address']]) if result['address'] in networks else ''}{', ' + result['state'] if result['state'] != 'ok' else ''}{': ' + result['message'] if result['message'] else ''}"
+        for result in results
+    ]
 
 
 def failures_of(results):
@@ -176,7 +193,9 @@ def failures_of(results):
 
 
 def untouched(attempt, results):
-    """Call what changes no VF and no file, and have its Refusal say so. results: of the PFs that were to be set after it."""
+    """Call what changes no VF and no file, and have its Refusal say so. results: of the PFs that were to be set after
+    it.
+    """
     try:
         attempt()
     except Refusal as refusal:
@@ -206,8 +225,9 @@ def put_back(results, timeout, refusal, cause):
 def carry_out(changes, results, apply, remember, timeout, interruption):
     """Set the VFs, then put what is staged in its place; or leave VFs and files as they were.
 
-    results: what apply() is going to do; apply: sets the VFs and returns what came of it; remember: plans the state for that.
-    Returns (results, what remember() returned). Raises Refusal with `pfs`, and with `files` when some cannot be put back.
+    results: what apply() is going to do; apply: sets the VFs and returns what came of it; remember: plans the state for
+    that. Returns (results, what remember() returned). Raises Refusal with `pfs`, and with `files` when some cannot be
+    put back.
     """
     try:
         results = apply()
@@ -237,12 +257,12 @@ def ensure(parameters, check_mode, run, interruption):
     config = read_config()
     legacy_paths, legacy_addresses = predecessors.legacy(HOST.units, {HOST.udev_rules, parameters["udev_rule_path"]})
     # Neither those that are left alone nor those whose driver takes the number as a module option (sriov_mlx4).
-    devices = [device for device in parameters["devices"] if device["boot"] in ("systemd", "udev") and device["numvfs"] > 0]
+    devices = [
+        device for device in parameters["devices"] if device["boot"] in ("systemd", "udev") and device["numvfs"] > 0
+    ]
     released_before = read_released()
     leaving = to_release(parameters["devices"], config, released_before, legacy_addresses)
-    targets = devices + [
-        {"address": address, "numvfs": 0, "optional": True} for address in leaving if has_vfs(address)
-    ]
+    targets = devices + [{"address": address, "numvfs": 0, "optional": True} for address in leaving if has_vfs(address)]
     timeout, permission = parameters["numvfs_timeout"], parameters["change_connection_pf"]
     results = pfs.apply(targets, timeout, check=True, change_connection_pf=permission)
     if failures_of(results):
@@ -267,7 +287,13 @@ def ensure(parameters, check_mode, run, interruption):
         try:
             untouched(changes.stage, results)
             results, (due, stuck) = carry_out(
-                changes, results, lambda: pfs.apply(targets, timeout, change_connection_pf=permission), remember, timeout, interruption)
+                changes,
+                results,
+                lambda: pfs.apply(targets, timeout, change_connection_pf=permission),
+                remember,
+                timeout,
+                interruption,
+            )
         except Refusal as refusal:
             if not refusal.details.get("files"):
                 with contextlib.suppress(OSError):
@@ -279,8 +305,13 @@ def ensure(parameters, check_mode, run, interruption):
     changed = [result for result in results if result["state"] == "changed"]
     repeated = [command for command in reloads(owed) if command not in reloads(changes.paths)]
     return {
-        "changed": bool(changed or changes.paths or repeated), "diff": diff_of(changed, repeated) + changes.diff,
-        "pfs": results, "lines": lines_of(results, parameters["devices"]), "files": sorted(changes.paths), "reboot": due, "stuck": stuck,
+        "changed": bool(changed or changes.paths or repeated),
+        "diff": diff_of(changed, repeated) + changes.diff,
+        "pfs": results,
+        "lines": lines_of(results, parameters["devices"]),
+        "files": sorted(changes.paths),
+        "reboot": due,
+        "stuck": stuck,
         "settled": clean and not (changed or repeated or owed or changes.planned() or due or stuck),
     }
 
@@ -290,7 +321,8 @@ def diff_of(changed, repeated):
     vfs = [(result["address"], f"{result['before']} VFs\n", f"{result['wanted']} VFs\n") for result in changed]
     commands = [(" ".join(command), "", "repeated\n") for command in repeated]
     return [
-        {"before_header": what, "after_header": what, "before": before, "after": after} for what, before, after in vfs + commands
+        {"before_header": what, "after_header": what, "before": before, "after": after}
+        for what, before, after in vfs + commands
     ]
 
 
@@ -306,8 +338,8 @@ class Uninterrupted:
 def work(module: Any, interruption: Interruption | None = None) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
-    module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`. interruption: an Interruption, where the
-    module may change something.
+    module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`. interruption: an Interruption,
+    where the module may change something.
     """
     try:
         parameters = dict(module.params, **checked(module.params))

@@ -10,7 +10,8 @@ from collections.abc import Collection
 INTEL_ON = "intel_iommu=on"
 PASSTHROUGH = "iommu=pt"
 MANAGED_NAMES = ("intel_iommu", "amd_iommu", "iommu", "iommu.passthrough")
-# What hands the rest of the line to init: parse_args() of kernel/params.c compares after next_arg() has taken the quotes off.
+# What hands the rest of the line to init: parse_args() of kernel/params.c compares after next_arg() has taken the
+# quotes off.
 TO_INIT = ("--", '"--"')
 
 
@@ -120,7 +121,9 @@ def remove_tokens(line: str, tokens: Collection[str]) -> str:
 
 
 def append(line: str, tokens: Collection[str]) -> str:
-    """The line with the tokens at its end, before a `--` that hands the rest to init and before a quote that is never closed."""
+    """The line with the tokens at its end, before a `--` that hands the rest to init and before a quote that is never
+    closed.
+    """
     end = _kernels_end(line)
     kept, rest = line[:end].rstrip(), line[end:]
     return " ".join(([kept] if kept else []) + tokens + ([rest] if rest else []))
@@ -132,7 +135,7 @@ def _kernels_end(line: str) -> int:
     for start, end in spans:
         if line[start:end] in TO_INIT:
             return start
-    if spans and line[spans[-1][0]:].count('"') % 2:
+    if spans and line[spans[-1][0] :].count('"') % 2:
         return spans[-1][0]
     return len(line)
 

@@ -15,7 +15,7 @@ from .line_file import _without_words, edit_line_file, every_word, first_line, k
 
 def entry_value(text: str, key: str) -> list[str]:
     """All values of a key of a boot entry, in order. The specification joins several `options` with a space."""
-    return re.findall(r"^[ \t]*%s[ \t]+(.*?)[ \t\r]*$" % re.escape(key), text, re.MULTILINE)
+    return re.findall(rf"^[ \t]*{re.escape(key)}[ \t]+(.*?)[ \t\r]*$", text, re.MULTILINE)
 
 
 OPTIONS = re.compile(r"([ \t]*options)([ \t]*)(.*?)(\r?)$")
@@ -38,10 +38,11 @@ def edit_entry(text, add, drop):
             lines[number] = key + space + kept + end if kept else None
     lines = [line for line in lines if line is not None]
     places = _option_lines(lines) if add else []
-    # The last line is the usual place. With a ` -- ` or an open quote in a line before, it is init's or within the quote.
+    # The last line is the usual place. With a ` -- ` or an open quote in a line before, it is init's or within the
+    # quote.
     for place in places[-1:] + places[:-1]:
         key, space, value, end = OPTIONS.match(lines[place]).groups()
-        edited = "\n".join(lines[:place] + [key + (space or " ") + append(value, add) + end] + lines[place + 1:])
+        edited = "\n".join(lines[:place] + [key + (space or " ") + append(value, add) + end] + lines[place + 1 :])
         if not missing(" ".join(entry_value(edited, "options")), add):
             return edited
     if add:
@@ -72,7 +73,9 @@ class EntryLoader(BootLoader):
 
     def folders(self, changes):
         """Where this role writes files for this loader."""
-        return sorted({os.path.dirname(path) for path, _text in self.entries(changes)} | {os.path.dirname(self.KERNEL_CMDLINE)})
+        return sorted(
+            {os.path.dirname(path) for path, _text in self.entries(changes)} | {os.path.dirname(self.KERNEL_CMDLINE)}
+        )
 
     def script(self):
         """The name of kernel-install's script that makes an entry of /etc/kernel/cmdline."""
@@ -88,7 +91,9 @@ class EntryLoader(BootLoader):
             paths = [f"{directory}/{self.script()}" for directory in self.INSTALL]
             text = next((text for text in map(self.host.read, paths) if text is not None), None)
             leaves_out = r"^[^#\n]*\b(?:grep|sed|awk)\b[^\n]*#[^\n]*cmdline"
-            self._takes_comments = self.takes_comments_by_default() if text is None else not re.search(leaves_out, text, re.MULTILINE)
+            self._takes_comments = (
+                self.takes_comments_by_default() if text is None else not re.search(leaves_out, text, re.MULTILINE)
+            )
         return self._takes_comments
 
     def readings(self):
@@ -109,7 +114,9 @@ class EntryLoader(BootLoader):
         return lines + ([] if later is None else [(self.KERNEL_CMDLINE, kernel_line(later))])
 
     def also_read(self, changes):
-        """Further lines whose words end up on a later kernel's line, as (where, line): comments, and the file that ours is made from."""
+        """Further lines whose words end up on a later kernel's line, as (where, line): comments, and the file that ours
+        is made from.
+        """
         later = changes.read(self.KERNEL_CMDLINE)
         path = self.VENDOR_CMDLINE if later is None else self.KERNEL_CMDLINE
         text = self.host.read(self.VENDOR_CMDLINE) or "" if later is None else later
@@ -125,7 +132,9 @@ class EntryLoader(BootLoader):
         return [token for token in wanted if any(not has(line, token) for line in lines)]
 
     def _default_text(self, changes, ours):
-        """The text to begin /etc/kernel/cmdline with: kernel-install's own default, or the booted entry's options without `ours`."""
+        """The text to begin /etc/kernel/cmdline with: kernel-install's own default, or the booted entry's options
+        without `ours`.
+        """
         vendor = self.host.read(self.VENDOR_CMDLINE)
         if vendor is not None:
             return vendor
@@ -135,14 +144,17 @@ class EntryLoader(BootLoader):
         return remove_tokens(self.options((alike or [text for _path, text in entries])[-1]), ours) + "\n"
 
     def prepare(self, changes, wanted, record):
-        """Put into the record what a run that is interrupted has to leave to the next: with what /etc/kernel/cmdline begins.
+        """Put into the record what a run that is interrupted has to leave to the next: with what /etc/kernel/cmdline
+        begins.
 
-        Without the file kernel-install takes the running line, and a kernel that is installed before the reboot would come up
-        without the parameters.
+        Without the file kernel-install takes the running line, and a kernel that is installed before the reboot would
+        come up without the parameters.
         """
         if wanted and changes.read(self.KERNEL_CMDLINE) is None and self.needs(changes, wanted, record):
             # After an interrupted run the entries may have the role's own tokens already.
-            record.setdefault("created", {})[self.KERNEL_CMDLINE] = self._default_text(changes, record["tokens"]).rstrip("\n")
+            record.setdefault("created", {})[self.KERNEL_CMDLINE] = self._default_text(
+                changes, record["tokens"]
+            ).rstrip("\n")
 
     def _made_by_role(self, text, record):
         """Whether /etc/kernel/cmdline is the file that the role made, changed by nobody but the role."""
@@ -186,7 +198,9 @@ class EntryLoader(BootLoader):
             changes.put(path, text, keep_times=path in self.SAME_TIMES)
 
     def apply(self, changes, wanted, record):
-        """Make the next boot have `wanted`, and not what `record` says this role added before. Returns sentences for the operator."""
+        """Make the next boot have `wanted`, and not what `record` says this role added before. Returns sentences for
+        the operator.
+        """
         if self.needs(changes, wanted, record):
             drop = [token for token in record["tokens"] if token not in wanted]
             self.write(changes, self.plan(changes, wanted, drop, record))

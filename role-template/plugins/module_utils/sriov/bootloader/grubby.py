@@ -17,11 +17,12 @@ from .tools import last_line
 
 
 class Grubby(EntryLoader):
-    """GRUB that reads boot entries (blscfg), as on Enterprise Linux 9 and 10, where grubby is the tool to look at and edit them.
+    """GRUB that reads boot entries (blscfg), as on Enterprise Linux 9 and 10, where grubby is the tool to look at and
+    edit them.
 
-    grubby 8.40 loses words when it edits: other values of a name that it adds, `&` and `\\`, blanks in quotes, all but the first
-    line of /etc/kernel/cmdline. A run that is killed after it could not bring them back. So the role writes the files itself,
-    each in one step, and has grubby show what it sees then.
+    grubby 8.40 loses words when it edits: other values of a name that it adds, `&` and `\\`, blanks in quotes, all but
+    the first line of /etc/kernel/cmdline. A run that is killed after it could not bring them back. So the role writes
+    the files itself, each in one step, and has grubby show what it sees then.
     """
 
     name = "grubby"
@@ -89,7 +90,7 @@ class Grubby(EntryLoader):
         if text is not None:
             # grub2-mkconfig makes the entries' options anew from this file: always before EL 9.3, on request since.
             # It reads no drop-ins.
-            kept = re.sub(r"^%s\n.*?^%s\n" % (self.BEGIN, self.END), "", text, flags=re.MULTILINE | re.DOTALL)
+            kept = re.sub(rf"^{self.BEGIN}\n.*?^{self.END}\n", "", text, flags=re.MULTILINE | re.DOTALL)
             if wanted and kept and not kept.endswith("\n"):
                 kept += "\n"
             plan[self.DEFAULTS] = kept + self.block(wanted)
@@ -98,9 +99,7 @@ class Grubby(EntryLoader):
     def needs(self, changes, wanted, record):
         text, block = changes.read(self.DEFAULTS), self.block(wanted)
         begun = any(token in record["tokens"] for token in wanted)
-        out_of_step = text is not None and (
-            block not in text if begun else not wanted and self.BEGIN in text
-        )
+        out_of_step = text is not None and (block not in text if begun else not wanted and self.BEGIN in text)
         drop = [token for token in record["tokens"] if token not in wanted]
         left = any(token in split_raw(self.kernelopts() or "") for token in drop)
         return out_of_step or left or super().needs(changes, wanted, record)
@@ -135,8 +134,11 @@ class Grubby(EntryLoader):
             return
         editor = self.host.which("grub2-editenv", "grub-editenv") or "/usr/bin/grub2-editenv"
         rc, out, err = changes.command(
-            [editor, self.ENVIRONMENT, "set", "kernelopts=" + after], self.ENVIRONMENT, self.ENVIRONMENT + " (kernelopts)",
-            value + "\n", after + "\n",
+            [editor, self.ENVIRONMENT, "set", "kernelopts=" + after],
+            self.ENVIRONMENT,
+            self.ENVIRONMENT + " (kernelopts)",
+            value + "\n",
+            after + "\n",
         )
         if changes.check_mode:
             self._would_be = after

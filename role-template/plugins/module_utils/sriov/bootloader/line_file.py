@@ -15,8 +15,8 @@ from .cmdline import _before_init, _kernels_end, _spans, missing
 def without_comments(text):
     """The text with every line that begins with # turned into blanks, so that positions stay the same.
 
-    What counts as a comment is what 90-loaderentry.install of systemd 257 and later leaves out (`grep -v '^\\s*#'`); a # further
-    on in a line is a word like any other.
+    What counts as a comment is what 90-loaderentry.install of systemd 257 and later leaves out (`grep -v '^\\s*#'`); a
+    # further on in a line is a word like any other.
     """
     return re.sub(r"^[^\S\n]*#[^\n]*", lambda match: " " * len(match.group(0)), text, flags=re.MULTILINE | re.ASCII)
 
@@ -37,14 +37,20 @@ def first_line(text: str) -> str:
 
 
 def up_to_return(text: str) -> str:
-    """The kernel line of an entry that kernel-install makes of a file with carriage returns: systemd-boot ends a line at them."""
+    """The kernel line of an entry that kernel-install makes of a file with carriage returns: systemd-boot ends a line
+    at them.
+    """
     return without_comments(text).split("\r", 1)[0]
 
 
 def edit_line_file(
-    text: str, add: list[str], drop: Collection[str], readings: Collection[Callable[[str], str]] = (kernel_line,),
+    text: str,
+    add: list[str],
+    drop: Collection[str],
+    readings: Collection[Callable[[str], str]] = (kernel_line,),
 ) -> str:
-    """The text of /etc/kernel/cmdline with the tokens of `drop` taken off and those of `add` put on. Comments stay as they are.
+    """The text of /etc/kernel/cmdline with the tokens of `drop` taken off and those of `add` put on. Comments stay as
+    they are.
 
     readings: functions from the text to a kernel line, each of which has to give what was added.
     Raises Refusal when there is no such place.
@@ -62,7 +68,9 @@ def edit_line_file(
 
 
 def _placings(text, words):
-    """The texts with the words put in, the usual place first: the last line, the first, a line of their own, right before the rest."""
+    """The texts with the words put in, the usual place first: the last line, the first, a line of their own, right
+    before the rest.
+    """
     blanked = without_comments(text)
     end = _kernels_end(blanked)
     places = {}
@@ -72,7 +80,7 @@ def _placings(text, words):
         if stop <= end and not continues and "\n" not in blanked[start:stop]:
             places[blanked.count("\n", 0, start)] = stop
     for line in sorted(places, key=lambda number: (number != max(places), number)):
-        yield text[:places[line]] + " " + words + text[places[line]:]
+        yield text[: places[line]] + " " + words + text[places[line] :]
     if end == len(text):
         newline = "\r\n" if "\r\n" in text else "\n"
         yield text + (newline if text and not text.endswith("\n") else "") + words + newline
@@ -89,7 +97,7 @@ def _without_words(text: str, drop: Collection[str]) -> str:
         line_start = text.rfind("\n", 0, start) + 1
         after = text[end:].lstrip(" \t")
         if text[line_start:start].strip():
-            text = text[:start - 1] + text[end:]
+            text = text[: start - 1] + text[end:]
         elif after.lstrip("\r")[:1] in ("", "\n"):
             text = text[:line_start] + after.lstrip("\r")[1:]
         else:

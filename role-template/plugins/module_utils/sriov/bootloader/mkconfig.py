@@ -54,7 +54,9 @@ class MkconfigGrub(BootLoader):
         return cls(host, config, [update] if update else [mkconfig, "-o", config])
 
     def evaluate(self, changes):
-        """The kernel line of a normal entry, as grub-mkconfig would make it: GRUB_CMDLINE_LINUX, then GRUB_CMDLINE_LINUX_DEFAULT."""
+        """The kernel line of a normal entry, as grub-mkconfig would make it: GRUB_CMDLINE_LINUX, then
+        GRUB_CMDLINE_LINUX_DEFAULT.
+        """
         settings = self.settings(changes)
         return " ".join((settings["GRUB_CMDLINE_LINUX"] + " " + settings["GRUB_CMDLINE_LINUX_DEFAULT"]).split())
 
@@ -82,10 +84,11 @@ class MkconfigGrub(BootLoader):
                         stream.write(text)
                 script.append(f". {shlex.quote(source)}")
             mark = "@sriov@"
-            script.append("printf '%s%%s' %s '%s'" % (mark, " ".join(
-                f'"${{{name}-}}"' for name in self.VARIABLES), "end"))
+            script.append(
+                "printf '%s%%s' %s '%s'" % (mark, " ".join(f'"${{{name}-}}"' for name in self.VARIABLES), "end")
+            )
             rc, out, err = self.host.run(["/bin/sh", "-c", "\n".join(script)], "")
-        values = out.split(mark)[-len(self.VARIABLES) - 1:]
+        values = out.split(mark)[-len(self.VARIABLES) - 1 :]
         if rc != 0 or len(values) != len(self.VARIABLES) + 1 or values.pop() != "end":
             raise Refusal(
                 f"The settings of GRUB in {self.DEFAULTS} cannot be read by sh, so update-grub would fail too: "
@@ -102,11 +105,14 @@ class MkconfigGrub(BootLoader):
     def _files(self, changes):
         """The files that hold the settings, in the order in which grub-mkconfig sources them."""
         drop_ins = {
-            f"{self.DROP_INS}/{name}" for name in self.host.names(self.DROP_INS)
+            f"{self.DROP_INS}/{name}"
+            for name in self.host.names(self.DROP_INS)
             if name.endswith(".cfg") and not name.startswith(".")
         }
         # What check mode would write sorts where the real file will.
-        return [self.DEFAULTS] + sorted(drop_ins | ({self.DROP_IN} if changes.read(self.DROP_IN) is not None else set()))
+        return [self.DEFAULTS] + sorted(
+            drop_ins | ({self.DROP_IN} if changes.read(self.DROP_IN) is not None else set())
+        )
 
     def folders(self, _changes):
         return [self.DROP_INS, os.path.dirname(self.config)]
@@ -126,7 +132,8 @@ class MkconfigGrub(BootLoader):
         """The wanted tokens that a run would bring to the next boot."""
         line, entries = self.evaluate(changes), self.lines(changes)
         return [
-            token for token in wanted
+            token
+            for token in wanted
             if not has(line, token) or (entries and not any(has(entry, token) for _title, entry in entries))
         ]
 
@@ -154,11 +161,7 @@ class MkconfigGrub(BootLoader):
         for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"):
             if any(word in TO_INIT for word in split_raw(settings[name])):
                 files = [path for path in self._files(changes) if sets_separator(changes.read(path) or "", name)]
-                return (
-                    "%s would go to init and not to the kernel, as every word after the ' -- ' in %s of %s does: take the ' -- ' out, "
-                    "or put in front of it what the kernel needs ('---' is an ordinary word)."
-                    % (tokens, name, (files or [f"{self.DEFAULTS} or {self.DROP_INS}"])[-1])
-                )
+                return f"{tokens} would go to init and not to the kernel, as every word after the ' -- ' in {name} of {(files or [f'{self.DEFAULTS} or {self.DROP_INS}'])[-1]} does: take the ' -- ' out, or put in front of it what the kernel needs ('---' is an ordinary word)."
         return (
             f"{tokens} is not on the line that GRUB would get: a file in {self.DROP_INS} that sorts after "
             f"{os.path.basename(self.DROP_IN)} sets GRUB_CMDLINE_LINUX_DEFAULT anew (rename it or let it append), or "
@@ -168,12 +171,19 @@ class MkconfigGrub(BootLoader):
     def _stale(self, changes, line, wanted, recorded):
         """Whether grub.cfg is older than the settings.
 
-        One entry that has the tokens shows that it is not: those that lack them then are made by a script with a line of its own.
+        One entry that has the tokens shows that it is not: those that lack them then are made by a script with a line
+        of its own.
         """
         entries = self.lines(changes)
-        return all(missing(entry, wanted) for _title, entry in entries) and bool(entries) or any(
-            has(entry, token) and not has(line, token)
-            for _title, entry in entries for token in recorded if token not in wanted
+        return (
+            all(missing(entry, wanted) for _title, entry in entries)
+            and bool(entries)
+            or any(
+                has(entry, token) and not has(line, token)
+                for _title, entry in entries
+                for token in recorded
+                if token not in wanted
+            )
         )
 
     def _generate(self, changes, line, wanted):
@@ -207,15 +217,18 @@ class MkconfigGrub(BootLoader):
         return [
             f"The entry '{title}' of {self.config} does not have {' '.join(tokens)}, "
             "because the script in /etc/grub.d that makes it takes a line of its own: a "
-            "host that is started from this entry runs without." for title, tokens in lacking
+            "host that is started from this entry runs without."
+            for title, tokens in lacking
         ]
 
 
-# Words that make a boot end in a shell for repairs: systemd's generator and run level names (kernel-command-line(7)), Ubuntu's
-# friendly-recovery, the stops of dracut (dracut.cmdline(7)) and initramfs-tools(7), and a shell instead of init.
+# Words that make a boot end in a shell for repairs: systemd's generator and run level names (kernel-command-line(7)),
+# Ubuntu's friendly-recovery, the stops of dracut (dracut.cmdline(7)) and initramfs-tools(7), and a shell instead of
+# init.
 REPAIR = re.compile(
     r"^(single|-s|s|S|1|-b|recovery|(rd\.)?(rescue|emergency)|(rd\.)?break(=.*)?"
-    r"|(rd\.)?systemd\.unit=(rescue|emergency)(\.target)?|(rd)?init=/\S*/?(ba|da|z|k|a)?sh)$")
+    r"|(rd\.)?systemd\.unit=(rescue|emergency)(\.target)?|(rd)?init=/\S*/?(ba|da|z|k|a)?sh)$"
+)
 # The id of a recovery entry of 10_linux, gnulinux-VERSION-recovery-DEVICE, where the device can be of any name.
 RECOVERY_ID = re.compile(r"gnulinux-(?!simple-)(?:(?!-advanced-|-recovery-)[^/'\"\s])*-recovery-")
 # Scripts whose entries are other systems' and the administrator's own.
@@ -225,13 +238,15 @@ NOT_MADE = ("30_os-prober", "40_custom", "41_custom")
 def grub_entries(text, settings=None):
     """The Linux entries that boot normally in a grub.cfg, as (title, kernel line without the kernel's path).
 
-    Those of 10_linux (and 10_linux_zfs) when there are any: entries of other systems and the administrator's own
-    are not made from /etc/default/grub. Recovery entries do not get GRUB_CMDLINE_LINUX_DEFAULT. They are known by 10_linux's id, and
-    in whatever other script by their line: it has a word that REPAIR knows or the words of GRUB_CMDLINE_LINUX_RECOVERY, which the
-    line of a normal entry (`settings`, by name of the variable) does not have.
+    Those of 10_linux (and 10_linux_zfs) when there are any: entries of other systems and the administrator's own are
+    not made from /etc/default/grub. Recovery entries do not get GRUB_CMDLINE_LINUX_DEFAULT. They are known by
+    10_linux's id, and in whatever other script by their line: it has a word that REPAIR knows or the words of
+    GRUB_CMDLINE_LINUX_RECOVERY, which the line of a normal entry (`settings`, by name of the variable) does not have.
     """
     settings = settings or {}
-    usual = set(split_raw(settings.get("GRUB_CMDLINE_LINUX", "") + " " + settings.get("GRUB_CMDLINE_LINUX_DEFAULT", "")))
+    usual = set(
+        split_raw(settings.get("GRUB_CMDLINE_LINUX", "") + " " + settings.get("GRUB_CMDLINE_LINUX_DEFAULT", ""))
+    )
     own = set(settings.get("GRUB_CMDLINE_LINUX_RECOVERY", "").split()) - usual
 
     def repairs(line):
@@ -250,7 +265,13 @@ def grub_entries(text, settings=None):
             title = entry.group(2) or entry.group(3) or "?"
             recovery = section != "10_linux_zfs" and RECOVERY_ID.search(entry.group(4)) is not None
         kernel = re.match(r"\s*linux(?:16|efi)?\s+(\"[^\"]*\"|\S+)\s*(.*)", line)
-        if not kernel or not title or recovery or "memtest" in os.path.basename(kernel.group(1)) or repairs(kernel.group(2)):
+        if (
+            not kernel
+            or not title
+            or recovery
+            or "memtest" in os.path.basename(kernel.group(1))
+            or repairs(kernel.group(2))
+        ):
             continue
         entries.append((section, title, kernel.group(2).strip()))
     made = [entry for entry in entries if entry[0].startswith("10_linux")]

@@ -16,7 +16,9 @@ RECORD = "/var/lib/sriov/kernel-parameters.json"
 
 
 def read_record(host: Machine) -> dict:
-    """What this role has added: {"bootloader": str, "tokens": [str], ...}; empty tokens when there is no usable record."""
+    """What this role has added: {"bootloader": str, "tokens": [str], ...}; empty tokens when there is no usable
+    record.
+    """
     try:
         record = json.loads(host.read(RECORD) or "{}")
     except ValueError:
@@ -24,10 +26,12 @@ def read_record(host: Machine) -> dict:
     if not isinstance(record, dict):
         record = {}
     tokens, created = record.get("tokens"), record.get("created")
-    record["tokens"] = [token for token in tokens if token in (INTEL_ON, PASSTHROUGH)] if isinstance(tokens, list) else []
-    record["created"] = {
-        path: text for path, text in created.items() if isinstance(text, str)
-    } if isinstance(created, dict) else {}
+    record["tokens"] = (
+        [token for token in tokens if token in (INTEL_ON, PASSTHROUGH)] if isinstance(tokens, list) else []
+    )
+    record["created"] = (
+        {path: text for path, text in created.items() if isinstance(text, str)} if isinstance(created, dict) else {}
+    )
     return record
 
 

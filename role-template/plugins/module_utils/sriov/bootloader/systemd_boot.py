@@ -51,8 +51,10 @@ class SystemdBoot(EntryLoader):
     def unified_images(cls, host):
         """Paths of unified kernel images (entries of type 2), which carry their kernel line inside."""
         return [
-            f"{place}/EFI/Linux/{name}" for place in cls.partitions(host)
-            for name in host.names(place + "/EFI/Linux") if name.endswith(".efi")
+            f"{place}/EFI/Linux/{name}"
+            for place in cls.partitions(host)
+            for name in host.names(place + "/EFI/Linux")
+            if name.endswith(".efi")
         ]
 
     def entries(self, changes):

@@ -32,16 +32,23 @@ def read_card(tool, card, exact):
     if counts_per_function(card, tables):
         own |= set(card["counts"])
     for function in sorted(own - {first}):
-        tables[function] = query(tool, function, card, sysfs.describe(sysfs.read_function(function) or {"address": function}))
+        tables[function] = query(
+            tool, function, card, sysfs.describe(sysfs.read_function(function) or {"address": function})
+        )
     return tables
 
 
 def enough_without(card: dict, exact: bool) -> bool:
     """Whether what the kernel sees of a card is all that is wanted, so that its firmware need not be read."""
+
     def offered(function):
         return (sysfs.read_function(function) or {}).get("totalvfs") or 0
 
-    return not exact and not card["listed"] and all(offered(function) >= count for function, count in card["counts"].items())
+    return (
+        not exact
+        and not card["listed"]
+        and all(offered(function) >= count for function, count in card["counts"].items())
+    )
 
 
 def look(card: dict, need: dict, tables: dict[str, dict]) -> dict:
@@ -58,7 +65,8 @@ def look(card: dict, need: dict, tables: dict[str, dict]) -> dict:
     if number is None and text is None:
         raise Refusal(
             f"{card['label']}: its firmware shows {name} as {row['next']}, which is no value that could be compared: "
-            "set it by hand")
+            "set it by hand"
+        )
     if row["read_only"] and not met(need, row["next"]):
         raise Refusal(read_only(card, need, row["next"]))
     current = row["current"]
@@ -97,9 +105,7 @@ def no_parameter(card, need, table):
         )
     close = difflib.get_close_matches(name, table["parameters"], 1)
     advanced = table["parameters"].get("ADVANCED_PCI_SETTINGS")
-    return "%s: its firmware (%s) has no parameter %s%s: correct it, or leave it out%s" % (
-        card["label"], table["type"], name, f", {close[0]} is the nearest" if close else "",
-        "; some show only with ADVANCED_PCI_SETTINGS set to true" if advanced and same(False, advanced["next"]) else "")
+    return f"{card['label']}: its firmware ({table['type']}) has no parameter {name}{(f', {close[0]} is the nearest' if close else '')}: correct it, or leave it out{'; some show only with ADVANCED_PCI_SETTINGS set to true' if advanced and same(False, advanced['next']) else ''}"
 
 
 def key_of(need: dict) -> str:
@@ -112,16 +118,21 @@ def not_running(needs_of_card: list[dict], remembered: set[str]) -> list[dict]:
     remembered: the keys that were reported in this boot; they tell of a card that does not show what it runs with.
     """
     return [
-        need for need in needs_of_card
-        if (not met(need, need["current"]) if need["current"] is not None else need["set"] or key_of(need) in remembered)
+        need
+        for need in needs_of_card
+        if (
+            not met(need, need["current"]) if need["current"] is not None else need["set"] or key_of(need) in remembered
+        )
     ]
 
 
 def reason(card: dict, need: dict) -> dict[str, str]:
     """Why a reboot is due, as judge() takes it."""
     runs = (
-        f" and the card runs with {plain(need['current'])}"
-    ) if need["current"] is not None else " and the card does not run with it yet"
+        (f" and the card runs with {plain(need['current'])}")
+        if need["current"] is not None
+        else " and the card does not run with it yet"
+    )
     text = (
         f"firmware parameter {need['name']} of {card['label']} is set to "
         f"{text_of(need) if need['set'] else plain(need['next'])}{runs}"
@@ -134,13 +145,17 @@ def reason(card: dict, need: dict) -> dict[str, str]:
 
 
 def set_card(tool, card, wanted):
-    """Set what differs and read it back, also after a failure; what is set is in card["done"]. Returns None, or one sentence."""
+    """Set what differs and read it back, also after a failure; what is set is in card["done"]. Returns None, or one
+    sentence.
+    """
     for function in sorted({need["function"] for need in wanted}):
         own = [need for need in wanted if need["function"] == function]
         arguments = [argument(need["name"], need["value"]) for need in own]
         code, text = run([tool, "-y", "-d", function, "set"] + arguments)
         card["power_cycle"] = card.get("power_cycle", False) or needs_power_cycle(text)
-        failed = complain(tool, card, code, text, None, {need["name"]: need["value"] for need in own}) if code != 0 else None
+        failed = (
+            complain(tool, card, code, text, None, {need["name"]: need["value"] for need in own}) if code != 0 else None
+        )
         try:
             rows = query(tool, function, card)["parameters"]
         except Refusal as refusal:
@@ -149,7 +164,11 @@ def set_card(tool, card, wanted):
             shown = rows.get(need["name"], {}).get("next", "nothing")
             if met(need, shown):
                 need["next"] = shown
-                card["done"].append(setting if len(card["counts"]) < 2 or not OF_A_FUNCTION.match(need["name"]) else f"{setting} on {function}")
+                card["done"].append(
+                    setting
+                    if len(card["counts"]) < 2 or not OF_A_FUNCTION.match(need["name"])
+                    else f"{setting} on {function}"
+                )
             elif not failed:
                 failed = (
                     f"{card['label']}: {setting} was taken by the firmware and is {shown} all the same: set it by hand "
@@ -161,17 +180,23 @@ def set_card(tool, card, wanted):
 
 
 def set_all(tool: str, cards: list[dict], check_mode: bool) -> tuple[list[dict], list[dict]]:
-    """Set what differs on every card at once, unless in check mode. Returns (the needs that were set, the difference); raises Refusal."""
+    """Set what differs on every card at once, unless in check mode. Returns (the needs that were set, the difference);
+    raises Refusal.
+    """
     wanted = [(card, [need for need in card["needs"] if need["set"]]) for card in cards]
     wanted = [(card, differing) for card, differing in wanted if differing]
     diff = [
-        {"before_header": card["card"], "after_header": card["card"],
-         "before": "".join(f"{need['name']} {plain(need['next'])}\n" for need in differing),
-         "after": "".join(f"{need['name']} {text_of(need)}\n" for need in differing)}
+        {
+            "before_header": card["card"],
+            "after_header": card["card"],
+            "before": "".join(f"{need['name']} {plain(need['next'])}\n" for need in differing),
+            "after": "".join(f"{need['name']} {text_of(need)}\n" for need in differing),
+        }
         for card, differing in wanted
     ]
     if not check_mode:
-        # First: a run that ends in between would leave nobody who knows that a card without Current does not run with it yet.
+        # First: a run that ends in between would leave nobody who knows that a card without Current does not run with
+        # it yet.
         pending.note(HOST, "firmware", {key_of(need) for _card, differing in wanted for need in differing})
         refuse_all(at_once(lambda pair: set_card(tool, *pair), wanted))
     return [need for _card, differing in wanted for need in differing], diff
@@ -187,8 +212,10 @@ def refuse_all(sentences):
 def read_all(tool: str, cards: list[dict], exact: bool, warn: Callable[[str], object]) -> list[dict]:
     """Read every card at once and decide. Adds "tables" and "needs" to each; returns those that could be read.
 
-    A card that cannot be read and of which the kernel sees enough is left alone, with a warning. Raises Refusal otherwise.
+    A card that cannot be read and of which the kernel sees enough is left alone, with a warning. Raises Refusal
+    otherwise.
     """
+
     def one(card):
         try:
             card["tables"] = read_card(tool, card, exact)
@@ -198,7 +225,11 @@ def read_all(tool: str, cards: list[dict], exact: bool, warn: Callable[[str], ob
             return str(refusal)
 
     sentences = at_once(one, cards)
-    refuse_all(sentence for card, sentence in zip(cards, sentences) if sentence and not ("tables" not in card and enough_without(card, exact)))
+    refuse_all(
+        sentence
+        for card, sentence in zip(cards, sentences)
+        if sentence and not ("tables" not in card and enough_without(card, exact))
+    )
     for sentence in sentences:
         if sentence:
             warn(f"{sentence}; it offers enough VFs, so the role goes on")

@@ -31,7 +31,9 @@ def with_waits(devices, cards):
 
 
 def ensure(parameters, check_mode, warn):
-    """The module's work, under the lock. Returns its result; raises Refusal, or OSError when nothing was changed before it."""
+    """The module's work, under the lock. Returns its result; raises Refusal, or OSError when nothing was changed before
+    it.
+    """
     cards = gather(parameters["devices"], parameters["exact"])
     try:
         return look_after(parameters, cards, check_mode, warn)
@@ -85,14 +87,25 @@ def look_after(parameters, cards, check_mode, warn):
     # One that was set in an earlier boot and has to be set again: a reboot more would not bring it either.
     due, stuck = pending.judge(HOST, "firmware", reasons, touched - set_back, check_mode)
     advised = [
-        {"key": item["key"], "text": "%s, although the host has been rebooted since: %s" % (item["text"], (
-            "something sets it back when the host boots, look at the card's settings in the BIOS and in the BMC"
-            if item["key"] in set_back else
-            "power-cycle it, as a reboot does not reset every card, then run the role again"))}
+        {
+            "key": item["key"],
+            "text": "%s, although the host has been rebooted since: %s"
+            % (
+                item["text"],
+                (
+                    "something sets it back when the host boots, look at the card's settings in the BIOS and in the BMC"
+                    if item["key"] in set_back
+                    else "power-cycle it, as a reboot does not reset every card, then run the role again"
+                ),
+            ),
+        }
         for item in stuck
     ]
     was_reset = [card for card in readable if card.get("reset")]
-    diff += [{"before_header": card["card"], "after_header": card["card"], "before": "", "after": "reset\n"} for card in was_reset]
+    diff += [
+        {"before_header": card["card"], "after_header": card["card"], "before": "", "after": "reset\n"}
+        for card in was_reset
+    ]
     return result_of(devices, cards, tool, diff, due, advised, clean)
 
 
@@ -100,17 +113,31 @@ def result_of(devices, cards, tool, diff, due, stuck, clean=True):
     """What the module returns. clean: as of nothing_left() before the module did anything."""
     waits = any(card.get("waits") for card in cards)
     return {
-        "changed": bool(diff), "diff": diff, "tool": tool, "reboot": due, "stuck": stuck, "devices": with_waits(devices, cards),
+        "changed": bool(diff),
+        "diff": diff,
+        "tool": tool,
+        "reboot": due,
+        "stuck": stuck,
+        "devices": with_waits(devices, cards),
         "settled": clean and not (diff or due or stuck or waits),
         "cards": [
             {
-                "card": card["card"], "functions": sorted(card["counts"]), "type": card["tables"][min(card["tables"])]["type"],
+                "card": card["card"],
+                "functions": sorted(card["counts"]),
+                "type": card["tables"][min(card["tables"])]["type"],
                 "parameters": [
-                    {"function": need["function"], "name": need["name"], "wanted": text_of(need), "next": need["next"],
-                     "current": need["current"]}
+                    {
+                        "function": need["function"],
+                        "name": need["name"],
+                        "wanted": text_of(need),
+                        "next": need["next"],
+                        "current": need["current"],
+                    }
                     for need in card["needs"]
                 ],
-            } for card in cards if "needs" in card
+            }
+            for card in cards
+            if "needs" in card
         ],
     }
 

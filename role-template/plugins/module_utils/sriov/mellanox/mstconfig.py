@@ -31,13 +31,12 @@ NOTICE = re.compile(r"^(-[WID]- |Warr?ning: )")
 def parse_query(text: str) -> dict:
     """The answer to a query of one device, `q` or `-e q`, of any version.
 
-    Returns a dict: type ("ConnectX5"), name (of the board; "" when not printed, as for ConnectX-3, or unknown to the card),
-    device (as printed), reads_current (bool: the table has a column Current), parameters: {name: {default, current, next, read_only}},
-    values as printed, "N/A" too, and None for a column that the table does not have.
-    Without -e, and with firmware that cannot read them, default and current are missing; for ConnectX-3 current always is
-    (FourthGenCommander::isCurrentSupported() in mlxcfg_4thgen_commander.h, up to 4.25).
-    A table may be followed by a complaint, when some of it could not be queried: see complaint().
-    Raises Refusal.
+    Returns a dict: type ("ConnectX5"), name (of the board; "" when not printed, as for ConnectX-3, or unknown to the
+    card), device (as printed), reads_current (bool: the table has a column Current), parameters: {name: {default,
+    current, next, read_only}}, values as printed, "N/A" too, and None for a column that the table does not have.
+    Without -e, and with firmware that cannot read them, default and current are missing; for ConnectX-3 current always
+    is (FourthGenCommander::isCurrentSupported() in mlxcfg_4thgen_commander.h, up to 4.25). A table may be followed by a
+    complaint, when some of it could not be queried: see complaint(). Raises Refusal.
     """
     found = {"type": "", "name": "", "device": "", "reads_current": False, "parameters": {}}
     columns, headings, devices, over = [], 0, 0, False
@@ -63,21 +62,23 @@ def parse_query(text: str) -> dict:
                 found[key] = "" if opening.group(2) == "N/A" else opening.group(2)
     if not found["parameters"]:
         words = complaint(text)
-        raise Refusal("the output has %s%s" % (
-            "a table without rows" if headings else "no table of configurations", f" but says: {words}" if words else ""))
+        raise Refusal(
+            f"the output has {'a table without rows' if headings else 'no table of configurations'}{(f' but says: {words}' if words else '')}"
+        )
     return found
 
 
 def _columns(heading):
     """The columns that a heading names: a list of "default", "current", "next". Raises Refusal."""
-    names = re.findall(r"Next Boot|\S+", heading[len(HEADING):])
+    names = re.findall(r"Next Boot|\S+", heading[len(HEADING) :])
     if "New" in names:
         raise Refusal("the output is that of a change, not of a query")
     unknown = [name for name in names if name not in COLUMNS]
     if unknown or "Next Boot" not in names:
         raise Refusal(
             f"the table has the columns {', '.join(names) or 'none'}, where Next Boot, and with -e Default and Current "
-            "before it, were expected")
+            "before it, were expected"
+        )
     return [COLUMNS[name] for name in names]
 
 
@@ -96,7 +97,8 @@ def _add_row(parameters, columns, row):
     if len(values) != len(columns):
         raise Refusal(
             f"the row of {name} has {len(values)} values where the heading names {len(columns)} columns: "
-            f"{row.strip()[:QUOTED]!r}")
+            f"{row.strip()[:QUOTED]!r}"
+        )
     parameter = dict({"default": None, "current": None}, **dict(zip(columns, values)))
     parameter["read_only"] = read_only
     if parameters.setdefault(name, parameter) != parameter:

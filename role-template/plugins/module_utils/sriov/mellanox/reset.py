@@ -12,7 +12,7 @@ from ..errors import Refusal
 from ..program import holders, sysfs, writers
 from .cards import look, not_running
 from .complaints import reset_refusal
-from .tool import TOOLS, TOOL_SECONDS, query, run
+from .tool import TOOL_SECONDS, TOOLS, query, run
 from .wanted import functions_of
 
 RESET_SECONDS = 600
@@ -27,14 +27,15 @@ def obstacle(card, carriers):
     if set(functions) & carriers:
         return "it carries the connection to this host"
     drivers = {function: holders.userspace_driver(function) for function in functions}
-    held = [
-        f"its PF {function} is bound to {driver}" for function, driver in drivers.items() if driver
-    ] + [holder for function in functions for holder in holders.vf_holders(function)]
+    held = [f"its PF {function} is bound to {driver}" for function, driver in drivers.items() if driver] + [
+        holder for function in functions for holder in holders.vf_holders(function)
+    ]
     return "; ".join(held) if held else None
 
 
 def reset_card(config_tool, tool, card, waiting):
-    """Reset a card, its VFs gone first, so that it runs with what is set. Returns None, or why it does not; its VFs are then back.
+    """Reset a card, its VFs gone first, so that it runs with what is set. Returns None, or why it does not; its VFs are
+    then back.
 
     waiting: what the card does not run with.
     """
@@ -45,7 +46,10 @@ def reset_card(config_tool, tool, card, waiting):
         why = "; ".join(failed) or do_reset(tool, before) or still_not_running(config_tool, card, waiting)
     finally:
         # Not all of them need be the role's, and where they are it sets their number afterwards.
-        back = {function: min(count, (sysfs.read_function(function) or {}).get("totalvfs") or 0) for function, count in had.items()}
+        back = {
+            function: min(count, (sysfs.read_function(function) or {}).get("totalvfs") or 0)
+            for function, count in had.items()
+        }
         failed = [message for message in writers.set_all(back, TOOL_SECONDS).values() if message]
     if not why:
         card["done"].append("reset")
@@ -80,14 +84,22 @@ def is_back(function, before):
 
 
 def made_current(
-    reset_tool: str | None, tool: str, card: dict, waiting: list[dict], carriers: set[str] | None, check_mode: bool,
+    reset_tool: str | None,
+    tool: str,
+    card: dict,
+    waiting: list[dict],
+    carriers: set[str] | None,
+    check_mode: bool,
 ) -> bool:
     """Reset a card so that it runs with what is set; whether it does, or in check mode would.
 
-    waiting: what it does not run with. carriers: as of connection.connection_functions. Otherwise card["not_reset"] says why not.
+    waiting: what it does not run with. carriers: as of connection.connection_functions. Otherwise card["not_reset"]
+    says why not.
     """
-    why = obstacle(card, carriers) if reset_tool else (
-        f"{dict(TOOLS.values())[os.path.basename(tool)]} is not on this host"
+    why = (
+        obstacle(card, carriers)
+        if reset_tool
+        else (f"{dict(TOOLS.values())[os.path.basename(tool)]} is not on this host")
     )
     if not why and not check_mode:
         why = reset_card(tool, reset_tool, card, waiting)

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the choice of PFs has to know of Mellanox cards: the one door through which selection/ sees a vendor.
 
-A second vendor whose firmware the role sets would offer the same: an object as of Cards, checked_firmware() for what its entries ask
-for, and port_of() where several ports are one PF. What Cards says of a PF, choice.py then asks of the vendor that claims it.
+A second vendor whose firmware the role sets would offer the same: an object as of Cards, checked_firmware() for what
+its entries ask for, and port_of() where several ports are one PF. What Cards says of a PF, choice.py then asks of the
+vendor that claims it.
 """
 
 from __future__ import annotations
@@ -58,11 +59,13 @@ class Cards:
         if firmware and self.sets_firmware and not self.claims(pf):
             raise Refusal(
                 f"{where}: {sysfs.describe(pf)} is no Mellanox card (vendor {pf['id'][:4]}), only their firmware "
-                "can be set: remove firmware from it")
+                "can be set: remove firmware from it"
+            )
         if pf["driver"] is None and pf["id"] in CONNECTX3_IDS and count > 0:
             raise Refusal(
                 f"{where}: {sysfs.describe(pf)} is a ConnectX-3 without its driver: load {MLX4} and see the kernel "
-                "log, it lets go of a card whose options in /etc/modprobe.d are not to its liking")
+                "log, it lets go of a card whose options in /etc/modprobe.d are not to its liking"
+            )
 
 
 def cards_that_wait() -> set[str]:
@@ -72,14 +75,17 @@ def cards_that_wait() -> set[str]:
 
 
 def checked_vendors(parameters: dict) -> list[str]:
-    """The vendor ids of cards whose firmware this run sets, four hexadecimal digits each. Raises Refusal for one that is none."""
+    """The vendor ids of cards whose firmware this run sets, four hexadecimal digits each. Raises Refusal for one that
+    is none.
+    """
     vendors = []
     for vendor in check.words(parameters["mellanox_vendor_ids"]):
         digits = vendor.strip().lower() if isinstance(vendor, str) else ""
         if not selector.HEXADECIMAL_ID.match(digits):
             raise Refusal(
-                f'sriov_mellanox_vendor_ids has {check.shown(vendor)}: write four hexadecimal digits in quotes, as in '
-                '"0x15b3"')
+                f"sriov_mellanox_vendor_ids has {check.shown(vendor)}: write four hexadecimal digits in quotes, as in "
+                '"0x15b3"'
+            )
         vendors.append(digits[-4:])
     return vendors if parameters["firmware"] else []
 
@@ -95,7 +101,11 @@ def port_of(pf: dict, kind: str, value: str, details: dict | None) -> int | None
 
     Both ports of these cards are on one PCI function (dev_port: Documentation/ABI/testing/sysfs-class-net).
     """
-    if pf["driver"] != MLX4 or kind not in ("name", "mac") or not os.path.exists(sysfs.device_path(pf["address"], "mlx4_port2")):
+    if (
+        pf["driver"] != MLX4
+        or kind not in ("name", "mac")
+        or not os.path.exists(sysfs.device_path(pf["address"], "mlx4_port2"))
+    ):
         return None
     for netdev in pf["netdevs"]:
         detail = (details or {}).get(netdev, {})

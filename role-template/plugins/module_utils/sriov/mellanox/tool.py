@@ -43,8 +43,17 @@ def run(command: list[str], seconds: float = TOOL_SECONDS) -> tuple[int | None, 
     """
     environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
-                              check=False, env=environment, encoding="utf-8", errors="replace")
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
+            env=environment,
+            encoding="utf-8",
+            errors="replace",
+        )
     except subprocess.TimeoutExpired:
         return None, f"-E- it did not finish within {int(seconds)} s"
     except OSError as error:
@@ -64,9 +73,16 @@ def package_of(tool):
 
 
 def complain(
-    tool: str, card: dict, code: int | None, text: str, label: str | None = None, wanted: dict | None = None,
+    tool: str,
+    card: dict,
+    code: int | None,
+    text: str,
+    label: str | None = None,
+    wanted: dict | None = None,
 ) -> str:
-    """The sentence for a call of the tool that failed. wanted: {name: value} that was to be set; label: of the function, the card's own when None."""
+    """The sentence for a call of the tool that failed. wanted: {name: value} that was to be set; label: of the
+    function, the card's own when None.
+    """
     return explain(text, code, label or card["label"], wanted, card["family"], package_of(tool)) + lockdown_hint(text)
 
 
@@ -80,8 +96,8 @@ def query(tool: str, function: str, card: dict, label: str | None = None) -> dic
         return parse_query(text)
     except Refusal as error:
         raise Refusal(
-            f"{label}: {tool} printed what this role cannot read ({error}): report it with `{tool} -d "
-            f"{function} -e q`") from error
+            f"{label}: {tool} printed what this role cannot read ({error}): report it with `{tool} -d {function} -e q`"
+        ) from error
 
 
 def lockdown_hint(text):
@@ -92,4 +108,5 @@ def lockdown_hint(text):
         return ""
     return (
         f"; the kernel is locked down ({active.group(1)}, as with Secure Boot), which keeps every such tool from the "
-        "card: set the firmware with Secure Boot turned off")
+        "card: set the firmware with Secure Boot turned off"
+    )

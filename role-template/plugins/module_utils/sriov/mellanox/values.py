@@ -37,7 +37,9 @@ def number_and_name(shown: object) -> tuple[int | None, str | None]:
 
 
 def _number_or_name(wanted):
-    """What a user wrote, as an int where it is a number or a truth value, else as a str in upper case; None for anything else."""
+    """What a user wrote, as an int where it is a number or a truth value, else as a str in upper case; None for
+    anything else.
+    """
     if isinstance(wanted, (bool, int)):
         return int(wanted)
     if not isinstance(wanted, str) or not wanted.strip():
@@ -93,11 +95,13 @@ def _checked_name(given, start):
     """A parameter name as the tool spells it: it looks names up in a database, where case matters. Raises Refusal."""
     name = given.strip().upper() if isinstance(given, str) else ""
     if re.match(r"^[A-Z0-9_]+\[", name):
-        raise Refusal(start + f"{name} is an element of an array, which cannot be compared: set it by hand with "
-                              "mstconfig")
+        raise Refusal(
+            start + f"{name} is an element of an array, which cannot be compared: set it by hand with mstconfig"
+        )
     if not re.match(r"^[A-Z][A-Z0-9_]*$", name):
-        raise Refusal(start + f"{given!r:.60} is no name of a parameter: write it as `mstconfig q` shows it, such as "
-                              "NUM_OF_VFS")
+        raise Refusal(
+            start + f"{given!r:.60} is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS"
+        )
     return re.sub(r"_X86(?=_|$)", "_x86", name)
 
 
@@ -106,11 +110,14 @@ def _checked_value(name, value, start):
     if isinstance(value, str):
         value = value.strip()
         if not re.match(r"^[A-Za-z0-9_.-]+$", value):
-            raise Refusal(start + "%s is %s: write a number, true, false, or a name such as ETH" % (
-                name, f"{value!r:.60}, with characters that no value has" if value else "empty"))
+            raise Refusal(
+                start
+                + f"{name} is {(f'{value!r:.60}, with characters that no value has' if value else 'empty')}: write a number, true, false, or a name such as ETH"
+            )
         if re.match(r"^0[0-9]", value):
-            raise Refusal(start + f"{name} is {value!r}, which the tool would take for octal: write it without leading "
-                                  "zeros")
+            raise Refusal(
+                start + f"{name} is {value!r}, which the tool would take for octal: write it without leading zeros"
+            )
         if re.match(r"^(-?[0-9]+\.?[0-9]*|0[xX][0-9A-Fa-f]+)$", value) and not NUMBER.match(value):
             raise Refusal(start + f"{name} is {value!r}: write a whole number from 0 to {LARGEST}")
     elif not isinstance(value, (bool, int)):

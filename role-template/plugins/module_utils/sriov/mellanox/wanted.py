@@ -19,7 +19,8 @@ from .values import argument, checked_parameters, number_and_name, same
 OF_A_FUNCTION = re.compile(
     r"^(PF_(TOTAL_SF|SD_GROUP|VF_BAR2_MODE|DEVICE_ID|DEVICE_ID_ENABLE|SF_BAR_SIZE|NUM_PF_MSIX|NUM_VF_MSIX|NUM_SAT_PF|NUM_OF_VF)"
     r"|(ECPF|NVME_EMU_MNG|PCI_SWITCH_EMU_MNG|VIRTIO_(BLK|FS|NET)_EMU_MNG|BOOT|UEFI)_\w+|LEGACY_BOOT_PROTOCOL|IP_VER|WOL_MAGIC_EN"
-    r"|PORT_OWNER|ALLOW_RD_COUNTERS|RENEG_ON_CHANGE|TRACER_ENABLE|ROCE_CONTROL|PCI_WR_ORDERING|MULTI_PORT_VHCA_EN)$")
+    r"|PORT_OWNER|ALLOW_RD_COUNTERS|RENEG_ON_CHANGE|TRACER_ENABLE|ROCE_CONTROL|PCI_WR_ORDERING|MULTI_PORT_VHCA_EN)$"
+)
 
 
 def card_of(address: str) -> str:
@@ -30,7 +31,8 @@ def card_of(address: str) -> str:
 def functions_of(card: dict) -> list[str]:
     """The addresses of the PFs of a card that are on the host, VFs left out."""
     return [
-        address for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
+        address
+        for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
         if card_of(address) == card and sysfs.link_name(sysfs.device_path(address, "physfn")) is None
     ]
 
@@ -38,10 +40,10 @@ def functions_of(card: dict) -> list[str]:
 def gather(devices: list[dict], exact: bool) -> list[dict]:
     """The cards of which something is wanted, in the order of their addresses.
 
-    devices: as sriov_devices returns them; those without `firmware`, and those that are not there, are no concern of ours.
-    Returns a list of {"card", "label", "family": as of family, "counts": {function: VFs},
-    "listed": [(function, name, value, selector)], "done": what this run has changed on it, in words}.
-    Raises Refusal when the ports of a card want different things, or a device contradicts itself or is of no known form.
+    devices: as sriov_devices returns them; those without `firmware`, and those that are not there, are no concern of
+    ours. Returns a list of {"card", "label", "family": as of family, "counts": {function: VFs}, "listed": [(function,
+    name, value, selector)], "done": what this run has changed on it, in words}. Raises Refusal when the ports of a card
+    want different things, or a device contradicts itself or is of no known form.
     """
     given.refuse_wrong(devices, ("address", "numvfs", "selector"))
     cards = {}
@@ -49,17 +51,28 @@ def gather(devices: list[dict], exact: bool) -> list[dict]:
         function = sysfs.read_function(device["address"])
         if device.get("firmware") is None or function is None:
             continue
-        card = cards.setdefault(card_of(device["address"]), {
-            "card": card_of(device["address"]), "label": sysfs.describe(function), "family": family(function["id"]),
-            "counts": {}, "listed": [], "done": []})
+        card = cards.setdefault(
+            card_of(device["address"]),
+            {
+                "card": card_of(device["address"]),
+                "label": sysfs.describe(function),
+                "family": family(function["id"]),
+                "counts": {},
+                "listed": [],
+                "done": [],
+            },
+        )
         # A ConnectX-3 has one function for both ports, and its firmware counts the VFs of both.
         card["counts"][device["address"]] = card["counts"].get(device["address"], 0) + device["numvfs"]
         parameters = checked_parameters(device["firmware"], device["selector"])
-        card["listed"] += [(device["address"], name, value, device["selector"]) for name, value in sorted(parameters.items())]
+        card["listed"] += [
+            (device["address"], name, value, device["selector"]) for name, value in sorted(parameters.items())
+        ]
     for card in cards.values():
         refuse_conflicts(card)
     return [
-        card for _name, card in sorted(cards.items())
+        card
+        for _name, card in sorted(cards.items())
         if card["listed"] or exact or any(count > 0 for count in card["counts"].values())
     ]
 
@@ -73,24 +86,27 @@ def refuse_conflicts(card):
         if argument(name, value) != argument(name, other_value):
             raise Refusal(
                 f"{other_selector} and {selector} are ports of one card ({card['card']}), whose firmware has one "
-                f"{name} for both, and ask for {other_value} and {value}: give them the same value")
+                f"{name} for both, and ask for {other_value} and {value}: give them the same value"
+            )
     most = max(card["counts"].values())
     for function, name, value, selector in card["listed"]:
         if name == "SRIOV_EN" and most > 0 and not same(True, str(value)):
             raise Refusal(
-                f"{selector}: firmware: SRIOV_EN is {value}, and {most} VFs are asked for: remove one of the two")
+                f"{selector}: firmware: SRIOV_EN is {value}, and {most} VFs are asked for: remove one of the two"
+            )
         least = {"NUM_OF_VFS": most, "PF_NUM_OF_VF": card["counts"][function]}.get(name)
         number = number_and_name(str(value))[0]
         if least is not None and (number is None or number < least):
             raise Refusal(
-                f"{selector}: firmware: {name} is {value}, and {least} VFs are asked for: raise it, or leave it out")
+                f"{selector}: firmware: {name} is {value}, and {least} VFs are asked for: raise it, or leave it out"
+            )
 
 
 def needs(card: dict, tables: dict[str, dict], exact: bool) -> list[dict]:
     """What a card's firmware has to say, in the order in which it is set.
 
-    tables: what the tool said of each function that was asked, by address.
-    Returns a list of {"function", "name", "value", "least": whether more is fine too, "listed": whether a device lists it in `firmware`}.
+    tables: what the tool said of each function that was asked, by address. Returns a list of {"function", "name",
+    "value", "least": whether more is fine too, "listed": whether a device lists it in `firmware`}.
     """
     first = min(tables)
     listed = {}
@@ -123,7 +139,9 @@ def needs(card: dict, tables: dict[str, dict], exact: bool) -> list[dict]:
 
 
 def counts_per_function(card: dict, tables: dict[str, dict]) -> bool:
-    """Whether PF_NUM_OF_VF of each function counts for a card, and NUM_OF_VFS does not (mlxconfig_host.db: valid_bit)."""
+    """Whether PF_NUM_OF_VF of each function counts for a card, and NUM_OF_VFS does not (mlxconfig_host.db:
+    valid_bit).
+    """
     row = tables[min(tables)]["parameters"].get("PF_NUM_OF_VF_VALID")
     return bool(row) and same(True, row["next"]) and listed_valid(card) is not False
 

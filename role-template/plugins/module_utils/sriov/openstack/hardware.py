@@ -17,8 +17,8 @@ VFS_TOLD = 4
 def refuse_other_names(mappings: dict | None, choices: list[dict], selectors: Collection[str]) -> None:
     """Raise Refusal when sriov_physnet_mappings has a PF by another name than the entry that chooses it.
 
-    mappings: as written. choices: selector, physical_network (or None), pf (address, netdevs) and altnames of each PF chosen.
-    selectors: the values of all selectors.
+    mappings: as written. choices: selector, physical_network (or None), pf (address, netdevs) and altnames of each PF
+    chosen. selectors: the values of all selectors.
     """
     networks = checked_mappings(mappings)
     for choice in choices:
@@ -29,7 +29,8 @@ def refuse_other_names(mappings: dict | None, choices: list[dict], selectors: Co
                     f"{choice['selector']} chooses {describe({'address': pf['address'], 'names': pf['netdevs']})}, for "
                     f"which sriov_physnet_mappings has {networks[device][0]} by the name of {networks[device][1]}: "
                     f"write physical_network: {networks[device][0]} at the one that is right, and choose by name or "
-                    "address")
+                    "address"
+                )
 
 
 def vf_address(pf_address, offset, stride, index):
@@ -45,7 +46,9 @@ def vf_address(pf_address, offset, stride, index):
 
 
 def vf_addresses(pf: dict, count: int) -> list[str] | None:
-    """The addresses of the first VFs of a PF: those that are there, then those that will be; None when that cannot be known."""
+    """The addresses of the first VFs of a PF: those that are there, then those that will be; None when that cannot be
+    known.
+    """
     there = pf["vfs"][:count]
     offset, stride = pf["offset"], pf["stride"]
     if len(there) == count:
@@ -61,7 +64,8 @@ def vfs_in_words(addresses):
     if not addresses:
         return "none yet"
     return ", ".join(addresses[:VFS_TOLD]) + (
-        f" and {len(addresses) - VFS_TOLD} more" if len(addresses) > VFS_TOLD else "")
+        f" and {len(addresses) - VFS_TOLD} more" if len(addresses) > VFS_TOLD else ""
+    )
 
 
 def describe(function: dict) -> str:
@@ -72,10 +76,10 @@ def describe(function: dict) -> str:
 def check_hardware(choices: list[dict], functions: list[dict]) -> None:
     """Raise Refusal for what Nova or Neutron's agent would not understand on this host, or not as it is meant.
 
-    choices: one for each PF chosen, with plan, of no physical network for those that OpenStack leaves alone; pf, None for an entry that
-    chooses nothing here, otherwise with address, names, vendor_id, product_id, driver, vf_product_id, offset,
-    stride, totalvfs (None where the kernel says none) and vfs; numvfs; first, the number of its first VF (other than 0 for the
-    second port of a ConnectX-3); later, whether the PF is not yet what it will be after a reboot.
+    choices: one for each PF chosen, with plan, of no physical network for those that OpenStack leaves alone; pf, None
+    for an entry that chooses nothing here, otherwise with address, names, vendor_id, product_id, driver, vf_product_id,
+    offset, stride, totalvfs (None where the kernel says none) and vfs; numvfs; first, the number of its first VF (other
+    than 0 for the second port of a ConnectX-3); later, whether the PF is not yet what it will be after a reboot.
     functions: every PCI function of the host, as of takes().
     """
     present = [choice for choice in choices if choice["pf"]]
@@ -87,9 +91,13 @@ def check_hardware(choices: list[dict], functions: list[dict]) -> None:
     for choice in present:
         check_exclusions(choice, functions)
         # What a port of a ConnectX-3 leaves to the other one is that one's to give away.
-        excluded.update({
-            address: choice["plan"]["selector"] for address in choice["plan"]["exclude_vfs"]
-            if address not in owners or owners[address][1] == choice["plan"]["physical_network"]})
+        excluded.update(
+            {
+                address: choice["plan"]["selector"]
+                for address in choice["plan"]["exclude_vfs"]
+                if address not in owners or owners[address][1] == choice["plan"]["physical_network"]
+            }
+        )
     there = {function["address"] for function in functions}
     every = functions + [vf for address, (vf, _network) in owners.items() if address not in there]
     for choice in choices:
@@ -107,19 +115,23 @@ def check_names(choice):
     if fields_of(pf["address"]) is None:
         raise Refusal(
             f"{where}: {WIDE_DOMAIN}, which {describe(pf)} has: turn VMD off for its slot in the BIOS, or remove "
-            "physical_network")
+            "physical_network"
+        )
     if one["kind"] == "name" and one["value"] not in names:
         raise Refusal(
             f"{where}: {one['value']} is an alternative name, and Nova and Neutron's agent know an interface by its "
-            f"own: write name: {names[0]}")
+            f"own: write name: {names[0]}"
+        )
     if one["kind"] == "address" and len(names) > 1:
         raise Refusal(
             f"{where}: {' and '.join(names)} are both on this address, and Neutron's agent needs one of them: choose "
-            f"by name, as in name: {names[0]}")
+            f"by name, as in name: {names[0]}"
+        )
     if not names and not choice["later"]:
         raise Refusal(
             f"{where}: {pf['address']} has no network interface (driver {pf['driver'] or 'none'}), and Neutron's agent "
-            "needs one: give it back to the driver of the NIC, or remove physical_network")
+            "needs one: give it back to the driver of the NIC, or remove physical_network"
+        )
 
 
 def check_ids(choice):
@@ -131,15 +143,24 @@ def check_ids(choice):
     for spec in one["specs"]:
         for key in IDS:
             if spec.get(key, right[key]) != right[key]:
-                raise Refusal('%s: nova.%s %s is %s, and the VFs of %s have vendor_id: "%s" and product_id: "%s": write those' % (
-                    one["selector"], key, spec[key], "that of the PF" if spec[key] == pf[key] else "another device's", describe(pf),
-                    right["vendor_id"], right["product_id"]))
+                raise Refusal(
+                    '%s: nova.%s %s is %s, and the VFs of %s have vendor_id: "%s" and product_id: "%s": write those'
+                    % (
+                        one["selector"],
+                        key,
+                        spec[key],
+                        "that of the PF" if spec[key] == pf[key] else "another device's",
+                        describe(pf),
+                        right["vendor_id"],
+                        right["product_id"],
+                    )
+                )
 
 
 def wanted_vfs(choice):
     """The addresses of the VFs that a choice will have, those excluded too; None when that cannot be known."""
     addresses = vf_addresses(choice["pf"], choice["first"] + choice["numvfs"])
-    return None if addresses is None else addresses[choice["first"]:]
+    return None if addresses is None else addresses[choice["first"] :]
 
 
 def owners_of(choices, functions):
@@ -151,10 +172,14 @@ def owners_of(choices, functions):
         pf, network = choice["pf"], choice["plan"]["physical_network"]
         if choice["first"] == 0:
             owners[pf["address"]] = (known[pf["address"]], network)
-        for address in pf["vfs"][choice["first"]:] + (wanted_vfs(choice) or []):
+        for address in pf["vfs"][choice["first"] :] + (wanted_vfs(choice) or []):
             coming = {
-                "address": address, "vendor_id": pf["vendor_id"], "product_id": pf["vf_product_id"], "parent_addr": pf["address"],
-                "names": [], "parent_names": pf["names"],
+                "address": address,
+                "vendor_id": pf["vendor_id"],
+                "product_id": pf["vf_product_id"],
+                "parent_addr": pf["address"],
+                "names": [],
+                "parent_names": pf["names"],
             }
             owners[address] = (known.get(address, coming), network)
     return owners
@@ -171,7 +196,8 @@ def check_exclusions(choice, functions):
         if possible is not None or address in there:
             raise Refusal(
                 f"{one['selector']}: exclude_vfs has {address}, which is no VF of {describe(pf)}: its VFs are "
-                f"{vfs_in_words(possible or pf['vfs'])}")
+                f"{vfs_in_words(possible or pf['vfs'])}"
+            )
 
 
 def check_absent(spec, one, every, owners):
@@ -182,7 +208,8 @@ def check_absent(spec, one, every, owners):
             raise Refusal(
                 f"{one['selector']} chooses nothing on this host, and Nova would give guests {describe(function)} by "
                 f"{named(spec)}, which is {'of' if of else 'not of'} {of or one['physical_network']}: narrow it down "
-                "in nova")
+                "in nova"
+            )
 
 
 def check_spec(spec, choice, every, owners, excluded):
@@ -197,11 +224,13 @@ def check_spec(spec, choice, every, owners, excluded):
         if address in excluded:
             raise Refusal(
                 f"{where}: {named(spec)} takes {address}, which exclude_vfs of {excluded[address]} leaves out: write "
-                f"nova.address as a list of the VFs left; {theirs}")
+                f"nova.address as a list of the VFs left; {theirs}"
+            )
         of = owners[address][1] if address in owners else None
         if of != network:
             raise Refusal(
                 f"{where}: {named(spec)} takes {describe(function)} too, which is {'of' if of else 'not of'} "
-                f"{of or network}: narrow it down in nova; {theirs}")
+                f"{of or network}: narrow it down in nova; {theirs}"
+            )
     if wanted and not {function["address"] for function in taken} & set(wanted):
         raise Refusal(f"{where}: {named(spec)} takes none of its VFs: correct nova; {theirs}")

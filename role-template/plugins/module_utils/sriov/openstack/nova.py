@@ -27,13 +27,17 @@ POSSIBLE = {
 
 
 def glob_fields(address: str) -> dict[str, str]:
-    """An address with wildcards as Nova reads it: {field: value or "*"}. Raises ValueError for what Nova does not take."""
+    """An address with wildcards as Nova reads it: {field: value or "*"}. Raises ValueError for what Nova does not
+    take.
+    """
     parts, _dot, function = address.partition(".")
     front = parts.split(":") if parts else []
     if len(front) > 3:
         raise ValueError("more than domain, bus and slot before the dot")
     # Nova fills up from the left: "3b:00.0" has any domain, ":00." any domain and bus.
-    values = [ANY] * (3 - len(front)) + [part.strip() or ANY for part in front] + [function.strip() if function else ANY]
+    values = (
+        [ANY] * (3 - len(front)) + [part.strip() or ANY for part in front] + [function.strip() if function else ANY]
+    )
     fields = {}
     for field, value in zip(FIELDS, values):
         limit, form = LIMITS[field]
@@ -50,7 +54,9 @@ def glob_fields(address: str) -> dict[str, str]:
 
 
 def fields_of(address: str) -> dict[str, str] | None:
-    """The fields of a whole address, as the kernel writes it; None for a domain of more than 16 bits, which Nova leaves aside."""
+    """The fields of a whole address, as the kernel writes it; None for a domain of more than 16 bits, which Nova leaves
+    aside.
+    """
     front, _dot, function = address.partition(".")
     domain, bus, slot = front.split(":")
     return {"domain": domain, "bus": bus, "slot": slot, "function": function} if len(domain) == 4 else None
@@ -93,11 +99,14 @@ def takes(spec: dict, function: dict) -> bool:
     else:
         address = spec.get("address") or "*:*:*.*"
         named_so = takes_address(address, function["address"]) or (
-            function["parent_addr"] is not None and single_address(address) == function["parent_addr"]
-            and fields_of(function["parent_addr"]) is not None)
+            function["parent_addr"] is not None
+            and single_address(address) == function["parent_addr"]
+            and fields_of(function["parent_addr"]) is not None
+        )
     wanted = {key: spec.get(key, ANY).strip() for key in IDS}
     return named_so and all(
-        wanted[key] == ANY or function[key] is None or f"{int(wanted[key], 16):04x}" == function[key] for key in IDS)
+        wanted[key] == ANY or function[key] is None or f"{int(wanted[key], 16):04x}" == function[key] for key in IDS
+    )
 
 
 def means_every_device(address: str | dict) -> bool:

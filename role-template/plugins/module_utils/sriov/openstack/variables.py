@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Nova and Neutron's SR-IOV agent are told of a host's PFs, from sriov_devices and sriov_physnet_mappings.
 
-The filters call it where Kayobe has the variables, the module sriov_devices on the host, where the hardware can be asked
-too: there is one implementation of every rule. Nothing here reads or writes anything.
+The filters call it where Kayobe has the variables, the module sriov_devices on the host, where the hardware can be
+asked too: there is one implementation of every rule. Nothing here reads or writes anything.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def checked_network(value, where, name="physical_network"):
     if not NETWORK_NAME.match(network):
         raise Refusal(
             f"{where}: {name} {network!r} has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
-            "correct it")
+            "correct it"
+        )
     return network
 
 
@@ -41,23 +42,27 @@ def checked_mappings(mappings: dict | None) -> dict[str, tuple[str, str]]:
         return {}
     if not isinstance(mappings, dict):
         raise Refusal(
-            f"sriov_physnet_mappings is {check.shown(mappings)}: give a dictionary, as in {{ens1f0: physnet2}}")
+            f"sriov_physnet_mappings is {check.shown(mappings)}: give a dictionary, as in {{ens1f0: physnet2}}"
+        )
     checked = {}
     for key, value in mappings.items():
         if not isinstance(key, str):
             raise Refusal(
-                f'sriov_physnet_mappings has {check.shown(key)}, which YAML has read as a number: put it in quotes, as '
-                'in "0000:3b:00.0"')
+                f"sriov_physnet_mappings has {check.shown(key)}, which YAML has read as a number: put it in quotes, as "
+                'in "0000:3b:00.0"'
+            )
         device = selector.pci_address(key) or key.strip()
         if looks_like_mac(device) or not selector.ORDINARY_NAME.match(device):
             raise Refusal(
-                f'sriov_physnet_mappings has {key!r}: name an interface, as in ens1f0, or its PCI address, as in '
-                '"0000:3b:00.0"')
+                f"sriov_physnet_mappings has {key!r}: name an interface, as in ens1f0, or its PCI address, as in "
+                '"0000:3b:00.0"'
+            )
         network = checked_network(value, "sriov_physnet_mappings", key)
         if checked.get(device, (network,))[0] != network:
             raise Refusal(
                 f"sriov_physnet_mappings: {checked[device][1]} and {key} are one device and have two physical "
-                "networks: keep one of them")
+                "networks: keep one of them"
+            )
         checked[device] = (network, key)
     return checked
 
@@ -77,7 +82,8 @@ def checked_id(value, key, where):
         return ANY
     if not selector.HEXADECIMAL_ID.match(digits):
         raise Refusal(
-            f'{where}: nova.{key} {value!r} is not four hexadecimal digits: write it as "{selector.QUOTE[key]}"')
+            f'{where}: nova.{key} {value!r} is not four hexadecimal digits: write it as "{selector.QUOTE[key]}"'
+        )
     return digits[-4:]
 
 
@@ -97,20 +103,26 @@ def checked_expressions(address, where):
     if unknown:
         raise Refusal(
             f"{where}: nova.address has {', '.join(unknown)}, which Nova would not look at: its fields are "
-            f"{', '.join(FIELDS)}")
+            f"{', '.join(FIELDS)}"
+        )
     for field, expression in address.items():
         if not isinstance(expression, str):
-            raise Refusal(selector.read_as_number(where, "nova.address." + field, expression, "02" if field != "function" else "[0-3]"))
+            raise Refusal(
+                selector.read_as_number(
+                    where, "nova.address." + field, expression, "02" if field != "function" else "[0-3]"
+                )
+            )
         try:
             compiled = re.compile(expression)
         except (re.error, OverflowError, RecursionError) as error:
             raise Refusal(
-                f"{where}: nova.address.{field} {expression!r} is no regular expression ({error}): correct "
-                "it") from None
+                f"{where}: nova.address.{field} {expression!r} is no regular expression ({error}): correct it"
+            ) from None
         if not any(compiled.match(value) for value in POSSIBLE[field]) and field != "domain":
             raise Refusal(
                 f"{where}: nova.address.{field} {expression!r} fits no {field}, which are lower-case hexadecimal, "
-                f"{POSSIBLE[field][0]} to {POSSIBLE[field][-1]}: correct it")
+                f"{POSSIBLE[field][0]} to {POSSIBLE[field][-1]}: correct it"
+            )
     return dict(address)
 
 
@@ -118,19 +130,23 @@ def checked_glob(address, where):
     """nova.address as text, exact or with "*". Raises Refusal for what Nova would misread or not take."""
     if looks_like_mac(address):
         raise Refusal(
-            f'{where}: nova.address {address!r} looks like a MAC address, of which Nova would make a PCI address: use '
-            'the PCI address, as in address: "0000:3b:02.*"')
+            f"{where}: nova.address {address!r} looks like a MAC address, of which Nova would make a PCI address: use "
+            'the PCI address, as in address: "0000:3b:02.*"'
+        )
     try:
         glob_fields(address)
     except ValueError as error:
         raise Refusal(
-            f'{where}: nova.address {address!r} is no PCI address ({error}): write each field in full or as *, as in '
-            '"0000:3b:02.*"') from None
+            f"{where}: nova.address {address!r} is no PCI address ({error}): write each field in full or as *, as in "
+            '"0000:3b:02.*"'
+        ) from None
     return address.strip()
 
 
 def checked_addresses(given, where):
-    """nova.address as a list of what each device_spec gets. Raises Refusal for what would take every device, or none."""
+    """nova.address as a list of what each device_spec gets. Raises Refusal for what would take every device, or
+    none.
+    """
     addresses = []
     for address in given if isinstance(given, list) else [given]:
         if isinstance(address, dict):
@@ -141,20 +157,25 @@ def checked_addresses(given, where):
             raise Refusal(selector.read_as_number(where, "nova.address", address, "0000:3b:02.*"))
         else:
             raise Refusal(
-                f"{where}: nova.address is {given!r}: give an address, expressions for its fields, or a list of those")
+                f"{where}: nova.address is {given!r}: give an address, expressions for its fields, or a list of those"
+            )
     if not addresses or any(means_every_device(address) for address in addresses):
         raise Refusal(
-            f'{where}: nova.address {given!r} would give guests every PCI device of the host: narrow it down, as in '
-            '"0000:3b:02.*"')
+            f"{where}: nova.address {given!r} would give guests every PCI device of the host: narrow it down, as in "
+            '"0000:3b:02.*"'
+        )
     return addresses
 
 
 def checked_text_tag(value, key, where):
     """nova.resource_class or nova.traits as Nova takes it: text, traits separated by commas."""
     words = value if key == "traits" and isinstance(value, list) else [value]
-    if not words or not all(isinstance(word, str) and word.strip() and not check.NO_TEXT.search(word) for word in words):
+    if not words or not all(
+        isinstance(word, str) and word.strip() and not check.NO_TEXT.search(word) for word in words
+    ):
         raise Refusal(
-            f"{where}: nova.{key} is {value!r}: give {'a name or a list of names' if key == 'traits' else 'a name'}")
+            f"{where}: nova.{key} is {value!r}: give {'a name or a list of names' if key == 'traits' else 'a name'}"
+        )
     return ",".join(word.strip() for word in words)
 
 
@@ -173,7 +194,8 @@ def checked_tags(given, where, release):
         if nova is not None and nova < since:
             raise Refusal(
                 f"{where}: nova.{key} needs Nova {since}, and {release} has Nova {nova}, which would take it for a tag "
-                "of yours: remove it")
+                "of yours: remove it"
+            )
     return tags
 
 
@@ -196,7 +218,8 @@ def checked_specs(entry, kind, value, where, network, release):
         if missing:
             raise Refusal(
                 f"{where}: nova needs {' and '.join(missing)}, or an address, for guests not to be given devices of "
-                "other kinds")
+                "other kinds"
+            )
         namings = [{}]
     else:
         namings = [{"devname" if kind == "name" else "address": value}]
@@ -205,7 +228,8 @@ def checked_specs(entry, kind, value, where, network, release):
     if tags.get("remote_managed") == "true" and any(stands_for_pf(spec, kind, value) for spec in specs):
         raise Refusal(
             f"{where}: nova.remote_managed is for VFs, and nova-compute does not start when it is said of a PF: name "
-            "the VFs by nova.address, or by nova.vendor_id and nova.product_id")
+            "the VFs by nova.address, or by nova.vendor_id and nova.product_id"
+        )
     return specs
 
 
@@ -222,12 +246,14 @@ def checked_exclusions(entry, where):
     for item in check.words(entry.get("exclude_vfs")):
         if not isinstance(item, str):
             raise Refusal(
-                f'{where}: exclude_vfs has {item!r}, which YAML has read as a number: put it in quotes, as in '
-                '"0000:3b:02.0"')
+                f"{where}: exclude_vfs has {item!r}, which YAML has read as a number: put it in quotes, as in "
+                '"0000:3b:02.0"'
+            )
         address = selector.pci_address(item)
         if address is None:
             raise Refusal(
-                f'{where}: exclude_vfs has {item!r}, which is no PCI address of a VF: write it as "0000:3b:02.0"')
+                f'{where}: exclude_vfs has {item!r}, which is no PCI address of a VF: write it as "0000:3b:02.0"'
+            )
         addresses.append(address)
     return addresses
 
@@ -238,12 +264,20 @@ def refuse_excluded(one):
     Not for the device_specs of other entries: the ports of a ConnectX-3 leave each other's VFs alone.
     """
     for address in one["exclude_vfs"]:
-        vf = {"address": address, "vendor_id": None, "product_id": None, "parent_addr": None, "names": [], "parent_names": []}
+        vf = {
+            "address": address,
+            "vendor_id": None,
+            "product_id": None,
+            "parent_addr": None,
+            "names": [],
+            "parent_names": [],
+        }
         for spec in one["specs"]:
             if "devname" in spec or stands_for_pf(spec, one["kind"], one["value"]) or takes(spec, vf):
                 raise Refusal(
-                    f'{one["selector"]}: exclude_vfs has {address}, and Nova gives it to guests by {named(spec)}: '
-                    'write nova.address as a list of the VFs left, as in ["0000:3b:02.1", "0000:3b:02.2"]')
+                    f"{one['selector']}: exclude_vfs has {address}, and Nova gives it to guests by {named(spec)}: "
+                    'write nova.address as a list of the VFs left, as in ["0000:3b:02.1", "0000:3b:02.2"]'
+                )
 
 
 def refuse_unknown_mappings(mappings, used, entries, known):
@@ -254,14 +288,16 @@ def refuse_unknown_mappings(mappings, used, entries, known):
     """
     unknown = [key for device, (_network, key) in mappings.items() if device not in used]
     waiting = [
-        where for entry, kind, where, network in entries
+        where
+        for entry, kind, where, network in entries
         if network is None and kind in ("name", "address") and "physical_network" not in entry
     ]
     if unknown and waiting:
         raise Refusal(
             f"sriov_physnet_mappings has {', '.join(unknown)}, which {'is' if len(unknown) == 1 else 'are'} in no "
             f"entry of sriov_devices, and {waiting[0]} has no physical network: correct the one, or write "
-            f"physical_network: null at the other when OpenStack is to leave it alone{'; ' + known if known else ''}")
+            f"physical_network: null at the other when OpenStack is to leave it alone{'; ' + known if known else ''}"
+        )
 
 
 def refuse_selector(kind, where, chosen):
@@ -270,20 +306,27 @@ def refuse_selector(kind, where, chosen):
         return
     key = "vendor_id with product_id" if kind == "id" else kind
     reason = ", and Nova reads a MAC address as a PCI address" if kind == "mac" else ""
-    instead = ", ".join('address: "%s"%s' % (pf["address"], f" ({', '.join(pf['netdevs'])})" if pf["netdevs"] else "") for pf in chosen)
+    instead = ", ".join(
+        'address: "%s"%s' % (pf["address"], f" ({', '.join(pf['netdevs'])})" if pf["netdevs"] else "") for pf in chosen
+    )
     raise Refusal(
         f"{where}: Nova and Neutron's agent cannot choose by {key}{reason}: for physical_network use "
-        f"{instead or 'name or address'}")
+        f"{instead or 'name or address'}"
+    )
 
 
 def plan(
-    devices: list, mappings: dict | None = None, release: str | float | None = None, chosen: list[list[dict]] | None = None, known: str = "",
+    devices: list,
+    mappings: dict | None = None,
+    release: str | float | None = None,
+    chosen: list[list[dict]] | None = None,
+    known: str = "",
 ) -> list[dict]:
     """What follows from each entry of sriov_devices that has a physical network.
 
-    devices, mappings, release: sriov_devices, sriov_physnet_mappings and sriov_openstack_release.
-    chosen: on the host, the PFs that each entry chooses, each with address and netdevs. known: the PFs of the host, in words.
-    Returns a list of dicts: index, kind, value and selector of the entry, physical_network, optional, exclude_vfs, specs, nova (the
+    devices, mappings, release: sriov_devices, sriov_physnet_mappings and sriov_openstack_release. chosen: on the host,
+    the PFs that each entry chooses, each with address and netdevs. known: the PFs of the host, in words. Returns a list
+    of dicts: index, kind, value and selector of the entry, physical_network, optional, exclude_vfs, specs, nova (the
     keys given there). Raises Refusal for the first thing that is wrong.
     """
     check.refuse({"sriov_devices": devices})
@@ -298,8 +341,8 @@ def plan(
             mapped = networks[value][0]
             if network not in (None, mapped):
                 raise Refusal(
-                    f"{where}: physical_network is {network} and sriov_physnet_mappings says {mapped}: keep one of "
-                    "them")
+                    f"{where}: physical_network is {network} and sriov_physnet_mappings says {mapped}: keep one of them"
+                )
             network = mapped
         if kind in ("name", "address"):
             before, network_before = where_of.setdefault((kind, value), (where, network))
@@ -307,30 +350,39 @@ def plan(
                 raise Refusal(f"{before} and {where} choose the same device: keep one of them")
         entries.append((entry, kind, value, where, network))
     refuse_unknown_mappings(
-        networks, used, [(entry, kind, where, network) for entry, kind, _value, where, network in entries], known)
+        networks, used, [(entry, kind, where, network) for entry, kind, _value, where, network in entries], known
+    )
     plans = []
     for index, (entry, kind, value, where, network) in enumerate(entries):
         if network is None:
             for key in ("nova", "exclude_vfs"):
                 if entry.get(key):
                     raise Refusal(
-                        f"{where} has {key} and no physical network: give it physical_network, or remove {key}")
+                        f"{where} has {key} and no physical network: give it physical_network, or remove {key}"
+                    )
             continue
         refuse_selector(kind, where, chosen[index] if chosen else [])
-        plans.append({
-            "index": index, "kind": kind, "value": value, "selector": where, "physical_network": network,
-            "optional": bool(check.truth(entry.get("optional"))),
-            "exclude_vfs": checked_exclusions(entry, where),
-            "specs": checked_specs(entry, kind, value, where, network, release),
-            "nova": sorted(key for key, wish in (entry.get("nova") or {}).items() if wish is not None),
-        })
+        plans.append(
+            {
+                "index": index,
+                "kind": kind,
+                "value": value,
+                "selector": where,
+                "physical_network": network,
+                "optional": bool(check.truth(entry.get("optional"))),
+                "exclude_vfs": checked_exclusions(entry, where),
+                "specs": checked_specs(entry, kind, value, where, network, release),
+                "nova": sorted(key for key, wish in (entry.get("nova") or {}).items() if wish is not None),
+            }
+        )
     for one in plans:
         refuse_excluded(one)
     return plans
 
 
 def openstack_devices(devices: list | None, mappings: dict | None = None, release: str | float | None = None) -> dict:
-    """What Kolla writes for Nova and Neutron's agent: {"devices": one for each PF, "device_specs": for [pci] device_spec}.
+    """What Kolla writes for Nova and Neutron's agent: {"devices": one for each PF, "device_specs": for [pci]
+    device_spec}.
 
     Raises Refusal for the first thing that is wrong, which devices that are not set are too.
     """
@@ -341,7 +393,10 @@ def openstack_devices(devices: list | None, mappings: dict | None = None, releas
     plans = plan(devices, mappings, release)
     return {
         "devices": [
-            dict({key: one[key] for key in ("physical_network", "optional", "exclude_vfs", "selector")}, **{one["kind"]: one["value"]})
+            dict(
+                {key: one[key] for key in ("physical_network", "optional", "exclude_vfs", "selector")},
+                **{one["kind"]: one["value"]},
+            )
             for one in plans
         ],
         "device_specs": [spec for one in plans for spec in one["specs"]],

@@ -13,17 +13,36 @@ from .programs import find_program
 from .sysfs import NETWORK_CLASS, describe, device_path, read_function, read_int, read_pfs, read_text
 
 MELLANOX = "15b3"
-# Drivers whose cards have SR-IOV, though the BIOS or the card's own set-up may hide it: those with sriov_configure in Linux 6.12.
+# Drivers whose cards have SR-IOV, though the BIOS or the card's own set-up may hide it: those with sriov_configure in
+# Linux 6.12.
 SRIOV_DRIVERS = (
-    "LiquidIO", "be2net", "bnx2x", "bnxt_en", "cxgb4", "fm10k", "hinic", "hns3", "i40e", "ice", "idpf", "ionic", "ixgbe", "mlx5_core",
-    "nfp", "qede", "qlcnic", "rvu_nicpf", "sfc",
+    "LiquidIO",
+    "be2net",
+    "bnx2x",
+    "bnxt_en",
+    "cxgb4",
+    "fm10k",
+    "hinic",
+    "hns3",
+    "i40e",
+    "ice",
+    "idpf",
+    "ionic",
+    "ixgbe",
+    "mlx5_core",
+    "nfp",
+    "qede",
+    "qlcnic",
+    "rvu_nicpf",
+    "sfc",
 )
 # igb drives many cards, and only the 82576 and the I350 have SR-IOV (igb_probe_vfs).
 IGB_IDS = re.compile(r"^8086:(10c9|10e[678]|150[ad]|1518|1526|152[1-4]|1546)$")
 
 
 def total_in_config(address):
-    """TotalVFs of the SR-IOV capability in a function's PCI configuration space; None without one, -1 when that cannot be seen.
+    """TotalVFs of the SR-IOV capability in a function's PCI configuration space; None without one, -1 when that cannot
+    be seen.
 
     PCI Express Base Specification, "SR-IOV Extended Capability" (id 0010h); only root may read further than 64 bytes.
     """
@@ -38,9 +57,9 @@ def total_in_config(address):
         return None if len(config) == offset else -1
     while offset >= 0x100 and offset not in seen and offset + 16 <= len(config):
         seen.add(offset)
-        header = int.from_bytes(config[offset:offset + 4], "little")
-        if header & 0xffff == 0x0010:
-            return int.from_bytes(config[offset + 14:offset + 16], "little")
+        header = int.from_bytes(config[offset : offset + 4], "little")
+        if header & 0xFFFF == 0x0010:
+            return int.from_bytes(config[offset + 14 : offset + 16], "little")
         offset = header >> 20 & ~3
     return None
 
@@ -60,8 +79,10 @@ def why_no_vfs(function: dict) -> str:
     function: as of read_function.
     """
     if function["id"].startswith(MELLANOX + ":"):
-        return ("enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
-                "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS")
+        return (
+            "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
+            "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS"
+        )
     total = total_in_config(function["address"])
     if (read_int(device_path(function["address"], "class")) or NETWORK_CLASS << 16) >> 16 != NETWORK_CLASS:
         return "it is no NIC: name a NIC"
@@ -71,12 +92,16 @@ def why_no_vfs(function: dict) -> str:
         return "it has SR-IOV, and this kernel has none: boot a kernel with CONFIG_PCI_IOV"
     if function["totalvfs"] is None and (total is None or total < 0):
         if is_virtual_machine():
-            return ("it is a NIC of this virtual machine without SR-IOV: name another NIC, or have the hypervisor pass one with SR-IOV "
-                    "through")
+            return (
+                "it is a NIC of this virtual machine without SR-IOV: name another NIC, or have the hypervisor pass one with SR-IOV "
+                "through"
+            )
         if function["driver"] not in SRIOV_DRIVERS and not IGB_IDS.match(function["id"]):
             return "the card has no SR-IOV: name another NIC"
-        return ("the card shows no SR-IOV: if the model has it, enable it for this port in the BIOS or in the card's own set-up "
-                "(Virtualization Mode: SR-IOV), then boot again; otherwise name another NIC")
+        return (
+            "the card shows no SR-IOV: if the model has it, enable it for this port in the BIOS or in the card's own set-up "
+            "(Virtualization Mode: SR-IOV), then boot again; otherwise name another NIC"
+        )
     return "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"
 
 
@@ -89,8 +114,7 @@ def why_no_pf() -> str:
 
 def a_vf(function: dict) -> str:
     """What to say when a VF is named where a PF is wanted."""
-    return "%s is a VF of %s: name the PF" % (
-        describe(function), describe(read_function(function["physfn"]) or {"address": function["physfn"]}))
+    return f"{describe(function)} is a VF of {describe(read_function(function['physfn']) or {'address': function['physfn']})}: name the PF"
 
 
 def modules_for(address):
@@ -101,8 +125,13 @@ def modules_for(address):
     if not modalias or not modprobe:
         return None
     try:
-        done = subprocess.run([modprobe, "--resolve-alias", modalias], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30,
-                              check=False)
+        done = subprocess.run(
+            [modprobe, "--resolve-alias", modalias],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=30,
+            check=False,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return sorted(set(done.stdout.decode("ascii", "replace").split()))

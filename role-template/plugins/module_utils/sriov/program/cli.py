@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host program: gives each configured PF the number of VFs that its configuration asks for.
 
-The role installs it as /usr/local/sbin/sriov-vfs with /etc/sriov/vfs.json beside it. The boot unit and udev run it as a program, the
-role's modules import its parts: there is one implementation of "make it so". Standard library only, Python 3.9 or later.
+The role installs it as /usr/local/sbin/sriov-vfs with /etc/sriov/vfs.json beside it. The boot unit and udev run it as a
+program, the role's modules import its parts: there is one implementation of "make it so". Standard library only, Python
+3.9 or later.
 """
 
 from __future__ import annotations
@@ -78,12 +79,19 @@ def command_of(arguments):
     command, addresses = "".join(arguments[:1]), arguments[1:]
     most = {"boot": 0, "status": 0, "device": 1, "ready": len(addresses)}.get(command, -1)
     # What units run, without argparse.
-    if len(addresses) <= most and bool(addresses) == (command in ("device", "ready")) and all(map(PCI_ADDRESS.match, addresses)):
+    if (
+        len(addresses) <= most
+        and bool(addresses) == (command in ("device", "ready"))
+        and all(map(PCI_ADDRESS.match, addresses))
+    ):
         return command, addresses
     import argparse
 
     parser = argparse.ArgumentParser(
-        prog="sriov-vfs", description="Give SR-IOV PFs their configured number of VFs.", epilog="Exit codes: " + EXIT_CODES)
+        prog="sriov-vfs",
+        description="Give SR-IOV PFs their configured number of VFs.",
+        epilog="Exit codes: " + EXIT_CODES,
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("boot", help="set every PF that is to be set at boot (run by sriov-vfs.service)")
     one = commands.add_parser("device", help="set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)")
@@ -91,7 +99,10 @@ def command_of(arguments):
     ready = commands.add_parser("ready", help="succeed when these PFs have their VFs")
     ready.add_argument("address", nargs="+")
     commands.add_parser(
-        "status", help="show each configured PF and its VFs, and whether it waits for a reboot or failed", epilog=EXIT_CODES)
+        "status",
+        help="show each configured PF and its VFs, and whether it waits for a reboot or failed",
+        epilog=EXIT_CODES,
+    )
     options = parser.parse_args(arguments)
     addresses = getattr(options, "address", [])
     return options.command, [addresses] if isinstance(addresses, str) else addresses
@@ -105,7 +116,10 @@ def main(arguments):
         if config is None:
             raise Refusal(f"{HOST.config} is not there: run the role")
         # What the firmware offers from the next boot on is no failure before that.
-        devices = [dict(device, waits=WAITS_FOR_FIRMWARE) if firmware_waits(device["address"]) else device for device in config["devices"]]
+        devices = [
+            dict(device, waits=WAITS_FOR_FIRMWARE) if firmware_waits(device["address"]) else device
+            for device in config["devices"]
+        ]
         if command == "boot":
             devices = [device for device in devices if device["boot"] == "systemd"]
         elif command in ("device", "ready"):

@@ -13,13 +13,13 @@ from ..errors import Refusal
 from .host import HOST
 from .sysfs import PCI_ADDRESS, boot_id
 
-# argparse, shutil, subprocess and tempfile are imported where they are used: they take longer than the rest of the program's start, udev
-# starts one for each PF, and a boot that finds all in order needs none of them.
+# argparse, shutil, subprocess and tempfile are imported where they are used: they take longer than the rest of the
+# program's start, udev starts one for each PF, and a boot that finds all in order needs none of them.
 BOOT_UNIT = "sriov-vfs.service"
 CONFIG_FORMAT = 1
 DEVICE_ID = re.compile(r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")
 # sriov_numvfs is a u16; the time is a bound that select() takes.
-MOST_VFS, MOST_SECONDS = 65535, 10 ** 9
+MOST_VFS, MOST_SECONDS = 65535, 10**9
 
 
 def load_config() -> dict | None:
@@ -38,7 +38,8 @@ def load_config() -> dict | None:
     if not isinstance(config, dict) or config.get("format") != CONFIG_FORMAT:
         raise Refusal(
             f"{path} has format {ascii(config.get('format') if isinstance(config, dict) else None)[:80]}, this program "
-            f"reads format {CONFIG_FORMAT}: run the role again")
+            f"reads format {CONFIG_FORMAT}: run the role again"
+        )
     missing = sorted({"boot_wait", "numvfs_timeout", "devices"} - set(config))
     if missing:
         raise Refusal(f"{path} lacks {', '.join(missing)}: run the role again, it writes the file again")
@@ -46,7 +47,8 @@ def load_config() -> dict | None:
     if wrong:
         raise Refusal(
             f"{path}: {wrong[0]} is {ascii(wrong[1])[:80]}, which the role never writes: run the role again, it writes "
-            "the file again")
+            "the file again"
+        )
     return config
 
 
@@ -98,4 +100,5 @@ def firmware_waits(address: str) -> bool:
         return False
     card = address.rpartition(".")[0]
     return isinstance(pending, dict) and any(
-        key.startswith(f"firmware:{card}.") and boot == boot_id() for key, boot in pending.items())
+        key.startswith(f"firmware:{card}.") and boot == boot_id() for key, boot in pending.items()
+    )

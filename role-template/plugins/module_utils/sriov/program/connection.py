@@ -36,7 +36,9 @@ def ssh_server_and_client():
 
 
 def may_be_a_switch_port(netdev):
-    """Whether an interface may be a port that Open vSwitch made: Ethernet, and of no kind that the kernel names, as tunnels are."""
+    """Whether an interface may be a port that Open vSwitch made: Ethernet, and of no kind that the kernel names, as
+    tunnels are.
+    """
     base = os.path.join(HOST.sys, "class/net", netdev)
     # ARPHRD_ETHER; tun_flags is of tun and tap.
     if read_int(os.path.join(base, "type")) not in (1, None) or os.path.exists(os.path.join(base, "tun_flags")):
@@ -62,7 +64,8 @@ def pci_under(netdev, seen=None, switch=True):
     if not lowers and netdev != "lo" and switch and may_be_a_switch_port(netdev):
         # A port of Open vSwitch does not say which NIC carries it: every NIC in the switch may.
         lowers = [
-            name for name in list_names(os.path.join(HOST.sys, "class/net"))
+            name
+            for name in list_names(os.path.join(HOST.sys, "class/net"))
             if link_name(os.path.join(HOST.sys, "class/net", name, "master")) == "ovs-system"
         ]
     return set().union(*[pci_under(lower, seen, switch) for lower in lowers]) if lowers else set()
@@ -76,7 +79,9 @@ def interfaces_of(routes):
     hops = [hop for route in routes for hop in [route] + route.get("nexthops", [])]
     netdevs = {hop["dev"] for hop in hops if hop.get("dev")}
     # With net.ipv4.nexthop_compat_mode=0 the kernel names the object alone.
-    wanted = {route["nhid"] for route in routes if route.get("nhid") and not route.get("dev") and not route.get("nexthops")}
+    wanted = {
+        route["nhid"] for route in routes if route.get("nhid") and not route.get("dev") and not route.get("nexthops")
+    }
     objects = {one.get("id"): one for one in json_of(["ip", "-j", "nexthop", "show"]) or []} if wanted else {}
     while wanted:
         one = objects.pop(wanted.pop(), {})
@@ -91,7 +96,9 @@ def default_routes(family=None):
     for which in {None: ([], ["-6"]), "-4": ([],), "-6": (["-6"],)}[family]:
         command = ["ip"] + which + ["-j", "route", "show", "default"]
         answers += [json_of(command), json_of(command + ["table", "all"])]
-    return None if all(answer is None for answer in answers) else [route for answer in answers for route in answer or []]
+    return (
+        None if all(answer is None for answer in answers) else [route for answer in answers for route in answer or []]
+    )
 
 
 def routes_back(server, client, domains):
@@ -108,7 +115,9 @@ def routes_back(server, client, domains):
     family = "-6" if ":" in client else "-4"
     for route in matched:
         # IPv6 keeps equal routes of router advertisements apart.
-        exact = ["ip"] + (["-6"] if family == "-6" else []) + ["-j", "route", "show", "exact", route.get("dst", "default")]
+        exact = (
+            ["ip"] + (["-6"] if family == "-6" else []) + ["-j", "route", "show", "exact", route.get("dst", "default")]
+        )
         same = json_of(exact + (["table", str(route["table"])] if route.get("table") else [])) or []
         routes = routes + [route] + [other for other in same if other.get("metric") == route.get("metric")]
     if not matched and any(route.get("gateway") or route.get("via") for route in routes):
@@ -124,9 +133,10 @@ def has_device(netdevs):
 def connection_functions() -> set[str] | None:
     """The PCI functions that carry the operator's connection to this host.
 
-    With ssh: those under the interface that has the server's address, and under every equal route back to the client; where the
-    address is on no NIC (on lo, of a routed host), also those under the default routes, for any of them may bring it in. Without ssh:
-    those under the default routes. None when that cannot be found out (no `ip` program, a tunnel).
+    With ssh: those under the interface that has the server's address, and under every equal route back to the client;
+    where the address is on no NIC (on lo, of a routed host), also those under the default routes, for any of them may
+    bring it in. Without ssh: those under the default routes. None when that cannot be found out (no `ip` program, a
+    tunnel).
     """
     connection = ssh_server_and_client()
     if not connection:
@@ -143,13 +153,19 @@ def connection_functions() -> set[str] | None:
         return None
     owners = [link for link in links if any(info.get("local") == server for info in link.get("addr_info", []))]
     addressed = {link["ifname"] for link in owners}
-    domains = sorted({link["master"] for link in owners if link.get("master")} | {name for name in addressed if not pci_under(name)})
+    domains = sorted(
+        {link["master"] for link in owners if link.get("master")} | {name for name in addressed if not pci_under(name)}
+    )
     netdevs = addressed | interfaces_of(routes_back(server, client, domains))
     found = set().union(*[pci_under(netdev) for netdev in netdevs])
     on_nics = set().union(*[pci_under(netdev) for netdev in addressed])
     if on_nics and not set().union(*[pci_under(netdev, switch=False) for netdev in addressed]):
         # A dummy looks like a port of Open vSwitch, and is none.
-        dummies = {link["ifname"] for link in json_of(["ip", "-j", "link", "show", "type", "dummy"]) or [] if link.get("ifname")}
+        dummies = {
+            link["ifname"]
+            for link in json_of(["ip", "-j", "link", "show", "type", "dummy"]) or []
+            if link.get("ifname")
+        }
         on_nics = set() if addressed <= dummies else on_nics
     if found and not on_nics:
         # Not where nothing is found at all: a tunnel's own way is not known.

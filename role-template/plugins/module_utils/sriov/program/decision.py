@@ -12,39 +12,49 @@ from .causes import a_vf, why_no_driver, why_no_vfs
 from .holders import userspace_driver, vf_holders
 from .sysfs import describe, device_path
 
-# What becomes of a device, by what is to be done. "pending" waits for the next boot, "waiting" for something else that waits for it.
-# After a failure of another PF there are "put back" and "unchanged" too.
+# What becomes of a device, by what is to be done. "pending" waits for the next boot, "waiting" for something else that
+# waits for it. After a failure of another PF there are "put back" and "unchanged" too.
 STATES = {"nothing": "ok", "set": "changed", "wait": "pending", "later": "waiting", "skip": "skipped", "fail": "failed"}
 WAITS_FOR_FIRMWARE = "its firmware is set and offers more from the next boot on"
 CHANGE_PERMISSION = " (sriov_change_connection_pf: true allows the change)"
 
 
 def decide(
-    device: dict, function: dict | None, connection: Callable[[], Collection[str] | None], change_connection_pf: bool,
+    device: dict,
+    function: dict | None,
+    connection: Callable[[], Collection[str] | None],
+    change_connection_pf: bool,
 ) -> dict[str, str]:
     """What to do for one configured device.
 
-    device: {"address", "numvfs", optionally "id", "optional", "name": its last known interface, "waits": why more VFs than the device has
-    now come later}.
-    function: as of read_function, or None. connection: the functions that carry the connection, as a callable, asked only
-    when VFs would have to go.
-    Returns {"do": "nothing" | "set" | "wait" | "later" | "skip" | "fail", "message": str}.
+    device: {"address", "numvfs", optionally "id", "optional", "name": its last known interface, "waits": why more VFs
+    than the device has now come later}. function: as of read_function, or None. connection: the functions that carry
+    the connection, as a callable, asked only when VFs would have to go. Returns {"do": "nothing" | "set" | "wait" |
+    "later" | "skip" | "fail", "message": str}.
     """
     if function is None:
         known = f"{device['address']}, last known as {device['name']}," if device.get("name") else device["address"]
         if device.get("optional"):
             return {"do": "skip", "message": f"PF {known} is not there (optional)"}
-        return {"do": "fail", "message": f"PF {known} is not there: check that the card is seated and seen by the "
-                                         "BIOS, or run the role again if it moved to another slot"}
+        return {
+            "do": "fail",
+            "message": f"PF {known} is not there: check that the card is seated and seen by the "
+            "BIOS, or run the role again if it moved to another slot",
+        }
     name = describe(function)
     if device.get("id") and device["id"] != function["id"]:
-        return {"do": "fail", "message": f"{name} is now a device {function['id']}, it was {device['id']} when the "
-                                         "role chose it: run the role again"}
+        return {
+            "do": "fail",
+            "message": f"{name} is now a device {function['id']}, it was {device['id']} when the "
+            "role chose it: run the role again",
+        }
     if function["physfn"]:
         return {"do": "fail", "message": a_vf(function)}
     if userspace_driver(function["address"]):
-        return {"do": "skip", "message": f"{name} is held by {function['driver']}: its VFs are set when its own driver "
-                                         "has it back"}
+        return {
+            "do": "skip",
+            "message": f"{name} is held by {function['driver']}: its VFs are set when its own driver has it back",
+        }
     return decide_number(device, function) or decide_removal(device, function, connection, change_connection_pf)
 
 
@@ -80,8 +90,13 @@ def decide_removal(device, function, connection, change_connection_pf):
         elif function["address"] in carriers:
             holders.append("it carries the connection to this host" + CHANGE_PERMISSION)
         elif not function["netdevs"] and os.path.isdir(device_path(function["address"], "net")):
-            holders.append("its interface is in another network namespace, and what goes through it is not known" + CHANGE_PERMISSION)
+            holders.append(
+                "its interface is in another network namespace, and what goes through it is not known"
+                + CHANGE_PERMISSION
+            )
     if holders:
-        return {"do": "wait", "message": f"{name} keeps its {current} VFs until the next boot, {wanted} are wanted: "
-                                         f"{'; '.join(holders)}"}
+        return {
+            "do": "wait",
+            "message": f"{name} keeps its {current} VFs until the next boot, {wanted} are wanted: {'; '.join(holders)}",
+        }
     return {"do": "set", "message": ""}

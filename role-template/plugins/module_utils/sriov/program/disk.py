@@ -13,13 +13,18 @@ from collections.abc import Iterable
 
 from .sysfs import list_names
 
-# Temporary files are named by tempfile.mkstemp(): eight characters after the prefix. udev, systemd, modprobe and GRUB pass them over.
+# Temporary files are named by tempfile.mkstemp(): eight characters after the prefix. udev, systemd, modprobe and GRUB
+# pass them over.
 TEMPORARY_PREFIX = ".sriov-"
 TEMPORARY_NAME = re.compile(r"^\.sriov-[a-z0-9_]{8}$")
 
 
 def write_atomically(
-    path: str, text: str, mode: int = 0o644, owner: tuple[int, int] | None = None, times: tuple[int, int] | None = None,
+    path: str,
+    text: str,
+    mode: int = 0o644,
+    owner: tuple[int, int] | None = None,
+    times: tuple[int, int] | None = None,
 ) -> None:
     """Replace `path` by `text` in one step: a reader, or a machine that loses power, sees the old or the new file.
 
@@ -36,12 +41,18 @@ def write_atomically(
 
 
 def stage(
-    path: str, text: str, mode: int = 0o644, owner: tuple[int, int] | None = None, times: tuple[int, int] | None = None,
+    path: str,
+    text: str,
+    mode: int = 0o644,
+    owner: tuple[int, int] | None = None,
+    times: tuple[int, int] | None = None,
 ) -> str:
-    """Write what will become `path` to a temporary file next to it and bring it to the disk; os.replace() does the rest.
+    """Write what will become `path` to a temporary file next to it and bring it to the disk; os.replace() does the
+    rest.
 
-    mode: the permission bits; owner: (uid, gid) or None for the caller's own; times: of access and modification in ns, or None for
-    now. Returns the temporary file's path, of a name that sweep() knows. Raises OSError and leaves nothing then.
+    mode: the permission bits; owner: (uid, gid) or None for the caller's own; times: of access and modification in ns,
+    or None for now. Returns the temporary file's path, of a name that sweep() knows. Raises OSError and leaves nothing
+    then.
     """
     import tempfile
 
@@ -68,7 +79,9 @@ def stage(
 
 
 def discard(temporaries: list[str], made: list[str]) -> None:
-    """Remove temporary files, and directories of make_directories() as far as they are empty. What cannot be removed stays."""
+    """Remove temporary files, and directories of make_directories() as far as they are empty. What cannot be removed
+    stays.
+    """
     for path in temporaries:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -79,14 +92,14 @@ def discard(temporaries: list[str], made: list[str]) -> None:
 
 def _copy_label(path, descriptor):
     """Give a new file the SELinux label of the one it replaces: /etc/default/grub has another than its directory."""
-    try:
+    with contextlib.suppress(OSError):
         os.setxattr(descriptor, "security.selinux", os.getxattr(path, "security.selinux"))
-    except OSError:
-        pass
 
 
 def remove_file(path: str) -> None:
-    """Remove a file or a link so that it is gone after a power cut too. Raises OSError, FileNotFoundError when it is not there."""
+    """Remove a file or a link so that it is gone after a power cut too. Raises OSError, FileNotFoundError when it is
+    not there.
+    """
     os.unlink(path)
     sync_directory(os.path.dirname(path))
 
@@ -114,7 +127,9 @@ def make_directories(directory: str) -> list[str]:
 
 
 def sync_directory(directory: str) -> None:
-    """Make links, renames and removals in `directory` durable, where the filesystem can. Raises OSError when the disk fails."""
+    """Make links, renames and removals in `directory` durable, where the filesystem can. Raises OSError when the disk
+    fails.
+    """
     descriptor = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -127,7 +142,8 @@ def sync_directory(directory: str) -> None:
 
 
 def sweep(directories: Iterable[str]) -> None:
-    """Remove the temporary files that a killed run left in `directories`. To be called under the lock, for no writer is known by them.
+    """Remove the temporary files that a killed run left in `directories`. To be called under the lock, for no writer is
+    known by them.
 
     What cannot be removed stays: it harms nothing, and the write that follows has the better message.
     """
@@ -138,5 +154,10 @@ def sweep(directories: Iterable[str]) -> None:
 
 def leftovers(directories: Iterable[str]) -> list[str]:
     """The paths that sweep() removes from `directories`."""
-    paths = [os.path.join(directory, name) for directory in directories for name in list_names(directory) if TEMPORARY_NAME.match(name)]
+    paths = [
+        os.path.join(directory, name)
+        for directory in directories
+        for name in list_names(directory)
+        if TEMPORARY_NAME.match(name)
+    ]
     return [path for path in paths if os.path.islink(path) or os.path.isfile(path)]

@@ -1,7 +1,9 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds VFs, so that they must not be destroyed: drivers for guests and programs, open device nodes, interfaces in use."""
+"""What holds VFs, so that they must not be destroyed: drivers for guests and programs, open device nodes, interfaces in
+use.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,12 @@ HOLDERS_TOLD = 3
 
 
 def userspace_driver(address: str) -> str | None:
-    """The driver of a function when it hands the function to a program or a guest, by what the kernel says of it; else None.
+    """The driver of a function when it hands the function to a program or a guest, by what the kernel says of it; else
+    None.
 
-    vfio: the device has a vfio-dev (drivers/vfio/vfio_main.c, from 6.1 on), the driver's module holds vfio_pci_core (from 5.15 on), or
-    the group is one of vfio's and no network interface is there. uio: the device has a uio (Documentation/ABI/testing/sysfs-bus-pci).
+    vfio: the device has a vfio-dev (drivers/vfio/vfio_main.c, from 6.1 on), the driver's module holds vfio_pci_core
+    (from 5.15 on), or the group is one of vfio's and no network interface is there. uio: the device has a uio
+    (Documentation/ABI/testing/sysfs-bus-pci).
     """
     driver = link_name(device_path(address, "driver"))
     if driver is None:
@@ -33,9 +37,13 @@ def userspace_driver(address: str) -> str | None:
     group = link_name(device_path(address, "iommu_group"))
     held = (
         driver in USERSPACE_DRIVERS
-        or list_names(device_path(address, "vfio-dev")) or list_names(device_path(address, "uio"))
-        or module and os.path.exists(os.path.join(HOST.sys, "module/vfio_pci_core/holders", module))
-        or group and os.path.exists(os.path.join(HOST.sys, "class/vfio", group)) and not os.path.isdir(device_path(address, "net"))
+        or list_names(device_path(address, "vfio-dev"))
+        or list_names(device_path(address, "uio"))
+        or module
+        and os.path.exists(os.path.join(HOST.sys, "module/vfio_pci_core/holders", module))
+        or group
+        and os.path.exists(os.path.join(HOST.sys, "class/vfio", group))
+        and not os.path.isdir(device_path(address, "net"))
     )
     return driver if held else None
 
@@ -142,9 +150,13 @@ def vf_holders(pf_address: str) -> list[str]:
     # The directories of a VF are many, and walked once.
     below = {address: devices_below(address) for address in addresses}
     nodes = {address: nodes_of(address, below[address]) for address in addresses}
-    # Walked once for all VFs, and only where there is a node to be opened: a hypervisor has many processes with many files.
+    # Walked once for all VFs, and only where there is a node to be opened: a hypervisor has many processes with many
+    # files.
     users = device_users() if any(nodes.values()) else {}
     holders = [
-        holder for holder in (vf_holder(address, users, below[address], nodes[address]) for address in addresses) if holder]
+        holder
+        for holder in (vf_holder(address, users, below[address], nodes[address]) for address in addresses)
+        if holder
+    ]
     more = len(holders) - HOLDERS_TOLD
     return holders if more <= 0 else holders[:HOLDERS_TOLD] + [f"and {more} more of its VFs are in use"]

@@ -36,6 +36,6 @@ class Host:
         return self.root + path
 
 
-# The machine that this runs on. Every part reads it, and no function takes it as an argument: sysfs has one kernel behind it, and a
-# parameter that is handed through each of sixty functions would say nothing.
+# The machine that this runs on. Every part reads it, and no function takes it as an argument: sysfs has one kernel
+# behind it, and a parameter that is handed through each of sixty functions would say nothing.
 HOST = Host()

@@ -16,8 +16,8 @@ KERNEL_LOG_LINES, KERNEL_LOG_WIDTH, KERNEL_LOG_RECORDS = 5, 200, 4096
 class Failure(str):
     """One sentence on a PF whose VFs could not be set.
 
-    kernel_log: what the kernel said of the PF meanwhile, a list of lines. late: the kernel had not finished when the time was over.
-    pid: the process that was left behind then.
+    kernel_log: what the kernel said of the PF meanwhile, a list of lines. late: the kernel had not finished when the
+    time was over. pid: the process that was left behind then.
     """
 
     kernel_log = ()
@@ -33,7 +33,9 @@ class Failure(str):
 
 
 class KernelLog:
-    """What the kernel says of one PCI function from now on (Documentation/ABI/testing/dev-kmsg). A log that cannot be read is no error."""
+    """What the kernel says of one PCI function from now on (Documentation/ABI/testing/dev-kmsg). A log that cannot be
+    read is no error.
+    """
 
     def __init__(self, address):
         self.address, self.descriptor = address, None
@@ -50,7 +52,9 @@ class KernelLog:
         self.descriptor = None
 
     def lines(self):
-        """The last lines since then, bounded in number and width, in printable ASCII; None when the log cannot be read."""
+        """The last lines since then, bounded in number and width, in printable ASCII; None when the log cannot be
+        read.
+        """
         if self.descriptor is None:
             return None
         text = b""
@@ -79,7 +83,7 @@ class KernelLog:
             # The facility is 0 for the kernel's own lines alone: any program of root's can write others.
             if head.partition(",")[0].isdigit() and int(head.partition(",")[0]) >> 3 == 0:
                 words = re.sub(r"[^ -~]", "?", re.sub(r"\\x[0-9a-f]{2}", "?", words))[:KERNEL_LOG_WIDTH]
-                if re.search(r"(?<![\w:.])%s(?![\w])" % re.escape(self.address), words):
+                if re.search(rf"(?<![\w:.]){re.escape(self.address)}(?![\w])", words):
                     ours.append(words)
                 else:
                     last = words

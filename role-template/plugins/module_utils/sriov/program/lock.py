@@ -18,7 +18,9 @@ from .sysfs import read_text
 
 
 def lock_wait(numvfs_timeout: float) -> float:
-    """How long to wait for the lock: as long as its holder may need to set the VFs of a slow card and to put them back, and more."""
+    """How long to wait for the lock: as long as its holder may need to set the VFs of a slow card and to put them back,
+    and more.
+    """
     return 600 + 2 * numvfs_timeout
 
 
@@ -41,7 +43,8 @@ def locked(timeout: float = 600) -> Iterator[None]:
             if time.monotonic() >= deadline:
                 raise Refusal(
                     f"process {read_text(HOST.lock, '?')} has held {HOST.lock} for over {int(timeout)} s: wait for it "
-                    "or end it, then run again")
+                    "or end it, then run again"
+                )
             time.sleep(0.1)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -21,7 +21,8 @@ from .write_errors import write_advice
 # bnxt_en answers a write with success and enables nothing while the interface is down
 # (bnxt_sriov_configure: "Reject SRIOV config request since if is down!").
 DRIVERS_THAT_NEED_LINK_UP = ("bnxt_en",)
-# An EAGAIN, or a driver that is not ready yet, passes by itself: for so long it is tried again, and half of the PF's time at most.
+# An EAGAIN, or a driver that is not ready yet, passes by itself: for so long it is tried again, and half of the PF's
+# time at most.
 RETRY_SECONDS = 30
 
 
@@ -35,7 +36,8 @@ def write_numvfs(address, count):
 
 
 def link_up(address, deadline):
-    """Set a PF's network interface administratively up, once udev has given it its name; whether that worked by the deadline.
+    """Set a PF's network interface administratively up, once udev has given it its name; whether that worked by the
+    deadline.
 
     Kernels before 6.2 refuse to rename an interface that is up, and udev writes its record only after the renaming.
     """
@@ -44,7 +46,8 @@ def link_up(address, deadline):
     while True:
         names = (read_function(address) or {"netdevs": []})["netdevs"]
         records = [
-            os.path.join(HOST.udev_data, f"n{read_int(os.path.join(HOST.sys, 'class/net', name, 'ifindex'))}") for name in names
+            os.path.join(HOST.udev_data, f"n{read_int(os.path.join(HOST.sys, 'class/net', name, 'ifindex'))}")
+            for name in names
         ]
         if names and all(os.path.exists(record) for record in records):
             break
@@ -52,8 +55,10 @@ def link_up(address, deadline):
             return False
         time.sleep(0.1)
     return all(
-        subprocess.run(["ip", "link", "set", "dev", name, "up"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       check=False).returncode == 0
+        subprocess.run(
+            ["ip", "link", "set", "dev", name, "up"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        ).returncode
+        == 0
         for name in names
     )
 
@@ -62,16 +67,21 @@ def gone(name: str) -> str:
     """The sentence for a card that was pulled out, or reset, in the middle of it."""
     return (
         f"{name} went away while its VFs were being set: check that the card is seated and its driver loaded, then run "
-        "the role again")
+        "the role again"
+    )
 
 
 def set_numvfs(
-    address: str, wanted: int, timeout: float = 120, putting_back: Callable[[], object] = lambda: None,
+    address: str,
+    wanted: int,
+    timeout: float = 120,
+    putting_back: Callable[[], object] = lambda: None,
 ) -> Failure | None:
     """Give one PF `wanted` VFs, by way of 0 where the kernel demands that.
 
-    timeout: seconds for it, one more for each VF. putting_back: called before a PF is put back, which takes time of its own.
-    Returns None when the kernel then reports exactly that many and shows them, else a Failure, with the PF put back to the number it had.
+    timeout: seconds for it, one more for each VF. putting_back: called before a PF is put back, which takes time of its
+    own. Returns None when the kernel then reports exactly that many and shows them, else a Failure, with the PF put
+    back to the number it had.
     """
     deadline = time.monotonic() + timeout + wanted
     log = KernelLog(address)
@@ -90,19 +100,21 @@ def set_numvfs(
     if not link and (pf.keeps or not enabled):
         return pf.failed(
             f"{name}: driver {driver} makes VFs only while the interface is up, and it is not: set it up, "
-            "then run the role again")
+            "then run the role again"
+        )
     if pf.keeps:
         return pf.failed(
             f"{name}: driver {driver} took 0 VFs without an error and keeps the {enabled} that there are: a "
-            "guest has one of them, shut it down or detach the VF, then run the role again")
+            "guest has one of them, shut it down or detach the VF, then run the role again"
+        )
     if enabled != wanted:
-        return pf.failed(
-            f"{name}: {wanted} VFs were requested and driver {driver} enabled {enabled}: lower numvfs")
+        return pf.failed(f"{name}: {wanted} VFs were requested and driver {driver} enabled {enabled}: lower numvfs")
     while len(vf_addresses(address)) != wanted:
         if time.monotonic() >= deadline or not is_there(address):
             return pf.failed(
                 f"{name}: the kernel counts {wanted} VFs and shows {len(vf_addresses(address))} of them after "
-                f"{int(timeout + wanted)} s: raise sriov_numvfs_timeout, or lower numvfs")
+                f"{int(timeout + wanted)} s: raise sriov_numvfs_timeout, or lower numvfs"
+            )
         time.sleep(0.05)
     log.close()
     return None
@@ -114,8 +126,16 @@ class Pf:
     keeps: whether the driver took the 0 on the way to another number, and gave nothing up.
     """
 
-    def __init__(self, function: dict, wanted: int, timeout: float, log: KernelLog, putting_back: Callable[[], object]) -> None:
-        self.function, self.wanted, self.timeout, self.log, self.putting_back = function, wanted, timeout, log, putting_back
+    def __init__(
+        self, function: dict, wanted: int, timeout: float, log: KernelLog, putting_back: Callable[[], object]
+    ) -> None:
+        self.function, self.wanted, self.timeout, self.log, self.putting_back = (
+            function,
+            wanted,
+            timeout,
+            log,
+            putting_back,
+        )
         self.address, self.before, self.name = function["address"], function["numvfs"], describe(function)
         self.written, self.keeps = wanted, False
 
@@ -127,7 +147,12 @@ class Pf:
             try:
                 return write_numvfs(self.address, number)
             except OSError as error:
-                passes = error.errno == errno.EAGAIN or error.errno == errno.EBUSY and number and not vf_addresses(self.address)
+                passes = (
+                    error.errno == errno.EAGAIN
+                    or error.errno == errno.EBUSY
+                    and number
+                    and not vf_addresses(self.address)
+                )
                 if not passes or time.monotonic() + pause > until:
                     raise
             time.sleep(pause)
@@ -167,7 +192,8 @@ class Pf:
 
     def refused(self, error: OSError) -> Failure:
         """The failure of a write that the kernel refused."""
-        # Only open() names a file: then it is the attribute that is gone, not the driver's support for it; or the driver itself is gone.
+        # Only open() names a file: then it is the attribute that is gone, not the driver's support for it; or the
+        # driver itself is gone.
         went = error.filename or not os.path.lexists(device_path(self.address, "driver"))
         cause = errno.ENODEV if error.errno == errno.ENOENT and went else error.errno
         advice = write_advice(cause, self.function, self.written, len(vf_addresses(self.address)))

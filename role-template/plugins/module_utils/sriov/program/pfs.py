@@ -14,10 +14,10 @@ from .writers import set_all, still_runs
 def apply(devices: list[dict], timeout: float, check: bool = False, change_connection_pf: bool = False) -> list[dict]:
     """Bring PFs to their configured number of VFs.
 
-    devices: as of the configuration file. timeout: seconds for one PF. check: decide, change nothing.
-    Returns a list with, for each device in order: address, name, wanted, before, now, state (see STATES), message; for one whose write
-    failed also kernel_log, late and process (see Failure). One that fails is as it was before, the others are set all the same:
-    put_back() undoes them.
+    devices: as of the configuration file. timeout: seconds for one PF. check: decide, change nothing. Returns a list
+    with, for each device in order: address, name, wanted, before, now, state (see STATES), message; for one whose write
+    failed also kernel_log, late and process (see Failure). One that fails is as it was before, the others are set all
+    the same: put_back() undoes them.
     """
     known = []
 
@@ -34,7 +34,10 @@ def apply(devices: list[dict], timeout: float, check: bool = False, change_conne
         result = {
             "address": device["address"],
             "name": ((function and function["netdevs"]) or [device.get("name") or ""])[0],
-            "wanted": device["numvfs"], "before": before, "now": before, "message": decision["message"],
+            "wanted": device["numvfs"],
+            "before": before,
+            "now": before,
+            "message": decision["message"],
             "state": STATES[decision["do"]],
         }
         if decision["do"] == "set":
@@ -50,15 +53,22 @@ def apply(devices: list[dict], timeout: float, check: bool = False, change_conne
         failure = outcomes.get(result["address"])
         if failure:
             result.update(
-                state="failed", message=str(failure), now=len(vf_addresses(result["address"])), kernel_log=failure.kernel_log,
-                late=failure.late, process=failure.pid)
+                state="failed",
+                message=str(failure),
+                now=len(vf_addresses(result["address"])),
+                kernel_log=failure.kernel_log,
+                late=failure.late,
+                process=failure.pid,
+            )
         elif result["state"] == "changed":
             result["now"] = result["wanted"]
     return results
 
 
 def put_back(results: list[dict], timeout: float) -> list[dict]:
-    """Undo what apply() changed, after another PF failed: each gets the number of VFs it had, also one whose write came too late."""
+    """Undo what apply() changed, after another PF failed: each gets the number of VFs it had, also one whose write came
+    too late.
+    """
     undo = {}
     for result in results:
         result["now"] = None if result["before"] is None else len(vf_addresses(result["address"]))
@@ -72,10 +82,14 @@ def put_back(results: list[dict], timeout: float) -> list[dict]:
             message = f"{described(result)} was to be put back to {undo[address]} VFs: {failure}"
             if result["state"] == "failed":
                 message = f"{result['message']}; {message}"
-            result.update(state="failed", message=message, kernel_log=failure.kernel_log, late=failure.late, process=failure.pid)
+            result.update(
+                state="failed", message=message, kernel_log=failure.kernel_log, late=failure.late, process=failure.pid
+            )
         elif result["state"] == "changed":
-            result.update(state="put back", message=f"{described(result)} was put back to {undo[address]} VFs because "
-                                                    "another PF failed")
+            result.update(
+                state="put back",
+                message=f"{described(result)} was put back to {undo[address]} VFs because another PF failed",
+            )
         else:
             result["message"] += f"; it has finished since, and was put back to {undo[address]} VFs"
     return results

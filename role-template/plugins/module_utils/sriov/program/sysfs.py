@@ -133,7 +133,9 @@ def vf_addresses(address: str) -> list[str | None]:
 
 
 def is_there(address: str) -> bool:
-    """Whether a PCI function is there and answers: one that was pulled out reads as all ones until the kernel has removed it."""
+    """Whether a PCI function is there and answers: one that was pulled out reads as all ones until the kernel has
+    removed it.
+    """
     try:
         with open(device_path(address, "config"), "rb", buffering=0) as stream:
             return stream.read(2) != b"\xff\xff"

@@ -28,7 +28,9 @@ def still_runs(pid: int) -> bool:
 
 
 def too_late(name, address, wanted, seconds, pid, log):
-    """What to say of a PF whose write was not over in time, once its process has been killed: None when the VFs are there all the same."""
+    """What to say of a PF whose write was not over in time, once its process has been killed: None when the VFs are
+    there all the same.
+    """
     if not is_there(address):
         failure = with_log(gone(name), log)
         return Failure.of(failure, failure.kernel_log, pid, True)
@@ -42,13 +44,16 @@ def too_late(name, address, wanted, seconds, pid, log):
     if hangs:
         sentence += (
             f"; process {pid} still waits in the kernel for it, so its number of VFs may yet change, and only a reboot "
-            "ends a process that waits for good")
+            "ends a process that waits for good"
+        )
     failure = with_log(sentence, log)
     return Failure.of(failure, failure.kernel_log, pid, True)
 
 
 def start(address, count, timeout):
-    """Start the process that sets one PF. Returns the descriptor from which its answer is read, and what is known of the child."""
+    """Start the process that sets one PF. Returns the descriptor from which its answer is read, and what is known of
+    the child.
+    """
     name, log = describe(read_function(address) or {"address": address}), KernelLog(address)
     reader, writer = os.pipe()
     pid = os.fork()
@@ -67,25 +72,34 @@ def start(address, count, timeout):
                 tell([f"{name}: {error}", []])
         os._exit(0)
     os.close(writer)
-    # The child gives up by itself at the end of its time, and a busy machine needs a moment for that; a child that hangs does not.
+    # The child gives up by itself at the end of its time, and a busy machine needs a moment for that; a child that
+    # hangs does not.
     return reader, {
-        "address": address, "name": name, "pid": pid, "log": log, "text": b"", "seconds": timeout + count,
-        "deadline": time.monotonic() + timeout + count + GRACE_SECONDS}
+        "address": address,
+        "name": name,
+        "pid": pid,
+        "log": log,
+        "text": b"",
+        "seconds": timeout + count,
+        "deadline": time.monotonic() + timeout + count + GRACE_SECONDS,
+    }
 
 
 def answer_of(child):
     """What a child that has ended made of its PF: None or a Failure."""
     answer = [line for line in child["text"].splitlines() if line.startswith(b"[")]
-    sentence, lines = json.loads(answer[-1]) if answer else [
-        f"{child['name']}: the process that set its VFs was killed", []]
+    sentence, lines = (
+        json.loads(answer[-1]) if answer else [f"{child['name']}: the process that set its VFs was killed", []]
+    )
     return sentence and Failure.of(sentence, lines)
 
 
 def set_all(wanted: dict[str, int], timeout: float) -> dict[str, Failure | None]:
-    """Set several PFs at once, each in a process of its own, because a write can block in the kernel for good (i40e has).
+    """Set several PFs at once, each in a process of its own, because a write can block in the kernel for good (i40e
+    has).
 
-    wanted: {address: numvfs}. timeout: seconds for one PF, one more for each of its VFs, and as much again to put it back.
-    Returns {address: None or Failure}.
+    wanted: {address: numvfs}. timeout: seconds for one PF, one more for each of its VFs, and as much again to put it
+    back. Returns {address: None or Failure}.
     """
     outcomes, late = {}, []
     running = dict(start(address, count, timeout) for address, count in wanted.items())
@@ -117,6 +131,7 @@ def set_all(wanted: dict[str, int], timeout: float) -> dict[str, Failure | None]
         time.sleep(0.05)
     for child in late:
         outcomes[child["address"]] = too_late(
-            child["name"], child["address"], wanted[child["address"]], child["seconds"], child["pid"], child["log"])
+            child["name"], child["address"], wanted[child["address"]], child["seconds"], child["pid"], child["log"]
+        )
         child["log"].close()
     return outcomes

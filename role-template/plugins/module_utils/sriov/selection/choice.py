@@ -97,15 +97,22 @@ def candidates(cards):
     pfs = sysfs.read_pfs()
     known = {pf["address"] for pf in pfs}
     others = [
-        sysfs.read_function(address) for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
+        sysfs.read_function(address)
+        for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
         # Not a VF, of which there may be a thousand.
-        if address not in known and not os.path.lexists(sysfs.device_path(address, "physfn"))
+        if address not in known
+        and not os.path.lexists(sysfs.device_path(address, "physfn"))
         and (sysfs.read_int(sysfs.device_path(address, "class")) or 0) >> 16 == sysfs.NETWORK_CLASS
     ]
     return sorted(
-        pfs + [function for function in others if function and not function["physfn"]
-               and cards.may_have_vfs_later(function)],
-        key=lambda function: function["address"])
+        pfs
+        + [
+            function
+            for function in others
+            if function and not function["physfn"] and cards.may_have_vfs_later(function)
+        ],
+        key=lambda function: function["address"],
+    )
 
 
 def refuse_twice(pf, port, where, chosen_by):
@@ -113,16 +120,31 @@ def refuse_twice(pf, port, where, chosen_by):
     before = chosen_by.setdefault(pf["address"], {})
     if before and (port is None or port in before or None in before):
         raise Refusal(
-            f"{next(iter(before.values()))} and {where} choose the same PF {sysfs.describe(pf)}: keep one of them")
+            f"{next(iter(before.values()))} and {where} choose the same PF {sysfs.describe(pf)}: keep one of them"
+        )
     before[port] = where
 
 
 def check_form(parameters: dict) -> None:
     """Raise Refusal when a variable of the role is not of the form that it has to have."""
     variables = parameters.get("variables") or {}
-    check.refuse(dict(variables if isinstance(variables, dict) else {}, **{
-        "sriov_" + name: parameters.get(name)
-        for name in ("devices", "numvfs", "numvfs_driver", "numvfs_required_by", "mellanox_vendor_ids", "physnet_mappings", "openstack_release")}))
+    check.refuse(
+        dict(
+            variables if isinstance(variables, dict) else {},
+            **{
+                "sriov_" + name: parameters.get(name)
+                for name in (
+                    "devices",
+                    "numvfs",
+                    "numvfs_driver",
+                    "numvfs_required_by",
+                    "mellanox_vendor_ids",
+                    "physnet_mappings",
+                    "openstack_release",
+                )
+            },
+        )
+    )
     if not isinstance(variables, dict):
         raise Refusal(check.not_handed_over(str(variables)))
 
@@ -141,7 +163,8 @@ def checked_entries(entries: list[dict]) -> list[tuple[dict, str, str, str]]:
 
 
 def select(parameters: dict) -> list[dict]:
-    """Apply every entry to the host. Returns the list of chosen devices; raises Refusal for the first thing that is wrong.
+    """Apply every entry to the host. Returns the list of chosen devices; raises Refusal for the first thing that is
+    wrong.
 
     parameters: the module's parameters.
     """
@@ -173,7 +196,17 @@ def select(parameters: dict) -> list[dict]:
             refuse_too_many(pf, common, cards)
             devices.append(device_of(pf, common, firmware, cards, port_of(pf, kind, value, details)))
         devices += [
-            dict(common, address=address, id=None, name="", driver=None, firmware=None, port=None, enough=True, trigger="net")
+            dict(
+                common,
+                address=address,
+                id=None,
+                name="",
+                driver=None,
+                firmware=None,
+                port=None,
+                enough=True,
+                trigger="net",
+            )
             for address in absent
         ]
     check_openstack(parameters, entries, chosen_of, devices, pfs, details)
@@ -200,11 +233,14 @@ def check_units(units, where):
         if not isinstance(unit, str) or not UNIT_NAME.fullmatch(unit):
             raise Refusal(
                 f"{where}: numvfs_required_by has {check.shown(unit)}, which is no systemd unit: write it as "
-                "docker.service")
+                "docker.service"
+            )
 
 
 def refuse_too_many(pf, common, cards):
-    """Raise Refusal for more VFs than a PF has, where that does not change with firmware or with the driver's options."""
+    """Raise Refusal for more VFs than a PF has, where that does not change with firmware or with the driver's
+    options.
+    """
     count, where = common["numvfs"], common["selector"]
     if common["boot"] == "none" or cards.claims(pf) or cards.waits(pf, count) or pf["driver"] == MLX4:
         return
@@ -212,17 +248,23 @@ def refuse_too_many(pf, common, cards):
         if not pf["totalvfs"]:
             raise Refusal(f"{where}: {sysfs.describe(pf)} offers no VFs: {causes.why_no_vfs(pf)}")
         raise Refusal(
-            f"{where}: {sysfs.describe(pf)} has at most {pf['totalvfs']} VFs, {count} are asked for: lower "
-            "numvfs")
+            f"{where}: {sysfs.describe(pf)} has at most {pf['totalvfs']} VFs, {count} are asked for: lower numvfs"
+        )
 
 
 def device_of(pf, common, firmware, cards, port):
     """One PF that is chosen, as the module returns it. port: as of port_of()."""
     count = common["numvfs"]
     return dict(
-        common, address=pf["address"], id=pf["id"], name=(pf["netdevs"] or [""])[0], driver=pf["driver"],
+        common,
+        address=pf["address"],
+        id=pf["id"],
+        name=(pf["netdevs"] or [""])[0],
+        driver=pf["driver"],
         boot="module" if pf["driver"] == MLX4 and common["boot"] != "none" else common["boot"],
-        firmware=firmware if cards.claims(pf) else None, port=port,
+        firmware=firmware if cards.claims(pf) else None,
+        port=port,
         enough=count <= (pf["totalvfs"] or 0) and not firmware,
         trigger="net" if pf["netdevs"] else "pci",
-        **{"waits": decision.WAITS_FOR_FIRMWARE} if cards.waits(pf, count) else {})
+        **{"waits": decision.WAITS_FOR_FIRMWARE} if cards.waits(pf, count) else {},
+    )

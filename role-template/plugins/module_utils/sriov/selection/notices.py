@@ -21,7 +21,8 @@ RULE_FOLDERS = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/r
 
 
 def configured(rule_path):
-    """What the role, or one before it, has configured on this host and `sriov_devices: []` takes away: a list of clauses.
+    """What the role, or one before it, has configured on this host and `sriov_devices: []` takes away: a list of
+    clauses.
 
     rule_path: as of sriov_udev_rule_path.
     """
@@ -36,10 +37,13 @@ def configured(rule_path):
     if config is None:
         clauses += [
             f"{name_of(match.group(1))}, whose VFs are to go at the next boot"
-            for match in [re.match(r"^vfs:(.+)=0$", key) for key in sorted(pending.of_this_boot(HOST, "vfs"))] if match]
+            for match in [re.match(r"^vfs:(.+)=0$", key) for key in sorted(pending.of_this_boot(HOST, "vfs"))]
+            if match
+        ]
     paths, addresses = predecessors.legacy(HOST.units, {HOST.udev_rules, rule_path})
     clauses += [
-        f"{name_of(address)} with {len(sysfs.vf_addresses(address))} VFs, by an earlier role" for address in addresses]
+        f"{name_of(address)} with {len(sysfs.vf_addresses(address))} VFs, by an earlier role" for address in addresses
+    ]
     clauses += [f"{path} of an earlier role" for path in paths if not addresses]
     clauses += [f"ConnectX-3 by {path}" for path in mlx4.traces()]
     clauses += [f"the firmware of {card}, whose settings wait for a reboot" for card in sorted(cards_that_wait())]
@@ -52,11 +56,21 @@ def notice_of_unset(parameters: dict) -> str:
     misspelt = check.misspelt_devices(parameters.get("names") or [])
     clauses = configured(rule_path or HOST.udev_rules)
     if clauses:
-        raise Refusal(" ".join(misspelt + [
-            f"sriov_devices is not set, and this host is configured: {', '.join(clauses)}. Look whether the inventory "
-            "and its group_vars are loaded, and set it; or write sriov_devices: [] to have these VFs removed"]))
-    return " ".join(misspelt + [
-        "sriov_devices is not set, so nothing is changed on this host: set it, or write sriov_devices: [] for a host without VFs"])
+        raise Refusal(
+            " ".join(
+                misspelt
+                + [
+                    f"sriov_devices is not set, and this host is configured: {', '.join(clauses)}. Look whether the inventory "
+                    "and its group_vars are loaded, and set it; or write sriov_devices: [] to have these VFs removed"
+                ]
+            )
+        )
+    return " ".join(
+        misspelt
+        + [
+            "sriov_devices is not set, so nothing is changed on this host: set it, or write sriov_devices: [] for a host without VFs"
+        ]
+    )
 
 
 def warnings_about_rules(parameters: dict, devices: list[dict]) -> list[str]:
@@ -64,11 +78,16 @@ def warnings_about_rules(parameters: dict, devices: list[dict]) -> list[str]:
     path = (parameters.get("variables") or {}).get("sriov_udev_rule_path") or ""
     folder = os.path.dirname(path)
     # What ~ or a variable of the environment stands for is known to sriov_vfs alone.
-    if not devices or not path.startswith("/") or os.path.realpath(folder) in [os.path.realpath(read) for read in RULE_FOLDERS]:
+    if (
+        not devices
+        or not path.startswith("/")
+        or os.path.realpath(folder) in [os.path.realpath(read) for read in RULE_FOLDERS]
+    ):
         return []
     return [
         f"sriov_udev_rule_path is {path}, and udev reads no rules in {folder}: a PF that appears later gets no VFs; "
-        "give a path in /etc/udev/rules.d"]
+        "give a path in /etc/udev/rules.d"
+    ]
 
 
 def warnings_about_numbers(parameters: dict, devices: list[dict]) -> list[str]:
@@ -78,9 +97,12 @@ def warnings_about_numbers(parameters: dict, devices: list[dict]) -> list[str]:
     except Refusal:
         return []
     before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
-    without = {where for entry, _kind, _value, where in checked_entries(parameters["devices"]) if entry.get("numvfs") is None}
+    without = {
+        where for entry, _kind, _value, where in checked_entries(parameters["devices"]) if entry.get("numvfs") is None
+    }
     return [
         f"{device['selector']} has no numvfs, so sriov_numvfs holds: {device['name'] or device['address']} gets "
         f"{device['numvfs']} VFs, and was configured with {before[device['address']]}"
-        for device in devices if device["selector"] in without and device["numvfs"] < before.get(device["address"], 0)
+        for device in devices
+        if device["selector"] in without and device["numvfs"] < before.get(device["address"], 0)
     ]

@@ -24,22 +24,31 @@ def vf_details(pf, later):
     """
     address = pf["address"]
     return {
-        "address": address, "names": pf["netdevs"], "vendor_id": pf["id"][:4], "product_id": pf["id"][5:], "driver": pf["driver"],
+        "address": address,
+        "names": pf["netdevs"],
+        "vendor_id": pf["id"][:4],
+        "product_id": pf["id"][5:],
+        "driver": pf["driver"],
         "vf_product_id": vf_product(address),
         "offset": None if later else sysfs.read_int(sysfs.device_path(address, "sriov_offset")),
         "stride": sysfs.read_int(sysfs.device_path(address, "sriov_stride")),
-        "totalvfs": pf["totalvfs"], "vfs": [vf for vf in sysfs.vf_addresses(address) if vf],
+        "totalvfs": pf["totalvfs"],
+        "vfs": [vf for vf in sysfs.vf_addresses(address) if vf],
     }
 
 
 def check_openstack(
-    parameters: dict, entries: list[tuple[dict, str, str, str]], chosen_of: list[list[dict]], devices: list[dict], pfs: list[dict],
+    parameters: dict,
+    entries: list[tuple[dict, str, str, str]],
+    chosen_of: list[list[dict]],
+    devices: list[dict],
+    pfs: list[dict],
     details: dict | None,
 ) -> None:
     """Refuse what Nova and Neutron's agent would not understand, and note the physical network of each device.
 
-    entries: (entry, kind, value, where). chosen_of: the PFs of each. devices: the list that select() returns, by where they come from.
-    pfs: all of the host. details: as of interface_details. Raises Refusal.
+    entries: (entry, kind, value, where). chosen_of: the PFs of each. devices: the list that select() returns, by where
+    they come from. pfs: all of the host. details: as of interface_details. Raises Refusal.
     """
     mappings, release = parameters.get("physnet_mappings"), parameters.get("openstack_release")
     plans = variables.plan(parameters["devices"], mappings, release, chosen_of, known_pfs(pfs))
@@ -48,12 +57,22 @@ def check_openstack(
         device["physical_network"] = networks.get(device["selector"])
     if not plans and not mappings:
         return
-    hardware.refuse_other_names(mappings, [
-        {
-            "selector": where, "physical_network": networks.get(where), "pf": pf,
-            "altnames": [name for netdev in pf["netdevs"] for name in (details or {}).get(netdev, {}).get("altnames", [])],
-        } for (_entry, _kind, _value, where), chosen in zip(entries, chosen_of) for pf in chosen
-    ], {value for _entry, kind, value, _where in entries if kind in ("name", "address")})
+    hardware.refuse_other_names(
+        mappings,
+        [
+            {
+                "selector": where,
+                "physical_network": networks.get(where),
+                "pf": pf,
+                "altnames": [
+                    name for netdev in pf["netdevs"] for name in (details or {}).get(netdev, {}).get("altnames", [])
+                ],
+            }
+            for (_entry, _kind, _value, where), chosen in zip(entries, chosen_of)
+            for pf in chosen
+        ],
+        {value for _entry, kind, value, _where in entries if kind in ("name", "address")},
+    )
     choices = []
     by_selector = {one["selector"]: one for one in plans}
     for (_entry, _kind, _value, where), chosen in zip(entries, chosen_of):
@@ -63,16 +82,27 @@ def check_openstack(
             # Nova is told of it all the same.
             choices.append({"plan": one, "pf": None})
         for pf in chosen:
-            [device] = [device for device in devices if (device["selector"], device["address"]) == (where, pf["address"])]
-            others = [other for other in devices if other["address"] == pf["address"] and (other["port"] or 0) < (device["port"] or 0)]
+            [device] = [
+                device for device in devices if (device["selector"], device["address"]) == (where, pf["address"])
+            ]
+            others = [
+                other
+                for other in devices
+                if other["address"] == pf["address"] and (other["port"] or 0) < (device["port"] or 0)
+            ]
             # What its firmware offers after the reboot may be more, and elsewhere.
             later = "waits" in device or device["firmware"] is not None and device["numvfs"] > (pf["totalvfs"] or 0)
             details_of_vfs = vf_details(pf, later)
-            choices.append({
-                "plan": one, "pf": details_of_vfs, "later": later, "first": sum(other["numvfs"] for other in others),
-                # Left alone, it has the number that somebody else gives it.
-                "numvfs": len(details_of_vfs["vfs"]) if device["boot"] == "none" else device["numvfs"],
-            })
+            choices.append(
+                {
+                    "plan": one,
+                    "pf": details_of_vfs,
+                    "later": later,
+                    "first": sum(other["numvfs"] for other in others),
+                    # Left alone, it has the number that somebody else gives it.
+                    "numvfs": len(details_of_vfs["vfs"]) if device["boot"] == "none" else device["numvfs"],
+                }
+            )
     if plans:
         functions = every_function()
         hardware.check_hardware(choices, functions)
@@ -90,9 +120,18 @@ def warnings_about(devices: list[dict]) -> list[str]:
     carriers = connection.connection_functions() or ()
     return [
         "%s: Nova may give %s itself to a guest whose port is of type direct-physical, and it carries the connection to this host. To have "
-        "Nova take its VFs alone, write their ids beside the name: nova: {%s: %s, vendor_id: \"%s\", product_id: \"%s\"}" % (
-            device["selector"], device["name"] or device["address"], *(
-                ("devname", device["name"]) if device["name"] and "(name " in device["selector"] else ("address", f'"{device["address"]}"')),
-            device["id"][:4], vf_product(device["address"]) or "that of its VFs")
-        for device in devices if device.get("whole") and device["address"] in carriers
+        'Nova take its VFs alone, write their ids beside the name: nova: {%s: %s, vendor_id: "%s", product_id: "%s"}'
+        % (
+            device["selector"],
+            device["name"] or device["address"],
+            *(
+                ("devname", device["name"])
+                if device["name"] and "(name " in device["selector"]
+                else ("address", f'"{device["address"]}"')
+            ),
+            device["id"][:4],
+            vf_product(device["address"]) or "that of its VFs",
+        )
+        for device in devices
+        if device.get("whole") and device["address"] in carriers
     ]

@@ -12,7 +12,9 @@ from ..program.host import HOST
 
 
 def interface_details() -> dict | None:
-    """Alternative names and permanent MAC address of each interface, by interface name; None when `ip` cannot tell them."""
+    """Alternative names and permanent MAC address of each interface, by interface name; None when `ip` cannot tell
+    them.
+    """
     details = {}
     links = programs.json_of(["ip", "-d", "-j", "link", "show"])
     if links is None:
@@ -29,10 +31,18 @@ def every_function() -> list[dict]:
     """Every PCI function of the host, as takes() of openstack wants them."""
     found = [sysfs.read_function(address) for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))]
     names = {function["address"]: function["netdevs"] for function in found if function}
-    return [{
-        "address": function["address"], "vendor_id": function["id"][:4], "product_id": function["id"][5:],
-        "parent_addr": function["physfn"], "names": function["netdevs"], "parent_names": names.get(function["physfn"], []),
-    } for function in found if function]
+    return [
+        {
+            "address": function["address"],
+            "vendor_id": function["id"][:4],
+            "product_id": function["id"][5:],
+            "parent_addr": function["physfn"],
+            "names": function["netdevs"],
+            "parent_names": names.get(function["physfn"], []),
+        }
+        for function in found
+        if function
+    ]
 
 
 def known_pfs(pfs: list[dict]) -> str:
@@ -40,10 +50,14 @@ def known_pfs(pfs: list[dict]) -> str:
     if not pfs:
         return f"this host has no PF at all: {causes.why_no_pf()}"
     return "the PFs of this host are " + ", ".join(
-        "%s, driver %s, %s" % (
-            sysfs.describe(pf), pf["driver"] or "none",
-            "no VFs before its firmware is set" if pf["totalvfs"] is None else f"up to {pf['totalvfs']} VFs")
-        for pf in pfs)
+        "%s, driver %s, %s"
+        % (
+            sysfs.describe(pf),
+            pf["driver"] or "none",
+            "no VFs before its firmware is set" if pf["totalvfs"] is None else f"up to {pf['totalvfs']} VFs",
+        )
+        for pf in pfs
+    )
 
 
 def name_of(address: str) -> str:

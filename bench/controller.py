@@ -2,10 +2,12 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run of the role costs the controller: CPU time, wall time, memory, results and remote executions, by the number of hosts.
+"""What a run of the role costs the controller: CPU time, wall time, memory, results and remote executions, by the
+number of hosts.
 
-The hosts are simulated (plugins/connection/played.py), so nothing but the controller is measured. Prints JSON. `ansible-playbook` on the
-PATH is what runs, with pipelining. Of a predecessor what its modules find is played too, so that its tasks end as on a real host.
+The hosts are simulated (plugins/connection/played.py), so nothing but the controller is measured. Prints JSON.
+`ansible-playbook` on the PATH is what runs, with pipelining. Of a predecessor what its modules find is played too, so
+that its tasks end as on a real host.
 """
 
 from __future__ import annotations
@@ -37,13 +39,24 @@ CASES = ("converged", "fresh")
 def facts() -> dict:
     """Facts of a hypervisor, as many as `setup` has for 18 interfaces."""
     interface = {
-        "active": True, "device": "", "macaddress": "02:00:00:00:00:01", "module": "ice", "mtu": 1500, "pciid": "0000:3b:00.0", "type": "ether",
-        "promisc": False, "features": {"feature_%02d" % number: "off [fixed]" for number in range(50)},
+        "active": True,
+        "device": "",
+        "macaddress": "02:00:00:00:00:01",
+        "module": "ice",
+        "mtu": 1500,
+        "pciid": "0000:3b:00.0",
+        "type": "ether",
+        "promisc": False,
+        "features": {"feature_%02d" % number: "off [fixed]" for number in range(50)},
     }
     names = ["eth0", "eth1", *PFS, *("%sv%d" % (pf, number) for pf in PFS for number in range(7))]
     return {
-        "processor": ["0", "GenuineIntel", "Intel(R) Xeon(R) Gold 6330 CPU @ 2.00GHz"] * 56, "os_family": "Debian", "distribution": "Debian",
-        "distribution_version": "12.5", "env": {"HOME": "/root"}, "interfaces": names,
+        "processor": ["0", "GenuineIntel", "Intel(R) Xeon(R) Gold 6330 CPU @ 2.00GHz"] * 56,
+        "os_family": "Debian",
+        "distribution": "Debian",
+        "distribution_version": "12.5",
+        "env": {"HOME": "/root"},
+        "interfaces": names,
         **{name: dict(interface, device=name) for name in names},
     }
 
@@ -51,50 +64,119 @@ def facts() -> dict:
 def pf(number: int, **more: object) -> dict:
     """What sriov_devices says of a PF."""
     return {
-        "address": "0000:3b:00.%d" % number, "boot": "systemd", "driver": "ice", "enough": True, "firmware": None, "id": "8086:1592",
-        "name": PFS[number], "numvfs": 8, "optional": False, "physical_network": None, "port": None, "probe_vf": 0, "required_by": [],
-        "selector": "sriov_devices[%d] (name %s)" % (number, PFS[number]), "trigger": "net", **more}
+        "address": "0000:3b:00.%d" % number,
+        "boot": "systemd",
+        "driver": "ice",
+        "enough": True,
+        "firmware": None,
+        "id": "8086:1592",
+        "name": PFS[number],
+        "numvfs": 8,
+        "optional": False,
+        "physical_network": None,
+        "port": None,
+        "probe_vf": 0,
+        "required_by": [],
+        "selector": "sriov_devices[%d] (name %s)" % (number, PFS[number]),
+        "trigger": "net",
+        **more,
+    }
 
 
 def outcome(number: int, state: str) -> dict:
     """What sriov_vfs says of a PF."""
     return {
-        "address": "0000:3b:00.%d" % number, "name": PFS[number], "wanted": 8, "before": 8 if state == "ok" else 0, "now": 8, "state": state,
-        "message": ""}
+        "address": "0000:3b:00.%d" % number,
+        "name": PFS[number],
+        "wanted": 8,
+        "before": 8 if state == "ok" else 0,
+        "now": 8,
+        "state": state,
+        "message": "",
+    }
 
 
 def answers(case: str) -> dict:
-    """What the modules find and do, of this role and of its predecessor: nothing is to be done, or VFs, files and a reboot are."""
+    """What the modules find and do, of this role and of its predecessor: nothing is to be done, or VFs, files and a
+    reboot are.
+    """
     fresh = case == "fresh"
-    kernel = {"changed": fresh, "reboot": [{"key": "iommu", "text": "intel_iommu=on is set for the next boot"}] if fresh else [], "stuck": [],
-              "settled": not fresh}
-    vfs = {"changed": fresh, "pfs": [outcome(number, "changed" if fresh else "ok") for number in (0, 1)], "files": [], "reboot": [], "stuck": [],
-           "diff": [], "settled": not fresh}
-    lines = ["%s (0000:3b:00.%d): 8 VFs%s" % (name, number, ", changed" if fresh else "") for number, name in enumerate(PFS)]
+    kernel = {
+        "changed": fresh,
+        "reboot": [{"key": "iommu", "text": "intel_iommu=on is set for the next boot"}] if fresh else [],
+        "stuck": [],
+        "settled": not fresh,
+    }
+    vfs = {
+        "changed": fresh,
+        "pfs": [outcome(number, "changed" if fresh else "ok") for number in (0, 1)],
+        "files": [],
+        "reboot": [],
+        "stuck": [],
+        "diff": [],
+        "settled": not fresh,
+    }
+    lines = [
+        "%s (0000:3b:00.%d): 8 VFs%s" % (name, number, ", changed" if fresh else "") for number, name in enumerate(PFS)
+    ]
     vfs["lines"] = lines
     options = {"firmware": {"tool": "auto"}, "mlx4": {}, "kernel": {"iommu": True}, "vfs": {"boot_wait": 30}}
     nothing = {"changed": False, "reboot": [], "stuck": [], "settled": True}
-    encoded = {name: base64.b64encode(text.encode()).decode() for name, text in {
-        "vendor": "0x8086\n", "grub": 'GRUB_CMDLINE_LINUX_DEFAULT="quiet%s"\nGRUB_CMDLINE_LINUX=""\n' % ("" if fresh else " intel_iommu=on iommu=pt"),
-    }.items()}
+    encoded = {
+        name: base64.b64encode(text.encode()).decode()
+        for name, text in {
+            "vendor": "0x8086\n",
+            "grub": f'GRUB_CMDLINE_LINUX_DEFAULT="quiet{"" if fresh else " intel_iommu=on iommu=pt"}"\nGRUB_CMDLINE_LINUX=""\n',
+        }.items()
+    }
     return {
         "setup": {"changed": False, "ansible_facts": {"ansible_" + name: value for name, value in facts().items()}},
         "sriov_devices": {
-            "changed": False, "devices": [pf(number) for number in (0, 1)], "is_set": True, "notice": "", "boot_id": "1", "firmware_tools": [],
-            "mlx4_traces": False, "machine": "x86_64", "package_format": "deb",
-            "look_again": options, "summary": ["No PF has VFs of the role."] if fresh else lines,
-            "settled": {"firmware": nothing, "mlx4": nothing} if fresh else {"firmware": nothing, "mlx4": nothing, "kernel": kernel, "vfs": vfs}},
-        "sriov_kernel_parameters": kernel, "sriov_vfs": vfs, "sriov_firmware": nothing, "sriov_mlx4": nothing,
+            "changed": False,
+            "devices": [pf(number) for number in (0, 1)],
+            "is_set": True,
+            "notice": "",
+            "boot_id": "1",
+            "firmware_tools": [],
+            "mlx4_traces": False,
+            "machine": "x86_64",
+            "package_format": "deb",
+            "look_again": options,
+            "summary": ["No PF has VFs of the role."] if fresh else lines,
+            "settled": {"firmware": nothing, "mlx4": nothing}
+            if fresh
+            else {"firmware": nothing, "mlx4": nothing, "kernel": kernel, "vfs": vfs},
+        },
+        "sriov_kernel_parameters": kernel,
+        "sriov_vfs": vfs,
+        "sriov_firmware": nothing,
+        "sriov_mlx4": nothing,
         # The predecessor's. Where nothing is to be done, its files are as an earlier run has copied them.
         **({"stat": {"changed": False, "stat": {"exists": False}}} if fresh else {}),
-        "blockinfile": {"changed": False}, "lineinfile": {"changed": fresh}, "file": {"changed": False}, "systemd": {"changed": fresh, "status": {}},
+        "blockinfile": {"changed": False},
+        "lineinfile": {"changed": fresh},
+        "file": {"changed": False},
+        "systemd": {"changed": fresh, "status": {}},
         "command": {"changed": True, "rc": 0, "stdout": "", "stderr": "", "cmd": []},
         "command cat /proc/cmdline": {
-            "changed": True, "rc": 0, "stdout": "ro quiet" + ("" if fresh else " intel_iommu=on iommu=pt"), "stderr": "", "cmd": []},
+            "changed": True,
+            "rc": 0,
+            "stdout": "ro quiet" + ("" if fresh else " intel_iommu=on iommu=pt"),
+            "stderr": "",
+            "cmd": [],
+        },
         "slurp": {"changed": False, "content": encoded["vendor"], "encoding": "base64"},
         "slurp /etc/default/grub": {"changed": False, "content": encoded["grub"], "encoding": "base64"},
-        **{"command grep PCI_SLOT_NAME /sys/class/net/%s/device/uevent" % name: {
-            "changed": True, "rc": 0, "stdout": "PCI_SLOT_NAME=0000:3b:00.%d" % number, "stderr": "", "cmd": []} for number, name in enumerate(PFS)},
+        **{
+            f"command grep PCI_SLOT_NAME /sys/class/net/{name}/device/uevent": {
+                "changed": True,
+                "rc": 0,
+                "stdout": "PCI_SLOT_NAME=0000:3b:00.%d" % number,
+                "stderr": "",
+                "cmd": [],
+            }
+            for number, name in enumerate(PFS)
+        },
     }
 
 
@@ -111,7 +193,9 @@ def name_of(collection: Path) -> tuple[str, str, str]:
         found = dict(re.findall(r"^(namespace|name|version): *[\"']?([\w.+-]+)", source.read_text(), re.MULTILINE))
         if len(found) == 3:
             return found["namespace"], found["name"], found["version"]
-    raise SystemExit("%s is no collection with a role sriov: give the folder that holds galaxy.yml or MANIFEST.json, and roles" % collection)
+    raise SystemExit(
+        f"{collection} is no collection with a role sriov: give the folder that holds galaxy.yml or MANIFEST.json, and roles"
+    )
 
 
 class Rig:
@@ -119,7 +203,11 @@ class Rig:
 
     def __init__(self, folder: Path, collection: Path | None):
         self.folder = folder
-        play: dict = {"hosts": "all", "gather_facts": True, "handlers": [{"name": "reboot", "ansible.builtin.debug": {"msg": "A reboot is due."}}]}
+        play: dict = {
+            "hosts": "all",
+            "gather_facts": True,
+            "handlers": [{"name": "reboot", "ansible.builtin.debug": {"msg": "A reboot is due."}}],
+        }
         self.ours = True
         if collection:
             namespace, name, _version = name_of(collection)
@@ -127,7 +215,7 @@ class Rig:
             link = folder / "collections" / "ansible_collections" / namespace / name
             link.parent.mkdir(parents=True)
             link.symlink_to(collection)
-            play["roles"] = ["%s.%s.sriov" % (namespace, name)]
+            play["roles"] = [f"{namespace}.{name}.sriov"]
         (folder / "ansible.cfg").write_text("")
         (folder / "play.yml").write_text(json.dumps([play]))
         for case in CASES:
@@ -137,15 +225,25 @@ class Rig:
         """An inventory of so many simulated hosts, with more variables than they have; one that is None is not set."""
         path = self.folder / "hosts"
         variables = {
-            "ansible_connection": "played", "ansible_python_interpreter": "/usr/bin/python3", "ansible_become_method": "ansible.builtin.sudo",
-            # The predecessor refuses without permission. Neither role reboots here: the play's handler has nothing to do.
-            "sriov_devices": DEVICES, "sriov_do_reboot": not self.ours, **more,
+            "ansible_connection": "played",
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_become_method": "ansible.builtin.sudo",
+            # The predecessor refuses without permission. Neither role reboots here: the play's handler has nothing to
+            # do.
+            "sriov_devices": DEVICES,
+            "sriov_do_reboot": not self.ours,
+            **more,
         }
         variables = {name: value for name, value in variables.items() if value is not None}
-        path.write_text("all:\n  hosts:\n%s  vars: %s\n" % ("".join("    hv%03d:\n" % number for number in range(hosts)), json.dumps(variables)))
+        path.write_text(
+            "all:\n  hosts:\n%s  vars: %s\n"
+            % ("".join("    hv%03d:\n" % number for number in range(hosts)), json.dumps(variables))
+        )
         return path
 
-    def run(self, hosts: int, case: str, forks: int, strategy: str, serial: int = 0, variables: dict | None = None) -> dict:
+    def run(
+        self, hosts: int, case: str, forks: int, strategy: str, serial: int = 0, variables: dict | None = None
+    ) -> dict:
         """Run the play once; returns what it cost, and how its tasks ended on all hosts together."""
         notes = self.folder / "notes"
         notes.mkdir(exist_ok=True)
@@ -156,20 +254,33 @@ class Rig:
         book.write_text(json.dumps([dict(play, strategy=strategy, **({"serial": serial} if serial else {}))]))
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         environment = {
-            **kept, "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"), "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "plugins" / "connection"),
-            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "plugins" / "callback"), "ANSIBLE_CALLBACKS_ENABLED": "counted", "ANSIBLE_PIPELINING": "true",
-            "ANSIBLE_HOME": str(self.folder / "home"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": str(forks), "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
+            **kept,
+            "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
+            "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "plugins" / "connection"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "plugins" / "callback"),
+            "ANSIBLE_CALLBACKS_ENABLED": "counted",
+            "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_FORKS": str(forks),
+            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
             # The predecessor has a conditional that is no boolean.
             "ANSIBLE_ALLOW_BROKEN_CONDITIONALS": "false" if self.ours else "true",
-            "SRIOV_BENCH_ANSWERS": str(self.folder / (case + ".json")), "SRIOV_BENCH_FOLDER": str(notes)}
+            "SRIOV_BENCH_ANSWERS": str(self.folder / (case + ".json")),
+            "SRIOV_BENCH_FOLDER": str(notes),
+        }
         output = self.folder / "output"
         program = shutil.which("ansible-playbook")
         if not program:
             raise SystemExit("ansible-playbook is not on the PATH")
         with open(output, "wb") as stream:
             started = time.monotonic()
-            pid = os.posix_spawn(program, [program, "-i", str(self.inventory(hosts, variables or {})), str(book)], environment, file_actions=[
-                (os.POSIX_SPAWN_DUP2, stream.fileno(), 1), (os.POSIX_SPAWN_DUP2, stream.fileno(), 2)])
+            pid = os.posix_spawn(
+                program,
+                [program, "-i", str(self.inventory(hosts, variables or {})), str(book)],
+                environment,
+                file_actions=[(os.POSIX_SPAWN_DUP2, stream.fileno(), 1), (os.POSIX_SPAWN_DUP2, stream.fileno(), 2)],
+            )
             _pid, status, usage = os.wait4(pid, 0)
             wall = time.monotonic() - started
         results = json.loads((notes / "results").read_text()) if (notes / "results").is_file() else {}
@@ -177,21 +288,29 @@ class Rig:
             raise SystemExit("the play failed:\n" + output.read_text()[-6000:])
         path = notes / "executions"
         return {
-            "cpu": usage.ru_utime + usage.ru_stime, "wall": wall, "memory": usage.ru_maxrss / 1024, "results": results,
-            "executions": Counter(path.read_text().split() if path.exists() else [])}
+            "cpu": usage.ru_utime + usage.ru_stime,
+            "wall": wall,
+            "memory": usage.ru_maxrss / 1024,
+            "results": results,
+            "executions": Counter(path.read_text().split() if path.exists() else []),
+        }
 
 
 def machine() -> str:
     """What this is measured on."""
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text() if cpuinfo.exists() else "", re.MULTILINE)
-    return "%d processors (%s), Python %s, ansible-core %s" % (
-        len(os.sched_getaffinity(0)), model.group(1) if model else platform.machine(), platform.python_version(), version("ansible-core"))
+    return f"{len(os.sched_getaffinity(0))} processors ({model.group(1) if model else platform.machine()}), Python {platform.python_version()}, ansible-core {version('ansible-core')}"
 
 
 def spread(values: list[float]) -> dict:
     """The least, the middle and the greatest."""
-    return {"min": round(min(values), 4), "median": round(statistics.median(values), 4), "max": round(max(values), 4), "runs": len(values)}
+    return {
+        "min": round(min(values), 4),
+        "median": round(statistics.median(values), 4),
+        "max": round(max(values), 4),
+        "runs": len(values),
+    }
 
 
 def measure(rig: Rig, hosts: int, case: str, runs: int, forks: int, strategy: str, serial: int = 0) -> dict:
@@ -202,13 +321,19 @@ def measure(rig: Rig, hosts: int, case: str, runs: int, forks: int, strategy: st
     counts = {name: count / hosts for name, count in seen[0]["results"].items()}
     return {
         **{name: spread([run[name] for run in seen]) for name in ("cpu", "wall", "memory")},
-        **{name: counts.get(name, 0) for name in ("ok", "skipped", "included")}, "executions": sum(seen[0]["executions"].values()) / hosts}
+        **{name: counts.get(name, 0) for name in ("ok", "skipped", "included")},
+        "executions": sum(seen[0]["executions"].values()) / hosts,
+    }
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measure what a run of a role costs the controller.")
-    parser.add_argument("--collection", type=Path, help="the folder of the collection; none for a play that gathers facts and does nothing else")
+    parser.add_argument(
+        "--collection",
+        type=Path,
+        help="the folder of the collection; none for a play that gathers facts and does nothing else",
+    )
     parser.add_argument("--hosts", type=int, nargs="+", default=[1, 20, 100, 300])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--runs", type=int, default=3)
@@ -222,7 +347,8 @@ def main() -> None:
         for hosts in options.hosts:
             for case in options.cases:
                 figures.setdefault(case, {})[str(hosts)] = found = measure(
-                    rig, hosts, case, options.runs, options.forks, options.strategy, options.serial)
+                    rig, hosts, case, options.runs, options.forks, options.strategy, options.serial
+                )
                 print("%s, %d hosts: %.2f s CPU" % (case, hosts, found["cpu"]["median"]), file=sys.stderr, flush=True)
     title = "%s.%s %s" % name_of(options.collection) if options.collection else "no role"
     print(json.dumps({"title": title, "machine": machine(), "controller": figures}))

@@ -2,11 +2,13 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules and the boot program cost a host: CPU time and wall time of whole processes, by the number of PFs and VFs.
+"""What the modules and the boot program cost a host: CPU time and wall time of whole processes, by the number of PFs
+and VFs.
 
-The host is a tree of files (test/python/fake_sysfs.py) in memory. The modules are what ansible-playbook sends to a host, AnsiballZ and
-all, with one change: each path that begins with /etc, /sys and the like begins with the tree's. The kernel's own time for VFs is not in
-it: the write of a number swaps the PF's directory for one that has them. Prints JSON.
+The host is a tree of files (test/python/fake_sysfs.py) in memory. The modules are what ansible-playbook sends to a
+host, AnsiballZ and all, with one change: each path that begins with /etc, /sys and the like begins with the tree's. The
+kernel's own time for VFs is not in it: the write of a number swaps the PF's directory for one that has them. Prints
+JSON.
 """
 
 from __future__ import annotations
@@ -56,14 +58,20 @@ def moved_module(program: bytes, root: str) -> bytes:
     with zipfile.ZipFile(after, "w", zipfile.ZIP_DEFLATED) as archive:
         for entry in before.infolist():
             content = before.read(entry)
-            if "/sriov_" in entry.filename:
+            if "/sriov" in entry.filename:
                 content = moved(content.decode(), root).encode()
             archive.writestr(entry, content)
-    return program[:found.start("text")] + repr(base64.b64encode(after.getvalue()).decode()).encode() + program[found.end("text"):]
+    return (
+        program[: found.start("text")]
+        + repr(base64.b64encode(after.getvalue()).decode()).encode()
+        + program[found.end("text") :]
+    )
 
 
 def make_host(root: Path, pfs: int, vfs: int) -> list[dict]:
-    """A host with so many PFs, each with so many VFs, and without them in what is seen first; returns sriov_devices for it."""
+    """A host with so many PFs, each with so many VFs, and without them in what is seen first; returns sriov_devices for
+    it.
+    """
     sys.path[:0] = [str(ROOT / "test"), str(ROOT / "test" / "python")]
     import conftest  # noqa: F401  pylint: disable=import-outside-toplevel,unused-import
     from fake_sysfs import FakeHost  # pylint: disable=import-outside-toplevel
@@ -71,7 +79,7 @@ def make_host(root: Path, pfs: int, vfs: int) -> list[dict]:
     fake = FakeHost(root)
     devices = []
     for number in range(pfs):
-        address, name = "0000:%02x:00.0" % (number + 1), "ens%df0" % number
+        address, name = f"0000:{number + 1:02x}:00.0", "ens%df0" % number
         fake.add_function(address, netdevs=[name], totalvfs=vfs)
         fake.create(address, vfs)
         devices.append({"address": address, "numvfs": vfs})
@@ -101,8 +109,16 @@ def cost(command: list[str], program: bytes = b"") -> tuple[float, float, str]:
         given.write(program)
         given.seek(0)
         started = time.monotonic()
-        pid = os.posix_spawn(command[0], command, os.environ, file_actions=[
-            (os.POSIX_SPAWN_DUP2, given.fileno(), 0), (os.POSIX_SPAWN_DUP2, said.fileno(), 1), (os.POSIX_SPAWN_DUP2, said.fileno(), 2)])
+        pid = os.posix_spawn(
+            command[0],
+            command,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, given.fileno(), 0),
+                (os.POSIX_SPAWN_DUP2, said.fileno(), 1),
+                (os.POSIX_SPAWN_DUP2, said.fileno(), 2),
+            ],
+        )
         _pid, status, usage = os.wait4(pid, 0)
         wall = time.monotonic() - started
         said.seek(0)
@@ -146,7 +162,7 @@ def measure(collection: Path, pfs: int, vfs: int, runs: int, python: str, memory
         cost([python], make)
         again = json.loads(cost([python], make)[2])
         if again["changed"]:
-            raise SystemExit("a second run of sriov_vfs changed something: %s" % again)
+            raise SystemExit(f"a second run of sriov_vfs changed something: {again}")
         figures = {"sriov_devices": costs(runs, [python], find), "sriov_vfs": costs(runs, [python], make)}
         program = root / "usr" / "local" / "sbin" / "sriov-vfs"
         figures["sriov-vfs status"] = costs(runs, [python, "-I", str(program), "status"])
@@ -166,7 +182,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what the modules and the boot program cost a host.")
     parser.add_argument("--collection", type=Path, required=True)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--sizes", nargs="+", default=["%dx%d" % size for size in SIZES], help="PFs x VFs of each, as 8x16")
+    parser.add_argument(
+        "--sizes", nargs="+", default=["%dx%d" % size for size in SIZES], help="PFs x VFs of each, as 8x16"
+    )
     options = parser.parse_args()
     python = shutil.which("python3", path="/usr/bin") or sys.executable
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -179,7 +197,7 @@ def main() -> None:
         pfs, vfs = map(int, size.split("x"))
         for name, found in measure(options.collection.resolve(), pfs, vfs, options.runs, python, memory).items():
             figures.setdefault(name, {})[size] = found
-            print("%s, %s: %.3f s CPU" % (name, size, found["cpu"]["median"]), file=sys.stderr, flush=True)
+            print(f"{name}, {size}: {found['cpu']['median']:.3f} s CPU", file=sys.stderr, flush=True)
     print(json.dumps({"host": figures}))
 
 

@@ -3,7 +3,18 @@
 // package-lock.json, the compiled TypeScript when a source is newer. Plain JavaScript without any package, because
 // it runs before there are any.
 import { spawnSync } from "node:child_process";
-import { constants, accessSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  constants,
+  accessSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -90,7 +101,12 @@ function sources() {
 function run(title, command, args) {
   process.stderr.write(`${title}\n`);
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
-  if (error) fail(error.code === "ENOENT" ? `${command} was not found: it comes with Node.js; put it on the PATH.` : `${command}: ${error.message}`);
+  if (error)
+    fail(
+      error.code === "ENOENT"
+        ? `${command} was not found: it comes with Node.js; put it on the PATH.`
+        : `${command}: ${error.message}`,
+    );
   if (status !== 0) fail(`failed: ${command} ${args.join(" ")}`);
 }
 
@@ -101,7 +117,9 @@ function build() {
   for (const path of [[], ["generator"], ["test"]]) mustBeWritable(join(root, "build", ...path));
   // A source that is gone would leave its compiled test behind, and mocha would go on running it.
   const gone = !before || Object.keys(before).some((path) => !(path in now));
-  if (gone) for (const path of ["generator", "test", ".tsbuildinfo"]) rmSync(join(root, "build", path), { recursive: true, force: true });
+  if (gone)
+    for (const path of ["generator", "test", ".tsbuildinfo"])
+      rmSync(join(root, "build", path), { recursive: true, force: true });
   rmSync(stamp, { force: true });
   run("Compiling the generator", process.execPath, [join("node_modules", "typescript", "bin", "tsc")]);
   mkdirSync(dirname(stamp), { recursive: true });
@@ -110,7 +128,8 @@ function build() {
 }
 
 const [major, minor] = process.versions.node.split(".").map(Number);
-if (major < 20 || (major === 20 && minor < 19)) fail(`Node.js 20.19 or newer is needed; this is ${process.versions.node}.`);
+if (major < 20 || (major === 20 && minor < 19))
+  fail(`Node.js 20.19 or newer is needed; this is ${process.versions.node}.`);
 try {
   if (!packagesAreCurrent()) {
     mustBeWritable(join(root, "node_modules"));

@@ -33,7 +33,14 @@ export type VarType =
   | { readonly kind: "list"; readonly elements: VarType; readonly commas?: true }
   | { readonly kind: "dict"; readonly fields: readonly Variable[] }
   /** Keys that only others know, each with a boolean, a number or a text; or with a text only. */
-  | { readonly kind: "map"; readonly keys?: Form; readonly textOnly?: true; readonly form?: Form; readonly minimum?: number; readonly maximum?: number };
+  | {
+      readonly kind: "map";
+      readonly keys?: Form;
+      readonly textOnly?: true;
+      readonly form?: Form;
+      readonly minimum?: number;
+      readonly maximum?: number;
+    };
 
 export interface Variable {
   readonly name: string;
@@ -48,6 +55,8 @@ export interface Variable {
   readonly selector?: readonly string[];
   /** Keys next to it of which it needs one. */
   readonly needs?: readonly string[];
+  /** The OpenStack release that knows it first. */
+  readonly since?: string;
   /** Keys that may not stand next to it. */
   readonly without?: readonly string[];
   /** Absent: the variable deliberately has no default. */
@@ -69,7 +78,7 @@ export interface Picture {
   readonly steps: readonly Step[];
 }
 
-export interface Step {
+interface Step {
   readonly id: string;
   readonly says: string;
   /** Whether it asks something: its ways out are the answers. */
@@ -91,6 +100,31 @@ export const layouts = ["role", "collection", "kayobe"] as const;
 export type Layout = (typeof layouts)[number];
 /** Layouts that are published, with documentation of their own. */
 export type Published = Exclude<Layout, "kayobe">;
+
+/**
+ * What came of something that can fail for a reason that is to be expected: a mistake in what a person wrote or typed,
+ * or a machine that lacks something.
+ *
+ * One rule for all faults. What is to be expected is data: a Result where something has a value or one reason why not,
+ * a list where many things are judged (Problem[] for places in files, sentences for all else), empty when all is well.
+ * A broken promise throws an Error: a caller that did not check, output that makes no sense, or a program, disk or
+ * network that fails where the function has said that it throws then. The command line prints its message and ends
+ * with 1.
+ */
+export type Result<Value = void> =
+  | { readonly ok: true; readonly value: Value }
+  /** `why`: a sentence for a person, which may go on with what to type. */
+  | { readonly ok: false; readonly why: string };
+
+export function success(): Result;
+export function success<Value>(value: Value): Result<Value>;
+export function success<Value>(value?: Value): Result<Value | undefined> {
+  return { ok: true, value };
+}
+
+export function failure(why: string): { readonly ok: false; readonly why: string } {
+  return { ok: false, why };
+}
 
 /** What the author has to mend, and where. `file` is relative to the repository. */
 export interface Problem {

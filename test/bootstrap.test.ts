@@ -1,5 +1,14 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
-import { appendFileSync, chmodSync, cpSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { run } from "../generator/system/process.js";
 import type { Outcome } from "../generator/system/process.js";
@@ -7,7 +16,8 @@ import { nodeAsOther, put, repository, root } from "./support.js";
 
 describe("a clone makes itself ready @long", () => {
   let folder: string;
-  const start = async (env: { [name: string]: string } = {}): Promise<Outcome> => await run({ file: process.execPath, args: [join(folder, "generator/bootstrap.mjs"), "--help"], cwd: folder, env });
+  const start = async (env: { [name: string]: string } = {}): Promise<Outcome> =>
+    await run({ file: process.execPath, args: [join(folder, "generator/bootstrap.mjs"), "--help"], cwd: folder, env });
 
   before(() => {
     folder = repository();
@@ -29,7 +39,13 @@ describe("a clone makes itself ready @long", () => {
     rmSync(join(folder, "test/b.test.ts"));
     appendFileSync(join(folder, "test/a.test.ts"), "export const changed = true;\n");
     match((await start()).output, /^Compiling the generator$/m);
-    deepStrictEqual([existsSync(join(folder, "build/test/b.test.js")), /changed/.test(readFileSync(join(folder, "build/test/a.test.js"), "utf8"))], [false, true]);
+    deepStrictEqual(
+      [
+        existsSync(join(folder, "build/test/b.test.js")),
+        /changed/.test(readFileSync(join(folder, "build/test/a.test.js"), "utf8")),
+      ],
+      [false, true],
+    );
   });
 
   it("not at all with a source that does not compile", async () => {
@@ -44,7 +60,7 @@ describe("a clone makes itself ready @long", () => {
   });
 
   it("by npm ci, when the packages are not those of the lock file", async () => {
-    put(folder, { "bin/npm": "#!/bin/sh\necho \"npm $*\"; exit 9\n" });
+    put(folder, { "bin/npm": '#!/bin/sh\necho "npm $*"; exit 9\n' });
     const path = join(folder, "package-lock.json");
     const lock = readFileSync(path, "utf8");
     writeFileSync(path, lock.replace(/("node_modules\/yaml": \{\s*"version": )"[^"]+"/, '$1"0.0.1"'));
@@ -78,7 +94,10 @@ describe("a clone makes itself ready @long", () => {
     appendFileSync(join(folder, "test/a.test.ts"), "// newer than what is compiled\n");
     const { code, output } = await startAsOther("", "build", "build/generator", "build/test");
     strictEqual(code, 1);
-    match(output, /^\S+: permission denied for the user \S+, and this clone has to be made ready first: .* Make a clone of your own \(git clone \S+ DIRECTORY\), or let the owner of this one run the same command once/);
+    match(
+      output,
+      /^\S+: permission denied for the user \S+, and this clone has to be made ready first: .* Make a clone of your own \(git clone \S+ DIRECTORY\), or let the owner of this one run the same command once/,
+    );
     doesNotMatch(output, /\n\s+at |Error:|Compiling/);
   });
 

@@ -1,7 +1,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { kayobeArtefact, readSources } from "../generator/artefacts/sources.js";
-import { readForeign } from "../generator/system/foreign.js";
+import { readUserFiles } from "../generator/system/userFiles.js";
 import type { Merge } from "../generator/kayobe/draft.js";
 import { concerns } from "../generator/kayobe/layers.js";
 import type { ConfigFile } from "../generator/kayobe/layers.js";
@@ -16,12 +16,19 @@ export const artefact = kayobeArtefact(sources);
 export const version = sources.role.identity.version;
 export const wanted = (path: string): string => artefact.find((file) => file.path === path)!.text;
 export const fixtures = join(root, "test/fixtures/kayobe");
-export const fixture = (name: string): ConfigFile[] => readForeign(join(fixtures, name), concerns);
+export const fixture = (name: string): ConfigFile[] => readUserFiles(join(fixtures, name), concerns);
 export const none: MergeOptions = { hook: false, vlanRanges: [] };
 
 /** A configuration with these files, and their folders. */
 export function config(files: { readonly [path: string]: string }): ConfigFile[] {
-  const folders = new Set(Object.keys(files).flatMap((path) => path.split("/").slice(0, -1).map((_, index, parts) => parts.slice(0, index + 1).join("/"))));
+  const folders = new Set(
+    Object.keys(files).flatMap((path) =>
+      path
+        .split("/")
+        .slice(0, -1)
+        .map((_, index, parts) => parts.slice(0, index + 1).join("/")),
+    ),
+  );
   return [...[...folders].map((path) => ({ path })), ...Object.entries(files).map(([path, text]) => ({ path, text }))];
 }
 
@@ -29,12 +36,17 @@ export function applied(before: readonly ConfigFile[], { write, links }: Merge):
   const after = new Map(before.map((file) => [file.path, file]));
   for (const file of write) after.set(file.path, file);
   for (const { path, target } of links) after.set(path, { path, link: target });
-  for (const path of [...after.keys()]) for (let folder = dirname(path); folder !== "."; folder = dirname(folder)) if (!after.has(folder)) after.set(folder, { path: folder });
+  for (const path of [...after.keys()])
+    for (let folder = dirname(path); folder !== "."; folder = dirname(folder))
+      if (!after.has(folder)) after.set(folder, { path: folder });
   return [...after.values()];
 }
 
 /** What comes of a file, after a merge that must be the last one. */
-export function merged(before: readonly ConfigFile[], wishes: Partial<MergeOptions> = {}): Map<string, string | undefined> {
+export function merged(
+  before: readonly ConfigFile[],
+  wishes: Partial<MergeOptions> = {},
+): Map<string, string | undefined> {
   const result = merge(artefact, before, { ...none, ...wishes });
   deepStrictEqual(result.refusals, []);
   const after = applied(before, result);
@@ -43,8 +55,14 @@ export function merged(before: readonly ConfigFile[], wishes: Partial<MergeOptio
   return new Map(after.map(({ path, text }) => [path, text]));
 }
 
-export const refusals = (files: { readonly [path: string]: string }, wishes: Partial<MergeOptions> = {}): readonly string[] => merge(artefact, config(files), { ...none, ...wishes }).refusals;
-export const hints = (files: { readonly [path: string]: string }, wishes: Partial<MergeOptions> = {}): readonly string[] => merge(artefact, config(files), { ...none, ...wishes }).hints;
+export const refusals = (
+  files: { readonly [path: string]: string },
+  wishes: Partial<MergeOptions> = {},
+): readonly string[] => merge(artefact, config(files), { ...none, ...wishes }).refusals;
+export const hints = (
+  files: { readonly [path: string]: string },
+  wishes: Partial<MergeOptions> = {},
+): readonly string[] => merge(artefact, config(files), { ...none, ...wishes }).hints;
 
 /** The one refusal. */
 export function refused(files: { readonly [path: string]: string }, wishes: Partial<MergeOptions> = {}): string {
@@ -52,4 +70,3 @@ export function refused(files: { readonly [path: string]: string }, wishes: Part
   deepStrictEqual(more, []);
   return first;
 }
-

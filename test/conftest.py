@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The folders of tests are in memory where the machine has room for them there.
 
-A run makes some hundred thousand files, all small; a disk takes as long to make and remove them as all the rest takes. They are gone
-after the run, and those of a run that was killed are gone after the next: --basetemp DIR keeps them.
+A run makes some hundred thousand files, all small; a disk takes as long to make and remove them as all the rest takes.
+They are gone after the run, and those of a run that was killed are gone after the next: --basetemp DIR keeps them.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -21,7 +22,9 @@ ENOUGH = 1 << 30
 
 
 def has_room(folder):
-    """Whether files can be made in the folder, and programs among them be run: a container's /dev/shm is small, and not for programs."""
+    """Whether files can be made in the folder, and programs among them be run: a container's /dev/shm is small, and not
+    for programs.
+    """
     try:
         there = os.statvfs(folder)
     except OSError:
@@ -49,3 +52,22 @@ def pytest_configure(config):
         signal.signal(signal.SIGTERM, interrupted)
         config.option.basetemp = tempfile.mkdtemp(prefix=f"sriov-role-{os.getpid()}-", dir=MEMORY)
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--results", metavar="FILE", help="write how many tests passed, failed and so on, as JSON")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Write the counts that the last line shows, by pytest's own categories; the file appears whole or not at all."""
+    if config.option.results is None:
+        return
+    counts = {
+        category: sum(getattr(report, "count_towards_summary", True) for report in reports)
+        for category, reports in terminalreporter.stats.items()
+        # Setup and teardown that passed have none.
+        if category
+    }
+    part = Path(f"{config.option.results}.part")
+    part.write_text(json.dumps(counts), encoding="utf-8")
+    part.replace(config.option.results)

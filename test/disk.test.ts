@@ -1,8 +1,20 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join, relative } from "node:path";
 import { readTree } from "../generator/system/disk.js";
-import { isLargerThan, readForeign, whyNoText, writeForeign } from "../generator/system/foreign.js";
+import { isLargerThan, readUserFiles, whyNoText, writeUserFiles } from "../generator/system/userFiles.js";
 import { apply, manifest, manifestPath, plan, readOwned } from "../generator/system/owned.js";
 import type { OutFile } from "../generator/ir.js";
 import { put, temporary } from "./support.js";
@@ -11,13 +23,18 @@ const file = (path: string, text = path): OutFile => ({ path, text });
 
 describe(plan.name, () => {
   it("writes what is new or different, and nothing else", () => {
-    deepStrictEqual(plan([file("a"), file("b", "old")], [file("a"), file("b"), file("c")], []), { write: [file("b"), file("c")], remove: [], same: 1 });
+    deepStrictEqual(plan([file("a"), file("b", "old")], [file("a"), file("b"), file("c")], []), {
+      write: [file("b"), file("c")],
+      remove: [],
+      same: 1,
+    });
   });
   it("writes a file that lost its executable bit", () => {
     const script = { ...file("a"), executable: true };
     deepStrictEqual(plan([file("a")], [script], []).write, [script]);
   });
-  it("removes what it owns and no longer wants", () => deepStrictEqual(plan([file("a"), file("b")], [file("a")], ["a", "b"]).remove, ["b"]));
+  it("removes what it owns and no longer wants", () =>
+    deepStrictEqual(plan([file("a"), file("b")], [file("a")], ["a", "b"]).remove, ["b"]));
   it("leaves what it does not own", () => deepStrictEqual(plan([file("a"), file("b")], [file("a")], ["a"]).remove, []));
   it("does not remove what is gone already", () => deepStrictEqual(plan([], [], ["a"]).remove, []));
 });
@@ -150,15 +167,21 @@ function asUser<Value>(action: () => Value): Value {
   }
 }
 
-describe(readForeign.name, () => {
-  const read = (root: string): unknown => readForeign(root, () => true);
+describe(readUserFiles.name, () => {
+  const read = (root: string): unknown => readUserFiles(root, () => true);
   it("tells where links lead, and what cannot be there", () => {
     const root = temporary();
     put(root, { "a/b": "1" });
     symlinkSync("round", join(root, "round"));
     symlinkSync("nowhere", join(root, "broken"));
     symlinkSync("..", join(root, "a/up"));
-    deepStrictEqual(read(root), [{ path: "a" }, { path: "a/b", text: "1" }, { path: "a/up", link: "..", real: "" }, { path: "broken", link: "nowhere" }, { path: "round", link: "round" }]);
+    deepStrictEqual(read(root), [
+      { path: "a" },
+      { path: "a/b", text: "1" },
+      { path: "a/up", link: "..", real: "" },
+      { path: "broken", link: "nowhere" },
+      { path: "round", link: "round" },
+    ]);
   });
   it("tells where a file really is, by whatever links", () => {
     const [root, elsewhere] = [temporary(), temporary()];
@@ -167,8 +190,19 @@ describe(readForeign.name, () => {
     symlinkSync("a", join(root, "x"));
     symlinkSync("../a/b/c", join(root, "x/e"));
     symlinkSync(elsewhere, join(root, "y"));
-    const found = (readForeign(root, () => true)).map(({ path, real }) => [path, real]);
-    deepStrictEqual(found, [["a", undefined], ["a/b", undefined], ["a/b/c", undefined], ["a/e", "a/b/c"], ["x", "a"], ["x/b", "a/b"], ["x/b/c", "a/b/c"], ["x/e", "a/b/c"], ["y", relative(root, elsewhere)], ["y/d", relative(root, join(elsewhere, "d"))]]);
+    const found = readUserFiles(root, () => true).map(({ path, real }) => [path, real]);
+    deepStrictEqual(found, [
+      ["a", undefined],
+      ["a/b", undefined],
+      ["a/b/c", undefined],
+      ["a/e", "a/b/c"],
+      ["x", "a"],
+      ["x/b", "a/b"],
+      ["x/b/c", "a/b/c"],
+      ["x/e", "a/b/c"],
+      ["y", relative(root, elsewhere)],
+      ["y/d", relative(root, join(elsewhere, "d"))],
+    ]);
   });
   it("takes what cannot be read for something without text", () => {
     const root = temporary();
@@ -178,7 +212,10 @@ describe(readForeign.name, () => {
     chmodSync(join(root, "folder"), 0);
     // Its names can be read, and nothing more.
     chmodSync(join(root, "other"), 0o755);
-    deepStrictEqual(asUser(() => read(root)), [{ path: "file" }, { path: "folder" }, { path: "other" }, { path: "other/y", text: "3" }]);
+    deepStrictEqual(
+      asUser(() => read(root)),
+      [{ path: "file" }, { path: "folder" }, { path: "other" }, { path: "other/y", text: "3" }],
+    );
     chmodSync(join(root, "folder"), 0o755);
   });
 });
@@ -194,7 +231,17 @@ describe(whyNoText.name, () => {
     chmodSync(join(root, "file"), 0);
     chmodSync(join(root, "closed"), 0);
     const why = (path: string): string | undefined => asUser(() => whyNoText(join(root, path)));
-    deepStrictEqual(["file", "closed", "closed/x", "folder", "binary", "away", "round", "binary/x", "none"].map(why), ["denied", "denied", "denied", undefined, "binary", "nowhere", "nowhere", "nowhere", "nowhere"]);
+    deepStrictEqual(["file", "closed", "closed/x", "folder", "binary", "away", "round", "binary/x", "none"].map(why), [
+      "denied",
+      "denied",
+      "denied",
+      undefined,
+      "binary",
+      "nowhere",
+      "nowhere",
+      "nowhere",
+      "nowhere",
+    ]);
     chmodSync(join(root, "closed"), 0o755);
   });
 });
@@ -203,19 +250,33 @@ describe(isLargerThan.name, () => {
   it("is of files alone", () => {
     const root = temporary();
     put(root, { "a/b": "12345" });
-    deepStrictEqual(["a/b", "a", "none", "a/b/c"].map((path) => isLargerThan(join(root, path), 4)), [true, false, false, false]);
+    deepStrictEqual(
+      ["a/b", "a", "none", "a/b/c"].map((path) => isLargerThan(join(root, path), 4)),
+      [true, false, false, false],
+    );
     strictEqual(isLargerThan(join(root, "a/b"), 5), false);
   });
 });
 
-describe(writeForeign.name, () => {
+describe(writeUserFiles.name, () => {
   it("writes files and links, with the permissions that they have", () => {
     const root = temporary();
     put(root, { a: "old" });
     chmodSync(join(root, "a"), 0o2640);
-    writeForeign(root, [file("a"), file("n/m/b")], [{ path: "l/c", target: "../a" }]);
-    deepStrictEqual([readFileSync(join(root, "a"), "utf8"), statSync(join(root, "a")).mode & 0o7777, readFileSync(join(root, "n/m/b"), "utf8"), readlinkSync(join(root, "l/c"))], ["a", 0o2640, "n/m/b", "../a"]);
-    deepStrictEqual([readdirSync(root), readdirSync(join(root, "n/m")), readdirSync(join(root, "l"))], [["a", "l", "n"], ["b"], ["c"]]);
+    writeUserFiles(root, [file("a"), file("n/m/b")], [{ path: "l/c", target: "../a" }]);
+    deepStrictEqual(
+      [
+        readFileSync(join(root, "a"), "utf8"),
+        statSync(join(root, "a")).mode & 0o7777,
+        readFileSync(join(root, "n/m/b"), "utf8"),
+        readlinkSync(join(root, "l/c")),
+      ],
+      ["a", 0o2640, "n/m/b", "../a"],
+    );
+    deepStrictEqual(
+      [readdirSync(root), readdirSync(join(root, "n/m")), readdirSync(join(root, "l"))],
+      [["a", "l", "n"], ["b"], ["c"]],
+    );
   });
 
   it("as root keeps the owner of a file, and gives new ones that of their folder", () => {
@@ -225,7 +286,7 @@ describe(writeForeign.name, () => {
     put(root, { "f/a": "old" });
     chownSync(join(root, "f"), uid, gid);
     chownSync(join(root, "f/a"), uid, process.getuid!() === 0 ? 3456 : gid);
-    writeForeign(root, [file("f/a"), file("f/n/m/b")], [{ path: "f/l/c", target: "../a" }]);
+    writeUserFiles(root, [file("f/a"), file("f/n/m/b")], [{ path: "f/l/c", target: "../a" }]);
     const owner = (path: string): number[] => [lstatSync(join(root, path)).uid, lstatSync(join(root, path)).gid];
     deepStrictEqual(owner("f/a"), [uid, process.getuid!() === 0 ? 3456 : gid]);
     for (const path of ["f/n", "f/n/m", "f/n/m/b", "f/l", "f/l/c"]) deepStrictEqual(owner(path), [uid, gid], path);
@@ -234,7 +295,12 @@ describe(writeForeign.name, () => {
   it("writes nothing, and leaves nothing behind, when one cannot be written", () => {
     const root = temporary();
     put(root, { a: "old", z: "a file" });
-    throws(() => writeForeign(root, [file("a"), file("n/m/b"), file("z/b")], []), (error: Error) => error.message.startsWith(`${join(root, "z/b")} cannot be written: `) && error.message.endsWith(". Nothing was written."));
+    throws(
+      () => writeUserFiles(root, [file("a"), file("n/m/b"), file("z/b")], []),
+      (error: Error) =>
+        error.message.startsWith(`${join(root, "z/b")} cannot be written: `) &&
+        error.message.endsWith(". Nothing was written."),
+    );
     strictEqual(readFileSync(join(root, "a"), "utf8"), "old");
     deepStrictEqual(readdirSync(root), ["a", "z"]);
   });
@@ -242,7 +308,10 @@ describe(writeForeign.name, () => {
   it("says what was written when the last step fails", () => {
     const root = temporary();
     put(root, { "z/x": "" });
-    throws(() => writeForeign(root, [file("a"), file("z"), file("b")], []), /z cannot be written: E\w+: [^,]*\. This was written before: a\. Mend that, and run this again for the rest\.$/);
+    throws(
+      () => writeUserFiles(root, [file("a"), file("z"), file("b")], []),
+      /z cannot be written: E\w+: [^,]*\. This was written before: a\. Mend that, and run this again for the rest\.$/,
+    );
     deepStrictEqual(readdirSync(root), ["a", "z"]);
   });
 
@@ -251,7 +320,10 @@ describe(writeForeign.name, () => {
     const root = temporary();
     chmodSync(root, 0o777);
     put(root, { a: "old" });
-    throws(() => asUser(() => writeForeign(root, [file("a")], [])), /a cannot be written: EPERM: .* Nothing was written\.$/);
+    throws(
+      () => asUser(() => writeUserFiles(root, [file("a")], [])),
+      /a cannot be written: EPERM: .* Nothing was written\.$/,
+    );
     deepStrictEqual([readFileSync(join(root, "a"), "utf8"), readdirSync(root)], ["old", ["a"]]);
   });
 });

@@ -27,17 +27,46 @@ describe("the pages of the repository", () => {
     });
 
   it("README.md has every picture, under its title", () => {
-    deepStrictEqual([...text("README.md").matchAll(/^(.+):\n\n```mermaid$/gm)].map((match) => match[1]), pictures.map(({ title }) => title));
+    deepStrictEqual(
+      [...text("README.md").matchAll(/^(.+):\n\n```mermaid$/gm)].map((match) => match[1]),
+      pictures.map(({ title }) => title),
+    );
+  });
+
+  it("docs/kayobe.md has the release that each of Nova's tags needs", () => {
+    const devices = real.variables.find(({ name }) => name === "sriov_devices")!;
+    const nova = fields(fields(devices).find(({ name }) => name === "nova")!);
+    const [, table = ""] = /^\| tag \| since \|\n([^]*?)\n\n/m.exec(text("docs/kayobe.md")) ?? [];
+    const said = [...table.matchAll(/^\| (`\w+`(?:, `\w+`)*)[^|]* \| ([^|]+) \|$/gm)].flatMap(([, tags, since]) =>
+      tags!.match(/\w+/g)!.map((tag) => [tag, since] as const),
+    );
+    const model = nova.flatMap(({ name, since }) => (since === undefined ? [] : [[name, since] as const]));
+    deepStrictEqual(Object.fromEntries(said), Object.fromEntries(model));
   });
 
   it("link to pages and headings that are there", () => {
-    const anchors = (path: string): string[] => [...text(path).matchAll(/^#+ (.+)$/gm)].map((match) => match[1]!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-"));
-    const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)];
+    const anchors = (path: string): string[] =>
+      [...text(path).matchAll(/^#+ (.+)$/gm)].map((match) =>
+        match[1]!
+          .toLowerCase()
+          .replace(/[^\p{L}\p{N} _-]/gu, "")
+          .replaceAll(" ", "-"),
+      );
+    const pages = [
+      "README.md",
+      "CONTRIBUTING.md",
+      "SECURITY.md",
+      ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
+    ];
     const faults = pages.flatMap((page) =>
       [...text(page).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)].flatMap(([link, path, anchor]) => {
         const target = path === "" ? page : join(page, "..", path!);
         try {
-          return anchor === undefined ? (text(target), []) : anchors(target).includes(anchor) ? [] : [`${page}: ${link}`];
+          return anchor === undefined
+            ? (text(target), [])
+            : anchors(target).includes(anchor)
+              ? []
+              : [`${page}: ${link}`];
         } catch {
           return [`${page}: ${link}`];
         }
@@ -56,41 +85,88 @@ describe("a picture", () => {
       { id: "c", says: "C" },
     ],
   };
-  it("is a flowchart", () => strictEqual(mermaid(small), 'flowchart TD\n    a["A"]\n    a --> b\n    a -->|"no"| a_1["none"]\n    b{"B?"}\n    b -->|"yes"| c\n    c["C"]'));
+  it("is a flowchart", () =>
+    strictEqual(
+      mermaid(small),
+      'flowchart TD\n    a["A"]\n    a --> b\n    a -->|"no"| a_1["none"]\n    b{"B?"}\n    b -->|"yes"| c\n    c["C"]',
+    ));
   it("is lines of characters", () => strictEqual(plain(small), "A\n  |-- no --> none\n  v\nB?\n  v  yes\nC"));
-  it("takes the place of an older one", () => strictEqual(withPictures("x\n```mermaid\nold\n```\n```mermaid\n```\n", [small]), `x\n\`\`\`mermaid\n${mermaid(small)}\n\`\`\`\n\`\`\`mermaid\n\`\`\`\n`));
+  it("takes the place of an older one", () =>
+    strictEqual(
+      withPictures("x\n```mermaid\nold\n```\n```mermaid\n```\n", [small]),
+      `x\n\`\`\`mermaid\n${mermaid(small)}\n\`\`\`\n\`\`\`mermaid\n\`\`\`\n`,
+    ));
 });
 
 // Mermaid reads more than this, and all of this: the parser of 11.17 took 1500 flowcharts with labels of any of these characters.
 const label = String.raw`"[\p{L}][\w .,:;?'@/-]*"`;
-const lines = [/^flowchart TD$/, new RegExp(String.raw`^ {4}(?!(?:end|style|class|click|graph|subgraph|flowchart|interpolate|href|call)\b)[a-z]+(?:_\d)?(?:\[${label}\]|\{${label}\})$`, "u"), new RegExp(String.raw`^ {4}[a-z]+ -->(?:\|${label}\|)? [a-z]+(?:_\d\[${label}\])?$`, "u")];
+const lines = [
+  /^flowchart TD$/,
+  new RegExp(
+    String.raw`^ {4}(?!(?:end|style|class|click|graph|subgraph|flowchart|interpolate|href|call)\b)[a-z]+(?:_\d)?(?:\[${label}\]|\{${label}\})$`,
+    "u",
+  ),
+  new RegExp(String.raw`^ {4}[a-z]+ -->(?:\|${label}\|)? [a-z]+(?:_\d\[${label}\])?$`, "u"),
+];
 
 describe("each picture", () => {
   for (const picture of pictures) {
     const { title, steps } = picture;
-    const says = steps.flatMap((step) => [step.says, ...(step.otherwise ?? []).flatMap((way) => [way.when, way.says]), step.goesOn ?? ""]);
+    const says = steps.flatMap((step) => [
+      step.says,
+      ...(step.otherwise ?? []).flatMap((way) => [way.when, way.says]),
+      step.goesOn ?? "",
+    ]);
 
-    it(`"${title}" has Mermaid's syntax`, () => deepStrictEqual(mermaid(picture).split("\n").filter((line) => !lines.some((pattern) => pattern.test(line))), []));
+    it(`"${title}" has Mermaid's syntax`, () =>
+      deepStrictEqual(
+        mermaid(picture)
+          .split("\n")
+          .filter((line) => !lines.some((pattern) => pattern.test(line))),
+        [],
+      ));
     it(`"${title}" has steps that are told apart, and questions with answers`, () => {
       strictEqual(new Set(steps.map(({ id }) => id)).size, steps.length);
-      deepStrictEqual(steps.filter((step) => step.asks && (step.goesOn === undefined || !step.otherwise)).map(({ id }) => id), []);
+      deepStrictEqual(
+        steps.filter((step) => step.asks && (step.goesOn === undefined || !step.otherwise)).map(({ id }) => id),
+        [],
+      );
     });
     it(`"${title}" can be taken in at a glance`, () => {
       ok(steps.length + steps.flatMap(({ otherwise = [] }) => otherwise).length <= 13);
-      deepStrictEqual(says.filter((words) => words.length > 75), []);
-      deepStrictEqual(plain(picture).split("\n").filter((line) => line.length > 115), []);
+      deepStrictEqual(
+        says.filter((words) => words.length > 75),
+        [],
+      );
+      deepStrictEqual(
+        plain(picture)
+          .split("\n")
+          .filter((line) => line.length > 115),
+        [],
+      );
     });
     it(`"${title}" names what there is`, () => {
       const names = says.join(" ").match(/[\w@]+(?:[-_.][\w@]+)+/g) ?? [];
       ok(names.length > 3);
-      deepStrictEqual(names.filter((name) => !isThere(name)), []);
+      deepStrictEqual(
+        names.filter((name) => !isThere(name)),
+        [],
+      );
     });
   }
 
   it("of a run has the modules in the order in which the role runs them", () => {
-    const tasks = [text("role-template/tasks/main.yml"), text("role-template/tasks/unsettled.yml")].flatMap((file) => parse(file) as { "ansible.builtin.import_tasks"?: string }[]);
-    const run = tasks.flatMap((task) => task["ansible.builtin.import_tasks"] ?? []).flatMap((file) => [...text(`role-template/tasks/${file}`).matchAll(/^ {2}stackhpc\.sriov\.(\w+):$/gm)].map((match) => match[1]!));
-    const drawn = pictures.flatMap(({ steps }) => steps.flatMap((step) => step.says.match(/\bsriov_\w+/g) ?? [])).filter((name) => modules.includes(name));
+    const tasks = [text("role-template/tasks/main.yml"), text("role-template/tasks/unsettled.yml")].flatMap(
+      (file) => parse(file) as { "ansible.builtin.import_tasks"?: string }[],
+    );
+    const run = tasks
+      .flatMap((task) => task["ansible.builtin.import_tasks"] ?? [])
+      .flatMap((file) =>
+        [...text(`role-template/tasks/${file}`).matchAll(/^ {2}stackhpc\.sriov\.(\w+):$/gm)].map((match) => match[1]!),
+      );
+    const drawn = pictures
+      .flatMap(({ steps }) => steps.flatMap((step) => step.says.match(/\bsriov_\w+/g) ?? []))
+      .filter((name) => modules.includes(name));
     deepStrictEqual(drawn, run);
   });
 
@@ -98,7 +174,11 @@ describe("each picture", () => {
     const [boot] = pictures;
     const position = (name: string): number => boot!.steps.findIndex((step) => step.says.includes(name));
     ok(position("sriov-vfs.service") >= 0 && position("sriov-vfs.service") < position("network-pre.target"));
-    ok(/^Before=.*\bnetwork-pre\.target\b/m.test(text("role-template/plugins/module_utils/sriov_units.py").split("DEVICE = ")[0]!));
+    ok(
+      /^Before=.*\bnetwork-pre\.target\b/m.test(
+        text("role-template/plugins/module_utils/sriov/units.py").split("DEVICE = ")[0]!,
+      ),
+    );
   });
 });
 
@@ -107,10 +187,16 @@ const modules = template.files.flatMap(({ path }) => /^plugins\/modules\/(\w+)\.
 /** A unit is one of the program's, or is named by one; anything else is a module, a variable, or a file that a default or the code names. */
 function isThere(name: string): boolean {
   const unit = name.replace("@ADDRESS.", "@.");
-  const within = (folder: RegExp, word: string): boolean => template.files.some((file) => folder.test(file.path) && file.text.split(/[\s"'=/]+/).includes(word));
-  if (/\.(service|target)$/.test(name)) return within(/^plugins\/module_utils\/sriov_units\.py$/, name.startsWith("sriov") ? unit : name);
+  const within = (folder: RegExp, word: string): boolean =>
+    template.files.some((file) => folder.test(file.path) && file.text.split(/[\s"'=/]+/).includes(word));
+  if (/\.(service|target)$/.test(name))
+    return within(/^plugins\/module_utils\/sriov\/units\.py$/, name.startsWith("sriov") ? unit : name);
   const keys = (all: readonly Variable[]): Variable[] => all.flatMap((one) => [one, ...keys(fields(one))]);
-  return modules.includes(name) || keys(real.variables).some((one) => one.name === name || String(one.default).endsWith(`/${name}`)) || within(/^plugins\//, name);
+  return (
+    modules.includes(name) ||
+    keys(real.variables).some((one) => one.name === name || String(one.default).endsWith(`/${name}`)) ||
+    within(/^plugins\//, name)
+  );
 }
 
 function fields({ type }: Variable): readonly Variable[] {
@@ -122,14 +208,35 @@ describe("the tables of variables", () => {
   it("have every variable, and every key of the dictionaries in them", () => {
     const all = (some: readonly Variable[]): string[] => some.flatMap((one) => [one.name, ...all(fields(one))]);
     const page = variables(real, 1);
-    deepStrictEqual([...page.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]!).sort(), all(real.variables).sort());
+    deepStrictEqual(
+      [...page.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]!).sort(),
+      all(real.variables).sort(),
+    );
   });
   it("have four cells in each row, none of them empty", () => {
-    const rows = variables(real, 1).split("\n").filter((line) => line.startsWith("|"));
-    deepStrictEqual(rows.filter((row) => row.replaceAll("\\|", "").split("|").slice(1, -1).map((cell) => cell.trim()).filter((cell) => cell !== "").length !== 4), []);
+    const rows = variables(real, 1)
+      .split("\n")
+      .filter((line) => line.startsWith("|"));
+    deepStrictEqual(
+      rows.filter(
+        (row) =>
+          row
+            .replaceAll("\\|", "")
+            .split("|")
+            .slice(1, -1)
+            .map((cell) => cell.trim())
+            .filter((cell) => cell !== "").length !== 4,
+      ),
+      [],
+    );
   });
   it("have the level of heading that is asked for", () => {
-    const nested: Variable = { name: "a", description: ["D."], required: false, type: { kind: "dict", fields: [{ name: "b", description: ["D."], required: true, type: { kind: "bool" } }] } };
+    const nested: Variable = {
+      name: "a",
+      description: ["D."],
+      required: false,
+      type: { kind: "dict", fields: [{ name: "b", description: ["D."], required: true, type: { kind: "bool" } }] },
+    };
     deepStrictEqual(variables(role(nested), 2).match(/^#+ .*$/gm), ["## Variables", "### `a`"]);
   });
 });

@@ -6,7 +6,7 @@ import type { ErrorObject } from "ajv";
 import { parse } from "yaml";
 import { nearest } from "../generator/system/nearest.js";
 import { scenarios } from "../generator/workshop/scenarios.js";
-import { ansibleCores } from "../generator/workshop/setup.js";
+import { ansibleCores, ansibleReleases } from "../generator/workshop/setup.js";
 import { root } from "./support.js";
 
 // What a scenario says in steps.yml and molecule.yml: a key that step.yml or create.yml does not know would be passed over without a word.
@@ -276,17 +276,13 @@ describe("docs/testing.md says of each scenario", () => {
     });
 
   it("with which releases of ansible-core it runs", () => {
-    const standard = /ansible_core \| default\('([\d.]+)'\)/.exec(text("molecule/shared/verify.yml"))![1]!;
-    const kayobes = /ansible_release if step\.play is defined else '([\d.]+)'/.exec(
-      text("molecule/shared/step.yml"),
-    )![1]!;
     const runs = every.flatMap((name) => {
       const document = read(text(`molecule/${name}/steps.yml`));
-      const own = (document["ansible_core"] as string | undefined) ?? standard;
+      const own = (document["ansible_core"] as string | undefined) ?? ansibleReleases.molecule;
       return (document["steps"] as unknown[])
         .map((step) => combined(step, document) as { play?: string; kayobe?: string[]; ansible?: string })
         .flatMap(({ play, kayobe, ansible }) => [
-          ...(kayobe === undefined ? [] : [`${kayobes} ${name}`]),
+          ...(kayobe === undefined ? [] : [`${ansibleReleases.kayobe} ${name}`]),
           ...(play === undefined && ansible === undefined ? [] : [`${ansible ?? own} ${name}`]),
         ]);
     });
@@ -295,4 +291,39 @@ describe("docs/testing.md says of each scenario", () => {
     );
     deepStrictEqual(said.sort(), [...new Set(runs)].sort());
   });
+});
+
+describe("the releases of ansible-core", () => {
+  const { molecule: own, kayobe, others } = ansibleReleases;
+  const pin = (path: string): string => /^ansible-core==(\d+\.\d+)\./m.exec(text(path))?.[1] ?? "";
+  const unbroken = (path: string): string => text(path).replace(/\s+/g, " ");
+  const and = (names: readonly string[]): string => names.join(", ").replace(/, (?=[^,]*$)/, " and ");
+  const numbers = ["no", "one", "two", "three", "four", "five", "six", "seven"];
+  const limited = (python: keyof (typeof others)[string]): string =>
+    and(Object.keys(others).filter((release) => others[release]![python] === 12));
+
+  it("are those of the environments", () => {
+    strictEqual(pin("requirements.txt"), own);
+    strictEqual(pin("test/openstack/requirements-kayobe.txt"), kayobe);
+  });
+  it("are all played in the scenario versions", () => {
+    const document = read(text("molecule/versions/steps.yml"));
+    const played = (document["steps"] as unknown[]).map((step) => (combined(step, document) as Mapping)["ansible"]);
+    deepStrictEqual([...new Set(played.filter((release) => release !== undefined))].sort(), ansibleCores);
+  });
+
+  const sentences: [page: string, sentence: string][] = [
+    ["docs/testing.md", `under ansible-core ${and(ansibleCores)};`],
+    ["docs/testing.md", `Molecule itself runs with ${own}.`],
+    ["docs/testing.md", `one or more of ${numbers[ansibleCores.length]} releases`],
+    ["docs/testing.md", `${limited("newest")} and Kayobe need a Python up to 3.12`],
+    ["docs/testing.md", `${limited("oldest")} need 3.12 or later.`],
+    ["docs/testing.md", `ansible-core ${kayobe}) with Kolla Ansible`],
+    ["docs/testing.md", `\`ansible-test sanity\` of ansible-core ${own} `],
+    ["docs/testing.md", `--ansible ${ansibleCores.at(-1)} intel`],
+    ["README.md", `ansible-core ${ansibleCores[0]} to ${ansibleCores.at(-1)} |`],
+    ["molecule/versions/steps.yml", `Molecule's own release is ${own}.`],
+  ];
+  for (const [page, sentence] of sentences)
+    it(`are in ${page}: ${sentence}`, () => ok(unbroken(page).includes(sentence)));
 });

@@ -5,7 +5,7 @@ import { readSources, root } from "../generator/artefacts/sources.js";
 import type { Sources } from "../generator/artefacts/sources.js";
 import { generate } from "../generator/artefacts/generate.js";
 import { layouts } from "../generator/ir.js";
-import type { Identity, Role, Variable } from "../generator/ir.js";
+import type { Identity, Result, Role, Variable } from "../generator/ir.js";
 import { commandLine } from "../generator/cli.js";
 import { pythonTools } from "../generator/workshop/setup.js";
 import { run } from "../generator/system/process.js";
@@ -67,14 +67,26 @@ export function artefacts(): string {
   sources ??= readSources(root);
   const { role: real, template, problems } = sources;
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
-  for (const file of layouts.flatMap((layout) => generate(real, template, layout))) put(folder, { [file.path]: file.text });
+  for (const file of layouts.flatMap((layout) => generate(real, template, layout)))
+    put(folder, { [file.path]: file.text });
   return folder;
 }
 
 /** A copy of the repository that a test may break. */
 export function repository(): string {
   const folder = temporary();
-  for (const path of ["build/generator", "generator", "role-template", "galaxy.yml", "package.json", "requirements.txt", "test/openstack/requirements-kayobe.txt", "test/openstack/requirements-nova.txt"]) cpSync(join(root, path), join(folder, path), { recursive: true });
+  const paths = [
+    "build/generator",
+    "generator",
+    "role-template",
+    "galaxy.yml",
+    "package.json",
+    "requirements.txt",
+    "molecule/shared/ansible_releases.json",
+    "test/openstack/requirements-kayobe.txt",
+    "test/openstack/requirements-nova.txt",
+  ];
+  for (const path of paths) cpSync(join(root, path), join(folder, path), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   return folder;
 }
@@ -83,16 +95,42 @@ export function repository(): string {
 export function repositoryOfFixtures(): string {
   const folder = repository();
   const path = join(folder, "galaxy.yml");
-  writeFileSync(path, readFileSync(path, "utf8").replace(/^(namespace|name): .*$/gm, (_, key: "namespace" | "name") => `${key}: ${ofFixtures[key]}`));
+  writeFileSync(
+    path,
+    readFileSync(path, "utf8").replace(
+      /^(namespace|name): .*$/gm,
+      (_, key: "namespace" | "name") => `${key}: ${ofFixtures[key]}`,
+    ),
+  );
   return folder;
+}
+
+/** Why something is refused; nothing when it is not. */
+export function whyNot(result: Result<unknown>): string {
+  return result.ok ? "" : result.why;
+}
+
+/** What a result that must be a success holds. */
+export function valueOf<Value>(result: Result<Value>): Value {
+  if (!result.ok) throw new Error(result.why);
+  return result.value;
 }
 
 /** What the command line looks at itself is not there but when a test names it. */
 const unset = { KAYOBE_CONFIG_PATH: undefined, npm_lifecycle_event: undefined };
 
 /** The command line as a process, which takes a second to load what it needs: one test of each command, and what cannot be otherwise. */
-export async function cliProcess(repositoryFolder: string, env: { readonly [name: string]: string | undefined }, ...args: string[]): Promise<Outcome> {
-  return await run({ file: process.execPath, args: [join(repositoryFolder, "build/generator/main.js"), ...args], cwd: repositoryFolder, env: { ...unset, ...env } });
+export async function cliProcess(
+  repositoryFolder: string,
+  env: { readonly [name: string]: string | undefined },
+  ...args: string[]
+): Promise<Outcome> {
+  return await run({
+    file: process.execPath,
+    args: [join(repositoryFolder, "build/generator/main.js"), ...args],
+    cwd: repositoryFolder,
+    env: { ...unset, ...env },
+  });
 }
 
 /** The command line, called in this process as its own would: in the folder of the repository. */
@@ -101,18 +139,34 @@ export async function cli(repositoryFolder: string, ...args: string[]): Promise<
 }
 
 /** The same with variables of the environment. */
-export async function cliWith(repositoryFolder: string, env: { readonly [name: string]: string | undefined }, ...args: string[]): Promise<Outcome> {
+export async function cliWith(
+  repositoryFolder: string,
+  env: { readonly [name: string]: string | undefined },
+  ...args: string[]
+): Promise<Outcome> {
   const start = performance.now();
-  const [folder, environment, writes] = [process.cwd(), process.env, [process.stdout.write, process.stderr.write] as const];
+  const [folder, environment, writes] = [
+    process.cwd(),
+    process.env,
+    [process.stdout.write, process.stderr.write] as const,
+  ];
   const [all, stdout]: [string[], string[]] = [[], []];
-  const into = (...kept: string[][]) => ((text: string): boolean => (kept.forEach((one) => one.push(text)), true)) as typeof process.stdout.write;
+  const into = (...kept: string[][]) =>
+    ((text: string): boolean => (kept.forEach((one) => one.push(text)), true)) as typeof process.stdout.write;
   process.chdir(repositoryFolder);
-  process.env = Object.fromEntries(Object.entries({ ...environment, ...unset, ...env }).filter(([, value]) => value !== undefined));
+  process.env = Object.fromEntries(
+    Object.entries({ ...environment, ...unset, ...env }).filter(([, value]) => value !== undefined),
+  );
   [process.stdout.write, process.stderr.write] = [into(all, stdout), into(all)];
   try {
     const code = await commandLine(repositoryFolder, args);
     // As a process is read: without the end of the last line.
-    return { code, output: all.join("").replace(/\n$/, ""), stdout: stdout.join("").replace(/\n$/, ""), seconds: (performance.now() - start) / 1000 };
+    return {
+      code,
+      output: all.join("").replace(/\n$/, ""),
+      stdout: stdout.join("").replace(/\n$/, ""),
+      seconds: (performance.now() - start) / 1000,
+    };
   } finally {
     [process.stdout.write, process.stderr.write] = writes;
     process.env = environment;
@@ -129,7 +183,11 @@ export async function nodeAsOther(...args: readonly string[]): Promise<Outcome> 
   const folder = temporary();
   chmodSync(folder, 0o755);
   cpSync(process.execPath, join(folder, "node"));
-  return await run({ file: "setpriv", args: ["--reuid=65534", "--regid=65534", "--clear-groups", join(folder, "node"), ...args], cwd: "/" });
+  return await run({
+    file: "setpriv",
+    args: ["--reuid=65534", "--regid=65534", "--clear-groups", join(folder, "node"), ...args],
+    cwd: "/",
+  });
 }
 
 /** One of the pinned Python tools, with this repository's artefacts, or another folder's, on its search paths. */

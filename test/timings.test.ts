@@ -2,7 +2,16 @@ import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { readText } from "../generator/system/disk.js";
-import { legend, parts, readLog, readTaskTimes, stamped, stepWords, timings, timingsReport } from "../generator/workshop/timings.js";
+import {
+  legend,
+  parts,
+  readLog,
+  readTaskTimes,
+  stamped,
+  stepWords,
+  timings,
+  timingsReport,
+} from "../generator/workshop/timings.js";
 import type { Seconds, TaskTime } from "../generator/workshop/timings.js";
 import { root } from "./support.js";
 
@@ -15,7 +24,12 @@ function log(...lines: readonly (readonly [seconds: number, text: string])[]): R
 
 /** Tasks with the seconds at which they began and ended. */
 function tasks(...all: readonly (readonly [start: number, end: number, task: string, action?: string])[]): TaskTime[] {
-  return all.map(([start, end, task, action = "ansible.builtin.debug"]) => ({ task, action, start: zero / 1000 + start, end: zero / 1000 + end }));
+  return all.map(([start, end, task, action = "ansible.builtin.debug"]) => ({
+    task,
+    action,
+    start: zero / 1000 + start,
+    end: zero / 1000 + end,
+  }));
 }
 
 function seconds(some: Partial<Seconds>): Seconds {
@@ -31,7 +45,10 @@ const whole = [
   [3, "TASK [Stop the machine and remove its folder] **********************************"],
   [4, "ok: [localhost] => (item=trouble)"],
   [4, "PLAY RECAP *********************************************************************"],
-  [4, "localhost                  : ok=1    changed=0    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0"],
+  [
+    4,
+    "localhost                  : ok=1    changed=0    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0",
+  ],
   [5, "INFO     [trouble > destroy] Executed: Successful"],
   [5, "INFO     [trouble > create] Executing"],
   [7, "TASK [A scenario has a machine] ************************************************"],
@@ -70,7 +87,12 @@ const whole = [
   [230, "trouble                   : actions=4  successful=4  disabled=0  skipped=0  missing=0  failed=0"],
 ] as const;
 
-const played = tasks([109, 112, "stackhpc.sriov.sriov : Find the PFs"], [113, 118, "stackhpc.sriov.sriov : Set the VFs"], [119, 147, "Reboot", "ansible.builtin.reboot"], [147, 149, "stackhpc.sriov.sriov : Set the VFs"]);
+const played = tasks(
+  [109, 112, "stackhpc.sriov.sriov : Find the PFs"],
+  [113, 118, "stackhpc.sriov.sriov : Set the VFs"],
+  [119, 147, "Reboot", "ansible.builtin.reboot"],
+  [147, 149, "stackhpc.sriov.sriov : Set the VFs"],
+);
 
 describe(timings.name, () => {
   it("has every second once, by steps and by what it was spent on", () => {
@@ -80,10 +102,16 @@ describe(timings.name, () => {
       { title: "destroy", seconds: seconds({ ansible: 8 }) },
       { title: "create", seconds: seconds({ ansible: 4, boots: 86 }) },
       { title: "verify", seconds: seconds({ ansible: 5 }) },
-      { title: "both have VFs: one reboot", seconds: seconds({ state: 11, step: 3, boots: 28, tasks: 10, ansible: 4 }) },
+      {
+        title: "both have VFs: one reboot",
+        seconds: seconds({ state: 11, step: 3, boots: 28, tasks: 10, ansible: 4 }),
+      },
       { title: "a boot without the second [PF]", seconds: seconds({ step: 4, boots: 62, state: 3, ansible: 1 }) },
     ]);
-    strictEqual(rows.flatMap((row) => parts.map((part) => row.seconds[part])).reduce((a, b) => a + b), 230);
+    strictEqual(
+      rows.flatMap((row) => parts.map((part) => row.seconds[part])).reduce((a, b) => a + b),
+      230,
+    );
   });
 
   it("sums the tasks by name, longest first", () => {
@@ -95,8 +123,14 @@ describe(timings.name, () => {
   });
 
   it("of a log that ends in a run has it as far as it goes", () => {
-    const { rows } = timings(log([0, "INFO     a ➜ verify: Executing"], [2, "TASK [Run: one] ***"], [9, "fatal: [a]: FAILED!"]), tasks([3, 5, "One"]));
-    deepStrictEqual(rows, [{ title: "verify", seconds: seconds({ ansible: 2 }) }, { title: "one", seconds: seconds({ ansible: 5, tasks: 2 }) }]);
+    const { rows } = timings(
+      log([0, "INFO     a ➜ verify: Executing"], [2, "TASK [Run: one] ***"], [9, "fatal: [a]: FAILED!"]),
+      tasks([3, 5, "One"]),
+    );
+    deepStrictEqual(rows, [
+      { title: "verify", seconds: seconds({ ansible: 2 }) },
+      { title: "one", seconds: seconds({ ansible: 5, tasks: 2 }) },
+    ]);
   });
 
   it("of nothing is nothing", () => deepStrictEqual(timings([], []), { rows: [], tasks: [] }));
@@ -107,12 +141,19 @@ describe(timings.name, () => {
     deepStrictEqual([...words], [...stepWords]);
   });
 
-  it("knows the task that starts the machine", () => match(readText(join(root, "molecule/shared/create.yml")), /^ {4}- name: Start the machine and wait until it has booted$/m));
+  it("knows the task that starts the machine", () =>
+    match(
+      readText(join(root, "molecule/shared/create.yml")),
+      /^ {4}- name: Start the machine and wait until it has booted$/m,
+    ));
 });
 
 describe(readLog.name, () => {
   it("is what was stamped, over midnight, and leaves out what was not", () => {
-    deepStrictEqual(readLog("old line\n2026-01-01T23:59:59.999Z one \n\n2026-01-02T00:00:00.001Z \n"), [{ at: zero + 59_999, text: "one " }, { at: zero + 60_001, text: "" }]);
+    deepStrictEqual(readLog("old line\n2026-01-01T23:59:59.999Z one \n\n2026-01-02T00:00:00.001Z \n"), [
+      { at: zero + 59_999, text: "one " },
+      { at: zero + 60_001, text: "" },
+    ]);
   });
 });
 
@@ -129,7 +170,12 @@ describe(readTaskTimes.name, () => {
     deepStrictEqual(readTaskTimes(notes), [
       { task: "One", action: "ansible.builtin.command", start: 1795735400.3988242, end: 1795735401.216778 },
       { task: "Two", action: "ansible.builtin.debug", start: 1795735401.2272944, end: 1795735402.3030524 },
-      { task: "ended by a signal", action: "ansible.builtin.reboot", start: 1795735403.3053837, end: 1795735403.3053837 },
+      {
+        task: "ended by a signal",
+        action: "ansible.builtin.reboot",
+        start: 1795735403.3053837,
+        end: 1795735403.3053837,
+      },
     ]);
   });
   it("is nothing where nothing was played", () => deepStrictEqual(readTaskTimes(""), []));
@@ -137,7 +183,10 @@ describe(readTaskTimes.name, () => {
 
 describe(timingsReport.name, () => {
   it("is two tables, without tasks of less than a second", () => {
-    const report = timingsReport("trouble", timings(log(...whole), [...played, ...tasks([118, 118.9, "Say what is due"])]));
+    const report = timingsReport(
+      "trouble",
+      timings(log(...whole), [...played, ...tasks([118, 118.9, "Say what is due"])]),
+    );
     strictEqual(
       report,
       `Where the time of trouble went, in seconds:
@@ -156,8 +205,17 @@ describe(timingsReport.name, () => {
     );
   });
   it("has no second table without tasks, and cuts long titles", () => {
-    const report = timingsReport("a", timings(log([0, "INFO     [a > verify] Executing"], [1, `TASK [After: ${"x".repeat(100)}] ***`], [2, ""]), []));
+    const report = timingsReport(
+      "a",
+      timings(log([0, "INFO     [a > verify] Executing"], [1, `TASK [After: ${"x".repeat(100)}] ***`], [2, ""]), []),
+    );
     match(report, /^ +0\.0 .* 1\.0  x{69}…\n.* all of a$/m);
   });
-  it("has a word for each of its columns", () => deepStrictEqual(legend().split("\n").map((line) => line.split(" ")[0]), [...parts]));
+  it("has a word for each of its columns", () =>
+    deepStrictEqual(
+      legend()
+        .split("\n")
+        .map((line) => line.split(" ")[0]),
+      [...parts],
+    ));
 });

@@ -3,7 +3,7 @@ import { layouts } from "../ir.js";
 import type { Layout } from "../ir.js";
 import { printDiff } from "../system/diff.js";
 import { apply, manifestPath } from "../system/owned.js";
-import { exit, here, printProblems, say } from "../system/terminal.js";
+import { exit, fromCwd, printProblems, print } from "../system/terminal.js";
 import { crosscheck } from "./crosscheck.js";
 import { planArtefacts, readSources } from "./sources.js";
 
@@ -31,12 +31,12 @@ export async function generate(root: string, options: ArtefactOptions): Promise<
   const { plan, owned } = planArtefacts(sources, layoutsOf(options.layout), out);
   apply(out, plan, owned);
   const written = plan.write.filter(({ path }) => path !== manifestPath);
-  for (const { path } of written) say(`wrote    ${here(join(out, path))}`);
-  for (const path of plan.remove) say(`removed  ${here(join(out, path))}`);
-  say(
+  for (const { path } of written) print(`wrote    ${fromCwd(join(out, path))}`);
+  for (const path of plan.remove) print(`removed  ${fromCwd(join(out, path))}`);
+  print(
     written.length + plan.remove.length === 0
-      ? `Nothing to write: all ${plan.same} files in ${here(out)} are up to date.`
-      : `${written.length} written, ${plan.remove.length} removed, ${plan.same} unchanged in ${here(out)}.`,
+      ? `Nothing to write: all ${plan.same} files in ${fromCwd(out)} are up to date.`
+      : `${written.length} written, ${plan.remove.length} removed, ${plan.same} unchanged in ${fromCwd(out)}.`,
   );
   return exit.good;
 }
@@ -50,14 +50,17 @@ export async function check(root: string, options: ArtefactOptions): Promise<num
   if (sources.problems.length === 0) {
     const { plan, before } = planArtefacts(sources, layoutsOf(options.layout), out);
     stale = plan.write.length + plan.remove.length;
-    if (stale > 0) printDiff(plan, before, here(out));
+    if (stale > 0) printDiff(plan, before, fromCwd(out));
   }
   printProblems(problems);
   if (problems.length + stale === 0) {
-    say(`${here(out)} is what the model and the templates say.`);
+    print(`${fromCwd(out)} is what the model and the templates say.`);
     return exit.good;
   }
-  const parts = [...(stale > 0 ? [`${stale} stale files in ${here(out)} (npm run generate writes them)`] : []), ...(problems.length > 0 ? [`${problems.length} problems`] : [])];
+  const parts = [
+    ...(stale > 0 ? [`${stale} stale files in ${fromCwd(out)} (npm run generate writes them)`] : []),
+    ...(problems.length > 0 ? [`${problems.length} problems`] : []),
+  ];
   console.error(parts.join(", "));
   return exit.failed;
 }
@@ -69,6 +72,9 @@ export async function isStale(root: string): Promise<boolean> {
   if (sources.problems.length > 0) return true;
   const { plan } = planArtefacts(sources, layouts, join(root, "dist"));
   const count = plan.write.length + plan.remove.length;
-  if (count > 0) console.error(`${count} files in ${here(join(root, "dist"))} are not what the model and the templates say. Run first: npm run generate`);
+  if (count > 0)
+    console.error(
+      `${count} files in ${fromCwd(join(root, "dist"))} are not what the model and the templates say. Run first: npm run generate`,
+    );
   return count > 0;
 }

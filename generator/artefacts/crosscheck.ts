@@ -1,6 +1,8 @@
-import { LineCounter, isMap, isPair, isScalar, parseAllDocuments, visit } from "yaml";
+import { isMap, isPair, isScalar, visit } from "yaml";
+import { concernProblems } from "./concerns.js";
 import { checks } from "./emit/checks.js";
 import type { OutFile, Problem, Role, Variable } from "../ir.js";
+import { parseAsAnsible } from "../system/ansible.js";
 import { nearest } from "../system/nearest.js";
 
 /** Keys of a task whose whole value is an expression, without braces. */
@@ -34,37 +36,72 @@ interface Mentions {
 }
 
 /**
- * Where the model and role-template/ disagree: a variable used that the model has not, and a variable of the model
- * that nothing uses.
+ * Where the model and role-template/ disagree: a variable used that the model has not, a variable of the model that
+ * nothing uses, and a concern of a host whose parts do not fit together.
  *
  * @param files role-template/, paths relative to it
  */
 export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
   const found = files.filter(({ path }) => usingFolders.test(path)).map(mentions);
-  const known = new Set([...role.variables.map(({ name }) => name), ...found.flatMap(({ facts }) => facts), ...pluginNames(files)]);
+  const known = new Set([
+    ...role.variables.map(({ name }) => name),
+    ...found.flatMap(({ facts }) => facts),
+    ...pluginNames(files),
+  ]);
   const unknown = found
     .flatMap(({ read, set }) => [...read, ...set])
     .filter(({ name }) => !known.has(name))
-    .map(({ file, line, name }) => ({ file, line, message: `${name} is no variable of the model, and the role sets no such fact${didYouMean(name, known)}` }));
+    .map(({ file, line, name }) => ({
+      file,
+      line,
+      message: `${name} is no variable of the model, and the role sets no such fact${didYouMean(name, known)}`,
+    }));
 
   const used = new Set(
-    found.flatMap(({ read, indirect }, index) => (files.filter(({ path }) => usingFolders.test(path))[index]!.path.startsWith("examples/") ? [] : [...read.map(({ name }) => name), ...indirect])),
+    found.flatMap(({ read, indirect }, index) =>
+      files.filter(({ path }) => usingFolders.test(path))[index]!.path.startsWith("examples/")
+        ? []
+        : [...read.map(({ name }) => name), ...indirect],
+    ),
   );
-  const unused = role.variables.filter(({ name }) => !used.has(name)).map(({ name }) => ({ file: "generator/model/sriov.ts", message: `${name}: no task, handler or template of role-template/ uses it` }));
+  const unused = role.variables
+    .filter(({ name }) => !used.has(name))
+    .map(({ name }) => ({
+      file: "generator/model/sriov.ts",
+      message: `${name}: no task, handler or template of role-template/ uses it`,
+    }));
 
   // Entries of dictionaries are read by the modules, as keys.
-  const words = new Set(files.filter(({ path }) => /^(plugins|tasks|templates)\//.test(path)).flatMap(({ text }) => text.match(/\w+/g) ?? []));
+  const words = new Set(
+    files
+      .filter(({ path }) => /^(plugins|tasks|templates)\//.test(path))
+      .flatMap(({ text }) => text.match(/\w+/g) ?? []),
+  );
   const unusedKeys = role.variables
     .flatMap(keys)
     .filter(({ key }) => !words.has(key))
-    .map(({ key, of }) => ({ file: "generator/model/sriov.ts", message: `${key} of ${of}: nothing in role-template/ uses it` }));
+    .map(({ key, of }) => ({
+      file: "generator/model/sriov.ts",
+      message: `${key} of ${of}: nothing in role-template/ uses it`,
+    }));
 
   const made = checks(role, files);
   const stale = files
     .filter(({ path, text }) => path === made.path && text !== made.text)
-    .map(({ path }) => ({ file: `role-template/${path}`, message: 'is not what the model says: UPDATE=1 npx mocha -g "the pages"' }));
+    .map(({ path }) => ({
+      file: `role-template/${path}`,
+      message: 'is not what the model says: UPDATE=1 npx mocha -g "the pages"',
+    }));
 
-  return [...found.flatMap(({ problems }) => problems), ...unique(unknown), ...unused, ...unusedKeys, ...stale, ...kayobe(known, files)];
+  return [
+    ...found.flatMap(({ problems }) => problems),
+    ...unique(unknown),
+    ...unused,
+    ...unusedKeys,
+    ...stale,
+    ...kayobe(known, files),
+    ...concernProblems(new Set(role.variables.map(({ name }) => name)), files),
+  ];
 }
 
 function didYouMean(name: string, known: ReadonlySet<string>): string {
@@ -78,9 +115,20 @@ function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[
     .filter(({ path }) => kayobeSettings.test(path))
     .flatMap((file) => {
       const { set, problems } = settings(file);
-      const elsewhere = new Set(files.flatMap(({ path, text }) => (path.startsWith("kayobe/") && path !== file.path ? (text.match(/\w+/g) ?? []) : [])));
+      const elsewhere = new Set(
+        files.flatMap(({ path, text }) =>
+          path.startsWith("kayobe/") && path !== file.path ? (text.match(/\w+/g) ?? []) : [],
+        ),
+      );
       const unknown = set.filter(({ name }) => !known.has(name) && !elsewhere.has(name));
-      return [...problems, ...unknown.map(({ file: path, line, name }) => ({ file: path, line, message: `${name} is no variable of the model, and no other file of kayobe/ uses it` }))];
+      return [
+        ...problems,
+        ...unknown.map(({ file: path, line, name }) => ({
+          file: path,
+          line,
+          message: `${name} is no variable of the model, and no other file of kayobe/ uses it`,
+        })),
+      ];
     });
 }
 
@@ -88,7 +136,10 @@ function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[
 export function kayobeVariables(role: Role, files: readonly OutFile[]): string[] {
   const facts = files.filter(({ path }) => usingFolders.test(path)).flatMap((file) => mentions(file).facts);
   const roles = new Set([...role.variables.map(({ name }) => name), ...facts]);
-  const found = files.filter(({ path }) => kayobeYaml.test(path)).map(settings).flatMap(({ read, set }) => [...read, ...set].map(({ name }) => name));
+  const found = files
+    .filter(({ path }) => kayobeYaml.test(path))
+    .map(settings)
+    .flatMap(({ read, set }) => [...read, ...set].map(({ name }) => name));
   return [...new Set(found)].filter((name) => !roles.has(name)).sort();
 }
 
@@ -121,7 +172,8 @@ function mentions(file: OutFile): Mentions {
   const result: Mentions = { read: [], indirect: [], set: [], facts: [], problems: [] };
   const name = `role-template/${file.path}`;
   if (/\.ya?ml$/.test(file.path)) readYaml(name, file.text, result);
-  else if (file.path.startsWith("templates/")) readJinja(name, file.text, (offset) => lineAt(file.text, offset), result);
+  else if (file.path.startsWith("templates/"))
+    readJinja(name, file.text, (offset) => lineAt(file.text, offset), result);
   return result;
 }
 
@@ -130,25 +182,36 @@ function lineAt(text: string, offset: number): number {
 }
 
 function readYaml(file: string, text: string, into: Mentions): void {
-  const lines = new LineCounter();
-  for (const doc of parseAllDocuments(text, { lineCounter: lines, version: "1.1" })) {
-    if (!("visit" in doc) && "errors" in doc)
-      for (const error of doc.errors) into.problems.push({ file, line: error.linePos?.[0].line ?? 1, message: error.message.split("\n")[0] ?? "is no YAML" });
-    visit(doc as never, {
+  const { documents, lines } = parseAsAnsible(text, true);
+  for (const doc of documents) {
+    for (const { linePos, message } of doc.errors)
+      into.problems.push({ file, line: linePos?.[0].line ?? 1, message: message.split("\n")[0] ?? "is no YAML" });
+    visit(doc, {
       Pair(_, pair) {
         if (!isScalar(pair.key) || typeof pair.key.value !== "string") return;
         const key = pair.key.value;
         if (/^(ansible\.builtin\.)?set_fact$/.test(key) && isMap(pair.value)) {
-          for (const item of pair.value.items) if (isScalar(item.key) && typeof item.key.value === "string") into.facts.push(item.key.value);
-        } else if (/^sriov_\w+$/.test(key)) into.set.push({ file, line: lines.linePos(pair.key.range?.[0] ?? 0).line, name: key });
+          for (const item of pair.value.items)
+            if (isScalar(item.key) && typeof item.key.value === "string") into.facts.push(item.key.value);
+        } else if (/^sriov_\w+$/.test(key))
+          into.set.push({ file, line: lines.linePos(pair.key.range?.[0] ?? 0).line, name: key });
       },
       Scalar(key, scalar, path) {
         if (key === "key" || typeof scalar.value !== "string") return;
         const start = scalar.range?.[0] ?? 0;
         // The line of the scalar's beginning, and further down as the text itself goes on: right for block texts, near enough for folded ones.
-        const lineOf = (offset: number): number => lines.linePos(start).line + (scalar.value as string).slice(0, offset).split("\n").length - 1 + (/BLOCK/.test(scalar.type ?? "") ? 1 : 0);
+        const lineOf = (offset: number): number =>
+          lines.linePos(start).line +
+          (scalar.value as string).slice(0, offset).split("\n").length -
+          1 +
+          (/BLOCK/.test(scalar.type ?? "") ? 1 : 0);
         const owner = path.findLast((step) => isPair(step));
-        const bare = owner && isPair(owner) && isScalar(owner.key) && bareExpressions.includes(String(owner.key.value)) && !path.slice(path.indexOf(owner) + 1).some((step) => isMap(step));
+        const bare =
+          owner &&
+          isPair(owner) &&
+          isScalar(owner.key) &&
+          bareExpressions.includes(String(owner.key.value)) &&
+          !path.slice(path.indexOf(owner) + 1).some((step) => isMap(step));
         if (bare && !scalar.value.includes("{{")) readExpression(file, scalar.value, (offset) => lineOf(offset), into);
         else readJinja(file, scalar.value, lineOf, into);
       },
@@ -158,7 +221,8 @@ function readYaml(file: string, text: string, into: Mentions): void {
 
 function readJinja(file: string, text: string, lineOf: (offset: number) => number, into: Mentions): void {
   const withoutComments = text.replace(/\{#[\s\S]*?#\}/g, (comment) => comment.replace(/[^\n]/g, " "));
-  for (const match of withoutComments.matchAll(/\{\{([\s\S]*?)\}\}|\{%([\s\S]*?)%\}/g)) readExpression(file, match[1] ?? match[2] ?? "", (offset) => lineOf(match.index + 2 + offset), into);
+  for (const match of withoutComments.matchAll(/\{\{([\s\S]*?)\}\}|\{%([\s\S]*?)%\}/g))
+    readExpression(file, match[1] ?? match[2] ?? "", (offset) => lineOf(match.index + 2 + offset), into);
 }
 
 function readExpression(file: string, expression: string, lineOf: (offset: number) => number, into: Mentions): void {
@@ -167,5 +231,6 @@ function readExpression(file: string, expression: string, lineOf: (offset: numbe
     return text.replace(/[^\n]/g, " ");
   };
   const code = expression.replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/g, blank).replace(/\.\s*sriov_\w+/g, blank);
-  for (const match of code.matchAll(/\bsriov_\w+/g)) into.read.push({ file, line: lineOf(match.index), name: match[0] });
+  for (const match of code.matchAll(/\bsriov_\w+/g))
+    into.read.push({ file, line: lineOf(match.index), name: match[0] });
 }

@@ -45,8 +45,12 @@ export function generate(role: Role, template: Template, layout: Layout): OutFil
     changelog(authored("CHANGELOG.md")),
   ];
   for (const { path } of derived)
-    if (!consumed.includes(path) && template.files.some((file) => file.path === path)) throw new Error(`role-template/${path} is authored, and derived too: a file is one or the other`);
+    if (!consumed.includes(path) && template.files.some((file) => file.path === path))
+      throw new Error(`role-template/${path} is authored, and derived too: a file is one or the other`);
   const verbatim = template.files.filter(({ path }) => !consumed.includes(path));
   const root = artefactRoot(layout, role.identity);
-  return arrange([...derived, ...verbatim], layout, role.identity).map((file) => ({ ...file, path: `${root}/${file.path}` }));
+  return arrange([...derived, ...verbatim], layout, role.identity).map((file) => ({
+    ...file,
+    path: `${root}/${file.path}`,
+  }));
 }

@@ -4,7 +4,7 @@ import type { Identity, Layout, OutFile } from "../ir.js";
 const authored = { namespace: "stackhpc", name: "sriov" } as const;
 
 /** The role's own name inside the collection; its variables begin with it, whatever the collection is called. */
-export const roleName = authored.name;
+const roleName = authored.name;
 
 /** The folder of an artefact below the output folder: a real search path of Ansible ends before its last parts. */
 export function artefactRoot(layout: Layout, { namespace, name }: Identity): string {
@@ -20,7 +20,8 @@ export function artefactRoot(layout: Layout, { namespace, name }: Identity): str
 
 /** The files where they lie in the layout, relative to the artefact, with the collection's name as it is there and its authors. */
 export function arrange(files: readonly OutFile[], layout: Layout, identity: Identity): OutFile[] {
-  const text = (file: OutFile): string => rename(documented.test(file.path) ? withAuthors(file.text, identity) : file.text, layout, identity);
+  const text = (file: OutFile): string =>
+    rename(documented.test(file.path) ? withAuthors(file.text, identity) : file.text, layout, identity);
   return files.flatMap((file) => paths(file.path, layout).map((path) => ({ ...file, path, text: text(file) })));
 }
 
@@ -28,7 +29,8 @@ export function arrange(files: readonly OutFile[], layout: Layout, identity: Ide
 const documented = /^plugins\/(modules\/.*\.py|filter\/.*\.yml)$/;
 
 function withAuthors(text: string, identity: Identity): string {
-  const list = (indent: string): string => identity.authors.map((author) => `${indent}  - ${JSON.stringify(authorOfPlugin(author, identity))}\n`).join("");
+  const list = (indent: string): string =>
+    identity.authors.map((author) => `${indent}  - ${JSON.stringify(authorOfPlugin(author, identity))}\n`).join("");
   return text.replace(/^( *)author:\n(?: +- .*\n)+/gm, (_, indent: string) => `${indent}author:\n${list(indent)}`);
 }
 
@@ -38,7 +40,8 @@ function withAuthors(text: string, identity: Identity): string {
  */
 export function authorOfPlugin(author: string, { repository }: Identity): string {
   const name = author.replace(/\s*(<[^>]*>|\(https?:[^)]*\)|\(?@[\w:/.#-]+\)?)/g, "").trim();
-  const account = /(?:^|[\s(])@([\w-]+)/.exec(author)?.[1] ?? /^https:\/\/github\.com\/([\w-]+)\//.exec(repository ?? "")?.[1];
+  const account =
+    /(?:^|[\s(])@([\w-]+)/.exec(author)?.[1] ?? /^https:\/\/github\.com\/([\w-]+)\//.exec(repository ?? "")?.[1];
   return `${name} (${account === undefined ? "!UNKNOWN" : `@${account}`})`;
 }
 
@@ -69,7 +72,10 @@ function paths(path: string, layout: Layout): string[] {
  */
 function rename(text: string, layout: Layout, { namespace, name }: Identity): string {
   const here = `${authored.namespace}\\.${authored.name}`;
-  const names = new RegExp(`(?<imported>ansible_collections\\.${here}\\.plugins\\.)|(?<folder>ansible_collections/${authored.namespace}/${authored.name}/)|(?<![\\w.-])(?:(?<role>${here}\\.${roleName}(?!\\w))|(?<member>${here}\\.(?=\\w)))`, "g");
+  const names = new RegExp(
+    `(?<imported>ansible_collections\\.${here}\\.plugins\\.)|(?<folder>ansible_collections/${authored.namespace}/${authored.name}/)|(?<![\\w.-])(?:(?<role>${here}\\.${roleName}(?!\\w))|(?<member>${here}\\.(?=\\w)))`,
+    "g",
+  );
   return text.replace(names, (...args: unknown[]) => {
     const { imported, folder, role } = args.at(-1) as { imported?: string; folder?: string; role?: string };
     if (folder) return `ansible_collections/${namespace}/${name}/`;
@@ -79,7 +85,11 @@ function rename(text: string, layout: Layout, { namespace, name }: Identity): st
       // A Kayobe configuration uses the collection.
       case "collection":
       case "kayobe":
-        return imported ? `ansible_collections.${namespace}.${name}.plugins.` : role ? `${namespace}.${name}.${roleName}` : `${namespace}.${name}.`;
+        return imported
+          ? `ansible_collections.${namespace}.${name}.plugins.`
+          : role
+            ? `${namespace}.${name}.${roleName}`
+            : `${namespace}.${name}.`;
     }
   });
 }

@@ -17,8 +17,23 @@ type Pick<T, K extends keyof T> = { [P in K]: T[P] };
  * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@needs KEY...` is one that needs
  * one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is a text that may be written as a
  * number, `@commas` a list of texts that may be written as one text with commas. `@format path [ENDING]` is a path.
+ * `@since RELEASE` is what OpenStack knows from a release on; the description ends with it.
  */
-const knownTags = ["commas", "default", "example", "format", "maximum", "minimum", "needs", "number", "raw", "selector", "unset", "without"];
+const knownTags = [
+  "commas",
+  "default",
+  "example",
+  "format",
+  "maximum",
+  "minimum",
+  "needs",
+  "number",
+  "raw",
+  "selector",
+  "since",
+  "unset",
+  "without",
+];
 
 /** A tag whose text the compiler is asked about; `scratchLine` is where that question stands. */
 interface Question {
@@ -47,10 +62,24 @@ interface Reading {
  * @param file the model's name in messages
  * @param text the model
  */
-export function readModel(file: string, text: string, identity: Identity): { role: Role; problems: readonly Problem[] } {
-  const reading: Reading = { file, problems: [], forms: new Map(), scratch: [], questions: [], modelLines: text.split("\n").length };
+export function readModel(
+  file: string,
+  text: string,
+  identity: Identity,
+): { role: Role; problems: readonly Problem[] } {
+  const reading: Reading = {
+    file,
+    problems: [],
+    forms: new Map(),
+    scratch: [],
+    questions: [],
+    modelLines: text.split("\n").length,
+  };
   const role = readRole(reading, parse(text, ""), identity);
-  return { role, problems: [...reading.problems, ...compile(reading, text)].sort((a, b) => (a.line ?? 0) - (b.line ?? 0)) };
+  return {
+    role,
+    problems: [...reading.problems, ...compile(reading, text)].sort((a, b) => (a.line ?? 0) - (b.line ?? 0)),
+  };
 }
 
 function project(): Project {
@@ -84,10 +113,13 @@ function readForms(reading: Reading, source: SourceFile): void {
       const name = alias.getName();
       const [, pattern = "", words = ""] = /^(\S*)\s*(.*)$/.exec(tagText(tag)) ?? [];
       const fault =
-        tag.getTagName() !== "pattern" ? `the type ${name} has the unknown tag @${tag.getTagName()}; known is @pattern`
-        : alias.getTypeNode()?.getKind() !== SyntaxKind.StringKeyword ? `@pattern of ${name}: only a string has it`
-        : words === "" ? `@pattern of ${name}: an expression, and after a space what it stands for in words`
-        : expressionFault(name, pattern);
+        tag.getTagName() !== "pattern"
+          ? `the type ${name} has the unknown tag @${tag.getTagName()}; known is @pattern`
+          : alias.getTypeNode()?.getKind() !== SyntaxKind.StringKeyword
+            ? `@pattern of ${name}: only a string has it`
+            : words === ""
+              ? `@pattern of ${name}: an expression, and after a space what it stands for in words`
+              : expressionFault(name, pattern);
       if (fault === undefined) reading.forms.set(name, { pattern, words });
       else complain(reading, tag.getStartLineNumber(), fault);
     }
@@ -104,21 +136,30 @@ function expressionFault(name: string, pattern: string): string | undefined {
 
 function readFields(reading: Reading, owner: InterfaceDeclaration, path: readonly InterfaceDeclaration[]): Variable[] {
   for (const member of owner.getMembers())
-    if (!Node.isPropertySignature(member)) complain(reading, member.getStartLineNumber(), `${owner.getName()} may have nothing but properties`);
-  if (owner.getExtends().length > 0) complain(reading, owner.getStartLineNumber(), `${owner.getName()} may not extend another interface`);
+    if (!Node.isPropertySignature(member))
+      complain(reading, member.getStartLineNumber(), `${owner.getName()} may have nothing but properties`);
+  if (owner.getExtends().length > 0)
+    complain(reading, owner.getStartLineNumber(), `${owner.getName()} may not extend another interface`);
   return owner.getProperties().map((property) => readVariable(reading, owner, property, path));
 }
 
-function readVariable(reading: Reading, owner: InterfaceDeclaration, property: PropertySignature, path: readonly InterfaceDeclaration[]): Variable {
+function readVariable(
+  reading: Reading,
+  owner: InterfaceDeclaration,
+  property: PropertySignature,
+  path: readonly InterfaceDeclaration[],
+): Variable {
   const name = property.getName();
   const line = property.getStartLineNumber();
   const required = !property.hasQuestionToken();
   const tags = readTags(reading, property);
-  const description = paragraphs(property.getJsDocs());
+  const since = readSince(reading, name, tags);
+  const description = withSince(paragraphs(property.getJsDocs()), since);
   if (description.length === 0) complain(reading, line, `${name} has no description`);
 
   const type = readType(reading, name, property, tags, path);
-  const value = (tag: "default" | "example"): Json | undefined => readValue(reading, owner, name, type, tag, tags.get(tag));
+  const value = (tag: "default" | "example"): Json | undefined =>
+    readValue(reading, owner, name, type, tag, tags.get(tag));
   const standard = value("default");
   const example = value("example");
   const selector = readKeys(reading, owner, name, "selector", tags, path);
@@ -127,10 +168,18 @@ function readVariable(reading: Reading, owner: InterfaceDeclaration, property: P
 
   const topLevel = path.length === 1;
   const unset = tags.get("unset");
-  if (unset && tags.has("default")) complain(reading, unset.getStartLineNumber(), `${name} has @unset and @default; one of them is wrong`);
-  if (unset && (!topLevel || required)) complain(reading, unset.getStartLineNumber(), `@unset of ${name}: that is for optional variables of the role itself`);
-  if (topLevel && !required && !unset && !tags.has("default")) complain(reading, line, `${name} is optional and has no @default; if that is meant, say @unset`);
-  if (required && tags.has("default")) complain(reading, line, `${name} is required and has a @default; one of them is wrong`);
+  if (unset && tags.has("default"))
+    complain(reading, unset.getStartLineNumber(), `${name} has @unset and @default; one of them is wrong`);
+  if (unset && (!topLevel || required))
+    complain(
+      reading,
+      unset.getStartLineNumber(),
+      `@unset of ${name}: that is for optional variables of the role itself`,
+    );
+  if (topLevel && !required && !unset && !tags.has("default"))
+    complain(reading, line, `${name} is optional and has no @default; if that is meant, say @unset`);
+  if (required && tags.has("default"))
+    complain(reading, line, `${name} is required and has a @default; one of them is wrong`);
 
   return {
     name,
@@ -139,6 +188,7 @@ function readVariable(reading: Reading, owner: InterfaceDeclaration, property: P
     required,
     ...(selector === undefined ? {} : { selector }),
     ...(needs === undefined ? {} : { needs }),
+    ...(since === undefined ? {} : { since }),
     ...(without === undefined ? {} : { without }),
     ...(standard === undefined ? {} : { default: standard }),
     ...(example === undefined ? {} : { example }),
@@ -150,53 +200,122 @@ function readTags(reading: Reading, property: PropertySignature): Map<string, JS
   for (const tag of property.getJsDocs().flatMap((doc) => doc.getTags())) {
     const name = tag.getTagName();
     const line = tag.getStartLineNumber();
-    if (!knownTags.includes(name)) complain(reading, line, `${property.getName()} has the unknown tag @${name}; known are ${knownTags.map((known) => `@${known}`).join(" ")}`);
+    if (!knownTags.includes(name))
+      complain(
+        reading,
+        line,
+        `${property.getName()} has the unknown tag @${name}; known are ${knownTags.map((known) => `@${known}`).join(" ")}`,
+      );
     else if (tags.has(name)) complain(reading, line, `${property.getName()} has @${name} twice`);
     else tags.set(name, tag);
   }
   return tags;
 }
 
-function readType(reading: Reading, name: string, property: PropertySignature, tags: ReadonlyMap<string, JSDocTag>, path: readonly InterfaceDeclaration[]): VarType {
+function readType(
+  reading: Reading,
+  name: string,
+  property: PropertySignature,
+  tags: ReadonlyMap<string, JSDocTag>,
+  path: readonly InterfaceDeclaration[],
+): VarType {
   const node = property.getTypeNode();
   const written = node ? typeOf(reading, node, path) : undefined;
   if (!written) {
-    complain(reading, property.getStartLineNumber(), `${name}: Ansible has no type for ${node ? node.getText() : "a property without type"}`);
+    complain(
+      reading,
+      property.getStartLineNumber(),
+      `${name}: Ansible has no type for ${node ? node.getText() : "a property without type"}`,
+    );
     return { kind: "str" };
   }
   const misplaced = (tag: string, kind: string): void => {
     const found = tags.get(tag);
     if (found) complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: only a ${kind} has it`);
   };
-  if (written.kind !== "int" && !(written.kind === "map" && !written.textOnly)) for (const tag of ["minimum", "maximum"]) misplaced(tag, "number");
-  if (written.kind !== "str" || written.choices) for (const tag of ["format", "number", "raw"]) misplaced(tag, "string");
-  if (written.kind === "int") return { kind: "int", ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
+  if (written.kind !== "int" && !(written.kind === "map" && !written.textOnly))
+    for (const tag of ["minimum", "maximum"]) misplaced(tag, "number");
+  if (written.kind !== "str" || written.choices)
+    for (const tag of ["format", "number", "raw"]) misplaced(tag, "string");
+  if (written.kind === "int")
+    return { kind: "int", ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
   const isOfTexts = written.kind === "list" && written.elements.kind === "str" && !written.elements.choices;
   if (!isOfTexts) misplaced("commas", "list of strings");
   if (isOfTexts && tags.has("commas")) return { ...written, commas: true };
-  if (written.kind === "map") return { ...written, ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
+  if (written.kind === "map")
+    return { ...written, ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
   if (written.kind !== "str" || written.choices) return written;
   const given = ["format", "number", "raw"].flatMap((tag) => tags.get(tag) ?? []);
   const format = tags.get("format");
   const [, ending] = /^path(?: (\.\S+))?$/.exec(format ? tagText(format) : "path") ?? [undefined, ""];
-  if (ending === "") complain(reading, format!.getStartLineNumber(), `@format of ${name}: the only one known is path, and after a space what it ends in, as in path .conf`);
-  if (given.length > 1) complain(reading, given[0]!.getStartLineNumber(), `${name} has ${given.map((tag) => `@${tag.getTagName()}`).join(" and ")}; one of them is wrong`);
-  return tags.has("raw") ? { ...written, kind: "raw" } : format ? { kind: "path", ...(ending === undefined ? {} : { ending }) } : tags.has("number") ? { ...written, number: true } : written;
+  if (ending === "")
+    complain(
+      reading,
+      format!.getStartLineNumber(),
+      `@format of ${name}: the only one known is path, and after a space what it ends in, as in path .conf`,
+    );
+  if (given.length > 1)
+    complain(
+      reading,
+      given[0]!.getStartLineNumber(),
+      `${name} has ${given.map((tag) => `@${tag.getTagName()}`).join(" and ")}; one of them is wrong`,
+    );
+  return tags.has("raw")
+    ? { ...written, kind: "raw" }
+    : format
+      ? { kind: "path", ...(ending === undefined ? {} : { ending }) }
+      : tags.has("number")
+        ? { ...written, number: true }
+        : written;
+}
+
+/** The OpenStack release that a key needs, by its name or number. */
+function readSince(reading: Reading, name: string, tags: ReadonlyMap<string, JSDocTag>): string | undefined {
+  const tag = tags.get("since");
+  if (!tag) return undefined;
+  const release = tagText(tag);
+  if (/^(?:[A-Z][a-z]+|20\d\d\.[12])$/.test(release)) return release;
+  const fault = `@since of ${name}: "${release}" is no OpenStack release, as Zed or 2025.1`;
+  complain(reading, tag.getStartLineNumber(), fault);
+  return undefined;
+}
+
+function withSince(description: readonly string[], since: string | undefined): string[] {
+  const last = description.at(-1);
+  return last === undefined || since === undefined
+    ? [...description]
+    : [...description.slice(0, -1), `${last} ${since} and later.`];
 }
 
 /** The keys of the same dictionary that a tag names. */
-function readKeys(reading: Reading, owner: InterfaceDeclaration, name: string, of: "needs" | "selector" | "without", tags: ReadonlyMap<string, JSDocTag>, path: readonly InterfaceDeclaration[]): readonly string[] | undefined {
+function readKeys(
+  reading: Reading,
+  owner: InterfaceDeclaration,
+  name: string,
+  of: "needs" | "selector" | "without",
+  tags: ReadonlyMap<string, JSDocTag>,
+  path: readonly InterfaceDeclaration[],
+): readonly string[] | undefined {
   const tag = tags.get(of);
   if (!tag) return undefined;
-  const others = tagText(tag).split(/\s+/).filter((word) => word !== "");
+  const others = tagText(tag)
+    .split(/\s+/)
+    .filter((word) => word !== "");
   for (const other of others)
-    if (other === name || !owner.getProperty(other)) complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: ${owner.getName()} has no other key ${other}`);
+    if (other === name || !owner.getProperty(other))
+      complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: ${owner.getName()} has no other key ${other}`);
   if (path.length === 1) complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: that is for keys of an entry`);
-  if (of !== "selector" && others.length === 0) complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: it names no key`);
+  if (of !== "selector" && others.length === 0)
+    complain(reading, tag.getStartLineNumber(), `@${of} of ${name}: it names no key`);
   return others;
 }
 
-function bound(reading: Reading, name: string, tags: ReadonlyMap<string, JSDocTag>, tag: "minimum" | "maximum"): { [bound in typeof tag]?: number } {
+function bound(
+  reading: Reading,
+  name: string,
+  tags: ReadonlyMap<string, JSDocTag>,
+  tag: "minimum" | "maximum",
+): { [bound in typeof tag]?: number } {
   const found = tags.get(tag);
   if (!found) return {};
   const value = tagText(found);
@@ -219,12 +338,24 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
   }
   if (Node.isUnionTypeNode(node)) {
     const isOther = (member: TypeNode): boolean => Node.isArrayTypeNode(member) || Node.isTypeLiteral(member);
-    const [text, ...rest] = node.getTypeNodes().filter((member) => !isOther(member)).map((member) => textOf(reading, member));
+    const [text, ...rest] = node
+      .getTypeNodes()
+      .filter((member) => !isOther(member))
+      .map((member) => textOf(reading, member));
     if (text && rest.length === 0) {
-      const also = node.getTypeNodes().filter(isOther).map((member) => typeOf(reading, member, path));
+      const also = node
+        .getTypeNodes()
+        .filter(isOther)
+        .map((member) => typeOf(reading, member, path));
       return also.every((other) => other !== undefined) ? { kind: "raw", also, ...text } : undefined;
     }
-    const choices = node.getTypeNodes().map((choice) => (Node.isLiteralTypeNode(choice) && Node.isStringLiteral(choice.getLiteral()) ? (choice.getLiteral() as { getLiteralText(): string }).getLiteralText() : undefined));
+    const choices = node
+      .getTypeNodes()
+      .map((choice) =>
+        Node.isLiteralTypeNode(choice) && Node.isStringLiteral(choice.getLiteral())
+          ? (choice.getLiteral() as { getLiteralText(): string }).getLiteralText()
+          : undefined,
+      );
     return choices.every((choice) => choice !== undefined) ? { kind: "str", choices } : undefined;
   }
   if (Node.isTypeLiteral(node)) {
@@ -234,9 +365,18 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
     const value = member.getReturnTypeNode();
     const values = value && Node.isUnionTypeNode(value) ? value.getTypeNodes() : value ? [value] : [];
     const [text] = values.flatMap((one) => textOf(reading, one) ?? []);
-    const rest = values.filter((one) => !textOf(reading, one)).map((one) => one.getText()).sort().join(" ");
+    const rest = values
+      .filter((one) => !textOf(reading, one))
+      .map((one) => one.getText())
+      .sort()
+      .join(" ");
     if (!key || !text || !["", "boolean number"].includes(rest)) return undefined;
-    return { kind: "map", ...(key.form ? { keys: key.form } : {}), ...(rest === "" ? { textOnly: true } : {}), ...text };
+    return {
+      kind: "map",
+      ...(key.form ? { keys: key.form } : {}),
+      ...(rest === "" ? { textOnly: true } : {}),
+      ...text,
+    };
   }
   const text = textOf(reading, node);
   if (text) return { kind: "str", ...text };
@@ -256,7 +396,14 @@ function textOf(reading: Reading, node: TypeNode): { readonly form?: Form } | un
   return form && { form };
 }
 
-function readValue(reading: Reading, owner: InterfaceDeclaration, name: string, type: VarType, tagName: string, tag: JSDocTag | undefined): Json | undefined {
+function readValue(
+  reading: Reading,
+  owner: InterfaceDeclaration,
+  name: string,
+  type: VarType,
+  tagName: string,
+  tag: JSDocTag | undefined,
+): Json | undefined {
   if (!tag) return undefined;
   const line = tag.getStartLineNumber();
   const what = `@${tagName} of ${name}`;
@@ -269,7 +416,9 @@ function readValue(reading: Reading, owner: InterfaceDeclaration, name: string, 
     return undefined;
   }
   reading.questions.push({ scratchLine: reading.modelLines + reading.scratch.length + 1, line, what });
-  reading.scratch.push(`({ ${JSON.stringify(name)}: ${JSON.stringify(value)} }) satisfies Pick<${owner.getName()}, ${JSON.stringify(name)}>;`);
+  reading.scratch.push(
+    `({ ${JSON.stringify(name)}: ${JSON.stringify(value)} }) satisfies Pick<${owner.getName()}, ${JSON.stringify(name)}>;`,
+  );
   for (const fault of valueFaults(value, type, name)) complain(reading, line, `${what}: ${fault}`);
   return value;
 }
@@ -280,11 +429,15 @@ function valueFaults(value: Json, type: VarType, name: string): string[] {
     case "int":
       if (typeof value !== "number") return [];
       if (!Number.isInteger(value)) return [`${name} must be a whole number, not ${value}`];
-      if (type.minimum !== undefined && value < type.minimum) return [`${name} must be at least ${type.minimum}, not ${value}`];
-      if (type.maximum !== undefined && value > type.maximum) return [`${name} must be at most ${type.maximum}, not ${value}`];
+      if (type.minimum !== undefined && value < type.minimum)
+        return [`${name} must be at least ${type.minimum}, not ${value}`];
+      if (type.maximum !== undefined && value > type.maximum)
+        return [`${name} must be at most ${type.maximum}, not ${value}`];
       return [];
     case "list":
-      return Array.isArray(value) ? (value as readonly Json[]).flatMap((item) => valueFaults(item, type.elements, name)) : [];
+      return Array.isArray(value)
+        ? (value as readonly Json[]).flatMap((item) => valueFaults(item, type.elements, name))
+        : [];
     case "dict":
       if (value === null || typeof value !== "object" || Array.isArray(value)) return [];
       return type.fields.flatMap((field) => {
@@ -292,7 +445,8 @@ function valueFaults(value: Json, type: VarType, name: string): string[] {
         return item === undefined ? [] : valueFaults(item, field.type, `${name}.${field.name}`);
       });
     case "raw":
-      if (Array.isArray(value)) return (type.also ?? []).flatMap((other) => (other.kind === "list" ? valueFaults(value, other, name) : []));
+      if (Array.isArray(value))
+        return (type.also ?? []).flatMap((other) => (other.kind === "list" ? valueFaults(value, other, name) : []));
       return formFaults(value, type.form, name);
     case "str":
       return formFaults(value, type.form, name);
@@ -322,7 +476,11 @@ function compile(reading: Reading, text: string): Problem[] {
     const message = diagnostic.getMessageText();
     const sentence = typeof message === "string" ? message : message.getMessageText();
     const question = reading.questions.find(({ scratchLine }) => scratchLine === at);
-    return { file: reading.file, line: question ? question.line : at, message: question ? `${question.what}: ${sentence}` : sentence };
+    return {
+      file: reading.file,
+      line: question ? question.line : at,
+      message: question ? `${question.what}: ${sentence}` : sentence,
+    };
   });
 }
 

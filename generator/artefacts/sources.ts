@@ -14,7 +14,7 @@ import { readModel } from "./read.js";
 export const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 
 /** Where the three inputs are, relative to the repository. */
-export const inputs = { model: "generator/model/sriov.ts", galaxy: "galaxy.yml", template: "role-template" } as const;
+const inputs = { model: "generator/model/sriov.ts", galaxy: "galaxy.yml", template: "role-template" } as const;
 
 export interface Sources {
   readonly role: Role;
@@ -55,8 +55,16 @@ export function planArtefacts({ role, template }: Sources, chosen: readonly Layo
   const kept = before.filter(({ path }) => others.includes(path));
   const after = [...wanted, manifest([...others, ...wanted.map(({ path }) => path)])];
   const mine = owned.filter((path) => !others.includes(path));
-  const planned = plan(before.filter((file) => !kept.includes(file)), after, mine);
-  return { plan: { ...planned, same: planned.same - (planned.write.some(({ path }) => path === manifestPath) ? 0 : 1) }, before, owned };
+  const planned = plan(
+    before.filter((file) => !kept.includes(file)),
+    after,
+    mine,
+  );
+  return {
+    plan: { ...planned, same: planned.same - (planned.write.some(({ path }) => path === manifestPath) ? 0 : 1) },
+    before,
+    owned,
+  };
 }
 
 function isOfOtherLayout(path: string, chosen: readonly Layout[], identity: Identity): boolean {

@@ -1,9 +1,12 @@
 import { join, resolve } from "node:path";
 import { kayobeArtefact, readSources } from "../artefacts/sources.js";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
 import { printDiff } from "../system/diff.js";
 import { isFolder } from "../system/disk.js";
-import { readForeign, writeForeign } from "../system/foreign.js";
-import { exit, printProblems, say } from "../system/terminal.js";
+import { readUserFiles, writeUserFiles } from "../system/userFiles.js";
+import type { Entry } from "../system/userFiles.js";
+import { exit, printProblems, print } from "../system/terminal.js";
 import { concerns } from "./layers.js";
 import { merge } from "./merge.js";
 import type { VlanRange } from "./vlans.js";
@@ -24,19 +27,25 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   if (sources.problems.length > 0) return exit.failed;
   const given = options.configPath ?? process.env["KAYOBE_CONFIG_PATH"];
   if (!given) {
-    console.error("No Kayobe configuration is named. Give --config-path DIR, or set $KAYOBE_CONFIG_PATH, as Kayobe's kayobe-env does.");
+    console.error(
+      "No Kayobe configuration is named. Give --config-path DIR, or set $KAYOBE_CONFIG_PATH, as Kayobe's kayobe-env does.",
+    );
     return exit.wrongUse;
   }
   const name = given.replace(/(?<=.)\/+$/, "");
   const folder = resolve(name);
-  const before = isFolder(folder) ? readForeign(folder, concerns) : undefined;
-  const fault = configFault(name, before, isFolder(join(folder, "etc", "kayobe")));
-  if (fault !== undefined || !before) {
-    console.error(`${options.configPath === undefined ? "$KAYOBE_CONFIG_PATH: " : ""}${fault}`);
+  const found = readConfig(name, folder);
+  if (!found.ok) {
+    console.error(`${options.configPath === undefined ? "$KAYOBE_CONFIG_PATH: " : ""}${found.why}`);
     return exit.wrongUse;
   }
+  const before = found.value;
   const { environment, hook = false, vlanRange: vlanRanges } = options;
-  const { write, links, refusals, hints } = merge(kayobeArtefact(sources), before, { ...(environment === undefined ? {} : { environment }), hook, vlanRanges });
+  const { write, links, refusals, hints } = merge(kayobeArtefact(sources), before, {
+    ...(environment === undefined ? {} : { environment }),
+    hook,
+    vlanRanges,
+  });
   if (refusals.length > 0) {
     for (const refusal of refusals) console.error(refusal);
     console.error("Nothing was written.");
@@ -44,38 +53,52 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   }
   const there = before.flatMap(({ path, text }) => (text === undefined ? [] : [{ path, text }]));
   printDiff({ write, remove: [], same: 0 }, there, name);
-  for (const { path, target } of links) say(`${name}/${path}: a symbolic link to ${target}`);
-  for (const hint of hints) say(`Note: ${hint}`);
+  for (const { path, target } of links) print(`${name}/${path}: a symbolic link to ${target}`);
+  for (const hint of hints) print(`Note: ${hint}`);
   const usual = process.env["KAYOBE_ENVIRONMENT"];
-  if (environment === undefined && usual) say(`Note: $KAYOBE_ENVIRONMENT is ${usual}, and this was for the base. Run it with --environment ${usual}, too, if that has something of its own in place of what the base has.`);
+  if (environment === undefined && usual)
+    print(
+      `Note: $KAYOBE_ENVIRONMENT is ${usual}, and this was for the base. Run it with --environment ${usual}, too, if that has something of its own in place of what the base has.`,
+    );
   const count = write.length + links.length;
   if (count === 0) {
-    say(`Nothing to do: ${name} has all of it.`);
+    print(`Nothing to do: ${name} has all of it.`);
     return exit.good;
   }
   if (options.check) {
     console.error(`${count} files in ${name} would be written.`);
     return exit.failed;
   }
-  writeForeign(folder, write, links);
-  const made = (pattern: RegExp): string | undefined => write.map(({ path }) => path).find((path) => pattern.test(path) && !there.some((file) => file.path === path));
+  writeUserFiles(folder, write, links);
+  const made = (pattern: RegExp): string | undefined =>
+    write.map(({ path }) => path).find((path) => pattern.test(path) && !there.some((file) => file.path === path));
   const hosts = made(/(^|\/)inventory\/[^/]+$/);
   const devices = made(/(^|\/)inventory\/group_vars\/compute_sriov\/sriov$/);
   const where = environment === undefined ? "" : ` --environment ${environment}`;
-  const first = [...(hosts === undefined ? [] : [`the hosts in ${hosts}`]), ...(devices === undefined ? [] : [`the devices in ${devices}`])];
-  say(`${count} files written in ${name}.`);
-  if (first.length > 0) say(`Name ${first.join(" and ")}.`);
-  say("Look at them, commit them, and type:");
-  say(`    kayobe control host bootstrap${where}`);
-  say(`    kayobe playbook run $KAYOBE_CONFIG_PATH/ansible/sriov.yml${where}`);
-  say(`    kayobe overcloud service deploy -kt nova,neutron${where}`);
-  say(`With Kayobe 2026.1 and later the last one is: kayobe overcloud service deploy -t nova,neutron${where}`);
+  const first = [
+    ...(hosts === undefined ? [] : [`the hosts in ${hosts}`]),
+    ...(devices === undefined ? [] : [`the devices in ${devices}`]),
+  ];
+  print(`${count} files written in ${name}.`);
+  if (first.length > 0) print(`Name ${first.join(" and ")}.`);
+  print("Look at them, commit them, and type:");
+  print(`    kayobe control host bootstrap${where}`);
+  print(`    kayobe playbook run $KAYOBE_CONFIG_PATH/ansible/sriov.yml${where}`);
+  print(`    kayobe overcloud service deploy -kt nova,neutron${where}`);
+  print(`With Kayobe 2026.1 and later the last one is: kayobe overcloud service deploy -t nova,neutron${where}`);
   return exit.good;
 }
 
-/** What is wrong with a folder as a Kayobe configuration; nothing when it looks like one. */
-function configFault(name: string, entries: readonly { readonly path: string }[] | undefined, hasOneInside: boolean): string | undefined {
-  if (!entries) return `${name} is no folder. It must be a Kayobe configuration: etc/kayobe of its repository.`;
-  if (entries.some(({ path }) => ["kolla.yml", "bifrost.yml", "inventory"].includes(path))) return undefined;
-  return `${name} is no Kayobe configuration: it has neither kolla.yml, bifrost.yml nor inventory/.${hasOneInside ? ` Did you mean ${name}/etc/kayobe?` : ""}`;
+/**
+ * What a folder has of a Kayobe configuration; a failure when it does not look like one.
+ *
+ * @param name the folder as it was typed
+ */
+function readConfig(name: string, folder: string): Result<readonly Entry[]> {
+  if (!isFolder(folder))
+    return failure(`${name} is no folder. It must be a Kayobe configuration: etc/kayobe of its repository.`);
+  const entries = readUserFiles(folder, concerns);
+  if (entries.some(({ path }) => ["kolla.yml", "bifrost.yml", "inventory"].includes(path))) return success(entries);
+  const inside = isFolder(join(folder, "etc", "kayobe")) ? ` Did you mean ${name}/etc/kayobe?` : "";
+  return failure(`${name} is no Kayobe configuration: it has neither kolla.yml, bifrost.yml nor inventory/.${inside}`);
 }

@@ -1,5 +1,6 @@
 import type { Draft } from "./draft.js";
-import { indented, isTemplated, isVaulted } from "./layers.js";
+import { isVaulted } from "../system/ansible.js";
+import { indented, isTemplated } from "./layers.js";
 import { addKey, isRefused, readYaml } from "./yaml.js";
 import type { Result, Yaml } from "./yaml.js";
 

@@ -1,3 +1,4 @@
+import { isVaulted } from "../system/ansible.js";
 import { variables } from "./layers.js";
 import type { LayeredConfig } from "./layers.js";
 import { isRefused, readYaml } from "./yaml.js";
@@ -70,7 +71,7 @@ export function groupsOf(texts: readonly string[]): Groups {
   };
   for (const text of texts) {
     const yaml = readYaml(text);
-    if (/^(#!|\$ANSIBLE_VAULT)/.test(text) || (!isRefused(yaml) && "plugin" in yaml.data)) dynamic = true;
+    if (text.startsWith("#!") || isVaulted(text) || (!isRefused(yaml) && "plugin" in yaml.data)) dynamic = true;
     else if (!isRefused(yaml) && Object.keys(yaml.data).length > 0)
       for (const [group, body] of Object.entries(yaml.data)) inYaml(group, body);
     else inIni(text);

@@ -44,7 +44,11 @@ export function readIni(text: string): Ini {
     if (open) {
       const before = depthAt(conditions, open.start);
       const inLine = /^(\{%[-+]?\s*raw\s*[-+]?%\})?\{%[-+]?\s*(if|for)/.test(text.slice(open.start, open.end));
-      entries.push({ ...open, conditional: before > 0 || inLine, open: !inLine && depthAt(conditions, open.end) === before });
+      entries.push({
+        ...open,
+        conditional: before > 0 || inLine,
+        open: !inLine && depthAt(conditions, open.end) === before,
+      });
     }
     open = undefined;
   };
@@ -70,7 +74,17 @@ export function readIni(text: string): Ini {
       close();
       const separator = separatorOf(line);
       if (separator === -1) continue;
-      open = { section, key: line.slice(0, separator).replace(/\{%.*?%\}/g, "").trim(), value: line.slice(separator + 1).trim(), line: index + 1, start: here, end: here + line.length };
+      open = {
+        section,
+        key: line
+          .slice(0, separator)
+          .replace(/\{%.*?%\}/g, "")
+          .trim(),
+        value: line.slice(separator + 1).trim(),
+        line: index + 1,
+        start: here,
+        end: here + line.length,
+      };
     }
   }
   close();
@@ -80,11 +94,6 @@ export function readIni(text: string): Ini {
 /** Key and value as one text, in which to look for names. */
 export function textOfEntry({ key, value }: IniEntry): string {
   return `${key} ${value}`;
-}
-
-/** The last value of an option; of two, oslo.config takes the last. */
-export function lastOf(ini: Ini, section: string, key: string): IniEntry | undefined {
-  return ini.entries.findLast((entry) => entry.section === section && entry.key === key);
 }
 
 /** Another entry, or what is to be in place of one, with the comment above it and the blank line below it that Jinja eats. */

@@ -3,13 +3,15 @@ import type { Document, Node, YAMLMap } from "yaml";
 import { location } from "./layers.js";
 import type { LayeredConfig } from "./layers.js";
 import type { Pairing } from "./pairings.js";
-import { parseAsAnsible } from "./yaml.js";
+import { parseAsAnsible } from "../system/ansible.js";
 
-// What the files of an inventory say without a run of Ansible. The filter openstack_devices and the role check all of
-// it again, and more: what is a fault here must be one there too. Only a physical_network without a value is a fault
-// here alone: more often it was forgotten than meant as null.
+// What the files of an inventory say without a run of Ansible. A fault here is only what YAML has made of a value, and a
+// physical network that is empty: here alone it is known what stands in the file. All rules about names, addresses and
+// selectors are those of the filter openstack_devices and of the role, which refuse before anything is written. What is
+// a fault here is one there too, but for a physical_network without a value: it was more often forgotten than meant as
+// null.
 
-export interface PhysicalNetwork {
+interface PhysicalNetwork {
   readonly name: string;
   readonly line: number;
 }
@@ -98,16 +100,13 @@ function readDevices(reading: Reading, devices: unknown): void {
 }
 
 function readSelector(reading: Reading, device: YAMLMap, where: string): void {
-  const [name, address] = ["name", "address"].map((key) => valueAt(reading, device, key));
-  mustBeText(reading, address, `address of ${where}`);
+  mustBeText(reading, valueAt(reading, device, "address"), `address of ${where}`);
   for (const key of ["vendor_id", "product_id"]) {
     const id = valueAt(reading, device, key);
     // The role takes a number that reads as it is written.
     if (isScalar(id) && typeof id.value === "number" && String(id.value) !== id.source)
       mustBeText(reading, id, `${key} of ${where}`);
   }
-  if (isGiven(name) && isGiven(address))
-    addFault(reading, device, `${where} has a name and an address: one of them says which PF it is`);
 }
 
 function readNetwork(reading: Reading, device: YAMLMap, where: string): void {
@@ -134,18 +133,7 @@ function readNova(reading: Reading, nova: YAMLMap, where: string): void {
   const of = (key: string): unknown => valueAt(reading, nova, key);
   for (const key of ["vendor_id", "product_id", "devname"]) mustBeText(reading, of(key), `nova.${key} of ${where}`);
   const address = of("address");
-  if (isGiven(of("devname")) && isGiven(address))
-    addFault(reading, nova, `nova of ${where} has devname and address: Nova takes one of them`);
-  for (const one of isSeq(address) ? address.items : [address]) {
-    const value = mustBeText(reading, one, `nova.address of ${where}`);
-    if (value !== undefined && isMac(value))
-      addFault(
-        reading,
-        one,
-        `nova.address of ${where} is the MAC address ${value}, which Nova would take for a PCI address: ` +
-          "give the PCI address",
-      );
-  }
+  for (const one of isSeq(address) ? address.items : [address]) mustBeText(reading, one, `nova.address of ${where}`);
 }
 
 function readMappings(reading: Reading, mappings: unknown): void {
@@ -153,12 +141,6 @@ function readMappings(reading: Reading, mappings: unknown): void {
   for (const { key, value } of entriesOf(reading, mappings)) {
     const device = mustBeText(reading, key, "a device in sriov_physnet_mappings");
     if (device !== undefined && !device.includes(":")) reading.names.push({ name: device, line: reading.lineOf(key) });
-    if (device !== undefined && isMac(device))
-      addFault(
-        reading,
-        key,
-        `sriov_physnet_mappings names ${device}, a MAC address: name the interface, or give its PCI address`,
-      );
     const what = `the physical network of ${device ?? "a device"} in sriov_physnet_mappings`;
     addNetwork(reading, value ?? key, what, device);
   }
@@ -169,10 +151,6 @@ function addNetwork(reading: Reading, node: unknown, what: string, device: strin
   if (isEmpty) return addFault(reading, node, `${what} is empty: name the physical network, or take the line away`);
   const name = mustBeText(reading, node, what);
   if (name === undefined) return;
-  if (/[\s,:;]/.test(name)) {
-    const rule = "a physical network has no space, comma, colon or semicolon in its name";
-    return addFault(reading, node, `${what} is "${name}": ${rule}`);
-  }
   reading.networks.push({ name, line: reading.lineOf(node) });
   reading.pairings.push({ network: name, ...(device === undefined ? {} : { device }) });
 }
@@ -192,19 +170,8 @@ function mustBeText(reading: Reading, node: unknown, what: string): string | und
   return undefined;
 }
 
-/** Whether there is a value for sure: null is none, and an expression may be null. */
-function isGiven(node: unknown): boolean {
-  if (!isScalar(node)) return node !== undefined;
-  return node.value !== null && !isJinja(String(node.value));
-}
-
 function isJinja(text: string): boolean {
   return text.includes("{{") || text.includes("{%");
-}
-
-/** A MAC address, or the beginning of one, as people give it for the cards of one vendor. */
-function isMac(text: string): boolean {
-  return /^[\da-f]{2}([:-][\da-f]{2}){2,}$/i.test(text);
 }
 
 function textOf(node: unknown): string | undefined {

@@ -23,7 +23,11 @@ export function jinjaOf(text: string): readonly Statement[] {
   for (let match = pattern.exec(text); match; match = pattern.exec(text)) {
     const [whole, name = "", rest = ""] = match;
     const end = match.index + whole.length;
-    const opens = name.startsWith("end") ? -1 : /^(if|for|raw|macro|call|filter|block|with|autoescape)$/.test(name) || (name === "set" && !rest.includes("=")) ? 1 : 0;
+    const opens = name.startsWith("end")
+      ? -1
+      : /^(if|for|raw|macro|call|filter|block|with|autoescape)$/.test(name) || (name === "set" && !rest.includes("="))
+        ? 1
+        : 0;
     found.push({ start: match.index, end, opens });
     if (name === "raw") {
       const closing = /\{%[-+]?\s*endraw/g;
@@ -41,7 +45,11 @@ export function depthAt(jinja: readonly Statement[], at: number): number {
 
 /** Conditions and loops, those that {% raw %} keeps for Kolla too. */
 export function conditionsOf(text: string): readonly Statement[] {
-  return [...text.matchAll(/\{#[\s\S]*?#\}|\{%[-+]?\s*(\w+)[\s\S]*?%\}/g)].map(({ 0: whole, 1: name = "", index }) => ({ start: index, end: index + whole.length, opens: /^(if|for)$/.test(name) ? 1 : /^end(if|for)$/.test(name) ? -1 : 0 }));
+  return [...text.matchAll(/\{#[\s\S]*?#\}|\{%[-+]?\s*(\w+)[\s\S]*?%\}/g)].map(({ 0: whole, 1: name = "", index }) => ({
+    start: index,
+    end: index + whole.length,
+    opens: /^(if|for)$/.test(name) ? 1 : /^end(if|for)$/.test(name) ? -1 : 0,
+  }));
 }
 
 /** Conditions and loops that are open at a place, the innermost last, each with its header, as `for x in y`. */
@@ -50,7 +58,8 @@ export function openAt(text: string, at: number): readonly Block[] {
   const open: { header: string; start: number; body: number }[] = [];
   for (const { 0: whole, 1: name = "", index } of found) {
     if (index + whole.length > at) break;
-    if (/^(if|for)$/.test(name)) open.push({ header: whole.replace(/^\{%[-+]?\s*|\s*[-+]?%\}$/g, ""), start: index, body: index + whole.length });
+    if (/^(if|for)$/.test(name))
+      open.push({ header: whole.replace(/^\{%[-+]?\s*|\s*[-+]?%\}$/g, ""), start: index, body: index + whole.length });
     else if (/^end(if|for)$/.test(name)) open.pop();
   }
   return open.map((block) => {
@@ -66,7 +75,9 @@ export function openAt(text: string, at: number): readonly Block[] {
 
 /** Whether one of these places is reached whatever the conditions say: a condition with an `else` counts when each of its branches reaches one. */
 export function isAlwaysReached(text: string, places: readonly number[]): boolean {
-  const statements = [...text.matchAll(/\{#[\s\S]*?#\}|\{%[-+]?\s*(if|elif|else|endif|for|endfor)\b[\s\S]*?%\}/g)].flatMap(({ 1: name, index }) => (name === undefined ? [] : [{ name, index }]));
+  const statements = [
+    ...text.matchAll(/\{#[\s\S]*?#\}|\{%[-+]?\s*(if|elif|else|endif|for|endfor)\b[\s\S]*?%\}/g),
+  ].flatMap(({ 1: name, index }) => (name === undefined ? [] : [{ name, index }]));
   let at = 0;
   return branch(0).reached;
 
@@ -89,17 +100,48 @@ export function isAlwaysReached(text: string, places: readonly number[]): boolea
   function block(opening: { name: string; index: number }): { reached: boolean; end: number } {
     const branches = [branch(opening.index)];
     while (["elif", "else"].includes(branches.at(-1)!.closing)) branches.push(branch(branches.at(-1)!.end));
-    return { reached: opening.name === "if" && branches.at(-2)?.closing === "else" && branches.every(({ reached }) => reached), end: branches.at(-1)!.end };
+    return {
+      reached: opening.name === "if" && branches.at(-2)?.closing === "else" && branches.every(({ reached }) => reached),
+      end: branches.at(-1)!.end,
+    };
   }
 }
 
 /** Names of variables in a piece of Jinja, without filters, attributes and texts. */
 export function namesIn(piece: string): readonly string[] {
-  const bare = piece.replace(/hostvars\[inventory_hostname\](?:\.(\w+)|\[['"](\w+)['"]\])/g, "$1$2").replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/g, "''");
-  return [...bare.matchAll(/(?<![\w.])(?<!\|\s*)([A-Za-z_]\w*)(?!\w|\s*=(?!=))/g)].map((match) => match[1]!).filter((name) => !words.has(name));
+  const bare = piece
+    .replace(/hostvars\[inventory_hostname\](?:\.(\w+)|\[['"](\w+)['"]\])/g, "$1$2")
+    .replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/g, "''");
+  return [...bare.matchAll(/(?<![\w.])(?<!\|\s*)([A-Za-z_]\w*)(?!\w|\s*=(?!=))/g)]
+    .map((match) => match[1]!)
+    .filter((name) => !words.has(name));
 }
 
-const words = new Set(["for", "in", "if", "elif", "else", "endif", "endfor", "not", "and", "or", "is", "defined", "undefined", "loop", "set", "raw", "endraw", "true", "false", "none", "True", "False", "None"]);
+const words = new Set([
+  "for",
+  "in",
+  "if",
+  "elif",
+  "else",
+  "endif",
+  "endfor",
+  "not",
+  "and",
+  "or",
+  "is",
+  "defined",
+  "undefined",
+  "loop",
+  "set",
+  "raw",
+  "endraw",
+  "true",
+  "false",
+  "none",
+  "True",
+  "False",
+  "None",
+]);
 
 /** A copy of equal length in which lines of nothing but Jinja are comments of YAML. */
 export function masked(text: string): string {

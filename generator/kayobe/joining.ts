@@ -1,5 +1,5 @@
 import type { Ini, IniEntry } from "./ini.js";
-import { truth } from "./layers.js";
+import { truth } from "../system/ansible.js";
 import type { LayeredConfig } from "./layers.js";
 
 // How Kayobe makes one file for Kolla of the files of one name that an environment and its base have.

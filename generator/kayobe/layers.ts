@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { isVaulted } from "../system/ansible.js";
 import { readIni } from "./ini.js";
 import type { Ini } from "./ini.js";
 import { isRefused, lineOfKey, readYaml } from "./yaml.js";
@@ -198,11 +199,6 @@ export function isTemplated(path: string): boolean {
   return /(^|\/)kolla\/globals\.yml$/.test(path);
 }
 
-/** Whether Ansible Vault has encrypted a file. */
-export function isVaulted(text: string): boolean {
-  return text.startsWith("$ANSIBLE_VAULT");
-}
-
 /** Whether the text of a file is not known: it is encrypted, or cannot be read. */
 export function isSealed(text: string | undefined): boolean {
   return text === undefined || isVaulted(text);
@@ -225,13 +221,6 @@ export function variables(view: LayeredConfig): KayobeVariable[] {
       return Object.entries(yaml.data).map(([key, value]) => ({ path, line: lineOfKey(yaml, key), key, value }));
     }),
   );
-}
-
-/** A value as Ansible's filter `bool` reads it; nothing for an expression. */
-export function truth(value: unknown): boolean | undefined {
-  if (typeof value === "string" && /\{[{%]/.test(value)) return undefined;
-  if (typeof value === "object" && value !== null) return undefined;
-  return value === true || value === 1 || (typeof value === "string" && /^(yes|on|1|true)$/i.test(value));
 }
 
 /** A line of a file, as messages name it. */

@@ -1,3 +1,6 @@
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
+
 /** VLANs of a physical network that Neutron may choose from. */
 export interface VlanRange {
   readonly network: string;
@@ -8,15 +11,15 @@ export interface VlanRange {
 /** Kayobe's variable for them, in neutron.yml. */
 export const vlanRangesKey = "kolla_neutron_ml2_network_vlan_ranges";
 
-/** PHYSNET or PHYSNET:FIRST:LAST; a sentence when it is neither. */
-export function vlanRange(text: string): VlanRange | string {
+/** PHYSNET or PHYSNET:FIRST:LAST; a failure when it is neither. */
+export function vlanRange(text: string): Result<VlanRange> {
   const [network = "", ...numbers] = text.split(":");
-  if (!/^[^\s,;{}"']+$/.test(network)) return "it begins with no name of a physical network.";
-  if (numbers.length === 0) return { network };
+  if (!/^[^\s,;{}"']+$/.test(network)) return failure("it begins with no name of a physical network.");
+  if (numbers.length === 0) return success({ network });
   const [first = 0, last = 0] = numbers.map((number) => (/^[1-9]\d{0,3}$/.test(number) ? Number(number) : Number.NaN));
   if (numbers.length !== 2 || !(first >= 1 && first <= last && last <= 4094))
-    return "it must be PHYSNET or PHYSNET:FIRST:LAST, with VLANs from 1 to 4094.";
-  return { network, range: `${first}:${last}` };
+    return failure("it must be PHYSNET or PHYSNET:FIRST:LAST, with VLANs from 1 to 4094.");
+  return success({ network, range: `${first}:${last}` });
 }
 
 /** The physical network of an item of that variable. */

@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import { LineCounter, isAlias, isMap, isScalar, isSeq, parseAllDocuments, visit } from "yaml";
-import type { Document, Node, Pair, ScalarTag, Tags, YAMLMap, YAMLSeq } from "yaml";
+import { isAlias, isMap, isScalar, isSeq } from "yaml";
+import type { Node, Pair, YAMLMap, YAMLSeq } from "yaml";
+import { parseAsAnsible } from "../system/ansible.js";
+import { lineEnd, lineStart, splice } from "../system/text.js";
 import { conditionsOf, depthAt, masked } from "./jinja.js";
 
 // Files of people, in which every byte that need not change stays: the library only says where things are, and the
@@ -47,10 +49,19 @@ function readAs(source: string, text: string, templated: boolean): Result<Yaml> 
   const lineOf = (offset: number): number => lines.linePos(offset).line;
   const error = all.flatMap(({ errors }) => errors)[0];
   // What stands there is not told: it may be a secret.
-  if (error) return { refused: `is no YAML: ${error.message.split("\n")[0]?.replace(/:? *"(?:[^"\\]|\\.)*"/g, "").replace(/:$/, "") ?? ""}` };
+  if (error)
+    return {
+      refused: `is no YAML: ${
+        error.message
+          .split("\n")[0]
+          ?.replace(/:? *"(?:[^"\\]|\\.)*"/g, "")
+          .replace(/:$/, "") ?? ""
+      }`,
+    };
   if (all.length > 1) return { refused: "has more than one document" };
   const contents = all[0]?.contents ?? null;
-  if (contents === null || (isScalar(contents) && contents.value === null && contents.source === "")) return { text, data: {}, list: [], top: undefined, lineOf, templated };
+  if (contents === null || (isScalar(contents) && contents.value === null && contents.source === ""))
+    return { text, data: {}, list: [], top: undefined, lineOf, templated };
   let data: unknown;
   try {
     data = all[0]!.toJS({ maxAliasCount: -1 });
@@ -60,69 +71,6 @@ function readAs(source: string, text: string, templated: boolean): Result<Yaml> 
   if (isSeq(contents)) return { text, data: {}, list: data as unknown[], top: contents, lineOf, templated };
   if (!isMap(contents)) return { refused: "is no mapping of keys to values" };
   return { text, data: data as { [key: string]: unknown }, list: [], top: contents, lineOf, templated };
-}
-
-/** How many lines without indentation are looked at, before a text in quotes or brackets counts as one without an end. */
-const patience = 300;
-
-/**
- * The documents, as PyYAML reads them: what goes on in quotes or brackets may begin at the margin there, which the library takes for a fault.
- * So those lines are indented, which changes nothing in quotes or brackets, and the places are those of the text again.
- */
-export function parseAsAnsible(source: string): { readonly documents: readonly Document.Parsed[]; readonly lines: LineCounter } {
-  const read = (text: string, lineCounter: LineCounter): readonly Document.Parsed[] => {
-    // PyYAML looks at no version, and ends lines in more ways than the library.
-    const usual = text.replace(/^(\ufeff?%YAML[ \t]+)1\.2(?=\s)/, "$11.1").replace(/\r(?!\n)|[\u0085\u2028\u2029]/g, "\n");
-    // Ansible takes the last of two equal keys, and so does this.
-    const documents = parseAllDocuments(usual, { version: "1.1", uniqueKeys: false, lineCounter, logLevel: "silent", customTags: asPyYaml });
-    return Array.isArray(documents) ? documents : [];
-  };
-  const lines = new LineCounter();
-  const plain = read(source, lines);
-  let documents = plain;
-  let text = source;
-  const added: number[] = [];
-  for (let tries = 0; tries < patience; tries++) {
-    const error = documents.flatMap(({ errors }) => errors).find(({ code, message }) => (code === "BAD_INDENT" && message.startsWith("Flow ")) || (code === "MISSING_CHAR" && /^Missing closing ["']quote/.test(message)));
-    if (!error) break;
-    // The place is at the line that begins too far left, or at the end of the one before.
-    const at = error.code === "BAD_INDENT" ? lineStart(text, error.pos[0]) : lineEnd(text, error.pos[0]);
-    if (at >= text.length || /^(---|\.\.\.)(\s|$)/.test(text.slice(at, at + 4))) return { documents: plain, lines };
-    text = splice(text, at, at, margin);
-    added.push(at);
-    documents = read(text, new LineCounter());
-  }
-  if (added.length === 0 || documents.some(({ errors }) => errors.length > 0)) return { documents: plain, lines };
-  const back = (offset: number): number => added.toReversed().reduce((place, at) => (place <= at ? place : Math.max(at, place - margin.length)), offset);
-  const move = (node: { range?: [number, number, number] | null | undefined }): void => {
-    if (node.range) node.range = node.range.map(back) as [number, number, number];
-  };
-  for (const document of documents) {
-    move(document);
-    visit(document, (_, node) => void (node !== null && typeof node === "object" && "range" in node && move(node as { range?: [number, number, number] })));
-  }
-  return { documents, lines };
-}
-
-/** More than anything is indented by. */
-const margin = " ".repeat(80);
-
-/** Plain texts that PyYAML takes for more than texts (yaml/resolver.py), where the library takes others as well. */
-const resolved: readonly [tag: string, example: string, test: RegExp][] = [
-  ["bool", "true", /^(?:yes|Yes|YES|true|True|TRUE|on|On|ON)$/],
-  ["bool", "false", /^(?:no|No|NO|false|False|FALSE|off|Off|OFF)$/],
-  ["int", "7", /^[-+]?(?:0|[1-9][0-9_]*)$/],
-  ["int", "1:30", /^[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+$/],
-  ["float", "1.0e+3", /^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)[eE][-+][0-9]+$/],
-];
-
-function asPyYaml(tags: Tags): Tags {
-  return tags.map((tag) => {
-    if (typeof tag === "string" || !("test" in tag) || !(tag.test instanceof RegExp)) return tag;
-    const own = tag.test;
-    const found = resolved.find(([name, example]) => tag.tag === `tag:yaml.org,2002:${name}` && own.test(example));
-    return found ? { ...(tag as ScalarTag), test: found[2] } : tag;
-  });
 }
 
 /** The text that defines a key, with the comment above it; a blank line first where something new begins. */
@@ -204,7 +152,9 @@ export function setValue(yaml: Yaml, key: string, source: string, value: unknown
   if (isRefused(entry)) return entry;
   const range = entry.value?.range;
   const written = range !== undefined && range !== null && range[1] > range[0];
-  const text = written ? splice(yaml.text, range[0], range[1], source + (yaml.text[range[1] - 1] === "\n" ? eolOf(yaml.text) : "")) : splice(yaml.text, colonEnd(yaml, entry), colonEnd(yaml, entry), ` ${source}`);
+  const text = written
+    ? splice(yaml.text, range[0], range[1], source + (yaml.text[range[1] - 1] === "\n" ? eolOf(yaml.text) : ""))
+    : splice(yaml.text, colonEnd(yaml, entry), colonEnd(yaml, entry), ` ${source}`);
   return proved(yaml, key, [text], { ...yaml.data, [key]: value });
 }
 
@@ -214,7 +164,15 @@ export function replaceKey(yaml: Yaml, key: string, source: string, value: unkno
   if (isRefused(entry)) return entry;
   const end = entry.value?.range?.[1] ?? entry.key.range![1];
   const whole = yaml.text[end - 1] === "\n";
-  const text = splice(yaml.text, entry.key.range![0], end, source.replace(/^\n?(#.*\n)*/, "").replace(/\n$/, "").replaceAll("\n", eolOf(yaml.text)) + (whole ? eolOf(yaml.text) : ""));
+  const text = splice(
+    yaml.text,
+    entry.key.range![0],
+    end,
+    source
+      .replace(/^\n?(#.*\n)*/, "")
+      .replace(/\n$/, "")
+      .replaceAll("\n", eolOf(yaml.text)) + (whole ? eolOf(yaml.text) : ""),
+  );
   return proved(yaml, key, [text], { ...yaml.data, [key]: value });
 }
 
@@ -227,10 +185,23 @@ export function addItems(yaml: Yaml, key: string, items: readonly Item[]): Edit 
   if (isAlias(entry.value)) return { refused: `has ${key} as an alias of another list` };
   if (!isSeq(entry.value)) {
     const eol = eolOf(yaml.text);
-    if (entry.value?.range && entry.value.range[1] > entry.value.range[0]) return setValue(yaml, key, `[${items.map(flow).join(", ")}]`, wanted[key]);
+    if (entry.value?.range && entry.value.range[1] > entry.value.range[0])
+      return setValue(yaml, key, `[${items.map(flow).join(", ")}]`, wanted[key]);
     const at = lineEnd(yaml.text, colonEnd(yaml, entry));
     const indent = columnOf(yaml.text, entry.key.range![0]) + 2;
-    return proved(yaml, key, [splice(yaml.text, at, at, (yaml.text.endsWith("\n", at) ? "" : eol) + items.map((item) => block(item, indent, eol)).join(""))], wanted);
+    return proved(
+      yaml,
+      key,
+      [
+        splice(
+          yaml.text,
+          at,
+          at,
+          (yaml.text.endsWith("\n", at) ? "" : eol) + items.map((item) => block(item, indent, eol)).join(""),
+        ),
+      ],
+      wanted,
+    );
   }
   return proved(yaml, key, [withItems(yaml.text, entry.value, items)], wanted);
 }
@@ -240,12 +211,17 @@ export function setInItem(yaml: Yaml, list: string, index: number, key: string, 
   const entry = editable(yaml, list);
   if (isRefused(entry)) return entry;
   const item = isSeq(entry.value) ? entry.value.items[index] : undefined;
-  const pair = isMap(item) ? item.items.find((candidate) => isScalar(candidate.key) && candidate.key.value === key) : undefined;
+  const pair = isMap(item)
+    ? item.items.find((candidate) => isScalar(candidate.key) && candidate.key.value === key)
+    : undefined;
   const range = (pair?.value as Node | null | undefined)?.range;
   if (!range) return { refused: `has ${key} in ${list} by an anchor (&) and an alias (*)` };
   const old = yaml.data[list] as readonly { readonly [key: string]: unknown }[];
   const text = splice(yaml.text, range[0], range[1], styled(yaml.text.slice(range[0], range[1]), value));
-  return proved(yaml, list, [text], { ...yaml.data, [list]: old.map((entry, at) => (at === index ? { ...entry, [key]: value } : entry)) });
+  return proved(yaml, list, [text], {
+    ...yaml.data,
+    [list]: old.map((entry, at) => (at === index ? { ...entry, [key]: value } : entry)),
+  });
 }
 
 /** A key with a list, as text of its own. */
@@ -270,7 +246,8 @@ function entryOf({ top }: Yaml, key: string): Entry | undefined {
 function editable(yaml: Yaml, key: string): Result<Entry> {
   const entry = entryOf(yaml, key);
   if (!entry) return { refused: `has ${key} by a merge (<<), where nothing can be changed here` };
-  if (yaml.templated && depthAt(conditionsOf(yaml.text), entry.key.range![0]) > 0) return { refused: `has ${key} under a condition of Jinja` };
+  if (yaml.templated && depthAt(conditionsOf(yaml.text), entry.key.range![0]) > 0)
+    return { refused: `has ${key} under a condition of Jinja` };
   return entry;
 }
 
@@ -291,7 +268,13 @@ function withItems(text: string, list: YAMLSeq, items: readonly Item[]): string 
   const last = list.items.at(-1) as Node | undefined;
   if (!list.flow) {
     const at = pastLine(text, last!.range![1]);
-    return splice(text, at, at, (text.endsWith("\n", at) ? "" : eol) + items.map((item) => block(item, columnOf(text, list.range![0]), eol)).join(""));
+    return splice(
+      text,
+      at,
+      at,
+      (text.endsWith("\n", at) ? "" : eol) +
+        items.map((item) => block(item, columnOf(text, list.range![0]), eol)).join(""),
+    );
   }
   const close = list.range![1] - 1;
   if (!last) return splice(text, list.range![0] + 1, close, items.map(flow).join(", "));
@@ -303,7 +286,9 @@ function withItems(text: string, list: YAMLSeq, items: readonly Item[]): string 
   if (text.slice(list.range![0], last.range![0]).includes("\n")) {
     const indent = " ".repeat(columnOf(text, last.range![0]));
     const at = tail.includes("\n") ? lineEnd(text, end) : close;
-    const lines = more.map((item, index) => `${indent}${item}${comma !== undefined || index < more.length - 1 ? "," : ""}${eol}`).join("");
+    const lines = more
+      .map((item, index) => `${indent}${item}${comma !== undefined || index < more.length - 1 ? "," : ""}${eol}`)
+      .join("");
     const started = text.endsWith("\n", at) ? lines : `${eol}${lines.slice(0, -eol.length)}`;
     const added = splice(text, at, at, started);
     return comma === undefined ? splice(added, end, end, ",") : added;
@@ -315,17 +300,23 @@ function withItems(text: string, list: YAMLSeq, items: readonly Item[]): string 
 function block(item: Item, indent: number, eol: string): string {
   const space = " ".repeat(indent);
   if (typeof item === "string") return `${space}- ${scalar(item)}${eol}`;
-  return Object.entries(item).map(([key, value], index) => `${space}${index === 0 ? "- " : "  "}${key}: ${scalar(value)}${eol}`).join("");
+  return Object.entries(item)
+    .map(([key, value], index) => `${space}${index === 0 ? "- " : "  "}${key}: ${scalar(value)}${eol}`)
+    .join("");
 }
 
 function flow(item: Item): string {
   if (typeof item === "string") return scalar(item);
-  return `{${Object.entries(item).map(([key, value]) => `${key}: ${scalar(value)}`).join(", ")}}`;
+  return `{${Object.entries(item)
+    .map(([key, value]) => `${key}: ${scalar(value)}`)
+    .join(", ")}}`;
 }
 
 /** A text as YAML 1.1 takes it for a text. */
 function scalar(text: string): string {
-  const plain = /^[A-Za-z_][\w.-]*$/.test(text) ? !/^(y|n|yes|no|on|off|true|false|null)$/i.test(text) : /^\d+\.\d+\.\d+$/.test(text);
+  const plain = /^[A-Za-z_][\w.-]*$/.test(text)
+    ? !/^(y|n|yes|no|on|off|true|false|null)$/i.test(text)
+    : /^\d+\.\d+\.\d+$/.test(text);
   return plain ? text : JSON.stringify(text);
 }
 
@@ -340,34 +331,22 @@ function proved({ templated }: Yaml, key: string, texts: readonly string[], want
     if (!isRefused(after) && isDeepStrictEqual(after.data, wanted)) return { text };
   }
   // The data is not told: it may be a secret.
-  return { refused: `has ${key} in a way in which nothing can be changed without a change of something else, such as an anchor (&) or a comment in its line` };
+  return {
+    refused: `has ${key} in a way in which nothing can be changed without a change of something else, such as an anchor (&) or a comment in its line`,
+  };
 }
 
 function colonEnd({ text }: Yaml, entry: Entry): number {
   return text.indexOf(":", entry.key.range![1]) + 1;
 }
 
-function splice(text: string, from: number, to: number, insert: string): string {
-  return text.slice(0, from) + insert + text.slice(to);
-}
-
 function eolOf(text: string): string {
   return /\r\n/.test(text) ? "\r\n" : "\n";
 }
 
-/** Where the line after this one begins; the end of the text when there is none. */
-function lineEnd(text: string, at: number): number {
-  const end = text.indexOf("\n", at);
-  return end === -1 ? text.length : end + 1;
-}
-
-/** The same for the end of a value. That of a text in block style is there already. */
+/** `lineEnd` for the end of a value. That of a text in block style is there already. */
 function pastLine(text: string, end: number): number {
   return text[end - 1] === "\n" ? end : lineEnd(text, end);
-}
-
-function lineStart(text: string, at: number): number {
-  return text.lastIndexOf("\n", at - 1) + 1;
 }
 
 function columnOf(text: string, at: number): number {

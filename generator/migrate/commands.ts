@@ -1,8 +1,8 @@
 import { basename, join, resolve } from "node:path";
 import { readSources } from "../artefacts/sources.js";
 import { isFolder, isThere, realPathIfThere } from "../system/disk.js";
-import { isLargerThan, readForeign, readForeignFile, whyNoText } from "../system/foreign.js";
-import { exit, printProblems, say } from "../system/terminal.js";
+import { isLargerThan, readUserFiles, readUserFile, whyNoText } from "../system/userFiles.js";
+import { exit, printProblems, print } from "../system/terminal.js";
 import { judge } from "./judge.js";
 import type { Given } from "./judge.js";
 import { concerns } from "./place.js";
@@ -19,7 +19,13 @@ async function given(name: string): Promise<Given[] | undefined> {
   if (why === "denied") return [{ path: name, place: whole, unread: "denied", named: true }];
   if (!isFolder(name)) {
     if (isLargerThan(name, largest)) return [{ path: name, place: whole, unread: "large", named: true }];
-    return readForeignFile(name)?.map(({ text }) => ({ path: name, place: whole, real: realPathIfThere(whole), named: true, ...(text === undefined ? { unread: "binary" } : { text }) }));
+    return readUserFile(name)?.map(({ text }) => ({
+      path: name,
+      place: whole,
+      real: realPathIfThere(whole),
+      named: true,
+      ...(text === undefined ? { unread: "binary" } : { text }),
+    }));
   }
   const large: Given[] = [];
   // Who names a folder of templates wants them read.
@@ -27,9 +33,14 @@ async function given(name: string): Promise<Given[] | undefined> {
   const home = realPathIfThere(whole);
   const of = (path: string): Given => {
     const real = realPathIfThere(join(whole, path));
-    return { path: join(name, path), place: join(above, path), real, ...(real === join(home, path) ? {} : { linked: true }) };
+    return {
+      path: join(name, path),
+      place: join(above, path),
+      real,
+      ...(real === join(home, path) ? {} : { linked: true }),
+    };
   };
-  const entries = readForeign(name, (path) => {
+  const entries = readUserFiles(name, (path) => {
     const isLarge = concerns(path) && isLargerThan(join(name, path), largest);
     if (isLarge) large.push({ ...of(path), unread: "large" });
     return concerns(path) && !isLarge;
@@ -42,7 +53,11 @@ async function given(name: string): Promise<Given[] | undefined> {
 }
 
 /** Say what files that were written for a predecessor mean to this role. Returns an exit code. */
-export async function migrate(root: string, paths: readonly string[], options: { readonly from?: Predecessor }): Promise<number> {
+export async function migrate(
+  root: string,
+  paths: readonly string[],
+  options: { readonly from?: Predecessor },
+): Promise<number> {
   const { role, problems } = readSources(root);
   printProblems(problems);
   if (problems.length > 0) return exit.failed;
@@ -56,17 +71,36 @@ export async function migrate(root: string, paths: readonly string[], options: {
     files.push(...found);
   }
   const { namespace, name, version } = role.identity;
-  const { findings, notes, aside } = judge(files, { variables: role.variables, role: `${namespace}.${name}`, collection: `${namespace}.${name}`, version }, options.from);
+  const { findings, notes, aside } = judge(
+    files,
+    { variables: role.variables, role: `${namespace}.${name}`, collection: `${namespace}.${name}`, version },
+    options.from,
+  );
   const left = aside.reduce((sum, { count }) => sum + count, 0);
-  if (left > 0) say(`${left} ${left === 1 ? "file was left aside because it cannot" : "files were left aside because they cannot"} hold variables: ${aside.map(({ why, count }) => `${count} ${why}`).join(", ")}.`);
+  if (left > 0)
+    print(
+      `${left} ${left === 1 ? "file was left aside because it cannot" : "files were left aside because they cannot"} hold variables: ${aside.map(({ why, count }) => `${count} ${why}`).join(", ")}.`,
+    );
   if (findings.length === 0) {
     console.error(`Nothing of the old roles, and no variable of this one, is in ${paths.join(", ")}.`);
     return exit.failed;
   }
-  const words = { fine: "fine", ineffective: "ineffective now", different: "different now", unjudged: "cannot be judged", unknown: "unknown" } as const;
-  for (const { file, line, outcome, text } of findings) say(`${file}${line === undefined ? "" : `:${line}`}: ${words[outcome]}: ${text}`);
-  if (notes.length > 0) say(["", "What changes for every host (docs/moving-over.md):", ...notes.map((note) => `  - ${note}`), ""].join("\n"));
-  const counts = Object.entries(words).map(([outcome, word]) => `${findings.filter((finding) => finding.outcome === outcome).length} ${word}`);
-  say(`${counts.join(", ")}.`);
+  const words = {
+    fine: "fine",
+    ineffective: "ineffective now",
+    different: "different now",
+    unjudged: "cannot be judged",
+    unknown: "unknown",
+  } as const;
+  for (const { file, line, outcome, text } of findings)
+    print(`${file}${line === undefined ? "" : `:${line}`}: ${words[outcome]}: ${text}`);
+  if (notes.length > 0)
+    print(
+      ["", "What changes for every host (docs/moving-over.md):", ...notes.map((note) => `  - ${note}`), ""].join("\n"),
+    );
+  const counts = Object.entries(words).map(
+    ([outcome, word]) => `${findings.filter((finding) => finding.outcome === outcome).length} ${word}`,
+  );
+  print(`${counts.join(", ")}.`);
   return findings.every(({ outcome }) => outcome === "fine") ? exit.good : exit.failed;
 }

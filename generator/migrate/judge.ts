@@ -1,7 +1,19 @@
 import { refusesNull } from "../artefacts/emit/checks.js";
 import type { Variable } from "../ir.js";
+import { booleanOf, isVaulted } from "../system/ansible.js";
 import { nearest } from "../system/nearest.js";
-import { changes, goneFacts, iommuVariables, newFacts, oldCommits, oldKeys, oldTaskFiles, oldVariables, predecessors, releases } from "./predecessors.js";
+import {
+  changes,
+  goneFacts,
+  iommuVariables,
+  newFacts,
+  oldCommits,
+  oldKeys,
+  oldTaskFiles,
+  oldVariables,
+  predecessors,
+  releases,
+} from "./predecessors.js";
 import type { Condition, OldVariable, Plain, Predecessor, Rule, Verdict } from "./predecessors.js";
 import { asideBy, holdsVariables, isKollas, isOfHosts, isReadable } from "./place.js";
 import type { Aside } from "./place.js";
@@ -10,7 +22,7 @@ import type { Entry, Requirement, RoleUse, Said, Value } from "./read.js";
 
 // What becomes of a configuration of the predecessors under this role.
 
-export type Outcome = Verdict | "unjudged" | "unknown";
+type Outcome = Verdict | "unjudged" | "unknown";
 
 export interface Finding {
   readonly file: string;
@@ -60,7 +72,7 @@ const relevant = /sriov|iommu|grubcmdline|kernel_cmdline|virtual-functions|devic
 const grubcmdline = /^stackhpc\.grubcmdline$|[/:]ansible-role-grubcmdline(\.git)?\/?$/;
 
 /** Why there is no text of a file. */
-export type Unread = "denied" | "large" | "binary" | "nowhere";
+type Unread = "denied" | "large" | "binary" | "nowhere";
 
 /** A file of somebody's. */
 export interface Given {
@@ -84,21 +96,34 @@ export interface Given {
  * @param from the predecessor, when it is known; otherwise what the files use, and both when they do not tell
  */
 export function judge(files: readonly Given[], present: Present, from?: Predecessor): Report {
-  const foldersWith = (mark: string): string[] => files.flatMap(({ path }) => (path.endsWith(mark) ? [path.slice(0, -mark.length)] : []));
+  const foldersWith = (mark: string): string[] =>
+    files.flatMap(({ path }) => (path.endsWith(mark) ? [path.slice(0, -mark.length)] : []));
   const old = foldersWith(marks.old);
   const copies = [...old, ...foldersWith(marks.present)];
   const places = files.map(placeOf);
-  const isKayobes = (folder: string): boolean => /(^|\/)(environments\/[^/]+|etc\/kayobe)\/$/.test(folder) || ["kolla.yml", "bifrost.yml"].some((name) => places.includes(folder + name));
+  const isKayobes = (folder: string): boolean =>
+    /(^|\/)(environments\/[^/]+|etc\/kayobe)\/$/.test(folder) ||
+    ["kolla.yml", "bifrost.yml"].some((name) => places.includes(folder + name));
   const isKollaAlone = (file: Given): boolean => isKollas(placeOf(file), file.text, isKayobes);
   const own = once(
     files.filter(({ path }) => !copies.some((folder) => path.startsWith(`${folder}/`))),
-    (file) => (file.named !== true && asideBy(placeOf(file)) !== undefined ? 4 : isKollaAlone(file) ? 2 : 0) + (file.linked === true ? 1 : 0),
+    (file) =>
+      (file.named !== true && asideBy(placeOf(file)) !== undefined ? 4 : isKollaAlone(file) ? 2 : 0) +
+      (file.linked === true ? 1 : 0),
   );
   const first = own.filter((file) => file.named === true || asideBy(placeOf(file)) === undefined);
-  const readAll = (chosen: readonly Given[]): Source[] => chosen.map((file): Source => ({ file: file.path, said: saidBy(file), kollas: isKollaAlone(file) }));
+  const readAll = (chosen: readonly Given[]): Source[] =>
+    chosen.map((file): Source => ({ file: file.path, said: saidBy(file), kollas: isKollaAlone(file) }));
   const sourcesOfFirst = readAll(first);
   // A playbook may read variables from anywhere.
-  const included = own.filter((file) => !first.includes(file) && file.text !== undefined && isReadable(placeOf(file)) && asideBy(placeOf(file)) !== "of Kolla's own configuration" && sourcesOfFirst.some(({ said }) => said.texts.some(({ text }) => leadsTo(text, placeOf(file)))));
+  const included = own.filter(
+    (file) =>
+      !first.includes(file) &&
+      file.text !== undefined &&
+      isReadable(placeOf(file)) &&
+      asideBy(placeOf(file)) !== "of Kolla's own configuration" &&
+      sourcesOfFirst.some(({ said }) => said.texts.some(({ text }) => leadsTo(text, placeOf(file)))),
+  );
   const sources = [...sourcesOfFirst, ...readAll(included)];
   const all = sources.map(({ said }) => said);
   const context: Context = {
@@ -106,23 +131,55 @@ export function judge(files: readonly Given[], present: Present, from?: Predeces
     settings: sources.filter(({ kollas }) => !kollas).flatMap(({ said }) => said.settings),
     handlers: all.flatMap(({ handlers }) => handlers),
     // Of files that are aside, or that cannot be parsed, what looks like one.
-    expressions: [...all.flatMap(({ conditions }) => conditions), ...own.flatMap(({ text }) => (text ?? "").match(/\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}|\b(when|that|until|var): .*/g) ?? [])].join("\n"),
+    expressions: [
+      ...all.flatMap(({ conditions }) => conditions),
+      ...own.flatMap(
+        ({ text }) => (text ?? "").match(/\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}|\b(when|that|until|var): .*/g) ?? [],
+      ),
+    ].join("\n"),
     sources,
   };
-  const judged = [...sources.flatMap((source) => judgeFile(source, context, present)), ...withoutDevices(context, present)];
-  const findings = judged.sort((a, b) => (a.file === b.file ? (a.line ?? 0) - (b.line ?? 0) : a.file < b.file ? -1 : 1));
-  const stale = old.map((folder): Finding => ({ file: folder, outcome: "different", text: staleRole(folder, present) }));
-  const notes = findings.length === 0 ? [] : changes.filter((change) => (change.from === undefined || context.from.includes(change.from)) && (change.unless === undefined || !sets(context, change.unless))).map(({ text }) => text);
-  const left = own.filter((file) => !first.includes(file) && !included.includes(file) && (file.text !== undefined || file.unread !== undefined));
-  const reasons = [...left.map((file) => asideBy(placeOf(file)) ?? "of another kind"), ...first.filter(isOfNoUse).map((): Aside => "of another kind")];
-  const aside = [...new Set(reasons)].sort().map((why) => ({ why, count: reasons.filter((one) => one === why).length }));
+  const judged = [
+    ...sources.flatMap((source) => judgeFile(source, context, present)),
+    ...withoutDevices(context, present),
+  ];
+  const findings = judged.sort((a, b) =>
+    a.file === b.file ? (a.line ?? 0) - (b.line ?? 0) : a.file < b.file ? -1 : 1,
+  );
+  const stale = old.map((folder): Finding => ({
+    file: folder,
+    outcome: "different",
+    text: staleRole(folder, present),
+  }));
+  const notes =
+    findings.length === 0
+      ? []
+      : changes
+          .filter(
+            (change) =>
+              (change.from === undefined || context.from.includes(change.from)) &&
+              (change.unless === undefined || !sets(context, change.unless)),
+          )
+          .map(({ text }) => text);
+  const left = own.filter(
+    (file) =>
+      !first.includes(file) && !included.includes(file) && (file.text !== undefined || file.unread !== undefined),
+  );
+  const reasons = [
+    ...left.map((file) => asideBy(placeOf(file)) ?? "of another kind"),
+    ...first.filter(isOfNoUse).map((): Aside => "of another kind"),
+  ];
+  const aside = [...new Set(reasons)]
+    .sort()
+    .map((why) => ({ why, count: reasons.filter((one) => one === why).length }));
   return { findings: [...stale, ...unique(findings)], notes, from: context.from, aside };
 }
 
 /** What becomes of the predecessor's role in a folder, which Ansible takes by the name of the folder. */
 function staleRole(folder: string, { role, collection, version }: Present): string {
   const name = folder.replace(/^.*\//, "");
-  if (name === role) return `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${role},${version}`;
+  if (name === role)
+    return `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${role},${version}`;
   return `this copy of the predecessor stays, and a play with the role ${name} runs it: write ${collection}.sriov there, and take the folder away`;
 }
 
@@ -148,7 +205,10 @@ function isOfNoUse(file: Given): boolean {
 
 /** Whether a text, in include_vars say, ends as the path of a file does. */
 function leadsTo(text: string, path: string): boolean {
-  const end = text.trim().replace(/^.*\}\}\/?/, "").replace(/^(\.{0,2}\/)+/, "");
+  const end = text
+    .trim()
+    .replace(/^.*\}\}\/?/, "")
+    .replace(/^(\.{0,2}\/)+/, "");
   return /\.(ya?ml|json)$/.test(end) && (path === end || path.endsWith(`/${end}`));
 }
 
@@ -163,10 +223,13 @@ function saidBy(file: Given): Said {
       nowhere: "is a symbolic link that leads nowhere: what should be there is missing",
     };
     // What it is says more than its name where nothing can be seen of it.
-    const matters = unread === "denied" ? file.named === true || !/\.[^/]*$/.test(place) || holdsVariables(place) : file.named === true || holdsVariables(place);
+    const matters =
+      unread === "denied"
+        ? file.named === true || !/\.[^/]*$/.test(place) || holdsVariables(place)
+        : file.named === true || holdsVariables(place);
     return unread !== undefined && matters ? { ...nothing, fault: faults[unread] } : nothing;
   }
-  const encrypted = text.startsWith("$ANSIBLE_VAULT");
+  const encrypted = isVaulted(text);
   // A key, say, that is no file of variables.
   if (encrypted && file.named !== true && !holdsVariables(place)) return nothing;
   const matters = encrypted || relevant.test(text) || isOfHosts(place);
@@ -178,7 +241,12 @@ function saidBy(file: Given): Said {
 
 /** What an alias brings to several places is told once. */
 function unique(findings: readonly Finding[]): Finding[] {
-  return findings.filter((finding, index) => !findings.slice(0, index).some((before) => before.file === finding.file && before.line === finding.line && before.text === finding.text));
+  return findings.filter(
+    (finding, index) =>
+      !findings
+        .slice(0, index)
+        .some((before) => before.file === finding.file && before.line === finding.line && before.text === finding.text),
+  );
 }
 
 /** The predecessors that files use; all when they name none. */
@@ -187,8 +255,14 @@ function usedBy(all: readonly Said[]): readonly Predecessor[] {
   const requirements = all.flatMap(({ requirements: required }) => required);
   const byName = predecessors.filter((name) => roles.includes(name));
   if (byName.length > 0) return byName;
-  if (roles.includes("sriov") && requirements.some(({ kind, name }) => kind === "collection" && name === "stackhpc.linux")) return ["stackhpc.linux.sriov"];
-  return requirements.some(({ kind, name, source }) => kind === "role" && [name, source].some(isOldSource)) ? ["stackhpc.sriov"] : predecessors;
+  if (
+    roles.includes("sriov") &&
+    requirements.some(({ kind, name }) => kind === "collection" && name === "stackhpc.linux")
+  )
+    return ["stackhpc.linux.sriov"];
+  return requirements.some(({ kind, name, source }) => kind === "role" && [name, source].some(isOldSource))
+    ? ["stackhpc.sriov"]
+    : predecessors;
 }
 
 function isOldSource(name: string): boolean {
@@ -196,26 +270,60 @@ function isOldSource(name: string): boolean {
 }
 
 function isOldVersion(version: string): boolean {
-  return /^v?0\.\d/.test(version) || (version.length >= 7 && oldCommits.some((commit) => commit.startsWith(version.toLowerCase())));
+  return (
+    /^v?0\.\d/.test(version) ||
+    (version.length >= 7 && oldCommits.some((commit) => commit.startsWith(version.toLowerCase())))
+  );
 }
 
 function sets({ settings }: Context, name: string, value?: string): boolean {
-  return settings.some((entry) => entry.key === name && (value === undefined || entry.value.kind === "jinja" || entry.value.kind === "vault" || (entry.value.kind === "plain" && entry.value.data === value)));
+  return settings.some(
+    (entry) =>
+      entry.key === name &&
+      (value === undefined ||
+        entry.value.kind === "jinja" ||
+        entry.value.kind === "vault" ||
+        (entry.value.kind === "plain" && entry.value.data === value)),
+  );
 }
 
 function judgeFile({ file, said, kollas }: Source, context: Context, present: Present): Finding[] {
-  const found = (line: number, { outcome, text }: { readonly outcome: Outcome; readonly text: string }): Finding => ({ file, line, outcome, text });
+  const found = (line: number, { outcome, text }: { readonly outcome: Outcome; readonly text: string }): Finding => ({
+    file,
+    line,
+    outcome,
+    text,
+  });
   return [
     ...(said.fault === undefined ? [] : [{ file, outcome: "unjudged", text: said.fault } as const]),
-    ...[...said.roles, ...rolesInLoops(said, present)].flatMap((use) => judgeRole(use, context, present).map((judged) => found(use.line, judged))),
-    ...said.requirements.flatMap((requirement) => judgeRequirement(requirement, context, present).map((judged) => found(requirement.line, judged))),
-    ...said.settings.flatMap((entry) => (kollas ? judgeKollas(entry, context, present) : judgeSetting(entry, context, present)).map(({ line, ...judged }) => found(line, judged))),
-    ...said.kollas.flatMap((entry) => judgeKollas(entry, context, present).map(({ line, ...judged }) => found(line, judged))),
+    ...[...said.roles, ...rolesInLoops(said, present)].flatMap((use) =>
+      judgeRole(use, context, present).map((judged) => found(use.line, judged)),
+    ),
+    ...said.requirements.flatMap((requirement) =>
+      judgeRequirement(requirement, context, present).map((judged) => found(requirement.line, judged)),
+    ),
+    ...said.settings.flatMap((entry) =>
+      (kollas ? judgeKollas(entry, context, present) : judgeSetting(entry, context, present)).map(
+        ({ line, ...judged }) => found(line, judged),
+      ),
+    ),
+    ...said.kollas.flatMap((entry) =>
+      judgeKollas(entry, context, present).map(({ line, ...judged }) => found(line, judged)),
+    ),
     ...said.texts.flatMap(({ text, line }) => {
       const unit = /virtual-functions-(\{\{.*?\}\}|[^\s"'])*\.service/.exec(text)?.[0];
-      return unit === undefined ? [] : [found(line, { outcome: "different", text: `${unit}: this unit goes; a unit that needs the VFs is named in numvfs_required_by of the device, and sriov-vfs.service makes all of them at boot` })];
+      return unit === undefined
+        ? []
+        : [
+            found(line, {
+              outcome: "different",
+              text: `${unit}: this unit goes; a unit that needs the VFs is named in numvfs_required_by of the device, and sriov-vfs.service makes all of them at boot`,
+            }),
+          ];
     }),
-    ...Object.entries(goneFacts).flatMap(([name, text]) => linesWith(said, name).map((line) => found(line, { outcome: "ineffective", text: `${name}: ${text}` }))),
+    ...Object.entries(goneFacts).flatMap(([name, text]) =>
+      linesWith(said, name).map((line) => found(line, { outcome: "ineffective", text: `${name}: ${text}` })),
+    ),
   ];
 }
 
@@ -234,17 +342,36 @@ function isSriov(name: string, { role, collection }: Present): boolean {
 /** What uses the role without a list of devices that was read: the old roles had [] for that. */
 function withoutDevices({ settings, sources }: Context, present: Present): Finding[] {
   if (settings.some(({ key }) => key === "sriov_devices")) return [];
-  const [first] = sources.flatMap(({ file, said }) => said.roles.filter(({ name }) => isSriov(name, present)).map(({ line }) => ({ file, line })));
-  return first === undefined ? [] : [{ ...first, outcome: "different", text: "sriov_devices: nothing that was read sets it. The old roles took that for []; now not set is refused on a host that is configured, and [] takes the VFs away: read the inventory with it too, or set it" }];
+  const [first] = sources.flatMap(({ file, said }) =>
+    said.roles.filter(({ name }) => isSriov(name, present)).map(({ line }) => ({ file, line })),
+  );
+  return first === undefined
+    ? []
+    : [
+        {
+          ...first,
+          outcome: "different",
+          text: "sriov_devices: nothing that was read sets it. The old roles took that for []; now not set is refused on a host that is configured, and [] takes the VFs away: read the inventory with it too, or set it",
+        },
+      ];
 }
 
 /** A setting where only Kolla Ansible sees it. A variable of the site's own may well be meant for Kolla. */
 function judgeKollas(entry: Entry, context: Context, present: Present): (Judged & { line: number })[] {
   const { key, line } = entry;
-  if (!present.variables.some(({ name }) => name === key) && !(key in oldVariables) && !(key in iommuVariables)) return judgeSetting(entry, context, present);
-  const used = new RegExp(`\\b${key}\\b`).test(context.expressions) ? "; a copy stays here as long as a template of Kolla's configuration reads it" : "";
+  if (!present.variables.some(({ name }) => name === key) && !(key in oldVariables) && !(key in iommuVariables))
+    return judgeSetting(entry, context, present);
+  const used = new RegExp(`\\b${key}\\b`).test(context.expressions)
+    ? "; a copy stays here as long as a template of Kolla's configuration reads it"
+    : "";
   const lost = key === "sriov_physnet_mappings" ? ", and neither Nova nor Neutron gets a physical network from it" : "";
-  return [{ line, outcome: "ineffective", text: `${key}: only Kolla sees it here${lost}: move it to group_vars or host_vars of the inventory that the role runs with, inventory/group_vars/compute_sriov/sriov with Kayobe${used}` }];
+  return [
+    {
+      line,
+      outcome: "ineffective",
+      text: `${key}: only Kolla sees it here${lost}: move it to group_vars or host_vars of the inventory that the role runs with, inventory/group_vars/compute_sriov/sriov with Kayobe${used}`,
+    },
+  ];
 }
 
 function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Present): Judged[] {
@@ -252,31 +379,59 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
   const own = `${collection}.sriov`;
   if (isGrubcmdline(name, context)) {
     const parameters = context.sources.flatMap(({ said }) => said.kernelParameters);
-    const iommuOnly = parameters.length > 0 && parameters.every((value) => value.kind === "plain" && /^\^?(intel_iommu|amd_iommu|iommu)=/.test(String(value.data)));
-    return [{ outcome: "fine", text: `role ${name}: it goes on working${iommuOnly ? `; all that it sets here are parameters of the IOMMU, which ${own} sets itself: it can go where it is for SR-IOV` : ""}` }];
+    const iommuOnly =
+      parameters.length > 0 &&
+      parameters.every(
+        (value) => value.kind === "plain" && /^\^?(intel_iommu|amd_iommu|iommu)=/.test(String(value.data)),
+      );
+    return [
+      {
+        outcome: "fine",
+        text: `role ${name}: it goes on working${iommuOnly ? `; all that it sets here are parameters of the IOMMU, which ${own} sets itself: it can go where it is for SR-IOV` : ""}`,
+      },
+    ];
   }
   if (name === "stackhpc.linux.iommu")
-    return [{ outcome: "ineffective", text: `role ${name}: it can go where it is for SR-IOV, ${own} sets the IOMMU's parameters; ansible-core 2.19 and later refuse a condition in it` }];
+    return [
+      {
+        outcome: "ineffective",
+        text: `role ${name}: it can go where it is for SR-IOV, ${own} sets the IOMMU's parameters; ansible-core 2.19 and later refuse a condition in it`,
+      },
+    ];
   if (!isSriov(name, present)) return [];
   const named: Judged =
     name === "stackhpc.linux.sriov"
       ? { outcome: "different", text: `role ${name}: write ${own}, of the collection ${collection}` }
       : name === "sriov"
-        ? { outcome: "different", text: `role ${name}: write ${own}, of the collection ${collection}, or ${role}, the role alone; sriov is found only where a folder or the play's collections have it` }
+        ? {
+            outcome: "different",
+            text: `role ${name}: write ${own}, of the collection ${collection}, or ${role}, the role alone; sriov is found only where a folder or the play's collections have it`,
+          }
         : { outcome: "fine", text: `role ${name}: the same name` };
   const instead = tasksFrom === undefined ? undefined : oldTaskFiles[tasksFrom.replace(/\.ya?ml$/, "")];
-  return [named, ...(instead === undefined ? [] : [{ outcome: "different", text: `tasks_from ${tasksFrom}: ${instead}` } as const])];
+  return [
+    named,
+    ...(instead === undefined ? [] : [{ outcome: "different", text: `tasks_from ${tasksFrom}: ${instead}` } as const]),
+  ];
 }
 
 /** Whether a role is the predecessor's for the kernel line: the one from Galaxy, the collection's, or one that a requirement names so. */
 function isGrubcmdline(name: string, { sources }: Context): boolean {
   if (/^(stackhpc\.(linux\.)?)?grubcmdline$/.test(name)) return true;
-  return sources.some(({ said }) => said.requirements.some((requirement) => [requirement.name, requirement.source].some((one) => grubcmdline.test(one)) && localName(requirement) === name));
+  return sources.some(({ said }) =>
+    said.requirements.some(
+      (requirement) =>
+        [requirement.name, requirement.source].some((one) => grubcmdline.test(one)) && localName(requirement) === name,
+    ),
+  );
 }
 
 /** What ansible-galaxy calls a role that it installs. */
 function localName({ name }: Requirement): string {
-  return name.replace(/\/+$/, "").replace(/^.*[/:]/, "").replace(/(\.git|\.tar\.gz|\.tgz|\.zip)$/, "");
+  return name
+    .replace(/\/+$/, "")
+    .replace(/^.*[/:]/, "")
+    .replace(/(\.git|\.tar\.gz|\.tgz|\.zip)$/, "");
 }
 
 /** Roles that a play or a task names by their whole name elsewhere than where roles stand, as in a list that a loop goes through. */
@@ -288,78 +443,169 @@ function rolesInLoops({ runs, requirements, texts }: Said, present: Present): Ro
 /** Where a role is used, by its name as a role, in a list that a loop goes through, or after "name=". */
 function usesOf(isIt: (name: string) => boolean, { sources }: Context): { file: string; line: number }[] {
   return sources.flatMap(({ file, said }) => {
-    const named = said.runs && said.requirements.length === 0 ? said.texts.filter(({ text }) => isIt(/(?:^|\s)name=(\S+)/.exec(text)?.[1] ?? text)) : [];
+    const named =
+      said.runs && said.requirements.length === 0
+        ? said.texts.filter(({ text }) => isIt(/(?:^|\s)name=(\S+)/.exec(text)?.[1] ?? text))
+        : [];
     return [...said.roles.filter(({ name }) => isIt(name)), ...named].map(({ line }) => ({ file, line }));
   });
 }
 
-function judgeRequirement(requirement: Requirement, context: Context, { role, collection, version: now }: Present): Judged[] {
+function judgeRequirement(
+  requirement: Requirement,
+  context: Context,
+  { role, collection, version: now }: Present,
+): Judged[] {
   const { kind, name, source, version: said } = requirement;
   if (kind === "collection") {
-    const [user] = usesOf((one) => one.startsWith("stackhpc.linux.") && one !== "stackhpc.linux.sriov" && one !== "stackhpc.linux.iommu", context);
-    if (name === "stackhpc.linux") return [{ outcome: "fine", text: `collection ${name}: for its other roles${user === undefined ? "" : `, one of which ${user.file}:${user.line} uses`}; ${collection} has the role sriov` }];
+    const [user] = usesOf(
+      (one) => one.startsWith("stackhpc.linux.") && one !== "stackhpc.linux.sriov" && one !== "stackhpc.linux.iommu",
+      context,
+    );
+    if (name === "stackhpc.linux")
+      return [
+        {
+          outcome: "fine",
+          text: `collection ${name}: for its other roles${user === undefined ? "" : `, one of which ${user.file}:${user.line} uses`}; ${collection} has the role sriov`,
+        },
+      ];
     return name === collection ? [{ outcome: "fine", text: `collection ${name}: it has the role sriov` }] : [];
   }
   if ([name, source].some((one) => grubcmdline.test(one))) {
-    const [user] = usesOf((one) => one === localName(requirement) || one === "stackhpc.grubcmdline" || one === "grubcmdline", context);
-    if (user !== undefined) return [{ outcome: "fine", text: `requirement ${name}: keep it, ${user.file}:${user.line} uses that role` }];
-    if (!context.sources.some(({ said: one }) => one.runs)) return [{ outcome: "unjudged", text: `requirement ${name}: this role does without it, but no playbook was read: it can go unless one of yours uses that role` }];
+    const [user] = usesOf(
+      (one) => one === localName(requirement) || one === "stackhpc.grubcmdline" || one === "grubcmdline",
+      context,
+    );
+    if (user !== undefined)
+      return [{ outcome: "fine", text: `requirement ${name}: keep it, ${user.file}:${user.line} uses that role` }];
+    if (!context.sources.some(({ said: one }) => one.runs))
+      return [
+        {
+          outcome: "unjudged",
+          text: `requirement ${name}: this role does without it, but no playbook was read: it can go unless one of yours uses that role`,
+        },
+      ];
     return [{ outcome: "ineffective", text: `requirement ${name}: it can go, nothing that was read uses that role` }];
   }
   if (name !== role && ![name, source].some(isOldSource)) return [];
   // An archive has its version in its address.
   const version = said || (/\/archive\/(?:refs\/\w+\/)?(.+?)\.(?:tar\.gz|tgz|zip)$/.exec(source)?.[1] ?? "");
   const instead = `write ${role}, version ${now}, and install it with --force`;
-  if (isOldVersion(version)) return [{ outcome: "different", text: `requirement ${name}: version ${version} is the predecessor: ${instead}` }];
+  if (isOldVersion(version))
+    return [{ outcome: "different", text: `requirement ${name}: version ${version} is the predecessor: ${instead}` }];
   // Both roles may come from that repository. Galaxy by itself has only releases.
-  if (/[/:]/.test(source) && !/^v?\d+\.\d/.test(version)) return [{ outcome: "unjudged", text: `requirement ${name}: only its repository knows which role ${version === "" ? "it gives without a version" : `${version} is`}: ${instead}` }];
-  return [{ outcome: "fine", text: `requirement ${name}: install it with --force, or ansible-galaxy leaves what is there` }];
+  if (/[/:]/.test(source) && !/^v?\d+\.\d/.test(version))
+    return [
+      {
+        outcome: "unjudged",
+        text: `requirement ${name}: only its repository knows which role ${version === "" ? "it gives without a version" : `${version} is`}: ${instead}`,
+      },
+    ];
+  return [
+    { outcome: "fine", text: `requirement ${name}: install it with --force, or ansible-galaxy leaves what is there` },
+  ];
 }
 
 function judgeSetting(entry: Entry, context: Context, present: Present): (Judged & { line: number })[] {
   const { key, line, value } = entry;
   const old = oldVariables[key] ?? iommuVariables[key];
   const known = present.variables.find(({ name }) => name === key);
-  const at = (judged: Judged): Judged & { line: number } => ({ line, outcome: judged.outcome, text: `${key}: ${judged.text}` });
+  const at = (judged: Judged): Judged & { line: number } => ({
+    line,
+    outcome: judged.outcome,
+    text: `${key}: ${judged.text}`,
+  });
   const isEmpty = known !== undefined && refusesNull(known) && value.kind === "plain" && value.data === null;
-  const emptied: Judged = { outcome: "different", text: "it is empty, which is refused now: leave the line out, for the default" };
+  const emptied: Judged = {
+    outcome: "different",
+    text: "it is empty, which is refused now: leave the line out, for the default",
+  };
   if (old) {
     const judged = byRules(old, value, context);
     const own = at(isEmpty && ["fine", "ineffective"].includes(judged.outcome) ? emptied : judged);
     return key === "sriov_devices" ? [...devices(entry, own, context, present)] : [own];
   }
   if (known) return [at(isEmpty ? emptied : { outcome: "fine", text: "a variable of this role" })];
-  if (newFacts.includes(key)) return [at({ outcome: "different", text: "this role sets it as a fact: choose another name" })];
+  if (newFacts.includes(key))
+    return [at({ outcome: "different", text: "this role sets it as a fact: choose another name" })];
   if (key in goneFacts) return [at({ outcome: "ineffective", text: goneFacts[key]! })];
-  if (new RegExp(`\\b${key}\\b`).test(context.expressions)) return [at({ outcome: "fine", text: "a variable of yours" })];
+  if (new RegExp(`\\b${key}\\b`).test(context.expressions))
+    return [at({ outcome: "fine", text: "a variable of yours" })];
   const near = nearest(key, [...present.variables.map(({ name }) => name), ...Object.keys(oldVariables)]);
-  return [at({ outcome: "unknown", text: near === undefined ? "neither the old roles nor this one know it, and nothing that was read uses it: take it out, unless something else does" : `nobody knows it; ${near} is the nearest name` })];
+  return [
+    at({
+      outcome: "unknown",
+      text:
+        near === undefined
+          ? "neither the old roles nor this one know it, and nothing that was read uses it: take it out, unless something else does"
+          : `nobody knows it; ${near} is the nearest name`,
+    }),
+  ];
 }
 
 /** An expression with an empty list in place of what is not set. */
-const emptyList = /\b(default|d)\s*\(\s*(value\s*=\s*)?\[\s*\]|\bdefault\s*=\s*\[\s*\]|\.get\([^()]*,\s*\[\s*\]\s*\)|\b(else|or)\s*\[\s*\]/;
+const emptyList =
+  /\b(default|d)\s*\(\s*(value\s*=\s*)?\[\s*\]|\bdefault\s*=\s*\[\s*\]|\.get\([^()]*,\s*\[\s*\]\s*\)|\b(else|or)\s*\[\s*\]/;
 
-function devices(entry: Entry, own: Judged & { line: number }, context: Context, present: Present): (Judged & { line: number })[] {
+function devices(
+  entry: Entry,
+  own: Judged & { line: number },
+  context: Context,
+  present: Present,
+): (Judged & { line: number })[] {
   const { value } = entry;
-  const unjudged = (line: number, what: string): Judged & { line: number } => ({ line, outcome: "unjudged", text: `${what}: only a run of Ansible knows what it is: look where it comes from` });
+  const unjudged = (line: number, what: string): Judged & { line: number } => ({
+    line,
+    outcome: "unjudged",
+    text: `${what}: only a run of Ansible knows what it is: look where it comes from`,
+  });
   if (value.kind === "jinja" && emptyList.test(value.text))
-    return [{ ...own, outcome: "different", text: `${entry.key}: where what it comes from is not set, this is [], and that takes the VFs away now: leave the default of [] out, so that a host whose variable is lost is refused` }];
+    return [
+      {
+        ...own,
+        outcome: "different",
+        text: `${entry.key}: where what it comes from is not set, this is [], and that takes the VFs away now: leave the default of [] out, so that a host whose variable is lost is refused`,
+      },
+    ];
   if (value.kind === "jinja" || value.kind === "vault") return [unjudged(entry.line, entry.key)];
-  if (value.kind === "plain" && (value.data === null || value.data === "")) return [{ ...own, outcome: "different", text: `${entry.key}: it is empty, which counts as not set: a host that is configured is refused. Write [] only where its VFs are to go` }];
-  if (value.kind === "list" && value.items.length === 0) return [{ ...own, outcome: "different", text: `${entry.key}: the empty list takes the VFs away that this role or the old one configured on the host; leave the line out where no host is meant to lose VFs` }];
-  if (value.kind !== "list") return [{ ...own, outcome: "different", text: `${entry.key}: it is no list, and is refused now` }];
+  if (value.kind === "plain" && (value.data === null || value.data === ""))
+    return [
+      {
+        ...own,
+        outcome: "different",
+        text: `${entry.key}: it is empty, which counts as not set: a host that is configured is refused. Write [] only where its VFs are to go`,
+      },
+    ];
+  if (value.kind === "list" && value.items.length === 0)
+    return [
+      {
+        ...own,
+        outcome: "different",
+        text: `${entry.key}: the empty list takes the VFs away that this role or the old one configured on the host; leave the line out where no host is meant to lose VFs`,
+      },
+    ];
+  if (value.kind !== "list")
+    return [{ ...own, outcome: "different", text: `${entry.key}: it is no list, and is refused now` }];
   const type = present.variables.find(({ name }) => name === "sriov_devices")?.type;
-  const keys = type?.kind === "list" && type.elements.kind === "dict" ? type.elements.fields.map(({ name }) => name) : [];
+  const keys =
+    type?.kind === "list" && type.elements.kind === "dict" ? type.elements.fields.map(({ name }) => name) : [];
   return [
     own,
     ...value.items.flatMap((item, index): (Judged & { line: number })[] => {
       const where = `sriov_devices[${index}]`;
       if (item.kind === "jinja" || item.kind === "vault") return [unjudged(item.line, where)];
-      if (item.kind !== "map") return [{ line: item.line, outcome: "different", text: `${where}: it is no dictionary, and is refused now` }];
+      if (item.kind !== "map")
+        return [{ line: item.line, outcome: "different", text: `${where}: it is no dictionary, and is refused now` }];
       return item.entries.flatMap(({ key, line, value: of }) => {
         const old = oldKeys[key];
-        const judged: Judged | undefined = old ? byRules(old, of, context) : keys.includes(key) ? undefined : unknownKey(key, keys);
-        return judged === undefined || judged.outcome === "fine" ? [] : [{ line, outcome: judged.outcome, text: `${key} of ${where}: ${judged.text}` }];
+        const judged: Judged | undefined = old
+          ? byRules(old, of, context)
+          : keys.includes(key)
+            ? undefined
+            : unknownKey(key, keys);
+        return judged === undefined || judged.outcome === "fine"
+          ? []
+          : [{ line, outcome: judged.outcome, text: `${key} of ${where}: ${judged.text}` }];
       });
     }),
   ];
@@ -367,7 +613,10 @@ function devices(entry: Entry, own: Judged & { line: number }, context: Context,
 
 function unknownKey(key: string, keys: readonly string[]): Judged {
   const near = nearest(key, keys);
-  return { outcome: "unknown", text: `the old roles took no notice of it, and this one refuses it: ${near === undefined ? "take it out" : `${near} is the nearest key`}` };
+  return {
+    outcome: "unknown",
+    text: `the old roles took no notice of it, and this one refuses it: ${near === undefined ? "take it out" : `${near} is the nearest key`}`,
+  };
 }
 
 /** What the rules say of a value, for each of the predecessors that it may be from. */
@@ -377,7 +626,10 @@ function byRules(old: OldVariable, value: Value, context: Context): Judged {
   const order: readonly Outcome[] = ["unknown", "different", "unjudged", "ineffective", "fine"];
   const outcome = order.find((one) => each.some(({ judged }) => judged.outcome === one)) ?? "fine";
   if (texts.length === 1) return { outcome, text: texts[0]! };
-  return { outcome, text: each.map(({ from, judged }) => `from ${from} ${releases[from].version}: ${judged.text}`).join("; ") };
+  return {
+    outcome,
+    text: each.map(({ from, judged }) => `from ${from} ${releases[from].version}: ${judged.text}`).join("; "),
+  };
 }
 
 function byRulesOf(rules: readonly Rule[], value: Value, context: Context, from: Predecessor): Judged {
@@ -386,7 +638,9 @@ function byRulesOf(rules: readonly Rule[], value: Value, context: Context, from:
     const holds = when === undefined || hold(when, value, context);
     if (holds === undefined) {
       const last = possible.findIndex((rule, place) => place > index && rule.when === undefined);
-      const cases = possible.slice(index, last + 1).map((rule) => (rule.when === undefined ? `otherwise ${rule.text}` : `${inWords(rule.when)} ${rule.text}`));
+      const cases = possible
+        .slice(index, last + 1)
+        .map((rule) => (rule.when === undefined ? `otherwise ${rule.text}` : `${inWords(rule.when)} ${rule.text}`));
       return { outcome: "unjudged", text: `only a run of Ansible knows its value: ${cases.join("; ")}` };
     }
     if (holds) return { outcome: verdict, text };
@@ -418,13 +672,15 @@ function unlike(value: Value, form: RegExp, inList = false): boolean {
   if (value.kind === "list") return value.items.some((item) => unlike(item, form, true));
   if (value.kind === "map") return true;
   // Text with commas is a list to Ansible, but not within one. A number is right only where a number is asked for.
-  if (typeof value.data === "string") return inList ? !form.test(value.data) : !value.data.split(",").every((part) => form.test(part.trim()));
-  return typeof value.data === "number" ? !(form.source === "^\\d+$" && form.test(String(value.data))) : value.data !== null;
+  if (typeof value.data === "string")
+    return inList ? !form.test(value.data) : !value.data.split(",").every((part) => form.test(part.trim()));
+  return typeof value.data === "number"
+    ? !(form.source === "^\\d+$" && form.test(String(value.data)))
+    : value.data !== null;
 }
 
 /** Equality as Ansible has it for truth: "no" and "off" are false, whatever wrote them. */
 function same(one: Plain, data: Plain | undefined): boolean {
   if (typeof one !== "boolean" || data === undefined || data === null) return one === data;
-  const word = String(data).toLowerCase();
-  return one === ["true", "yes", "on", "1", "y", "t"].includes(word) && one !== ["false", "no", "off", "0", "n", "f"].includes(word);
+  return booleanOf(data) === one;
 }

@@ -34,7 +34,8 @@ export function isOfHosts(path: string): boolean {
 
 /** Why a file is left aside; nothing when it is read. */
 export function asideBy(path: string): Aside | undefined {
-  if (/(^|\/)kolla\/(config|certificates)\//.test(path) || /(^|\/)kolla\/passwords\.ya?ml$/.test(path)) return "of Kolla's own configuration";
+  if (/(^|\/)kolla\/(config|certificates)\//.test(path) || /(^|\/)kolla\/passwords\.ya?ml$/.test(path))
+    return "of Kolla's own configuration";
   if (inHosts.test(path) && isReadable(path)) return undefined;
   if (/(^|\/)templates\/|\.j2$/.test(path)) return "templates";
   if (/(^|\/)files\//.test(path)) return "files that are copied to hosts";
@@ -47,9 +48,13 @@ export function asideBy(path: string): Aside | undefined {
  * @param isKayobes whether a folder, by its path, holds a Kayobe configuration
  */
 export function isKollas(path: string, text: string | undefined, isKayobes: (folder: string) => boolean): boolean {
-  const [, folder = "", rest = ""] = /^(.*?)(?:(?<=^|\/)kolla\/)(globals\.ya?ml|globals\.d\/[^/]+|inventory\/.+)$/.exec(path) ?? [];
+  const [, folder = "", rest = ""] =
+    /^(.*?)(?:(?<=^|\/)kolla\/)(globals\.ya?ml|globals\.d\/[^/]+|inventory\/.+)$/.exec(path) ?? [];
   if (rest.startsWith("inventory/")) return isKayobes(folder);
   if (rest !== "") return true;
   // By its content, where it is kept elsewhere.
-  return /(^|\/)globals\.ya?ml$/.test(path) && /^(kolla_base_distro|kolla_internal_vip_address|openstack_release|enable_\w+):/m.test(text ?? "");
+  return (
+    /(^|\/)globals\.ya?ml$/.test(path) &&
+    /^(kolla_base_distro|kolla_internal_vip_address|openstack_release|enable_\w+):/m.test(text ?? "")
+  );
 }

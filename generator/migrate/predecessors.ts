@@ -16,12 +16,24 @@ export interface Release {
 }
 
 export const releases: { readonly [name in Predecessor]: Release } = {
-  "stackhpc.sriov": { version: "0.2.1", repository: "https://github.com/stackhpc/ansible-role-sriov", commit: "baaf0d8f30a513f9db9368862d1eef9c54777ca2" },
-  "stackhpc.linux.sriov": { version: "1.6.4", repository: "https://github.com/stackhpc/ansible-collection-linux", commit: "023092e730551b8dca7dc819952fca3c661d1252" },
+  "stackhpc.sriov": {
+    version: "0.2.1",
+    repository: "https://github.com/stackhpc/ansible-role-sriov",
+    commit: "baaf0d8f30a513f9db9368862d1eef9c54777ca2",
+  },
+  "stackhpc.linux.sriov": {
+    version: "1.6.4",
+    repository: "https://github.com/stackhpc/ansible-collection-linux",
+    commit: "023092e730551b8dca7dc819952fca3c661d1252",
+  },
 };
 
 /** The commits of all releases of stackhpc.sriov: 0.1.0, 0.2.0 and 0.2.1. */
-export const oldCommits: readonly string[] = ["4f1a02862956fd7600de48039bfdb69fb671308b", "acef5121c566540fbe1c487272b3299c0fec50ef", releases["stackhpc.sriov"].commit];
+export const oldCommits: readonly string[] = [
+  "4f1a02862956fd7600de48039bfdb69fb671308b",
+  "acef5121c566540fbe1c487272b3299c0fec50ef",
+  releases["stackhpc.sriov"].commit,
+];
 
 export type Plain = null | boolean | number | string;
 
@@ -64,11 +76,19 @@ const rulePath = /^[/~$].*\.rules$/;
 const noMft: Condition = { unset: "sriov_firmware_tool", to: "mft" };
 const mstflint = "the firmware tool is the distributions' mstflint, or mlxconfig where the host has it";
 const numbers: readonly Rule[] = [
-  { when: { unlike: /^\d+$/ }, verdict: "different", text: "it was written to the kernel as it is, and is refused now: give a whole number of 0 or more" },
+  {
+    when: { unlike: /^\d+$/ },
+    verdict: "different",
+    text: "it was written to the kernel as it is, and is refused now: give a whole number of 0 or more",
+  },
   { verdict: "fine", text: "the same" },
 ];
 const drivers: readonly Rule[] = [
-  { from: "stackhpc.sriov", verdict: "different", text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now" },
+  {
+    from: "stackhpc.sriov",
+    verdict: "different",
+    text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now",
+  },
   {
     when: { isNot: ["systemd", "udev"] },
     verdict: "different",
@@ -78,8 +98,16 @@ const drivers: readonly Rule[] = [
   { verdict: "fine", text: "udev starts a unit for the PF, in place of a shell" },
 ];
 const requiredBy: readonly Rule[] = [
-  { from: "stackhpc.sriov", verdict: "different", text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now: these units do not start without the VFs" },
-  { when: { unlike: unit }, verdict: "different", text: "a name that is no whole name of a unit is refused now: write docker.service" },
+  {
+    from: "stackhpc.sriov",
+    verdict: "different",
+    text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now: these units do not start without the VFs",
+  },
+  {
+    when: { unlike: unit },
+    verdict: "different",
+    text: "a name that is no whole name of a unit is refused now: write docker.service",
+  },
   { verdict: "fine", text: "these units wait for the VFs of their device alone, by a drop-in" },
 ];
 
@@ -88,7 +116,12 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
   sriov_devices: {
     defaults: { "stackhpc.sriov": "[]", "stackhpc.linux.sriov": "[]" },
     meaning: "the NICs, by interface name (tasks/config.yml, tasks/mellanox.yml)",
-    rules: [{ verdict: "fine", text: "the same; a device can also be chosen by address, mac, vendor_id with product_id, or driver" }],
+    rules: [
+      {
+        verdict: "fine",
+        text: "the same; a device can also be chosen by address, mac, vendor_id with product_id, or driver",
+      },
+    ],
   },
   sriov_numvfs: {
     defaults: { "stackhpc.sriov": "8", "stackhpc.linux.sriov": "8" },
@@ -102,11 +135,15 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
   },
   sriov_numvfs_required_by: {
     defaults: { "stackhpc.linux.sriov": "[]" },
-    meaning: "RequiredBy= of the unit of each NIC, linked when the unit was enabled first (roles/sriov/templates/virtual-function.service.j2)",
+    meaning:
+      "RequiredBy= of the unit of each NIC, linked when the unit was enabled first (roles/sriov/templates/virtual-function.service.j2)",
     rules: requiredBy,
   },
   sriov_udev_rule_path: {
-    defaults: { "stackhpc.sriov": "/etc/udev/rules.d/70-sriov.rules", "stackhpc.linux.sriov": "/etc/udev/rules.d/70-sriov.rules" },
+    defaults: {
+      "stackhpc.sriov": "/etc/udev/rules.d/70-sriov.rules",
+      "stackhpc.linux.sriov": "/etc/udev/rules.d/70-sriov.rules",
+    },
     meaning: "the file with the block BEGIN SRIOV (tasks/config.yml)",
     rules: [
       {
@@ -114,12 +151,16 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
         verdict: "different",
         text: "it is refused now: give a path that begins with / and ends in .rules, as udev reads no other, and remove the old block from this file by hand",
       },
-      { verdict: "fine", text: "keep it for the run that moves the host over: the old block is looked for in this file" },
+      {
+        verdict: "fine",
+        text: "keep it for the run that moves the host over: the old block is looked for in this file",
+      },
     ],
   },
   sriov_restart_handler: {
     defaults: { "stackhpc.sriov": "reboot", "stackhpc.linux.sriov": "reboot" },
-    meaning: "the handler that was notified when a file or the firmware had changed (tasks/config.yml, tasks/mlxconfig.yml)",
+    meaning:
+      "the handler that was notified when a file or the firmware had changed (tasks/config.yml, tasks/mlxconfig.yml)",
     rules: [
       { when: { is: [null, ""] }, verdict: "different", text: "it is empty: leave the line out, for the name reboot" },
       {
@@ -127,14 +168,22 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
         verdict: "different",
         text: "no handler of this name is in what was read: it must be in the play, or Ansible ends the play when a reboot is due; only for the name reboot that is no error",
       },
-      { verdict: "fine", text: "it is notified when a reboot is due and no longer for any change, and not at all where sriov_do_reboot is set" },
+      {
+        verdict: "fine",
+        text: "it is notified when a reboot is due and no longer for any change, and not at all where sriov_do_reboot is set",
+      },
     ],
   },
   sriov_do_reboot: {
     defaults: { "stackhpc.linux.sriov": "true" },
-    meaning: "true: sriov_restart_handler was notified; false: the role failed before it did anything (roles/sriov/tasks/config.yml, mlxconfig.yml)",
+    meaning:
+      "true: sriov_restart_handler was notified; false: the role failed before it did anything (roles/sriov/tasks/config.yml, mlxconfig.yml)",
     rules: [
-      { when: { is: [null] }, verdict: "fine", text: "it counts as not set: the play's handler is notified when a reboot is due" },
+      {
+        when: { is: [null] },
+        verdict: "fine",
+        text: "it counts as not set: the play's handler is notified when a reboot is due",
+      },
       {
         from: "stackhpc.sriov",
         when: { is: [true] },
@@ -161,7 +210,11 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
     defaults: { "stackhpc.sriov": "", "stackhpc.linux.sriov": "" },
     meaning: "the tasks file to include; all when not set (tasks/main.yml)",
     rules: [
-      { when: { isNot: ["all", "config", "mellanox"] }, verdict: "different", text: "it named any file in tasks/; it is refused now: write all, config or mellanox" },
+      {
+        when: { isNot: ["all", "config", "mellanox"] },
+        verdict: "different",
+        text: "it named any file in tasks/; it is refused now: write all, config or mellanox",
+      },
       { verdict: "fine", text: "the same" },
     ],
   },
@@ -169,7 +222,11 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
     defaults: { "stackhpc.sriov": '["0x15b3"]', "stackhpc.linux.sriov": '["0x15b3"]' },
     meaning: "the vendors whose firmware is set, as sysfs writes them (tasks/mellanox.yml)",
     rules: [
-      { when: { unlike: /^(0x)?[\da-f]{4}$/i }, verdict: "different", text: "it fitted no card before; of a number YAML makes another one, which is taken now: write each in quotes, as in \"0x15b3\"" },
+      {
+        when: { unlike: /^(0x)?[\da-f]{4}$/i },
+        verdict: "different",
+        text: 'it fitted no card before; of a number YAML makes another one, which is taken now: write each in quotes, as in "0x15b3"',
+      },
       {
         when: { unlike: /^0x[\da-f]{4}$/ },
         verdict: "different",
@@ -182,8 +239,15 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
     defaults: { "stackhpc.sriov": "true", "stackhpc.linux.sriov": "true" },
     meaning: "whether MFT and what it is built with were installed (tasks/mlxconfig.yml)",
     rules: [
-      { when: { is: [false] }, verdict: "fine", text: "nothing is installed; the host needs mstconfig or mlxconfig where firmware has to be set" },
-      { verdict: "fine", text: "the packages in sriov_mstflint_pkgs are installed, and only where a card needs its firmware set and the host has no tool" },
+      {
+        when: { is: [false] },
+        verdict: "fine",
+        text: "nothing is installed; the host needs mstconfig or mlxconfig where firmware has to be set",
+      },
+      {
+        verdict: "fine",
+        text: "the packages in sriov_mstflint_pkgs are installed, and only where a card needs its firmware set and the host has no tool",
+      },
     ],
   },
   sriov_iommu_pt_enabled: {
@@ -200,37 +264,70 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
   sriov_mft_url: {
     defaults: {
       "stackhpc.sriov": "https://www.mellanox.com/downloads/MFT/mft-4.23.0-104-x86_64-rpm.tgz",
-      "stackhpc.linux.sriov": "mft-4.23.0-104-x86_64-rpm.tgz on RedHat, otherwise mft-4.30.1-113-x86_64-deb.tgz, from https://www.mellanox.com/downloads/MFT",
+      "stackhpc.linux.sriov":
+        "mft-4.23.0-104-x86_64-rpm.tgz on RedHat, otherwise mft-4.30.1-113-x86_64-deb.tgz, from https://www.mellanox.com/downloads/MFT",
     },
     meaning: "MFT, downloaded and installed as root without a checksum (tasks/mlxconfig.yml)",
     rules: [
-      { when: noMft, verdict: "ineffective", text: `${mstflint}: it can go; to have MFT, set sriov_firmware_tool: mft and sriov_mft_checksum: sha256:DIGEST` },
-      { when: { unset: "sriov_mft_checksum" }, verdict: "different", text: "a download without checksum is refused now: set sriov_mft_checksum: sha256:DIGEST" },
+      {
+        when: noMft,
+        verdict: "ineffective",
+        text: `${mstflint}: it can go; to have MFT, set sriov_firmware_tool: mft and sriov_mft_checksum: sha256:DIGEST`,
+      },
+      {
+        when: { unset: "sriov_mft_checksum" },
+        verdict: "different",
+        text: "a download without checksum is refused now: set sriov_mft_checksum: sha256:DIGEST",
+      },
       { verdict: "fine", text: "the archive is verified with sriov_mft_checksum" },
     ],
   },
   sriov_mft_tarball: {
-    defaults: { "stackhpc.sriov": "the last part of sriov_mft_url", "stackhpc.linux.sriov": "the last part of sriov_mft_url" },
+    defaults: {
+      "stackhpc.sriov": "the last part of sriov_mft_url",
+      "stackhpc.linux.sriov": "the last part of sriov_mft_url",
+    },
     meaning: "the folder of the installer, by the archive's name without its end (tasks/mlxconfig.yml)",
     rules: [
       { when: noMft, verdict: "ineffective", text: `${mstflint}: it can go` },
-      { verdict: "different", text: "an archive of this name that is in sriov_workdir on the host is installed, in place of a download" },
+      {
+        verdict: "different",
+        text: "an archive of this name that is in sriov_workdir on the host is installed, in place of a download",
+      },
     ],
   },
   sriov_workdir: {
-    defaults: { "stackhpc.sriov": "{{ ansible_facts.env.HOME}}/.sriov", "stackhpc.linux.sriov": "{{ ansible_facts.env.HOME }}/.sriov" },
+    defaults: {
+      "stackhpc.sriov": "{{ ansible_facts.env.HOME}}/.sriov",
+      "stackhpc.linux.sriov": "{{ ansible_facts.env.HOME }}/.sriov",
+    },
     meaning: "where MFT was unpacked, by the user that Ansible logged in as (tasks/mlxconfig.yml)",
     rules: [
-      { when: noMft, verdict: "ineffective", text: "only MFT's archive is kept there: it can go, and so can the old folder on the host, $HOME/.sriov by default" },
-      { verdict: "different", text: "it must be a folder that root alone can write to, or the role refuses it; /var/cache/stackhpc-sriov when not set" },
+      {
+        when: noMft,
+        verdict: "ineffective",
+        text: "only MFT's archive is kept there: it can go, and so can the old folder on the host, $HOME/.sriov by default",
+      },
+      {
+        verdict: "different",
+        text: "it must be a folder that root alone can write to, or the role refuses it; /var/cache/stackhpc-sriov when not set",
+      },
     ],
   },
   sriov_os_pkgs: {
     defaults: { "stackhpc.sriov": "[gcc, rpm-build, pciutils, kernel-devel, make]" },
     meaning: "what MFT's installer needs; stackhpc.linux.sriov 1.6.4 ignored it (tasks/mlxconfig.yml)",
     rules: [
-      { when: noMft, verdict: "ineffective", text: "MFT is not installed: it can go; the packages with the firmware tool are in sriov_mstflint_pkgs" },
-      { from: "stackhpc.linux.sriov", verdict: "different", text: "stackhpc.linux.sriov 1.6.4 ignored it; it counts again, before sriov_os_pkgs_rpm and sriov_os_pkgs_deb" },
+      {
+        when: noMft,
+        verdict: "ineffective",
+        text: "MFT is not installed: it can go; the packages with the firmware tool are in sriov_mstflint_pkgs",
+      },
+      {
+        from: "stackhpc.linux.sriov",
+        verdict: "different",
+        text: "stackhpc.linux.sriov 1.6.4 ignored it; it counts again, before sriov_os_pkgs_rpm and sriov_os_pkgs_deb",
+      },
       { verdict: "fine", text: "the same, whatever the distribution" },
     ],
   },
@@ -238,8 +335,16 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
     defaults: { "stackhpc.linux.sriov": "[gcc, rpm-build, pciutils, kernel-devel, make]" },
     meaning: "what MFT's installer needs on RedHat (roles/sriov/tasks/mlxconfig.yml)",
     rules: [
-      { when: noMft, verdict: "ineffective", text: "MFT is not installed: it can go; the packages with the firmware tool are in sriov_mstflint_pkgs" },
-      { from: "stackhpc.sriov", verdict: "different", text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now" },
+      {
+        when: noMft,
+        verdict: "ineffective",
+        text: "MFT is not installed: it can go; the packages with the firmware tool are in sriov_mstflint_pkgs",
+      },
+      {
+        from: "stackhpc.sriov",
+        verdict: "different",
+        text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now",
+      },
       { verdict: "fine", text: "the same" },
     ],
   },
@@ -247,8 +352,16 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
     defaults: { "stackhpc.linux.sriov": "[gcc, pciutils, linux-headers-generic, make]" },
     meaning: "what MFT's installer needs elsewhere (roles/sriov/tasks/mlxconfig.yml)",
     rules: [
-      { when: noMft, verdict: "ineffective", text: "MFT is not installed: it can go; the packages with the firmware tool are in sriov_mstflint_pkgs" },
-      { from: "stackhpc.sriov", verdict: "different", text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now" },
+      {
+        when: noMft,
+        verdict: "ineffective",
+        text: "MFT is not installed: it can go; the packages with the firmware tool are in sriov_mstflint_pkgs",
+      },
+      {
+        from: "stackhpc.sriov",
+        verdict: "different",
+        text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now",
+      },
       { verdict: "fine", text: "the same" },
     ],
   },
@@ -258,28 +371,49 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
 export const iommuVariables: { readonly [name: string]: OldVariable } = {
   iommu_pt: {
     defaults: { "stackhpc.linux.sriov": "true" },
-    meaning: "whether the role iommu put iommu=pt on the kernel line; the role sriov put it there in any case (roles/iommu/tasks/main.yml)",
+    meaning:
+      "whether the role iommu put iommu=pt on the kernel line; the role sriov put it there in any case (roles/iommu/tasks/main.yml)",
     rules: [
-      { when: { is: [false] }, verdict: "ineffective", text: "for this role the same is sriov_iommu_pt_enabled: false" },
-      { verdict: "ineffective", text: "it is for stackhpc.linux.iommu alone: it can go with that role; for this role it is sriov_iommu_pt_enabled" },
+      {
+        when: { is: [false] },
+        verdict: "ineffective",
+        text: "for this role the same is sriov_iommu_pt_enabled: false",
+      },
+      {
+        verdict: "ineffective",
+        text: "it is for stackhpc.linux.iommu alone: it can go with that role; for this role it is sriov_iommu_pt_enabled",
+      },
     ],
   },
   iommu_do_reboot: {
     defaults: { "stackhpc.linux.sriov": "true" },
     meaning: "whether the role iommu notified the handler reboot (roles/iommu/tasks/main.yml)",
-    rules: [{ verdict: "ineffective", text: "it is for stackhpc.linux.iommu alone: it can go with that role; this role joins all reasons to one reboot, as sriov_do_reboot says" }],
+    rules: [
+      {
+        verdict: "ineffective",
+        text: "it is for stackhpc.linux.iommu alone: it can go with that role; this role joins all reasons to one reboot, as sriov_do_reboot says",
+      },
+    ],
   },
 };
 
 /** Keys of an entry of sriov_devices. */
 export const oldKeys: { readonly [name: string]: OldVariable } = {
-  name: { defaults: { "stackhpc.sriov": "", "stackhpc.linux.sriov": "" }, meaning: "the interface (tasks/config.yml)", rules: [{ verdict: "fine", text: "the same; alternative names are found too" }] },
+  name: {
+    defaults: { "stackhpc.sriov": "", "stackhpc.linux.sriov": "" },
+    meaning: "the interface (tasks/config.yml)",
+    rules: [{ verdict: "fine", text: "the same; alternative names are found too" }],
+  },
   numvfs: {
     defaults: { "stackhpc.sriov": "sriov_numvfs", "stackhpc.linux.sriov": "sriov_numvfs" },
     meaning: "what was written to sriov_numvfs, unchecked (tasks/config.yml)",
     rules: numbers,
   },
-  numvfs_driver: { defaults: { "stackhpc.linux.sriov": "sriov_numvfs_driver" }, meaning: "as sriov_numvfs_driver (roles/sriov/tasks/config.yml)", rules: drivers },
+  numvfs_driver: {
+    defaults: { "stackhpc.linux.sriov": "sriov_numvfs_driver" },
+    meaning: "as sriov_numvfs_driver (roles/sriov/tasks/config.yml)",
+    rules: drivers,
+  },
   numvfs_required_by: {
     defaults: { "stackhpc.linux.sriov": "sriov_numvfs_required_by" },
     meaning: "as sriov_numvfs_required_by (roles/sriov/templates/virtual-function.service.j2)",
@@ -289,7 +423,12 @@ export const oldKeys: { readonly [name: string]: OldVariable } = {
     defaults: { "stackhpc.sriov": "true", "stackhpc.linux.sriov": "true" },
     meaning: "false: neither rule nor unit; the firmware was set (tasks/config.yml)",
     rules: [
-      { from: "stackhpc.linux.sriov", when: { text: true, is: [false] }, verdict: "different", text: "a text in quotes, which counted as true for the unit, and counts as false now" },
+      {
+        from: "stackhpc.linux.sriov",
+        when: { text: true, is: [false] },
+        verdict: "different",
+        text: "a text in quotes, which counted as true for the unit, and counts as false now",
+      },
       { verdict: "fine", text: "the same" },
     ],
   },
@@ -314,12 +453,27 @@ export const oldTaskFiles: { readonly [name: string]: string } = {
 
 /** What changes without anything in the files that says so, unless a variable does. */
 export const changes: readonly { readonly from?: Predecessor; readonly unless?: string; readonly text: string }[] = [
-  { from: "stackhpc.sriov", unless: "sriov_numvfs_driver", text: "VFs come at boot by a unit that runs before the network is configured, no longer by udev; sriov_numvfs_driver: udev keeps udev." },
-  { text: "Without sriov_devices nothing is changed, and a host that this role or the old one configured is refused; the old roles took that for []. Now [] takes all their VFs away: see that no inventory loses the variable." },
+  {
+    from: "stackhpc.sriov",
+    unless: "sriov_numvfs_driver",
+    text: "VFs come at boot by a unit that runs before the network is configured, no longer by udev; sriov_numvfs_driver: udev keeps udev.",
+  },
+  {
+    text: "Without sriov_devices nothing is changed, and a host that this role or the old one configured is refused; the old roles took that for []. Now [] takes all their VFs away: see that no inventory loses the variable.",
+  },
   { text: "The number of VFs is changed live where no VF is in use; a reboot is asked for when only that helps." },
-  { text: "A PF that the old files gave VFs and that is not in sriov_devices goes back to none: at once when they are idle, otherwise at the next boot." },
+  {
+    text: "A PF that the old files gave VFs and that is not in sriov_devices goes back to none: at once when they are idle, otherwise at the next boot.",
+  },
   { text: "A device that a host does not have is refused; optional: true allows it." },
-  { text: "intel_iommu=on goes by the processor's maker, where stackhpc.sriov put it nowhere, and stackhpc.linux.sriov failed with ansible-core 2.19 and later; iommu=pt comes to Intel and AMD alone, where it came to all." },
-  { unless: "sriov_firmware_exact", text: "The firmware of Mellanox cards offers at least as many VFs as asked for, counted for all ports of a card; sriov_firmware_exact: true lowers the number too." },
-  { text: "Firmware is set by mstflint, or by the mlxconfig that the host has; MFT is not downloaded unless sriov_firmware_tool is mft." },
+  {
+    text: "intel_iommu=on goes by the processor's maker, where stackhpc.sriov put it nowhere, and stackhpc.linux.sriov failed with ansible-core 2.19 and later; iommu=pt comes to Intel and AMD alone, where it came to all.",
+  },
+  {
+    unless: "sriov_firmware_exact",
+    text: "The firmware of Mellanox cards offers at least as many VFs as asked for, counted for all ports of a card; sriov_firmware_exact: true lowers the number too.",
+  },
+  {
+    text: "Firmware is set by mstflint, or by the mlxconfig that the host has; MFT is not downloaded unless sriov_firmware_tool is mft.",
+  },
 ];

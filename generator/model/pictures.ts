@@ -1,6 +1,6 @@
 import type { Picture } from "../ir.js";
 
-/** What happens on a host, in the order in which it does: drawn in README.md, and in characters in the artefacts' READMEs. */
+/** What happens on a host, in this order: drawn in README.md, and in characters in the artefacts' READMEs. */
 export const pictures: readonly Picture[] = [
   {
     title: "At boot",
@@ -9,17 +9,23 @@ export const pictures: readonly Picture[] = [
         id: "kernel",
         says: "The kernel starts with the IOMMU parameters",
         otherwise: [
-          { when: "ConnectX-3", says: "mlx4_core makes the VFs, as its module options say" },
-          { when: "udev, or a card that comes later", says: "sriov-vfs@ADDRESS.service, by 70-sriov.rules; no network waits for it" },
+          { when: "ConnectX-3", says: "mlx4_core creates the VFs from its module options" },
+          {
+            when: "udev, or a card added later",
+            says: "udev starts sriov-vfs@ADDRESS.service by 70-sriov.rules; no network waits",
+          },
         ],
       },
-      { id: "unit", says: "sriov-vfs.service waits for the drivers of the PFs that are there" },
+      { id: "unit", says: "sriov-vfs.service waits for the drivers of the PFs that are present" },
       {
         id: "program",
-        says: "sriov-vfs makes the VFs that vfs.json asks for",
+        says: "sriov-vfs creates the VFs that vfs.json lists",
         otherwise: [
-          { when: "a PF fails", says: "sriov-vfs.service fails; the other PFs have their VFs" },
-          { when: "units in numvfs_required_by", says: "they start if sriov-vfs-ready@ADDRESS.service finds the VFs" },
+          { when: "a PF fails", says: "sriov-vfs.service fails; the other PFs get their VFs" },
+          {
+            when: "units in numvfs_required_by",
+            says: "they start only if sriov-vfs-ready@ADDRESS.service finds the VFs",
+          },
         ],
       },
       { id: "network", says: "network-pre.target: the network is configured" },
@@ -28,17 +34,21 @@ export const pictures: readonly Picture[] = [
   {
     title: "On a run of the role",
     steps: [
-      { id: "devices", says: "sriov_devices reads the PFs and checks the list", otherwise: [{ when: "a mistake", says: "refused; nothing has changed" }] },
-      { id: "mellanox", says: "sriov_firmware and sriov_mlx4 set what Mellanox cards need" },
+      {
+        id: "devices",
+        says: "sriov_devices reads the PFs and checks the list",
+        otherwise: [{ when: "an error", says: "the role refuses the list; nothing has changed" }],
+      },
+      { id: "mellanox", says: "sriov_firmware and sriov_mlx4 configure Mellanox cards" },
       { id: "kernel", says: "sriov_kernel_parameters sets the next boot's IOMMU parameters" },
-      { id: "vfs", says: "sriov_vfs makes VFs where nothing is disturbed, and sets up the boot" },
+      { id: "vfs", says: "sriov_vfs creates VFs where this disturbs nothing, and sets up the boot" },
       {
         id: "due",
         says: "Is a reboot due?",
         asks: true,
         otherwise: [
           { when: "no", says: "done" },
-          { when: "a reboot did not help", says: "an error, no second reboot" },
+          { when: "a reboot did not apply the changes", says: "an error, no second reboot" },
         ],
         goesOn: "yes",
       },
@@ -47,12 +57,12 @@ export const pictures: readonly Picture[] = [
         says: "sriov_do_reboot",
         asks: true,
         otherwise: [
-          { when: "false", says: "the reasons are told, nothing reboots" },
+          { when: "false", says: "the role reports the reasons, nothing reboots" },
           { when: "not set", says: "the play's handler reboots, if it has one" },
         ],
         goesOn: "true",
       },
-      { id: "reboot", says: "One reboot at the end of the play, then all is read back" },
+      { id: "reboot", says: "The role reboots once at the end of the play, then reads everything back" },
     ],
   },
 ];

@@ -1,17 +1,18 @@
 /**
  * Set the number of virtual functions of SR-IOV network cards, at boot and live.
  *
- * Creates VFs on the PFs that `sriov_devices` names, makes them come back at every boot, has the firmware of
- * Mellanox cards offer them, puts the IOMMU parameters on the kernel command line, and says when a reboot is due and why.
+ * Creates VFs on the PFs that `sriov_devices` names, and again at every boot. Sets the firmware of Mellanox cards to
+ * offer them, adds the IOMMU parameters to the kernel command line, and reports when a reboot is due and why.
  */
 export interface SriovRole {
   /**
    * The PFs to configure. Each entry chooses by exactly one selector: `name`, `address`, `mac`,
    * `vendor_id` with `product_id`, or `driver`.
    *
-   * A PF that leaves the list loses its VFs; `[]` removes them all. The VFs of a PF that never was in it are left alone.
+   * A PF that leaves the list loses its VFs; `[]` removes them all. The role does not touch the VFs of a PF that was never in the list.
    *
-   * Not set is not the same as `[]`: then nothing is changed, and a host that the role, or one before it, has configured is refused.
+   * An unset variable is not the same as `[]`: the role then changes nothing, and refuses a host that it, or one of its predecessors,
+   * has configured.
    * @unset
    * @example [{ "name": "ens1f0", "numvfs": 8 }, { "address": "0000:3b:00.1", "numvfs": 16 }]
    */
@@ -19,19 +20,19 @@ export interface SriovRole {
 
   /**
    * The physical networks of PFs, for OpenStack: by interface name or by PCI address, as the entry of `sriov_devices`
-   * chooses the PF. The same as `physical_network` of the entry; an entry may have it from either.
+   * chooses the PF. This has the same effect as `physical_network` of the entry; an entry may have it from either.
    *
-   * It may name PFs of other hosts: those that are no entry of this host's `sriov_devices` are left aside. It is refused
-   * when one of them is in no entry while an entry of this host has no physical network, for that is a typing
-   * error; an entry with `physical_network: null` has none on purpose.
+   * The mapping may name PFs of other hosts: the role ignores a key that matches no entry of this host's `sriov_devices`. It
+   * refuses such a key if an entry of this host has no physical network, because that usually means a typing error. Write
+   * `physical_network: null` for an entry that intentionally has none.
    * @default {}
    * @example { "ens1f0": "physnet2", "0000:3b:00.1": "physnet3" }
    */
   sriov_physnet_mappings?: { [device: NameOrAddress]: PhysicalNetwork };
 
   /**
-   * The OpenStack release that Nova's device list is for, by number, by name, or `master`; the newest when not set. What `nova` of an
-   * entry asks for and the release does not know is refused.
+   * The OpenStack release that Nova's device list is for, by number, by name, or `master`; the newest when not set. The role refuses
+   * keys in `nova` of an entry that the release does not support.
    * @number
    * @unset
    * @example "2025.1"
@@ -39,7 +40,7 @@ export interface SriovRole {
   sriov_openstack_release?: OpenStackRelease;
 
   /**
-   * Number of VFs for a device that has no `numvfs` of its own.
+   * Number of VFs for a device without `numvfs`.
    * @minimum 0
    * @maximum 65535
    * @default 8
@@ -47,15 +48,15 @@ export interface SriovRole {
   sriov_numvfs?: number;
 
   /**
-   * What creates the VFs at boot, for a device that has no `numvfs_driver` of its own: `systemd` is
-   * one unit that runs before the network is configured; `udev` starts a unit when the PF's driver is there.
+   * What creates the VFs at boot, for a device without `numvfs_driver`. With `systemd`, one unit runs before the network is
+   * configured. With `udev`, udev starts a unit when the PF's driver is there.
    * @default "systemd"
    */
   sriov_numvfs_driver?: "systemd" | "udev";
 
   /**
-   * Units that must not start before the VFs are there, and do not start when they are missing,
-   * for a device that has no `numvfs_required_by` of its own. Only with the `systemd` driver.
+   * Units that must not start before the VFs exist, and do not start if the VFs are missing, for a device without
+   * `numvfs_required_by`. Only with the `systemd` driver.
    * @commas
    * @default []
    * @example ["openvswitch-switch.service"]
@@ -63,8 +64,8 @@ export interface SriovRole {
   sriov_numvfs_required_by?: Unit[];
 
   /**
-   * The udev rule file, which starts the VF unit when a PF appears. The block that stackhpc.sriov
-   * left in a file of this name is replaced. udev reads no file that does not end in `.rules`.
+   * The udev rule file, which starts the VF unit when a PF appears. The role replaces the block that stackhpc.sriov
+   * left in a file of this name. udev reads no file that does not end in `.rules`.
    * @format path .rules
    * @default "/etc/udev/rules.d/70-sriov.rules"
    */
@@ -77,7 +78,7 @@ export interface SriovRole {
   sriov_action?: "all" | "config" | "mellanox";
 
   /**
-   * The vendor ids of the cards whose firmware is set.
+   * The vendor ids of the cards whose firmware the role sets.
    * @commas
    * @default ["0x15b3"]
    */
@@ -85,56 +86,56 @@ export interface SriovRole {
 
   /**
    * The tool that sets the firmware: `mstflint` is the distributions' mstconfig, `mft` is NVIDIA's mlxconfig.
-   * `auto` takes the one that the host has, and installs mstflint when it has none.
+   * With `auto`, the role uses the tool that the host has, and installs mstflint if it has none.
    * @default "auto"
    */
   sriov_firmware_tool?: "auto" | "mstflint" | "mft";
 
   /**
-   * Have the firmware offer exactly as many VFs as are wanted. When false the number is only ever raised, and a
-   * firmware that offers more stays as it is. When true it is lowered too, and SR-IOV is turned off in the firmware of a
-   * card all of whose listed PFs have `numvfs: 0`.
+   * Set the firmware to offer exactly the wanted number of VFs. When false, the role only ever raises the number, and keeps a
+   * firmware that offers more. When true, it also lowers the number, and turns SR-IOV off in the firmware of a card if all
+   * its listed PFs have `numvfs: 0`.
    * @default false
    */
   sriov_firmware_exact?: boolean;
 
   /**
-   * Reset a card to have new firmware settings in effect without a reboot. The links of all its ports go down
-   * for some seconds, and its VFs go and come back. A card that carries the connection to the host, or has a VF in use, is not
-   * reset: then the reboot is due as usual.
+   * Reset a card so that new firmware settings take effect without a reboot. The links of all its ports are down for some
+   * seconds, and its VFs are removed and created again. The role does not reset a card that carries the connection to the host,
+   * or has a VF in use: then the reboot is due as usual.
    * @default false
    */
   sriov_firmware_reset?: boolean;
 
   /**
-   * Install the firmware tool when a card needs it and it is not there.
+   * Install the firmware tool when a card needs it and the host does not have it.
    * @default true
    */
   sriov_install_enabled?: boolean;
 
   /**
-   * The packages that hold mstconfig and what it needs.
+   * The packages that contain mstconfig and its dependencies.
    * @commas
    * @default ["mstflint", "pciutils"]
    */
   sriov_mstflint_pkgs?: string[];
 
   /**
-   * The packages that MFT needs, whatever the distribution. When not set, `sriov_os_pkgs_rpm` or `sriov_os_pkgs_deb` holds.
+   * The packages that MFT needs, on any distribution. When not set, `sriov_os_pkgs_rpm` or `sriov_os_pkgs_deb` applies.
    * @commas
    * @unset
    */
   sriov_os_pkgs?: string[];
 
   /**
-   * The packages that MFT needs where packages are RPMs.
+   * The packages that MFT needs on distributions with RPM packages.
    * @commas
    * @default ["gcc", "rpm-build", "pciutils", "kernel-devel", "make"]
    */
   sriov_os_pkgs_rpm?: string[];
 
   /**
-   * The packages that MFT needs where packages are Debian's.
+   * The packages that MFT needs on distributions with Debian packages.
    * @commas
    * @default ["gcc", "pciutils", "linux-headers-generic", "make"]
    */
@@ -148,29 +149,29 @@ export interface SriovRole {
   sriov_mft_url?: string;
 
   /**
-   * The checksum of the MFT archive, with its algorithm. Required for a download, and checked wherever the archive comes from.
+   * The checksum of the MFT archive, with its algorithm. Required for a download. The role checks it for any archive.
    * @unset
    * @example "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
    */
   sriov_mft_checksum?: Checksum;
 
   /**
-   * The file name of the MFT archive; the last part of `sriov_mft_url` when not set. One of that name that is in
-   * `sriov_workdir` already is not downloaded.
+   * The file name of the MFT archive; the last part of `sriov_mft_url` when not set. The role downloads nothing if
+   * `sriov_workdir` already contains a file of that name.
    * @unset
    */
   sriov_mft_tarball?: FileName;
 
   /**
-   * The folder on the host where MFT's archive is kept and unpacked; root's alone.
+   * The folder on the host where the role keeps and unpacks the MFT archive. Only root may write to it.
    * @format path
    * @default "/var/cache/stackhpc-sriov"
    */
   sriov_workdir?: string;
 
   /**
-   * Seconds that the boot waits for the driver of a PF that is there. A PF that is absent is not waited for:
-   * udev starts its unit when it appears.
+   * Seconds that the boot waits for the driver of a PF that is there. The boot does not wait for an absent PF: udev starts its
+   * unit when it appears.
    * @minimum 0
    * @maximum 1000000000
    * @default 30
@@ -178,7 +179,7 @@ export interface SriovRole {
   sriov_boot_wait?: number;
 
   /**
-   * Seconds allowed for the kernel to create or remove the VFs of one PF, one second per VF added.
+   * Seconds that the kernel may take to create or remove the VFs of one PF. The role adds one second for each wanted VF.
    * @minimum 1
    * @maximum 1000000000
    * @default 120
@@ -186,37 +187,37 @@ export interface SriovRole {
   sriov_numvfs_timeout?: number;
 
   /**
-   * Allow the VFs of the PF that carries the connection to this host to be destroyed live, to change
-   * their number. When false such a change waits for the next boot.
+   * Allow the role to destroy the VFs of the PF that carries the connection to this host live, to change their number. When
+   * false, such a change waits for the next boot.
    * @default false
    */
   sriov_change_connection_pf?: boolean;
 
   /**
-   * Put the IOMMU parameters on the kernel command line: `intel_iommu=on` on Intel; `iommu=pt`, with
-   * `sriov_iommu_pt_enabled`, on Intel and AMD; none on other processors. When false, the parameters
-   * that this role added are taken off again.
+   * Add the IOMMU parameters to the kernel command line: `intel_iommu=on` on Intel; `iommu=pt`, with
+   * `sriov_iommu_pt_enabled`, on Intel and AMD; none on other processors. When false, the role removes the parameters that
+   * it added.
    * @default true
    */
   sriov_iommu_enabled?: boolean;
 
   /**
-   * Add `iommu=pt`: DMA of devices that the host itself uses is not translated.
+   * Add `iommu=pt`: the IOMMU does not translate the DMA of devices that the host itself uses.
    * @default true
    */
   sriov_iommu_pt_enabled?: boolean;
 
   /**
-   * The handler of the play that is notified when a reboot is due and `sriov_do_reboot` is not set.
-   * A play without a handler called `reboot` is fine; one of another name must be in the play, or Ansible ends the play.
+   * The handler of the play that the role notifies when a reboot is due and `sriov_do_reboot` is not set.
+   * A play may lack a handler called `reboot`. A handler of any other name must be in the play, or Ansible ends the play.
    * @default "reboot"
    */
   sriov_restart_handler?: string;
 
   /**
-   * Whether the role may reboot the host. Not set: the play's handler `sriov_restart_handler` is notified, if there is one.
-   * True: the role reboots once when that is due, and checks that everything took effect. False: nothing
-   * reboots and no handler is notified.
+   * Whether the role may reboot the host. Not set: the role notifies the play's handler `sriov_restart_handler`, if there is one.
+   * True: the role reboots once when a reboot is due, and checks that each change took effect. False: nothing reboots, and the
+   * role notifies no handler.
    * @unset
    */
   sriov_do_reboot?: boolean;
@@ -230,7 +231,7 @@ export interface SriovRole {
   sriov_reboot_timeout?: number;
 }
 
-/** One selector, and what is wanted of the PFs that it chooses. */
+/** One selector, and the wanted configuration of the PFs that it chooses. */
 export interface SriovDevice {
   /**
    * Selector: the name, or an alternative name, of the PF's network interface.
@@ -271,7 +272,7 @@ export interface SriovDevice {
   product_id?: HexadecimalId;
 
   /**
-   * Selector: every PF that this kernel driver holds.
+   * Selector: every PF that is bound to this kernel driver.
    * @selector
    * @example "ice"
    */
@@ -294,8 +295,8 @@ export interface SriovDevice {
   numvfs_required_by?: Unit[];
 
   /**
-   * Parameters of a Mellanox card's firmware, by the names that `mstconfig query` shows, with the values that it takes.
-   * SRIOV_EN and NUM_OF_VFS follow from `numvfs`. The ports of one card share them.
+   * Firmware parameters of a Mellanox card, with the names and values of `mstconfig query`. The role derives SRIOV_EN and
+   * NUM_OF_VFS from `numvfs`. The ports of one card share them.
    * @minimum 0
    * @maximum 4294967294
    * @example { "LINK_TYPE_P1": "ETH", "NUM_PF_MSIX": 63 }
@@ -303,7 +304,7 @@ export interface SriovDevice {
   firmware?: { [parameter: FirmwareParameter]: boolean | number | FirmwareValue };
 
   /**
-   * How many of the VFs the host's own driver takes; for ConnectX-3 only, whose driver takes it as a module option.
+   * How many of the VFs the host's own driver takes. Only for ConnectX-3, whose driver reads this number as a module option.
    * @minimum 0
    * @maximum 65535
    * @default 0
@@ -311,62 +312,63 @@ export interface SriovDevice {
   probe_vf?: number;
 
   /**
-   * When false the role leaves the number of VFs alone, live and at boot: something else sets it.
+   * When false, the role does not change the number of VFs, live or at boot: another program sets it.
    * @default true
    */
   on_boot_configuration_enabled?: boolean;
 
   /**
-   * When true, a selector that chooses nothing on this host is no error.
+   * When true, a selector that chooses nothing on this host is not an error.
    * @default false
    */
   optional?: boolean;
 
   /**
-   * The physical network that the PFs are connected to: Nova and Neutron's SR-IOV agent are told of them. The same as
-   * `sriov_physnet_mappings`, and needs the selector `name`, with the interface's own name, or `address`.
-   * Several PFs may have one physical network.
+   * The physical network that the PFs are connected to. Nova and Neutron's SR-IOV agent get these PFs. The key has the same
+   * effect as `sriov_physnet_mappings`. It needs the selector `name`, with the interface's own name, or `address`. Several PFs
+   * may have one physical network.
    *
-   * The role tells Nova and Neutron nothing. It checks, before it changes anything, that what they are told fits the
-   * hardware; the collection's filter `openstack_devices` makes their configuration of it.
+   * The role does not configure Nova and Neutron: the collection's filter `openstack_devices` makes their configuration. Before the
+   * role changes anything, it checks that this configuration matches the hardware.
    * @needs name address
    * @example "physnet2"
    */
   physical_network?: PhysicalNetwork;
 
   /**
-   * PCI addresses of VFs that OpenStack leaves alone. Nova must then be told the VFs left, as a list in `nova.address`.
+   * PCI addresses of VFs that OpenStack must not use. List the remaining VFs for Nova in `nova.address`.
    * @example ["0000:3b:02.0"]
    */
   exclude_vfs?: PciAddress[];
 
   /**
-   * How Nova is told of the VFs, where it is not to be by the selector; and what Nova is told beside.
+   * How Nova finds the VFs, if not by the selector, and further tags for Nova.
    * @example { "address": "0000:3b:02.*", "trusted": true }
    */
   nova?: SriovNova;
 }
 
 /**
- * Keys of Nova's `[pci] device_spec`. Without `devname`, `address`, `vendor_id` and `product_id` Nova is told what the
- * selector says, which takes all VFs of the PF.
+ * Keys of Nova's `[pci] device_spec`. Without `devname`, `address`, `vendor_id` and `product_id`, Nova gets the selector, which
+ * takes all VFs of the PF.
  */
 export interface SriovNova {
   /**
-   * The name of a network interface: of a PF, which stands for all of its VFs, or of one VF. Not with `address`.
+   * The name of a network interface: of a PF, which selects all of its VFs, or of one VF. Not with `address`.
    * @example "ens1f0"
    */
   devname?: NovaDevname;
 
   /**
-   * The PCI address of a PF, which stands for all of its VFs, or of a VF; or one with `*` in place of whole fields
-   * (`0000:3b:02.*`); or a dictionary with a regular expression for any of `domain`, `bus`, `slot` and `function`,
-   * which has to fit the beginning of the field; or a list of all those. It must take VFs of this entry's PFs and no device of another
-   * physical network, or of none. A MAC address is refused: Nova would read it as a PCI address.
+   * One of: the PCI address of a PF, which selects all of its VFs, or of a VF; an address with `*` in place of whole fields
+   * (`0000:3b:02.*`); a dictionary with a regular expression for any of `domain`, `bus`, `slot` and `function`, which must match
+   * the beginning of the field; a list of all those. It must select VFs of this entry's PFs, and no device of another physical
+   * network, or of none. The role refuses a MAC address, because Nova would read it as a PCI address.
    * @without devname
    * @example "0000:3b:02.*"
    */
-  address?: NovaAddress | { [field: NovaAddressField]: string } | (NovaAddress | { [field: NovaAddressField]: string })[];
+  address?:
+    NovaAddress | { [field: NovaAddressField]: string } | (NovaAddress | { [field: NovaAddressField]: string })[];
 
   /**
    * The vendor id of the VFs: four hexadecimal digits, quoted.
@@ -384,34 +386,53 @@ export interface SriovNova {
    */
   product_id?: NovaId;
 
-  /** Whether a guest may change its VF's MAC address and have it receive everything, when its port asks for that. Rocky and later. */
+  /**
+   * Whether a guest may change its VF's MAC address and set the VF to receive everything, if its port requests that.
+   * @since Rocky
+   */
   trusted?: boolean;
 
-  /** Whether the VFs belong to a card that another system manages, as a SmartNIC does. Only for VFs named as such. Yoga and later. */
+  /**
+   * Whether the VFs belong to a card that another system manages, such as a SmartNIC. Only if the entry names the VFs themselves.
+   * @since Yoga
+   */
   remote_managed?: boolean;
 
-  /** Whether libvirt takes a VF from its driver for the guest and gives it back. 2025.1 and later. */
+  /**
+   * Whether libvirt unbinds a VF from its driver for the guest, and binds it again afterwards.
+   * @since 2025.1
+   */
   managed?: boolean;
 
-  /** Whether a guest can be migrated with the device. Nova does not look at it where there is a physical network. 2025.1 and later. */
+  /**
+   * Whether a guest can be migrated with the device. Nova ignores this for a device with a physical network.
+   * @since 2025.1
+   */
   live_migratable?: boolean;
 
-  /** Whether a device waits for an administrator after each guest. Needs `report_in_placement`, and then no `devname`. 2025.2 and later. */
+  /**
+   * Whether a device waits for an administrator after each guest. Needs `report_in_placement`, which excludes `devname`.
+   * @since 2025.2
+   */
   one_time_use?: boolean;
 
-  /** The resource class in Placement, which leaves devices with a physical network aside. Zed and later. */
+  /**
+   * The resource class in Placement, which ignores devices with a physical network.
+   * @since Zed
+   */
   resource_class?: Words;
 
   /**
-   * Traits in Placement, which leaves devices with a physical network aside: a list, or text with commas. Zed and later.
+   * Traits in Placement, which ignores devices with a physical network: a list, or text with commas.
+   * @since Zed
    * @example "CUSTOM_FAST,CUSTOM_NEAR"
    */
   traits?: Words | Words[];
 }
 
 /**
- * The forms of texts, for schema.json: what the modules check again, with expressions of their own, when the role runs.
- * test/fixtures/schema/variables.json holds both together.
+ * The patterns of strings, for schema.json. The modules check them again, with their own expressions, when the role runs.
+ * test/fixtures/schema/variables.json compares both.
  */
 
 /** @pattern ^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,126}$ the name of a network interface, as in ens1f0 */

@@ -38,7 +38,7 @@ class Question(GalaxyCLI):
 
     def role_versions(self, api):
         # A role is known by the owner of its repository, whatever the collection's namespace is.
-        role = api.lookup_role_by_name("%s.%s" % (self.owner, self.name), notify=False) or {}
+        role = api.lookup_role_by_name(f"{self.owner}.{self.name}", notify=False) or {}
         return [version["name"] for version in role.get("summary_fields", {}).get("versions", [])]
 
     @staticmethod
@@ -46,7 +46,10 @@ class Question(GalaxyCLI):
         """Where the token comes from, None when there is none, and what may be in no output."""
         token = api.token
         if isinstance(token, KeycloakToken):
-            key, secrets = "client_secret" if token.client_secret else "token", [token.access_token, token.client_secret]
+            key, secrets = (
+                "client_secret" if token.client_secret else "token",
+                [token.access_token, token.client_secret],
+            )
         elif isinstance(token, BasicAuthToken):
             key, secrets = "password", [token.password, token.get()]
         else:

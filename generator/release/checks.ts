@@ -7,9 +7,11 @@ import { programEnvironment } from "./environment.js";
 import { git } from "./repository.js";
 
 /** What a check needs of its surroundings. */
-export interface Surroundings {
+export interface CheckContext {
   /** Folder of the pinned Python tools. */
   readonly bin: string;
+  /** Folder of galaxy-importer, and of the ansible-lint that it runs. */
+  readonly importer: string;
   /** Folder for what is to be kept from one run to the next. */
   readonly cache: string;
   /** Folder for what is not. */
@@ -23,14 +25,14 @@ export interface Surroundings {
  *
  * @param role the namespace that the role is imported into; absent for a collection
  */
-export function importerCommand({ bin, cache }: Surroundings, folder: string, name: string, role?: string): Command {
+function importerCommand({ importer, cache }: CheckContext, folder: string, name: string, role?: string): Command {
   return {
-    file: join(bin, "python"),
+    file: join(importer, "python"),
     args: ["-m", "galaxy_importer.main", name, ...(role === undefined ? [] : ["--legacy-role", "--namespace", role])],
     cwd: folder,
     env: {
       ...programEnvironment(),
-      PATH: `${bin}:${process.env["PATH"] ?? ""}`,
+      PATH: `${importer}:${process.env["PATH"] ?? ""}`,
       ANSIBLE_HOME: join(cache, "ansible"),
       ANSIBLE_CONFIG: undefined,
       // galaxy_importer/config.py: each option by an environment variable, over a configuration of this machine's.
@@ -50,40 +52,81 @@ export function importerCommand({ bin, cache }: Surroundings, folder: string, na
  *
  * @param result the text of importer_result.json, when it was written
  */
-export function judgeImporter(code: number, output: string, result: string | undefined, { namespace, name }: Identity): string[] {
-  const lines = output.split("\n").map((line) => line.trim()).filter((line) => line !== "");
-  const expected = [/^Importing with galaxy-importer \d/, /^Linting .* via ansible-lint \d/, /^\.\.\.ansible-lint run complete$/, /^Importer processing completed successfully$/];
-  const known = [...expected, /^Getting doc strings via ansible-doc$/, /^Finding content inside collection$/, /^Loading \w+ \w+$/, /^Determined role name to be \w+$/, /^(Collection|Legacy role) loading complete$/];
+export function judgeImporter(
+  code: number,
+  output: string,
+  result: string | undefined,
+  { namespace, name }: Identity,
+): string[] {
+  const lines = output
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  const expected = [
+    /^Importing with galaxy-importer \d/,
+    /^Linting .* via ansible-lint \d/,
+    /^\.\.\.ansible-lint run complete$/,
+    /^Importer processing completed successfully$/,
+  ];
+  const known = [
+    ...expected,
+    /^Getting doc strings via ansible-doc$/,
+    /^Finding content inside collection$/,
+    /^Loading \w+ [\w.]+$/,
+    /^Determined role name to be \w+$/,
+    /^(Collection|Legacy role) loading complete$/,
+  ];
   const complaints = lines.filter((line) => !known.some((pattern) => pattern.test(line)));
   const missing = expected.filter((pattern) => !lines.some((line) => pattern.test(line)));
-  const data = result === undefined ? undefined : (JSON.parse(result) as { namespace?: unknown; name?: unknown; metadata?: { namespace?: unknown; name?: unknown } });
+  const data =
+    result === undefined
+      ? undefined
+      : (JSON.parse(result) as {
+          namespace?: unknown;
+          name?: unknown;
+          metadata?: { namespace?: unknown; name?: unknown };
+        });
   const found = data?.metadata && "namespace" in data.metadata ? data.metadata : data;
   return [
     ...complaints,
     ...(code === 0 ? [] : [`galaxy-importer ended with ${code}`]),
-    ...(complaints.length === 0 && missing.length > 0 ? [`galaxy-importer did not say: ${missing.map(({ source }) => source).join(", ")}`] : []),
-    ...(code === 0 && !(found?.namespace === namespace && found.name === name) ? [`galaxy-importer's result is not of ${namespace}.${name}`] : []),
+    ...(complaints.length === 0 && missing.length > 0
+      ? [`galaxy-importer did not say: ${missing.map(({ source }) => source).join(", ")}`]
+      : []),
+    ...(code === 0 && !(found?.namespace === namespace && found.name === name)
+      ? [`galaxy-importer's result is not of ${namespace}.${name}`]
+      : []),
   ];
 }
 
 /** Let Galaxy's importer look at a collection's tarball. */
-export async function importCollection(around: Surroundings, identity: Identity, tarball: Buffer): Promise<string[]> {
-  const folder = makeFolder(join(around.temporary, "import-"));
+export async function importCollection(context: CheckContext, identity: Identity, tarball: Buffer): Promise<string[]> {
+  const folder = makeFolder(join(context.temporary, "import-"));
   const name = tarballName(identity);
   writeBytes(join(folder, name), tarball);
-  return await importIn(around, folder, identity, name);
+  return await importIn(context, folder, identity, name);
 }
 
 /** Let Galaxy's importer look at a role's folder. */
-export async function importRole(around: Surroundings, identity: Identity, files: readonly OutFile[]): Promise<string[]> {
-  const folder = makeFolder(join(around.temporary, "import-"));
+export async function importRole(
+  context: CheckContext,
+  identity: Identity,
+  files: readonly OutFile[],
+): Promise<string[]> {
+  const folder = makeFolder(join(context.temporary, "import-"));
   const name = `${identity.namespace}.${identity.name}`;
   writeTree(join(folder, name), files);
-  return await importIn(around, folder, identity, name, identity.namespace);
+  return await importIn(context, folder, identity, name, identity.namespace);
 }
 
-async function importIn(around: Surroundings, folder: string, identity: Identity, name: string, role?: string): Promise<string[]> {
-  const { code, output } = await run(importerCommand(around, folder, name, role));
+async function importIn(
+  context: CheckContext,
+  folder: string,
+  identity: Identity,
+  name: string,
+  role?: string,
+): Promise<string[]> {
+  const { code, output } = await run(importerCommand(context, folder, name, role));
   return judgeImporter(code, output, readTextIfThere(join(folder, "importer_result.json")), identity);
 }
 
@@ -102,8 +145,12 @@ interface LeftOut {
 }
 
 /** Tests of `ansible-test sanity` that are not run: there is nothing here that they look at, which is checked. */
-export const leftOut: readonly LeftOut[] = [
-  { test: "changelog", why: "there are no fragments: changelogs/changelog.yaml is made from CHANGELOG.md", concerns: /^changelogs\/(fragments\/|config\.yaml$)/ },
+const leftOut: readonly LeftOut[] = [
+  {
+    test: "changelog",
+    why: "there are no fragments: changelogs/changelog.yaml is made from CHANGELOG.md",
+    concerns: /^changelogs\/(fragments\/|config\.yaml$)/,
+  },
   { test: "pslint", why: "there is no PowerShell", concerns: /\.ps(m|d)?1$/ },
   { test: "shellcheck", why: "there is no shell script", concerns: /\.sh$/ },
 ];
@@ -125,11 +172,16 @@ options = [option for option in sys.argv[1:] if option not in ("--no-setuptools"
 sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *options], env=environment))
 `;
 
-/** The pip that ansible-core 2.19 wants (ansible_test/_util/target/setup/requirements.py). */
+/** The pip that the tools' ansible-test wants (test/python/test_ansible_releases.py compares them). */
 const getPipName = "get_pip_24_2.py";
 
 /** ansible-test, in the collection's folder. What it installs from PyPI is below its home, and stays there. */
-export function sanityCommand({ bin, cache }: Surroundings, folder: string, python: string, ...args: readonly string[]): Command {
+function sanityCommand(
+  { bin, cache }: CheckContext,
+  folder: string,
+  python: string,
+  ...args: readonly string[]
+): Command {
   return {
     file: join(bin, "ansible-test"),
     args: ["sanity", "--local", "--python", python, "--color", "no", ...args],
@@ -150,18 +202,27 @@ export function sanityCommand({ bin, cache }: Surroundings, folder: string, pyth
  * @param known the tests that `--list-tests` names
  * @param files the collection's, relative to it
  */
-export function judgeSanity(code: number, output: string, known: readonly string[], files: readonly string[]): string[] {
+export function judgeSanity(
+  code: number,
+  output: string,
+  known: readonly string[],
+  files: readonly string[],
+): string[] {
   const ran = new Set([...output.matchAll(/^Running sanity test "([^"]+)"/gm)].map((match) => match[1]!));
   const skipped = output.split("\n").filter((line) => /skipping|skipped/i.test(line));
   const missed = known.filter((test) => !ran.has(test) && !leftOut.some((one) => one.test === test));
   const looked = leftOut.flatMap(({ test, why, concerns }) => {
     const there = files.filter((path) => concerns.test(path));
-    return there.length === 0 ? [] : [`the test "${test}" is left out because ${why}, and there is ${there.join(", ")}`];
+    return there.length === 0
+      ? []
+      : [`the test "${test}" is left out because ${why}, and there is ${there.join(", ")}`];
   });
   const errors = output.split("\n").filter((line) => /^(ERROR|FATAL): /.test(line));
   return [
     ...errors,
-    ...(code !== 0 && errors.length === 0 ? [`ansible-test ended with ${code}:\n${output.trim().split("\n").slice(-15).join("\n")}`] : []),
+    ...(code !== 0 && errors.length === 0
+      ? [`ansible-test ended with ${code}:\n${output.trim().split("\n").slice(-15).join("\n")}`]
+      : []),
     ...skipped,
     ...(known.length === 0 ? ["ansible-test knows of no test"] : []),
     ...(missed.length === 0 ? [] : [`ansible-test did not run: ${missed.join(", ")}`]),
@@ -176,18 +237,35 @@ export interface SanityResult {
 }
 
 /** Run ansible-test sanity on a collection. It wants one that lies in ansible_collections and in a git repository. */
-export async function sanity(around: Surroundings, { namespace, name }: Identity, files: readonly OutFile[]): Promise<SanityResult> {
-  const folder = join(makeFolder(join(around.temporary, "sanity-")), "ansible_collections", namespace, name);
+export async function sanity(
+  context: CheckContext,
+  { namespace, name }: Identity,
+  files: readonly OutFile[],
+): Promise<SanityResult> {
+  const folder = join(makeFolder(join(context.temporary, "sanity-")), "ansible_collections", namespace, name);
   writeTree(folder, files);
-  const script = join(around.cache, "ansible-test", ".ansible", "test", "cache", getPipName);
+  const script = join(context.cache, "ansible-test", ".ansible", "test", "cache", getPipName);
   if (!isFile(script)) writeBytes(script, Buffer.from(getPip));
   const { code: noGit, output: gitSays } = await git(folder, "init", "--quiet");
-  if (noGit !== 0) return { ran: 0, complaints: [`ansible-test wants a git repository, and git init failed: ${gitSays.trim()}`] };
+  if (noGit !== 0)
+    return { ran: 0, complaints: [`ansible-test wants a git repository, and git init failed: ${gitSays.trim()}`] };
   await git(folder, "add", "--all", "--force");
-  const python = (await run({ file: join(around.bin, "python"), args: ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"] })).stdout.trim();
-  const listed = await run(sanityCommand(around, folder, python, "--list-tests"));
+  const python = (
+    await run({ file: join(context.bin, "python"), args: ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"] })
+  ).stdout.trim();
+  const listed = await run(sanityCommand(context, folder, python, "--list-tests"));
   const known = listed.stdout.split("\n").filter((line) => /^[a-z][a-z0-9-]+$/.test(line));
-  const { code, output } = await run(sanityCommand(around, folder, python, ...leftOut.flatMap(({ test }) => ["--skip-test", test])));
+  const { code, output } = await run(
+    sanityCommand(context, folder, python, ...leftOut.flatMap(({ test }) => ["--skip-test", test])),
+  );
   const ran = new Set(output.match(/^Running sanity test "[^"]+"/gm));
-  return { ran: ran.size, complaints: judgeSanity(code, output, known, files.map(({ path }) => path)) };
+  return {
+    ran: ran.size,
+    complaints: judgeSanity(
+      code,
+      output,
+      known,
+      files.map(({ path }) => path),
+    ),
+  };
 }

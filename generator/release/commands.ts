@@ -1,28 +1,64 @@
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
 import { readSources, root } from "../artefacts/sources.js";
 import type { Sources } from "../artefacts/sources.js";
 import { crosscheck } from "../artefacts/crosscheck.js";
 import { isFile, isFolder, makeFolder, removeFolder, writeBytes } from "../system/disk.js";
-import { cacheFolder, locked } from "../workshop/machine.js";
+import { cacheFolder, locked } from "../workshop/cache.js";
 import { progress } from "../system/progress.js";
-import { pythonTools } from "../workshop/setup.js";
-import { exit, here, printProblems, say } from "../system/terminal.js";
+import { importerTools, pythonTools } from "../workshop/setup.js";
+import { exit, fromCwd, printProblems, print } from "../system/terminal.js";
 import { run } from "../system/process.js";
-import { buildCollection, buildTime, checks, disagreements, fingerprint, release, releaseInputs, writeRelease } from "./build.js";
+import {
+  buildCollection,
+  buildTime,
+  checks,
+  disagreements,
+  fingerprint,
+  release,
+  releaseInputs,
+  writeRelease,
+} from "./build.js";
 import type { Written } from "./build.js";
-import { withhold } from "./environment.js";
-import { access, afterFailure, askGalaxy, filtered, hiding, importCommand, publishCommand, secretsOf, serverRefusals, sourceInWords } from "./publish.js";
-import type { Access } from "./publish.js";
-import { absolute, hasCredentials, head, isLocal, ownerAndName, prepare, readRemote, send, tagsElsewhere } from "./repository.js";
-import type { Head } from "./repository.js";
+import { takeSecrets } from "./environment.js";
+import {
+  access,
+  afterFailure,
+  askGalaxy,
+  redact,
+  redactErrors,
+  importCommand,
+  publishCommand,
+  secretsOf,
+  serverRefusals,
+  sourceInWords,
+} from "./publish.js";
+import type { Access, Answer } from "./publish.js";
+import {
+  absolute,
+  hasCredentials,
+  head,
+  isLocal,
+  ownerAndName,
+  prepare,
+  readRemote,
+  send,
+  tagsElsewhere,
+} from "./repository.js";
+import type { Head, Push, Remote } from "./repository.js";
 
 /**
  * Do something with an empty folder, which goes also when a signal ends this.
  *
  * @param lastWords what to say then
  */
-async function inTemporary<Result>(prefix: string, lastWords: () => string, work: (folder: string) => Promise<Result>): Promise<Result> {
+async function inTemporary<Result>(
+  prefix: string,
+  lastWords: () => string,
+  work: (folder: string) => Promise<Result>,
+): Promise<Result> {
   const folder = makeFolder(join(tmpdir(), prefix));
   const leave = (): void => removeFolder(folder);
   const stop = (signal: NodeJS.Signals): void => {
@@ -43,10 +79,19 @@ async function inTemporary<Result>(prefix: string, lastWords: () => string, work
   }
 }
 
+/** What a release is made from. */
+interface Ready {
+  readonly sources: Sources;
+  readonly commit: Head;
+}
+
 /** What a release is made from, when nothing speaks against one. Tells what does. */
-async function prepared(): Promise<{ sources: Sources; commit: Head } | undefined> {
+async function prepared(): Promise<Ready | undefined> {
   const sources = readSources(root);
-  const problems = sources.problems.length > 0 ? sources.problems : [...crosscheck(sources.role, sources.template.files), ...disagreements(root, sources)];
+  const problems =
+    sources.problems.length > 0
+      ? sources.problems
+      : [...crosscheck(sources.role, sources.template.files), ...disagreements(root, sources)];
   printProblems(problems);
   return problems.length > 0 ? undefined : { sources, commit: await head(root, releaseInputs) };
 }
@@ -57,39 +102,50 @@ async function prepared(): Promise<{ sources: Sources; commit: Head } | undefine
  * @param which checks are made: all; those that have not passed on this machine with just these files and tools; none
  * @param secrets what may be in no complaint
  */
-async function builtAndChecked({ sources, commit }: { sources: Sources; commit: Head }, out: string, which: "all" | "new" | "none", secrets: readonly string[]): Promise<Written | undefined> {
-  const bin = await pythonTools(root);
+async function builtAndChecked(
+  { sources, commit }: Ready,
+  out: string,
+  which: "all" | "new" | "none",
+  secrets: readonly string[],
+): Promise<Written | undefined> {
+  const [bin, importer] = [await pythonTools(root), await importerTools(root)];
   const cache = join(cacheFolder(), "release");
   // What the checks keep is one folder for all runs.
-  return await locked("release", async () =>
-    await inTemporary("sriov-role-release-", () => "", async (temporary) => {
-      const around = { bin, cache, temporary };
-      const made = release(sources);
-      const tarball = await buildCollection(around, made, buildTime(commit.time));
-      const mark = join(cache, "passed", fingerprint(made, bin));
-      if (which === "none") return writeRelease(out, made, tarball);
-      if (which === "new" && isFile(mark)) {
-        say("Galaxy's checks: passed before, with these files and tools.");
-        return writeRelease(out, made, tarball);
-      }
-      const complaints: string[] = [];
-      const jobs = checks(around, made, tarball).map(({ title, work }) => ({
-        title,
-        work: async (): Promise<void> => {
-          const found = await work();
-          complaints.push(...found.map((line) => `${title}: ${line}`));
-          if (found.length > 0) throw new Error("see below");
+  return await locked(
+    "release",
+    async () =>
+      await inTemporary(
+        "sriov-role-release-",
+        () => "",
+        async (temporary) => {
+          const context = { bin, importer, cache, temporary };
+          const made = release(sources);
+          const tarball = await buildCollection(context, made, buildTime(commit.time));
+          const mark = join(cache, "passed", fingerprint(made, bin, importer));
+          if (which === "none") return writeRelease(out, made, tarball);
+          if (which === "new" && isFile(mark)) {
+            print("Galaxy's checks: passed before, with these files and tools.");
+            return writeRelease(out, made, tarball);
+          }
+          const complaints: string[] = [];
+          const jobs = checks(context, made, tarball).map(({ title, work }) => ({
+            title,
+            work: async (): Promise<void> => {
+              const found = await work();
+              complaints.push(...found.map((line) => `${title}: ${line}`));
+              if (found.length > 0) throw new Error("see below");
+            },
+          }));
+          await progress(jobs).catch((error: unknown) => {
+            if (complaints.length === 0) throw error;
+          });
+          for (const complaint of complaints) console.error(redact(complaint, secrets));
+          removeFolder(mark);
+          if (complaints.length > 0) return undefined;
+          writeBytes(mark, Buffer.alloc(0));
+          return writeRelease(out, made, tarball);
         },
-      }));
-      await progress(jobs).catch((error: unknown) => {
-        if (complaints.length === 0) throw error;
-      });
-      for (const complaint of complaints) console.error(filtered(complaint, secrets));
-      removeFolder(mark);
-      if (complaints.length > 0) return undefined;
-      writeBytes(mark, Buffer.alloc(0));
-      return writeRelease(out, made, tarball);
-    }),
+      ),
   );
 }
 
@@ -99,22 +155,31 @@ async function builtAndChecked({ sources, commit }: { sources: Sources; commit: 
  * @returns an exit code
  */
 export async function build(options: { out?: string; checks: boolean }): Promise<number> {
-  const secrets = secretsOf(withhold(process.env));
-  return await hiding(secrets, async () => await buildInto(options, secrets));
+  const secrets = secretsOf(takeSecrets(process.env));
+  return await redactErrors(secrets, async () => await buildInto(options, secrets));
 }
 
 async function buildInto(options: { out?: string; checks: boolean }, secrets: readonly string[]): Promise<number> {
   const ready = await prepared();
   const { changed, commit } = ready?.commit ?? { changed: [], commit: "" };
-  const written = ready && (await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), options.checks ? "all" : "none", secrets));
+  const written =
+    ready &&
+    (await builtAndChecked(
+      ready,
+      resolve(options.out ?? join(root, "build", "release")),
+      options.checks ? "all" : "none",
+      secrets,
+    ));
   if (!written) {
     console.error("Nothing was written.");
     return exit.failed;
   }
-  say(`${here(written.tarball)}  sha256 ${written.sha256}`);
-  say(`${here(written.role)}  the role, as its repository holds it`);
-  if (!options.checks) say("Not checked as Galaxy checks it.");
-  say(`Built from commit ${commit.slice(0, 12)}${changed.length === 0 ? "." : ` and ${changed.length} changes that are not in it: this can be looked at, not published.`}`);
+  print(`${fromCwd(written.tarball)}  sha256 ${written.sha256}`);
+  print(`${fromCwd(written.role)}  the role, as its repository holds it`);
+  if (!options.checks) print("Not checked as Galaxy checks it.");
+  print(
+    `Built from commit ${commit.slice(0, 12)}${changed.length === 0 ? "." : ` and ${changed.length} changes that are not in it: this can be looked at, not published.`}`,
+  );
   return exit.good;
 }
 
@@ -128,38 +193,72 @@ export interface PublishOptions {
   readonly out?: string;
 }
 
+/** What is published. */
+interface What {
+  readonly collection: boolean;
+  readonly role: boolean;
+}
+
+/** The role's repository. */
+interface RoleRepository {
+  readonly address: string;
+  /** What Galaxy calls it. */
+  readonly owner: string;
+  readonly name: string;
+}
+
+/** What is asked for by the options of `publish`; a failure for what they cannot mean. */
+function wanted(
+  options: PublishOptions,
+): Result<{ readonly what: What; readonly repository: RoleRepository | undefined }> {
+  const both = options.collection !== true && options.role !== true;
+  const address = options.roleRepository;
+  // What publishing would do can be asked of the collection before there is a repository for the role.
+  const roleIsLater = both && options.dryRun === true && address === undefined;
+  const what = {
+    collection: both || options.collection === true,
+    role: (both && !roleIsLater) || options.role === true,
+  };
+  const named = address === undefined ? undefined : ownerAndName(address);
+  if (what.role && (address === undefined || !named))
+    return failure(
+      "The role is published through a repository of its own: --role-repository URL, or --collection to publish the collection alone.",
+    );
+  // Without the address: whoever has mistyped one with a token in it does not want to see that in a log.
+  if (address !== undefined && isLocal(address) && !isFolder(address))
+    return failure(
+      "The folder that --role-repository names is not there: give the address of a git repository, or its folder.",
+    );
+  if (address !== undefined && hasCredentials(address))
+    return failure(
+      "The address of the role's repository has a user, password or token in it; leave that to git's credential helper.",
+    );
+  const repository = what.role && address !== undefined && named ? { address: absolute(address), ...named } : undefined;
+  return success({ what, repository });
+}
+
 /**
  * `sriov-role publish`.
  *
  * @returns an exit code
  */
 export async function publish(options: PublishOptions): Promise<number> {
-  const both = options.collection !== true && options.role !== true;
-  const address = options.roleRepository;
-  // What publishing would do can be asked of the collection before there is a repository for the role.
-  const roleIsLater = both && options.dryRun === true && address === undefined;
-  const what = { collection: both || options.collection === true, role: (both && !roleIsLater) || options.role === true };
-  const repository = address === undefined ? undefined : ownerAndName(address);
-  if (what.role && (address === undefined || !repository)) {
-    console.error("The role is published through a repository of its own: --role-repository URL, or --collection to publish the collection alone.");
+  const asked = wanted(options);
+  if (!asked.ok) {
+    console.error(asked.why);
     return exit.wrongUse;
   }
-  if (address !== undefined && isLocal(address) && !isFolder(address)) {
-    // Without the address: whoever has mistyped one with a token in it does not want to see that in a log.
-    console.error("The folder that --role-repository names is not there: give the address of a git repository, or its folder.");
-    return exit.wrongUse;
-  }
-  if (address !== undefined && hasCredentials(address)) {
-    console.error("The address of the role's repository has a user, password or token in it; leave that to git's credential helper.");
-    return exit.wrongUse;
-  }
-  const withheld = withhold(process.env);
-  const secrets = secretsOf(withheld);
+  const taken = takeSecrets(process.env);
+  const secrets = secretsOf(taken);
   const published: string[] = [];
-  const whatIsOut = (): string => (published.length === 0 ? "Nothing was published." : `Published: ${published.join(", ")}. The rest was not, or not to its end.`);
+  const whatIsOut = (): string =>
+    published.length === 0
+      ? "Nothing was published."
+      : `Published: ${published.join(", ")}. The rest was not, or not to its end.`;
   return await inTemporary("sriov-role-publish-", whatIsOut, async (temporary) => {
-    const way = access(options, withheld);
-    return await hiding(secrets, async () => await publishFrom({ temporary, way, secrets, published }, options, what, what.role && address !== undefined && repository ? { address: absolute(address), ...repository } : undefined));
+    const means = { temporary, way: access(options, taken), secrets, published };
+    const { what, repository } = asked.value;
+    return await redactErrors(secrets, async () => await publishFrom(means, options, what, repository));
   });
 }
 
@@ -173,91 +272,194 @@ interface Means {
   readonly published: string[];
 }
 
-/**
- * @param repository the role's, when the role is published
- */
-async function publishFrom({ temporary, way, secrets, published }: Means, options: PublishOptions, what: { readonly collection: boolean; readonly role: boolean }, repository: { readonly address: string; readonly owner: string; readonly name: string } | undefined): Promise<number> {
-  const nothingSent = (...reasons: readonly string[]): number => {
-    for (const reason of [...reasons, "Nothing was sent."]) console.error(reason);
-    return exit.failed;
-  };
-  const ready = await prepared();
-  if (!ready) return nothingSent();
+/** What is known before anything is sent. */
+interface Publication extends Means {
+  readonly ready: Ready;
+  readonly bin: string;
+  readonly what: What;
+  /** The role's repository, when the role is published, and what it has. */
+  readonly target: (RoleRepository & { readonly remote: Remote }) | undefined;
+  /** Who the role belongs to on Galaxy. */
+  readonly owner: string;
+  readonly answer: Answer;
+  /** Name and version of the collection. */
+  readonly title: string;
+}
+
+/** Print a line without secrets. */
+function tell({ secrets }: Publication, line: string): void {
+  print(redact(line, secrets));
+}
+
+/** The message of an error without secrets. */
+function clean({ secrets }: Publication, error: unknown): string {
+  return redact(error instanceof Error ? error.message : String(error), secrets);
+}
+
+function nothingSent(...reasons: readonly string[]): number {
+  for (const reason of [...reasons, "Nothing was sent."]) console.error(reason);
+  return exit.failed;
+}
+
+/** Find out all that can be known before anything is sent. */
+async function lookAhead(
+  means: Means,
+  ready: Ready,
+  what: What,
+  repository: RoleRepository | undefined,
+): Promise<Publication> {
   const { identity } = ready.sources.role;
-  const { commit, time, changed } = ready.commit;
-  const { version } = identity;
-  const title = `${identity.namespace}.${identity.name} ${version}`;
   const bin = await pythonTools(root);
   // Galaxy has its namespaces in small letters, and GitHub its owners as they like.
   const owner = (repository?.owner ?? identity.namespace).toLowerCase();
-  const answer = await askGalaxy(bin, root, identity, owner, way);
-  secrets.push(...answer.secrets);
-  const clean = (error: unknown): string => filtered(error instanceof Error ? error.message : String(error), secrets);
-  const tell = (line: string): void => say(filtered(line, secrets));
-  const remote = repository && (await readRemote(temporary, repository.address, version));
-  const refusals = [
-    ...(changed.length === 0 ? [] : [`${changed.length} files are changed or not in git, ${changed[0]} among them: commit or remove them first.`]),
+  const answer = await askGalaxy(bin, root, identity, owner, means.way);
+  means.secrets.push(...answer.secrets);
+  const remote = repository && (await readRemote(means.temporary, repository.address, identity.version));
+  const target = repository && remote && { ...repository, remote };
+  const title = `${identity.namespace}.${identity.name} ${identity.version}`;
+  return { ...means, ready, bin, what, target, owner, answer, title };
+}
+
+/** What speaks against publishing. */
+async function refusals({ ready, what, target, owner, answer }: Publication): Promise<string[]> {
+  const { identity } = ready.sources.role;
+  const { commit, changed } = ready.commit;
+  const { version } = identity;
+  const dirty = `${changed.length} files are changed or not in git, ${changed[0]} among them: commit or remove them first.`;
+  // With a tag of just this name it may be what an earlier run has pushed.
+  const tags = target?.remote.tags.filter((tag) => tag !== version) ?? [];
+  return [
+    ...(changed.length === 0 ? [] : [dirty]),
     ...(await tagsElsewhere(root, version, commit)),
     ...serverRefusals(identity, owner, answer, what),
-    // With a tag of just this name it may be what an earlier run has pushed.
-    ...(repository && remote ? remote.tags.filter((tag) => tag !== version).map((tag) => `${repository.address} has the tag ${tag} already.`) : []),
+    ...tags.map((tag) => `${target?.address} has the tag ${tag} already.`),
   ];
-  const target = `${answer.url} (${answer.name}), ${sourceInWords(answer.source)}`;
-  tell(`${title}, commit ${commit.slice(0, 12)}:`);
-  if (what.collection) tell(`  the collection goes to ${target}`);
-  if (what.collection && !what.role && options.collection !== true) tell("  the role is left out here: only with --role-repository URL is it known where it would go");
-  if (repository && remote) {
-    tell(`  the role goes to the branch ${remote.branch} of ${repository.address}, with the tag ${version}`);
-    tell(`  then the role ${repository.owner}/${repository.name} is imported by ${target}${owner === identity.namespace ? "" : `, and called ${owner}.${identity.name} there, not ${identity.namespace}.${identity.name}`}`);
-  }
-  if (refusals.length > 0) return nothingSent(...refusals.map(clean));
-  const push = repository && remote && { name: identity.name, address: repository.address, remote, files: release(ready.sources).role, version, message: `${title}\n\nMade from commit ${commit}.`, time };
+}
+
+/** Tell what goes where. */
+function announce(publication: Publication, options: PublishOptions): void {
+  const { ready, what, target, owner, answer, title } = publication;
+  const { namespace, name, version } = ready.sources.role.identity;
+  const server = `${answer.url} (${answer.name}), ${sourceInWords(answer.source)}`;
+  tell(publication, `${title}, commit ${ready.commit.commit.slice(0, 12)}:`);
+  if (what.collection) tell(publication, `  the collection goes to ${server}`);
+  if (what.collection && !what.role && options.collection !== true)
+    tell(publication, "  the role is left out here: only with --role-repository URL is it known where it would go");
+  if (!target) return;
+  const { address, remote } = target;
+  const renamed = owner === namespace ? "" : `, and called ${owner}.${name} there, not ${namespace}.${name}`;
+  tell(publication, `  the role goes to the branch ${remote.branch} of ${address}, with the tag ${version}`);
+  tell(publication, `  then the role ${target.owner}/${target.name} is imported by ${server}${renamed}`);
+}
+
+/** A push of the role that git has tried, but for the sending. */
+interface TriedPush {
+  readonly push: Push;
+  readonly clone: string;
+  /** Whether an earlier run has sent it. */
+  readonly sent: boolean;
+}
+
+/**
+ * Let git try the push of the role.
+ *
+ * @throws Error when it could not be, with git's words
+ */
+async function tryPush(
+  publication: Publication,
+  { address, remote }: Pick<Push, "address" | "remote">,
+): Promise<TriedPush> {
+  const { ready, temporary, title } = publication;
+  const { name, version } = ready.sources.role.identity;
+  const { commit, time } = ready.commit;
+  const message = `${title}\n\nMade from commit ${commit}.`;
+  const push = { name, address, remote, files: release(ready.sources).role, version, message, time };
   const clone = join(temporary, "role");
-  let pushed = false;
-  if (push) {
-    try {
-      const { removed, there } = await prepare(clone, push);
-      pushed = there;
-      if (there) tell("  the role is there already, with its tag: it is imported only");
-      for (const path of removed) tell(`  ${path} is there now and goes`);
-    } catch (error) {
-      return nothingSent(clean(error));
-    }
+  const { removed, there } = await prepare(clone, push);
+  if (there) tell(publication, "  the role is there already, with its tag: it is imported only");
+  for (const path of removed) tell(publication, `  ${path} is there now and goes`);
+  return { push, clone, sent: there };
+}
+
+/** Publish the collection. Returns whether that went well, and tells what became of it. */
+async function sendCollection(publication: Publication, tarball: string): Promise<boolean> {
+  const { ready, bin, way, owner, answer, title, published } = publication;
+  const { identity } = ready.sources.role;
+  const { code } = await run(publishCommand(bin, way, tarball), { onLine: (line) => tell(publication, line) });
+  if (code !== 0) {
+    const now = await askGalaxy(bin, root, identity, owner, way).catch(() => undefined);
+    console.error(afterFailure(identity, answer.url, now));
+    return false;
   }
-  const written = await builtAndChecked(ready, resolve(options.out ?? join(root, "build", "release")), "new", secrets);
+  published.push("the collection");
+  print(`Published: the collection ${title}`);
+  return true;
+}
+
+/** Push the role, and let Galaxy import it. Returns whether that went well, and tells what became of it. */
+async function sendRole(
+  publication: Publication,
+  repository: RoleRepository,
+  { push, clone, sent }: TriedPush,
+): Promise<boolean> {
+  const { bin, way, what, title } = publication;
+  if (!sent) {
+    try {
+      await send(clone, push);
+    } catch (error) {
+      const rest = what.collection ? " The collection was: leave it out of the next run (--role)." : "";
+      console.error(clean(publication, error));
+      console.error(`The role was not published.${rest}`);
+      return false;
+    }
+    print(`Pushed: the role, to ${repository.address}`);
+  }
+  const command = importCommand(bin, way, repository, push.remote.branch);
+  const { code } = await run(command, { onLine: (line) => tell(publication, line) });
+  if (code !== 0) {
+    console.error(
+      "The role is in its repository, and Galaxy did not import it. Once that is mended, publish again with --role: what is pushed is not pushed again.",
+    );
+    return false;
+  }
+  print(`Published: the role ${title}`);
+  return true;
+}
+
+/**
+ * Publish what nothing speaks against.
+ *
+ * @param repository the role's, when the role is published
+ * @returns an exit code
+ */
+async function publishFrom(
+  means: Means,
+  options: PublishOptions,
+  what: What,
+  repository: RoleRepository | undefined,
+): Promise<number> {
+  const ready = await prepared();
+  if (!ready) return nothingSent();
+  const publication = await lookAhead(means, ready, what, repository);
+  const against = await refusals(publication);
+  announce(publication, options);
+  if (against.length > 0) return nothingSent(...against.map((reason) => clean(publication, reason)));
+  const { target } = publication;
+  let tried: TriedPush | undefined;
+  try {
+    tried = target && (await tryPush(publication, target));
+  } catch (error) {
+    return nothingSent(clean(publication, error));
+  }
+  const out = resolve(options.out ?? join(root, "build", "release"));
+  const written = await builtAndChecked(ready, out, "new", means.secrets);
   if (!written) return nothingSent();
-  tell(`${here(written.tarball)}  sha256 ${written.sha256}`);
+  tell(publication, `${fromCwd(written.tarball)}  sha256 ${written.sha256}`);
   if (options.dryRun) {
-    say("Nothing was sent: this was a dry run.");
+    print("Nothing was sent: this was a dry run.");
     return exit.good;
   }
-  if (what.collection) {
-    const { code } = await run(publishCommand(bin, way, written.tarball), { onLine: tell });
-    if (code !== 0) {
-      const now = await askGalaxy(bin, root, identity, owner, way).catch(() => undefined);
-      console.error(afterFailure(identity, answer.url, now));
-      return exit.failed;
-    }
-    published.push("the collection");
-    say(`Published: the collection ${title}`);
-  }
-  if (repository && push) {
-    if (!pushed) {
-      try {
-        await send(clone, push);
-      } catch (error) {
-        console.error(clean(error));
-        console.error(`The role was not published.${what.collection ? " The collection was: leave it out of the next run (--role)." : ""}`);
-        return exit.failed;
-      }
-      say(`Pushed: the role, to ${repository.address}`);
-    }
-    const { code } = await run(importCommand(bin, way, repository, push.remote.branch), { onLine: tell });
-    if (code !== 0) {
-      console.error(`The role is in its repository, and Galaxy did not import it. Once that is mended, publish again with --role: what is pushed is not pushed again.`);
-      return exit.failed;
-    }
-    say(`Published: the role ${title}`);
-  }
+  if (what.collection && !(await sendCollection(publication, written.tarball))) return exit.failed;
+  if (target && tried && !(await sendRole(publication, target, tried))) return exit.failed;
   return exit.good;
 }

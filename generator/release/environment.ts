@@ -7,7 +7,7 @@ export interface Environment {
  * What leads git to another repository than that of its folder; a hook and `git rebase --exec` set some of them.
  * `git rev-parse --local-env-vars` names them, but for the namespace. GIT_CONFIG_* is left: credentials may be in it.
  */
-export const repositoryVariables: readonly string[] = [
+const repositoryVariables: readonly string[] = [
   "GIT_ALTERNATE_OBJECT_DIRECTORIES",
   "GIT_COMMON_DIR",
   "GIT_DIR",
@@ -29,14 +29,19 @@ export const tokenVariable = "GALAXY_TOKEN";
 
 /** What has a secret of Galaxy in an environment. */
 export function secretVariables(env: Environment): Environment {
-  return Object.fromEntries(Object.entries(env).filter(([name, value]) => value && (name === tokenVariable || /^ANSIBLE_GALAXY_SERVER_.*_(TOKEN|PASSWORD|CLIENT_SECRET)$/.test(name))));
+  return Object.fromEntries(
+    Object.entries(env).filter(
+      ([name, value]) =>
+        value && (name === tokenVariable || /^ANSIBLE_GALAXY_SERVER_.*_(TOKEN|PASSWORD|CLIENT_SECRET)$/.test(name)),
+    ),
+  );
 }
 
 /**
  * Take the secrets out of an environment, and return them. Out of this process' own, so that no program has them that is
  * not given them: lints, tests, pip and git's hooks have no use for them.
  */
-export function withhold(env: NodeJS.ProcessEnv): Environment {
+export function takeSecrets(env: NodeJS.ProcessEnv): Environment {
   const secrets = secretVariables(env);
   for (const name of Object.keys(secrets)) delete env[name];
   return secrets;

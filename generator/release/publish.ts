@@ -29,11 +29,21 @@ export interface Access {
  */
 export function access({ server }: Destination, env: Environment): Access {
   const token = env[tokenVariable];
-  const common = { ...programEnvironment(), ...secretVariables(env), [tokenVariable]: undefined, ANSIBLE_NOCOLOR: "1", ANSIBLE_FORCE_COLOR: undefined };
+  const common = {
+    ...programEnvironment(),
+    ...secretVariables(env),
+    [tokenVariable]: undefined,
+    ANSIBLE_NOCOLOR: "1",
+    ANSIBLE_FORCE_COLOR: undefined,
+  };
   const address = server === undefined ? publicGalaxy : /^https?:\/\//.test(server) ? server : undefined;
-  if (token === undefined || token === "" || address === undefined) return { ...(server === undefined ? {} : { server }), env: common };
+  if (token === undefined || token === "" || address === undefined)
+    return { ...(server === undefined ? {} : { server }), env: common };
   const variable = (key: string): string => `ANSIBLE_GALAXY_SERVER_${ownServer.toUpperCase()}_${key}`;
-  return { server: ownServer, env: { ...common, ANSIBLE_GALAXY_SERVER_LIST: ownServer, [variable("URL")]: address, [variable("TOKEN")]: token } };
+  return {
+    server: ownServer,
+    env: { ...common, ANSIBLE_GALAXY_SERVER_LIST: ownServer, [variable("URL")]: address, [variable("TOKEN")]: token },
+  };
 }
 
 /** What ask_galaxy.py says. */
@@ -53,15 +63,37 @@ export interface Answer {
  *
  * @throws Error when the server cannot be asked
  */
-export async function askGalaxy(bin: string, root: string, { namespace, name }: Identity, owner: string, { server, env }: Access): Promise<Answer> {
-  const command: Command = { file: join(bin, "python"), args: [join(root, "generator", "release", "ask_galaxy.py"), namespace, name, owner, ...(server === undefined ? [] : [server])], env };
+export async function askGalaxy(
+  bin: string,
+  root: string,
+  { namespace, name }: Identity,
+  owner: string,
+  { server, env }: Access,
+): Promise<Answer> {
+  const command: Command = {
+    file: join(bin, "python"),
+    args: [
+      join(root, "generator", "release", "ask_galaxy.py"),
+      namespace,
+      name,
+      owner,
+      ...(server === undefined ? [] : [server]),
+    ],
+    env,
+  };
   const { stdout, output } = await run(command);
   const last = stdout.trim().split("\n").at(-1) ?? "";
   const secrets = secretsOf(env);
-  if (!last.startsWith("{")) throw new Error(filtered(`The server could not be asked which versions it has:\n${output.trim()}`, secrets));
+  if (!last.startsWith("{"))
+    throw new Error(redact(`The server could not be asked which versions it has:\n${output.trim()}`, secrets));
   const answer = JSON.parse(last) as Answer | { readonly error: string; readonly secrets: readonly string[] };
-  if ("error" in answer) throw new Error(filtered(`The server could not be asked which versions it has: ${answer.error}`, [...secrets, ...answer.secrets]));
-  return answer.source !== null && answer.source.includes(ownServer.toUpperCase()) ? { ...answer, source: `the environment variable ${tokenVariable}` } : answer;
+  if ("error" in answer)
+    throw new Error(
+      redact(`The server could not be asked which versions it has: ${answer.error}`, [...secrets, ...answer.secrets]),
+    );
+  return answer.source !== null && answer.source.includes(ownServer.toUpperCase())
+    ? { ...answer, source: `the environment variable ${tokenVariable}` }
+    : answer;
 }
 
 /** Where a token comes from, in words. */
@@ -82,26 +114,44 @@ export function secretsOf(env: Environment): string[] {
  * @param secrets may become more while it runs
  * @throws Error without them
  */
-export async function hiding<Result>(secrets: readonly string[], work: () => Promise<Result>): Promise<Result> {
+export async function redactErrors<Result>(secrets: readonly string[], work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (error) {
-    throw new Error(filtered(error instanceof Error ? error.message : String(error), secrets));
+    throw new Error(redact(error instanceof Error ? error.message : String(error), secrets));
   }
 }
 
 /** A text without the secrets, in any form that is likely in a message. */
-export function filtered(text: string, secrets: readonly string[]): string {
-  const forms = secrets.filter((secret) => secret !== "").flatMap((secret) => [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), Buffer.from(secret).toString("base64")]);
-  return [...new Set(forms)].sort((a, b) => b.length - a.length).reduce((clean, form) => clean.replaceAll(form, "***"), text);
+export function redact(text: string, secrets: readonly string[]): string {
+  const forms = secrets
+    .filter((secret) => secret !== "")
+    .flatMap((secret) => [
+      secret,
+      encodeURIComponent(secret),
+      JSON.stringify(secret).slice(1, -1),
+      Buffer.from(secret).toString("base64"),
+    ]);
+  return [...new Set(forms)]
+    .sort((a, b) => b.length - a.length)
+    .reduce((clean, form) => clean.replaceAll(form, "***"), text);
 }
 
 export function publishCommand(bin: string, { server, env }: Access, tarball: string): Command {
   return { file: join(bin, "ansible-galaxy"), args: ["collection", "publish", tarball, ...serverOption(server)], env };
 }
 
-export function importCommand(bin: string, { server, env }: Access, { owner, name }: { readonly owner: string; readonly name: string }, branch: string): Command {
-  return { file: join(bin, "ansible-galaxy"), args: ["role", "import", "--branch", branch, ...serverOption(server), owner, name], env };
+export function importCommand(
+  bin: string,
+  { server, env }: Access,
+  { owner, name }: { readonly owner: string; readonly name: string },
+  branch: string,
+): Command {
+  return {
+    file: join(bin, "ansible-galaxy"),
+    args: ["role", "import", "--branch", branch, ...serverOption(server), owner, name],
+    env,
+  };
 }
 
 function serverOption(server: string | undefined): string[] {
@@ -113,26 +163,50 @@ function serverOption(server: string | undefined): string[] {
  *
  * @param answer the server's after that; absent when it could not be asked
  */
-export function afterFailure({ namespace, name, version }: Identity, url: string, answer: Pick<Answer, "collection"> | undefined): string {
+export function afterFailure(
+  { namespace, name, version }: Identity,
+  url: string,
+  answer: Pick<Answer, "collection"> | undefined,
+): string {
   const title = `${namespace}.${name} ${version}`;
-  if (!answer) return `Whether the collection was published is not known: ${url} could not be asked. Look there; if it has ${title}, go on with --role.`;
-  if (answer.collection.includes(version)) return `${url} has the collection ${title} now, though ansible-galaxy failed. When it is the one with the sha256 above, go on with --role.`;
+  if (!answer)
+    return `Whether the collection was published is not known: ${url} could not be asked. Look there; if it has ${title}, go on with --role.`;
+  if (answer.collection.includes(version))
+    return `${url} has the collection ${title} now, though ansible-galaxy failed. When it is the one with the sha256 above, go on with --role.`;
   return `The collection was not published: ${url} does not have ${title}. Where the import had begun, it may still come to its end there.`;
 }
 
 /** The variable for the token of a server of Ansible's configuration; for others it is ours ("cmd_arg" is an address, "default" is galaxy.ansible.com). */
 function variableFor(server: string): string {
-  return ["cmd_arg", "default", ownServer].includes(server) ? tokenVariable : `ANSIBLE_GALAXY_SERVER_${server.toUpperCase()}_TOKEN`;
+  return ["cmd_arg", "default", ownServer].includes(server)
+    ? tokenVariable
+    : `ANSIBLE_GALAXY_SERVER_${server.toUpperCase()}_TOKEN`;
 }
 
 /** What speaks against publishing on the server: sentences. */
-export function serverRefusals({ namespace, name, version }: Identity, owner: string, answer: Answer, what: { readonly collection: boolean; readonly role: boolean }): string[] {
-  const has = (versions: readonly string[]): boolean => versions.some((there) => there === version || there === `v${version}`);
+export function serverRefusals(
+  { namespace, name, version }: Identity,
+  owner: string,
+  answer: Answer,
+  what: { readonly collection: boolean; readonly role: boolean },
+): string[] {
+  const has = (versions: readonly string[]): boolean =>
+    versions.some((there) => there === version || there === `v${version}`);
   return [
-    ...(answer.source === null ? [`There is no token for ${answer.url}: set ${variableFor(answer.name)}, or Ansible's own configuration of the server.`] : []),
-    ...(what.collection && !answer.apis.includes("v3") ? [`${answer.url} has no API v3, by which collections are published.`] : []),
+    ...(answer.source === null
+      ? [
+          `There is no token for ${answer.url}: set ${variableFor(answer.name)}, or Ansible's own configuration of the server.`,
+        ]
+      : []),
+    ...(what.collection && !answer.apis.includes("v3")
+      ? [`${answer.url} has no API v3, by which collections are published.`]
+      : []),
     ...(what.role && !answer.apis.includes("v1") ? [`${answer.url} has no API v1, by which roles are imported.`] : []),
-    ...(what.collection && has(answer.collection) ? [`${answer.url} has the collection ${namespace}.${name} ${version} already; --role publishes the role alone.`] : []),
-    ...(what.role && has(answer.role) ? [`${answer.url} has the role ${owner}.${name} ${version} already; --collection publishes the collection alone.`] : []),
+    ...(what.collection && has(answer.collection)
+      ? [`${answer.url} has the collection ${namespace}.${name} ${version} already; --role publishes the role alone.`]
+      : []),
+    ...(what.role && has(answer.role)
+      ? [`${answer.url} has the role ${owner}.${name} ${version} already; --collection publishes the collection alone.`]
+      : []),
   ];
 }

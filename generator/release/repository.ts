@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import { emptyFolder, readTree, realPath, writeTree } from "../system/disk.js";
-import type { OutFile } from "../ir.js";
+import { failure, success } from "../ir.js";
+import type { OutFile, Result } from "../ir.js";
 import { run } from "../system/process.js";
 import type { Outcome } from "../system/process.js";
 import { programEnvironment } from "./environment.js";
@@ -12,7 +13,7 @@ export async function git(cwd: string, ...args: readonly string[]): Promise<Outc
   return await run({ file: "git", args, cwd, env: { ...programEnvironment(), GIT_TERMINAL_PROMPT: "0" } });
 }
 
-async function must(cwd: string, ...args: readonly string[]): Promise<string> {
+async function gitOrThrow(cwd: string, ...args: readonly string[]): Promise<string> {
   const { code, stdout, output } = await git(cwd, ...args);
   if (code !== 0) throw new Error(`git ${args[0]} ended with ${code}:\n${output.trim()}`);
   return stdout.replace(/\n$/, "");
@@ -34,13 +35,24 @@ export interface Head {
  * @throws Error when the folder is no git repository of its own, or that has no commit, or cannot be read
  */
 export async function head(folder: string, inputs: readonly string[]): Promise<Head> {
-  const top = await must(folder, "rev-parse", "--show-toplevel");
-  if (realPath(top) !== realPath(folder)) throw new Error(`${folder} is no git repository of its own: it lies in that of ${top}, whose commits say nothing of it. Clone it.`);
-  const [commit = "", time = ""] = (await must(folder, "log", "-1", "--format=%H %ct")).split(" ");
-  const listed = (await must(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z")).split("\0").filter((entry) => entry !== "");
+  const top = await gitOrThrow(folder, "rev-parse", "--show-toplevel");
+  if (realPath(top) !== realPath(folder))
+    throw new Error(
+      `${folder} is no git repository of its own: it lies in that of ${top}, whose commits say nothing of it. Clone it.`,
+    );
+  const [commit = "", time = ""] = (await gitOrThrow(folder, "log", "-1", "--format=%H %ct")).split(" ");
+  const listed = (await gitOrThrow(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z"))
+    .split("\0")
+    .filter((entry) => entry !== "");
   // A file that git ignores, or was told not to look at, is read and released all the same.
-  const tree = await must(folder, "ls-tree", "-r", "-z", "--full-tree", commit, "--", ...inputs);
-  const changed = new Set([...listed.map((entry) => entry.slice(3)), ...differences(tree, inputs.flatMap((input) => readTree(folder, input)))]);
+  const tree = await gitOrThrow(folder, "ls-tree", "-r", "-z", "--full-tree", commit, "--", ...inputs);
+  const changed = new Set([
+    ...listed.map((entry) => entry.slice(3)),
+    ...differences(
+      tree,
+      inputs.flatMap((input) => readTree(folder, input)),
+    ),
+  ]);
   return { commit, time: Number(time), changed: [...changed].sort() };
 }
 
@@ -50,16 +62,27 @@ export async function head(folder: string, inputs: readonly string[]): Promise<H
  *
  * @param tree what `git ls-tree -r -z` says
  */
-export function differences(tree: string, files: readonly OutFile[]): string[] {
-  const there = new Map([...tree.matchAll(/(\d+) \w+ ([0-9a-f]+)\t([^\0]+)/g)].map(([, mode, hash, path]) => [path!, { mode: mode!, hash: hash! }]));
+function differences(tree: string, files: readonly OutFile[]): string[] {
+  const there = new Map(
+    [...tree.matchAll(/(\d+) \w+ ([0-9a-f]+)\t([^\0]+)/g)].map(([, mode, hash, path]) => [
+      path!,
+      { mode: mode!, hash: hash! },
+    ]),
+  );
   const same = ({ path, text, executable }: OutFile): boolean => {
     const { mode, hash } = there.get(path) ?? { mode: "", hash: "" };
     const bytes = Buffer.from(text);
-    const own = createHash(hash.length === 64 ? "sha256" : "sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+    const own = createHash(hash.length === 64 ? "sha256" : "sha1")
+      .update(`blob ${bytes.length}\0`)
+      .update(bytes)
+      .digest("hex");
     return own === hash && mode === (executable === true ? "100755" : "100644");
   };
   const paths = new Set(files.map(({ path }) => path));
-  return [...files.filter((file) => !same(file)).map(({ path }) => path), ...[...there.keys()].filter((path) => !paths.has(path))];
+  return [
+    ...files.filter((file) => !same(file)).map(({ path }) => path),
+    ...[...there.keys()].filter((path) => !paths.has(path)),
+  ];
 }
 
 /** The names under which a version may be tagged. */
@@ -72,7 +95,10 @@ export async function tagsElsewhere(folder: string, version: string, commit: str
   const found: string[] = [];
   for (const tag of tagNames(version)) {
     const { code, stdout } = await git(folder, "rev-parse", "--quiet", "--verify", `refs/tags/${tag}^{commit}`);
-    if (code === 0 && stdout.trim() !== commit) found.push(`The tag ${tag} is at commit ${stdout.trim().slice(0, 12)}, and the release would be of ${commit.slice(0, 12)}.`);
+    if (code === 0 && stdout.trim() !== commit)
+      found.push(
+        `The tag ${tag} is at commit ${stdout.trim().slice(0, 12)}, and the release would be of ${commit.slice(0, 12)}.`,
+      );
   }
   return found;
 }
@@ -93,7 +119,10 @@ export interface Remote {
  */
 export async function readRemote(folder: string, address: string, version: string): Promise<Remote> {
   const names = tagNames(version).map((tag) => `refs/tags/${tag}`);
-  return parseRemote(await must(folder, "ls-remote", "--symref", "--", address, "HEAD", "refs/heads/*", ...names), address);
+  return parseRemote(
+    await gitOrThrow(folder, "ls-remote", "--symref", "--", address, "HEAD", "refs/heads/*", ...names),
+    address,
+  );
 }
 
 /**
@@ -105,7 +134,10 @@ export function parseRemote(text: string, address: string): Remote {
   const all = (pattern: RegExp): string[] => lines.flatMap((line) => pattern.exec(line)?.[1] ?? []);
   const [branch] = all(/^ref: refs\/heads\/(\S+)\tHEAD$/);
   const branches = all(/^[0-9a-f]+\trefs\/heads\/(\S+)$/);
-  if (branches.length > 0 && (branch === undefined || !branches.includes(branch))) throw new Error(`${address} has branches (${branches.join(", ")}), and its HEAD names none of them. Set its default branch.`);
+  if (branches.length > 0 && (branch === undefined || !branches.includes(branch)))
+    throw new Error(
+      `${address} has branches (${branches.join(", ")}), and its HEAD names none of them. Set its default branch.`,
+    );
   return { branch: branch ?? "main", tags: all(/\trefs\/tags\/(\S+)$/), empty: branches.length === 0 };
 }
 
@@ -134,18 +166,23 @@ export function hasCredentials(address: string): boolean {
 }
 
 /**
- * Why a repository cannot be the role's, whose content would be replaced; nothing when it can.
+ * Whether a repository can be the role's, whose content would be replaced.
  *
  * @param paths the files that it has
  * @param meta its meta/main.yml
  */
-export function notOfRole(address: string, paths: readonly string[], meta: string | undefined, name: string): string | undefined {
+export function isOfRole(address: string, paths: readonly string[], meta: string | undefined, name: string): Result {
   const instead = "All that it holds would be replaced by the role. Name the role's repository, or an empty one.";
-  if (paths.includes("galaxy.yml")) return `${address} has a galaxy.yml: it is a collection's repository, or one that a role is generated in. ${instead}`;
+  if (paths.includes("galaxy.yml"))
+    return failure(
+      `${address} has a galaxy.yml: it is a collection's repository, or one that a role is generated in. ${instead}`,
+    );
   const document = meta === undefined ? undefined : parseDocument(meta);
   const found: unknown = document?.errors.length === 0 ? document.getIn(["galaxy_info", "role_name"]) : undefined;
-  if (found === name) return undefined;
-  return `${address} is not empty, and is not the repository of a role ${name}: ${meta === undefined ? "it has no meta/main.yml" : `role_name in its meta/main.yml is ${typeof found === "string" ? found : "missing"}`}. ${instead}`;
+  if (found === name) return success();
+  const roleName = `role_name in its meta/main.yml is ${typeof found === "string" ? found : "missing"}`;
+  const why = meta === undefined ? "it has no meta/main.yml" : roleName;
+  return failure(`${address} is not empty, and is not the repository of a role ${name}: ${why}. ${instead}`);
 }
 
 export interface Push {
@@ -176,36 +213,53 @@ export interface Prepared {
  * @param folder a new folder for the clone
  * @throws Error with git's words, or when the repository is that of something else, or has the tag for something else
  */
-export async function prepare(folder: string, { name, address, remote, files, version, message, time }: Push): Promise<Prepared> {
-  await must(dirname(folder), "clone", "--quiet", "--config", "core.autocrlf=false", "--", address, folder);
-  if (remote.empty) await must(folder, "symbolic-ref", "HEAD", `refs/heads/${remote.branch}`);
+export async function prepare(
+  folder: string,
+  { name, address, remote, files, version, message, time }: Push,
+): Promise<Prepared> {
+  await gitOrThrow(dirname(folder), "clone", "--quiet", "--config", "core.autocrlf=false", "--", address, folder);
+  if (remote.empty) await gitOrThrow(folder, "symbolic-ref", "HEAD", `refs/heads/${remote.branch}`);
   if (!remote.empty) {
-    const paths = (await must(folder, "ls-tree", "-r", "-z", "--name-only", "HEAD")).split("\0");
-    const fault = notOfRole(address, paths, paths.includes("meta/main.yml") ? await must(folder, "show", "HEAD:meta/main.yml") : undefined, name);
-    if (fault !== undefined) throw new Error(fault);
+    const paths = (await gitOrThrow(folder, "ls-tree", "-r", "-z", "--name-only", "HEAD")).split("\0");
+    const meta = paths.includes("meta/main.yml") ? await gitOrThrow(folder, "show", "HEAD:meta/main.yml") : undefined;
+    const fits = isOfRole(address, paths, meta, name);
+    if (!fits.ok) throw new Error(fits.why);
   }
   const tagged = remote.tags.includes(version);
   const taken = new Error(`${address} has the tag ${version} already, of something else.`);
   if (tagged) {
     const { code: elsewhere } = await git(folder, "merge-base", "--is-ancestor", `refs/tags/${version}`, "HEAD");
     if (elsewhere !== 0) throw taken;
-    await must(folder, "checkout", "--quiet", "--detach", `refs/tags/${version}`);
+    await gitOrThrow(folder, "checkout", "--quiet", "--detach", `refs/tags/${version}`);
   }
   const ours = new Set(files.map(({ path }) => path.split("/")[0]!));
   emptyFolder(folder, (name) => name.startsWith(".") && !ours.has(name));
   writeTree(folder, files);
-  await must(folder, "add", "--all", "--force");
+  await gitOrThrow(folder, "add", "--all", "--force");
   if (tagged) {
-    if ((await must(folder, "write-tree")) !== (await must(folder, "rev-parse", `refs/tags/${version}^{tree}`))) throw taken;
+    if (
+      (await gitOrThrow(folder, "write-tree")) !==
+      (await gitOrThrow(folder, "rev-parse", `refs/tags/${version}^{tree}`))
+    )
+      throw taken;
     return { removed: [], there: true };
   }
-  const removed = remote.empty ? "" : await must(folder, "diff", "--cached", "--name-only", "--no-renames", "--diff-filter=D", "-z", "HEAD");
+  const removed = remote.empty
+    ? ""
+    : await gitOrThrow(folder, "diff", "--cached", "--name-only", "--no-renames", "--diff-filter=D", "-z", "HEAD");
   const { code: unchanged } = await git(folder, "diff", "--cached", "--quiet");
-  if (remote.empty || unchanged !== 0) await must(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
+  if (remote.empty || unchanged !== 0)
+    await gitOrThrow(folder, "commit", "--quiet", "--date", `@${time}`, "--message", message);
   // Attributes, filters and hooks may have made something else of them.
-  const [other] = differences(await must(folder, "ls-tree", "-r", "-z", "HEAD", "--", ...files.map(({ path }) => path)), files);
-  if (other !== undefined) throw new Error(`git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`);
-  await must(folder, "tag", "--annotate", "--message", message, version);
+  const [other] = differences(
+    await gitOrThrow(folder, "ls-tree", "-r", "-z", "HEAD", "--", ...files.map(({ path }) => path)),
+    files,
+  );
+  if (other !== undefined)
+    throw new Error(
+      `git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`,
+    );
+  await gitOrThrow(folder, "tag", "--annotate", "--message", message, version);
   await send(folder, { address, remote, version }, "--dry-run");
   return { removed: removed.split("\0").filter((path) => path !== ""), there: false };
 }
@@ -215,7 +269,21 @@ export async function prepare(folder: string, { name, address, remote, files, ve
  *
  * @throws Error with git's words
  */
-export async function send(folder: string, { address, remote, version }: Pick<Push, "address" | "remote" | "version">, ...options: readonly string[]): Promise<void> {
+export async function send(
+  folder: string,
+  { address, remote, version }: Pick<Push, "address" | "remote" | "version">,
+  ...options: readonly string[]
+): Promise<void> {
   // By its address: what clone calls it is a matter of configuration.
-  await must(folder, "push", "--quiet", "--atomic", ...options, "--", address, `HEAD:refs/heads/${remote.branch}`, `refs/tags/${version}`);
+  await gitOrThrow(
+    folder,
+    "push",
+    "--quiet",
+    "--atomic",
+    ...options,
+    "--",
+    address,
+    `HEAD:refs/heads/${remote.branch}`,
+    `refs/tags/${version}`,
+  );
 }

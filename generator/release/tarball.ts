@@ -23,17 +23,24 @@ export function readTarball(bytes: Uint8Array): Member[] {
   const members: Member[] = [];
   // Python writes what a header has no room for before it (POSIX pax): fractions of a second, and a long path.
   let longPath: string | undefined;
-  for (let at = 0; at + block <= tar.length && tar[at] !== 0; ) {
-    const text = (from: number, length: number): string => tar.toString("utf8", at + from, at + from + length).replace(/\0.*$/s, "");
+  for (let at = 0; at + block <= tar.length && tar[at] !== 0;) {
+    const text = (from: number, length: number): string =>
+      tar.toString("utf8", at + from, at + from + length).replace(/\0.*$/s, "");
     const size = Number.parseInt(text(124, 12).trim() || "0", 8);
     const kind = tar.toString("latin1", at + 156, at + 157);
     const prefix = text(345, 155);
     const path = (longPath ?? `${prefix === "" ? "" : `${prefix}/`}${text(0, 100)}`).replace(/\/$/, "");
-    if (!Object.values<string>(kinds).includes(kind)) throw new Error(`${path} in the tarball is neither file nor folder (type ${JSON.stringify(kind)})`);
+    if (!Object.values<string>(kinds).includes(kind))
+      throw new Error(`${path} in the tarball is neither file nor folder (type ${JSON.stringify(kind)})`);
     const content = Buffer.from(tar.subarray(at + block, at + block + size));
     if (kind === kinds.extended) longPath = /^\d+ path=(.*)$/m.exec(content.toString("utf8"))?.[1];
     else {
-      members.push({ path, folder: kind === kinds.folder, executable: (Number.parseInt(text(100, 8).trim(), 8) & 0o100) !== 0, content });
+      members.push({
+        path,
+        folder: kind === kinds.folder,
+        executable: (Number.parseInt(text(100, 8).trim(), 8) & 0o100) !== 0,
+        content,
+      });
       longPath = undefined;
     }
     at += block + Math.ceil(size / block) * block;
@@ -50,7 +57,11 @@ export function readTarball(bytes: Uint8Array): Member[] {
  */
 export function writeTarball(members: readonly Member[], seconds: number): Buffer {
   const sorted = [...members].sort((a, b) => (a.path < b.path ? -1 : 1));
-  const parts = sorted.flatMap((member) => [header(member, seconds), member.content, Buffer.alloc((block - (member.content.length % block)) % block)]);
+  const parts = sorted.flatMap((member) => [
+    header(member, seconds),
+    member.content,
+    Buffer.alloc((block - (member.content.length % block)) % block),
+  ]);
   const packed = gzipSync(Buffer.concat([...parts, Buffer.alloc(2 * block)]), { level: 9 });
   // RFC 1952: time in bytes 4 to 7, operating system in byte 9; 255 is "unknown".
   packed.fill(0, 4, 8);
@@ -75,7 +86,14 @@ function header({ path, folder, executable, content }: Member, seconds: number):
   head.write(octal(0, 8), 329);
   head.write(octal(0, 8), 337);
   head.write(prefix, 345);
-  head.write(`${octal(head.reduce((sum, byte) => sum + byte, 0), 7)} `, 148, "latin1");
+  head.write(
+    `${octal(
+      head.reduce((sum, byte) => sum + byte, 0),
+      7,
+    )} `,
+    148,
+    "latin1",
+  );
   return head;
 }
 
@@ -108,8 +126,17 @@ export function inOrder(members: readonly Member[]): Member[] {
   const files = parsed<FilesManifest>(members, filesName);
   const manifest = parsed<Manifest>(members, manifestName);
   const filesText = python({ ...files, files: [...files.files].sort((a, b) => (a.name < b.name ? -1 : 1)) });
-  const manifestText = python({ ...manifest, file_manifest_file: { ...manifest.file_manifest_file, chksum_sha256: sha256(filesText) } });
-  return members.map((member) => (member.path === filesName ? { ...member, content: filesText } : member.path === manifestName ? { ...member, content: manifestText } : member));
+  const manifestText = python({
+    ...manifest,
+    file_manifest_file: { ...manifest.file_manifest_file, chksum_sha256: sha256(filesText) },
+  });
+  return members.map((member) =>
+    member.path === filesName
+      ? { ...member, content: filesText }
+      : member.path === manifestName
+        ? { ...member, content: manifestText }
+        : member,
+  );
 }
 
 /**
@@ -118,7 +145,7 @@ export function inOrder(members: readonly Member[]): Member[] {
  *
  * @param wanted the collection's files, galaxy.yml among them, which becomes MANIFEST.json
  */
-export function strays(members: readonly Member[], wanted: readonly OutFile[]): string[] {
+export function tarballFaults(members: readonly Member[], wanted: readonly OutFile[]): string[] {
   const there = new Map(members.filter(({ folder }) => !folder).map((member) => [member.path, member]));
   const expected = new Map(wanted.filter(({ path }) => path !== "galaxy.yml").map((file) => [file.path, file]));
   const own = [manifestName, filesName];
@@ -128,12 +155,16 @@ export function strays(members: readonly Member[], wanted: readonly OutFile[]): 
   const manifest = parsed<Manifest>(members, manifestName);
   const listed = new Map(files.files.map((entry) => [entry.name, entry]));
   return [
-    ...[...there.keys()].filter((path) => !expected.has(path) && !own.includes(path)).map((path) => `${path} is in the tarball and does not belong there`),
+    ...[...there.keys()]
+      .filter((path) => !expected.has(path) && !own.includes(path))
+      .map((path) => `${path} is in the tarball and does not belong there`),
     ...[...expected].flatMap(([path, file]) => {
       const member = there.get(path);
       if (!member) return [`${path} is not in the tarball`];
       if (!member.content.equals(Buffer.from(file.text))) return [`${path} in the tarball is not what was generated`];
-      return member.executable === (file.executable === true) ? [] : [`${path} in the tarball ${member.executable ? "is" : "is not"} executable`];
+      return member.executable === (file.executable === true)
+        ? []
+        : [`${path} in the tarball ${member.executable ? "is" : "is not"} executable`];
     }),
     ...members.flatMap(({ path, folder, content }) => {
       if (own.includes(path)) return [];
@@ -141,8 +172,12 @@ export function strays(members: readonly Member[], wanted: readonly OutFile[]): 
       if (!entry) return [`${path} is not in ${filesName}`];
       return folder || entry.chksum_sha256 === sha256(content) ? [] : [`${filesName} has another sum of ${path}`];
     }),
-    ...[...listed.keys()].filter((path) => path !== "." && !members.some((member) => member.path === path)).map((path) => `${filesName} lists ${path}, which is not in the tarball`),
-    ...(manifest.file_manifest_file.chksum_sha256 === sha256(there.get(filesName)!.content) ? [] : [`${manifestName} has another sum of ${filesName}`]),
+    ...[...listed.keys()]
+      .filter((path) => path !== "." && !members.some((member) => member.path === path))
+      .map((path) => `${filesName} lists ${path}, which is not in the tarball`),
+    ...(manifest.file_manifest_file.chksum_sha256 === sha256(there.get(filesName)!.content)
+      ? []
+      : [`${manifestName} has another sum of ${filesName}`]),
   ];
 }
 
@@ -158,6 +193,9 @@ function parsed<T>(members: readonly Member[], path: string): T {
 
 /** As Python's json.dumps(..., indent=True) writes it. */
 function python(value: unknown): Buffer {
-  const ascii = JSON.stringify(value, null, 1).replace(/[\u007f-\uffff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const ascii = JSON.stringify(value, null, 1).replace(
+    /[\u007f-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
   return Buffer.from(ascii);
 }

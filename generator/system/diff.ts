@@ -1,14 +1,18 @@
 import { createTwoFilesPatch } from "diff";
 import type { OutFile, Plan } from "../ir.js";
-import { say } from "./terminal.js";
+import { print } from "./terminal.js";
 
 /** A unified diff from what is there to what should be. */
 export function printDiff(plan: Plan, before: readonly OutFile[], out: string): void {
   const there = new Map(before.map((file) => [file.path, file]));
   const show = (path: string, old: OutFile | undefined, now: OutFile | undefined): void => {
     const name = `${out}/${path}`;
-    if (old && now && old.text === now.text) return say(`${name}: ${now.executable ? "is not" : "is"} executable`);
-    say(createTwoFilesPatch(old ? name : "/dev/null", now ? name : "/dev/null", old?.text ?? "", now?.text ?? "", "", "").replace(/^=+\n/, "").trimEnd());
+    if (old && now && old.text === now.text) return print(`${name}: ${now.executable ? "is not" : "is"} executable`);
+    print(
+      createTwoFilesPatch(old ? name : "/dev/null", now ? name : "/dev/null", old?.text ?? "", now?.text ?? "", "", "")
+        .replace(/^=+\n/, "")
+        .trimEnd(),
+    );
   };
   for (const file of plan.write) show(file.path, there.get(file.path), file);
   for (const path of plan.remove) show(path, there.get(path), undefined);

@@ -1,4 +1,21 @@
-import { accessSync, appendFileSync, chmodSync, constants, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  appendFileSync,
+  chmodSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import type { Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { OutFile } from "../ir.js";
@@ -54,7 +71,8 @@ export function bytesOf(root: string, path: string): { bytes: Buffer; executable
     const step = join(root, ...parts.slice(0, count));
     const stat = lstatSync(step, { throwIfNoEntry: false });
     if (!stat) return undefined;
-    if (stat.isSymbolicLink()) throw new Error(`${step} is a symbolic link; nothing is read or written through it. Remove it.`);
+    if (stat.isSymbolicLink())
+      throw new Error(`${step} is a symbolic link; nothing is read or written through it. Remove it.`);
     if (count < parts.length) {
       if (!stat.isDirectory()) throw new Error(`${step} is a file where a folder must be. Remove it.`);
       continue;
@@ -66,9 +84,12 @@ export function bytesOf(root: string, path: string): { bytes: Buffer; executable
 }
 
 /** Write a file of our own below a folder that is made; it appears whole or not at all. */
-export function writeAtomically(root: string, file: Omit<OutFile, "text"> & { readonly text: string | Uint8Array }): void {
+export function writeAtomically(
+  root: string,
+  file: Omit<OutFile, "text"> & { readonly text: string | Uint8Array },
+): void {
   const target = join(root, file.path);
-  const temporary = besides(target);
+  const temporary = temporaryFor(target);
   mkdirSync(dirname(target), { recursive: true });
   try {
     writeFileSync(temporary, file.text);
@@ -81,7 +102,7 @@ export function writeAtomically(root: string, file: Omit<OutFile, "text"> & { re
 }
 
 /** The name of a temporary file, in the folder of the file that it becomes. */
-export function besides(target: string): string {
+export function temporaryFor(target: string): string {
   return join(dirname(target), `.${process.pid}.${basename(target)}.tmp`);
 }
 
@@ -102,13 +123,57 @@ export function isFolder(path: string): boolean {
 /** Folders directly below one that hold a file of that name, sorted. */
 export function foldersWith(parent: string, name: string): string[] {
   if (!existsSync(parent)) return [];
-  return readdirSync(parent).filter((folder) => existsSync(join(parent, folder, name))).sort();
+  return readdirSync(parent)
+    .filter((folder) => existsSync(join(parent, folder, name)))
+    .sort();
 }
 
 /** The names of the files directly in a folder, sorted; none when it is not there. */
 export function filesIn(folder: string): string[] {
   if (!isFolder(folder)) return [];
-  return readdirSync(folder).filter((name) => isFile(join(folder, name))).sort();
+  return readdirSync(folder)
+    .filter((name) => isFile(join(folder, name)))
+    .sort();
+}
+
+/** The names of the folders directly in a folder, sorted; none when it is not there. */
+export function foldersIn(folder: string): string[] {
+  if (!isFolder(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
+}
+
+/** When a file was written or touched, or a folder got or lost a name, in milliseconds since 1970. */
+export function modifiedAt(path: string): number | undefined {
+  return kindOf(path)?.mtimeMs;
+}
+
+/** Set the time of a file to now, if this user may. */
+export function touch(path: string): void {
+  try {
+    utimesSync(path, new Date(), new Date());
+  } catch (error) {
+    if (!["EACCES", "EPERM", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
+}
+
+/** How many bytes are free on the disk when these folders are gone; what has a link elsewhere does not count. */
+export function bytesFreed(folders: readonly string[]): number {
+  const left = new Map<string, { links: number; readonly bytes: number }>();
+  const walk = (folder: string): void => {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) walk(path);
+      const { dev, ino, nlink, blocks } = lstatSync(path);
+      const found = left.get(`${dev}:${ino}`) ?? { links: entry.isDirectory() ? 1 : nlink, bytes: blocks * 512 };
+      found.links -= 1;
+      left.set(`${dev}:${ino}`, found);
+    }
+  };
+  for (const folder of folders) walk(folder);
+  return [...left.values()].reduce((sum, { links, bytes }) => (links === 0 ? sum + bytes : sum), 0);
 }
 
 /** A log that is on the disk with each line: it is read when something hangs. */
@@ -133,7 +198,7 @@ export function realPath(path: string): string {
   return realpathSync(path);
 }
 
-/** The same of a path that may lead nowhere, or where nobody may look: then it is the path itself. */
+/** The same of a path that may lead nowhere, or that this user may not read: then the path itself. */
 export function realPathIfThere(path: string): string {
   try {
     return realpathSync(path);
@@ -182,6 +247,21 @@ export function readBytes(path: string): Buffer {
 export function writeBytes(path: string, bytes: Uint8Array): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, bytes);
+}
+
+/** Write a value as JSON; the file appears whole or not at all. */
+export function writeJson(path: string, value: unknown): void {
+  writeAtomically(dirname(path), { path: basename(path), text: `${JSON.stringify(value, null, 1)}\n` });
+}
+
+/**
+ * What writeJson has written; undefined when there is no such file.
+ *
+ * @throws SyntaxError when it is no JSON
+ */
+export function readJsonIfThere(path: string): unknown {
+  const text = readTextIfThere(path);
+  return text === undefined ? undefined : JSON.parse(text);
 }
 
 /** Files of our own below a folder that is made, with permissions that do not depend on the umask. */

@@ -9,7 +9,7 @@ import { bytesOf, readOne, writeAtomically } from "./disk.js";
 export const manifestPath = ".manifest.json";
 
 /** The same for a folder of releases: both may be in one folder, and neither removes what is the other's. */
-export const releaseManifestPath = ".release.json";
+const releaseManifestPath = ".release.json";
 
 /**
  * What is on the disk of that which a run may touch: the files that the manifest lists, and those that are wanted.
@@ -31,7 +31,8 @@ export function readOwned(root: string, wanted: readonly OutFile[]): { before: O
 function readManifest(root: string, name: string): string[] {
   const text = readOne(root, name)?.text;
   if (text === undefined) return [];
-  const refuse = (why: string): Error => new Error(`${join(root, name)} ${why}. Nothing was written. Delete that file, and run this again.`);
+  const refuse = (why: string): Error =>
+    new Error(`${join(root, name)} ${why}. Nothing was written. Delete that file, and run this again.`);
   let files: unknown;
   try {
     files = (JSON.parse(text) as { files?: unknown } | null)?.files;
@@ -41,8 +42,10 @@ function readManifest(root: string, name: string): string[] {
   if (!Array.isArray(files)) throw refuse("has no list of files");
   return files.map((path: unknown) => {
     if (typeof path !== "string" || path === "") throw refuse(`lists ${JSON.stringify(path)}, which is no path`);
-    if (path.startsWith("/") || /^[A-Za-z]:/.test(path) || /[\\\0]/.test(path)) throw refuse(`lists ${JSON.stringify(path)}, which is no path inside the folder`);
-    if (path.split("/").some((part) => part === "" || part === "." || part === "..")) throw refuse(`lists ${JSON.stringify(path)}, which leaves the folder`);
+    if (path.startsWith("/") || /^[A-Za-z]:/.test(path) || /[\\\0]/.test(path))
+      throw refuse(`lists ${JSON.stringify(path)}, which is no path inside the folder`);
+    if (path.split("/").some((part) => part === "" || part === "." || part === ".."))
+      throw refuse(`lists ${JSON.stringify(path)}, which leaves the folder`);
     return path;
   });
 }
@@ -103,12 +106,16 @@ export function writeReleaseFiles(root: string, files: readonly ReleaseFile[]): 
   const stale = files.filter(({ path, bytes, executable }) => {
     const there = bytesOf(root, path);
     if (there?.bytes.equals(bytes)) return there.executable !== (executable === true);
-    if (there && !owned.includes(path)) throw new Error(`${join(root, path)} was not written by a build, and would be overwritten. Nothing was written. Remove it, or build into another folder (--out).`);
+    if (there && !owned.includes(path))
+      throw new Error(
+        `${join(root, path)} was not written by a build, and would be overwritten. Nothing was written. Remove it, or build into another folder (--out).`,
+      );
     return true;
   });
   const gone = owned.filter((path) => !wanted.includes(path) && bytesOf(root, path));
   writeAtomically(root, manifest([...owned, ...wanted], releaseManifestPath));
-  for (const { path, bytes, executable } of stale) writeAtomically(root, { path, text: bytes, ...(executable === true ? { executable } : {}) });
+  for (const { path, bytes, executable } of stale)
+    writeAtomically(root, { path, text: bytes, ...(executable === true ? { executable } : {}) });
   for (const path of gone) {
     rmSync(join(root, path), { force: true });
     removeEmptyFolders(root, dirname(path));

@@ -52,8 +52,12 @@ export async function run(command: Command, watch: Watch = {}): Promise<Outcome>
 }
 
 /** The command as a person types it in a shell. */
-export function shown(command: Command): string {
+export function shellLine(command: Command): string {
   const quote = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
-  const env = Object.entries(command.env ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${quote(value)}`]));
-  return [...env, command.file, ...command.args].map((word, index) => (index < env.length ? word : quote(word))).join(" ");
+  const env = Object.entries(command.env ?? {}).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${quote(value)}`],
+  );
+  return [...env, command.file, ...command.args]
+    .map((word, index) => (index < env.length ? word : quote(word)))
+    .join(" ");
 }

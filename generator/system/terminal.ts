@@ -4,27 +4,32 @@ import type { Problem } from "../ir.js";
 /** Exit codes of every command. */
 export const exit = { good: 0, failed: 1, wrongUse: 2 } as const;
 
-export function say(line: string): void {
+export function print(line: string): void {
   console.log(line);
 }
 
 export function printProblems(problems: readonly Problem[]): void {
-  for (const { file, line, message } of problems) console.error(`${file}${line === undefined ? "" : `:${line}`}: ${message}`);
+  for (const { file, line, message } of problems)
+    console.error(`${file}${line === undefined ? "" : `:${line}`}: ${message}`);
 }
 
 /** A path as a person in the current folder would type it. */
-export function here(path: string): string {
+export function fromCwd(path: string): string {
   return relative(process.cwd(), path) || ".";
 }
 
-const toWrite = "Give a folder that this user may write to (--out, where the command has it), or work in a clone of your own.";
+const toWrite =
+  "Give a folder that this user may write to (--out, where the command has it), or work in a clone of your own.";
 const reading = ["stat", "lstat", "scandir", "read", "realpath", "readlink"];
 
 /** What the system refuses of a file or folder, and what to do about it. */
 const refusals: { readonly [code: string]: readonly [what: string, advice: string] } = {
   EACCES: ["permission denied", toWrite],
   EPERM: ["permission denied", toWrite],
-  EROFS: ["the file system is read-only", "Give a folder on another one (--out, where the command has it), or work in a clone there."],
+  EROFS: [
+    "the file system is read-only",
+    "Give a folder on another one (--out, where the command has it), or work in a clone there.",
+  ],
   ENOSPC: ["no space is left on the device", "Free some, and run this again."],
   EDQUOT: ["the disk quota is used up", "Free some space, and run this again."],
 };

@@ -35,8 +35,16 @@ async function median(command: Command, before: () => void): Promise<number> {
  * @param save keep the figures as those of the last release
  * @returns an exit code
  */
-export async function bench({ fast = false, against, hosts = "1,20,100,300", save = false }: {
-  readonly fast?: boolean; readonly against?: string; readonly hosts?: string; readonly save?: boolean;
+export async function bench({
+  fast = false,
+  against,
+  hosts = "1,20,100,300",
+  save = false,
+}: {
+  readonly fast?: boolean;
+  readonly against?: string;
+  readonly hosts?: string;
+  readonly save?: boolean;
 }): Promise<number> {
   const numbers = hosts.split(",");
   if (!numbers.every((number) => /^[1-9]\d{0,3}$/.test(number))) {
@@ -54,7 +62,11 @@ export async function bench({ fast = false, against, hosts = "1,20,100,300", sav
   const bin = await pythonTools(root);
   const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, PYTHONDONTWRITEBYTECODE: "1" };
   const python = (...args: string[]): Command => ({ file: join(bin, "python"), args: ["-u", ...args], cwd: root, env });
-  await shown({ file: process.execPath, args: [join(root, "build", "generator", "main.js"), "generate"], cwd: root });
+  await runShown({
+    file: process.execPath,
+    args: [join(root, "build", "generator", "main.js"), "generate"],
+    cwd: root,
+  });
   const here = await measured(collection, numbers, python);
   const before = JSON.parse(readText(join(root, lastRelease))) as Figures;
   const columns = [here, before, ...(against === undefined ? [] : [await measured(resolve(against), numbers, python)])];
@@ -62,31 +74,43 @@ export async function bench({ fast = false, against, hosts = "1,20,100,300", sav
   for (const { title, machine } of columns) console.log(`  ${title}: ${machine}`);
   console.log(table(columns));
   if (save) writeTree(root, [{ path: lastRelease, text: `${JSON.stringify(here, null, 1)}\n` }]);
-  if (!fast) await shown(python(join("molecule", "rig", "bench.py")));
+  if (!fast) await runShown(python(join("molecule", "rig", "bench.py")));
   return exit.good;
 }
 
-async function shown(command: Command): Promise<void> {
+async function runShown(command: Command): Promise<void> {
   const { code, output } = await run(command, { onLine: (line) => console.log(line) });
   if (code !== 0) throw new Error(`${command.args.join(" ")} ended with ${code}:\n${output}`);
 }
 
 /** What one collection costs the controller and a host. */
-async function measured(folder: string, hosts: readonly string[], python: (...args: string[]) => Command): Promise<Figures> {
+async function measured(
+  folder: string,
+  hosts: readonly string[],
+  python: (...args: string[]) => Command,
+): Promise<Figures> {
   const print = async (...args: string[]): Promise<Partial<Figures>> => {
     const { code, stdout, output } = await run(python(...args, "--collection", folder));
     if (code !== 0) throw new Error(`${args.join(" ")} ended with ${code}:\n${output}`);
     return JSON.parse(stdout) as Partial<Figures>;
   };
-  return { ...await print(join("bench", "controller.py"), "--hosts", ...hosts), ...await print(join("bench", "host.py")) } as Figures;
+  return {
+    ...(await print(join("bench", "controller.py"), "--hosts", ...hosts)),
+    ...(await print(join("bench", "host.py"))),
+  } as Figures;
 }
 
 async function benchProcesses(): Promise<void> {
   const out = makeFolder(join(tmpdir(), "sriov-role-bench-"));
-  const cli = (...args: string[]): Command => ({ file: process.execPath, args: [join(root, "build", "generator", "main.js"), ...args, "--out", out], cwd: root });
+  const cli = (...args: string[]): Command => ({
+    file: process.execPath,
+    args: [join(root, "build", "generator", "main.js"), ...args, "--out", out],
+    cwd: root,
+  });
   const nothing = (): void => undefined;
   console.log(`whole processes, median of ${runs}, ${availableParallelism()} cores, Node.js ${process.versions.node}`);
-  const row = (title: string, seconds: number): void => console.log(`${title.padEnd(34)} ${seconds.toFixed(2).padStart(6)} s`);
+  const row = (title: string, seconds: number): void =>
+    console.log(`${title.padEnd(34)} ${seconds.toFixed(2).padStart(6)} s`);
   try {
     row("generate into an empty folder", await median(cli("generate"), () => removeFolder(out)));
     row("generate, nothing to write", await median(cli("generate"), nothing));

@@ -1,5 +1,7 @@
 import { basename, dirname, posix } from "node:path";
-import { readForeign } from "../system/foreign.js";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
+import { readUserFiles } from "../system/userFiles.js";
 import { run } from "../system/process.js";
 
 // `--changed`: which tests and scenarios a change can touch, from what they use: what they import, and what their own texts name.
@@ -48,12 +50,12 @@ const rules: readonly Rule[] = [
   { files: /^molecule\/shared\/[^/]+\.schema\.json$/, tests: aboutMachines, scenarios: "none" },
   // Steps name the folder, and no file in it.
   { files: /^molecule\/rig\/card\//, tests: aboutMachines, scenarios: standIn },
-  // Without a machine the real tools run, which a scenario has of its image.
+  // For tests without a machine; a guest has the real tools from Debian.
   { files: /^molecule\/rig\/connectx\/native\//, tests: aboutMachines, scenarios: "none" },
   { files: /^molecule\/rig\/connectx\//, tests: aboutMachines, scenarios: connectX },
   // A part of molecule/ that a scenario need not name to use it.
-  { files: /^molecule\/(base\.yml|rig\/.*|shared\/[^/]+\.(yml|py))$/, tests: aboutMachines, scenarios: "all" },
-  { files: /(^|\/)(conftest|hang)\.py$|^test\/support\.ts$/, tests: "all", scenarios: "none" },
+  { files: /^molecule\/(base\.yml|rig\/.*|shared\/[^/]+\.(yml|py|json))$/, tests: aboutMachines, scenarios: "all" },
+  { files: /(^|\/)(conftest|hang)\.py$|^test\/(support|reporter)\.ts$/, tests: "all", scenarios: "none" },
   { files: /^test\/(openstack|galaxy)\//, tests: "none", scenarios: /ROOT \/ "test"/ },
   { files: /^test\//, tests: "none", scenarios: "none" },
   { files: /^(docs\/[^/]+\.md|README\.md)$/, tests: /\bdocs\b|README|\.md\b/, scenarios: "none" },
@@ -190,52 +192,71 @@ function naming(users: readonly User[], path: string): string[] {
   return having(users, new RegExp(`(?<![\\w-])(${words.join("|")})(?![\\w-])`));
 }
 
+/** Names of tests and scenarios. */
+interface Names {
+  readonly tests: readonly string[];
+  readonly scenarios: readonly string[];
+}
+
+function some(users: readonly User[], which: Users): string[] {
+  if (which === "none") return [];
+  return which === "all" ? users.map(({ name }) => name) : having(users, which);
+}
+
+/** What a file of the generator touches: all tests, and scenarios by whether they can do without it. */
+function touchedByGenerator(path: string, uses: Uses): Names {
+  const words = uses.starts.filter(({ files }) => files.has(path)).map(({ word }) => word);
+  const scenarios = uses.needed.has(path)
+    ? some(uses.scenarios, "all")
+    : words.flatMap((word) => having(uses.scenarios, word));
+  return { tests: some(uses.tests, "all"), scenarios };
+}
+
+/** The tests that a file of test/ touches which no rule knows more of. */
+function testsNaming(path: string, uses: Uses): string[] {
+  const isTest = uses.tests.some(({ name }) => name === path);
+  const those = [...using(uses.tests, path), ...(isTest ? [] : naming(uses.tests, path))];
+  // A test that is gone touches nothing.
+  return those.length > 0 || /(^|\/)test_\w+\.py$|\.test\.ts$/.test(path) ? those : some(uses.tests, "all");
+}
+
+/** What one file touches; undefined when nothing is known of it. */
+function touchedBy(path: string, uses: Uses): Names | undefined {
+  if (path.startsWith("generator/") && path.endsWith(".ts")) return touchedByGenerator(path, uses);
+  const rule = rules.find(({ files }) => files.test(path));
+  if (!rule && path.startsWith("molecule/")) {
+    const those = using(uses.scenarios, path);
+    const scenarios = those.length > 0 ? those : some(uses.scenarios, "all");
+    return { tests: having(uses.tests, aboutMachines), scenarios };
+  }
+  if (!rule) return undefined;
+  const name = new RegExp(basename(path).replace(/\W/g, "\\$&"));
+  const ofPage = path.startsWith("docs/") ? having(uses.scenarios, name) : [];
+  const ofTest = path.startsWith("test/") && rule.tests === "none" ? testsNaming(path, uses) : [];
+  return {
+    tests: [...some(uses.tests, rule.tests), ...ofTest],
+    scenarios: [...some(uses.scenarios, rule.scenarios), ...ofPage],
+  };
+}
+
 /**
  * What a change can touch.
  *
  * @param changed paths below the repository; those of files that are gone too
  */
 export function touched(changed: readonly string[], uses: Uses): Touched {
-  const [tests, scenarios] = [uses.tests.map(({ name }) => name), uses.scenarios.map(({ name }) => name)];
-  const some = (users: readonly User[], which: Users): string[] =>
-    which === "all" ? users.map(({ name }) => name) : which === "none" ? [] : having(users, which);
-  const found = { tests: new Set<string>(), scenarios: new Set<string>([wholeWay]) };
-  const unknown: string[] = [];
-  const add = (ofTests: readonly string[], ofScenarios: readonly string[]): void => {
-    for (const one of ofTests) found.tests.add(one);
-    for (const one of ofScenarios) found.scenarios.add(one);
+  if (changed.length === 0) return { tests: [], scenarios: [], unknown: [] };
+  const all: Names = { tests: some(uses.tests, "all"), scenarios: some(uses.scenarios, "all") };
+  const each = changed.map((path) => ({ path, names: touchedBy(path, uses) }));
+  const found = {
+    tests: new Set(each.flatMap(({ names }) => (names ?? all).tests)),
+    scenarios: new Set([wholeWay, ...each.flatMap(({ names }) => (names ?? all).scenarios)]),
   };
-  const all = (): void => add(tests, scenarios);
-  for (const path of changed) {
-    if (path.startsWith("generator/") && path.endsWith(".ts")) {
-      const words = uses.starts.filter(({ files }) => files.has(path)).map(({ word }) => word);
-      add(tests, uses.needed.has(path) ? scenarios : words.flatMap((word) => having(uses.scenarios, word)));
-      continue;
-    }
-    const rule = rules.find(({ files }) => files.test(path));
-    if (!rule && path.startsWith("molecule/")) {
-      const those = using(uses.scenarios, path);
-      add(having(uses.tests, aboutMachines), those.length > 0 ? those : scenarios);
-      continue;
-    }
-    if (!rule) {
-      unknown.push(path);
-      all();
-      continue;
-    }
-    add(some(uses.tests, rule.tests), some(uses.scenarios, rule.scenarios));
-    if (path.startsWith("docs/")) add([], having(uses.scenarios, new RegExp(basename(path).replace(/\W/g, "\\$&"))));
-    if (path.startsWith("test/") && rule.tests === "none") {
-      const those = [...using(uses.tests, path), ...(tests.includes(path) ? [] : naming(uses.tests, path))];
-      // A test that is gone touches nothing.
-      add(those.length > 0 || /(^|\/)test_\w+\.py$|\.test\.ts$/.test(path) ? those : tests, []);
-    }
-  }
-  const keep = (order: readonly string[], those: ReadonlySet<string>): string[] =>
-    order.filter((one) => those.has(one));
-  return changed.length === 0
-    ? { tests: [], scenarios: [], unknown }
-    : { tests: keep(tests, found.tests), scenarios: keep(scenarios, found.scenarios), unknown };
+  return {
+    tests: all.tests.filter((one) => found.tests.has(one)),
+    scenarios: all.scenarios.filter((one) => found.scenarios.has(one)),
+    unknown: each.flatMap(({ path, names }) => (names ? [] : [path])),
+  };
 }
 
 /** The texts that say what uses what. */
@@ -244,43 +265,43 @@ export function readTexts(root: string): Texts {
     /^(generator|molecule|test)(\/|$)/.test(path) && !/(^|\/)__pycache__$/.test(path);
   const code = (path: string): boolean => !path.startsWith("test/") || /^test\/([^/]+\.ts|\w+\/\w+\.py)$/.test(path);
   return new Map(
-    readForeign(root, concerns).flatMap(({ path, text }) =>
+    readUserFiles(root, concerns).flatMap(({ path, text }) =>
       text !== undefined && code(path) ? [[path, text] as const] : [],
     ),
   );
+}
+
+/** Paths of files that differ from a commit, with its name. */
+export interface Changed {
+  readonly base: string;
+  readonly files: readonly string[];
 }
 
 /**
  * The files that differ from where this branch left another, those included that are not committed, or not known to git.
  *
  * @param base a commit, or its name; without one origin/main, else main
- * @returns paths, with the commit's name, or a sentence about what is not there
+ * @returns a failure when git does not know
  */
-export async function changedFiles(
-  root: string,
-  base?: string,
-): Promise<{ readonly base: string; readonly files: readonly string[] } | string> {
+export async function changedFiles(root: string, base?: string): Promise<Result<Changed>> {
   const git = async (...args: string[]): Promise<string | undefined> => {
     const { code, stdout } = await run({ file: "git", args: ["-c", "core.quotePath=false", ...args], cwd: root });
     return code === 0 ? stdout.trim() : undefined;
   };
   if ((await git("rev-parse", "--git-dir")) === undefined)
-    return `${root} is no git repository: what has changed is not known.`;
+    return failure(`${root} is no git repository: what has changed is not known.`);
   const candidates = base === undefined ? ["origin/main", "main"] : [base];
   for (const candidate of candidates) {
     const commit = await git("merge-base", "HEAD", candidate);
     if (commit === undefined) continue;
-    const [differ, others] = [
-      await git("diff", "--name-only", "--no-renames", commit),
-      await git("ls-files", "--others", "--exclude-standard"),
-    ];
+    const differ = await git("diff", "--name-only", "--no-renames", commit);
+    const others = await git("ls-files", "--others", "--exclude-standard");
     if (differ === undefined || others === undefined) break;
-    return {
-      base: candidate,
-      files: [...new Set([...differ.split("\n"), ...others.split("\n")])].filter((path) => path !== "").sort(),
-    };
+    const paths = new Set([...differ.split("\n"), ...others.split("\n")]);
+    return success({ base: candidate, files: [...paths].filter((path) => path !== "").sort() });
   }
-  return `There is no commit ${candidates.join(" or ")} that this branch has in common with it. Name another: --changed COMMIT.`;
+  const names = candidates.join(" or ");
+  return failure(`There is no commit ${names} that this branch has in common with it. Name another: --changed COMMIT.`);
 }
 
 /** What is run of a change, and that it is not everything, as lines for a person. */

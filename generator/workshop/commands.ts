@@ -1,15 +1,34 @@
 import { join } from "node:path";
 import { isStale } from "../artefacts/commands.js";
 import { readSources } from "../artefacts/sources.js";
-import { exit, say } from "../system/terminal.js";
+import { writeJson } from "../system/disk.js";
+import { exit, print } from "../system/terminal.js";
 import { lint as lintAll } from "./lint.js";
-import { missingPackages } from "./machine.js";
+import { howToInstall, missingPackages } from "./hostPackages.js";
+import { unusedDays } from "./pythonEnvironments.js";
 import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
-import { ansibleCores, howToInstall, missingPrograms, programFolders, pythonEnvironment, pythonTools, setup as setUp } from "./setup.js";
-import { choose, namedAndChanged } from "./test.js";
+import {
+  ansibleCores,
+  missingImporter,
+  missingPrograms,
+  missingTools,
+  programFolders,
+  pythonTools,
+  removable,
+  removeUnused,
+  setup as setUp,
+} from "./setup.js";
+import { choose, namedAndChanged } from "./stages.js";
+import type { LintResults, ScenarioResults } from "./totals.js";
+
+/** Options of `lint`. */
+export interface LintOptions {
+  /** A file for the results, for `npm test`. */
+  readonly results?: string;
+}
 
 /** ansible-lint over every artefact. Returns an exit code. */
-export async function lint(root: string): Promise<number> {
+export async function lint(root: string, options: LintOptions = {}): Promise<number> {
   if (await isStale(root)) return exit.failed;
   const { role } = readSources(root);
   const results = await lintAll({
@@ -22,8 +41,10 @@ export async function lint(root: string): Promise<number> {
   });
   for (const { layout, passed, examined, report } of results) {
     if (report !== "") console.error(report);
-    say(`${layout}: ${passed ? "passed" : "failed"}, ${examined} files examined`);
+    print(`${layout}: ${passed ? "passed" : "failed"}, ${examined} files examined`);
   }
+  const counted: LintResults = results.map(({ layout, passed }) => ({ layout, passed }));
+  if (options.results !== undefined) writeJson(options.results, counted);
   return results.every(({ passed }) => passed) ? exit.good : exit.failed;
 }
 
@@ -36,6 +57,8 @@ export interface VerifyOptions {
   readonly timings?: boolean;
   /** A commit; true for where this branch left the main one. */
   readonly changed?: string | true;
+  /** A file for the results, for `npm test`. */
+  readonly results?: string;
 }
 
 /** Molecule's scenarios on VMs. Returns an exit code. */
@@ -56,13 +79,13 @@ export async function verify(root: string, names: readonly string[], options: Ve
       console.error(namedAndChanged);
       return exit.wrongUse;
     }
-      const choice = await choose(options.changed);
-    if (typeof choice === "string") {
-      console.error(choice);
+    const choice = await choose(options.changed);
+    if (!choice.ok) {
+      console.error(choice.why);
       return exit.failed;
     }
-    say(choice.report);
-    chosen = [...choice.scenarios];
+    print(choice.value.report);
+    chosen = [...choice.value.scenarios];
   }
   if (chosen.length === 0) {
     console.error("There is no scenario in molecule/: nothing was proved.");
@@ -74,36 +97,70 @@ export async function verify(root: string, names: readonly string[], options: Ve
     console.error(await howToInstall(root, missing));
     return exit.failed;
   }
-  const programs = { ...(await programFolders(root, { machines: true })), ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }) };
-  const results = await verifyAll({ root, bin: await pythonTools(root), programs, names: chosen, jobs: options.jobs, timings: options.timings === true });
-  say(scenarioReport(results));
+  const programs = {
+    ...(await programFolders(root, { machines: true })),
+    ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }),
+  };
+  const results = await verifyAll({
+    root,
+    bin: await pythonTools(root),
+    programs,
+    names: chosen,
+    jobs: options.jobs,
+    timings: options.timings === true,
+  });
+  print(scenarioReport(results));
+  const counted: ScenarioResults = results.map(({ scenario, outcome }) => ({ scenario, outcome }));
+  if (options.results !== undefined) writeJson(options.results, counted);
   return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
 }
 
 /** Say what this machine lacks for each command. Returns an exit code. */
 export async function doctor(root: string): Promise<number> {
-  const python = await pythonEnvironment(root);
-  const noPython = typeof python === "string" ? [python] : python.ready ? [] : ["Python tools: not installed"];
-  const noPrograms = { tests: await missingPrograms(root, { machines: false }), machines: await missingPrograms(root, { machines: true }) };
+  const noPython = await missingTools(root);
+  const noPrograms = {
+    tests: await missingPrograms(root, { machines: false }),
+    machines: await missingPrograms(root, { machines: true }),
+  };
   const missing = await missingPackages();
   const noSystem = missing.length > 0 ? [await howToInstall(root, missing)] : [];
   const noGit = missing.includes("git") ? [await howToInstall(root, ["git"])] : [];
   const report = (commands: string, lacks: readonly string[]): void => {
-    say(`${commands}: ${lacks.length === 0 ? "ready" : "not ready"}`);
-    for (const lack of lacks) say(`  ${lack.replaceAll("\n", "\n  ")}`);
+    print(`${commands}: ${lacks.length === 0 ? "ready" : "not ready"}`);
+    for (const lack of lacks) print(`  ${lack.replaceAll("\n", "\n  ")}`);
   };
   report("generate, check", []);
   report("lint", noPython);
-  report("build, publish", [...noPython, ...noGit]);
+  report("build, publish", [...noPython, ...(await missingImporter(root)), ...noGit]);
   report("test:unit", [...noPython, ...noPrograms.tests]);
   report("verify, test, bench", [...noPython, ...noPrograms.machines, ...noSystem]);
-  if ([...noPython, ...noPrograms.machines].some((lack) => lack.endsWith("not installed"))) say("This installs what is not installed:\n    npm run setup");
+  if ([...noPython, ...noPrograms.machines].some((lack) => lack.endsWith("not installed")))
+    print("This installs what is not installed:\n    npm run setup");
   return noPython.length + noPrograms.machines.length + noSystem.length === 0 ? exit.good : exit.failed;
 }
 
-/** Install what is missing. Returns an exit code. */
-export async function setup(root: string, options: { readonly python?: boolean }): Promise<number> {
+/** Options of `setup`. */
+export interface SetupOptions {
+  /** What the tests without VMs need only. */
+  readonly python?: boolean;
+  /** Remove what no clone used for long. */
+  readonly prune?: boolean;
+}
+
+/** Install what is missing, and say what is there that nobody uses, or remove it. Returns an exit code. */
+export async function setup(root: string, options: SetupOptions): Promise<number> {
   const faults = await setUp(root, { machines: !options.python });
   for (const fault of faults) console.error(fault);
-  return faults.length === 0 ? exit.good : exit.failed;
+  if (faults.length > 0) return exit.failed;
+  const { folders, bytes } = options.prune ? await removeUnused() : removable();
+  const size = `${Math.ceil(bytes / 1e6)} MB`;
+  if (options.prune) {
+    for (const folder of folders) print(`removed ${folder}`);
+    print(folders.length === 0 ? "There is nothing to remove." : `${size} are free again.`);
+  } else if (folders.length > 0) {
+    print(`No clone has used these for ${unusedDays} days; they take ${size}:`);
+    for (const folder of folders) print(`    ${folder}`);
+    print("This removes them:\n    npm run setup -- --prune");
+  }
+  return exit.good;
 }

@@ -17,7 +17,7 @@ export interface ControllerCost {
   readonly executions: number;
 }
 
-export interface ProgramCost {
+interface ProgramCost {
   readonly cpu: Spread;
   readonly wall: Spread;
 }
@@ -50,23 +50,36 @@ export function table(columns: readonly Figures[]): string {
   const programs = keys(columns, ({ host }) => host);
   const rows = [
     row("", ({ title }) => title),
-    ...cases.flatMap((name) => controllerRows(name, keys(columns, ({ controller }) => controller[name] ?? {}), row)),
+    ...cases.flatMap((name) =>
+      controllerRows(
+        name,
+        keys(columns, ({ controller }) => controller[name] ?? {}),
+        row,
+      ),
+    ),
     ...programs.flatMap((name) => [
       row(`${name}, CPU ms (PFs x VFs of each)`, () => ""),
-      ...keys(columns, ({ host }) => host[name] ?? {}).map((size) => row(`  ${size}`, ({ host }) => spread(host[name]?.[size]?.cpu, 1000, 0))),
+      ...keys(columns, ({ host }) => host[name] ?? {}).map((size) =>
+        row(`  ${size}`, ({ host }) => spread(host[name]?.[size]?.cpu, 1000, 0)),
+      ),
     ]),
   ];
   const first = Math.max(...rows.map(({ label }) => label.length));
   const widths = columns.map((_, index) => Math.max(...rows.map(({ cells }) => cells[index]!.length)));
-  const line = ({ label, cells }: Row): string => [label.padEnd(first), ...cells.map((cell, index) => cell.padStart(widths[index]!))].join("  ");
+  const line = ({ label, cells }: Row): string =>
+    [label.padEnd(first), ...cells.map((cell, index) => cell.padStart(widths[index]!))].join("  ");
   return rows.map((one) => line(one).trimEnd()).join("\n");
 }
 
 function controllerRows(name: string, hosts: readonly string[], row: RowOf): Row[] {
-  const of = (count: string) => ({ controller }: Figures): ControllerCost | undefined => controller[name]?.[count];
+  const of =
+    (count: string) =>
+    ({ controller }: Figures): ControllerCost | undefined =>
+      controller[name]?.[count];
   // They are the same for any number of hosts.
   const any = ({ controller }: Figures): ControllerCost | undefined => Object.values(controller[name] ?? {}).at(-1);
-  const counts = (cost: ControllerCost | undefined): string | undefined => cost && [cost.ok, cost.skipped, cost.included].map(round).join(" / ");
+  const counts = (cost: ControllerCost | undefined): string | undefined =>
+    cost && [cost.ok, cost.skipped, cost.included].map(round).join(" / ");
   return [
     row(`${name} hosts: ok / skipped / included results of each`, (figures) => counts(any(figures))),
     row("  remote executions of each", (figures) => any(figures)?.executions.toString()),
@@ -81,7 +94,9 @@ function controllerRows(name: string, hosts: readonly string[], row: RowOf): Row
 
 /** CPU seconds that one more host costs, between the smallest and the largest number of hosts that were measured. */
 export function perFurtherHost(costs: By<ControllerCost>): number | undefined {
-  const measured = Object.keys(costs).map(Number).sort((a, b) => a - b);
+  const measured = Object.keys(costs)
+    .map(Number)
+    .sort((a, b) => a - b);
   const [few, many] = [measured[0], measured.at(-1)];
   if (few === undefined || many === undefined || few === many) return undefined;
   return (costs[many]!.cpu.median - costs[few]!.cpu.median) / (many - few);
@@ -94,8 +109,10 @@ function keys<T>(columns: readonly Figures[], of: (figures: Figures) => By<T>): 
 
 function spread(values: Spread | undefined, factor: number, digits: number): string | undefined {
   if (values === undefined) return undefined;
-  const shown = (value: number): string => (value * factor).toFixed(digits);
-  return values.runs === 1 ? shown(values.median) : `${shown(values.median)} (${shown(values.min)} to ${shown(values.max)})`;
+  const rounded = (value: number): string => (value * factor).toFixed(digits);
+  return values.runs === 1
+    ? rounded(values.median)
+    : `${rounded(values.median)} (${rounded(values.min)} to ${rounded(values.max)})`;
 }
 
 function round(count: number): string {

@@ -35,11 +35,23 @@ const lintable = /\.(ya?ml|py|j2)$/;
  * ansible-lint over one artefact, in its folder: given a path argument, some versions pass a broken collection
  * after a look at one file.
  */
-export function lintCommand({ out, identity, bin, home, config, ansibleConfig }: LintOptions, layout: Layout): Command {
+function lintCommand({ out, identity, bin, home, config, ansibleConfig }: LintOptions, layout: Layout): Command {
   return {
     file: join(bin, "ansible-lint"),
     // Doubly verbose: it names each file that it examines.
-    args: ["--offline", "--nocolor", "--profile", "production", "--format", "pep8", "--project-dir", ".", "--config-file", config, "-vv"],
+    args: [
+      "--offline",
+      "--nocolor",
+      "--profile",
+      "production",
+      "--format",
+      "pep8",
+      "--project-dir",
+      ".",
+      "--config-file",
+      config,
+      "-vv",
+    ],
     cwd: join(out, artefactRoot(layout, identity)),
     env: {
       PATH: `${bin}:${process.env["PATH"] ?? ""}`,

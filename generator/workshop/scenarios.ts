@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { parse } from "yaml";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
 import { foldersWith, openLog, readText, readTextIfThere, writeTree } from "../system/disk.js";
-import { cacheFolder, locked } from "./machine.js";
+import { cacheFolder, locked } from "./cache.js";
 import { progress } from "../system/progress.js";
 import type { ProgramFolders } from "./setup.js";
 import { legend, readLog, readTaskTimes, stamped, timings, timingsReport } from "./timings.js";
@@ -38,17 +40,28 @@ export type Durations = Readonly<Record<string, number>>;
 const durationsFile = "durations.json";
 
 /** What is known of earlier runs; nothing where that cannot be read, which only costs time. */
-export function readDurations(): Durations {
+function readDurations(): Durations {
   try {
     const read: unknown = JSON.parse(readTextIfThere(join(cacheFolder(), durationsFile)) ?? "{}");
-    return Object.fromEntries(Object.entries(read ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === "number" && entry[1] > 0));
+    return Object.fromEntries(
+      Object.entries(read ?? {}).filter(
+        (entry): entry is [string, number] => typeof entry[1] === "number" && entry[1] > 0,
+      ),
+    );
   } catch {
     return {};
   }
 }
 
 async function keepDuration(scenario: string, seconds: number): Promise<void> {
-  await locked("durations", async () => writeTree(cacheFolder(), [{ path: durationsFile, text: `${JSON.stringify({ ...readDurations(), [scenario]: Math.ceil(seconds) }, null, 2)}\n` }]));
+  await locked("durations", async () =>
+    writeTree(cacheFolder(), [
+      {
+        path: durationsFile,
+        text: `${JSON.stringify({ ...readDurations(), [scenario]: Math.ceil(seconds) }, null, 2)}\n`,
+      },
+    ]),
+  );
 }
 
 /** How many steps a scenario has. */
@@ -62,11 +75,20 @@ export function stepsOf(root: string, scenario: string): number {
  * Scenarios in the order in which to begin them, so that none goes on long after the others: the longest first. One that has no
  * time is as long as its steps are at the pace of those that have one.
  */
-export function longestFirst(names: readonly string[], steps: (scenario: string) => number, measured: Durations): string[] {
-  const known = names.flatMap((name) => (measured[name] === undefined ? [] : [{ seconds: measured[name], steps: steps(name) }]));
+export function longestFirst(
+  names: readonly string[],
+  steps: (scenario: string) => number,
+  measured: Durations,
+): string[] {
+  const known = names.flatMap((name) =>
+    measured[name] === undefined ? [] : [{ seconds: measured[name], steps: steps(name) }],
+  );
   const total = (key: "seconds" | "steps"): number => known.reduce((sum, one) => sum + one[key], 0);
   const pace = total("steps") > 0 ? total("seconds") / total("steps") : 1;
-  return names.map((name) => ({ name, length: measured[name] ?? steps(name) * pace })).sort((a, b) => b.length - a.length).map(({ name }) => name);
+  return names
+    .map((name) => ({ name, length: measured[name] ?? steps(name) * pace }))
+    .sort((a, b) => b.length - a.length)
+    .map(({ name }) => name);
 }
 
 /** The folder of a scenario's machine: its own for each clone, with a path short enough for a socket in it. */
@@ -75,7 +97,13 @@ export function runFolder(root: string, scenario: string): string {
 }
 
 /** Molecule for one scenario, from the repository's root. */
-export function moleculeCommand(root: string, bin: string, programs: ProgramFolders, action: "test" | "destroy", scenario: string): Command {
+export function moleculeCommand(
+  root: string,
+  bin: string,
+  programs: ProgramFolders,
+  action: "test" | "destroy",
+  scenario: string,
+): Command {
   return {
     file: join(bin, "molecule"),
     args: ["-c", baseFile, action, "-s", scenario],
@@ -121,12 +149,13 @@ export function imagesOf(base: string, texts: readonly string[]): string[] {
 /**
  * What Molecule's log proves. Exit code 0 is not enough: a playbook that is missing, or that found no host, is a pass to Molecule.
  */
-export function judgeScenario(code: number, log: readonly string[]): string {
-  if (code !== 0) return `molecule ended with ${code}`;
+export function judgeScenario(code: number, log: readonly string[]): Result {
+  if (code !== 0) return failure(`molecule ended with ${code}`);
   const verified = log.filter((line) => announced(line, "verify", "Executed: Successful")).length;
-  if (verified === 0) return "molecule ended with 0 and ran no verify playbook";
-  if (log.some((line) => /skipping: no hosts matched/.test(line))) return "molecule ended with 0, and a play found no host";
-  return "";
+  if (verified === 0) return failure("molecule ended with 0 and ran no verify playbook");
+  if (log.some((line) => /skipping: no hosts matched/.test(line)))
+    return failure("molecule ended with 0, and a play found no host");
+  return success();
 }
 
 /** "[default > converge] Executing", or with colours "default ➜ converge: Executing". Not in the summary at the end. */
@@ -154,13 +183,18 @@ export interface VerifyOptions {
   readonly timings: boolean;
 }
 
-/**
- * Run scenarios on VMs. SIGINT and SIGTERM stop what runs and destroy its VMs before this returns; a second signal
- * does not wait for that.
- *
- * @throws Error when the images cannot be prepared
- */
-export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> {
+/** Processes that a signal must stop: each is the head of a group, which a signal from the terminal does not reach. */
+interface Stoppable {
+  /** Whether a signal came. */
+  readonly stop: { readonly asked: boolean };
+  /** Run a command that a signal stops. Returns its exit code. */
+  readonly watched: Watched;
+  /** Leave signals alone again. */
+  readonly end: () => void;
+}
+
+/** Begin to listen for signals: the first asks what runs to stop, a second one does not wait for that. */
+function stoppable(): Stoppable {
   const groups = new Set<number>();
   const stop = { asked: false, at: 0 };
   const kill = (signal: NodeJS.Signals, which: Iterable<number> = groups): void => {
@@ -187,38 +221,48 @@ export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> 
     const running = [...groups];
     setTimeout(() => kill("SIGKILL", running), 20_000).unref();
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  process.on("SIGHUP", onSignal);
-  try {
-    const watched = async (command: Command, onLine: (line: string) => void): Promise<number> => {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  return {
+    stop,
+    watched: async (command, onLine) => {
       let group: number | undefined;
       const { code } = await run(command, { onLine, ownGroup: true, onStart: (pid) => groups.add((group = pid)) });
       if (group !== undefined) groups.delete(group);
       return code;
-    };
+    },
+    end: () => signals.forEach((signal) => process.off(signal, onSignal)),
+  };
+}
+
+/**
+ * Run scenarios on VMs. SIGINT and SIGTERM stop what runs and destroy its VMs before this returns; a second signal
+ * does not wait for that.
+ *
+ * @throws Error when the images cannot be prepared
+ */
+export async function verify(options: VerifyOptions): Promise<ScenarioResult[]> {
+  const { stop, watched, end } = stoppable();
+  try {
     await prepareImages(options, watched);
     const results: ScenarioResult[] = [];
-    await progress(
-      longestFirst(options.names, (scenario) => stepsOf(options.root, scenario), readDurations()).map((scenario) => ({
-        title: scenario,
-        work: async (say) => {
-          const result = await runScenario(options, scenario, stop, watched, say);
-          results.push(result);
-          if (result.outcome === "passed") await keepDuration(scenario, result.seconds);
-          if (result.outcome !== "passed") throw new Error(`${scenario}: ${result.why}`);
-        },
-      })),
-      options.jobs,
-    ).catch((error: unknown) => {
+    const steps = (scenario: string): number => stepsOf(options.root, scenario);
+    const jobs = longestFirst(options.names, steps, readDurations()).map((scenario) => ({
+      title: scenario,
+      work: async (say: (line: string) => void): Promise<void> => {
+        const result = await runScenario(options, scenario, stop, watched, say);
+        results.push(result);
+        if (result.outcome === "passed") await keepDuration(scenario, result.seconds);
+        if (result.outcome !== "passed") throw new Error(`${scenario}: ${result.why}`);
+      },
+    }));
+    await progress(jobs, options.jobs).catch((error: unknown) => {
       // Failures are in the results; anything else is a fault of this program.
       if (results.length !== options.names.length) throw error;
     });
     return options.names.flatMap((scenario) => results.filter((result) => result.scenario === scenario));
   } finally {
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
-    process.off("SIGHUP", onSignal);
+    end();
   }
 }
 
@@ -226,7 +270,10 @@ type Watched = (command: Command, onLine: (line: string) => void) => Promise<num
 
 async function prepareImages({ root, bin, names }: VerifyOptions, watched: Watched): Promise<void> {
   if (process.env["MOLECULE_IMAGE"]) return;
-  const images = imagesOf(readText(join(root, baseFile)), names.map((name) => readText(join(root, "molecule", name, "molecule.yml"))));
+  const images = imagesOf(
+    readText(join(root, baseFile)),
+    names.map((name) => readText(join(root, "molecule", name, "molecule.yml"))),
+  );
   if (images.length === 0) return;
   await progress([
     {
@@ -234,32 +281,46 @@ async function prepareImages({ root, bin, names }: VerifyOptions, watched: Watch
       work: async (say) => {
         const log = openLog(join(root, "build", "logs", "images.log"));
         const last: string[] = [];
-        const code = await watched({ file: join(bin, "python"), args: [imageScript, "ensure", ...images], cwd: root }, (line) => {
-          log(line);
-          last.push(line);
-          say(line);
-        });
+        const code = await watched(
+          { file: join(bin, "python"), args: [imageScript, "ensure", ...images], cwd: root },
+          (line) => {
+            log(line);
+            last.push(line);
+            say(line);
+          },
+        );
         if (code !== 0) throw new Error(`${imageScript} ended with ${code}:\n${last.slice(-30).join("\n")}`);
       },
     },
   ]);
 }
 
-async function runScenario({ root, bin, programs, timings: timed }: VerifyOptions, scenario: string, stop: { readonly asked: boolean }, watched: Watched, say: (line: string) => void): Promise<ScenarioResult> {
+async function runScenario(
+  { root, bin, programs, timings: timed }: VerifyOptions,
+  scenario: string,
+  stop: { readonly asked: boolean },
+  watched: Watched,
+  say: (line: string) => void,
+): Promise<ScenarioResult> {
   const path = join(root, "build", "logs", `${scenario}.log`);
-  if (stop.asked) return { scenario, outcome: "stopped", seconds: 0, log: path, why: "stopped before it began", tail: [] };
+  if (stop.asked)
+    return { scenario, outcome: "stopped", seconds: 0, log: path, why: "stopped before it began", tail: [] };
   const log = openLog(path);
   const tasks = join(root, "build", "logs", `${scenario}.tasks.jsonl`);
   // What a run before left there.
   if (timed) openLog(tasks);
   const environment = timed ? { ...programs, SRIOV_ROLE_TASK_TIMES: tasks } : programs;
-  const table = (): { table?: string } => (timed ? { table: timingsReport(scenario, timings(readLog(readText(path)), readTaskTimes(readText(tasks)))) } : {});
+  const table = (): { table?: string } =>
+    timed ? { table: timingsReport(scenario, timings(readLog(readText(path)), readTaskTimes(readText(tasks)))) } : {};
   const start = performance.now();
   const elapsed = (): number => (performance.now() - start) / 1000;
   const lines: string[] = [];
   let step = "starting";
   let stepStart = start;
-  const tell = (): void => say(`${scenario}: ${step}, for ${duration((performance.now() - stepStart) / 1000)} (${duration(elapsed())} in all)`);
+  const tell = (): void =>
+    say(
+      `${scenario}: ${step}, for ${duration((performance.now() - stepStart) / 1000)} (${duration(elapsed())} in all)`,
+    );
   const keep = (raw: string): void => {
     const line = stripVTControlCharacters(raw);
     log(stamped(new Date(), line));
@@ -279,9 +340,10 @@ async function runScenario({ root, bin, programs, timings: timed }: VerifyOption
       await watched(moleculeCommand(root, bin, environment, "destroy", scenario), keep);
       return { scenario, outcome: "stopped", seconds: elapsed(), log: path, why, tail: [] };
     }
-    const why = judgeScenario(code, lines);
+    const passed = judgeScenario(code, lines);
     const common = { scenario, seconds: elapsed(), log: path, ...table() };
-    return why === "" ? { ...common, outcome: "passed", why, tail: [] } : { ...common, outcome: "failed", why: `${why}, in ${step}`, tail: lines.slice(-60) };
+    if (passed.ok) return { ...common, outcome: "passed", why: "", tail: [] };
+    return { ...common, outcome: "failed", why: `${passed.why}, in ${step}`, tail: lines.slice(-60) };
   } finally {
     clearInterval(ticking);
   }
@@ -296,8 +358,13 @@ export function duration(seconds: number): string {
 /** The closing table, before it the log's end of each that did not pass, and where the time went if that is known. */
 export function scenarioReport(results: readonly ScenarioResult[]): string {
   const width = Math.max(8, ...results.map(({ scenario }) => scenario.length));
-  const table = results.map(({ scenario, outcome, seconds, log }) => `${scenario.padEnd(width)}  ${outcome.padEnd(7)}  ${duration(seconds).padStart(10)}  ${log}`);
-  const tails = results.flatMap(({ scenario, outcome, why, tail }) => (outcome === "passed" ? [] : [`---- ${scenario}: ${why}`, ...tail]));
+  const table = results.map(
+    ({ scenario, outcome, seconds, log }) =>
+      `${scenario.padEnd(width)}  ${outcome.padEnd(7)}  ${duration(seconds).padStart(10)}  ${log}`,
+  );
+  const tails = results.flatMap(({ scenario, outcome, why, tail }) =>
+    outcome === "passed" ? [] : [`---- ${scenario}: ${why}`, ...tail],
+  );
   const times = results.flatMap(({ table: one }) => (one === undefined ? [] : ["", one]));
   return [...tails, ...times, ...(times.length > 0 ? ["", legend()] : []), "", ...table].join("\n");
 }

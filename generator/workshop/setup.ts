@@ -1,10 +1,25 @@
 import { join } from "node:path";
-import { readText } from "../system/disk.js";
-import { environment, environmentCommands, findPython, finishEnvironment, hasProgram, installation, isRoot, isWithin, locked, missingPackages, writeSystemFile } from "./machine.js";
-import type { Environment, Installation, Python, PythonRange } from "./machine.js";
+import { root as repository } from "../artefacts/sources.js";
+import { failure, success } from "../ir.js";
+import type { Result } from "../ir.js";
+import { bytesFreed, isFolder, readText } from "../system/disk.js";
+import { cacheFolder, locked } from "./cache.js";
+import { hasProgram, howToInstall, installation, isRoot, missingPackages, writeSystemFile } from "./hostPackages.js";
+import { pipCommands, uvCommands, uvVariables } from "./installers.js";
+import type { Uv } from "./installers.js";
+import {
+  environment,
+  findPython,
+  finishEnvironment,
+  isWithin,
+  noteUse,
+  removeUnusedFolder,
+  unusedFolders,
+} from "./pythonEnvironments.js";
+import type { Environment, Python, PythonRange } from "./pythonEnvironments.js";
 import { progress } from "../system/progress.js";
 import type { Job } from "../system/progress.js";
-import { run, shown } from "../system/process.js";
+import { run, shellLine } from "../system/process.js";
 import type { Command } from "../system/process.js";
 
 /** Programs in Python, pinned, in an environment of their own: what one needs may be at odds with another's needs. */
@@ -17,33 +32,52 @@ interface Programs {
   readonly variable?: string;
 }
 
+const uv: Programs = { title: "uv", requirements: "generator/workshop/requirements-uv.txt" };
 const tools: Programs = { title: "Python tools", requirements: "requirements.txt" };
+/** Galaxy's importer wants an older attrs than the tools. */
+const importer: Programs = { title: "galaxy-importer", requirements: "generator/release/requirements-importer.txt" };
 const openStackPrograms: readonly Programs[] = [
-  { title: "Kayobe and Kolla Ansible", requirements: "test/openstack/requirements-kayobe.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_KAYOBE_BIN" },
-  { title: "Nova and Neutron", requirements: "test/openstack/requirements-nova.txt", pythons: { newest: 12 }, variable: "SRIOV_ROLE_NOVA_BIN" },
+  {
+    title: "Kayobe and Kolla Ansible",
+    requirements: "test/openstack/requirements-kayobe.txt",
+    pythons: { newest: 12 },
+    variable: "SRIOV_ROLE_KAYOBE_BIN",
+  },
+  {
+    title: "Nova and Neutron",
+    requirements: "test/openstack/requirements-nova.txt",
+    pythons: { newest: 12 },
+    variable: "SRIOV_ROLE_NOVA_BIN",
+  },
 ];
 
-/**
- * The releases of ansible-core that scenarios run with, beside that of the Python tools (2.19), with the Pythons that each
- * runs on (docs.ansible.com, "ansible-core support matrix").
- */
-const ansibleReleases: Readonly<Record<string, PythonRange>> = {
-  "2.17": { newest: 12 },
-  "2.18": { newest: 13 },
-  "2.20": { oldest: 12 },
-  "2.21": { oldest: 12 },
-};
-const ansiblePrograms: readonly Programs[] = Object.entries(ansibleReleases).map(([release, pythons]) => ({
+/** The releases of ansible-core that scenarios run with. */
+interface AnsibleReleases {
+  /** That of the Python tools, and so Molecule's own. */
+  readonly molecule: string;
+  /** That of Kayobe's environment. */
+  readonly kayobe: string;
+  /** Those with an environment of their own, with their Pythons (docs.ansible.com, "ansible-core support matrix"). */
+  readonly others: Readonly<Record<string, PythonRange>>;
+}
+
+/** Those of this repository. Steps of scenarios read the same file; the pages and the schema are compared with it. */
+export const ansibleReleases = JSON.parse(
+  readText(join(repository, "molecule/shared/ansible_releases.json")),
+) as AnsibleReleases;
+
+const ansiblePrograms: readonly Programs[] = Object.entries(ansibleReleases.others).map(([release, pythons]) => ({
   title: `ansible-core ${release}`,
   requirements: `molecule/versions/ansible-core-${release}.txt`,
   pythons,
   variable: ansibleVariable(release),
 }));
 
-const ownAnsible = "2.19";
-
 /** The releases of ansible-core that scenarios can run with. */
-export const ansibleCores: readonly string[] = [...Object.keys(ansibleReleases), ownAnsible].sort();
+export const ansibleCores: readonly string[] = [
+  ...Object.keys(ansibleReleases.others),
+  ansibleReleases.molecule,
+].sort();
 
 /** The environment variable with the folder of a release's programs, for molecule/shared/step.yml. */
 function ansibleVariable(release: string): string {
@@ -60,7 +94,8 @@ function madeRelease({ pythons }: Programs): string | undefined {
 
 function noPython(programs: Programs): string {
   const { pythons } = programs;
-  if (pythons === undefined) return `no Python 3.11 or newer with venv and ensurepip was found. On Debian 12 or newer this installs it:\n    sudo apt-get install ${pythonPackages.join(" ")}`;
+  if (pythons === undefined)
+    return `no Python 3.11 or newer with venv and ensurepip was found. On Debian 12 or newer this installs it:\n    sudo apt-get install ${pythonPackages.join(" ")}`;
   const { oldest = 11, newest } = pythons;
   const range = newest === undefined ? `3.${oldest} or newer` : `from 3.${oldest} to 3.${newest}`;
   return `no Python ${range} with venv and ensurepip was found, and others are no good for ${programs.title}. This makes one out of Debian's packages:\n    python3 ${pythonTree} ensure ${madeRelease(programs)}`;
@@ -75,15 +110,11 @@ async function pythonFor(root: string, programs: Programs): Promise<Python | und
   return code === 0 ? await findPython(programs.pythons, [stdout.trim()]) : undefined;
 }
 
-async function environmentOf(root: string, programs: Programs): Promise<Environment | string> {
+/** The environment of programs, ready or not; a failure when the machine has no Python for it. */
+async function environmentOf(root: string, programs: Programs): Promise<Result<Environment>> {
   const python = await pythonFor(root, programs);
-  if (!python) return noPython(programs);
-  return environment(readText(join(root, programs.requirements)), python);
-}
-
-/** The environment of the Python tools, or a sentence that says why there is none. */
-export async function pythonEnvironment(root: string): Promise<Environment | string> {
-  return await environmentOf(root, tools);
+  if (!python) return failure(noPython(programs));
+  return success(environment(readText(join(root, programs.requirements)), python));
 }
 
 /**
@@ -95,11 +126,21 @@ export async function pythonTools(root: string): Promise<string> {
   return await binOf(root, tools);
 }
 
+/**
+ * The folder with galaxy-importer, and the ansible-core and the ansible-lint that it runs.
+ *
+ * @throws Error with what to type when they are not there
+ */
+export async function importerTools(root: string): Promise<string> {
+  return await binOf(root, importer);
+}
+
 async function binOf(root: string, programs: Programs): Promise<string> {
   const found = await environmentOf(root, programs);
-  if (typeof found === "string") throw new Error(found);
-  if (!found.ready) throw new Error(`${programs.title}: not installed. Run: npm run setup`);
-  return found.bin;
+  if (!found.ok) throw new Error(found.why);
+  if (!found.value.ready) throw new Error(`${programs.title}: not installed. Run: npm run setup`);
+  noteUse(found.value);
+  return found.value.bin;
 }
 
 export interface Want {
@@ -108,7 +149,7 @@ export interface Want {
 }
 
 function testPrograms({ machines }: Want): readonly Programs[] {
-  return machines ? [...openStackPrograms, ...ansiblePrograms] : openStackPrograms;
+  return [...openStackPrograms, importer, ...(machines ? ansiblePrograms : [])];
 }
 
 /** Folders of programs, by the environment variables that tell them. */
@@ -120,8 +161,10 @@ export type ProgramFolders = Readonly<Record<string, string>>;
  * @throws Error with what to type when one is not there
  */
 export async function programFolders(root: string, want: Want): Promise<ProgramFolders> {
-  const folders: Record<string, string> = want.machines ? { [ansibleVariable(ownAnsible)]: await binOf(root, tools) } : {};
-  for (const programs of testPrograms(want)) if (programs.variable !== undefined) folders[programs.variable] = await binOf(root, programs);
+  const own = ansibleVariable(ansibleReleases.molecule);
+  const folders: Record<string, string> = want.machines ? { [own]: await binOf(root, tools) } : {};
+  for (const programs of testPrograms(want))
+    if (programs.variable !== undefined) folders[programs.variable] = await binOf(root, programs);
   return folders;
 }
 
@@ -130,11 +173,25 @@ export async function programFolders(root: string, want: Want): Promise<ProgramF
  * others with what to type.
  */
 export async function missingPrograms(root: string, want: Want): Promise<string[]> {
+  return await missingOf(root, testPrograms(want));
+}
+
+/** The same of the Python tools. */
+export async function missingTools(root: string): Promise<string[]> {
+  return await missingOf(root, [tools]);
+}
+
+/** The same of what building a release needs besides the Python tools. */
+export async function missingImporter(root: string): Promise<string[]> {
+  return await missingOf(root, [importer]);
+}
+
+async function missingOf(root: string, wanted: readonly Programs[]): Promise<string[]> {
   const missing: string[] = [];
-  for (const programs of testPrograms(want)) {
+  for (const programs of wanted) {
     const found = await environmentOf(root, programs);
-    if (typeof found === "string") missing.push(found);
-    else if (!found.ready) missing.push(`${programs.title}: not installed`);
+    if (!found.ok) missing.push(found.why);
+    else if (!found.value.ready) missing.push(`${programs.title}: not installed`);
   }
   return missing;
 }
@@ -155,100 +212,173 @@ export async function setup(root: string, { machines }: Want): Promise<string[]>
     },
   });
   // The system first: one of its packages makes the Pythons that this machine lacks.
-  const programs = [tools, ...testPrograms({ machines })].map((each) => job(each.title, (say) => setUpPython(root, each, say)));
-  await progress([...(machines ? [job("System packages", (say) => setUpSystem(root, say))] : []), ...programs]).catch((error: unknown) => {
+  const maker = once((say) => readyUv(root, say));
+  const programs = [tools, ...testPrograms({ machines })].map((each) =>
+    job(each.title, (say) => setUpPython(root, each, maker, say)),
+  );
+  const system = machines ? [job("System packages", (say) => setUpSystem(root, say))] : [];
+  await progress([...system, ...programs]).catch((error: unknown) => {
     if (faults.length === 0) throw error;
   });
   return faults;
 }
 
-async function setUpPython(root: string, programs: Programs, say: (line: string) => void): Promise<string[]> {
+type Say = (line: string) => void;
+
+type Maker = (say: Say) => Promise<Result<Uv>>;
+
+/** The same, found out by the first call. */
+function once(maker: Maker): Maker {
+  let found: ReturnType<Maker> | undefined;
+  return (say) => (found ??= maker(say));
+}
+
+async function setUpPython(root: string, programs: Programs, maker: Maker, say: Say): Promise<string[]> {
   let python = await pythonFor(root, programs);
   if (!python) {
-    const fault = await getPython(root, programs, say);
-    if (fault !== undefined) return [fault];
+    const got = await getPython(root, programs, say);
+    if (!got.ok) return [got.why];
     python = await pythonFor(root, programs);
   }
   if (!python) return [noPython(programs)];
   const requirements = readText(join(root, programs.requirements));
-  const { ready } = environment(requirements, python);
-  if (ready) return [];
+  const there = environment(requirements, python);
+  if (there.ready) {
+    noteUse(there);
+    return [];
+  }
   const chosen = python;
   return await locked("venv", async () => {
     // Another run may have made it while this one waited.
     const now = environment(requirements, chosen);
     if (now.ready) return [];
     say(`installing ${programs.requirements} into ${now.folder}`);
-    const fault = await runAll(environmentCommands(now, chosen, join(root, programs.requirements)));
-    if (fault !== undefined) return [fault];
+    const made = await makeEnvironment(now, chosen, join(root, programs.requirements), maker, say);
+    if (!made.ok) return [made.why];
     finishEnvironment(now);
     return [];
   });
 }
 
 /**
- * Get a Python onto this machine: Debian's own comes without venv, its containers without any; a release that the
- * distribution does not have is made.
+ * Make an environment, with uv if that can be had and does it, else with pip: uv has no wheel for some machines, and a
+ * way to packages that is open to pip may be closed to it.
  *
- * @returns why that failed
+ * @param requirements path of the requirements file
  */
-async function getPython(root: string, programs: Programs, say: (line: string) => void): Promise<string | undefined> {
+async function makeEnvironment(
+  target: Environment,
+  python: Python,
+  requirements: string,
+  maker: Maker,
+  say: Say,
+): Promise<Result> {
+  const uv = await maker(say);
+  const made = uv.ok ? await runAll(uvCommands(uv.value, target, python, requirements)) : uv;
+  if (made.ok) return made;
+  say(`pip takes the place of uv, and takes longer: ${made.why.split("\n").at(-1)}`);
+  return await runAll(pipCommands(target, python, requirements));
+}
+
+/** uv, installed first where it is not there. The lock of the environments must be held. */
+async function readyUv(root: string, say: Say): Promise<Result<Uv>> {
+  const python = await pythonFor(root, uv);
+  if (!python) return failure(noPython(uv));
+  const requirements = join(root, uv.requirements);
+  const its = environment(readText(requirements), python);
+  if (!its.ready) {
+    say(`installing ${uv.requirements} into ${its.folder}`);
+    // Without a wheel pip would compile it, for which hardly a machine has what it takes.
+    const installed = await runAll(pipCommands(its, python, requirements, "--only-binary", ":all:"));
+    if (!installed.ok) return installed;
+    finishEnvironment(its);
+  }
+  noteUse(its);
+  const { stdout } = await run({ file: join(its.bin, "python"), args: ["-m", "pip", "config", "list"] });
+  const variables = uvVariables(stdout, process.env);
+  if (variables === undefined) return failure("pip is configured in a way that uv does not know");
+  // In our own cache, so that environments are links to the files there.
+  const cache = process.env["UV_CACHE_DIR"] || join(cacheFolder(), "uv");
+  return success({ file: join(its.bin, "uv"), env: { ...variables, UV_CACHE_DIR: cache } });
+}
+
+/**
+ * Get a Python onto this machine: Debian's own comes without venv, its containers without any; a release that the
+ * distribution does not have is made. Where there is no way to one, nothing is done, which is no failure.
+ */
+async function getPython(root: string, programs: Programs, say: Say): Promise<Result> {
   const release = madeRelease(programs);
   if (release !== undefined) {
     const command = { file: "python3", args: [join(root, pythonTree), "ensure", release] };
-    say(shown(command));
+    say(shellLine(command));
     return await runAll([command]);
   }
-  if (!isRoot()) return undefined;
+  if (!isRoot()) return success();
   say(`installing ${pythonPackages.join(" ")}`);
   return await locked("apt", async () => {
     const way = await installation(root, pythonPackages);
-    return typeof way === "string" ? undefined : await runAll(way.commands);
+    return way.ok ? await runAll(way.value.commands) : success();
   });
 }
 
-async function setUpSystem(root: string, say: (line: string) => void): Promise<string[]> {
+async function setUpSystem(root: string, say: Say): Promise<string[]> {
   const missing = await missingPackages();
   if (missing.length === 0) return [];
   if (!isRoot()) return [await howToInstall(root, missing)];
-  const fault = await locked("apt", async () => {
+  const installed = await locked("apt", async (): Promise<Result> => {
     // Before the lists are there, apt knows of no version to choose from.
     say("reading apt's package lists");
     await run({ file: "apt-get", args: ["update"] });
     // Where QEMU comes from the backports, Python finds out from where.
     const python = hasProgram("python3") ? undefined : await installation(root, ["python3"]);
-    if (typeof python === "object") {
-      const fault = await runAll(python.commands);
-      if (fault !== undefined) return fault;
+    if (python?.ok) {
+      const got = await runAll(python.value.commands);
+      if (!got.ok) return got;
     }
     const way = await installation(root, missing);
-    if (typeof way === "string") return `Missing: ${missing.join(" ")}: ${way}`;
+    if (!way.ok) return failure(`Missing: ${missing.join(" ")}: ${way.why}`);
     say(`installing ${missing.join(" ")}`);
-    if (way.file) writeSystemFile(way.file);
-    return await runAll(way.commands);
+    if (way.value.file) writeSystemFile(way.value.file);
+    return await runAll(way.value.commands);
   });
-  if (fault !== undefined) return [fault];
+  if (!installed.ok) return [installed.why];
   const still = await missingPackages();
   return still.length === 0 ? [] : [`apt installed what was asked, and this is still missing: ${still.join(" ")}`];
 }
 
-/** What a person types who may become root. */
-export async function howToInstall(root: string, missing: readonly string[]): Promise<string> {
-  const way = await installation(root, missing);
-  if (typeof way === "string") return `Missing: ${missing.join(" ")}: ${way}`;
-  return `Missing: ${missing.join(" ")}. This installs it:\n    ${commandLine(way)}`;
+/** What a removal frees. */
+export interface Removal {
+  /** Folders in the cache. */
+  readonly folders: readonly string[];
+  readonly bytes: number;
 }
 
-/** One line for a shell. */
-export function commandLine({ file, commands }: Installation): string {
-  const write = file ? [`printf %s ${shown({ file: file.text, args: [] })} | sudo tee ${file.path} >/dev/null`] : [];
-  return [...write, ...commands.map((command) => `sudo ${shown(command)}`)].join(" && ");
+/**
+ * The Python environments, and Pythons, that no clone used for a month. With any, the packages that uv keeps go too: they
+ * hold the same files, and are downloaded again when they are needed.
+ */
+export function removable(): Removal {
+  const folders = unusedFolders();
+  const packages = join(cacheFolder(), "uv");
+  const all = folders.length > 0 && isFolder(packages) ? [...folders, packages] : folders;
+  return { folders: all, bytes: bytesFreed(all) };
 }
 
-async function runAll(commands: readonly Command[]): Promise<string | undefined> {
+/** Remove what is removable. No environment is made meanwhile. */
+export async function removeUnused(): Promise<Removal> {
+  return await locked("venv", async () => {
+    const found = removable();
+    for (const folder of found.folders) removeUnusedFolder(folder);
+    return found;
+  });
+}
+
+/** Run commands one after another, up to the first that fails. */
+async function runAll(commands: readonly Command[]): Promise<Result> {
   for (const command of commands) {
     const { code, output } = await run(command);
-    if (code !== 0) return `${shown(command)} ended with ${code}:\n${output.trim().split("\n").slice(-15).join("\n")}`;
+    const end = output.trim().split("\n").slice(-15).join("\n");
+    if (code !== 0) return failure(`${shellLine(command)} ended with ${code}:\n${end}`);
   }
-  return undefined;
+  return success();
 }

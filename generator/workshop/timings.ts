@@ -3,7 +3,7 @@
 
 /** What a stretch of time was spent on. */
 export const parts = ["boots", "tasks", "ansible", "step", "state"] as const;
-export type Part = (typeof parts)[number];
+type Part = (typeof parts)[number];
 
 const explained: Readonly<Record<Part, string>> = {
   boots: "from a start, a reset or a task that reboots until the guest answers again",
@@ -31,13 +31,13 @@ export interface TaskTime {
 export type Seconds = Readonly<Record<Part, number>>;
 
 /** A step, or what Molecule does before and after them. */
-export interface Row {
+interface Row {
   readonly title: string;
   readonly seconds: Seconds;
 }
 
 /** All tasks of one name. */
-export interface TaskSum {
+interface TaskSum {
   readonly task: string;
   readonly count: number;
   readonly seconds: number;
@@ -114,7 +114,9 @@ function markOf({ at, text }: LogLine): Mark | undefined {
   if (task === "Start the machine and wait until it has booted") return { at, part: "boots" };
   const [, word = "", title = ""] = /^(.+?): (.*)$/.exec(task) ?? [];
   const part = partOf.get(word);
-  return part === undefined ? { at, part: "ansible" } : { at, row: title, part, ...(word === "Run" ? { plays: true } : {}) };
+  return part === undefined
+    ? { at, part: "ansible" }
+    : { at, row: title, part, ...(word === "Run" ? { plays: true } : {}) };
 }
 
 const nothing: Seconds = { boots: 0, tasks: 0, ansible: 0, step: 0, state: 0 };
@@ -145,7 +147,8 @@ export function timings(log: readonly LogLine[], tasks: readonly TaskTime[]): Ti
   const until = (at: number): void => {
     const seconds = (at - mark.at) / 1000;
     const played = mark.plays ? tasks.filter(({ start }) => start * 1000 >= mark.at && start * 1000 < at) : [];
-    const length = (some: readonly TaskTime[]): number => some.reduce((total, { start, end }) => total + end - start, 0);
+    const length = (some: readonly TaskTime[]): number =>
+      some.reduce((total, { start, end }) => total + end - start, 0);
     const [boots, others] = [length(played.filter(isReboot)), length(played.filter((task) => !isReboot(task)))];
     add(row, "boots", boots);
     add(row, "tasks", others);
@@ -171,7 +174,10 @@ export function timings(log: readonly LogLine[], tasks: readonly TaskTime[]): Ti
     const each = tasks.filter(({ task }) => task === name).map(({ start, end }) => end - start);
     return { task: name, count: each.length, seconds: each.reduce((a, b) => a + b, 0), longest: Math.max(...each) };
   });
-  return { rows: [...rows].map(([title, seconds]) => ({ title, seconds })).filter(({ seconds }) => sum(seconds) > 0), tasks: sums.sort((a, b) => b.seconds - a.seconds) };
+  return {
+    rows: [...rows].map(([title, seconds]) => ({ title, seconds })).filter(({ seconds }) => sum(seconds) > 0),
+    tasks: sums.sort((a, b) => b.seconds - a.seconds),
+  };
 }
 
 /** Columns of a title; longer ones are cut. */
@@ -183,15 +189,31 @@ function cut(title: string): string {
 
 /** The table of a scenario, for a person: the steps in their order, and the tasks that took a second or more in all. */
 export function timingsReport(scenario: string, { rows, tasks }: Timings): string {
-  const cells = (values: readonly (number | string)[]): string => values.map((value) => (typeof value === "number" ? value.toFixed(1) : value).padStart(8)).join("");
-  const ofRow = ({ title, seconds }: Row): string => `${cells([...parts.map((part) => seconds[part]), sum(seconds)])}  ${cut(title)}`;
-  const all: Row = { title: `all of ${scenario}`, seconds: rows.reduce((total, { seconds }) => Object.fromEntries(parts.map((part) => [part, total[part] + seconds[part]])) as Record<Part, number>, nothing) };
+  const cells = (values: readonly (number | string)[]): string =>
+    values.map((value) => (typeof value === "number" ? value.toFixed(1) : value).padStart(8)).join("");
+  const ofRow = ({ title, seconds }: Row): string =>
+    `${cells([...parts.map((part) => seconds[part]), sum(seconds)])}  ${cut(title)}`;
+  const all: Row = {
+    title: `all of ${scenario}`,
+    seconds: rows.reduce(
+      (total, { seconds }) =>
+        Object.fromEntries(parts.map((part) => [part, total[part] + seconds[part]])) as Record<Part, number>,
+      nothing,
+    ),
+  };
   const long = tasks.filter(({ seconds }) => seconds >= 1);
   return [
     `Where the time of ${scenario} went, in seconds:`,
     `${cells([...parts, "all"])}  step`,
     ...[...rows, all].map(ofRow),
-    ...(long.length === 0 ? [] : [`${cells(["count", "longest", "all"])}  tasks of its playbooks`, ...long.map(({ task, count, seconds, longest }) => `${cells([String(count), longest, seconds])}  ${cut(task)}`)]),
+    ...(long.length === 0
+      ? []
+      : [
+          `${cells(["count", "longest", "all"])}  tasks of its playbooks`,
+          ...long.map(
+            ({ task, count, seconds, longest }) => `${cells([String(count), longest, seconds])}  ${cut(task)}`,
+          ),
+        ]),
   ].join("\n");
 }
 

@@ -7,9 +7,9 @@ What is called, and where nova-compute calls it (nova 31):
 - CONF(...): parse_args() in nova/config.py, here without database and message queue
 - Whitelist(CONF.pci.device_spec), device_assignable(device): PciDevTracker in nova/pci/manager.py
 - get_tags(): PciDeviceStats in nova/pci/stats.py, which makes the pools of them that a port's request has to fit
-- a device's keys and type: _get_pcidev_info() in nova/virt/libvirt/host.py. Nova has them from libvirt, which is not here and
-  reads them from the same files; to it a PF is what may have VFs, whether there are any or not. What a card's VPD says is not
-  read, so nothing that is remote_managed is ever taken.
+- a device's keys and type: _get_pcidev_info() in nova/virt/libvirt/host.py. Nova has them from libvirt, which is not
+  here and reads them from the same files; to it a PF is what may have VFs, whether there are any or not. What a card's
+  VPD says is not read, so nothing that is remote_managed is ever taken.
 """
 
 import json
@@ -41,7 +41,9 @@ def described(address):
 
 
 def main(files):
-    conf.CONF(["--config-file=" + file for file in files], project="nova", default_config_files=[], default_config_dirs=[])
+    conf.CONF(
+        ["--config-file=" + file for file in files], project="nova", default_config_files=[], default_config_dirs=[]
+    )
     matcher = whitelist.Whitelist(conf.CONF.pci.device_spec)
     taken = {}
     for device in map(described, sorted(os.listdir(DEVICES))):

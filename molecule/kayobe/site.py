@@ -2,7 +2,8 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Kayobe deployment of this scenario, whose one machine is controller and hypervisor, in the folder $RUN/deployment.
+"""The Kayobe deployment of this scenario, whose one machine is controller and hypervisor, in the folder
+$RUN/deployment.
 
     site.py make         Kayobe's example configuration, with the machine in it
     site.py merge ...    this repository's part, by its command; arguments are the command's
@@ -30,11 +31,14 @@ HOST = "hypervisor"
 # QEMU's user network gives it to the only guest; the interface is named by its slot in molecule/rig/machine/qemu.py.
 ADDRESS, INTERFACE = "10.0.2.15", "enp0s28"
 
-HOSTS = """localhost ansible_connection=local ansible_python_interpreter="{{ ansible_playbook_python }}"
+HOSTS = (
+    """localhost ansible_connection=local ansible_python_interpreter="{{ ansible_playbook_python }}"
 
 [controllers]
 %s
-""" % HOST
+"""
+    % HOST
+)
 
 RUN = Path(os.environ["RUN"])
 
@@ -46,32 +50,57 @@ class Site(Deployment):
         shutil.rmtree(self.kayobe / "inventory" / "host_vars")
         self.put("inventory/hosts", HOSTS)
         self.put("network-allocation.yml", json.dumps({"aio_ips": {HOST: ADDRESS}}))
-        self.put("inventory/host_vars/%s/machine" % HOST, json.dumps({
-            "ansible_host": "127.0.0.1",
-            "ansible_port": int((RUN / HOST / "port").read_text()),
-            "ansible_user": "molecule",
-            "ansible_ssh_private_key_file": str(RUN / HOST / "key"),
-            "ansible_ssh_common_args": "-F none -o IdentitiesOnly=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=20"
-                                       " -o UserKnownHostsFile=%s -o StrictHostKeyChecking=accept-new" % (RUN / "known_hosts"),
-            "ansible_python_interpreter": "/usr/bin/python3",
-            "aio_interface": INTERFACE,
-        }))
+        self.put(
+            f"inventory/host_vars/{HOST}/machine",
+            json.dumps(
+                {
+                    "ansible_host": "127.0.0.1",
+                    "ansible_port": int((RUN / HOST / "port").read_text()),
+                    "ansible_user": "molecule",
+                    "ansible_ssh_private_key_file": str(RUN / HOST / "key"),
+                    "ansible_ssh_common_args": f"-F none -o IdentitiesOnly=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=20 -o UserKnownHostsFile={RUN / 'known_hosts'} -o StrictHostKeyChecking=accept-new",
+                    "ansible_python_interpreter": "/usr/bin/python3",
+                    "aio_interface": INTERFACE,
+                }
+            ),
+        )
         self.put("ansible.cfg", "[defaults]\ntimeout = 120\n\n[ssh_connection]\npipelining = True\n")
 
     def install(self):
         """The collection of dist/, built as for a release, through the configuration's own requirements.yml."""
         tarballs = self.folder / "tarballs"
         collection = ROOT / "dist" / "collections" / "ansible_collections" / "stackhpc" / "sriov"
-        self.run([str(self.bin / "ansible-galaxy"), "collection", "build", str(collection), "--output-path", str(tarballs), "--force"])
+        self.run(
+            [
+                str(self.bin / "ansible-galaxy"),
+                "collection",
+                "build",
+                str(collection),
+                "--output-path",
+                str(tarballs),
+                "--force",
+            ]
+        )
         with galaxy_server.serving(tarballs) as galaxy:
             self.bootstrap(galaxy.address)
 
     def deploy(self):
-        """The part of `kayobe overcloud service deploy -kt nova,neutron` that writes the services' files, with the machine's own facts."""
+        """The part of `kayobe overcloud service deploy -kt nova,neutron` that writes the services' files, with the
+        machine's own facts.
+        """
         self.generate()
         shutil.rmtree(self.facts, ignore_errors=True)
         connection = json.loads((self.kayobe / "inventory" / "host_vars" / HOST / "machine").read_text())
-        setup = [str(self.bin / "ansible"), "-i", HOST + ",", HOST, "-m", "ansible.builtin.setup", "-e", json.dumps(connection)]
+        setup = [
+            str(self.bin / "ansible"),
+            "-i",
+            HOST + ",",
+            HOST,
+            "-m",
+            "ansible.builtin.setup",
+            "-e",
+            json.dumps(connection),
+        ]
         self.run(setup, **self.fact_cache)
         owner = {"node_config_directory": "/etc/kolla", "config_owner_user": "root", "config_owner_group": "root"}
         self.kolla_tasks({**connection, **owner, "ansible_become": True})

@@ -17,8 +17,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 TOKEN = "a+token/that=is%nobody's&4711"
-PARTS = ["build/generator", "generator", "role-template", "docs", "galaxy.yml", "package.json", "package-lock.json",
-         "requirements.txt", "README.md", ".gitignore", ".gitattributes"]
+PARTS = [
+    "build/generator",
+    "generator",
+    "role-template",
+    "docs",
+    "galaxy.yml",
+    "package.json",
+    "package-lock.json",
+    "requirements.txt",
+    "README.md",
+    ".gitignore",
+    ".gitattributes",
+]
 
 
 class Checkout:
@@ -43,7 +54,11 @@ class Checkout:
     @property
     def leads_git_here(self):
         """What git sets for a hook of this repository."""
-        return {"GIT_DIR": str(self.folder / ".git"), "GIT_INDEX_FILE": str(self.folder / ".git" / "index"), "GIT_WORK_TREE": str(self.folder)}
+        return {
+            "GIT_DIR": str(self.folder / ".git"),
+            "GIT_INDEX_FILE": str(self.folder / ".git" / "index"),
+            "GIT_WORK_TREE": str(self.folder),
+        }
 
     @property
     def state(self):
@@ -56,13 +71,20 @@ class Checkout:
 
     def edit(self, path, old, new):
         text = (self.folder / path).read_text()
-        assert old in text, "%s has no %r" % (path, old)
+        assert old in text, f"{path} has no {old!r}"
         (self.folder / path).write_text(text.replace(old, new, 1))
 
     def call(self, arguments, environment):
         command = ["node", str(self.folder / "build" / "generator" / "main.js"), *map(str, arguments)]
         env = {**clean_environment(), "ANSIBLE_HOME": str(self.folder / "build" / "ansible-home"), **environment}
-        return {"args": command, "cwd": self.folder, "env": env, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return {
+            "args": command,
+            "cwd": self.folder,
+            "env": env,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+        }
 
     def run(self, *arguments, **environment):
         return subprocess.run(**self.call(arguments, environment), timeout=hang.SECONDS)
@@ -74,8 +96,16 @@ class Checkout:
 
 def clean_environment():
     """Nothing of this person's Galaxy; somebody to commit as."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "GALAXY_", "GIT_", "SOURCE_DATE"))}
-    who = {"%s_%s" % (role, what): value for role in ("GIT_AUTHOR", "GIT_COMMITTER") for what, value in (("NAME", "Test"), ("EMAIL", "test@example.org"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ANSIBLE_", "GALAXY_", "GIT_", "SOURCE_DATE"))
+    }
+    who = {
+        f"{role}_{what}": value
+        for role in ("GIT_AUTHOR", "GIT_COMMITTER")
+        for what, value in (("NAME", "Test"), ("EMAIL", "test@example.org"))
+    }
     return {**kept, **who}
 
 
@@ -85,7 +115,9 @@ class Place:
     def __init__(self, folder, server):
         self.folder, self.server = folder, server
         self.repository = folder / "stackhpc" / "ansible-role-sriov.git"
-        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch", "main", str(self.repository)], check=True)
+        subprocess.run(
+            ["git", "init", "--quiet", "--bare", "--initial-branch", "main", str(self.repository)], check=True
+        )
         server.tokens[TOKEN] = ["stackhpc"]
         server.repositories[("stackhpc", "ansible-role-sriov")] = self.repository
 
@@ -95,23 +127,40 @@ class Place:
 
     def git(self, *arguments):
         command = ["git", "-C", str(self.repository), *arguments]
-        return subprocess.run(command, check=True, env=clean_environment(), stdout=subprocess.PIPE, text=True).stdout.strip()
+        return subprocess.run(
+            command, check=True, env=clean_environment(), stdout=subprocess.PIPE, text=True
+        ).stdout.strip()
 
     def fill(self, files, branch="main"):
         """A commit with these files, on top of what is there."""
         work = self.folder / ("work-" + branch)
         for command in (["clone", "--quiet", str(self.repository), str(work)], ["checkout", "--quiet", "-B", branch]):
-            subprocess.run(["git", *command], cwd=work if work.exists() else self.folder, check=True, env=clean_environment(), stderr=subprocess.DEVNULL)
+            subprocess.run(
+                ["git", *command],
+                cwd=work if work.exists() else self.folder,
+                check=True,
+                env=clean_environment(),
+                stderr=subprocess.DEVNULL,
+            )
         for path, text in files.items():
             (work / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).write_text(text)
-        for command in (["add", "--all", "--force"], ["commit", "--quiet", "--message", "old"], ["push", "--quiet", "origin", "HEAD:refs/heads/" + branch]):
+        for command in (
+            ["add", "--all", "--force"],
+            ["commit", "--quiet", "--message", "old"],
+            ["push", "--quiet", "origin", "HEAD:refs/heads/" + branch],
+        ):
             subprocess.run(["git", *command], cwd=work, check=True, env=clean_environment())
 
     @property
     def sent(self):
         """What was sent to the server, not asked of it, and what is in the repository."""
-        refs = subprocess.run(["git", "-C", str(self.repository), "for-each-ref", "--format", "%(refname)"], check=True, stdout=subprocess.PIPE, text=True)
+        refs = subprocess.run(
+            ["git", "-C", str(self.repository), "for-each-ref", "--format", "%(refname)"],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         return [request for request in self.server.requests if request.startswith("POST")] + refs.stdout.split()
 
 
@@ -147,5 +196,7 @@ def published(tmp_path_factory):
     with a_place(folder / "place") as found:
         found.checkout = Checkout(folder / "checkout")
         found.before = found.checkout.state
-        found.outcome = found.checkout.run("publish", *found.options, GALAXY_TOKEN=TOKEN, LC_ALL="C", **found.checkout.leads_git_here)
+        found.outcome = found.checkout.run(
+            "publish", *found.options, GALAXY_TOKEN=TOKEN, LC_ALL="C", **found.checkout.leads_git_here
+        )
         yield found

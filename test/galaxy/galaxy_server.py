@@ -1,7 +1,8 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Galaxy on 127.0.0.1, with the collections of a folder: what ansible-galaxy 2.17 to 2.21 asks of one to install and to publish.
+"""A Galaxy on 127.0.0.1, with the collections of a folder: what ansible-galaxy 2.17 to 2.21 asks of one to install and
+to publish.
 
     python3 galaxy_server.py FOLDER
 
@@ -21,8 +22,8 @@ import tarfile
 import tempfile
 import threading
 import uuid
-from email import message_from_bytes
 from contextlib import contextmanager
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -59,7 +60,10 @@ def uploaded(content_type, body):
     message = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
     if not message.is_multipart():
         raise Refused(400, "invalid", "Invalid input.", "This is no multipart/form-data.")
-    return {part.get_param("name", header="content-disposition"): part.get_payload(decode=True) for part in message.get_payload()}
+    return {
+        part.get_param("name", header="content-disposition"): part.get_payload(decode=True)
+        for part in message.get_payload()
+    }
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -82,14 +86,25 @@ class Handler(BaseHTTPRequestHandler):
             if url.path == ARTIFACTS + "/":
                 return self.answer({"task": IMPORTS + self.upload(namespaces, body) + "/"}, 202)
             if url.path == ROLE_IMPORTS + "/":
-                return self.answer({"results": [self.import_role(namespaces, {key: value for key, (value,) in parse_qs(body.decode()).items()})]})
+                return self.answer(
+                    {
+                        "results": [
+                            self.import_role(
+                                namespaces, {key: value for key, (value,) in parse_qs(body.decode()).items()}
+                            )
+                        ]
+                    }
+                )
             raise Refused(404, "not_found", "Not found.")
         except Refused as refused:
             return self.refuse(refused)
 
     def refuse(self, refused):
         # API v3 has "errors", older ones and the root have "default".
-        self.answer({"errors": [refused.error], "default": refused.error.get("detail") or refused.error["title"]}, refused.status)
+        self.answer(
+            {"errors": [refused.error], "default": refused.error.get("detail") or refused.error["title"]},
+            refused.status,
+        )
 
     def owner(self, required):
         """The namespaces that the token is for."""
@@ -100,7 +115,12 @@ class Handler(BaseHTTPRequestHandler):
             return ()
         kind, dummy, token = given.partition(" ")
         if kind != "Token" or token not in self.server.tokens:
-            raise Refused(401, "authentication_failed", "Invalid token.", "Invalid token %s." % token if self.server.echoes else None)
+            raise Refused(
+                401,
+                "authentication_failed",
+                "Invalid token.",
+                f"Invalid token {token}." if self.server.echoes else None,
+            )
         return self.server.tokens[token]
 
     def upload(self, namespaces, body):
@@ -117,12 +137,18 @@ class Handler(BaseHTTPRequestHandler):
         if namespace not in namespaces:
             raise Refused(403, "permission_denied", "You do not have permission to perform this action.")
         if version in collections(self.server.folder).get((namespace, name), {}):
-            raise Refused(409, "conflict.collection_exists", "Collection \"%s-%s-%s\" already exists." % (namespace, name, version))
+            raise Refused(
+                409, "conflict.collection_exists", f'Collection "{namespace}-{name}-{version}" already exists.'
+            )
         task = str(uuid.uuid4())
         states = ["waiting", "running", "failed" if self.server.import_error or self.server.misleads else "completed"]
         if self.server.misleads:
-            (Path(self.server.folder) / ("%s-%s-%s.tar.gz" % (namespace, name, version))).write_bytes(content)
-        self.server.tasks[task] = {"states": states, "file": "%s-%s-%s.tar.gz" % (namespace, name, version), "content": content}
+            (Path(self.server.folder) / (f"{namespace}-{name}-{version}.tar.gz")).write_bytes(content)
+        self.server.tasks[task] = {
+            "states": states,
+            "file": f"{namespace}-{name}-{version}.tar.gz",
+            "content": content,
+        }
         return task
 
     def task(self, number):
@@ -134,11 +160,22 @@ class Handler(BaseHTTPRequestHandler):
         if state == "completed":
             (Path(self.server.folder) / task["file"]).write_bytes(task["content"])
         finished = state in ("completed", "failed")
-        error = {"code": "UNKNOWN", "description": self.server.import_error, "traceback": ""} if state == "failed" else None
-        messages = [{"level": "WARNING", "message": message, "time": 1.0} for message in self.server.import_warnings] if finished else []
+        error = (
+            {"code": "UNKNOWN", "description": self.server.import_error, "traceback": ""} if state == "failed" else None
+        )
+        messages = (
+            [{"level": "WARNING", "message": message, "time": 1.0} for message in self.server.import_warnings]
+            if finished
+            else []
+        )
         return {
-            "id": number, "state": state, "messages": messages, "error": error, **self.times(),
-            "started_at": None if state == "waiting" else "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:01Z" if finished else None,
+            "id": number,
+            "state": state,
+            "messages": messages,
+            "error": error,
+            **self.times(),
+            "started_at": None if state == "waiting" else "2026-01-01T00:00:00Z",
+            "finished_at": "2026-01-01T00:00:01Z" if finished else None,
         }
 
     def import_role(self, namespaces, form):
@@ -147,21 +184,34 @@ class Handler(BaseHTTPRequestHandler):
         if form["github_user"] not in namespaces:
             raise Refused(403, "permission_denied", "You do not have permission to perform this action.")
         number = len(self.server.role_imports) + 1
-        task = {"id": number, "state": "SUCCESS", "github_user": where[0], "github_repo": where[1], "summary_fields": {"role": {}, "task_messages": []}}
+        task = {
+            "id": number,
+            "state": "SUCCESS",
+            "github_user": where[0],
+            "github_repo": where[1],
+            "summary_fields": {"role": {}, "task_messages": []},
+        }
 
         def say(kind, text):
-            task["summary_fields"]["task_messages"].append({"id": len(task["summary_fields"]["task_messages"]) + 1, "message_type": kind, "message_text": text})
+            task["summary_fields"]["task_messages"].append(
+                {"id": len(task["summary_fields"]["task_messages"]) + 1, "message_type": kind, "message_text": text}
+            )
 
         try:
             role = read_role(self.server.repositories[where], form.get("github_reference"))
             if self.server.import_error:
                 raise ValueError(self.server.import_error)
-            self.server.roles[(where[0], role["name"])] = {"id": number, "github_user": where[0], "github_repo": where[1], **role}
+            self.server.roles[(where[0], role["name"])] = {
+                "id": number,
+                "github_user": where[0],
+                "github_repo": where[1],
+                **role,
+            }
             task["summary_fields"]["role"] = {"namespace": where[0], "name": role["name"]}
             say("SUCCESS", "role imported successfully")
         except (KeyError, ValueError, subprocess.CalledProcessError) as error:
             task["state"] = "FAILED"
-            say("ERROR", "the import failed: %s" % error)
+            say("ERROR", f"the import failed: {error}")
         self.server.role_imports.append(task)
         return {**task, "state": "PENDING", "summary_fields": {**task["summary_fields"], "task_messages": []}}
 
@@ -169,7 +219,7 @@ class Handler(BaseHTTPRequestHandler):
         query = {key: value for key, (value,) in parse_qs(url.query).items()}
         if url.path.rstrip("/") == ROLE_IMPORTS:
             number = int(query.get("id", "0"))
-            return self.answer({"results": self.server.role_imports[number - 1:number]})
+            return self.answer({"results": self.server.role_imports[number - 1 : number]})
         role = self.server.roles.get((query.get("owner__username"), query.get("name")))
         return self.answer({"count": 1 if role else 0, "results": [role] if role else []})
 
@@ -195,11 +245,15 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer({"errors": [{"status": "404", "code": "not_found", "title": "Not found."}]}, 404)
 
     def collection(self, namespace, name):
-        href = "%s/collections/%s/%s/" % (API, namespace, name)
+        href = f"{API}/collections/{namespace}/{name}/"
         return {"href": href, "namespace": namespace, "name": name, "versions_url": href + "versions/", **self.times()}
 
     def summary(self, namespace, name, version):
-        return {"version": version, "href": "%s/collections/%s/%s/versions/%s/" % (API, namespace, name, version), **self.times()}
+        return {
+            "version": version,
+            "href": f"{API}/collections/{namespace}/{name}/versions/{version}/",
+            **self.times(),
+        }
 
     def version(self, namespace, name, version, tarball, manifest):
         content = tarball.read_bytes()
@@ -208,7 +262,7 @@ class Handler(BaseHTTPRequestHandler):
             "namespace": {"name": namespace},
             "collection": {"name": name},
             # With the server's name: before 2.19 a path alone is not understood.
-            "download_url": "%s%s/%s" % (self.server.address, ARTIFACTS, tarball.name),
+            "download_url": f"{self.server.address}{ARTIFACTS}/{tarball.name}",
             "artifact": {"filename": tarball.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()},
             "metadata": {"dependencies": manifest["collection_info"]["dependencies"]},
             "signatures": [],
@@ -224,7 +278,7 @@ class Handler(BaseHTTPRequestHandler):
         limit, offset = int(query.get("limit", ["10"])[0]), int(query.get("offset", ["0"])[0])
         more = offset + limit < len(entries)
         following = "%s?limit=%d&offset=%d" % (url.path, limit, offset + limit) if more else None
-        return {"meta": {"count": len(entries)}, "links": {"next": following}, "data": entries[offset:offset + limit]}
+        return {"meta": {"count": len(entries)}, "links": {"next": following}, "data": entries[offset : offset + limit]}
 
     def send_tarball(self, name):
         path = Path(self.server.folder) / name
@@ -243,7 +297,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format, *args):
-        self.server.requests.append(self.path if self.command == "GET" else "%s %s" % (self.command, self.path))
+        self.server.requests.append(self.path if self.command == "GET" else f"{self.command} {self.path}")
 
 
 def read_role(repository, reference):
@@ -253,7 +307,9 @@ def read_role(repository, reference):
         branch = ["--branch", reference] if reference else []
         subprocess.run(["git", "clone", "--quiet", *branch, str(repository), folder], check=True)
         meta = (Path(folder) / "meta" / "main.yml").read_text().splitlines()
-        tags = subprocess.run(["git", "-C", folder, "tag"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        tags = subprocess.run(
+            ["git", "-C", folder, "tag"], check=True, stdout=subprocess.PIPE, text=True
+        ).stdout.split()
     fields = dict(line.strip().split(": ", 1) for line in meta if ": " in line and not line.lstrip().startswith("-"))
     if "standalone" in fields:
         raise ValueError("unexpected keyword argument 'standalone'")

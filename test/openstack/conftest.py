@@ -21,7 +21,10 @@ def _bin(variable, program):
     """A folder of programs. Its absence is a failure, never a skip: then nothing would be proved."""
     folder = os.environ.get(variable, "")
     if not (Path(folder) / program).is_file():
-        pytest.fail("%s names no folder with %s: run these tests by npm test or npm run test:unit." % (variable, program), pytrace=False)
+        pytest.fail(
+            f"{variable} names no folder with {program}: run these tests by npm test or npm run test:unit.",
+            pytrace=False,
+        )
     return Path(folder)
 
 
@@ -39,7 +42,11 @@ def nova_bin():
 def artefacts(tmp_path_factory):
     """What `npm run generate` writes, of the sources as they are now."""
     out = tmp_path_factory.mktemp("dist")
-    subprocess.run(["node", str(ROOT / "generator" / "bootstrap.mjs"), "generate", "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["node", str(ROOT / "generator" / "bootstrap.mjs"), "generate", "--out", str(out)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return out
 
 
@@ -49,7 +56,9 @@ def tarballs(artefacts, kayobe_bin, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tarballs")
     source = artefacts / "collections" / "ansible_collections" / "stackhpc" / "sriov"
     command = [str(kayobe_bin / "ansible-galaxy"), "collection", "build", str(source), "--output-path", str(folder)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "ANSIBLE_HOME": str(folder / "ansible")})
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "ANSIBLE_HOME": str(folder / "ansible")}
+    )
     return folder
 
 

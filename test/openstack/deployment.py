@@ -51,7 +51,12 @@ SRIOV_HOSTS = ["named", "addressed", "mapped", "ids", "empty"]
 
 #: Kolla Ansible's own tasks that write what is read here.
 KOLLA_TASKS = {
-    "neutron": ["Ensuring config directories exist", "Copying over ml2_conf.ini", "Copying over openvswitch_agent.ini", "Copying over sriov_agent.ini"],
+    "neutron": [
+        "Ensuring config directories exist",
+        "Copying over ml2_conf.ini",
+        "Copying over openvswitch_agent.ini",
+        "Copying over sriov_agent.ini",
+    ],
     "nova": ["Ensuring config directories exist", "Copying over nova.conf"],
     "nova-cell": ["Ensuring config directories exist", "Copying over nova.conf"],
 }
@@ -91,16 +96,32 @@ class Deployment:
 
     def merge(self, *options, hosts=SRIOV_HOSTS, folder="."):
         """What the operator types, and which hypervisors have SR-IOV, in the file that this has made for it."""
-        self.run(["node", str(ROOT / "generator" / "bootstrap.mjs"), "kayobe", "--config-path", str(self.kayobe), *options])
+        self.run(
+            ["node", str(ROOT / "generator" / "bootstrap.mjs"), "kayobe", "--config-path", str(self.kayobe), *options]
+        )
         groups = self.kayobe / folder / "inventory" / "sriov"
-        groups.write_text(groups.read_text().replace("[compute_sriov]\n", "[compute_sriov]\n%s\n" % "\n".join(hosts), 1))
+        groups.write_text(
+            groups.read_text().replace("[compute_sriov]\n", "[compute_sriov]\n%s\n" % "\n".join(hosts), 1)
+        )
 
     def check(self, *options):
         """Fails where the merge has something to do, or refuses something."""
-        self.run(["node", str(ROOT / "generator" / "bootstrap.mjs"), "kayobe", "--config-path", str(self.kayobe), "--check", *options])
+        self.run(
+            [
+                "node",
+                str(ROOT / "generator" / "bootstrap.mjs"),
+                "kayobe",
+                "--config-path",
+                str(self.kayobe),
+                "--check",
+                *options,
+            ]
+        )
 
     def bootstrap(self, galaxy):
-        """Galaxy's part of `kayobe control host bootstrap`, by Kayobe's own functions, on the configuration's requirements.yml."""
+        """Galaxy's part of `kayobe control host bootstrap`, by Kayobe's own functions, on the configuration's
+        requirements.yml.
+        """
         code = (
             "import sys; from kayobe import utils\n"
             "requirements, roles, collections = sys.argv[1:]\n"
@@ -115,7 +136,9 @@ class Deployment:
         """`kayobe playbook run` with playbooks of Kayobe's, as its commands run them before Kolla Ansible."""
         paths = [str(self.share / "kayobe" / "ansible" / playbook) for playbook in playbooks]
         options = ["--environment", environment] if environment else []
-        return self.run([str(self.bin / "kayobe"), "playbook", "run", *paths, "--tags", "config", *options], check=check)
+        return self.run(
+            [str(self.bin / "kayobe"), "playbook", "run", *paths, "--tags", "config", *options], check=check
+        )
 
     def generate(self, environment=None):
         self.kayobe_run("kolla-ansible.yml", "kolla-openstack.yml", environment=environment)
@@ -125,21 +148,25 @@ class Deployment:
         self.facts.mkdir(exist_ok=True)
         for number, host in enumerate(HARDWARE):
             (self.facts / host).write_text(json.dumps(ansible_facts(host, "192.0.2.%d" % (number + 2))))
-        return self.kolla_tasks({
-            "node_config_directory": str(self.node / "{{ inventory_hostname }}"),
-            "config_owner_user": pwd.getpwuid(os.getuid()).pw_name,
-            "config_owner_group": grp.getgrgid(os.getgid()).gr_name,
-            # The hosts are folders of this machine.
-            "ansible_connection": "local",
-            "ansible_become": False,
-            "ansible_python_interpreter": str(self.bin / "python"),
-        })
+        return self.kolla_tasks(
+            {
+                "node_config_directory": str(self.node / "{{ inventory_hostname }}"),
+                "config_owner_user": pwd.getpwuid(os.getuid()).pw_name,
+                "config_owner_group": grp.getgrgid(os.getgid()).gr_name,
+                # The hosts are folders of this machine.
+                "ansible_connection": "local",
+                "ansible_become": False,
+                "ansible_python_interpreter": str(self.bin / "python"),
+            }
+        )
 
     def kolla_tasks(self, connection):
-        """Kolla Ansible's own tasks on the hosts, whose facts are in the folder facts, as `kolla-ansible genconfig` runs them: globals.yml by -e."""
+        """Kolla Ansible's own tasks on the hosts, whose facts are in the folder facts, as `kolla-ansible genconfig`
+        runs them: globals.yml by -e.
+        """
         extra = {"CONFIG_DIR": str(self.kolla), "kolla_action": "genconfig", **connection}
         command = [str(self.bin / "ansible-playbook"), "-i", str(self.kolla / "inventory" / "overcloud")]
-        for values in ("@%s" % (self.kolla / "globals.yml"), "@%s" % (self.kolla / "passwords.yml"), json.dumps(extra)):
+        for values in (f"@{self.kolla / 'globals.yml'}", f"@{self.kolla / 'passwords.yml'}", json.dumps(extra)):
             command += ["-e", values]
         return self.run([*command, str(self._kolla_tree() / "site.yml")], **self.fact_cache)
 
@@ -153,8 +180,13 @@ class Deployment:
             for part in ("defaults", "vars", "templates"):
                 if (real / "roles" / role / part).exists():
                     (tree / "roles" / role / part).symlink_to(real / "roles" / role / part)
-            tasks = {task.get("name"): task for task in yaml.safe_load((real / "roles" / role / "tasks" / "config.yml").read_text())}
-            (tree / "roles" / role / "tasks" / "main.yml").write_text(yaml.safe_dump([tasks[name] for name in names], sort_keys=False))
+            tasks = {
+                task.get("name"): task
+                for task in yaml.safe_load((real / "roles" / role / "tasks" / "config.yml").read_text())
+            }
+            (tree / "roles" / role / "tasks" / "main.yml").write_text(
+                yaml.safe_dump([tasks[name] for name in names], sort_keys=False)
+            )
         for part in ("action_plugins", "filter_plugins", "library", "module_utils", "group_vars"):
             (tree / part).symlink_to(real / part)
         (tree / "site.yml").write_text(yaml.safe_dump(KOLLA_PLAYBOOK))
@@ -162,18 +194,28 @@ class Deployment:
 
     def run(self, command, check=True, **environment):
         result = subprocess.run(
-            command, cwd=self.folder, env={**self._environment(), **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=hang.SECONDS
+            command,
+            cwd=self.folder,
+            env={**self._environment(), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=hang.SECONDS,
         )
         if check and result.returncode != 0:
-            raise AssertionError("%s ended with %d:\n%s" % (" ".join(command), result.returncode, result.stdout[-6000:]))
+            raise AssertionError(
+                "%s ended with %d:\n%s" % (" ".join(command), result.returncode, result.stdout[-6000:])
+            )
         return result
 
     def _environment(self):
         # Neither this repository's nor this person's settings of Ansible are an operator's.
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "KAYOBE_", "KOLLA_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "KAYOBE_", "KOLLA_"))
+        }
         return {
             **kept,
-            "PATH": "%s:%s" % (self.bin, kept.get("PATH", "")),
+            "PATH": f"{self.bin}:{kept.get('PATH', '')}",
             "KAYOBE_CONFIG_PATH": str(self.kayobe),
             "KOLLA_CONFIG_PATH": str(self.kolla),
             "KOLLA_VENV_PATH": str(self.bin.parent),
@@ -184,12 +226,15 @@ class Deployment:
 
 def ansible_facts(host, address):
     """What `setup` would say of the hardware, as a fact cache keeps it."""
-    interfaces = {"lo": {}, "eth0": {"pciid": "virtio0", "ipv4": {"address": address, "netmask": "255.255.255.0", "network": "192.0.2.0"}}}
+    interfaces = {
+        "lo": {},
+        "eth0": {"pciid": "virtio0", "ipv4": {"address": address, "netmask": "255.255.255.0", "network": "192.0.2.0"}},
+    }
     for pf in HARDWARE[host]:
         interfaces[pf.interface] = {"pciid": pf.address}
         # VFs that the host has a driver for are interfaces as well.
         interfaces.update(("%sv%d" % (pf.interface, number), {"pciid": vf}) for number, vf in enumerate(pf.vfs))
-    facts = {"ansible_%s" % name: {"device": name, "active": True, **values} for name, values in interfaces.items()}
+    facts = {f"ansible_{name}": {"device": name, "active": True, **values} for name, values in interfaces.items()}
     return {
         **facts,
         "ansible_interfaces": list(interfaces),

@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the SR-IOV agent's and the Open vSwitch agent's own code read from their files. Runs in Neutron's environment.
 
-stdin:  {name: {"sriov": path of sriov_agent.ini or null, "openvswitch": path of openvswitch_agent.ini or null}}
-stdout: {name: {"mappings": {physical network: [interfaces]}, "exclude": {interface: [addresses]}, "fdb": [interfaces]}}, without
-        what no file was given for, and without fdb where that extension is off; "exits" is fdb's when the agent would end.
+stdin:  {name: {"sriov": path of sriov_agent.ini or null, "openvswitch": path of openvswitch_agent.ini or null}} stdout:
+{name: {"mappings": {physical network: [interfaces]}, "exclude": {interface: [addresses]}, "fdb": [interfaces]}},
+without
+        what no file was given for, and without fdb where that extension is off; "exits" is fdb's when the agent would
+        end.
 """
 
 import json

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Nova's own code reads from nova.conf, and which of a host's devices it takes. Runs in Nova's environment.
 
-stdin:  {name: {"conf": path, "pfs": [{"interface", "address", "vfs", "vendor", "vf_product"}]}}
-stdout: {name: {"tags": {address of a device that Nova takes: its tags}, "gpu": whether it takes a certain GPU, "enabled_filters": [], "default_filters": []}}
+stdin:  {name: {"conf": path, "pfs": [{"interface", "address", "vfs", "vendor", "vf_product"}]}} stdout: {name: {"tags":
+{address of a device that Nova takes: its tags}, "gpu": whether it takes a certain GPU, "enabled_filters": [],
+"default_filters": []}}
 """
 
 import json
@@ -21,12 +22,17 @@ def read(conf, pfs):
     by_name = {pf["interface"]: pf["address"] for pf in pfs}
     # Nova asks /sys of the machine that it runs on; the answers are those of the host whose nova.conf it is.
     utils.get_function_by_ifname = lambda name: (by_name.get(name), name in by_name)
-    utils.is_physical_function = lambda domain, bus, slot, function: "%s:%s:%s.%s" % (domain, bus, slot, function) in by_name.values()
+    utils.is_physical_function = lambda domain, bus, slot, function: (
+        f"{domain}:{bus}:{slot}.{function}" in by_name.values()
+    )
     rules = whitelist.Whitelist(CONF.pci.device_spec)
     tags = {}
     for pf in pfs:
         # As Nova's libvirt driver describes them.
-        devices = [{"dev_type": "type-VF", "address": vf, "parent_addr": pf["address"], "product_id": pf["vf_product"]} for vf in pf["vfs"]]
+        devices = [
+            {"dev_type": "type-VF", "address": vf, "parent_addr": pf["address"], "product_id": pf["vf_product"]}
+            for vf in pf["vfs"]
+        ]
         devices.append({"dev_type": "type-PF", "address": pf["address"], "product_id": "ffff"})
         for device in devices:
             spec = rules.device_assignable({"vendor_id": pf["vendor"], **device})

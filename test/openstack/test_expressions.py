@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Kolla Ansible evaluates on each host, and files that Kayobe joins, with the ansible-core of later series.
 
-Kayobe and Kolla Ansible of 2025.1 are run with ansible-core 2.18 in test_rendering.py. Those of 2025.2 and 2026.1 want a newer Python;
-what they make of the files here is done with the newer ansible-core of this environment, which templates by other rules.
+Kayobe and Kolla Ansible of 2025.1 are run with ansible-core 2.18 in test_rendering.py. Those of 2025.2 and 2026.1 want
+a newer Python; what they make of the files here is done with the newer ansible-core of this environment, which
+templates by other rules.
 """
 
 import configparser
@@ -26,8 +27,14 @@ INI = ["nova.conf", "nova/nova-compute.conf", "neutron/sriov_agent.ini"]
 
 
 def pf(kind, device, optional=False, exclude_vfs=()):
-    selector = "sriov_devices[0] (%s %s)" % (kind, device)
-    return {"physical_network": "physnet2", kind: device, "optional": optional, "exclude_vfs": list(exclude_vfs), "selector": selector}
+    selector = f"sriov_devices[0] ({kind} {device})"
+    return {
+        "physical_network": "physnet2",
+        kind: device,
+        "optional": optional,
+        "exclude_vfs": list(exclude_vfs),
+        "selector": selector,
+    }
 
 
 # What the filter makes of sriov_devices, on a host that lacks the last two.
@@ -48,16 +55,32 @@ def ansible_playbook(folder, tasks, variables, check=True):
     """A play on one host, named, with the facts of its hardware and globals.yml by -e."""
     play = [{"hosts": "named", "gather_facts": False, "tasks": tasks}]
     (folder / "play.yml").write_text(yaml.safe_dump(play, sort_keys=False))
-    facts = {name[len("ansible_"):]: value for name, value in ansible_facts("named", "192.0.2.3").items()}
+    facts = {name[len("ansible_") :]: value for name, value in ansible_facts("named", "192.0.2.3").items()}
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
         "ANSIBLE_HOME": str(folder / "ansible"),
         "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
         "ANSIBLE_NOCOLOR": "1",
     }
-    variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_facts": facts, **variables}
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "named,", "-e", "@globals.yml", "-e", json.dumps(variables), "play.yml"]
-    result = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_facts": facts,
+        **variables,
+    }
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        "-i",
+        "named,",
+        "-e",
+        "@globals.yml",
+        "-e",
+        json.dumps(variables),
+        "play.yml",
+    ]
+    result = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert not check or result.returncode == 0, result.stdout[-4000:]
     return result
 
@@ -74,14 +97,22 @@ def folder(tmp_path, artefacts):
     return tmp_path
 
 
-AGENT_EXTENSIONS = [{"name": "qos", "enabled": True}, {"name": "fdb", "enabled": True}, {"name": "sfc", "enabled": False}]
+AGENT_EXTENSIONS = [
+    {"name": "qos", "enabled": True},
+    {"name": "fdb", "enabled": True},
+    {"name": "sfc", "enabled": False},
+]
 
 
-@pytest.mark.parametrize("openstack, mapping, excluded, extensions", [
-    (BOTH, "physnet2:ens1f0,physnet2:ens1f1", "ens1f0:0000:3b:02.1;0000:3b:02.2", ["qos", "fdb"]),
-    (NONE, "", "", ["qos"]),
-    (None, "", "", ["qos"]),
-], ids=["two", "none", "host-without"])
+@pytest.mark.parametrize(
+    "openstack, mapping, excluded, extensions",
+    [
+        (BOTH, "physnet2:ens1f0,physnet2:ens1f1", "ens1f0:0000:3b:02.1;0000:3b:02.2", ["qos", "fdb"]),
+        (NONE, "", "", ["qos"]),
+        (None, "", "", ["qos"]),
+    ],
+    ids=["two", "none", "host-without"],
+)
 def test_a_later_ansible_core_evaluates_the_same(folder, openstack, mapping, excluded, extensions):
     content = {
         "mapping": "{{ neutron_sriov_physnets }}",
@@ -90,11 +121,17 @@ def test_a_later_ansible_core_evaluates_the_same(folder, openstack, mapping, exc
     }
     given = {"agent_extensions": AGENT_EXTENSIONS, **({"sriov_openstack": openstack} if openstack else {})}
     ansible_playbook(folder, [{"copy": {"content": content, "dest": str(folder / "out.json")}}], given)
-    assert json.loads((folder / "out.json").read_text()) == {"mapping": mapping, "excluded": excluded, "extensions": extensions}
+    assert json.loads((folder / "out.json").read_text()) == {
+        "mapping": mapping,
+        "excluded": excluded,
+        "extensions": extensions,
+    }
 
 
 def test_a_pf_without_an_interface_ends_the_run_with_a_sentence(folder):
-    result = ansible_playbook(folder, [{"debug": {"msg": "{{ neutron_sriov_physnets }}"}}], {"sriov_openstack": MISSING}, check=False)
+    result = ansible_playbook(
+        folder, [{"debug": {"msg": "{{ neutron_sriov_physnets }}"}}], {"sriov_openstack": MISSING}, check=False
+    )
     assert result.returncode != 0
     assert "No interface of named has the PCI address of sriov_devices[0] (address 0000:5e:00.7)." in result.stdout
 
@@ -110,11 +147,16 @@ def test_files_that_kayobe_joins_without_a_line_between_stay_apart(folder, name,
     ansible_playbook(folder, [kayobe, kolla], {"openstack_release": "2025.2", "sriov_openstack": BOTH})
     parser = configparser.ConfigParser(strict=True)
     parser.read(folder / "out.ini")
-    ours, = set(parser.sections()) - {"own"}
+    (ours,) = set(parser.sections()) - {"own"}
     assert dict(parser["own"]) == {"key": "value"}
     assert {option: value for option, value in parser[ours].items()} == {
-        "filter_scheduler": {"enabled_filters": "ComputeFilter, ComputeCapabilitiesFilter, ImagePropertiesFilter, ServerGroupAntiAffinityFilter, "
-                             "ServerGroupAffinityFilter, PciPassthroughFilter"},
+        "filter_scheduler": {
+            "enabled_filters": "ComputeFilter, ComputeCapabilitiesFilter, ImagePropertiesFilter, ServerGroupAntiAffinityFilter, "
+            "ServerGroupAffinityFilter, PciPassthroughFilter"
+        },
         "pci": {"device_spec": '[{"devname": "ens1f0", "physical_network": "physnet2"}]'},
-        "sriov_nic": {"physical_device_mappings": "physnet2:ens1f0,physnet2:ens1f1", "exclude_devices": "ens1f0:0000:3b:02.1;0000:3b:02.2"},
+        "sriov_nic": {
+            "physical_device_mappings": "physnet2:ens1f0,physnet2:ens1f1",
+            "exclude_devices": "ens1f0:0000:3b:02.1;0000:3b:02.2",
+        },
     }[ours]

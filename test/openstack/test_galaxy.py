@@ -16,15 +16,16 @@ from urllib.request import urlopen
 import galaxy_server
 import pytest
 import yaml
-from deployment import HERE
 
 pytestmark = pytest.mark.long
 
 
 def tarball(folder, version, dependencies=None):
     """The smallest that the server reads."""
-    content = json.dumps({"collection_info": {"namespace": "a", "name": "b", "version": version, "dependencies": dependencies or {}}}).encode()
-    with tarfile.open(str(folder / ("a-b-%s.tar.gz" % version)), "w:gz") as archive:
+    content = json.dumps(
+        {"collection_info": {"namespace": "a", "name": "b", "version": version, "dependencies": dependencies or {}}}
+    ).encode()
+    with tarfile.open(str(folder / (f"a-b-{version}.tar.gz")), "w:gz") as archive:
         entry = tarfile.TarInfo("MANIFEST.json")
         entry.size = len(content)
         archive.addfile(entry, io.BytesIO(content))
@@ -65,7 +66,16 @@ class TestServer:
     def test_a_collection_has_the_address_of_its_versions(self, small):
         assert get(small, "/api/v3/collections/a/b/")["versions_url"] == "/api/v3/collections/a/b/versions/"
 
-    @pytest.mark.parametrize("path", ["/", "/api/v3/collections/a/c/", "/api/v3/collections/a/b/versions/9/", "/api/v3/artifacts/collections/x", "/api/v3/x"])
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/",
+            "/api/v3/collections/a/c/",
+            "/api/v3/collections/a/b/versions/9/",
+            "/api/v3/artifacts/collections/x",
+            "/api/v3/x",
+        ],
+    )
     def test_says_404_of_what_it_has_not(self, small, path):
         with pytest.raises(HTTPError) as error:
             get(small, path)
@@ -78,7 +88,9 @@ class TestServer:
 
     def test_is_a_program_that_prints_its_address(self, tmp_path):
         tarball(tmp_path, "1.0.0")
-        with subprocess.Popen([sys.executable, galaxy_server.__file__, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            [sys.executable, galaxy_server.__file__, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as process:
             try:
                 with urlopen(process.stdout.readline().strip() + "/api/v3/collections/a/b/") as answer:
                     assert answer.status == 200
@@ -88,18 +100,24 @@ class TestServer:
 
 class TestBootstrap:
     def test_kayobe_installs_the_collection_that_the_configuration_asks_for(self, installed, galaxy):
-        wanted, = yaml.safe_load((installed.kayobe / "ansible" / "requirements.yml").read_text())["collections"]
+        (wanted,) = yaml.safe_load((installed.kayobe / "ansible" / "requirements.yml").read_text())["collections"]
         folder = installed.kayobe / "ansible" / "collections" / "ansible_collections" / "stackhpc" / "sriov"
         info = json.loads((folder / "MANIFEST.json").read_text())["collection_info"]
         assert (wanted["name"], wanted["version"]) == ("stackhpc.sriov", info["version"])
-        assert "/api/v3/artifacts/collections/stackhpc-sriov-%s.tar.gz" % info["version"] in galaxy.requests
+        assert f"/api/v3/artifacts/collections/stackhpc-sriov-{info['version']}.tar.gz" in galaxy.requests
 
     def test_with_everything_that_was_generated(self, installed, artefacts):
         parts = ("collections", "ansible_collections", "stackhpc", "sriov")
         generated, there = artefacts.joinpath(*parts), installed.kayobe.joinpath("ansible", *parts)
-        names = [path.relative_to(generated) for path in generated.rglob("*") if path.is_file() and path.name != "galaxy.yml"]
+        names = [
+            path.relative_to(generated) for path in generated.rglob("*") if path.is_file() and path.name != "galaxy.yml"
+        ]
         assert len(names) > 20
-        assert [name for name in names if not (there / name).is_file() or (there / name).read_bytes() != (generated / name).read_bytes()] == []
+        assert [
+            name
+            for name in names
+            if not (there / name).is_file() or (there / name).read_bytes() != (generated / name).read_bytes()
+        ] == []
 
     def test_where_the_file_of_the_devices_says_that_its_schema_is(self, installed):
         devices = installed.kayobe / "inventory" / "group_vars" / "compute_sriov" / "sriov"

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which of several hosts reboot, when, and which agents start anew: a real Kayobe runs the playbook of the artefact.
 
-The role is the real one but for its modules and its reboot, which touch the host: those are played below, and do what the
-name of the device says. One host that really reboots is in molecule/kayobe.
+The role is the real one but for its modules and its reboot, which touch the host: those are played below, and do what
+the name of the device says. One host that really reboots is in molecule/kayobe.
 """
 
 import re
@@ -55,7 +55,13 @@ with open(sys.argv[1]) as stream:
 print(json.dumps(result))
 """
 
-REBOOT = [{"name": "Played", "ansible.builtin.debug": {"msg": "reboots now: {{ ansible_play_batch | sort | join(' ') }}"}, "run_once": True}]
+REBOOT = [
+    {
+        "name": "Played",
+        "ansible.builtin.debug": {"msg": "reboots now: {{ ansible_play_batch | sort | join(' ') }}"},
+        "run_once": True,
+    }
+]
 
 HOSTS = {"hv1": "due", "hv2": "due", "hv3": "fine", "hv4": "due", "hv5": "more", "hv6": "broken", "hv7": "stuck"}
 
@@ -70,19 +76,31 @@ def deployment(kayobe_bin, galaxy, tmp_path_factory):
     agents.mkdir()
     systemctl = deployment.folder / "bin" / "systemctl"
     systemctl.parent.mkdir()
-    systemctl.write_text('#!/bin/sh\necho "$@" >> %s/$SRIOV_HOST\n[ $SRIOV_HOST != hv7 ] || exit 5\n' % agents)
+    systemctl.write_text(f'#!/bin/sh\necho "$@" >> {agents}/$SRIOV_HOST\n[ $SRIOV_HOST != hv7 ] || exit 5\n')
     systemctl.chmod(0o755)
     deployment.put("inventory/hosts", "localhost ansible_connection=local\n[controllers]\ncontrol\n")
     for host, device in HOSTS.items():
         # Each shell of a host begins with this, hence the name of it in what the program above writes.
-        deployment.put("inventory/host_vars/%s/all" % host, yaml.safe_dump({
-            "ansible_connection": "local", "ansible_host": "127.0.0.1", "ansible_become": False, "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-            "ansible_shell_executable": str(wrapper(deployment.folder, host, systemctl.parent)),
-            "sriov_devices": [{"name": device, "numvfs": 1}],
-        }))
+        deployment.put(
+            f"inventory/host_vars/{host}/all",
+            yaml.safe_dump(
+                {
+                    "ansible_connection": "local",
+                    "ansible_host": "127.0.0.1",
+                    "ansible_become": False,
+                    "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+                    "ansible_shell_executable": str(wrapper(deployment.folder, host, systemctl.parent)),
+                    "sriov_devices": [{"name": device, "numvfs": 1}],
+                }
+            ),
+        )
     deployment.bootstrap(galaxy.address)
     collection = deployment.kayobe / "ansible" / "collections" / "ansible_collections" / "stackhpc" / "sriov"
-    for name, does in {"sriov_devices": FIND, "sriov_kernel_parameters": "result = {'changed': False}", "sriov_vfs": SET}.items():
+    for name, does in {
+        "sriov_devices": FIND,
+        "sriov_kernel_parameters": "result = {'changed': False}",
+        "sriov_vfs": SET,
+    }.items():
         (collection / "plugins" / "modules" / (name + ".py")).write_text(PLAYED % does)
     (collection / "roles" / "sriov" / "tasks" / "reboot.yml").write_text(yaml.safe_dump(REBOOT))
     return deployment
@@ -91,7 +109,7 @@ def deployment(kayobe_bin, galaxy, tmp_path_factory):
 def wrapper(folder, host, programs):
     """A shell for one host, with the played systemctl first on its PATH."""
     path = folder / "bin" / ("shell-" + host)
-    path.write_text('#!/bin/sh\nexport SRIOV_HOST=%s PATH="%s:$PATH"\nexec /bin/sh "$@"\n' % (host, programs))
+    path.write_text(f'#!/bin/sh\nexport SRIOV_HOST={host} PATH="{programs}:$PATH"\nexec /bin/sh "$@"\n')
     path.chmod(0o755)
     return path
 
@@ -103,7 +121,9 @@ def run(deployment, *extra, permission=True):
     options = [word for value in extra for word in ("-e", value)]
     playbook = str(deployment.kayobe / "ansible" / "sriov.yml")
     result = deployment.run([str(deployment.bin / "kayobe"), "playbook", "run", playbook, *options], check=False)
-    assert re.search(r"hv6 .*failed=1", result.stdout) and re.search(r"hv7 .*failed=1", result.stdout), result.stdout[-6000:]
+    assert re.search(r"hv6 .*failed=1", result.stdout) and re.search(r"hv7 .*failed=1", result.stdout), result.stdout[
+        -6000:
+    ]
     return result.stdout
 
 
@@ -125,7 +145,11 @@ def test_permission_from_the_command_line_is_no_way_around_it(deployment):
     assert reboots(run(deployment, "sriov_do_reboot=true", permission=None)) == ["hv1", "hv2", "hv4"]
 
 
-@pytest.mark.parametrize("extra, permission", [([], False), ([], None), (["sriov_do_reboot=false"], True)], ids=["forbidden", "unset", "forbidden-by-e"])
+@pytest.mark.parametrize(
+    "extra, permission",
+    [([], False), ([], None), (["sriov_do_reboot=false"], True)],
+    ids=["forbidden", "unset", "forbidden-by-e"],
+)
 def test_without_permission_it_is_said_what_waits(deployment, extra, permission):
     said = run(deployment, *extra, permission=permission)
     assert reboots(said) == []
@@ -142,7 +166,9 @@ def test_a_group_without_hosts_is_told(deployment):
         result = deployment.run([str(deployment.bin / "kayobe"), "playbook", "run", playbook], check=False)
     finally:
         inventory.write_text(before)
-    assert result.returncode == 0 and "No host is in the group compute_sriov, so nothing is configured" in result.stdout, result.stdout[-4000:]
+    assert (
+        result.returncode == 0 and "No host is in the group compute_sriov, so nothing is configured" in result.stdout
+    ), result.stdout[-4000:]
 
 
 def test_the_agent_starts_anew_where_vfs_changed_and_where_the_role_failed_after_that(deployment):

@@ -22,7 +22,11 @@ WRONG = {
         r"sriov_devices\[0\] \(name ens1f0\): physical_network is empty: ",
     ),
     "mac": (
-        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"address": "00:11:22:33:44:55"}}]},
+        {
+            "sriov_devices": [
+                {"name": "ens1f0", "physical_network": "physnet2", "nova": {"address": "00:11:22:33:44:55"}}
+            ]
+        },
         r"sriov_devices\[0\] \(name ens1f0\): nova\.address .*MAC address.*PCI\s+address",
     ),
     "oui": (
@@ -34,19 +38,46 @@ WRONG = {
         r"sriov_devices\[0\] \(mac 00:11:22:33:44:55\): .*(name|address)",
     ),
     "number-as-id": (
-        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"vendor_id": 8086, "product_id": "10ca"}}]},
+        {
+            "sriov_devices": [
+                {"name": "ens1f0", "physical_network": "physnet2", "nova": {"vendor_id": 8086, "product_id": "10ca"}}
+            ]
+        },
         r"sriov_devices\[0\] \(name ens1f0\): nova\.vendor_id .*quotes",
     ),
     "both-names": (
-        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"devname": "ens1f0", "address": "0000:3b:02.*"}}]},
+        {
+            "sriov_devices": [
+                {
+                    "name": "ens1f0",
+                    "physical_network": "physnet2",
+                    "nova": {"devname": "ens1f0", "address": "0000:3b:02.*"},
+                }
+            ]
+        },
         r"sriov_devices\[0\] \(name ens1f0\): .*devname.*address",
+    ),
+    "two-selectors": (
+        {"sriov_devices": [{"name": "ens1f0", "address": "0000:3b:00.0", "physical_network": "physnet2"}]},
+        r"sriov_devices\[0\] has 2 selectors \(name, address\)",
+    ),
+    "comma": (
+        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2,physnet3"}]},
+        r"sriov_devices\[0\] \(name ens1f0\): physical_network .*comma",
+    ),
+    "mapped-mac": (
+        {"sriov_devices": [{"name": "ens1f0"}], "sriov_physnet_mappings": {"b8:59:9f:0c:aa:02": "physnet2"}},
+        r"sriov_physnet_mappings has .*b8:59:9f:0c:aa:02.*name an\s+interface",
     ),
     "every-device": (
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"address": "*"}}]},
         r"sriov_devices\[0\] \(name ens1f0\): nova\.address .*every PCI device",
     ),
     "two-networks": (
-        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2"}], "sriov_physnet_mappings": {"ens1f0": "physnet3"}},
+        {
+            "sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2"}],
+            "sriov_physnet_mappings": {"ens1f0": "physnet3"},
+        },
         r"sriov_devices\[0\] \(name ens1f0\): .*physnet2.*physnet3",
     ),
     "newer-tag": (
@@ -55,8 +86,10 @@ WRONG = {
     ),
     "unset": ({}, r"sriov_devices is not set, and Nova would lose the devices that it has"),
     "null": ({"sriov_devices": None}, r"sriov_devices is not set, and Nova would lose the devices that it has"),
-    "unknown-key": ({"sriov_devices": [{"name": "ens1f0"}, {"name": "ens1f1", "num_vfs": 4}]},
-                    r"sriov_devices\[1\] \(name ens1f1\) has num_vfs, .*did you mean numvfs"),
+    "unknown-key": (
+        {"sriov_devices": [{"name": "ens1f0"}, {"name": "ens1f1", "num_vfs": 4}]},
+        r"sriov_devices\[1\] \(name ens1f1\) has num_vfs, .*did you mean numvfs",
+    ),
     # Ansible's own `default` would make nothing of it, and Nova would lose its devices without a word.
     "undefined-in-devices": (
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "{{ no_such_variable }}"}]},
@@ -82,7 +115,7 @@ def run(kayobe_bin, collections, tmp_path_factory):
     (deployment.kayobe / "ansible" / "collections").symlink_to(collections)
     allocation = yaml.safe_load((deployment.kayobe / "network-allocation.yml").read_text())
     for number, (host, (variables, _sentence)) in enumerate(WRONG.items()):
-        deployment.put("inventory/host_vars/%s/sriov" % host, yaml.safe_dump(variables))
+        deployment.put(f"inventory/host_vars/{host}/sriov", yaml.safe_dump(variables))
         allocation["aio_ips"][host] = "192.0.2.%d" % (100 + number)
     deployment.put("network-allocation.yml", yaml.safe_dump(allocation))
     return deployment, deployment.kayobe_run("kolla-ansible.yml", check=False)
@@ -91,7 +124,7 @@ def run(kayobe_bin, collections, tmp_path_factory):
 @pytest.mark.parametrize("host", WRONG)
 def test_is_refused_with_a_sentence(run, host):
     _deployment, result = run
-    fatal, = re.findall(r"^fatal: \[%s -> localhost\]: .*" % host, result.stdout, re.MULTILINE)
+    (fatal,) = re.findall(rf"^fatal: \[{host} -> localhost\]: .*", result.stdout, re.MULTILINE)
     assert re.search(WRONG[host][1], fatal), fatal
     assert "Traceback" not in fatal
 

@@ -33,5 +33,5 @@ for path in paths:
     sys.argv[1:] = ["--input-file", path, *(word for namespace in namespaces for word in ("--namespace", namespace))]
     codes.append(validator.main())
 if any(codes) != bool(refused.options):
-    sys.exit("oslo-config-validator ended with %s and refused %s" % (codes, refused.options))
+    sys.exit(f"oslo-config-validator ended with {codes} and refused {refused.options}")
 json.dump(sorted(refused.options), sys.stdout)

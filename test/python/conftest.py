@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils._internal._json import _profiles
 
-# hang.py, as pytest.ini has it: so that the fakes can be imported in a plain Python too.
+# hang.py, as pyproject.toml has it: so that the fakes can be imported in a plain Python too.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 PLUGINS = Path(__file__).resolve().parents[2] / "role-template" / "plugins"
 PACKAGE = "ansible_collections.stackhpc.sriov.plugins"
@@ -34,5 +34,7 @@ _provide(PACKAGE + ".filter", PLUGINS / "filter")
 
 @pytest.fixture(autouse=True)
 def _as_on_a_target(monkeypatch):
-    """A target has no controller's configuration, which has modules refuse text that UTF-8 cannot have. Here it may have been imported."""
+    """A target has no controller's configuration, which has modules refuse text that UTF-8 cannot have. Here it may
+    have been imported.
+    """
     monkeypatch.setattr(_profiles, "_string_encoding_check_enabled", lambda: False)

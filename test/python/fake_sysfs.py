@@ -1,7 +1,8 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fake kernel: a tree of files that looks like /sys and /proc, and a write to sriov_numvfs that acts like the kernel's.
+"""A fake kernel: a tree of files that looks like /sys and /proc, and a write to sriov_numvfs that acts like the
+kernel's.
 
 All state is in files of the tree, because the host program writes from processes of its own.
 The order of the checks is that of sriov_numvfs_store() in drivers/pci/iov.c.
@@ -17,8 +18,7 @@ from pathlib import Path
 
 import hang
 import pytest
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
+from parts import program as host
 
 LEGACY_UNIT = """[Unit]
 Description=Adds virtual functions for {name}
@@ -51,6 +51,10 @@ def legacy_block(**numvfs_of_name):
     return "# BEGIN SRIOV ANSIBLE MANAGED BLOCK\n" + lines + "# END ANSIBLE MANAGED BLOCK\n"
 
 
+def _fail(number):
+    raise OSError(number, os.strerror(number))
+
+
 class FakeHost:
     """A host under `root`: root/sys, root/proc, and the places where the role writes."""
 
@@ -58,10 +62,18 @@ class FakeHost:
         self.root = Path(root)
         self.sys, self.proc, self.etc = self.root / "sys", self.root / "proc", self.root / "etc"
         self.fake = self.root / "fake"
-        for directory in (self.sys / "bus/pci/devices", self.sys / "class/net", self.proc, self.etc, self.fake, self.root / "run"):
+        for directory in (
+            self.sys / "bus/pci/devices",
+            self.sys / "class/net",
+            self.proc,
+            self.etc,
+            self.fake,
+            self.root / "run",
+            self.root / "dev",
+        ):
             directory.mkdir(parents=True)
         self.answers = {}
-        self.kmsg = self.root / "kmsg"
+        self.kmsg = self.root / "dev" / "kmsg"
         self.kmsg.write_bytes(b"6,1,100,-;igb 0000:01:00.0: said before the write\n")
         self.boot("boot-1")
 
@@ -86,18 +98,18 @@ class FakeHost:
     def add_function(self, address, ids="8086:10c9", driver="igb", netdevs=(), totalvfs=None, **behaviour):
         """Add a PCI function; with `totalvfs` a PF.
 
-        behaviour: errors {count: errno name}, enables {count: number the driver really enables}, hangs [counts],
-        kills [counts] (the writer's process group dies there), needs_link_up, sysfs (False: no sriov_configure),
-        passing {count: [errno name, how often]} (as errors, and then it works), unplugs [counts] (the card is pulled out there),
-        late [counts] (the VFs are there, and the write does not return), says {count: [kmsg records]},
+        behaviour: errors {count: errno name}, enables {count: number the driver really enables}, hangs [counts], kills
+        [counts] (the writer's process group dies there), needs_link_up, sysfs (False: no sriov_configure), passing
+        {count: [errno name, how often]} (as errors, and then it works), unplugs [counts] (the card is pulled out
+        there), late [counts] (the VFs are there, and the write does not return), says {count: [kmsg records]},
         vf_driver (None: autoprobe off), vf_netdevs (False: none).
         """
         path = self.pci(address)
         path.mkdir(parents=True)
         (self.sys / "bus/pci/devices" / address).symlink_to(path)
         vendor, device = ids.split(":")
-        (path / "vendor").write_text("0x%s\n" % vendor)
-        (path / "device").write_text("0x%s\n" % device)
+        (path / "vendor").write_text(f"0x{vendor}\n")
+        (path / "device").write_text(f"0x{device}\n")
         (path / "class").write_text("0x020000\n")
         if totalvfs is not None:
             (path / "sriov_totalvfs").write_text("%d\n" % totalvfs)
@@ -179,7 +191,7 @@ class FakeHost:
         return "%s:%02x:%02x.%d" % (domain, routing >> 8, routing >> 3 & 31, routing & 7)
 
     def vf_netdev(self, address, index):
-        return "v%s" % self.vf(address, index)[5:].replace(":", "").replace(".", "")
+        return f"v{self.vf(address, index)[5:].replace(':', '').replace('.', '')}"
 
     def numvfs(self, address):
         return int((self.pci(address) / "sriov_numvfs").read_text())
@@ -222,17 +234,32 @@ class FakeHost:
             stream.write("%d\n" % count)
         behaviour = json.loads((self.fake / address / "behaviour").read_text())
 
-        def fail(number):
-            raise OSError(number, os.strerror(number))
+        self._refuse(address, count, behaviour)
+        if count == self.numvfs(address):
+            return
+        self._misbehave(address, count, behaviour)
+        if count == 0:
+            self._remove_vfs(address)
+            return
+        if behaviour.get("needs_link_up") and not all(
+            int((netdev / "flags").read_text(), 16) & 1 for netdev in (self.pci(address) / "net").iterdir()
+        ):
+            return
+        self._add_vfs(address, behaviour.get("enables", {}).get(str(count), count))
 
+    def _refuse(self, address, count, behaviour):
+        """What sriov_numvfs_store() of the kernel answers before it calls the driver."""
         if count > int((self.pci(address) / "sriov_totalvfs").read_text()):
-            fail(errno.ERANGE)
+            _fail(errno.ERANGE)
         if count == self.numvfs(address):
             return
         if not (self.pci(address) / "driver").exists() or not behaviour.get("sysfs", True):
-            fail(errno.ENOENT)
+            _fail(errno.ENOENT)
         if count and self.numvfs(address):
-            fail(errno.EBUSY)
+            _fail(errno.EBUSY)
+
+    def _misbehave(self, address, count, behaviour):
+        """What the driver does with this number, as the test has it."""
         if count in behaviour.get("kills", []):
             os.killpg(0, signal.SIGKILL)
         for record in behaviour.get("says", {}).get(str(count), []):
@@ -241,22 +268,15 @@ class FakeHost:
             time.sleep(hang.SECONDS)
         if count in behaviour.get("unplugs", []):
             self.remove_function(address)
-            fail(errno.EIO)
+            _fail(errno.EIO)
         if count in behaviour.get("late", []):
             self._add_vfs(address, count)
             time.sleep(hang.SECONDS)
         name, times = behaviour.get("passing", {}).get(str(count), ("", 0))
         if self.writes(address).count(count) <= times:
-            fail(getattr(errno, name))
+            _fail(getattr(errno, name))
         if str(count) in behaviour.get("errors", {}):
-            fail(getattr(errno, behaviour["errors"][str(count)]))
-        if count == 0:
-            self._remove_vfs(address)
-            return
-        if behaviour.get("needs_link_up") and not all(
-                int((netdev / "flags").read_text(), 16) & 1 for netdev in (self.pci(address) / "net").iterdir()):
-            return
-        self._add_vfs(address, behaviour.get("enables", {}).get(str(count), count))
+            _fail(getattr(errno, behaviour["errors"][str(count)]))
 
     def say(self, record):
         """Append a record to the kernel log, as /dev/kmsg has it: "6,1,100,-;words"."""
@@ -270,7 +290,7 @@ class FakeHost:
         bus = self.sys / "bus" / subsystem
         bus.mkdir(parents=True, exist_ok=True)
         (path / "subsystem").symlink_to(bus)
-        (path / "uevent").write_text("MAJOR=1\nDEVNAME=%s\n" % node if node else "")
+        (path / "uevent").write_text(f"MAJOR=1\nDEVNAME={node}\n" if node else "")
         for attribute, text in attributes.items():
             (path / attribute).write_text(text + "\n")
         return path
@@ -283,14 +303,16 @@ class FakeHost:
             (self.sys / "module/vfio_pci_core/holders" / module).mkdir(parents=True)
 
     def configuration_space(self, address, sriov_total=None, size=4096):
-        """Write a PCI configuration space, with an SR-IOV capability of so many VFs, as the third of its extended capabilities."""
+        """Write a PCI configuration space, with an SR-IOV capability of so many VFs, as the third of its extended
+        capabilities.
+        """
         config = bytearray(size)
         config[0:2] = int((self.pci(address) / "vendor").read_text(), 16).to_bytes(2, "little")
         chain = [(0x100, 0x0001, 0x140), (0x140, 0x0003, 0x160 if sriov_total is not None else 0), (0x160, 0x0010, 0)]
-        for offset, identity, following in chain[:3 if sriov_total is not None else 2] if size > 256 else ():
-            config[offset:offset + 4] = (identity | 1 << 16 | following << 20).to_bytes(4, "little")
+        for offset, identity, following in chain[: 3 if sriov_total is not None else 2] if size > 256 else ():
+            config[offset : offset + 4] = (identity | 1 << 16 | following << 20).to_bytes(4, "little")
         if sriov_total is not None:
-            config[0x16e:0x170] = sriov_total.to_bytes(2, "little")
+            config[0x16E:0x170] = sriov_total.to_bytes(2, "little")
         (self.pci(address) / "config").write_bytes(bytes(config))
 
     # --- processes and programs
@@ -308,7 +330,7 @@ class FakeHost:
         """As under `ssh host sudo python3`: sudo's child does not have SSH_CONNECTION, the shell before sudo has it."""
         self.add_process(os.getpid(), 902, ["PATH=/bin", "SUDO_USER=stack"])
         self.add_process(902, 901, ["PATH=/bin"], comm="sudo")
-        self.add_process(901, 900, ["PATH=/bin", "SSH_CONNECTION=%s 50000 %s 22" % (client, server)])
+        self.add_process(901, 900, ["PATH=/bin", f"SSH_CONNECTION={client} 50000 {server} 22"])
 
     def ip(self, command):
         """Stands for host.json_of: what `ip` answers, by its words; None for what it was not prepared for."""
@@ -319,22 +341,30 @@ class FakeHost:
 
     def address_is_on(self, netdev, server="192.0.2.10", client="192.0.2.1", back=None):
         """The server's address is on one interface, the route back to the client may leave by another."""
-        self.answer("ip -j address show", [
-            {"ifname": "lo", "addr_info": [{"local": "127.0.0.1"}]},
-            {"ifname": netdev, "addr_info": [{"local": server}]}])
+        self.answer(
+            "ip -j address show",
+            [
+                {"ifname": "lo", "addr_info": [{"local": "127.0.0.1"}]},
+                {"ifname": netdev, "addr_info": [{"local": server}]},
+            ],
+        )
         self.answer("ip -j route get " + client, [{"dst": client, "dev": back or netdev}])
 
     def default_route_is_on(self, *netdevs):
         if len(netdevs) == 1:
             self.answer("ip -j route show default", [{"dst": "default", "dev": netdevs[0]}])
         else:
-            self.answer("ip -j route show default", [{"dst": "default", "nexthops": [{"dev": name} for name in netdevs]}])
+            self.answer(
+                "ip -j route show default", [{"dst": "default", "nexthops": [{"dev": name} for name in netdevs]}]
+            )
         self.answer("ip -6 -j route show default", [])
 
     # --- what is on the disk
 
     def files(self, *below):
-        """Every file and link under the given directories of the tree (etc, usr, var without one): {path: (text, mode)}."""
+        """Every file and link under the given directories of the tree (etc, usr, var without one): {path: (text,
+        mode)}.
+        """
         found = {}
         for name in below or ("etc", "usr", "var"):
             for path in sorted((self.root / name).rglob("*")):
@@ -351,17 +381,15 @@ def fake_host(tmp_path, monkeypatch):
     fake = FakeHost(tmp_path)
     # A slow disk would make the tests slow; test_host.py has a test of its own for what is synced, and when.
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
-    monkeypatch.setattr(host, "SYS", str(fake.sys))
-    monkeypatch.setattr(host, "PROC", str(fake.proc))
-    monkeypatch.setattr(host, "KMSG", str(fake.kmsg))
-    monkeypatch.setattr(host, "PENDING_FIRMWARE_PATH", str(tmp_path / "var/lib/sriov/pending-firmware.json"))
-    monkeypatch.setattr(host, "LOCK_PATH", str(tmp_path / "run/sriov-vfs.lock"))
-    monkeypatch.setattr(host, "CONFIG_PATH", str(fake.etc / "sriov/vfs.json"))
-    monkeypatch.setattr(host, "PROGRAM_PATH", str(tmp_path / "usr/local/sbin/sriov-vfs"))
+    host.HOST.move(str(tmp_path))
     monkeypatch.setattr(host, "write_numvfs", fake.write_numvfs)
     monkeypatch.setattr(host, "link_up", fake.link_up)
     monkeypatch.setattr(host, "json_of", fake.ip)
-    # Seconds that a test gives for the sake of the call are no limit for a process on a slow machine; less than one is meant.
+    # Seconds that a test gives for the sake of the call are no limit for a process on a slow machine; less than one is
+    # meant.
     set_all = host.set_all
-    monkeypatch.setattr(host, "set_all", lambda wanted, timeout: set_all(wanted, timeout if timeout < 1 else hang.SECONDS))
-    return fake
+    monkeypatch.setattr(
+        host, "set_all", lambda wanted, timeout: set_all(wanted, timeout if timeout < 1 else hang.SECONDS)
+    )
+    yield fake
+    host.HOST.move("/")

@@ -1,7 +1,9 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs of a module that end half-way: at each single change of the host in turn, by a failure or as a killed process ends."""
+"""Runs of a module that end half-way: at each single change of the host in turn, by a failure or as a killed process
+ends.
+"""
 
 import errno
 import os
@@ -16,10 +18,11 @@ class Killed(BaseException):
 
 
 class Changes:
-    """Counts the changes that a run makes: files made, renamed, removed and synced, directories made, and programs that change something.
+    """Counts the changes that a run makes: files made, renamed, removed and synced, directories made, and programs that
+    change something.
 
-    at: the number of the change that is disturbed, from 1. how: "killed before" it, "killed after" it, or an errno with which it fails
-    (a program then says so, see program()).
+    at: the number of the change that is disturbed, from 1. how: "killed before" it, "killed after" it, or an errno with
+    which it fails (a program then says so, see program()).
     """
 
     CALLS = ((os, "replace"), (os, "unlink"), (os, "mkdir"), (os, "fsync"), (tempfile, "mkstemp"))
@@ -32,10 +35,13 @@ class Changes:
     def _counted(self, name, really):
         def change(*arguments, **more):
             return self.program(lambda: really(*arguments, **more), name, None)
+
         return change
 
     def program(self, work, name, failure):
-        """Make one change. work: what makes it; failure: what it returns when it fails, an OSError is raised where that is None."""
+        """Make one change. work: what makes it; failure: what it returns when it fails, an OSError is raised where that
+        is None.
+        """
         if self.dead:
             raise Killed
         self.count += 1

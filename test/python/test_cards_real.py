@@ -9,12 +9,11 @@ is molecule/connectx5.
 """
 
 import pytest
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from mstconfig_recorder import tools
 from test_firmware import _tool, device, run, run_once  # noqa: F401 (the fixture "tool")
 from test_mstconfig_real import release, shim  # noqa: F401 (fixtures)
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
 
 pytestmark = pytest.mark.long
 
@@ -75,7 +74,7 @@ def test_a_card_that_offers_more_is_left_alone_unless_it_is_to_be_exact(tool, ca
 
 def test_more_vfs_than_a_port_can_have_are_refused_in_the_tools_words(tool, card):  # noqa: F811
     with pytest.raises(
-        host.Refusal,
+        Refusal,
         match=r"NUM_OF_VFS can be at most 127 on this card: lower it \(the tool says: Parameter NUM_OF_VFS'",
     ):
         run_once(device(P0, 200))
@@ -138,7 +137,7 @@ def test_a_parameter_of_a_port_is_set_and_shown_as_a_name(tool, card):  # noqa: 
 
 
 def test_a_misspelt_parameter_is_told_the_nearest_of_those_that_the_card_has(tool, card):  # noqa: F811
-    with pytest.raises(host.Refusal, match="has no parameter NUM_OF_VF, NUM_OF_VFS is the nearest"):
+    with pytest.raises(Refusal, match="has no parameter NUM_OF_VF, NUM_OF_VFS is the nearest"):
         run_once(device(P0, 2, {"NUM_OF_VF": 9}))
 
 

@@ -6,17 +6,25 @@
 import json
 
 import pytest
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
-from test_vfs import AT_BOOT, CONFIG, ONE, PENDING, RELEASED, RULES, TWO, UNITS, _two, device, run_once, state_of  # noqa: F401 (the fixture "two")
-
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_concerns as concerns
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_look
+from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from test_vfs import AT_BOOT, CONFIG, PENDING, RELEASED, RULES, TWO, UNITS, _two, device, run_once, state_of  # noqa: F401 (the fixture "two")
 
 
 def options(two, **more):
-    return dict({"boot_wait": 30, "numvfs_timeout": "5", "change_connection_pf": "no", "udev_rule_path": str(two.root / RULES), "units": UNITS}, **more)
+    return dict(
+        {
+            "boot_wait": 30,
+            "numvfs_timeout": "5",
+            "change_connection_pf": "no",
+            "udev_rule_path": str(two.root / RULES),
+            "units": UNITS,
+        },
+        **more,
+    )
 
 
 def refuse(*_command):
@@ -50,10 +58,16 @@ def test_a_file_that_is_gone_needs_the_module(two, path):
     assert settled(two, device()) is None
 
 
-@pytest.mark.parametrize("path, text", [
-    (PENDING, "{}"), (RELEASED, "{}"), ("run/sriov-vfs.owed", '["/etc/udev/rules.d/70-sriov.rules"]'),
-    ("etc/sriov/.sriov-0123abcd", ""), (RULES, "another\n"),
-])
+@pytest.mark.parametrize(
+    "path, text",
+    [
+        (PENDING, "{}"),
+        (RELEASED, "{}"),
+        ("run/sriov-vfs.owed", '["/etc/udev/rules.d/70-sriov.rules"]'),
+        ("etc/sriov/.sriov-0123abcd", ""),
+        (RULES, "another\n"),
+    ],
+)
 def test_what_a_run_remembers_or_left_behind_needs_the_module(two, path, text):
     run_once(two, [device()])
     (two.root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -61,11 +75,21 @@ def test_what_a_run_remembers_or_left_behind_needs_the_module(two, path, text):
     assert settled(two, device()) is None
 
 
-@pytest.mark.parametrize("devices, more", [
-    ([device(numvfs=3)], {}), ([device(), device(TWO, 2)], {}), ([], {}), ([device(boot="udev")], {}), ([device()], {"boot_wait": 31}),
-    # What the module refuses, that says so.
-    ([device(numvfs=99)], {}), ([device()], {"boot_wait": "soon"}), ([device()], {"units": "none"}), ([device()], {"unknown": 1}),
-])
+@pytest.mark.parametrize(
+    "devices, more",
+    [
+        ([device(numvfs=3)], {}),
+        ([device(), device(TWO, 2)], {}),
+        ([], {}),
+        ([device(boot="udev")], {}),
+        ([device()], {"boot_wait": 31}),
+        # What the module refuses, that says so.
+        ([device(numvfs=99)], {}),
+        ([device()], {"boot_wait": "soon"}),
+        ([device()], {"units": "none"}),
+        ([device()], {"unknown": 1}),
+    ],
+)
 def test_what_differs_or_is_refused_needs_the_module(two, devices, more):
     run_once(two, [device()])
     assert settled(two, *devices, **more) is None
@@ -112,12 +136,13 @@ def test_the_module_returns_what_each_concern_says(two, monkeypatch, capsys):
 
 
 def remember(two, monkeypatch):
-    monkeypatch.setattr(sriov_look.pending, "STATE_DIRECTORY", str((two.root / PENDING).parent))
     (two.root / PENDING).parent.mkdir(parents=True, exist_ok=True)
     (two.root / PENDING).write_text("{}")
 
 
-@pytest.mark.parametrize("more, kept", [({}, True), ({"forget": True}, False), ({"forget": True, "_ansible_check_mode": True}, True)])
+@pytest.mark.parametrize(
+    "more, kept", [({}, True), ({"forget": True}, False), ({"forget": True, "_ansible_check_mode": True}, True)]
+)
 def test_the_module_forgets_what_waited_and_is_in_effect(two, monkeypatch, capsys, more, kept):
     run_once(two, [device()])
     remember(two, monkeypatch)
@@ -128,11 +153,35 @@ def test_the_module_forgets_what_waited_and_is_in_effect(two, monkeypatch, capsy
 
 @pytest.mark.parametrize("result", [{"changed": True}, {"reboot": ["due"]}, {"stuck": ["stuck"]}])
 def test_the_module_remembers_what_waits_still(two, monkeypatch, capsys, result):
-    monkeypatch.setattr(concerns, "look", lambda *_more: (dict({"changed": False, "reboot": [], "stuck": []}, **result), []))
+    monkeypatch.setattr(
+        concerns, "look", lambda *_more: (dict({"changed": False, "reboot": [], "stuck": []}, **result), [])
+    )
     run_once(two, [device()])
     remember(two, monkeypatch)
     call(monkeypatch, capsys, devices=[], concerns={"vfs": {}}, forget=True)
     assert (two.root / PENDING).exists()
+
+
+def test_vfs_that_a_card_does_not_offer_yet_are_its_firmwares_fault(two, monkeypatch, capsys):
+    run_once(two, [device()])
+    own = concerns.look
+    late = [dict(device(numvfs=99), waits="its firmware is set and offers more from the next boot on")]
+    stuck = {"changed": False, "reboot": [], "stuck": [{"text": "power-cycle it"}], "settled": False, "devices": late}
+    monkeypatch.setattr(concerns, "look", lambda name, *rest: (stuck, []) if name == "firmware" else own(name, *rest))
+    said = call(monkeypatch, capsys, devices=[device(numvfs=99)], concerns={"vfs": options(two), "firmware": {}})
+    assert [pf["state"] for pf in said["concerns"]["vfs"]["pfs"]] == ["waiting"]
+    assert said["concerns"]["firmware"]["stuck"] == [{"text": "power-cycle it"}]
+
+
+def test_a_refusal_comes_with_the_reasons_of_the_others(monkeypatch, capsys):
+    def look(name, *_more):
+        if name == "vfs":
+            raise Refusal("vfs is wrong")
+        return {"changed": False, "reboot": [{"text": f"{name} is due"}], "stuck": [{"text": f"{name} is stuck"}]}, []
+
+    monkeypatch.setattr(concerns, "look", look)
+    said = call(monkeypatch, capsys, devices=[], concerns={"vfs": {}, "kernel": {}})
+    assert said["msg"] == "kernel is due; kernel is stuck; vfs is wrong"
 
 
 def test_the_module_tells_all_that_is_refused(monkeypatch, capsys):

@@ -1,7 +1,8 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many tasks and remote executions a run of the role takes for each host: what a large inventory costs its controller.
+"""How many tasks and remote executions a run of the role takes for each host: what a large inventory costs its
+controller.
 
 The hosts are the simulated ones of bench/, whose answers are those of a host where nothing, or much, is to be done.
 """
@@ -24,7 +25,11 @@ HOSTS = 3
 @pytest.fixture(scope="module", name="collection")
 def _collection(tmp_path_factory):
     out = tmp_path_factory.mktemp("dist")
-    subprocess.run(["node", str(ROOT / "generator" / "bootstrap.mjs"), "generate", "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["node", str(ROOT / "generator" / "bootstrap.mjs"), "generate", "--out", str(out)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return out / "collections" / "ansible_collections" / "stackhpc" / "sriov"
 
 
@@ -56,7 +61,9 @@ def test_a_host_where_nothing_is_to_be_done_takes_one_remote_execution_and_five_
 
 def test_a_host_where_much_is_to_be_done_takes_a_remote_execution_for_each_concern(rig):
     assert of_each(rig, "fresh") == (
-        {"ok": 7, "skipped": 6, "included": 1}, {"sriov_devices": 1, "sriov_kernel_parameters": 1, "sriov_vfs": 1})
+        {"ok": 7, "skipped": 6, "included": 1},
+        {"sriov_devices": 1, "sriov_kernel_parameters": 1, "sriov_vfs": 1},
+    )
 
 
 def test_the_plays_handler_is_notified_once_where_permission_is_left_open(rig):
@@ -87,15 +94,23 @@ def test_after_a_reboot_that_did_not_help_nothing_is_notified_and_the_run_fails(
     with pytest.raises(SystemExit) as error:
         of_each(rig, "fresh", {"sriov_do_reboot": None})
     said = str(error.value)
-    assert said.count('"msg": "The host has rebooted and this is still not in effect: intel_iommu=on is not in effect"') == HOSTS, said
-    assert "RUNNING HANDLER" not in said and '"ens1f1 (0000:3b:00.1): 8 VFs, changed"' in (rig.folder / "output").read_text()
+    assert (
+        said.count('"msg": "The host has rebooted and this is still not in effect: intel_iommu=on is not in effect"')
+        == HOSTS
+    ), said
+    assert (
+        "RUNNING HANDLER" not in said
+        and '"ens1f1 (0000:3b:00.1): 8 VFs, changed"' in (rig.folder / "output").read_text()
+    )
 
 
 def test_the_second_part_of_a_play_says_what_is_due_for_the_first(rig):
     """What a run of the firmware alone has left is not lost where a run of the rest finds nothing to do."""
     first = {
-        "sriov_reboot_required": True, "sriov_reboot_reasons": ["the firmware is set"],
-        "__sriov_applied": {"boot_id": "1", "action": "mellanox", "devices": [], "concerns": {"firmware": {}}}}
+        "sriov_reboot_required": True,
+        "sriov_reboot_reasons": ["the firmware is set"],
+        "__sriov_applied": {"boot_id": "1", "action": "mellanox", "devices": [], "concerns": {"firmware": {}}},
+    }
     edit(rig, pre_tasks=[{"ansible.builtin.set_fact": first}])
     rig.run(1, "converged", 5, "linear", variables={"sriov_action": "config"})
     assert '"Reboot due: the firmware is set"' in (rig.folder / "output").read_text()

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every example of the READMEs and of docs/ is run, as far as that goes without a host; what is of no known kind fails.
 
-- plays: ansible-playbook runs them up to the role's own tasks, argument specification and defaults included; ansible-lint
+- plays: ansible-playbook runs them up to the role's own tasks, argument specification and defaults included;
+  ansible-lint
 - variables: the same, in a play of their own
 - devices in either: the module's own choice among the PFs of a host that has them
 - commands: the command is there, and each of its options is in its help
@@ -23,17 +24,22 @@ from pathlib import Path
 import hang
 import pytest
 import yaml
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
-
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices
+from parts import devices as sriov_devices
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SCRIPTS = json.loads((ROOT / "package.json").read_text())["scripts"]
 # The name under which the artefacts are published, and the one that the pages are written with.
-OWN = "%(namespace)s.%(name)s" % yaml.safe_load((ROOT / "galaxy.yml").read_text())
+OWN = f"{yaml.safe_load((ROOT / 'galaxy.yml').read_text())['namespace']}.{yaml.safe_load((ROOT / 'galaxy.yml').read_text())['name']}"
 AUTHORED = re.compile(r"(?<![\w./-])stackhpc\.sriov\b")
-PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")),
+]
 # Commands whose help is not on this machine, or says nothing of what they are used for.
 NOT_ASKED = ("openstack", "git", "export", "diff", "tee", "echo")
 # The usual name of the handler, in small letters, which ansible-lint would not have: name[casing].
@@ -52,7 +58,7 @@ def blocks(text):
         if fence:
             while not re.match(r"\s*```$", lines[start]):
                 start += 1
-            found.append((index + 1, fence.group(1), "\n".join(lines[index + 1:start]) + "\n"))
+            found.append((index + 1, fence.group(1), "\n".join(lines[index + 1 : start]) + "\n"))
             index = start
         elif re.match(r" {4,}\S", lines[index]) and (index == 0 or not lines[index - 1].strip()):
             while start < len(lines) and re.match(r" {4,}\S", lines[start]):
@@ -66,7 +72,11 @@ def blocks(text):
 def spans(text):
     """What stands between backticks in the prose."""
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    return [" ".join(match.group(2).split()) for paragraph in prose.split("\n\n") for match in re.finditer(r"(`+)(.+?)\1", paragraph, re.DOTALL)]
+    return [
+        " ".join(match.group(2).split())
+        for paragraph in prose.split("\n\n")
+        for match in re.finditer(r"(`+)(.+?)\1", paragraph, re.DOTALL)
+    ]
 
 
 def kind(language, text):
@@ -88,22 +98,40 @@ def kind(language, text):
 def artefacts(tmp_path_factory):
     """What `npm run generate` writes, of the sources as they are now."""
     out = tmp_path_factory.mktemp("dist")
-    subprocess.run(["node", str(ROOT / "generator" / "bootstrap.mjs"), "generate", "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["node", str(ROOT / "generator" / "bootstrap.mjs"), "generate", "--out", str(out)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return out
 
 
 @pytest.fixture(scope="session")
 def pages(artefacts):
-    """The texts of all pages: those of the repository, and the READMEs that are made from role-template/README.md.hbs."""
-    made = {"README.md of the role": artefacts / "roles" / OWN / "README.md",
-            "README.md of the collection": artefacts / "collections/ansible_collections" / OWN.replace(".", "/") / "README.md"}
-    return {**{page: AUTHORED.sub(OWN, (ROOT / page).read_text()) for page in PAGES}, **{page: path.read_text() for page, path in made.items()}}
+    """The texts of all pages: those of the repository, and the READMEs that are made from
+    role-template/README.md.hbs.
+    """
+    made = {
+        "README.md of the role": artefacts / "roles" / OWN / "README.md",
+        "README.md of the collection": artefacts
+        / "collections/ansible_collections"
+        / OWN.replace(".", "/")
+        / "README.md",
+    }
+    return {
+        **{page: AUTHORED.sub(OWN, (ROOT / page).read_text()) for page in PAGES},
+        **{page: path.read_text() for page, path in made.items()},
+    }
 
 
 @pytest.fixture(scope="session")
 def examples(pages):
     """(where, kind, text) of each block."""
-    return [("%s:%d" % (page, line), kind(language, text), text) for page, whole in pages.items() for line, language, text in blocks(whole)]
+    return [
+        ("%s:%d" % (page, line), kind(language, text), text)
+        for page, whole in pages.items()
+        for line, language, text in blocks(whole)
+    ]
 
 
 def test_every_example_is_of_a_kind_that_is_tested(examples):
@@ -121,9 +149,14 @@ def from_tables(pages):
     """(where, variables) of what the tables of variables give as examples."""
     for page in ("docs/variables.md", "README.md of the role"):
         for name, value in re.findall(r"^\| `(sriov_\w+)` \|.*<br>Example: `(.+)` \|$", pages[page], re.MULTILINE):
-            yield "%s, %s" % (page, name), {name: yaml.safe_load(value.replace("\\|", "|"))}
-    for number, cell in enumerate(re.findall(r"^\| `((?:devname|address|vendor_id): .+?)`", pages["docs/kayobe.md"], re.MULTILINE), 1):
-        yield "docs/kayobe.md, in nova, row %d" % number, {"sriov_devices": [{"name": "ens1f0", "nova": yaml.safe_load("{%s}" % cell.replace("`, `", ", "))}]}
+            yield f"{page}, {name}", {name: yaml.safe_load(value.replace("\\|", "|"))}
+    for number, cell in enumerate(
+        re.findall(r"^\| `((?:devname|address|vendor_id): .+?)`", pages["docs/kayobe.md"], re.MULTILINE), 1
+    ):
+        yield (
+            "docs/kayobe.md, in nova, row %d" % number,
+            {"sriov_devices": [{"name": "ens1f0", "nova": yaml.safe_load("{%s}" % cell.replace("`, `", ", "))}]},
+        )
 
 
 @pytest.fixture(scope="session")
@@ -132,24 +165,49 @@ def playbooks(examples, pages):
     found = {where: yaml.safe_load(text) for where, which, text in examples if which == "plays"}
     given = [(where, yaml.safe_load(text)) for where, which, text in examples if which == "variables"]
     for where, variables in [*given, *from_tables(pages)]:
-        found[where] = [{"name": where, "hosts": "compute_sriov", "vars": variables, "tasks": [{"ansible.builtin.include_role": {"name": OWN}}]}]
+        found[where] = [
+            {
+                "name": where,
+                "hosts": "compute_sriov",
+                "vars": variables,
+                "tasks": [{"ansible.builtin.include_role": {"name": OWN}}],
+            }
+        ]
     return found
 
 
 def environment(out, **more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    return {**kept, "PATH": "%s:%s" % (BIN, kept["PATH"]), "ANSIBLE_CONFIG": str(ROOT / "generator" / "workshop" / "ansible.cfg"), "ANSIBLE_HOME": str(ROOT / "build" / "ansible"),
-            "ANSIBLE_ROLES_PATH": str(out / "roles"), "ANSIBLE_COLLECTIONS_PATH": str(out / "collections"), "ANSIBLE_NOCOLOR": "1", **more}
+    return {
+        **kept,
+        "PATH": f"{BIN}:{kept['PATH']}",
+        "ANSIBLE_CONFIG": str(ROOT / "generator" / "workshop" / "ansible.cfg"),
+        "ANSIBLE_HOME": str(ROOT / "build" / "ansible"),
+        "ANSIBLE_ROLES_PATH": str(out / "roles"),
+        "ANSIBLE_COLLECTIONS_PATH": str(out / "collections"),
+        "ANSIBLE_NOCOLOR": "1",
+        **more,
+    }
 
 
 def run(command, folder, env):
-    return subprocess.run([str(part) for part in command], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=hang.SECONDS)
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=hang.SECONDS,
+    )
 
 
 def names_set(data):
     """Every key that looks like a variable of the role's."""
     if isinstance(data, dict):
-        return [key for key in data if str(key).startswith("sriov_")] + [name for value in data.values() for name in names_set(value)]
+        return [key for key in data if str(key).startswith("sriov_")] + [
+            name for value in data.values() for name in names_set(value)
+        ]
     return [name for item in data for name in names_set(item)] if isinstance(data, list) else []
 
 
@@ -160,17 +218,23 @@ def test_examples_set_variables_that_there_are(playbooks, artefacts):
 
 
 def test_examples_are_run_up_to_the_roles_own_tasks(playbooks, artefacts, tmp_path):
-    for path in ("roles/%s" % OWN, "collections/ansible_collections/%s/roles/sriov" % OWN.replace(".", "/")):
+    for path in (f"roles/{OWN}", f"collections/ansible_collections/{OWN.replace('.', '/')}/roles/sriov"):
         for part in ("meta", "defaults"):
             shutil.copytree(artefacts / path / part, tmp_path / path / part)
         (tmp_path / path / "tasks").mkdir()
-        (tmp_path / path / "tasks/main.yml").write_text("- ansible.builtin.debug:\n    msg: reached, {{ sriov_devices | default([]) | length }} devices\n")
-    (tmp_path / "hosts").write_text("[compute_sriov]\nlocalhost ansible_connection=local ansible_python_interpreter=%s\n" % sys.executable)
+        (tmp_path / path / "tasks/main.yml").write_text(
+            "- ansible.builtin.debug:\n    msg: reached, {{ sriov_devices | default([]) | length }} devices\n"
+        )
+    (tmp_path / "hosts").write_text(
+        f"[compute_sriov]\nlocalhost ansible_connection=local ansible_python_interpreter={sys.executable}\n"
+    )
     names = []
     for number, plays in enumerate(playbooks.values()):
         names.append("%d.yml" % number)
         (tmp_path / names[-1]).write_text(json.dumps(plays))
-    outcome = run([BIN / "ansible-playbook", "-i", "hosts", *names], tmp_path, environment(tmp_path, ANSIBLE_GATHERING="explicit"))
+    outcome = run(
+        [BIN / "ansible-playbook", "-i", "hosts", *names], tmp_path, environment(tmp_path, ANSIBLE_GATHERING="explicit")
+    )
     assert outcome.returncode == 0, outcome.stdout
     assert outcome.stdout.count('"msg": "reached, ') == sum(len(plays) for plays in playbooks.values()), outcome.stdout
 
@@ -183,31 +247,53 @@ def test_plays_pass_ansible_lint(examples, artefacts, tmp_path):
     for name, text in zip(names, plays):
         (tmp_path / name).write_text("---\n" + text)
     # name[casing]: the handler's name, which users have in their playbooks (HANDLER, above).
-    (tmp_path / "ansible-lint.yml").write_text("---\nprofile: production\noffline: true\nskip_list:\n  - name[casing]\n")
-    outcome = run([BIN / "ansible-lint", "--offline", "--nocolor", "-c", "ansible-lint.yml", *names], tmp_path, environment(artefacts))
+    (tmp_path / "ansible-lint.yml").write_text(
+        "---\nprofile: production\noffline: true\nskip_list:\n  - name[casing]\n"
+    )
+    outcome = run(
+        [BIN / "ansible-lint", "--offline", "--nocolor", "-c", "ansible-lint.yml", *names],
+        tmp_path,
+        environment(artefacts),
+    )
     assert outcome.returncode == 0, outcome.stdout
-    assert names and " in %d files processed of %d encountered" % (len(names), len(names)) in outcome.stdout, outcome.stdout
+    assert names and f" in {len(names)} files processed of {len(names)} encountered" in outcome.stdout, outcome.stdout
     for text in plays:
-        assert all(handler["name"] == HANDLER for play in yaml.safe_load(text) for handler in play.get("handlers", []) if handler["name"][0].islower())
+        assert all(
+            handler["name"] == HANDLER
+            for play in yaml.safe_load(text)
+            for handler in play.get("handlers", [])
+            if handler["name"][0].islower()
+        )
 
 
 def plain(play, folder):
-    """A play without its variables and names, with short names of modules, and with the file of a handler in its place."""
+    """A play without its variables and names, with short names of modules, and with the file of a handler in its
+    place.
+    """
+
     def bare(task):
-        task = {key.removeprefix("ansible.builtin."): value for key, value in task.items() if key not in ("name", "tags")}
+        task = {
+            key.removeprefix("ansible.builtin."): value for key, value in task.items() if key not in ("name", "tags")
+        }
         if "include_tasks" not in task:
             return task
         [included] = yaml.safe_load((folder / task["include_tasks"]).read_text())
         # How long the machine of the tests may take.
         return {key: {} if key == "reboot" else value for key, value in bare(included).items()}
 
-    tasks = [{**bare(task), "named": task["name"]} if section == "handlers" else bare(task) for section in ("tasks", "handlers") for task in play[section]]
+    tasks = [
+        {**bare(task), "named": task["name"]} if section == "handlers" else bare(task)
+        for section in ("tasks", "handlers")
+        for task in play[section]
+    ]
     return play["hosts"], [{key: value or {} for key, value in task.items()} for task in tasks]
 
 
 def test_the_play_of_the_readme_is_the_one_that_a_machine_runs(examples):
     folder = ROOT / "molecule" / "amd"
-    [[ours]] = [yaml.safe_load(text) for where, which, text in examples if which == "plays" and where.startswith("README.md:")]
+    [[ours]] = [
+        yaml.safe_load(text) for where, which, text in examples if which == "plays" and where.startswith("README.md:")
+    ]
     [theirs] = yaml.safe_load(AUTHORED.sub(OWN, (folder / "field.yml").read_text()))
     assert plain(ours, folder) == plain(theirs, folder)
     assert "./field.yml" in [step.get("play") for step in yaml.safe_load((folder / "steps.yml").read_text())["steps"]]
@@ -219,7 +305,9 @@ def test_the_play_of_the_readme_is_the_one_that_a_machine_runs(examples):
 def with_devices(data):
     """Every mapping of variables that has devices."""
     if isinstance(data, dict):
-        return [data] if "sriov_devices" in data else [found for value in data.values() for found in with_devices(value)]
+        return (
+            [data] if "sriov_devices" in data else [found for value in data.values() for found in with_devices(value)]
+        )
     return [found for item in data for found in with_devices(item)] if isinstance(data, list) else []
 
 
@@ -228,10 +316,18 @@ def add_card(fake, number, entry):
     mellanox = "firmware" in entry
     name = entry.get("name", "nic%d" % number)
     of_card = re.match(r"\D+(\d+)f(\d)$", name)
-    address = entry.get("address") or ("0000:%02x:00.%s" % (16 + int(of_card.group(1)), of_card.group(2)) if of_card else "0000:%02x:00.0" % (128 + number))
+    address = entry.get("address") or (
+        f"0000:{16 + int(of_card.group(1)):02x}:00.{of_card.group(2)}" if of_card else f"0000:{128 + number:02x}:00.0"
+    )
     if not fake.pci(address).exists():
-        fake.add_function(address, "15b3:1017" if mellanox else "8086:1592", entry.get("driver", "mlx5_core" if mellanox else "ice"), [name], totalvfs=128)
-    return {"ifname": name, "address": "02:00:00:00:01:%02x" % number}
+        fake.add_function(
+            address,
+            "15b3:1017" if mellanox else "8086:1592",
+            entry.get("driver", "mlx5_core" if mellanox else "ice"),
+            [name],
+            totalvfs=128,
+        )
+    return {"ifname": name, "address": f"02:00:00:00:01:{number:02x}"}
 
 
 def test_the_devices_of_examples_are_found(playbooks, fake):
@@ -243,11 +339,23 @@ def test_the_devices_of_examples_are_found(playbooks, fake):
             if any("nova" in entry and "physical_network" not in entry for entry in entries):
                 continue
             fake.answer("ip -d -j link show", [add_card(fake, number, entry) for number, entry in enumerate(entries)])
-            found = sriov_devices.select({
-                "devices": entries, "numvfs": 8, "numvfs_driver": "systemd", "numvfs_required_by": [], "firmware": True,
-                "mellanox_vendor_ids": ["0x15b3"], "physnet_mappings": variables.get("sriov_physnet_mappings"), "openstack_release": None})
+            found = sriov_devices.select(
+                {
+                    "devices": entries,
+                    "numvfs": 8,
+                    "numvfs_driver": "systemd",
+                    "numvfs_required_by": [],
+                    "firmware": True,
+                    "mellanox_vendor_ids": ["0x15b3"],
+                    "physnet_mappings": variables.get("sriov_physnet_mappings"),
+                    "openstack_release": None,
+                }
+            )
             assert [device["numvfs"] for device in found] == [entry.get("numvfs", 8) for entry in entries], where
-            networks = [entry.get("physical_network") or variables.get("sriov_physnet_mappings", {}).get(entry.get("name")) for entry in entries]
+            networks = [
+                entry.get("physical_network") or variables.get("sriov_physnet_mappings", {}).get(entry.get("name"))
+                for entry in entries
+            ]
             assert [device["physical_network"] for device in found] == networks, where
             for device in found:
                 fake.remove_function(device["address"])
@@ -281,7 +389,9 @@ def options(*command):
     if command not in _helps:
         outcome = run([*command, "--help"], ROOT, environment(ROOT / "dist", COLUMNS="200"))
         # Of a command that it does not know, commander shows the help of all.
-        is_there = outcome.returncode == 0 and re.search(r"(?<![\w-])%s(?![\w-])" % re.escape(Path(command[-1]).name), outcome.stdout)
+        is_there = outcome.returncode == 0 and re.search(
+            rf"(?<![\w-]){re.escape(Path(command[-1]).name)}(?![\w-])", outcome.stdout
+        )
         _helps[command] = set(re.findall(r"(?<![\w-])--?\w[\w-]*", outcome.stdout)) if is_there else None
     return _helps[command]
 
@@ -289,7 +399,10 @@ def options(*command):
 def kayobe():
     folder = os.environ.get("SRIOV_ROLE_KAYOBE_BIN", "")
     if not (Path(folder) / "kayobe").is_file():
-        pytest.fail("SRIOV_ROLE_KAYOBE_BIN names no folder with kayobe: run these tests by npm test or npm run test:unit.", pytrace=False)
+        pytest.fail(
+            "SRIOV_ROLE_KAYOBE_BIN names no folder with kayobe: run these tests by npm test or npm run test:unit.",
+            pytrace=False,
+        )
     return str(Path(folder) / "kayobe")
 
 
@@ -303,14 +416,24 @@ def called(words):
         rest = [word for index, word in enumerate(rest) if not (word == "--silent" and index == 1)]
         script, given = rest[1], rest[2:]
         if rest[0] != "run" or script not in SCRIPTS:
-            return "npm has no script %s" % script
+            return f"npm has no script {script}"
         if given and given[0] != "--":
-            return "npm takes %s for itself without --" % given[0]
+            return f"npm takes {given[0]} for itself without --"
         command = SCRIPTS[script].split()
         program, rest = "sriov-role", [*command[2:], *given[1:]]
     if program == "sriov-role":
-        unknown = [name for name in rest[1:] if rest[0] == "verify" and re.match(r"[a-z]", name) and not (ROOT / "molecule" / name / "molecule.yml").is_file()]
-        return "there is no scenario %s" % unknown if unknown else (("node", str(ROOT / "build/generator/main.js"), rest[0]), rest[1:])
+        unknown = [
+            name
+            for name in rest[1:]
+            if rest[0] == "verify"
+            and re.match(r"[a-z]", name)
+            and not (ROOT / "molecule" / name / "molecule.yml").is_file()
+        ]
+        return (
+            f"there is no scenario {unknown}"
+            if unknown
+            else (("node", str(ROOT / "build/generator/main.js"), rest[0]), rest[1:])
+        )
     if program in ("ansible", "ansible-playbook", "ansible-test", "molecule"):
         return (str(BIN / program),), rest
     if program == "ansible-galaxy":
@@ -321,8 +444,8 @@ def called(words):
     if program == "python3":
         return (sys.executable, str(ROOT / rest[0]), rest[1]), rest[2:]
     if program == "sriov-vfs":
-        return (sys.executable, str(ROOT / "role-template/plugins/module_utils/sriov_host.py"), *rest[:1]), rest[1:]
-    return "no test knows the command %s" % program
+        return (sys.executable, "-c", program_text(), *rest[:1]), rest[1:]
+    return f"no test knows the command {program}"
 
 
 def fault(words):
@@ -337,49 +460,61 @@ def fault(words):
     own = given[:2] if command[-1] == "ssh" else [word for index, word in enumerate(given) if given[index - 1] != "-a"]
     known = options(*command)
     if known is None:
-        return "%s is no command" % " ".join(words)
+        return f"{' '.join(words)} is no command"
     unknown = [word for word in own if re.match(r"--?[a-z]", word) and word.partition("=")[0] not in known]
-    return "%s has no option %s" % (" ".join(words), ", ".join(unknown)) if unknown else None
+    return f"{' '.join(words)} has no option {', '.join(unknown)}" if unknown else None
 
 
 def test_commands_and_their_options_are_there(examples, pages):
     lines = [(where, words) for where, which, text in examples if which == "commands" for words in commands(text)]
     programs = r"(npm|sriov-role|sriov-vfs|kayobe|ansible-galaxy|ansible-playbook|ansible-test|molecule) "
     # [-- SCENARIO...] is what may be left out.
-    prose = [(page, words) for page, text in pages.items() for span in spans(text) if re.match(programs, span) for words in commands(re.sub(r"[\[\]]", "", span))]
+    prose = [
+        (page, words)
+        for page, text in pages.items()
+        for span in spans(text)
+        if re.match(programs, span)
+        for words in commands(re.sub(r"[\[\]]", "", span))
+    ]
     assert len(lines) > 20 and len(prose) > 15
     assert [(where, wrong) for where, words in lines + prose for wrong in [fault(words)] if wrong] == []
 
 
-@pytest.mark.parametrize("line, want", [
-    ("npm run --silent kayobe -- --config-path DIR", None),
-    ("npm run kayobe --config-path DIR", "npm takes --config-path for itself without --"),
-    ("npm run kayobi", "npm has no script kayobi"),
-    ("npm run test:unit -- test/kayobe.test.ts", None),
-    ("npm run test:unit -- --slow", "npm run test:unit -- --slow has no option --slow"),
-    ("npm run kayobe -- --config DIR", "npm run kayobe -- --config DIR has no option --config"),
-    ("sriov-role verify live no_such", "there is no scenario ['no_such']"),
-    ("sriov-role verifi", "sriov-role verifi is no command"),
-    ("ansible-galaxy role instal x", "ansible-galaxy role instal x is no command"),
-    ("sriov-vfs stat", "sriov-vfs stat is no command"),
-    ("curl -O x", "no test knows the command curl"),
-    ("echo anything --at-all", None),
-])
+@pytest.mark.parametrize(
+    "line, want",
+    [
+        ("npm run --silent kayobe -- --config-path DIR", None),
+        ("npm run kayobe --config-path DIR", "npm takes --config-path for itself without --"),
+        ("npm run kayobi", "npm has no script kayobi"),
+        ("npm run test:unit -- test/kayobe.test.ts", None),
+        ("npm run test:unit -- --slow", "npm run test:unit -- --slow has no option --slow"),
+        ("npm run kayobe -- --config DIR", "npm run kayobe -- --config DIR has no option --config"),
+        ("sriov-role verify live no_such", "there is no scenario ['no_such']"),
+        ("sriov-role verifi", "sriov-role verifi is no command"),
+        ("ansible-galaxy role instal x", "ansible-galaxy role instal x is no command"),
+        ("sriov-vfs stat", "sriov-vfs stat is no command"),
+        ("curl -O x", "no test knows the command curl"),
+        ("echo anything --at-all", None),
+    ],
+)
 def test_a_command_that_is_not_there_is_told(line, want):
     [words] = commands(line)
     assert fault(words) == want
 
 
-@pytest.mark.parametrize("language, text, want", [
-    ("yaml", "- hosts: all\n", "plays"),
-    ("yaml", "sriov_devices: []\n", "variables"),
-    ("yaml", "- name: A task alone\n", None),
-    ("yaml", "a: 1\n", None),
-    ("yml", "- hosts: all\n", None),
-    ("console", "$ ls\n", None),
-    ("", "anything\n", None),
-    ("text", "a\n  |-- b --> c\n", "picture"),
-    ("indented", "npm test\n", "commands"),
-])
+@pytest.mark.parametrize(
+    "language, text, want",
+    [
+        ("yaml", "- hosts: all\n", "plays"),
+        ("yaml", "sriov_devices: []\n", "variables"),
+        ("yaml", "- name: A task alone\n", None),
+        ("yaml", "a: 1\n", None),
+        ("yml", "- hosts: all\n", None),
+        ("console", "$ ls\n", None),
+        ("", "anything\n", None),
+        ("text", "a\n  |-- b --> c\n", "picture"),
+        ("indented", "npm test\n", "commands"),
+    ],
+)
 def test_examples_are_told_apart(language, text, want):
     assert kind(language, text) == want

@@ -16,14 +16,12 @@ from types import SimpleNamespace
 
 import hang
 import pytest
+from ansible.module_utils import basic
+from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from half_done import HOW, Changes, Killed
-
-from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_cards as firmware
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware
+from parts import firmware
+from parts import program as host
 
 A0, A1, B0 = "0000:3b:00.0", "0000:3b:00.1", "0000:5e:00.0"
 OPEN_FAILED = "\n-E- Failed to open the device\n"
@@ -129,7 +127,7 @@ class Tool:
         rows = self.rows(address)
         absent = [name for name in names if name not in rows]
         if absent:
-            return 3, self.table(address, {}, running) + "-E- The Device doesn't support %s parameter\n" % absent[0]
+            return 3, self.table(address, {}, running) + f"-E- The Device doesn't support {absent[0]} parameter\n"
         return 0, self.table(address, {name: rows[name] for name in names} or rows, running)
 
     def set(self, address, arguments):
@@ -160,10 +158,10 @@ class Tool:
             "Device #1:",
             "----------",
             "",
-            "Device type:        %s" % self.type,
+            f"Device type:        {self.type}",
             "Name:               MCX556A-ECA_Ax",
             "Description:        ConnectX-5",
-            "Device:             %s" % address,
+            f"Device:             {address}",
             "",
         ]
         if reads_current:
@@ -196,19 +194,10 @@ class Tool:
 @pytest.fixture(name="tool")
 def _tool(fake, monkeypatch, tmp_path):
     tool = Tool(fake)
-    tool.state = tmp_path / "state"
-    state, boot_id = str(tmp_path / "state"), fake.proc / "sys/kernel/random/boot_id"
+    tool.state = tmp_path / "var/lib/sriov"
     monkeypatch.setattr(firmware, "run", tool)
     monkeypatch.setattr(firmware, "find_tools", lambda choice: ("/usr/bin/mstconfig", "/usr/bin/mstfwreset"))
     monkeypatch.setattr(firmware, "RETURN_SECONDS", 1)
-    monkeypatch.setattr(pending, "BOOT_ID", str(boot_id))
-    judge, of_this_boot = pending.judge, pending.of_this_boot
-    monkeypatch.setattr(pending, "judge", lambda *arguments: judge(*arguments, directory=state))
-    monkeypatch.setattr(pending, "of_this_boot", lambda concern, *_rest: of_this_boot(concern, directory=state))
-    earlier, note = pending.of_earlier_boots, pending.note
-    monkeypatch.setattr(pending, "of_earlier_boots", lambda concern: earlier(concern, directory=state))
-    monkeypatch.setattr(pending, "note", lambda *arguments: note(*arguments, directory=state))
-    monkeypatch.setattr(pending, "STATE_DIRECTORY", state)
     monkeypatch.setattr(host, "connection_functions", set)
     return tool
 
@@ -237,7 +226,9 @@ def run_once(*devices, check_mode=False, exact=False, reset=False, tool="auto", 
 
 
 def run(tool, *devices, **more):
-    """Check mode, which must set nothing and tell all; the real run; a second run, which sets nothing and says the same."""
+    """Check mode, which must set nothing and tell all; the real run; a second run, which sets nothing and says the
+    same.
+    """
     before = json.dumps([tool.cards, tool.functions])
     checked = run_once(*devices, check_mode=True, **more)
     assert json.dumps([tool.cards, tool.functions]) == before and not tool.sets()
@@ -417,7 +408,7 @@ def test_none_wanted_touches_nothing_not_even_by_reading(tool):
 def test_none_wanted_exactly_turns_sriov_off(tool):
     tool.add(A0, A1, SRIOV_EN="True(1)", NUM_OF_VFS="16")
     result = run(tool, device(A0, 0), device(A1, 0, index=1), exact=True)
-    assert (tool.sets(), due(result)) == ([(A0, ["SRIOV_EN=0"])], ["firmware:%s:SRIOV_EN=0" % A0])
+    assert (tool.sets(), due(result)) == ([(A0, ["SRIOV_EN=0"])], [f"firmware:{A0}:SRIOV_EN=0"])
 
 
 def test_only_named_cards_are_touched(tool):
@@ -463,7 +454,7 @@ def test_where_each_function_counts_each_gets_its_own_number(tool):
     tool.add(A0, A1, SRIOV_EN="True(1)", PF_NUM_OF_VF_VALID="True(1)", NUM_OF_VFS="4")
     result = run(tool, device(A0, 8), device(A1, 16, index=1))
     assert sorted(tool.sets()) == [(A0, ["PF_NUM_OF_VF=8"]), (A1, ["PF_NUM_OF_VF=16"])]
-    assert sorted(due(result)) == ["firmware:%s:PF_NUM_OF_VF=8" % A0, "firmware:%s:PF_NUM_OF_VF=16" % A1]
+    assert sorted(due(result)) == [f"firmware:{A0}:PF_NUM_OF_VF=8", f"firmware:{A1}:PF_NUM_OF_VF=16"]
 
 
 def test_where_it_is_not_valid_the_number_of_the_card_counts(tool):
@@ -476,7 +467,7 @@ def test_to_make_it_valid_is_a_step_of_its_own_because_the_card_does_not_know_th
     tool.add(A0, SRIOV_EN="True(1)", PF_NUM_OF_VF_VALID="False(0)")
     wish = device(numvfs=8, parameters={"PF_NUM_OF_VF_VALID": True})
     assert run_once(wish, check_mode=True)["changed"] is True
-    assert sorted(due(run_once(wish))) == ["firmware:%s:PF_NUM_OF_VF=8" % A0, "firmware:%s:PF_NUM_OF_VF_VALID=1" % A0]
+    assert sorted(due(run_once(wish))) == [f"firmware:{A0}:PF_NUM_OF_VF=8", f"firmware:{A0}:PF_NUM_OF_VF_VALID=1"]
     assert run_once(wish)["changed"] is False
     assert tool.sets() == [(A0, ["PF_NUM_OF_VF_VALID=1"]), (A0, ["PF_NUM_OF_VF=8"])]
 
@@ -494,7 +485,7 @@ def test_without_current_the_kernel_tells_how_many_vfs_are_offered(tool):
     tool.reads_current = False
     tool.add(A0)
     result = run(tool, device())
-    assert due(result) == ["firmware:%s:SRIOV_EN=1" % A0, "firmware:%s:NUM_OF_VFS=8" % A0]
+    assert due(result) == [f"firmware:{A0}:SRIOV_EN=1", f"firmware:{A0}:NUM_OF_VFS=8"]
     tool.boot("boot-2")
     result = run_once(device())
     assert (result["changed"], result["reboot"], result["stuck"]) == (False, [], [])
@@ -504,7 +495,7 @@ def test_without_current_another_parameter_is_due_until_the_host_has_rebooted(to
     tool.reads_current = False
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     result = run(tool, device(parameters={"NUM_PF_MSIX": 127}))
-    assert due(result) == ["firmware:%s:NUM_PF_MSIX=127" % A0]
+    assert due(result) == [f"firmware:{A0}:NUM_PF_MSIX=127"]
     assert result["reboot"][0]["text"].endswith("is set to 127 and the card does not run with it yet")
     tool.boot("boot-2")
     assert run_once(device(parameters={"NUM_PF_MSIX": 127}))["reboot"] == []
@@ -521,8 +512,8 @@ def test_a_change_that_a_reboot_did_not_bring_asks_for_a_power_cycle_and_never_f
         result = run_once(device())
         assert (result["changed"], result["reboot"]) == (False, [])
         assert [reason["key"] for reason in result["stuck"]] == [
-            "firmware:%s:SRIOV_EN=1" % A0,
-            "firmware:%s:NUM_OF_VFS=8" % A0,
+            f"firmware:{A0}:SRIOV_EN=1",
+            f"firmware:{A0}:NUM_OF_VFS=8",
         ]
         assert result["stuck"][0]["text"] == (
             "firmware parameter SRIOV_EN of ens3bf0 (0000:3b:00.0) is set to True and the card runs with False, although the host has "
@@ -541,7 +532,7 @@ def test_what_something_sets_back_at_every_boot_is_told_and_never_another_reboot
         result = run_once(device())
         assert (result["reboot"], [reason["key"] for reason in result["stuck"]]) == (
             [],
-            ["firmware:%s:NUM_OF_VFS=8" % A0],
+            [f"firmware:{A0}:NUM_OF_VFS=8"],
         )
         assert "something sets it back when the host boots" in result["stuck"][0]["text"]
     tool.boot("boot-4")
@@ -556,7 +547,7 @@ def test_what_was_set_before_another_card_refused_is_not_forgotten(tool):
     tool.ignores = {"LINK_TYPE_P2"}
     wishes = device(A0, parameters={"NUM_PF_MSIX": 127}), device(B0, parameters={"LINK_TYPE_P2": "IB"}, index=1)
     assert "was taken by the firmware and is ETH(2) all the same" in refusal(*wishes)
-    assert due(run_once(device(A0, parameters={"NUM_PF_MSIX": 127}))) == ["firmware:%s:NUM_PF_MSIX=127" % A0]
+    assert due(run_once(device(A0, parameters={"NUM_PF_MSIX": 127}))) == [f"firmware:{A0}:NUM_PF_MSIX=127"]
 
 
 def test_none_wanted_exactly_of_a_card_without_sriov_is_right_already(tool):
@@ -702,8 +693,7 @@ def bluefield(tool, kind, identity, *right):
 def test_a_bluefield_in_dpu_mode_is_refused_with_what_its_model_needs(tool, kind, identity, settings):
     bluefield(tool, kind, identity)
     assert refused_untouched(tool, device()) == (
-        "ens3bf0 (0000:3b:00.0) is a BlueField in DPU mode, whose own processor decides about VFs: set them there, or put it into NIC mode "
-        "(%s, then a power cycle)" % settings
+        f"ens3bf0 (0000:3b:00.0) is a BlueField in DPU mode, whose own processor decides about VFs: set them there, or put it into NIC mode ({settings}, then a power cycle)"
     )
 
 
@@ -848,7 +838,7 @@ class Half:
     def again(self):
         self.tool.cards, self.tool.functions = copy.deepcopy(self.start)
         shutil.rmtree(self.tool.state, ignore_errors=True)
-        self.tool.state.mkdir()
+        self.tool.state.mkdir(parents=True)
         self.tool.fake.boot("boot-1")
 
     def run(self):
@@ -1053,7 +1043,7 @@ def test_the_tool_runs_in_english_and_its_two_streams_are_one(tmp_path, monkeypa
 
 
 def test_eight_cards_are_read_and_set_at_the_same_time(tool):
-    addresses = ["0000:%02x:00.0" % bus for bus in range(0x10, 0x18)]
+    addresses = [f"0000:{bus:02x}:00.0" for bus in range(0x10, 0x18)]
     for address in addresses:
         tool.add(address)
     # Calls one after the other would wait for each other here, and break it.
@@ -1100,21 +1090,21 @@ def test_check_mode_predicts_the_reset_and_does_not_make_it(set_card):
 
 def not_reset(tool, result):
     [reason] = result["reboot"]
-    assert reason["key"] == "firmware:%s:NUM_OF_VFS=16" % A0
+    assert reason["key"] == f"firmware:{A0}:NUM_OF_VFS=16"
     return reason["text"].partition("; the card was not reset: ")[2]
 
 
 def test_a_card_with_a_vf_in_use_on_the_other_port_is_not_reset(set_card):
     set_card.fake.bind(set_card.fake.vf(A1, 1), "vfio-pci")
     result = run_once(device(numvfs=16), reset=True)
-    assert not_reset(set_card, result).startswith("VF %s is bound to vfio-pci" % set_card.fake.vf(A1, 1))
+    assert not_reset(set_card, result).startswith(f"VF {set_card.fake.vf(A1, 1)} is bound to vfio-pci")
     assert (resets(set_card), set_card.fake.numvfs(A0), set_card.fake.numvfs(A1)) == ([], 2, 3)
 
 
 def test_a_card_whose_other_pf_a_guest_has_is_not_reset(set_card):
     set_card.fake.create(A1, 0)
     set_card.fake.bind(A1, "vfio-pci")
-    assert not_reset(set_card, run_once(device(numvfs=16), reset=True)) == "its PF %s is bound to vfio-pci" % A1
+    assert not_reset(set_card, run_once(device(numvfs=16), reset=True)) == f"its PF {A1} is bound to vfio-pci"
     assert resets(set_card) == []
 
 
@@ -1181,7 +1171,7 @@ def test_a_reset_after_which_the_vfs_do_not_come_back_is_said_with_what_was_done
 
     def failing(wanted, _seconds):
         calls.append(wanted)
-        return {function: "%s: no" % function if len(calls) > 1 else None for function in wanted}
+        return {function: f"{function}: no" if len(calls) > 1 else None for function in wanted}
 
     monkeypatch.setattr(host, "set_all", failing)
     text = refusal(device(numvfs=16), reset=True)

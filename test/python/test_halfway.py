@@ -1,7 +1,9 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""sriov_vfs that does not get to its end: killed, without power, failed or ended by a signal at every single change that it makes."""
+"""sriov_vfs that does not get to its end: killed, without power, failed or ended by a signal at every single change
+that it makes.
+"""
 
 import errno
 import itertools
@@ -17,12 +19,11 @@ from types import SimpleNamespace
 
 import half_done
 import pytest
-from fake_sysfs import fake_host, legacy_block  # noqa: F401 (the fixture "fake")
-from test_vfs import BOOT_LINK, ONE, PROGRAM, RULES, SYSTEMD, TWO, UNITS, _two, device, predecessor, put, run_module  # noqa: F401
-
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
+from fake_sysfs import fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+from parts import program as host
+from test_vfs import BOOT_LINK, ONE, PROGRAM, RULES, SYSTEMD, TWO, UNITS, _two, device, predecessor, put, run_module  # noqa: F401
 
 DOCKER = ["docker.service"]
 OTHER_RULES = "etc/udev/rules.d/99-vfs.rules"
@@ -31,7 +32,9 @@ CHANGES = ("mkdir", "rmdir", "unlink", "replace", "link", "symlink")
 
 
 class Machine:
-    """The fake host with a systemd and a udev that know what they have read, and with a copy of the whole to begin again from."""
+    """The fake host with a systemd and a udev that know what they have read, and with a copy of the whole to begin
+    again from.
+    """
 
     def __init__(self, fake):
         self.fake, self.root = fake, fake.root
@@ -79,12 +82,16 @@ class Machine:
 
     def command(self, command):
         """What systemd or udev has read is kept in a file, because it outlives the process that is killed."""
-        name, directory = {"systemctl": ("systemd", "etc/systemd/system"), "udevadm": ("udev", "etc/udev/rules.d")}[command[0]]
+        name, directory = {"systemctl": ("systemd", "etc/systemd/system"), "udevadm": ("udev", "etc/udev/rules.d")}[
+            command[0]
+        ]
         (self.root / (name + ".json")).write_text(json.dumps(self.on_disk(directory)))
         return 0, "", ""
 
     def set_all(self, wanted, timeout):
-        """Stands for host.set_all, whose process for each PF takes most of the time of a run here. test_host.py has the processes."""
+        """Stands for host.set_all, whose process for each PF takes most of the time of a run here. test_host.py has the
+        processes.
+        """
         self.in_kernel = True
         try:
             return {address: host.set_numvfs(address, count, timeout) for address, count in wanted.items()}
@@ -97,19 +104,32 @@ class Machine:
         self.command(["udevadm"])
 
     def run(self, devices, check_mode=False, command=None, rules=RULES):
-        parameters = {"devices": devices, "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False,
-                      "udev_rule_path": str(self.root / rules), "units": UNITS}
-        return vfs.make_it_so(parameters, check_mode, command or self.command, vfs.Interruption())
+        parameters = {
+            "devices": devices,
+            "boot_wait": 30,
+            "numvfs_timeout": 5,
+            "change_connection_pf": False,
+            "udev_rule_path": str(self.root / rules),
+            "units": UNITS,
+        }
+        return vfs.ensure(parameters, check_mode, command or self.command, vfs.Interruption())
 
     def state(self):
-        """All that a run may change: files, links and folders with temporary ones, VFs, and what systemd and udev have read."""
-        folders = {str(path.relative_to(self.root)) for name in ("etc", "usr") for path in (self.root / name).rglob("*")
-                   if path.is_dir() and not path.is_symlink()}
+        """All that a run may change: files, links and folders with temporary ones, VFs, and what systemd and udev have
+        read.
+        """
+        folders = {
+            str(path.relative_to(self.root))
+            for name in ("etc", "usr")
+            for path in (self.root / name).rglob("*")
+            if path.is_dir() and not path.is_symlink()
+        }
         files = self.fake.files("etc", "usr", "var", "run")
         # The number of the process that had it last.
         files.pop("run/sriov-vfs.lock", None)
         return {
-            "files": files, "folders": folders,
+            "files": files,
+            "folders": folders,
             "vfs": {address: self.fake.numvfs(address) for address in (ONE, TWO)},
             "read": [json.loads((self.root / name).read_text()) for name in ("systemd.json", "udev.json")],
         }
@@ -133,8 +153,12 @@ class Machine:
             assert (self.root / PROGRAM).exists() and host.main(["boot"]) == 0
         rules = "".join(path.read_text() for path in (self.root / "etc/udev/rules.d").glob("*.rules"))
         for address in (ONE, TWO):
-            if "sriov-vfs@%s.service" % address in rules:
-                assert "sriov-vfs@.service" in there and (self.root / PROGRAM).exists() and host.main(["device", address]) == 0
+            if f"sriov-vfs@{address}.service" in rules:
+                assert (
+                    "sriov-vfs@.service" in there
+                    and (self.root / PROGRAM).exists()
+                    and host.main(["device", address]) == 0
+                )
         for path in (self.root / SYSTEMD).glob("*.d/sriov-vfs.conf"):
             for address in [address for address in (ONE, TWO) if address in path.read_text()]:
                 assert "sriov-vfs-ready@.service" in there and host.main(["ready", address]) == 0
@@ -148,9 +172,13 @@ class Machine:
 
 @pytest.fixture(name="tmp_path")
 def _tmp_path():
-    """In memory where the machine has such a folder: some thousand runs each change a host, and it is made as it was."""
+    """In memory where the machine has such a folder: some thousand runs each change a host, and it is made as it
+    was.
+    """
     memory = "/dev/shm"
-    with tempfile.TemporaryDirectory(prefix="sriov-role-", dir=memory if os.access(memory, os.W_OK) else None) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="sriov-role-", dir=memory if os.access(memory, os.W_OK) else None
+    ) as folder:
         yield Path(folder) / "host"
 
 
@@ -194,7 +222,12 @@ def of_predecessors(machine):
 # What is there before, what is wanted, and how many VFs a boot gives each PF before and after.
 CASES = {
     "install": (none, [device(ONE, 4, required_by=DOCKER), device(TWO, 3, boot="udev")], (0, 0), (4, 3)),
-    "change": (two_pfs, [device(ONE, 6, required_by=[]), device(TWO, 3, required_by=DOCKER + ["libvirtd.service"])], (4, 3), (6, 3)),
+    "change": (
+        two_pfs,
+        [device(ONE, 6, required_by=[]), device(TWO, 3, required_by=DOCKER + ["libvirtd.service"])],
+        (4, 3),
+        (6, 3),
+    ),
     "one leaves": (two_pfs, [device(TWO, 3, required_by=DOCKER)], (4, 3), (0, 3)),
     "one comes": (elsewhere, [device(ONE, 4, required_by=DOCKER), device(TWO, 3, required_by=DOCKER)], (4, 0), (4, 3)),
     "to udev": (two_pfs, [device(ONE, 4, boot="udev"), device(TWO, 3, boot="udev")], (4, 3), (4, 3)),
@@ -227,6 +260,7 @@ class Interference:
             def instead(*arguments, name=name, **more):
                 self.hit(name)
                 return self._really[name](*arguments, **more)
+
             setattr(os, name, instead)
         self._really["open"], self._really["set_all"] = os.open, host.set_all
 
@@ -252,6 +286,7 @@ class Interference:
 
 def killed(machine, devices, number):
     """Run in a process that is gone before its change of that number; whether it was."""
+
     def run():
         with Interference(machine, number, half_done.kill) as interference:
             host.set_all = interference.set_all
@@ -320,9 +355,15 @@ def test_a_change_that_fails_leaves_all_as_it_was_or_is_said(machine, case, last
     for number in itertools.count(1):
         machine.restore()
         before = machine.state()
-        error = OSError(*random.Random(number).choice([(code, os.strerror(code)) for code in (errno.ENOSPC, errno.EROFS, errno.EACCES)]))
+        error = OSError(
+            *random.Random(number).choice(
+                [(code, os.strerror(code)) for code in (errno.ENOSPC, errno.EROFS, errno.EACCES)]
+            )
+        )
         said = None
-        with Interference(machine, number, lambda error=error: (_ for _ in ()).throw(error), lasting, ("fsync",)) as interference:
+        with Interference(
+            machine, number, lambda error=error: (_ for _ in ()).throw(error), lasting, ("fsync",)
+        ) as interference:
             try:
                 machine.run(devices)
             except host.Refusal as refusal:
@@ -330,7 +371,7 @@ def test_a_change_that_fails_leaves_all_as_it_was_or_is_said(machine, case, last
             except OSError as raw:
                 # The file for what is owed, before anything else.
                 assert raw is error and number < 6
-                said = host.Refusal("%s; %s" % (raw, vfs.AS_BEFORE))
+                said = host.Refusal(f"{raw}; {vfs.AS_BEFORE}")
         if interference.count < number:
             break
         now = machine.state()
@@ -340,10 +381,14 @@ def test_a_change_that_fails_leaves_all_as_it_was_or_is_said(machine, case, last
             assert lasting or settled(now) == settled(wanted), here
         else:
             refusals += 1
-            followed = host.CONFIG_PATH in said.details.get("files", [])
+            followed = host.HOST.config in said.details.get("files", [])
             assert now["vfs"] == (wanted if followed else before)["vfs"], here
             assert ("the VFs are as they were wanted" in str(said)) == followed, here
-            left = {path for path in set(settled(now)) | set(settled(before)) if settled(now).get(path) != settled(before).get(path)}
+            left = {
+                path
+                for path in set(settled(now)) | set(settled(before))
+                if settled(now).get(path) != settled(before).get(path)
+            }
             named = {os.path.relpath(path, machine.root) for path in said.details.get("files", [])}
             assert left <= named and all(str(machine.root / path) in str(said) for path in named), here
             assert lasting or not left, here
@@ -354,13 +399,19 @@ def test_a_change_that_fails_leaves_all_as_it_was_or_is_said(machine, case, last
                 assert pf["state"] in ("ok", "pending", "unchanged", "changed" if followed else "put back"), here
         machine.run(devices)
         # An empty folder that could not be removed once is not worth another try.
-        assert machine.state() == dict(wanted, **({"folders": machine.state()["folders"]} if interference.what == "rmdir" else {})), here
+        assert machine.state() == dict(
+            wanted, **({"folders": machine.state()["folders"]} if interference.what == "rmdir" else {})
+        ), here
     assert refusals > 10
 
 
 def settled(state):
     """The files of a state without temporary ones and what is owed, both of which the next run takes away."""
-    return {path: content for path, content in state["files"].items() if ".sriov-" not in path and not path.startswith("run/")}
+    return {
+        path: content
+        for path, content in state["files"].items()
+        if ".sriov-" not in path and not path.startswith("run/")
+    }
 
 
 # --- what is seen before anything is changed
@@ -371,7 +422,7 @@ def obstruct(machine, monkeypatch, what):
     root = machine.root
     if what == "a file for a folder":
         (root / "etc/sriov").write_text("")
-        return host.CONFIG_PATH, "Not a directory"
+        return host.HOST.config, "Not a directory"
     if what == "a folder for a file":
         (root / RULES).unlink()
         (root / RULES).mkdir()
@@ -381,18 +432,21 @@ def obstruct(machine, monkeypatch, what):
         return str(root / BOOT_LINK), "Is a directory"
     if what == "a dangling link for a folder":
         (root / "etc/sriov").symlink_to("nowhere")
-        return host.CONFIG_PATH, "%s: Not a directory" % (root / "etc/sriov")
+        return host.HOST.config, f"{root / 'etc/sriov'}: Not a directory"
     if what == "read-only":
         directory, statvfs, mkdir = str(root / "usr"), os.statvfs, os.mkdir
         (root / "usr").mkdir()
-        monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY) if path == directory else statvfs(path))
+        monkeypatch.setattr(
+            os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY) if path == directory else statvfs(path)
+        )
 
         def read_only(path, mode):
             if path.startswith(directory):
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
             mkdir(path, mode)
+
         monkeypatch.setattr(os, "mkdir", read_only)
-        return host.PROGRAM_PATH, "Read-only file system"
+        return host.HOST.program, "Read-only file system"
     directory, statvfs, stage = str(root / SYSTEMD).rstrip("/"), os.statvfs, host.stage
     full = SimpleNamespace(f_flag=0, f_blocks=9, f_bfree=0, f_files=0, f_ffree=0)
     monkeypatch.setattr(os, "statvfs", lambda path: full if path == directory else statvfs(path))
@@ -401,18 +455,29 @@ def obstruct(machine, monkeypatch, what):
         if path.startswith(directory + "/"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         return stage(path, *arguments)
+
     monkeypatch.setattr(host, "stage", no_room)
     return directory + "/sriov-vfs.service", "No space left on device"
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
-@pytest.mark.parametrize("what", [
-    "a file for a folder", "a folder for a file", "a folder for the link", "a dangling link for a folder", "read-only", "full"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "a file for a folder",
+        "a folder for a file",
+        "a folder for the link",
+        "a dangling link for a folder",
+        "read-only",
+        "full",
+    ],
+)
 def test_what_is_in_the_way_of_a_file_is_said_before_any_vf_is_made(machine, monkeypatch, capsys, what, check_mode):
     path, why = obstruct(machine, monkeypatch, what)
     before = machine.state()
     code, result = run_module(
-        monkeypatch, capsys, check_mode, devices=[device()], units=UNITS, udev_rule_path=str(machine.root / RULES))
+        monkeypatch, capsys, check_mode, devices=[device()], units=UNITS, udev_rule_path=str(machine.root / RULES)
+    )
     assert code == 1 and path in result["msg"] and why in result["msg"] and "\n" not in result["msg"]
     assert machine.state() == before and machine.fake.writes(ONE) == []
 
@@ -422,15 +487,17 @@ def test_an_immutable_file_is_found_before_any_vf_is_removed(machine, monkeypatc
     before, link = machine.state(), os.link
 
     def immutable(path, *arguments, **more):
-        if path == host.CONFIG_PATH:
+        if path == host.HOST.config:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM), path)
         link(path, *arguments, **more)
 
     monkeypatch.setattr(os, "link", immutable)
     with pytest.raises(host.Refusal) as caught:
         machine.run([])
-    assert str(caught.value) == "%s cannot be removed (Operation not permitted): correct that, then run the role again; %s" % (
-        host.CONFIG_PATH, vfs.AS_BEFORE)
+    assert (
+        str(caught.value)
+        == f"{host.HOST.config} cannot be removed (Operation not permitted): correct that, then run the role again; {vfs.AS_BEFORE}"
+    )
     assert machine.state() == before and machine.fake.writes(ONE) == [4]
 
 
@@ -439,12 +506,17 @@ def test_each_change_is_on_the_disk_before_the_next_is_made(machine, monkeypatch
     prepare, devices, _before, _after = CASES[case]
     prepare(machine)
     events = []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: events.append(("sync", os.readlink("/proc/self/fd/%d" % descriptor))))
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: events.append(("sync", os.readlink("/proc/self/fd/%d" % descriptor)))
+    )
     for name, place in (("replace", 1), ("unlink", 0), ("mkdir", 0), ("rmdir", 0)):
-        def recorded(*arguments, really=getattr(os, name), what=name, which=place, **more):
+        real = getattr(os, name)
+
+        def recorded(*arguments, really=real, what=name, which=place, **more):
             really(*arguments, **more)
             if not machine.in_kernel:
                 events.append((what, str(arguments[which])))
+
         monkeypatch.setattr(os, name, recorded)
     machine.run(devices)
     # Temporary names need not last.
@@ -460,19 +532,23 @@ def test_each_change_is_on_the_disk_before_the_next_is_made(machine, monkeypatch
 def test_a_reload_that_fails_is_said_and_made_up_for_by_the_next_run(machine):
     with pytest.raises(host.Refusal) as caught:
         machine.run([device(ONE, 4)], command=lambda command: (1, "", "Transport endpoint is not connected\n"))
-    assert str(caught.value) == ("systemctl daemon-reload failed (Transport endpoint is not connected), after VFs and files were changed: "
-                                 "correct that, then run the role again, which repeats it")
+    assert str(caught.value) == (
+        "systemctl daemon-reload failed (Transport endpoint is not connected), after VFs and files were changed: "
+        "correct that, then run the role again, which repeats it"
+    )
     assert [(pf["address"], pf["state"], pf["now"]) for pf in caught.value.details["pfs"]] == [(ONE, "changed", 4)]
     checked = machine.run([device(ONE, 4)], check_mode=True)
     done = machine.run([device(ONE, 4)])
     assert checked["diff"] == done["diff"] and [diff["after_header"] for diff in done["diff"]] == [
-        "systemctl daemon-reload", "udevadm control --reload"]
+        "systemctl daemon-reload",
+        "udevadm control --reload",
+    ]
     assert (checked["changed"], done["changed"], done["files"]) == (True, True, [])
     assert machine.state()["read"] == [machine.on_disk("etc/systemd/system"), machine.on_disk("etc/udev/rules.d")]
     assert not machine.run([device(ONE, 4)])["changed"]
 
 
-@pytest.mark.parametrize("text", ["{", "5", "[5]", "[\"\\u0000\"]"])
+@pytest.mark.parametrize("text", ["{", "5", "[5]", '["\\u0000"]'])
 def test_a_damaged_list_of_what_is_owed_stops_nothing(machine, text):
     put(machine.fake, "run/sriov-vfs.owed", text)
     machine.run([device(ONE, 4)])
@@ -480,14 +556,22 @@ def test_a_damaged_list_of_what_is_owed_stops_nothing(machine, text):
 
 
 def test_temporary_files_of_a_killed_run_go_and_are_no_change_also_where_nothing_of_the_role_is_left(machine):
-    folders = ["etc/systemd/system", "etc/systemd/system/multi-user.target.wants", "etc/udev/rules.d", "usr/local/sbin", "var/lib/sriov"]
+    folders = [
+        "etc/systemd/system",
+        "etc/systemd/system/multi-user.target.wants",
+        "etc/udev/rules.d",
+        "usr/local/sbin",
+        "var/lib/sriov",
+    ]
     for folder in folders:
         put(machine.fake, folder + "/.sriov-0123abcd", "")
         put(machine.fake, folder + "/.sriov-mine", "")
     before = machine.state()
     assert not machine.run([], check_mode=True)["changed"] and machine.state() == before
     assert not machine.run([])["changed"]
-    assert sorted(path for path in machine.fake.files() if ".sriov-" in path) == sorted(folder + "/.sriov-mine" for folder in folders)
+    assert sorted(path for path in machine.fake.files() if ".sriov-" in path) == sorted(
+        folder + "/.sriov-mine" for folder in folders
+    )
 
 
 # --- signals
@@ -507,11 +591,20 @@ def test_a_signal_while_vfs_are_set_puts_them_back_and_writes_no_file(machine, m
     monkeypatch.setattr(host, "set_all", set_all)
     handler = signal.getsignal(number)
     code, result = run_module(
-        monkeypatch, capsys, devices=[device(ONE, 4), device(TWO, 5)], units=UNITS, udev_rule_path=str(machine.root / RULES))
-    assert (code, result["msg"]) == (1, "the run was ended by %s: run the role again; %s" % (number.name, vfs.AS_BEFORE))
+        monkeypatch,
+        capsys,
+        devices=[device(ONE, 4), device(TWO, 5)],
+        units=UNITS,
+        udev_rule_path=str(machine.root / RULES),
+    )
+    assert (code, result["msg"]) == (
+        1,
+        f"the run was ended by {number.name}: run the role again; {vfs.AS_BEFORE}",
+    )
     assert [(pf["state"], pf["now"], pf["message"]) for pf in result["pfs"]] == [
         ("put back", 0, "ens1 (0000:01:00.0) was put back to 0 VFs because the run was ended"),
-        ("put back", 2, "ens2 (0000:01:00.1) was put back to 2 VFs because the run was ended")]
+        ("put back", 2, "ens2 (0000:01:00.1) was put back to 2 VFs because the run was ended"),
+    ]
     assert machine.state() == before and machine.fake.writes(ONE) == [4, 0]
     assert signal.getsignal(number) is handler
 
@@ -532,14 +625,20 @@ def test_a_signal_while_files_are_written_lets_the_run_come_to_its_end(machine, 
     replace = os.replace
 
     def signalled(temporary, path):
-        if path == host.CONFIG_PATH:
+        if path == host.HOST.config:
             os.kill(os.getpid(), signal.SIGTERM)
         replace(temporary, path)
 
     monkeypatch.setattr(os, "replace", signalled)
     monkeypatch.setattr(basic.AnsibleModule, "run_command", lambda _module, command: machine.command(command))
     code, result = run_module(
-        monkeypatch, capsys, devices=[device(ONE, 4)], units=UNITS, udev_rule_path=str(machine.root / RULES), numvfs_timeout=5)
+        monkeypatch,
+        capsys,
+        devices=[device(ONE, 4)],
+        units=UNITS,
+        udev_rule_path=str(machine.root / RULES),
+        numvfs_timeout=5,
+    )
     monkeypatch.setattr(os, "replace", replace)
     assert (code, result["changed"], machine.fake.numvfs(ONE)) == (0, True, 4)
     assert not machine.run([device(ONE, 4)])["files"]
@@ -550,15 +649,52 @@ def test_a_signal_while_files_are_written_lets_the_run_come_to_its_end(machine, 
 # Ansible itself ends in a traceback for it as a parameter; it is tried below one.
 SURROGATE = "\ud800"
 ODD = [
-    None, True, False, 0, 1, -1, 2.5, 10 ** 30, -10 ** 30, float("inf"), float("-inf"), float("nan"), "", " ", "x", "5", "1e9",
-    "\0", "a\0b",
-    "/a\0b.rules", "..", "/", "a/b.rules", "/etc/x", "\n", "/etc/a\n.rules", "é", SURROGATE, "9" * 5000, "{{ x }}", [], [[]], [None], ["\0"], {}, {"a": 1}, {"": None},
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2.5,
+    10**30,
+    -(10**30),
+    float("inf"),
+    float("-inf"),
+    float("nan"),
+    "",
+    " ",
+    "x",
+    "5",
+    "1e9",
+    "\0",
+    "a\0b",
+    "/a\0b.rules",
+    "..",
+    "/",
+    "a/b.rules",
+    "/etc/x",
+    "\n",
+    "/etc/a\n.rules",
+    "é",
+    SURROGATE,
+    "9" * 5000,
+    "{{ x }}",
+    [],
+    [[]],
+    [None],
+    ["\0"],
+    {},
+    {"a": 1},
+    {"": None},
 ]
 
 
 def test_no_parameter_of_any_kind_ends_in_a_traceback_or_changes_something(machine, monkeypatch, capsys):
     monkeypatch.setattr(
-        basic.AnsibleModule, "run_command", lambda _module, command: (0, "", "") if command[0] == "timeout" else machine.command(command))
+        basic.AnsibleModule,
+        "run_command",
+        lambda _module, command: (0, "", "") if command[0] == "timeout" else machine.command(command),
+    )
     chance = random.Random(11)
     machine.save()
     before = machine.state()
@@ -572,8 +708,11 @@ def test_no_parameter_of_any_kind_ends_in_a_traceback_or_changes_something(machi
             if where == "device":
                 entry[chance.choice(sorted(entry))] = odd
             elif where == "top" and odd != SURROGATE:
-                parameters[chance.choice([
-                    "boot_wait", "numvfs_timeout", "udev_rule_path", "change_connection_pf", "devices", "units"])] = odd
+                parameters[
+                    chance.choice(
+                        ["boot_wait", "numvfs_timeout", "udev_rule_path", "change_connection_pf", "devices", "units"]
+                    )
+                ] = odd
             elif where == "devices" and isinstance(parameters["devices"], list):
                 parameters["devices"] = parameters["devices"] + [odd]
             elif isinstance(parameters["units"], dict):
@@ -593,17 +732,35 @@ def test_no_parameter_of_any_kind_ends_in_a_traceback_or_changes_something(machi
     assert 200 < refused < 400
 
 
-@pytest.mark.parametrize("parameters, said", [
-    ({"udev_rule_path": "rules.d/70.rules"}, "udev_rule_path is 'rules.d/70.rules': give an absolute path that ends in .rules"),
-    ({"udev_rule_path": "/etc/udev/a\0.rules"}, "udev_rule_path is '/etc/udev/a\\x00.rules': give an absolute path"),
-    ({"boot_wait": float("inf")}, "boot_wait is inf: give a whole number from 0 to 1000000000"),
-    ({"numvfs_timeout": 0}, "numvfs_timeout is 0: give a whole number from 1 to 1000000000"),
-    ({"devices": [device(), device(TWO, 10 ** 30)]}, "devices[1]: numvfs is 1000000000000000000000000000000 and not a whole number from 0 to 65535"),
-    ({"devices": [device("0000:01:00.0\n")]}, "devices[0]: address is '0000:01:00.0\\n' and not a PCI address"),
-    ({"devices": [device(required_by=5)]}, "devices[0]: required_by is 5 and not a list of units: give the devices"),
-    ({"units": {"x.service": "\ud800"}}, "units has 'x.service': '\\ud800', and takes the name of a unit and its text: correct it"),
-    ({"units": {"../x": "y"}}, "units has '../x': 'y', and takes the name of a unit and its text: correct it"),
-])
+@pytest.mark.parametrize(
+    "parameters, said",
+    [
+        (
+            {"udev_rule_path": "rules.d/70.rules"},
+            "udev_rule_path is 'rules.d/70.rules': give an absolute path that ends in .rules",
+        ),
+        (
+            {"udev_rule_path": "/etc/udev/a\0.rules"},
+            "udev_rule_path is '/etc/udev/a\\x00.rules': give an absolute path",
+        ),
+        ({"boot_wait": float("inf")}, "boot_wait is inf: give a whole number from 0 to 1000000000"),
+        ({"numvfs_timeout": 0}, "numvfs_timeout is 0: give a whole number from 1 to 1000000000"),
+        (
+            {"devices": [device(), device(TWO, 10**30)]},
+            "devices[1]: numvfs is 1000000000000000000000000000000 and not a whole number from 0 to 65535",
+        ),
+        ({"devices": [device("0000:01:00.0\n")]}, "devices[0]: address is '0000:01:00.0\\n' and not a PCI address"),
+        (
+            {"devices": [device(required_by=5)]},
+            "devices[0]: required_by is 5 and not a list of units: give the devices",
+        ),
+        (
+            {"units": {"x.service": "\ud800"}},
+            "units has 'x.service': '\\ud800', and takes the name of a unit and its text: correct it",
+        ),
+        ({"units": {"../x": "y"}}, "units has '../x': 'y', and takes the name of a unit and its text: correct it"),
+    ],
+)
 def test_a_parameter_that_no_host_can_have_is_named(machine, monkeypatch, capsys, parameters, said):
     before = machine.state()
     code, result = run_module(monkeypatch, capsys, **dict({"devices": [device()], "units": UNITS}, **parameters))
@@ -611,14 +768,28 @@ def test_a_parameter_that_no_host_can_have_is_named(machine, monkeypatch, capsys
     assert machine.state() == before
 
 
-@pytest.mark.parametrize("change", [
-    {"devices": 5}, {"devices": [5]}, {"devices": [{}]}, {"devices": [{"address": "\0", "id": None, "numvfs": 1}]},
-    {"devices": [{"address": ONE, "id": [], "numvfs": 1}]}, {"devices": [{"address": ONE, "id": None, "numvfs": "many"}]},
-    {"udev_rule_path": 5}, {"udev_rule_path": "relative"}, {"udev_rule_path": "/a\0b"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"devices": 5},
+        {"devices": [5]},
+        {"devices": [{}]},
+        {"devices": [{"address": "\0", "id": None, "numvfs": 1}]},
+        {"devices": [{"address": ONE, "id": [], "numvfs": 1}]},
+        {"devices": [{"address": ONE, "id": None, "numvfs": "many"}]},
+        {"udev_rule_path": 5},
+        {"udev_rule_path": "relative"},
+        {"udev_rule_path": "/a\0b"},
+    ],
+)
 def test_a_configuration_with_odd_values_is_written_again(machine, change):
     two_pfs(machine)
     devices = [device(ONE, 4, required_by=DOCKER), device(TWO, 3, required_by=DOCKER)]
     wanted = machine.state()
-    put(machine.fake, "etc/sriov/vfs.json", json.dumps(dict(json.loads((machine.root / "etc/sriov/vfs.json").read_text()), **change)))
-    assert machine.run(devices)["files"] == [host.CONFIG_PATH]
+    put(
+        machine.fake,
+        "etc/sriov/vfs.json",
+        json.dumps(dict(json.loads((machine.root / "etc/sriov/vfs.json").read_text()), **change)),
+    )
+    assert machine.run(devices)["files"] == [host.HOST.config]
     assert machine.state() == wanted

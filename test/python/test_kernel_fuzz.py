@@ -3,35 +3,94 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """sriov_kernel_parameters on hosts with random settings, from a fixed seed.
 
-Whatever the files hold: no traceback, each refusal is one sentence and changes nothing, what the administrator had stays, a second
-run changes nothing, and taking the parameters off gives the host back.
+Whatever the files hold: no traceback, each refusal is one sentence and changes nothing, what the administrator had
+stays, a second run changes nothing, and taking the parameters off gives the host back.
 """
 
 import json
 import random
 
 import pytest
-
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel as sriov_kernel
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_kernel_parameters as kernel_parameters
-from test_kernel_parameters import CMDLINE, DROP_IN, WANTED, Machine, assert_one_sentence
+from test_kernel_parameters import CMDLINE, DROP_IN, WANTED, Machine
 
 SEED = 20260
 WORDS = (
-    "quiet", "ro", "root=UUID=abc", "console=ttyS0,115200n8", "--", "---", '"--"', "#", "# note", "#note", "\\", "intel_iommu=on", "intel_iommu=off",
-    "iommu=pt", "iommu=nopt", "iommu=off", "iommu=", "=pt", "intel-iommu=on,sm_on", "iommu.passthrough=1", "iommu.passthrough=0", "amd_iommu=off",
-    'dyndbg="file a +p"', '"', '"a', "a=b&c", "$kernelopts", "$x", "\u00e9", "\udce9", "%s", "{}", "single", "1", "inf", "nan", "-1", "\x01",
+    "quiet",
+    "ro",
+    "root=UUID=abc",
+    "console=ttyS0,115200n8",
+    "--",
+    "---",
+    '"--"',
+    "#",
+    "# note",
+    "#note",
+    "\\",
+    "intel_iommu=on",
+    "intel_iommu=off",
+    "iommu=pt",
+    "iommu=nopt",
+    "iommu=off",
+    "iommu=",
+    "=pt",
+    "intel-iommu=on,sm_on",
+    "iommu.passthrough=1",
+    "iommu.passthrough=0",
+    "amd_iommu=off",
+    'dyndbg="file a +p"',
+    '"',
+    '"a',
+    "a=b&c",
+    "$kernelopts",
+    "$x",
+    "\u00e9",
+    "\udce9",
+    "%s",
+    "{}",
+    "single",
+    "1",
+    "inf",
+    "nan",
+    "-1",
+    "\x01",
 )
 BREAKS = (" ", " ", " ", "  ", "\t", "\n", "\n", "\r\n", "\n# ", " \\\n", "\n\n")
 SHELL = (
-    'GRUB_CMDLINE_LINUX="{}"\n', "GRUB_CMDLINE_LINUX='{}'\n", 'GRUB_CMDLINE_LINUX_DEFAULT="{}"\n', "GRUB_CMDLINE_LINUX_DEFAULT={}\n",
-    'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT {}"\n', 'export GRUB_CMDLINE_LINUX+=" {}"\n', "GRUB_CMDLINE_LINUX_RECOVERY='{}'\n",
-    "# {}\n", "exit 0\n", "false\n", "echo {}\n", "if true; then\n", "set -u\n", "unset GRUB_CMDLINE_LINUX\n", "return 0\n", "GRUB_DEFAULT={}\n", "\x00",
+    'GRUB_CMDLINE_LINUX="{}"\n',
+    "GRUB_CMDLINE_LINUX='{}'\n",
+    'GRUB_CMDLINE_LINUX_DEFAULT="{}"\n',
+    "GRUB_CMDLINE_LINUX_DEFAULT={}\n",
+    'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT {}"\n',
+    'export GRUB_CMDLINE_LINUX+=" {}"\n',
+    "GRUB_CMDLINE_LINUX_RECOVERY='{}'\n",
+    "# {}\n",
+    "exit 0\n",
+    "false\n",
+    "echo {}\n",
+    "if true; then\n",
+    "set -u\n",
+    "unset GRUB_CMDLINE_LINUX\n",
+    "return 0\n",
+    "GRUB_DEFAULT={}\n",
+    "\x00",
 )
-RECORDS = (None, "", "{", "[]", "null", '{"tokens": 3}', '{"tokens": [1, {}, null, "iommu=pt"]}', '{"tokens": ["quiet"]}', '{"created": [1]}',
-           '{"tokens": ["iommu=pt"], "created": {"/etc/kernel/cmdline": 5}}', '{"tokens": Infinity}')
+RECORDS = (
+    None,
+    "",
+    "{",
+    "[]",
+    "null",
+    '{"tokens": 3}',
+    '{"tokens": [1, {}, null, "iommu=pt"]}',
+    '{"tokens": ["quiet"]}',
+    '{"created": [1]}',
+    '{"tokens": ["iommu=pt"], "created": {"/etc/kernel/cmdline": 5}}',
+    '{"tokens": Infinity}',
+)
 
 
 def line(random):
@@ -42,30 +101,39 @@ def one_line(random):
     return " ".join(random.choice(WORDS) for _ in range(random.randrange(6)))
 
 
+def some_shell(random):
+    return "".join(random.choice(SHELL).replace("{}", one_line(random)) for _ in range(random.randrange(4)))
+
+
 def some_host(random, folder):
     """A machine with random files of a random boot loader, and its running line."""
     machine = Machine(folder, random.choice(["intel", "amd"]), one_line(random))
     kind = random.choice(["grub", "grubby", "systemd-boot"])
     if kind == "grub":
-        shell = lambda: "".join(random.choice(SHELL).replace("{}", one_line(random)) for _ in range(random.randrange(4)))  # noqa: E731
-        files = {"/etc/default/grub": shell()}
+        files = {"/etc/default/grub": some_shell(random)}
         for name in random.sample(["50-a", "zz-zz", "a b", "-x"], random.randrange(3)):
-            files["/etc/default/grub.d/%s.cfg" % name] = shell()
+            files[f"/etc/default/grub.d/{name}.cfg"] = some_shell(random)
         machine.with_grub(files)
     else:
         files = {}
-        directory = "/boot/loader/entries" if kind == "grubby" else random.choice(["/boot/loader/entries", "/efi/loader/entries"])
+        directory = (
+            "/boot/loader/entries"
+            if kind == "grubby"
+            else random.choice(["/boot/loader/entries", "/efi/loader/entries"])
+        )
         for number in range(random.randrange(1, 4)):
-            keys = ["title x\n", "linux /vmlinuz\n"] + ["options %s\n" % one_line(random) for _ in range(random.randrange(3))]
+            keys = ["title x\n", "linux /vmlinuz\n"] + [
+                f"options {one_line(random)}\n" for _ in range(random.randrange(3))
+            ]
             random.shuffle(keys)
             files["%s/%d.conf" % (directory, number)] = "".join(keys).replace("\n", random.choice(["\n", "\n", "\r\n"]))
         for path, rate in ((CMDLINE, 0.7), ("/usr/lib/kernel/cmdline", 0.3)):
             if random.random() < rate:
                 files[path] = line(random)
         if kind == "grubby" and random.random() < 0.5:
-            files["/etc/default/grub"] = 'GRUB_CMDLINE_LINUX="%s"\n' % one_line(random)
+            files["/etc/default/grub"] = f'GRUB_CMDLINE_LINUX="{one_line(random)}"\n'
         if kind == "grubby" and random.random() < 0.3:
-            files["/boot/grub2/grubenv"] = "# GRUB Environment Block\nkernelopts=%s\n" % one_line(random)
+            files["/boot/grub2/grubenv"] = f"# GRUB Environment Block\nkernelopts={one_line(random)}\n"
         if kind == "systemd-boot" and random.random() < 0.5:
             machine.loader_info("systemd-boot " + random.choice(["252.38", "257.8", "", "x"]))
         if random.random() < 0.2:
@@ -78,7 +146,11 @@ def kept_words(machine):
     """The words of the files that people write, by path, without the role's."""
     block = "# BEGIN stackhpc.sriov"
     return {
-        path: [word for word in content.decode("utf-8", "surrogateescape").split(block)[0].replace("opts=", "opts= ").split() if word not in WANTED["intel"]]
+        path: [
+            word
+            for word in content.decode("utf-8", "surrogateescape").split(block)[0].replace("opts=", "opts= ").split()
+            if word not in WANTED["intel"]
+        ]
         for path, (content, _mode) in machine.tree(DROP_IN, "/boot/grub/grub.cfg").items()
     }
 
@@ -104,12 +176,12 @@ def test_random_hosts(batch, tmp_path):
         before, words = machine.tree(), kept_words(machine)
         try:
             foretold = machine.ensure(check_mode=True, passthrough=passthrough)
-        except bootloader.BootLoaderError as error:
+        except Refusal as error:
             foretold = str(error)
         assert machine.tree() == before
         try:
             result = machine.ensure(passthrough=passthrough)
-        except bootloader.BootLoaderError as error:
+        except Refusal as error:
             text = str(error)
             assert "\n" not in text and len(text) < 700 and text.endswith((".", ":")) or ": " in text, text
             assert machine.tree() == before, text
@@ -148,7 +220,10 @@ def test_any_record_is_survived(record, tmp_path):
     assert machine.tree() == before
 
 
-@pytest.mark.parametrize("path", [DROP_IN, CMDLINE, "/var/lib/sriov", "/var/lib/sriov/kernel-parameters.json", "/var/lib/sriov/pending-kernel.json"])
+@pytest.mark.parametrize(
+    "path",
+    [DROP_IN, CMDLINE, "/var/lib/sriov", "/var/lib/sriov/kernel-parameters.json", "/var/lib/sriov/pending-kernel.json"],
+)
 @pytest.mark.parametrize("kind", ["folder", "file", "link to itself"])
 def test_something_else_where_a_file_of_the_role_should_be(path, kind, tmp_path):
     machine = Machine(tmp_path)
@@ -168,7 +243,7 @@ def test_something_else_where_a_file_of_the_role_should_be(path, kind, tmp_path)
     before = machine.tree()
     try:
         machine.ensure()
-    except (bootloader.BootLoaderError, OSError) as error:
+    except (Refusal, OSError) as error:
         assert "\n" not in str(error)
         assert machine.tree() == before
 
@@ -193,11 +268,18 @@ def test_arguments_of_the_wrong_type_are_a_sentence(name, value, monkeypatch, ca
     assert name in said["msg"] and "Traceback" not in said["msg"]
 
 
-@pytest.mark.parametrize("error, message, changed", [
-    (bootloader.BootLoaderError("no"), "no", False),
-    (bootloader.BootLoaderError("half", changed=True), "half", True),
-    (OSError(5, "Input/output error", "/boot"), "The kernel parameters cannot be set, and nothing was changed: [Errno 5] Input/output error: '/boot'", False),
-])
+@pytest.mark.parametrize(
+    "error, message, changed",
+    [
+        (Refusal("no"), "no", False),
+        (Refusal("half", changed=True), "half", True),
+        (
+            OSError(5, "Input/output error", "/boot"),
+            "The kernel parameters cannot be set, and nothing was changed: [Errno 5] Input/output error: '/boot'",
+            False,
+        ),
+    ],
+)
 def test_a_failure_says_whether_anything_changed(error, message, changed, monkeypatch, capsys):
     def fails(*_arguments):
         raise error

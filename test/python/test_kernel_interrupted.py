@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """sriov_kernel_parameters killed, or failing, at every single change of the host.
 
-A change is a temporary file, a rename, a removal, a directory, a time of a file, or a run of a tool. A run is killed by leaving a
-forked process right before it, so that no handler and no `finally` of Python is run, as with SIGKILL.
+A change is a temporary file, a rename, a removal, a directory, a time of a file, or a run of a tool. A run is killed by
+leaving a forked process right before it, so that no handler and no `finally` of Python is run, as with SIGKILL.
 """
 
 import contextlib
@@ -15,8 +15,7 @@ import tempfile
 
 import half_done
 import pytest
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_bootloader as bootloader
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from test_kernel_parameters import CMDLINE, Machine, cases, entry_machine
 
 
@@ -42,8 +41,9 @@ def before_each_change(machine, act):
             if isinstance(path, int):
                 path = os.readlink("/proc/self/fd/%d" % path)
             if str(path).startswith(root):
-                change("%s %s" % (function.__name__, path))
+                change(f"{function.__name__} {path}")
             return function(*arguments, **keywords)
+
         return call
 
     def run(argv, stdin):
@@ -65,6 +65,7 @@ def before_each_change(machine, act):
 
 def killed_at(machine, number, arguments):
     """Run the module in a process that is gone right before a change; whether there was such a change."""
+
     def run():
         with before_each_change(machine, lambda at, _what: half_done.kill() if at == number else None):
             machine.ensure(**arguments)
@@ -76,7 +77,8 @@ def snapshot(machine):
     """Every file of the machine with content and mode, the role's own state too."""
     return {
         "/" + str(path.relative_to(machine.root)): (path.read_bytes(), path.stat().st_mode)
-        for path in machine.root.rglob("*") if path.is_file()
+        for path in machine.root.rglob("*")
+        if path.is_file()
     }
 
 
@@ -102,7 +104,9 @@ GRUB_HOSTS = {
     },
 }
 UNUSED_KERNELOPTS = {
-    "loader": "grubby", "running": "root=UUID=a ro", "files": {
+    "loader": "grubby",
+    "running": "root=UUID=a ro",
+    "files": {
         "/boot/loader/entries/1.conf": "title x\nlinux /vmlinuz\noptions root=UUID=a ro\n",
         "/boot/grub2/grubenv": "# GRUB Environment Block\nkernelopts=root=UUID=old ro\n",
         "/etc/kernel/cmdline": "root=UUID=a ro\n",
@@ -111,12 +115,18 @@ UNUSED_KERNELOPTS = {
 ENTRY_HOSTS = {
     "EL": lambda folder: entry_machine(by_name("EL 9, as"), "intel", folder),
     "EL without /etc/kernel/cmdline": lambda folder: entry_machine(by_name("EL 9 cloud"), "intel", folder),
-    "EL with neither that nor /etc/default/grub": lambda folder: entry_machine(without(by_name("EL 9 cloud"), "/etc/default/grub"), "intel", folder),
+    "EL with neither that nor /etc/default/grub": lambda folder: entry_machine(
+        without(by_name("EL 9 cloud"), "/etc/default/grub"), "intel", folder
+    ),
     "EL with kernelopts": lambda folder: entry_machine(by_name("Options come from"), "intel", folder),
     "EL with kernelopts that no entry takes": lambda folder: entry_machine(UNUSED_KERNELOPTS, "intel", folder),
     "systemd-boot": lambda folder: entry_machine(by_name("systemd-boot, Debian"), "intel", folder),
-    "systemd-boot without /etc/kernel/cmdline": lambda folder: entry_machine(by_name("systemd-boot, the file"), "intel", folder),
-    "systemd-boot with the image's line": lambda folder: entry_machine(by_name("systemd-boot, kernel-install"), "intel", folder),
+    "systemd-boot without /etc/kernel/cmdline": lambda folder: entry_machine(
+        by_name("systemd-boot, the file"), "intel", folder
+    ),
+    "systemd-boot with the image's line": lambda folder: entry_machine(
+        by_name("systemd-boot, kernel-install"), "intel", folder
+    ),
     "systemd-boot with comments": lambda folder: entry_machine(by_name("systemd-boot, comments"), "intel", folder),
 }
 # Each with the runs before it.
@@ -132,7 +142,8 @@ def words(found):
     ours = re.compile(r"(?ms)^# BEGIN stackhpc.sriov.*?^# END stackhpc.sriov\n")
     return {
         path: [word for word in ours.sub("", content.decode()).split() if word not in ("intel_iommu=on", "iommu=pt")]
-        for path, (content, _mode) in found.items() if path not in ("/boot/grub/grub.cfg",)
+        for path, (content, _mode) in found.items()
+        if path not in ("/boot/grub/grub.cfg",)
     }
 
 
@@ -158,7 +169,9 @@ def test_a_run_that_is_killed_at_any_change_is_finished_by_the_next(kind, run, t
         if not killed_at(machine, number, arguments):
             break
         kept = words(snapshot(machine))
-        assert all(kept[path] == there for path, there in words(as_found).items()), "what was on a line is lost at change %d" % number
+        assert all(kept[path] == there for path, there in words(as_found).items()), (
+            "what was on a line is lost at change %d" % number
+        )
         machine.ensure(**arguments)
         assert snapshot(machine) == wanted, "killed at change %d" % number
         assert machine.ensure(**arguments)["changed"] is False
@@ -180,7 +193,9 @@ def differing(before, after):
 
 @pytest.mark.long
 @pytest.mark.parametrize("run", RUNS)
-@pytest.mark.parametrize("kind", ["GRUB", "EL", "EL without /etc/kernel/cmdline", "EL with kernelopts", "systemd-boot with the image's line"])
+@pytest.mark.parametrize(
+    "kind", ["GRUB", "EL", "EL without /etc/kernel/cmdline", "EL with kernelopts", "systemd-boot with the image's line"]
+)
 @pytest.mark.parametrize("stays", [False, True], ids=["one change fails", "each change from there on fails"])
 def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
     arguments, earlier = RUNS[run]
@@ -196,7 +211,7 @@ def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
         before = snapshot(machine)
 
         def fail(at, what, number=number):
-            if (at >= number if stays else at == number):
+            if at >= number if stays else at == number:
                 raise Full(what)
 
         try:
@@ -205,7 +220,7 @@ def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
             last = count[0] <= number
             # What comes after is bookkeeping that a failure of one removal does not stop.
             assert snapshot(machine) == wanted
-        except bootloader.BootLoaderError as error:
+        except Refusal as error:
             text, changed = str(error), differing(before, snapshot(machine))
             assert "No space left on device" in text and "\n" not in text
             if "and everything is as it was: " in text:
@@ -213,7 +228,7 @@ def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
                 assert changed == set() and error.changed is False
             elif "this could not be put back: " in text:
                 said.add("not put back")
-                assert changed and all("%s (No space left on device)" % path in text for path in changed)
+                assert changed and all(f"{path} (No space left on device)" in text for path in changed)
             else:
                 said.add("not written down")
                 assert "cannot write down what it did" in text
@@ -225,11 +240,22 @@ def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
     assert "as it was" in said and ("not put back" in said or not stays)
 
 
-@pytest.mark.parametrize("kind, tool, message", [
-    ("GRUB", "update-grub", "update-grub failed, and everything is as it was: disk on fire"),
-    ("EL with kernelopts", "grub2-editenv", "grub2-editenv could not set kernelopts, and everything is as it was: disk on fire"),
-    ("EL", "grubby", "grubby --info=ALL does not show .* on any entry afterwards, and everything is as it was: disk on fire"),
-])
+@pytest.mark.parametrize(
+    "kind, tool, message",
+    [
+        ("GRUB", "update-grub", "update-grub failed, and everything is as it was: disk on fire"),
+        (
+            "EL with kernelopts",
+            "grub2-editenv",
+            "grub2-editenv could not set kernelopts, and everything is as it was: disk on fire",
+        ),
+        (
+            "EL",
+            "grubby",
+            "grubby --info=ALL does not show .* on any entry afterwards, and everything is as it was: disk on fire",
+        ),
+    ],
+)
 @pytest.mark.parametrize("run", RUNS)
 def test_a_tool_that_fails_leaves_everything_as_it_was(kind, tool, message, run, tmp_path):
     arguments, earlier = RUNS[run]
@@ -238,7 +264,7 @@ def test_a_tool_that_fails_leaves_everything_as_it_was(kind, tool, message, run,
         machine.ensure(**one)
     before, really = snapshot(machine), machine.tools[tool]
     machine.tools[tool] = lambda argv: (1, "", "disk on fire\n")
-    with pytest.raises(bootloader.BootLoaderError, match=message):
+    with pytest.raises(Refusal, match=message):
         machine.ensure(**arguments)
     assert snapshot(machine) == before
     machine.tools[tool] = really
@@ -249,7 +275,9 @@ def test_a_file_that_the_role_made_goes_even_when_another_tool_took_the_paramete
     machine = host("EL with neither that nor /etc/default/grub", tmp_path / "host")
     as_found = snapshot(machine)
     machine.ensure()
-    machine.tools["grubby"](["grubby", "--update-kernel=ALL", "--remove-args=intel_iommu=on iommu=pt", "--no-etc-grub-update"])
+    machine.tools["grubby"](
+        ["grubby", "--update-kernel=ALL", "--remove-args=intel_iommu=on iommu=pt", "--no-etc-grub-update"]
+    )
     assert "iommu" not in machine.read(CMDLINE)
     machine.ensure(iommu=False)
     assert set(snapshot(machine)) == set(as_found)

@@ -8,17 +8,15 @@ import os
 import re
 import shutil
 import subprocess
-from types import SimpleNamespace
 
 import hang
 import pytest
+from ansible.module_utils import basic
+from ansible_collections.stackhpc.sriov.plugins.modules import sriov_mlx4
 from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from half_done import HOW, Changes, Killed
-
-from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mlx4_options as mlx4
-from ansible_collections.stackhpc.sriov.plugins.modules import sriov_mlx4
+from parts import mlx4
+from parts import program as host
 
 ONE, TWO, THREE = "0000:04:00.0", "0000:05:00.0", "0000:81:00.0"
 OPTIONS, STALE = "etc/modprobe.d/stackhpc-sriov-mlx4.conf", "var/lib/sriov/mlx4-initramfs-stale"
@@ -42,7 +40,9 @@ OLD = "num_vfs:enable #num_vfs functions if num_vfs > 0 (int)\nprobe_vf:number o
 
 
 class Mlx4:
-    """The driver mlx4_core, after __mlx4_init_one(), mlx4_load_one() and mlx4_fill_dbdf2val_tbl() of its main.c, and what loads it."""
+    """The driver mlx4_core, after __mlx4_init_one(), mlx4_load_one() and mlx4_fill_dbdf2val_tbl() of its main.c, and
+    what loads it.
+    """
 
     def __init__(self, fake, monkeypatch):
         self.fake, self.root, self.types, self.netdevs = fake, fake.root, {}, {}
@@ -54,9 +54,6 @@ class Mlx4:
             (self.bin / name).symlink_to(shutil.which(name))
         monkeypatch.setenv("PATH", str(self.bin))
         monkeypatch.setattr(host, "PROGRAM_DIRECTORIES", (str(self.root / "usr/sbin"),))
-        monkeypatch.setattr(mlx4, "MODPROBE_DIRECTORIES", tuple(
-            str(self.root) + path for path in ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")))
-        monkeypatch.setattr(mlx4.pending, "STATE_DIRECTORY", str(self.root / "var/lib/sriov"))
         # The disk of this machine may be busy for minutes.
         monkeypatch.setattr(os, "sync", lambda: None)
         self.command_line("quiet")
@@ -65,7 +62,7 @@ class Mlx4:
 
     def program(self, name, script):
         path = self.root / "usr/sbin" / name
-        path.write_text("#!%s\n%s\n" % (self.bin / "sh", script))
+        path.write_text(f"#!{self.bin / 'sh'}\n{script}\n")
         path.chmod(0o755)
 
     def remove_program(self, name):
@@ -74,18 +71,22 @@ class Mlx4:
     def modinfo(self, text):
         self.driver = "ofed" if text == OFED else "inbox"
         (self.fake.fake / "parm").write_text(text)
-        self.program("modinfo", '[ "$*" = "-F parm mlx4_core" ] && cat %s' % (self.fake.fake / "parm"))
+        self.program("modinfo", f'[ "$*" = "-F parm mlx4_core" ] && cat {self.fake.fake / "parm"}')
 
     def initramfs_tool(self, name, then="exit 0"):
         """One that takes the modprobe.d of the host into the initramfs, and then does something."""
-        self.program(name, "rm -rf {0}/boot/initrd; cp -r {0}/etc/modprobe.d {0}/boot/initrd; {1}".format(self.root, then))
+        self.program(
+            name, f"rm -rf {self.root}/boot/initrd; cp -r {self.root}/etc/modprobe.d {self.root}/boot/initrd; {then}"
+        )
 
     def command_line(self, text):
         (self.fake.proc / "cmdline").write_text(text + "\n")
 
     def add(self, address, netdevs=("ens1", "ens1d1"), types=("eth", "eth"), totalvfs=126, ids="15b3:1003"):
         self.types[address], self.netdevs[address] = types, netdevs
-        self.fake.add_function(address, ids, "mlx4_core", netdevs, totalvfs, sysfs=False, vf_driver="mlx4_core", vf_netdevs=False)
+        self.fake.add_function(
+            address, ids, "mlx4_core", netdevs, totalvfs, sysfs=False, vf_driver="mlx4_core", vf_netdevs=False
+        )
         self.show_ports(address)
         return address
 
@@ -170,7 +171,11 @@ class Mlx4:
             raise ValueError("firmware or ports")
         if sum(nvfs) and self.checks_ib and "ib" in types and (len(num) > 1 or len(probed) > 1):
             raise ValueError("InfiniBand")
-        if any(number not in (0, 1, 2) for number in ports[:len(types)]) or self.driver == "ofed" and len(ports) not in (0, 2):
+        if (
+            any(number not in (0, 1, 2) for number in ports[: len(types)])
+            or self.driver == "ofed"
+            and len(ports) not in (0, 2)
+        ):
             raise ValueError("types")
         # Types are sensed only without VFs; without options the firmware's default, here InfiniBand, is taken.
         for index, kind in enumerate(self.types[address]):
@@ -193,8 +198,22 @@ def _cards(fake, monkeypatch):
 
 
 def device(address=ONE, numvfs=8, port=None, **more):
-    return dict({"address": address, "id": "15b3:1003", "name": "ens1", "numvfs": numvfs, "boot": "module", "required_by": [],
-                 "optional": False, "selector": "sriov_devices[0]", "trigger": "net", "driver": "mlx4_core", "port": port}, **more)
+    return dict(
+        {
+            "address": address,
+            "id": "15b3:1003",
+            "name": "ens1",
+            "numvfs": numvfs,
+            "boot": "module",
+            "required_by": [],
+            "optional": False,
+            "selector": "sriov_devices[0]",
+            "trigger": "net",
+            "driver": "mlx4_core",
+            "port": port,
+        },
+        **more,
+    )
 
 
 def run_once(cards, devices, check_mode=False, changes=None, **more):
@@ -205,11 +224,13 @@ def run_once(cards, devices, check_mode=False, changes=None, **more):
     def run_command(command):
         cards.commands.append(command)
         if changes and command[0] == "timeout":
-            return changes.program(lambda: call(command), "update-initramfs", (1, "", "gzip: stdout: No space left on device"))
+            return changes.program(
+                lambda: call(command), "update-initramfs", (1, "", "gzip: stdout: No space left on device")
+            )
         return call(command)
 
     parameters = dict({"devices": list(devices), "options_path": str(cards.root / OPTIONS)}, **more)
-    return mlx4.make_it_so(parameters, check_mode, run_command)
+    return mlx4.ensure(parameters, check_mode, run_command)
 
 
 def rebuilds(cards):
@@ -217,7 +238,9 @@ def rebuilds(cards):
 
 
 def run(cards, *devices, **more):
-    """A run in check mode, which must change nothing and tell all, then the real one, then a second that changes nothing."""
+    """A run in check mode, which must change nothing and tell all, then the real one, then a second that changes
+    nothing.
+    """
     before = cards.fake.files("etc", "var", "boot")
     checked = run_once(cards, devices, check_mode=True, **more)
     assert cards.fake.files("etc", "var", "boot") == before
@@ -240,7 +263,7 @@ def options(cards):
         return None
     text = path.read_text()
     assert text.startswith(HEAD + "options mlx4_core ") and text.count("\n") == 2
-    return text[len(HEAD + "options mlx4_core "):-1]
+    return text[len(HEAD + "options mlx4_core ") : -1]
 
 
 def booted(cards, *devices):
@@ -248,7 +271,9 @@ def booted(cards, *devices):
     result = run(cards, *devices)
     types = {address: [re.search("ib|eth", kind).group() for kind in kinds] for address, kinds in cards.types.items()}
     assert cards.reboot() == []
-    assert {address: [re.search("ib|eth", kind).group() for kind in kinds] for address, kinds in cards.types.items()} == types
+    assert {
+        address: [re.search("ib|eth", kind).group() for kind in kinds] for address, kinds in cards.types.items()
+    } == types
     after = run(cards, *devices)
     assert (after["changed"], after["reboot"], after["stuck"]) == (False, [], [])
     assert {pf["state"] for pf in after["pfs"]} <= {"ok"}
@@ -277,33 +302,58 @@ def put(cards, path, text):
 
 def test_vfs_of_the_card_for_the_next_boot(cards):
     result = run(cards, device(numvfs=8))
-    assert cards.fake.files("etc") == {OPTIONS: ((HEAD + "options mlx4_core num_vfs=8 probe_vf=0 port_type_array=2,2\n").encode(), 0o644)}
+    assert cards.fake.files("etc") == {
+        OPTIONS: ((HEAD + "options mlx4_core num_vfs=8 probe_vf=0 port_type_array=2,2\n").encode(), 0o644)
+    }
     message = "ens1, ens1d1 (0000:04:00.0) has 0 VFs until the next boot, 8 are wanted: its driver makes them when it is loaded"
-    assert result["pfs"] == [{
-        "address": ONE, "name": "ens1", "before": 0, "now": 0, "wanted": 8, "state": "pending", "message": message}]
+    assert result["pfs"] == [
+        {"address": ONE, "name": "ens1", "before": 0, "now": 0, "wanted": 8, "state": "pending", "message": message}
+    ]
     assert (result["reboot"], result["stuck"]) == ([{"key": "mlx4:0000:04:00.0=0,0,8", "text": message}], [])
     assert result["files"] == [str(cards.root / OPTIONS)]
     assert result["diff"] == [
-        {"before_header": str(cards.root / OPTIONS), "after_header": str(cards.root / OPTIONS), "before": "",
-         "after": HEAD + "options mlx4_core num_vfs=8 probe_vf=0 port_type_array=2,2\n"},
-        {"before_header": "initramfs", "after_header": "initramfs", "before": "", "after": "rebuilt by update-initramfs -u -k all\n"}]
+        {
+            "before_header": str(cards.root / OPTIONS),
+            "after_header": str(cards.root / OPTIONS),
+            "before": "",
+            "after": HEAD + "options mlx4_core num_vfs=8 probe_vf=0 port_type_array=2,2\n",
+        },
+        {
+            "before_header": "initramfs",
+            "after_header": "initramfs",
+            "before": "",
+            "after": "rebuilt by update-initramfs -u -k all\n",
+        },
+    ]
     assert cards.reboot() == []
     after = run(cards, device(numvfs=8))
-    assert after["pfs"] == [{"address": ONE, "name": "ens1", "before": 8, "now": 8, "wanted": 8, "state": "ok", "message": ""}]
+    assert after["pfs"] == [
+        {"address": ONE, "name": "ens1", "before": 8, "now": 8, "wanted": 8, "state": "ok", "message": ""}
+    ]
     assert (after["changed"], after["reboot"], cards.fake.files("var")) == (False, [], {})
 
 
-@pytest.mark.parametrize("wanted, num_vfs", [
-    ([(8, None)], "8"), ([(8, 1)], "8,0,0"), ([(8, 2)], "0,8,0"), ([(4, 1), (5, 2)], "4,5,0"), ([(5, 2), (4, 1)], "4,5,0"),
-    ([(1, 1), (2, 2), (3, None)], "1,2,3"), ([(3, None), (0, 1)], "3"), ([(63, None)], "63"), ([(63, 1), (63, 2)], "63,63,0"),
-    ([(33, 1), (30, None)], "33,0,30"),
-])
+@pytest.mark.parametrize(
+    "wanted, num_vfs",
+    [
+        ([(8, None)], "8"),
+        ([(8, 1)], "8,0,0"),
+        ([(8, 2)], "0,8,0"),
+        ([(4, 1), (5, 2)], "4,5,0"),
+        ([(5, 2), (4, 1)], "4,5,0"),
+        ([(1, 1), (2, 2), (3, None)], "1,2,3"),
+        ([(3, None), (0, 1)], "3"),
+        ([(63, None)], "63"),
+        ([(63, 1), (63, 2)], "63,63,0"),
+        ([(33, 1), (30, None)], "33,0,30"),
+    ],
+)
 @pytest.mark.parametrize("parm", [INBOX, OFED])
 def test_ports_have_their_places(cards, parm, wanted, num_vfs):
     cards.modinfo(parm)
     booted(cards, *[device(numvfs=count, port=port) for count, port in wanted])
     words = dict(word.split("=") for word in options(cards).split())
-    assert words["num_vfs"] == (num_vfs if parm == INBOX else "%s-%s" % (ONE, num_vfs.replace(",", ";")))
+    assert words["num_vfs"] == (num_vfs if parm == INBOX else f"{ONE}-{num_vfs.replace(',', ';')}")
     assert cards.fake.numvfs(ONE) == sum(count for count, _port in wanted)
 
 
@@ -317,8 +367,16 @@ def test_a_card_with_one_port_gets_a_single_value(cards, devices, parm, num_vfs,
     assert options(cards).split()[::2] == ["num_vfs=" + num_vfs, "port_type_array=" + types]
 
 
-@pytest.mark.parametrize("types, number", [
-    (("eth", "eth"), "2,2"), (("ib", "ib"), "1,1"), (("ib", "eth"), "1,2"), (("auto (eth)", "auto (ib)"), "2,1"), (("ib",), "1")])
+@pytest.mark.parametrize(
+    "types, number",
+    [
+        (("eth", "eth"), "2,2"),
+        (("ib", "ib"), "1,1"),
+        (("ib", "eth"), "1,2"),
+        (("auto (eth)", "auto (ib)"), "2,1"),
+        (("ib",), "1"),
+    ],
+)
 @pytest.mark.parametrize("parm", [INBOX, OFED])
 def test_the_types_of_the_ports_stay_what_they_are(cards, parm, types, number):
     cards.types[ONE] = types
@@ -326,7 +384,7 @@ def test_the_types_of_the_ports_stay_what_they_are(cards, parm, types, number):
     cards.show_ports(ONE)
     cards.modinfo(parm)
     booted(cards, device())
-    each = "%s-%s" % (ONE, (number + ",4").replace(",", ";")[:3])
+    each = f"{ONE}-{(number + ',4').replace(',', ';')[:3]}"
     assert options(cards).split()[2] == "port_type_array=" + (number if parm == INBOX else each)
 
 
@@ -340,8 +398,8 @@ def test_types_that_are_not_known_are_not_written(cards, parm, content):
     run(cards, device())
     assert [word.partition("=")[0] for word in options(cards).split()] == ["num_vfs", "probe_vf"]
     assert refused(cards, device(port=1)) == (
-        "sriov_devices[0]: it is not known what ports ens1, ens1d1 (0000:04:00.0) has (no mlx4_port1 in %s/bus/pci/devices/0000:04:00.0 "
-        "that says ib or eth): see the kernel log, or choose the whole card by its address" % cards.fake.sys)
+        f"sriov_devices[0]: it is not known what ports ens1, ens1d1 (0000:04:00.0) has (no mlx4_port1 in {cards.fake.sys}/bus/pci/devices/0000:04:00.0 that says ib or eth): see the kernel log, or choose the whole card by its address"
+    )
 
 
 def test_one_port_whose_type_is_not_known_makes_all_unknown(cards):
@@ -350,8 +408,10 @@ def test_one_port_whose_type_is_not_known_makes_all_unknown(cards):
     assert options(cards) == "num_vfs=8 probe_vf=0"
 
 
-@pytest.mark.parametrize("parm, expected", [
-    (INBOX, "num_vfs=4,4,2 probe_vf=2,0,1"), (OFED, "num_vfs=0000:04:00.0-4;4;2 probe_vf=0000:04:00.0-2;0;1")])
+@pytest.mark.parametrize(
+    "parm, expected",
+    [(INBOX, "num_vfs=4,4,2 probe_vf=2,0,1"), (OFED, "num_vfs=0000:04:00.0-4;4;2 probe_vf=0000:04:00.0-2;0;1")],
+)
 def test_the_host_may_take_some_of_the_vfs(cards, parm, expected):
     cards.modinfo(parm)
     result = booted(cards, device(numvfs=4, port=1, probe_vf=2), device(numvfs=4, port=2), device(numvfs=2, probe_vf=1))
@@ -360,9 +420,22 @@ def test_the_host_may_take_some_of_the_vfs(cards, parm, expected):
 
 
 def test_only_devices_of_this_driver_and_kind_are_looked_at(cards):
-    others = [device("0000:01:00.0", driver="igb", boot="systemd"), device(boot="none"), device(boot="systemd"), device(driver=None),
-              {"address": ONE, "boot": "module", "numvfs": 4, "selector": "old"}]
-    assert run_once(cards, others) == {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": [], "settled": True}
+    others = [
+        device("0000:01:00.0", driver="igb", boot="systemd"),
+        device(boot="none"),
+        device(boot="systemd"),
+        device(driver=None),
+        {"address": ONE, "boot": "module", "numvfs": 4, "selector": "old"},
+    ]
+    assert run_once(cards, others) == {
+        "changed": False,
+        "diff": [],
+        "files": [],
+        "pfs": [],
+        "reboot": [],
+        "stuck": [],
+        "settled": True,
+    }
     assert (cards.fake.files("etc", "var"), cards.commands) == ({}, [])
 
 
@@ -395,17 +468,22 @@ def test_inbox_a_card_with_one_port_and_one_with_two(cards):
     assert options(cards) == "num_vfs=8 probe_vf=0 port_type_array=2,2"
 
 
-@pytest.mark.parametrize("second, says", [
-    ([device(TWO, numvfs=4)], "num_vfs=4 probe_vf=0"), ([device(TWO, port=1)], "num_vfs=8,0,0 probe_vf=0,0,0"),
-    ([device(TWO, probe_vf=1)], "num_vfs=8 probe_vf=1"), ([device(TWO, numvfs=0)], "num_vfs=0 probe_vf=0"),
-    ([], "num_vfs=0 probe_vf=0"), ([device(TWO, boot="none")], "num_vfs=0 probe_vf=0"),
-])
+@pytest.mark.parametrize(
+    "second, says",
+    [
+        ([device(TWO, numvfs=4)], "num_vfs=4 probe_vf=0"),
+        ([device(TWO, port=1)], "num_vfs=8,0,0 probe_vf=0,0,0"),
+        ([device(TWO, probe_vf=1)], "num_vfs=8 probe_vf=1"),
+        ([device(TWO, numvfs=0)], "num_vfs=0 probe_vf=0"),
+        ([], "num_vfs=0 probe_vf=0"),
+        ([device(TWO, boot="none")], "num_vfs=0 probe_vf=0"),
+    ],
+)
 def test_inbox_cards_that_want_something_different(cards, second, says):
     cards.add(TWO, ["ens2"])
     assert refused(cards, device(), *second) == (
-        "the driver mlx4_core of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones "
-        "(ens1, ens1d1 (0000:04:00.0) num_vfs=8 probe_vf=0, ens2 (0000:05:00.0) %s): give them all the same, or install the driver of "
-        "MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution: it takes them for each address" % says)
+        f"the driver mlx4_core of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones (ens1, ens1d1 (0000:04:00.0) num_vfs=8 probe_vf=0, ens2 (0000:05:00.0) {says}): give them all the same, or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution: it takes them for each address"
+    )
     cards.modinfo(OFED)
     booted(cards, device(), *second)
 
@@ -431,7 +509,8 @@ def test_inbox_cards_with_other_types_of_ports(cards):
     assert refused(cards, device(numvfs=7), device(TWO, numvfs=7)) == (
         "the ports of ib0 (0000:05:00.0) sense their type, which ends when there are VFs, and the driver mlx4_core of this kernel takes "
         "one port_type_array for all cards, whose types differ: set the types in the cards' firmware (LINK_TYPE_P1, LINK_TYPE_P2), or "
-        "install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution")
+        "install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution"
+    )
 
 
 def test_ofed_each_address_has_its_own_and_single_values_come_last(cards):
@@ -439,11 +518,17 @@ def test_ofed_each_address_has_its_own_and_single_values_come_last(cards):
     cards.add(TWO, ["ens2"], ["auto (eth)", "eth"])
     cards.add(THREE, ["ib0"], ["ib"])
     cards.add("0000:82:00.0", ["ens4"])
-    booted(cards, device(THREE, numvfs=3, probe_vf=1), device(TWO, numvfs=4, port=1, probe_vf=2), device(ONE, numvfs=8),
-           device(TWO, numvfs=5, port=2))
+    booted(
+        cards,
+        device(THREE, numvfs=3, probe_vf=1),
+        device(TWO, numvfs=4, port=1, probe_vf=2),
+        device(ONE, numvfs=8),
+        device(TWO, numvfs=5, port=2),
+    )
     assert options(cards) == (
         "num_vfs=0000:05:00.0-4;5;0,0000:04:00.0-8,0000:81:00.0-3 probe_vf=0000:05:00.0-2;0;0,0000:04:00.0-0,0000:81:00.0-1 "
-        "port_type_array=0000:05:00.0-2;2,0000:04:00.0-2;2,0000:81:00.0-1;4")
+        "port_type_array=0000:05:00.0-2;2,0000:04:00.0-2;2,0000:81:00.0-1;4"
+    )
     assert [cards.fake.numvfs(address) for address in (ONE, TWO, THREE, "0000:82:00.0")] == [8, 9, 3, 0]
 
 
@@ -465,14 +550,30 @@ def test_pfs_are_one_for_each_card(cards):
 # --- what cannot be
 
 
-@pytest.mark.parametrize("wanted, port, count", [
-    ([(64, None)], 1, 64), ([(64, 1)], 1, 64), ([(64, 2)], 2, 64), ([(63, 1), (64, 2)], 2, 64), ([(33, 2), (31, None)], 2, 64)])
+@pytest.mark.parametrize(
+    "wanted, port, count",
+    [
+        ([(64, None)], 1, 64),
+        ([(64, 1)], 1, 64),
+        ([(64, 2)], 2, 64),
+        ([(63, 1), (64, 2)], 2, 64),
+        ([(33, 2), (31, None)], 2, 64),
+    ],
+)
 @pytest.mark.parametrize("parm", [INBOX, OFED])
 def test_a_port_has_63_vfs_and_a_card_126(cards, parm, wanted, port, count):
     cards.modinfo(parm)
-    devices = [device(numvfs=number, port=at, selector="sriov_devices[%d]" % index) for index, (number, at) in enumerate(wanted)]
-    assert refused(cards, *devices) == "%s: port %d of ens1, ens1d1 (0000:04:00.0) has at most 63 VFs, %d are asked for: lower numvfs" % (
-        " and ".join(entry["selector"] for entry in devices), port, count)
+    devices = [
+        device(numvfs=number, port=at, selector="sriov_devices[%d]" % index)
+        for index, (number, at) in enumerate(wanted)
+    ]
+    assert refused(
+        cards, *devices
+    ) == "%s: port %d of ens1, ens1d1 (0000:04:00.0) has at most 63 VFs, %d are asked for: lower numvfs" % (
+        " and ".join(entry["selector"] for entry in devices),
+        port,
+        count,
+    )
 
 
 def test_63_vfs_are_what_old_firmware_bears(cards):
@@ -485,7 +586,8 @@ def test_63_vfs_are_what_old_firmware_bears(cards):
 def test_more_than_the_firmware_offers(cards):
     (cards.fake.pci(ONE) / "sriov_totalvfs").write_text("8\n")
     assert refused(cards, device(numvfs=4, port=1), device(numvfs=5, port=2, selector="sriov_devices[1]")) == (
-        "sriov_devices[0] and sriov_devices[1]: ens1, ens1d1 (0000:04:00.0) has at most 8 VFs, 9 are asked for: lower numvfs")
+        "sriov_devices[0] and sriov_devices[1]: ens1, ens1d1 (0000:04:00.0) has at most 8 VFs, 9 are asked for: lower numvfs"
+    )
     booted(cards, device(numvfs=8))
 
 
@@ -494,8 +596,9 @@ def test_a_card_that_offers_none(cards, total):
     for name in ("sriov_totalvfs",) if total else ("sriov_totalvfs", "sriov_numvfs"):
         path = cards.fake.pci(ONE) / name
         path.write_text(total) if total else path.unlink()
-    assert refused(cards, device()) == "sriov_devices[0]: ens1, ens1d1 (0000:04:00.0) offers no VFs: " + host.why_no_vfs(
-        host.read_function(ONE))
+    assert refused(
+        cards, device()
+    ) == "sriov_devices[0]: ens1, ens1d1 (0000:04:00.0) offers no VFs: " + host.why_no_vfs(host.read_function(ONE))
     result = run(cards, device(waits="the firmware's NUM_OF_VFS becomes 8 with the next boot"))
     assert (options(cards), result["pfs"][0]["before"]) == ("num_vfs=8 probe_vf=0 port_type_array=2,2", 0)
     assert len(result["reboot"]) == 1
@@ -516,7 +619,8 @@ def test_vfs_of_one_port_need_ethernet(cards, types, port):
     words = " and ".join(kind.replace("auto (ib)", "ib") for kind in types)
     assert refused(cards, device(port=port)) == (
         "sriov_devices[0]: VFs of port %d alone need all ports of ens1, ens1d1 (0000:04:00.0) to be Ethernet, they are %s: set them to "
-        "Ethernet, or choose the whole card by its address" % (port, words))
+        "Ethernet, or choose the whole card by its address" % (port, words)
+    )
     booted(cards, device())
     booted(cards, device(), device(numvfs=0, port=port))
 
@@ -524,13 +628,15 @@ def test_vfs_of_one_port_need_ethernet(cards, types, port):
 def test_port_2_of_a_card_with_one(cards):
     (cards.fake.pci(ONE) / "mlx4_port2").unlink()
     assert refused(cards, device(port=2)) == (
-        "sriov_devices[0]: ens1, ens1d1 (0000:04:00.0) has one port, port 2 is asked for: choose the card by its address")
+        "sriov_devices[0]: ens1, ens1d1 (0000:04:00.0) has one port, port 2 is asked for: choose the card by its address"
+    )
 
 
 @pytest.mark.parametrize("numvfs, probe_vf", [(8, 9), (8, -1), (0, 1)])
 def test_the_host_cannot_take_more_vfs_than_there_are(cards, numvfs, probe_vf):
     assert refused(cards, device(numvfs=numvfs, probe_vf=probe_vf)) == (
-        "sriov_devices[0]: probe_vf is %d, and is to be from 0 to numvfs, which is %d: correct it" % (probe_vf, numvfs))
+        "sriov_devices[0]: probe_vf is %d, and is to be from 0 to numvfs, which is %d: correct it" % (probe_vf, numvfs)
+    )
 
 
 def test_the_host_may_take_all(cards):
@@ -539,20 +645,25 @@ def test_the_host_may_take_all(cards):
 
 def test_a_card_that_went_away_meanwhile(cards):
     assert refused(cards, device(TWO)) == (
-        "sriov_devices[0]: 0000:05:00.0 went away, or its driver let go of it, while the host was read: run the role again")
+        "sriov_devices[0]: 0000:05:00.0 went away, or its driver let go of it, while the host was read: run the role again"
+    )
 
 
 def test_without_modinfo_or_driver_nothing_is_written(cards):
     cards.program("modinfo", "echo 'modinfo: ERROR: Module mlx4_core not found.' >&2; exit 1")
-    assert refused(cards, device()) == ("modinfo does not know the driver mlx4_core (modinfo: ERROR: Module mlx4_core not found.): "
-                                        "install the kernel package that has it")
+    assert refused(cards, device()) == (
+        "modinfo does not know the driver mlx4_core (modinfo: ERROR: Module mlx4_core not found.): "
+        "install the kernel package that has it"
+    )
     cards.remove_program("modinfo")
     assert refused(cards, device()) == (
-        "the program modinfo, which tells what options mlx4_core takes, is not on this host: install kmod")
+        "the program modinfo, which tells what options mlx4_core takes, is not on this host: install kmod"
+    )
     cards.modinfo(OLD)
     assert refused(cards, device()) == (
         "the driver mlx4_core of this kernel has no option num_vfs of a form that is known here (modinfo -F parm mlx4_core): "
-        "use the driver of a newer kernel")
+        "use the driver of a newer kernel"
+    )
 
 
 def test_string_and_charp_are_the_other_driver(cards):
@@ -563,41 +674,60 @@ def test_string_and_charp_are_the_other_driver(cards):
 
 def test_the_options_file_is_one_that_modprobe_reads(cards):
     assert refused(cards, device(), options_path=str(cards.root / "etc/modprobe.d/mlx4")) == (
-        "options_path is %s/etc/modprobe.d/mlx4, and modprobe reads only files that end in .conf: correct it" % cards.root)
+        f"options_path is {cards.root}/etc/modprobe.d/mlx4, and modprobe reads only files that end in .conf: correct it"
+    )
 
 
 @pytest.mark.parametrize("devices", [[device()], []])
 def test_a_file_of_somebody_else_is_not_touched(cards, devices):
     put(cards, OPTIONS, "options mlx4_core log_num_mac=5\n")
     assert refused(cards, *devices) == (
-        "%s is not a file that this role wrote: move it away, or choose another options_path" % (cards.root / OPTIONS))
+        f"{cards.root / OPTIONS} is not a file that this role wrote: move it away, or choose another options_path"
+    )
 
 
 # --- what the host sets elsewhere
 
 
-@pytest.mark.parametrize("path", [
-    "etc/modprobe.d/mlx4.conf", "run/modprobe.d/a.conf", "usr/lib/modprobe.d/b.conf", "lib/modprobe.d/c.conf"])
-@pytest.mark.parametrize("line, says", [
-    ("options mlx4_core num_vfs=4", "num_vfs=4 for mlx4_core, and num_vfs=8 is wanted"),
-    ("  options  mlx4-core log_num_mac=5 probe_vf=1", "probe_vf=1 for mlx4_core, and probe_vf=0 is wanted"),
-    ('options mlx4_core num_vfs="8" port_type_array=1,1', "port_type_array=1,1 for mlx4_core, and port_type_array=2,2 is wanted"),
-    ("options mlx4_core num_vfs=0,0,8", "num_vfs=0,0,8 for mlx4_core, and num_vfs=8 is wanted"),
-])
+@pytest.mark.parametrize(
+    "path", ["etc/modprobe.d/mlx4.conf", "run/modprobe.d/a.conf", "usr/lib/modprobe.d/b.conf", "lib/modprobe.d/c.conf"]
+)
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("options mlx4_core num_vfs=4", "num_vfs=4 for mlx4_core, and num_vfs=8 is wanted"),
+        ("  options  mlx4-core log_num_mac=5 probe_vf=1", "probe_vf=1 for mlx4_core, and probe_vf=0 is wanted"),
+        (
+            'options mlx4_core num_vfs="8" port_type_array=1,1',
+            "port_type_array=1,1 for mlx4_core, and port_type_array=2,2 is wanted",
+        ),
+        ("options mlx4_core num_vfs=0,0,8", "num_vfs=0,0,8 for mlx4_core, and num_vfs=8 is wanted"),
+    ],
+)
 def test_other_files_that_say_something_different(cards, path, line, says):
-    put(cards, path, "\n# options mlx4_core num_vfs=1\n%s\n" % line)
-    assert refused(cards, device()) == "line 3 of %s has %s: remove it from there" % (cards.root / path, says)
+    put(cards, path, f"\n# options mlx4_core num_vfs=1\n{line}\n")
+    assert refused(cards, device()) == f"line 3 of {cards.root / path} has {says}: remove it from there"
 
 
 def test_a_line_may_be_continued(cards):
     put(cards, "etc/modprobe.d/x.conf", "options mlx4_core \\\n  num_vfs=4\n")
-    assert "line 2 of %s/etc/modprobe.d/x.conf has num_vfs=4" % cards.root in refused(cards, device())
+    assert f"line 2 of {cards.root}/etc/modprobe.d/x.conf has num_vfs=4" in refused(cards, device())
 
 
-@pytest.mark.parametrize("line", [
-    "options mlx4_core num_vfs=8", "options mlx4_core port_type_array=2,2 num_vfs=8 probe_vf=0", "options mlx4_core log_num_mac=5",
-    "options mlx4_en num_vfs=4", "softdep mlx4_core post: mlx4_en", "#options mlx4_core num_vfs=4", "options mlx4_core",
-    "install mlx4_core num_vfs=4", 'options mlx4_core num_vfs="8"'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "options mlx4_core num_vfs=8",
+        "options mlx4_core port_type_array=2,2 num_vfs=8 probe_vf=0",
+        "options mlx4_core log_num_mac=5",
+        "options mlx4_en num_vfs=4",
+        "softdep mlx4_core post: mlx4_en",
+        "#options mlx4_core num_vfs=4",
+        "options mlx4_core",
+        "install mlx4_core num_vfs=4",
+        'options mlx4_core num_vfs="8"',
+    ],
+)
 def test_other_files_that_say_the_same_or_nothing_of_ours(cards, line):
     put(cards, "etc/modprobe.d/mlx4.conf", line + "\n")
     run(cards, device())
@@ -622,25 +752,27 @@ def test_port_types_are_the_administrators_where_they_are_not_known(cards):
 
 @pytest.mark.parametrize("word", ["mlx4_core.num_vfs=4", "mlx4-core.num_vfs=4"])
 def test_the_kernel_command_line(cards, word):
-    cards.command_line("quiet %s mlx4_core.log_num_mac=5" % word)
+    cards.command_line(f"quiet {word} mlx4_core.log_num_mac=5")
     assert refused(cards, device()) == (
-        "the kernel command line has num_vfs=4 for mlx4_core, and num_vfs=8 is wanted: remove it from there")
+        "the kernel command line has num_vfs=4 for mlx4_core, and num_vfs=8 is wanted: remove it from there"
+    )
     run(cards, device(numvfs=4))
 
 
 @pytest.mark.parametrize("value", ["4", "0,0,1", "0000:04:00.0-4", "many"])
 def test_no_vfs_are_wanted_and_another_file_makes_some(cards, value):
-    put(cards, "etc/modprobe.d/mlx4.conf", "options mlx4_core num_vfs=%s\n" % value)
+    put(cards, "etc/modprobe.d/mlx4.conf", f"options mlx4_core num_vfs={value}\n")
     assert refused(cards, device(numvfs=0)) == (
-        "line 1 of %s/etc/modprobe.d/mlx4.conf has num_vfs=%s for mlx4_core, and no VF is wanted: remove it from there" % (
-            cards.root, value))
+        f"line 1 of {cards.root}/etc/modprobe.d/mlx4.conf has num_vfs={value} for mlx4_core, and no VF is wanted: remove it from there"
+    )
     assert not run(cards)["changed"]
 
 
-@pytest.mark.parametrize("line", [
-    "num_vfs=0", "num_vfs=0,0,0", "num_vfs=0000:04:00.0-0;0;0,05:00.0-0", "port_type_array=2,2", "probe_vf=1"])
+@pytest.mark.parametrize(
+    "line", ["num_vfs=0", "num_vfs=0,0,0", "num_vfs=0000:04:00.0-0;0;0,05:00.0-0", "port_type_array=2,2", "probe_vf=1"]
+)
 def test_no_vfs_are_wanted_and_another_file_makes_none(cards, line):
-    put(cards, "etc/modprobe.d/mlx4.conf", "options mlx4_core %s\n" % line)
+    put(cards, "etc/modprobe.d/mlx4.conf", f"options mlx4_core {line}\n")
     assert not run(cards, device(numvfs=0))["changed"]
 
 
@@ -655,7 +787,9 @@ def test_what_nobody_wants_any_more_goes_with_the_next_boot(cards, parm, devices
     result = run(cards, *devices)
     message = "ens1, ens1d1 (0000:04:00.0) keeps its 8 VFs until the next boot: its driver makes and removes them when it is loaded"
     assert result["files"] == [str(cards.root / OPTIONS)] and cards.fake.files("etc") == {}
-    assert result["pfs"] == [{"address": ONE, "name": "ens1", "before": 8, "now": 8, "wanted": 0, "state": "pending", "message": message}]
+    assert result["pfs"] == [
+        {"address": ONE, "name": "ens1", "before": 8, "now": 8, "wanted": 0, "state": "pending", "message": message}
+    ]
     assert result["reboot"] == [{"key": "mlx4:0000:04:00.0=0,0,0", "text": message}]
     assert (cards.reboot(), cards.fake.numvfs(ONE)) == ([], 0)
     assert run(cards, *devices)["reboot"] == []
@@ -719,7 +853,9 @@ def test_dracut_where_there_is_no_update_initramfs(cards):
     cards.remove_program("update-initramfs")
     cards.initramfs_tool("dracut")
     result = run_once(cards, [device()])
-    assert rebuilds(cards) == [["timeout", "--kill-after=10", "900", str(cards.root / "usr/sbin/dracut"), "--force", "--regenerate-all"]]
+    assert rebuilds(cards) == [
+        ["timeout", "--kill-after=10", "900", str(cards.root / "usr/sbin/dracut"), "--force", "--regenerate-all"]
+    ]
     assert result["diff"][1]["after"] == "rebuilt by dracut --force --regenerate-all\n"
     assert cards.reboot() == [] and cards.fake.numvfs(ONE) == 8
 
@@ -727,14 +863,17 @@ def test_dracut_where_there_is_no_update_initramfs(cards):
 def test_update_initramfs_comes_before_dracut(cards):
     cards.initramfs_tool("dracut")
     run_once(cards, [device()])
-    assert rebuilds(cards) == [["timeout", "--kill-after=10", "900", str(cards.root / "usr/sbin/update-initramfs"), "-u", "-k", "all"]]
+    assert rebuilds(cards) == [
+        ["timeout", "--kill-after=10", "900", str(cards.root / "usr/sbin/update-initramfs"), "-u", "-k", "all"]
+    ]
 
 
 def test_a_host_without_a_tool_is_not_changed(cards):
     cards.remove_program("update-initramfs")
     assert refused(cards, device()) == (
         "neither update-initramfs nor dracut is on this host, and the initramfs must have the options of mlx4_core: install the one that "
-        "this distribution uses")
+        "this distribution uses"
+    )
 
 
 def test_the_tools_are_found_on_the_path_too(cards):
@@ -746,27 +885,43 @@ def test_the_tools_are_found_on_the_path_too(cards):
 @pytest.mark.parametrize("devices, there", [([device(numvfs=5)], True), ([], False)])
 def test_a_rebuild_that_failed_is_done_again(cards, devices, there):
     booted(cards, device())
-    cards.initramfs_tool("update-initramfs", "echo gzip: stdout: No space left on device >&2; echo >&2; echo one; exit 1")
+    cards.initramfs_tool(
+        "update-initramfs", "echo gzip: stdout: No space left on device >&2; echo >&2; echo one; exit 1"
+    )
     with pytest.raises(host.Refusal) as caught:
         run_once(cards, devices)
     path = cards.root / OPTIONS
     assert str(caught.value) == (
         "the initramfs could not be rebuilt, and %s: update-initramfs -u -k all ended with 1 (gzip: stdout: No space left on device): "
-        "correct that, then run the role again" % (
-            "may not have the options that %s has" % path if there else "may have the options of %s, which is removed" % path))
+        "correct that, then run the role again"
+        % (
+            "may not have the options that %s has" % path
+            if there
+            else "may have the options of %s, which is removed" % path
+        )
+    )
     assert (cards.root / OPTIONS).exists() == there and (cards.root / STALE).exists()
     cards.initramfs_tool("update-initramfs")
     result = run(cards, *devices)
-    assert (result["changed"], result["files"], [diff["after_header"] for diff in result["diff"]]) == (True, [], ["initramfs"])
+    assert (result["changed"], result["files"], [diff["after_header"] for diff in result["diff"]]) == (
+        True,
+        [],
+        ["initramfs"],
+    )
     assert len(result["reboot"]) == 1 and not (cards.root / STALE).exists()
     assert cards.reboot() == [] and cards.fake.numvfs(ONE) == (5 if there else 0)
     assert run(cards, *devices)["reboot"] == []
 
 
-@pytest.mark.parametrize("script, seconds, says", [
-    ("echo a; echo b; echo c; echo d; exit 2", hang.SECONDS, "ended with 2 (b; c; d)"), ("exit 2", hang.SECONDS, "ended with 2 (no output)"),
-    ("exec sleep 100000", 1, "did not finish in 1 s (no output)"),
-    ("kill -9 $$", hang.SECONDS, "ended with -9|ended with 137|did not finish in %d s" % hang.SECONDS)])
+@pytest.mark.parametrize(
+    "script, seconds, says",
+    [
+        ("echo a; echo b; echo c; echo d; exit 2", hang.SECONDS, "ended with 2 (b; c; d)"),
+        ("exit 2", hang.SECONDS, "ended with 2 (no output)"),
+        ("exec sleep 100000", 1, "did not finish in 1 s (no output)"),
+        ("kill -9 $$", hang.SECONDS, "ended with -9|ended with 137|did not finish in %d s" % hang.SECONDS),
+    ],
+)
 def test_how_a_rebuild_failed_is_quoted(cards, monkeypatch, script, seconds, says):
     monkeypatch.setattr(mlx4, "INITRAMFS_SECONDS", seconds)
     cards.program("update-initramfs", script)
@@ -794,15 +949,21 @@ class Disk:
 
 
 def stuck_with_a_stale_initramfs(cards):
-    """A reboot did not bring the VFs, for the initramfs lacks the options, and a run that was to rebuild it was killed."""
+    """A reboot did not bring the VFs, for the initramfs lacks the options, and a run that was to rebuild it was
+    killed.
+    """
     run(cards, device())
     shutil.rmtree(cards.root / "boot/initrd")
     cards.reboot()
     put(cards, STALE, "")
 
 
-BEFORE = {"made": lambda cards: None, "changed": lambda cards: booted(cards, device(numvfs=5)),
-          "removed": lambda cards: booted(cards, device()), "rebuilt": stuck_with_a_stale_initramfs}
+BEFORE = {
+    "made": lambda cards: None,
+    "changed": lambda cards: booted(cards, device(numvfs=5)),
+    "removed": lambda cards: booted(cards, device()),
+    "rebuilt": stuck_with_a_stale_initramfs,
+}
 WANTED = {"made": [device()], "changed": [device()], "removed": [], "rebuilt": [device()]}
 
 
@@ -857,27 +1018,52 @@ def test_a_run_that_was_killed_before_the_initramfs_was_rebuilt_is_told_in_check
     assert cards.reboot() == [] and cards.fake.numvfs(ONE) == 8
 
 
-@pytest.mark.parametrize("wanted, last", [([device()], ["replace", "stackhpc-sriov-mlx4.conf"]), ([], ["unlink", "stackhpc-sriov-mlx4.conf"])])
+@pytest.mark.parametrize(
+    "wanted, last",
+    [([device()], ["replace", "stackhpc-sriov-mlx4.conf"]), ([], ["unlink", "stackhpc-sriov-mlx4.conf"])],
+)
 def test_what_is_written_is_on_the_disk_before_what_counts_on_it(cards, monkeypatch, wanted, last):
     """The mark before the options, the options before the initramfs, that and the record before the mark goes."""
     if not wanted:
         booted(cards, device())
     events = []
     for name, place in (("replace", 1), ("unlink", 0)):
-        def recorded(*arguments, really=getattr(os, name), what=name, which=place):
+        real = getattr(os, name)
+
+        def recorded(*arguments, really=real, what=name, which=place):
             really(*arguments)
             events.append([what, os.path.basename(arguments[which])])
+
         monkeypatch.setattr(os, name, recorded)
-    monkeypatch.setattr(os, "fsync", lambda descriptor: events.append(["fsync", os.path.basename(os.readlink("/proc/self/fd/%d" % descriptor))]))
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda descriptor: events.append(["fsync", os.path.basename(os.readlink("/proc/self/fd/%d" % descriptor))]),
+    )
     monkeypatch.setattr(os, "sync", lambda: events.append(["sync"]))
     call = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda command, **more: events.append(["run", command[0]]) or call(command, **more))
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **more: events.append(["run", command[0]]) or call(command, **more)
+    )
     run_once(cards, wanted)
-    told = [event for event in events if not event[1:] or not host.TEMPORARY_NAME.match(event[1]) and not event[1].endswith("modinfo")]
-    told = told[told.index(["replace", "mlx4-initramfs-stale"]):]
+    told = [
+        event
+        for event in events
+        if not event[1:] or not host.TEMPORARY_NAME.match(event[1]) and not event[1].endswith("modinfo")
+    ]
+    told = told[told.index(["replace", "mlx4-initramfs-stale"]) :]
     assert told == [
-        ["replace", "mlx4-initramfs-stale"], ["fsync", "sriov"], last, ["fsync", "modprobe.d"], ["run", "timeout"], ["sync"],
-        ["replace", "pending-mlx4.json"], ["fsync", "sriov"], ["unlink", "mlx4-initramfs-stale"], ["fsync", "sriov"]]
+        ["replace", "mlx4-initramfs-stale"],
+        ["fsync", "sriov"],
+        last,
+        ["fsync", "modprobe.d"],
+        ["run", "timeout"],
+        ["sync"],
+        ["replace", "pending-mlx4.json"],
+        ["fsync", "sriov"],
+        ["unlink", "mlx4-initramfs-stale"],
+        ["fsync", "sriov"],
+    ]
 
 
 def test_what_cannot_be_remembered_after_all_is_done_is_said_as_that(cards, monkeypatch):
@@ -889,8 +1075,8 @@ def test_what_cannot_be_remembered_after_all_is_done_is_said_as_that(cards, monk
         with pytest.raises(host.Refusal) as caught:
             run_once(cards, [device()])
     assert str(caught.value) == (
-        "%s is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered ([Errno 28] No space left on "
-        "device): correct that, then run the role again" % (cards.root / OPTIONS))
+        f"{cards.root / OPTIONS} is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered ([Errno 28] No space left on device): correct that, then run the role again"
+    )
 
 
 def test_a_name_that_is_not_sure_to_be_on_the_disk_is_said(cards, monkeypatch):
@@ -903,7 +1089,10 @@ def test_a_name_that_is_not_sure_to_be_on_the_disk_is_said(cards, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(host, "sync_directory", failing)
-        with pytest.raises(host.Refusal, match="is changed, but it is not sure to be on the disk .*, and the initramfs is not rebuilt: correct that"):
+        with pytest.raises(
+            host.Refusal,
+            match="is changed, but it is not sure to be on the disk .*, and the initramfs is not rebuilt: correct that",
+        ):
             run_once(cards, [device()])
     assert (cards.root / STALE).exists()
 
@@ -929,9 +1118,15 @@ def test_another_mode_of_the_file_is_made_right(cards):
 def test_vfs_at_other_ports_wait_for_a_boot(cards):
     booted(cards, device(numvfs=8))
     result = run(cards, device(numvfs=4, port=1), device(numvfs=4, port=2))
-    assert result["reboot"] == [{"key": "mlx4:0000:04:00.0=4,4,0", "text": (
-        "ens1, ens1d1 (0000:04:00.0) has its 8 VFs with num_vfs=8 until the next boot, num_vfs=4,4,0 is wanted: its driver makes them when "
-        "it is loaded")}]
+    assert result["reboot"] == [
+        {
+            "key": "mlx4:0000:04:00.0=4,4,0",
+            "text": (
+                "ens1, ens1d1 (0000:04:00.0) has its 8 VFs with num_vfs=8 until the next boot, num_vfs=4,4,0 is wanted: its driver makes them when "
+                "it is loaded"
+            ),
+        }
+    ]
     assert cards.reboot() == [] and run(cards, device(numvfs=4, port=1), device(numvfs=4, port=2))["reboot"] == []
 
 
@@ -943,10 +1138,25 @@ def test_vfs_that_the_host_is_to_take_wait_for_a_boot(cards):
     assert cards.reboot() == [] and run(cards, device(numvfs=8, probe_vf=2))["reboot"] == []
 
 
-@pytest.mark.parametrize("text, same", [
-    ("8", True), ("0,0,8", True), ("8,0,0", False), ("8,0", False), ("0000:04:00.0-8", True), ("04:00.0-0;0;8", True),
-    ("0000:05:00.0-8", False), ("0000:05:00.0-8,0000:04:00.0-8", True), ("0000:04:00.0-8;0;0", False), ("", False),
-    ("(null)", False), ("1,2,3,4", True), ("x", True), (None, True)])
+@pytest.mark.parametrize(
+    "text, same",
+    [
+        ("8", True),
+        ("0,0,8", True),
+        ("8,0,0", False),
+        ("8,0", False),
+        ("0000:04:00.0-8", True),
+        ("04:00.0-0;0;8", True),
+        ("0000:05:00.0-8", False),
+        ("0000:05:00.0-8,0000:04:00.0-8", True),
+        ("0000:04:00.0-8;0;0", False),
+        ("", False),
+        ("(null)", False),
+        ("1,2,3,4", True),
+        ("x", True),
+        (None, True),
+    ],
+)
 def test_what_the_running_driver_was_loaded_with(cards, text, same):
     """As the kernel's driver and that of MLNX_OFED show it. What cannot be read is no reason for a reboot."""
     booted(cards, device())
@@ -968,10 +1178,14 @@ def test_a_boot_that_did_not_bring_the_vfs_is_told_once_to_the_operator(cards):
     shutil.rmtree(cards.root / "boot/initrd")
     assert cards.reboot() == []
     result = run(cards, device())
-    assert result["reboot"] == [] and result["stuck"] == [{"key": "mlx4:0000:04:00.0=0,0,8", "text": (
-        "ens1, ens1d1 (0000:04:00.0) has 0 VFs until the next boot, 8 are wanted: its driver makes them when it is loaded, although the "
-        "host has been rebooted since: look at the kernel log (dmesg | grep mlx4), and check that the initramfs has %s (lsinitramfs "
-        "or lsinitrd)" % (cards.root / OPTIONS))}]
+    assert result["reboot"] == [] and result["stuck"] == [
+        {
+            "key": "mlx4:0000:04:00.0=0,0,8",
+            "text": (
+                f"ens1, ens1d1 (0000:04:00.0) has 0 VFs until the next boot, 8 are wanted: its driver makes them when it is loaded, although the host has been rebooted since: look at the kernel log (dmesg | grep mlx4), and check that the initramfs has {cards.root / OPTIONS} (lsinitramfs or lsinitrd)"
+            ),
+        }
+    ]
     assert result["pfs"][0]["state"] == "pending"
     [reason] = run(cards, device(numvfs=9))["reboot"]
     assert reason["key"] == "mlx4:0000:04:00.0=0,0,9"
@@ -983,7 +1197,10 @@ def test_a_boot_that_did_not_take_the_vfs_away_is_told_too(cards):
     put(cards, "boot/initrd/stackhpc-sriov-mlx4.conf", "options mlx4_core num_vfs=8\n")
     assert cards.reboot() == []
     result = run(cards)
-    assert result["reboot"] == [] and "check that the initramfs no longer has %s" % (cards.root / OPTIONS) in result["stuck"][0]["text"]
+    assert (
+        result["reboot"] == []
+        and f"check that the initramfs no longer has {cards.root / OPTIONS}" in result["stuck"][0]["text"]
+    )
     put(cards, "boot/initrd/stackhpc-sriov-mlx4.conf", "")
     cards.reboot()
     assert run(cards)["stuck"] == [] and cards.fake.files("var") == {}
@@ -1012,7 +1229,7 @@ def run_module(monkeypatch, capsys, check_mode=False, **parameters):
 
 def test_the_module_answers_under_the_lock_and_its_tools_speak_english(cards, monkeypatch, capsys):
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    cards.initramfs_tool("update-initramfs", "echo $LC_ALL $LANGUAGE > %s" % (cards.fake.fake / "language"))
+    cards.initramfs_tool("update-initramfs", f"echo $LC_ALL $LANGUAGE > {cards.fake.fake / 'language'}")
     parameters = {"devices": [device()], "options_path": str(cards.root / OPTIONS)}
     code, result = run_module(monkeypatch, capsys, check_mode=True, **parameters)
     assert (code, result["changed"], options(cards)) == (0, True, None)
@@ -1020,7 +1237,7 @@ def test_the_module_answers_under_the_lock_and_its_tools_speak_english(cards, mo
     assert (code, result["changed"], options(cards)) == (0, True, "num_vfs=8 probe_vf=0 port_type_array=2,2")
     assert sorted(set(result) - {"invocation"}) == ["changed", "diff", "files", "pfs", "reboot", "settled", "stuck"]
     assert (cards.fake.fake / "language").read_text() == "C C\n"
-    assert host.read_text(host.LOCK_PATH) == str(os.getpid())
+    assert host.read_text(host.HOST.lock) == str(os.getpid())
 
 
 def test_the_module_waits_for_the_lock_and_fails_with_one_sentence(cards, monkeypatch, capsys):
@@ -1038,7 +1255,9 @@ def test_a_disk_that_cannot_be_written_is_an_error_in_words(cards, monkeypatch, 
 
     monkeypatch.setattr(host, "write_atomically", full)
     code, result = run_module(monkeypatch, capsys, devices=[device()], options_path=str(cards.root / OPTIONS))
-    assert code == 1 and result["msg"].startswith("The options of mlx4_core cannot be set: [Errno 28] No space left on device")
+    assert code == 1 and result["msg"].startswith(
+        "The options of mlx4_core cannot be set: [Errno 28] No space left on device"
+    )
     assert result["msg"].endswith("; nothing was changed")
 
 

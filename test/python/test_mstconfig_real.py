@@ -12,8 +12,7 @@ import json
 
 import pytest
 from mstconfig_recorder import CASES, CORPUS, by_version, expectation, of_version, play, tools
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_mstconfig as mstconfig
+from parts import mstconfig
 
 # They need packages of the system, which `npm test` sees to; what the tools have printed is in the corpus.
 pytestmark = pytest.mark.long

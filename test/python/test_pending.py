@@ -7,10 +7,10 @@ import json
 import os
 
 import pytest
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_pending import judge
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import write_atomically
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import pending as sriov_pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.pending import judge
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.disk import write_atomically
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host import Host
 
 PT = {"key": "kernel:iommu=pt", "text": "iommu=pt waits"}
 ON = {"key": "kernel:intel_iommu=on", "text": "intel_iommu=on waits"}
@@ -18,11 +18,20 @@ ON = {"key": "kernel:intel_iommu=on", "text": "intel_iommu=on waits"}
 
 @pytest.fixture(name="state")
 def _state(tmp_path):
-    return tmp_path / "state"
+    return tmp_path / "var/lib/sriov"
+
+
+def at(state, boot):
+    """The host with that state, in a boot of that id."""
+    host = Host(str(state.parents[2]))
+    os.makedirs(os.path.dirname(host.boot_id), exist_ok=True)
+    with open(host.boot_id, "w", encoding="ascii") as stream:
+        stream.write(boot + "\n")
+    return host
 
 
 def ask(state, reasons, touched=(), check_mode=False, boot="boot-1"):
-    return judge("kernel", reasons, set(touched), check_mode, directory=str(state), boot_id=boot)
+    return judge(at(state, boot), "kernel", reasons, set(touched), check_mode)
 
 
 def recorded(state):
@@ -73,7 +82,7 @@ def test_check_mode_judges_alike_and_writes_nothing(state):
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '"x"', '{"kernel:intel_iommu=on": 7}'])
 def test_a_file_that_cannot_be_used_counts_as_empty(state, content):
-    state.mkdir()
+    state.mkdir(parents=True)
     (state / "pending-kernel.json").write_text(content)
     assert ask(state, [ON], boot="boot-2") == ([ON], [])
     assert recorded(state) == {ON["key"]: "boot-2"}
@@ -88,31 +97,31 @@ def test_nothing_is_written_when_nothing_is_new(state):
 
 def test_concerns_do_not_share_their_reasons(state):
     ask(state, [ON])
-    assert judge("firmware", [ON], set(), False, directory=str(state), boot_id="boot-2") == ([ON], [])
+    assert judge(at(state, "boot-2"), "firmware", [ON], set(), False) == ([ON], [])
 
 
-def test_the_boot_id_is_the_kernels_when_none_is_given(state, tmp_path, monkeypatch):
-    (tmp_path / "boot_id").write_text("boot-9\n")
-    monkeypatch.setattr(sriov_pending, "BOOT_ID", str(tmp_path / "boot_id"))
-    judge("kernel", [ON], set(), False, directory=str(state))
+def test_the_boot_id_is_the_kernels(state, tmp_path):
+    host = at(state, "boot-9")
+    assert host.boot_id == str(tmp_path / "proc/sys/kernel/random/boot_id")
+    judge(host, "kernel", [ON], set(), False)
     assert recorded(state) == {ON["key"]: "boot-9"}
 
 
 def test_the_keys_of_this_boot_are_told_from_older_ones(state):
     ask(state, [ON])
-    assert sriov_pending.of_this_boot("kernel", directory=str(state), boot_id="boot-1") == {ON["key"]}
-    assert sriov_pending.of_this_boot("kernel", directory=str(state), boot_id="boot-2") == set()
-    assert sriov_pending.of_this_boot("firmware", directory=str(state), boot_id="boot-1") == set()
+    assert sriov_pending.of_this_boot(at(state, "boot-1"), "kernel") == {ON["key"]}
+    assert sriov_pending.of_this_boot(at(state, "boot-2"), "kernel") == set()
+    assert sriov_pending.of_this_boot(at(state, "boot-1"), "firmware") == set()
 
 
 def noted(state, keys, boot):
-    sriov_pending.note("kernel", keys, directory=str(state), boot_id=boot)
+    sriov_pending.note(at(state, boot), "kernel", keys)
 
 
 def test_what_was_begun_and_perhaps_not_done_is_due_and_never_stuck(state):
     noted(state, {ON["key"]}, "boot-1")
-    assert sriov_pending.of_this_boot("kernel", directory=str(state), boot_id="boot-1") == {ON["key"]}
-    assert sriov_pending.of_earlier_boots("kernel", directory=str(state), boot_id="boot-2") == set()
+    assert sriov_pending.of_this_boot(at(state, "boot-1"), "kernel") == {ON["key"]}
+    assert sriov_pending.of_earlier_boots(at(state, "boot-2"), "kernel") == set()
     assert ask(state, [ON], boot="boot-2") == ([ON], [])
     assert ask(state, [ON], boot="boot-3") == ([], [ON])
 
@@ -121,8 +130,8 @@ def test_what_is_begun_again_counts_as_begun_now_and_what_was_reported_stays(sta
     ask(state, [ON])
     noted(state, {PT["key"]}, "boot-1")
     noted(state, {ON["key"], PT["key"]}, "boot-2")
-    assert sriov_pending.of_this_boot("kernel", directory=str(state), boot_id="boot-2") == {PT["key"]}
-    assert sriov_pending.of_earlier_boots("kernel", directory=str(state), boot_id="boot-2") == {ON["key"]}
+    assert sriov_pending.of_this_boot(at(state, "boot-2"), "kernel") == {PT["key"]}
+    assert sriov_pending.of_earlier_boots(at(state, "boot-2"), "kernel") == {ON["key"]}
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):

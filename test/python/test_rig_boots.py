@@ -18,7 +18,8 @@ from images import cloud
 from machine import kvm, qemu
 from machine.run import Run
 
-# A QEMU whose Nth start says on the console what the file N of the folder in $STARTS has, and has an ssh server if that ends with "login:".
+# A QEMU whose Nth start says on the console what the file N of the folder in $STARTS has, and has an ssh server if that
+# ends with "login:".
 STAND_IN_QEMU = """\
 import json, os, re, socket, sys, threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The emulated ConnectX cards of the VM rig, without a VM: the machines', their images, and what their firmware keeps."""
+"""The emulated ConnectX cards of the VM rig, without a VM: their machines, their images and their firmware's state."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -20,6 +21,14 @@ import host
 import python_tree
 from images import build, recipes, store
 from machine import qemu
+
+
+def test_the_page_has_what_the_kernels_command_line_has_in_addition() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "testing.md").read_text()
+    [said] = re.findall(r"The\s+kernel\s+command\s+line\s+has\s+([^.;]+?)\s+in\s+addition\.", page)
+    # Debian's own has the consoles and quiet.
+    own = [word for word in recipes.CMDLINE.split() if not word.startswith("console=") and word != "quiet"]
+    assert re.findall(r"`([^`]+)`", said) == own
 
 
 def test_an_image_has_another_name_when_its_recipe_or_a_guest_file_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +110,8 @@ def test_the_archive_of_guest_files_belongs_to_root_and_leaves_scripts_out() -> 
     content = build.rootfs_archive(
         {"rootfs/etc/fstab": b"x", "rootfs/usr/script": b"#!/bin/sh\n", "customize.sh": b"y"}
     )
-    members = tarfile.open(fileobj=io.BytesIO(content)).getmembers()
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        members = archive.getmembers()
     assert [(member.name, member.uid, member.mode) for member in members] == [
         ("etc/fstab", 0, 0o644),
         ("usr/script", 0, 0o755),

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """docs/troubleshooting.md lists the messages of the role: each of them, and no other.
 
-A message is a text with three words or more anywhere in a plugin, or with two where an error or a warning is made, and each
-fail_msg of the tasks. What fills a placeholder is not looked at.
+A message is a text with three words or more anywhere in a plugin, or with two where an error or a warning is made, and
+each fail_msg of the tasks. What fills a placeholder is not looked at.
 """
 
 import ast
@@ -20,29 +20,60 @@ PAGE = ROOT / "docs" / "troubleshooting.md"
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[sdrXxi]")
 QUOTED = re.compile(r"^- (`+)(.+?)\1(?!`)$")
 DOCUMENTS = ("DOCUMENTATION", "EXAMPLES", "RETURN")
-RAISING = ("fail_json", "warn", "Refusal", "WrongVariable", "BootLoaderError", "Unreadable", "ValueError")
+RAISING = ("fail_json", "warn", "Refusal", "ValueError")
 
 # Texts with as many words that nobody is shown as a message, as they stand in the source.
 PIECES = (
     # They fill the placeholders of messages.
-    "the entries", "everything is as it was", "a line of %s that begins with # (which kernel-install takes for a word here)", "a name", "a name or a list of names", "name or address", "that of the PF", "another device's", "not of",
-    "vendor_id with product_id", "%s (vendor_id %s, product_id %s)", "exit code %d", "the kernel command line", "no VF",
-    "%s num_vfs=%s probe_vf=%s", "no longer has", "no output", "what was asked for", "the PFs of this host are ",
-    "the run failed", "the run was ended", "a file could not be changed",
-    "a PCI address such as 0000:3b:00.0", "a map or null", "a whole number from 0 to 65535", "a whole number or null", "text or null", "of no name",
-    "vendor:product or null", "true or false", "net or pci", "a list of units",
+    "the entries",
+    "everything is as it was",
+    "a line of %s that begins with # (which kernel-install takes for a word here)",
+    "a name",
+    "a name or a list of names",
+    "name or address",
+    "that of the PF",
+    "another device's",
+    "not of",
+    "vendor_id with product_id",
+    "%s (vendor_id %s, product_id %s)",
+    "exit code %s",
+    "the kernel command line",
+    "no VF",
+    "%s num_vfs=%s probe_vf=%s",
+    "no longer has",
+    "no output",
+    "what was asked for",
+    "the PFs of this host are ",
+    "the run failed",
+    "the run was ended",
+    "a file could not be changed",
+    "a PCI address such as 0000:3b:00.0",
+    "a map or null",
+    "a whole number from 0 to 65535",
+    "a whole number or null",
+    "text or null",
+    "of no name",
+    "vendor:product or null",
+    "true or false",
+    "net or pci",
+    "a list of units",
     # Words of programs and of drivers, to be recognised.
-    "PCI rescan is required", "array of byte",
+    "PCI rescan is required",
+    "array of byte",
     # What the role says at its end.
-    "No PF is configured.", "No PF has VFs of the role.", "No VFs are set, as sriov_action says.",
+    "No PF is configured.",
+    "No PF has VFs of the role.",
+    "No VFs are set, as sriov_action says.",
     # The help of sriov-vfs.
-    "Give SR-IOV PFs their configured number of VFs.", "set every PF that is to be set at boot (run by sriov-vfs.service)",
-    "set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)", "succeed when these PFs have their VFs",
+    "Give SR-IOV PFs their configured number of VFs.",
+    "set every PF that is to be set at boot (run by sriov-vfs.service)",
+    "set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)",
+    "succeed when these PFs have their VFs",
     "show each configured PF and its VFs, and whether it waits for a reboot or failed",
     "0: as wanted; 1: a PF failed or differs; 2: wrong use, or no usable configuration; 3: some of it only waits for a reboot",
 )
 # What is written into files.
-OF_FILES = re.compile(r"^(#|\[Unit\]|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")
+OF_FILES = re.compile(r"^(#|from __future__ |\[Unit\]|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")
 
 
 def plain(text, placeholder=PLACEHOLDER):
@@ -54,17 +85,39 @@ def words(text):
     return len(re.findall(r"[A-Za-z]{2,}", PLACEHOLDER.sub("", text)))
 
 
+def formatted(node):
+    """An f-string as a text with placeholders, as one that % fills."""
+    return "".join(
+        "%s" if isinstance(part, ast.FormattedValue) else part.value.replace("%", "%%") for part in node.values
+    )
+
+
 def constants(tree):
-    """Every text of a module, as (text, whether an error or a warning is made of it); documentation and expressions left out."""
+    """Every text of a module, as (text, whether an error or a warning is made of it); documentation and expressions
+    left out.
+    """
     aside = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr):
             aside.add(node.value)
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in DOCUMENTS + ("BUSY", "PERMISSION", "UNSUPPORTED", "NO_ACCESS"):
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in DOCUMENTS + (
+            "BUSY",
+            "PERMISSION",
+            "UNSUPPORTED",
+            "NO_ACCESS",
+        ):
             aside.update(ast.walk(node.value))
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "ADVICE":
-            aside.update(pair.elts[0] for pair in ast.walk(node.value) if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "re":
+            aside.update(
+                pair.elts[0]
+                for pair in ast.walk(node.value)
+                if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant)
+            )
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and getattr(node.func.value, "id", "") == "re"
+        ):
             aside.update(inner for argument in node.args[:1] for inner in ast.walk(argument))
 
     def walk(node, raised):
@@ -72,6 +125,12 @@ def constants(tree):
             return
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value, raised
+        if isinstance(node, ast.JoinedStr):
+            yield formatted(node), raised
+            # What fills its placeholders may have texts of its own; its own pieces are in the one above.
+            for part in node.values:
+                yield from walk(part.value, raised) if isinstance(part, ast.FormattedValue) else ()
+            return
         called = node.func if isinstance(node, ast.Call) else None
         raised = raised or isinstance(node, ast.Raise) or getattr(called, "attr", getattr(called, "id", "")) in RAISING
         for child in ast.iter_child_nodes(node):
@@ -83,13 +142,15 @@ def constants(tree):
 def of_python(source):
     """The messages in a module's source, as they stand there."""
     return [
-        text for text, raised in constants(ast.parse(source))
+        text
+        for text, raised in constants(ast.parse(source))
         if " " in text and not OF_FILES.match(text) and words(text) >= (2 if raised else 3)
     ]
 
 
 def of_yaml(source):
     """The messages of failed checks in a file of tasks, with Jinja's expressions as placeholders."""
+
     def walk(node):
         if isinstance(node, dict):
             for key, value in node.items():
@@ -106,7 +167,12 @@ def of_yaml(source):
 
 def of_role():
     """Every message of the role, plain."""
-    found = {plain(text) for path in TEMPLATE.glob("plugins/**/*.py") for text in of_python(path.read_text()) if text not in PIECES}
+    found = {
+        plain(text)
+        for path in TEMPLATE.glob("plugins/**/*.py")
+        for text in of_python(path.read_text())
+        if text not in PIECES
+    }
     jinja = re.compile(r"\{\{.*?\}\}", re.DOTALL)
     return found | {plain(text, jinja) for path in TEMPLATE.glob("tasks/*.yml") for text in of_yaml(path.read_text())}
 
@@ -131,7 +197,9 @@ def test_the_page_lists_each_message_once():
 
 
 def unexplained(page):
-    """The bullets of a page without a blank line, a cause and a cure below them, or below those that follow without a gap."""
+    """The bullets of a page without a blank line, a cause and a cure below them, or below those that follow without a
+    gap.
+    """
     left = re.sub(r"(?:^- `.+`\n)+\n\*\*Why:\*\* \S.*\n\*\*Do:\*\* \S", "", page, flags=re.MULTILINE)
     return [line for line in left.splitlines() if QUOTED.match(line)]
 
@@ -140,22 +208,27 @@ def test_every_message_has_a_cause_and_a_cure():
     assert unexplained(PAGE.read_text()) == []
 
 
-@pytest.mark.parametrize("page, want", [
-    ("- `a`\n- `b`\n\n**Why:** c\n**Do:** d\n", []),
-    ("- `a`\n\n- `b`\n\n**Why:** c\n**Do:** d\n", ["- `a`"]),
-    ("- `a`\n**Why:** c\n**Do:** d\n", ["- `a`"]),
-    ("- `a`\n\n**Why:** c\n", ["- `a`"]),
-    ("- `a`\n\n**Why:** c\n**Do:**\n", ["- `a`"]),
-    ("- `a`\n\n**Do:** d\n**Why:** c\n", ["- `a`"]),
-    ("- `a`", ["- `a`"]),
-    ("- `a` shows what there is.\n", []),
-])
+@pytest.mark.parametrize(
+    "page, want",
+    [
+        ("- `a`\n- `b`\n\n**Why:** c\n**Do:** d\n", []),
+        ("- `a`\n\n- `b`\n\n**Why:** c\n**Do:** d\n", ["- `a`"]),
+        ("- `a`\n**Why:** c\n**Do:** d\n", ["- `a`"]),
+        ("- `a`\n\n**Why:** c\n", ["- `a`"]),
+        ("- `a`\n\n**Why:** c\n**Do:**\n", ["- `a`"]),
+        ("- `a`\n\n**Do:** d\n**Why:** c\n", ["- `a`"]),
+        ("- `a`", ["- `a`"]),
+        ("- `a` shows what there is.\n", []),
+    ],
+)
 def test_a_message_without_a_cause_or_a_cure_is_told(page, want):
     assert unexplained(page) == want
 
 
 def test_what_is_set_aside_is_there():
-    every = {text for path in TEMPLATE.glob("plugins/**/*.py") for text, _raised in constants(ast.parse(path.read_text()))}
+    every = {
+        text for path in TEMPLATE.glob("plugins/**/*.py") for text, _raised in constants(ast.parse(path.read_text()))
+    }
     assert sorted(set(PIECES) - every) == []
 
 
@@ -163,20 +236,31 @@ def test_enough_is_found_to_be_believed():
     assert len(of_role()) > 200
 
 
-@pytest.mark.parametrize("source, want", [
-    ('def f():\n    """Words of a docstring."""\n    raise Refusal("%s went away" % a)\n', ["%s went away"]),
-    ('raise host.Refusal("gone away: " + reason)\n', ["gone away: "]),
-    ('return {"do": "fail", "message": "%s has no driver: load it"}\n', ["%s has no driver: load it"]),
-    ('x = "two words"\n', []),
-    ('x = re.compile(r"three words here")\n', []),
-    ('DOCUMENTATION = "three words here"\n', []),
-    ('ADVICE = tuple((re.compile(e), a) for e, a in (("what a tool says", "what is to be done"),))\n', ["what is to be done"]),
-    ('module.fail_json(msg="Cannot do: %s" % error)\n', ["Cannot do: %s"]),
-    ('module.warn("too bad")\n', ["too bad"]),
-])
+@pytest.mark.parametrize(
+    "source, want",
+    [
+        ('def f():\n    """Words of a docstring."""\n    raise Refusal("%s went away" % a)\n', ["%s went away"]),
+        ('raise host.Refusal("gone away: " + reason)\n', ["gone away: "]),
+        ('return {"do": "fail", "message": "%s has no driver: load it"}\n', ["%s has no driver: load it"]),
+        ('x = "two words"\n', []),
+        ('x = re.compile(r"three words here")\n', []),
+        ('DOCUMENTATION = "three words here"\n', []),
+        (
+            'ADVICE = tuple((re.compile(e), a) for e, a in (("what a tool says", "what is to be done"),))\n',
+            ["what is to be done"],
+        ),
+        ('module.fail_json(msg="Cannot do: %s" % error)\n', ["Cannot do: %s"]),
+        ('module.warn("too bad")\n', ["too bad"]),
+        ('raise Refusal(f"{a} went away")\n', ["%s went away"]),
+        ('raise Refusal(f"{where}: {a!r:.60} is "\n    "100% wrong")\n', ["%s: %s is 100%% wrong"]),
+        ("raise Refusal(f\"it is {a or 'not yet known'}: wait\")\n", ["it is %s: wait", "not yet known"]),
+    ],
+)
 def test_messages_are_found_in_python(source, want):
-    assert of_python("def g():\n" + "".join("    %s\n" % line for line in source.splitlines())) == want
+    assert of_python("def g():\n" + "".join(f"    {line}\n" for line in source.splitlines())) == want
 
 
 def test_messages_are_found_in_tasks():
-    assert of_yaml("- block:\n    - assert:\n        that: a\n        fail_msg: >-\n          {{ a }} is\n          wrong\n") == ["{{ a }} is wrong"]
+    assert of_yaml(
+        "- block:\n    - assert:\n        that: a\n        fail_msg: >-\n          {{ a }} is\n          wrong\n"
+    ) == ["{{ a }} is wrong"]

@@ -1,22 +1,22 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""sriov_vfs against a fake kernel: VFs, files, take-over, what waits for a reboot, and check mode that tells the truth."""
+"""sriov_vfs against a fake kernel: VFs, files, take-over, what waits for a reboot, and check mode that tells the
+truth.
+"""
 
 import json
 import os
 import signal
 import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
-
 from ansible.module_utils import basic
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import boot_files, vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs
+from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+from parts import program as host
 
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"
 UNITS = {"sriov-vfs.service": "boot\n", "sriov-vfs@.service": "device\n", "sriov-vfs-ready@.service": "ready\n"}
@@ -29,14 +29,8 @@ PENDING, RELEASED = "var/lib/sriov/pending-vfs.json", "var/lib/sriov/released.js
 
 
 @pytest.fixture(name="two")
-def _two(fake, monkeypatch):
+def _two(fake):
     """A host with two PFs and every path of the module in its tree."""
-    root = str(fake.root)
-    monkeypatch.setattr(vfs, "UNIT_DIRECTORY", root + "/etc/systemd/system")
-    monkeypatch.setattr(vfs, "BOOT_LINK", root + "/" + BOOT_LINK)
-    monkeypatch.setattr(vfs, "DEFAULT_RULE_PATH", root + "/" + RULES)
-    monkeypatch.setattr(vfs, "RELEASED_PATH", root + "/" + RELEASED)
-    monkeypatch.setattr(vfs, "OWED_PATH", root + "/run/sriov-vfs.owed")
     fake.add_function(ONE, netdevs=["ens1"], totalvfs=7)
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     fake.add_function("0000:00:03.0", "8086:100e", "e1000", ["mgmt"])
@@ -46,23 +40,51 @@ def _two(fake, monkeypatch):
 
 
 def device(address=ONE, numvfs=4, **more):
-    return dict({"address": address, "id": "8086:10c9", "name": "", "numvfs": numvfs, "boot": "systemd", "required_by": [],
-                 "optional": False, "trigger": "net", "selector": "sriov_devices[0]"}, **more)
+    return dict(
+        {
+            "address": address,
+            "id": "8086:10c9",
+            "name": "",
+            "numvfs": numvfs,
+            "boot": "systemd",
+            "required_by": [],
+            "optional": False,
+            "trigger": "net",
+            "selector": "sriov_devices[0]",
+        },
+        **more,
+    )
 
 
 def run_once(fake, devices, check_mode=False, **more):
-    parameters = dict({"devices": list(devices), "boot_wait": 30, "numvfs_timeout": 5, "change_connection_pf": False,
-                       "udev_rule_path": str(fake.root / RULES), "units": UNITS}, **more)
-    return vfs.make_it_so(parameters, check_mode, lambda command: fake.commands.append(command) or (0, "", ""), vfs.Interruption())
+    parameters = dict(
+        {
+            "devices": list(devices),
+            "boot_wait": 30,
+            "numvfs_timeout": 5,
+            "change_connection_pf": False,
+            "udev_rule_path": str(fake.root / RULES),
+            "units": UNITS,
+        },
+        **more,
+    )
+    return vfs.ensure(
+        parameters, check_mode, lambda command: fake.commands.append(command) or (0, "", ""), vfs.Interruption()
+    )
 
 
 def state_of(fake):
-    return fake.files(), {address: (fake.numvfs(address), fake.writes(address)) for address in (ONE, TWO)
-                          if (fake.pci(address) / "sriov_numvfs").exists()}
+    return fake.files(), {
+        address: (fake.numvfs(address), fake.writes(address))
+        for address in (ONE, TWO)
+        if (fake.pci(address) / "sriov_numvfs").exists()
+    }
 
 
 def run(fake, *devices, **more):
-    """A run in check mode, which must change nothing and tell all, then the real one, then a second that changes nothing."""
+    """A run in check mode, which must change nothing and tell all, then the real one, then a second that changes
+    nothing.
+    """
     before = state_of(fake)
     checked = run_once(fake, devices, check_mode=True, **more)
     assert state_of(fake) == before
@@ -102,9 +124,15 @@ def test_systemd_a_device_gets_its_vfs_program_configuration_units_link_and_rule
     assert (two.numvfs(ONE), two.numvfs(TWO)) == (4, 7)
     assert set(two.files()) == AT_BOOT
     assert json.loads(text(two, CONFIG)) == {
-        "format": 1, "boot_wait": 30, "numvfs_timeout": 5, "udev_rule_path": str(two.root / RULES), "devices": [
+        "format": 1,
+        "boot_wait": 30,
+        "numvfs_timeout": 5,
+        "udev_rule_path": str(two.root / RULES),
+        "devices": [
             {"address": ONE, "id": "8086:10c9", "numvfs": 4, "boot": "systemd", "optional": False, "name": ""},
-            {"address": TWO, "id": "8086:10c9", "numvfs": 7, "boot": "systemd", "optional": False, "name": "ens2"}]}
+            {"address": TWO, "id": "8086:10c9", "numvfs": 7, "boot": "systemd", "optional": False, "name": "ens2"},
+        ],
+    }
     assert text(two, RULES) == (
         "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost\n"
         'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"\n'
@@ -113,11 +141,13 @@ def test_systemd_a_device_gets_its_vfs_program_configuration_units_link_and_rule
         'ACTION!="remove", SUBSYSTEM=="net", KERNELS=="0000:01:00.1", TAG+="systemd", '
         'ENV{SYSTEMD_WANTS}+="sriov-vfs@0000:01:00.1.service"\n'
         'LABEL="sriov_end"\n'
-        "# END stackhpc.sriov\n")
+        "# END stackhpc.sriov\n"
+    )
     assert os.readlink(two.root / BOOT_LINK) == str(two.root / SYSTEMD / "sriov-vfs.service")
     assert text(two, SYSTEMD + "sriov-vfs@.service") == "device\n"
     assert {path: oct(mode) for path, (_text, mode) in two.files().items() if mode} == {
-        path: "0o755" if path == PROGRAM else "0o644" for path in AT_BOOT - {BOOT_LINK}}
+        path: "0o755" if path == PROGRAM else "0o644" for path in AT_BOOT - {BOOT_LINK}
+    }
     assert [pf["state"] for pf in result["pfs"]] == ["changed", "changed"]
     assert (result["reboot"], result["stuck"]) == ([], [])
 
@@ -161,7 +191,10 @@ def test_a_pf_whose_firmware_waits_for_the_reboot_is_configured_and_makes_no_reb
     waiting = device("0000:5e:00.0", 8, id="15b3:1017", waits="its firmware offers more from the next boot on")
     result = run(two, device(ONE, 4), waiting)
     assert [(pf["state"], pf["now"]) for pf in result["pfs"]] == [("changed", 4), ("waiting", 0)]
-    assert result["pfs"][1]["message"] == "ens5 (0000:5e:00.0) has 0 of 8 VFs: its firmware offers more from the next boot on"
+    assert (
+        result["pfs"][1]["message"]
+        == "ens5 (0000:5e:00.0) has 0 of 8 VFs: its firmware offers more from the next boot on"
+    )
     assert result["reboot"] == []
     assert [entry["numvfs"] for entry in json.loads(text(two, CONFIG))["devices"]] == [4, 8]
 
@@ -189,9 +222,9 @@ def test_check_mode_on_a_fresh_host_leaves_nothing_behind(two):
 
 def test_the_program_is_the_source_of_the_module_utils_and_its_change_is_told_in_lines(two):
     result = run(two, device())
-    assert text(two, PROGRAM) == "#!/usr/bin/python3 -IS\n" + Path(host.__file__).read_text()
+    assert text(two, PROGRAM) == program_text()
     [diff] = [diff for diff in result["diff"] if diff["after_header"].endswith(PROGRAM)]
-    assert (diff["before"], diff["after"]) == ("", "%d lines\n" % len(text(two, PROGRAM).splitlines()))
+    assert (diff["before"], diff["after"]) == ("", f"{len(text(two, PROGRAM).splitlines())} lines\n")
     put(two, PROGRAM, "old\n", 0o755)
     result = run(two, device())
     assert [diff["before"] for diff in result["diff"]] == ["1 lines\n"]
@@ -204,7 +237,8 @@ def test_a_file_changed_by_hand_or_of_another_mode_is_made_right(two):
     (two.root / BOOT_LINK).unlink()
     result = run(two, device())
     assert sorted(diff["after_header"] for diff in result["diff"]) == sorted(
-        str(two.root / path) for path in (SYSTEMD + "sriov-vfs.service", PROGRAM, BOOT_LINK))
+        str(two.root / path) for path in (SYSTEMD + "sriov-vfs.service", PROGRAM, BOOT_LINK)
+    )
     assert two.files()[PROGRAM][1] == 0o755
 
 
@@ -224,8 +258,12 @@ def test_the_diff_shows_the_vfs_and_each_file(two):
     result = run(two, device())
     assert result["diff"][0] == {"before_header": ONE, "after_header": ONE, "before": "0 VFs\n", "after": "4 VFs\n"}
     assert len(result["diff"]) == 1 + len(AT_BOOT)
-    assert {"before_header": str(two.root / BOOT_LINK), "after_header": str(two.root / BOOT_LINK), "before": "",
-            "after": "link to %s\n" % (two.root / SYSTEMD / "sriov-vfs.service")} in result["diff"]
+    assert {
+        "before_header": str(two.root / BOOT_LINK),
+        "after_header": str(two.root / BOOT_LINK),
+        "before": "",
+        "after": f"link to {two.root / SYSTEMD / 'sriov-vfs.service'}\n",
+    } in result["diff"]
 
 
 # --- the last known interface of a PF
@@ -266,7 +304,7 @@ def test_a_file_of_an_earlier_version_has_no_names_and_works_and_gets_them(two, 
     del config["devices"][0]["name"]
     put(two, CONFIG, json.dumps(config, indent=2) + "\n")
     assert host.main(["status"]) == 0
-    assert [diff["after_header"] for diff in run(two, device(name="ens1"))["diff"]] == [host.CONFIG_PATH]
+    assert [diff["after_header"] for diff in run(two, device(name="ens1"))["diff"]] == [host.HOST.config]
     assert names(two) == ["ens1"]
 
 
@@ -358,7 +396,12 @@ def test_a_pf_that_left_while_in_use_is_cleared_live_as_soon_as_it_is_idle(two):
     run(two)
     (two.netdev(two.vf_netdev(ONE, 1)) / "flags").write_text("0x1002\n")
     result = run(two)
-    assert ([pf["state"] for pf in result["pfs"]], result["reboot"], two.numvfs(ONE), two.files()) == (["changed"], [], 0, {})
+    assert ([pf["state"] for pf in result["pfs"]], result["reboot"], two.numvfs(ONE), two.files()) == (
+        ["changed"],
+        [],
+        0,
+        {},
+    )
 
 
 def test_vfs_that_appear_on_a_released_pf_after_a_reboot_are_somebody_elses(two):
@@ -383,7 +426,7 @@ def test_a_device_that_left_while_in_use_may_come_back(two):
 
 
 def test_the_administrators_own_lines_survive_byte_for_byte(two):
-    mine = b"# caf\xe9 \xff\r\nKERNEL==\"sda\", MODE=\"0660\"\r\n"
+    mine = b'# caf\xe9 \xff\r\nKERNEL=="sda", MODE="0660"\r\n'
     put(two, RULES, "")
     (two.root / RULES).write_bytes(mine)
     run(two, device())
@@ -428,19 +471,23 @@ def test_another_rule_path_moves_the_block_and_leaves_the_rest(two):
 
 def test_what_check_mode_and_the_real_run_show_has_one_order(two):
     paths = [str(two.root / "etc/udev/rules.d" / name) for name in ("a.rules", "b.rules", "c.rules")]
-    for path in paths + [vfs.DEFAULT_RULE_PATH]:
+    for path in paths + [host.HOST.udev_rules]:
         put(two, path, legacy_block(ens9=1))
-    files = vfs.wanted_files({"units": {}, "udev_rule_path": paths[2]}, [], {"udev_rule_path": paths[1]})
-    assert [path for path in files if "/rules.d/" in path] == sorted([vfs.DEFAULT_RULE_PATH, paths[1], paths[2]])
+    files = boot_files.wanted_files({"units": {}, "udev_rule_path": paths[2]}, [], {"udev_rule_path": paths[1]})
+    assert [path for path in files if "/rules.d/" in path] == sorted([host.HOST.udev_rules, paths[1], paths[2]])
 
 
 # --- units that need the VFs
 
 
 def test_units_that_need_the_vfs_get_a_drop_in_which_names_each_pf(two):
-    run(two, device(ONE, required_by=["docker.service", "libvirtd.service"]), device(TWO, required_by=["docker.service"]))
+    run(
+        two,
+        device(ONE, required_by=["docker.service", "libvirtd.service"]),
+        device(TWO, required_by=["docker.service"]),
+    )
     names = "sriov-vfs-ready@0000:01:00.0.service sriov-vfs-ready@0000:01:00.1.service"
-    assert text(two, SYSTEMD + "docker.service.d/sriov-vfs.conf") == "[Unit]\nRequires=%s\nAfter=%s\n" % (names, names)
+    assert text(two, SYSTEMD + "docker.service.d/sriov-vfs.conf") == f"[Unit]\nRequires={names}\nAfter={names}\n"
     assert text(two, SYSTEMD + "libvirtd.service.d/sriov-vfs.conf").count(ONE) == 2
 
 
@@ -462,7 +509,7 @@ def test_units_need_nothing_of_a_pf_that_udev_sets(two):
 
 def predecessor(fake, name, numvfs, address):
     """The unit of a NIC with its links, running."""
-    unit = "virtual-functions-%s.service" % name
+    unit = f"virtual-functions-{name}.service"
     put(fake, SYSTEMD + unit, LEGACY_UNIT.format(name=name, numvfs=numvfs))
     for directory in ("network-pre.target.wants", "systemd-networkd.service.wants", "docker.service.requires"):
         (fake.root / SYSTEMD / directory).mkdir(exist_ok=True)
@@ -568,14 +615,21 @@ def test_what_became_of_each_other_pf_is_in_the_message_and_in_the_result(two):
     two.create(three, 3)
     two.create(four, 3)
     two.set_up(two.vf_netdev(four, 0))
-    two.behave(ONE, errors={"4": "ENOMEM"}, says={"4": ["3,2,200,-;igb 0000:01:00.0: not enough MMIO resources for SR-IOV"]})
+    two.behave(
+        ONE, errors={"4": "ENOMEM"}, says={"4": ["3,2,200,-;igb 0000:01:00.0: not enough MMIO resources for SR-IOV"]}
+    )
     with pytest.raises(host.Refusal) as caught:
         run_once(two, [device(ONE, 4), device(TWO, 5), device(three, 3), device(four, 5)])
     assert str(caught.value).endswith(
         "; the kernel said: igb 0000:01:00.0: not enough MMIO resources for SR-IOV; it has no VFs, as before; "
-        "ens2 (0000:01:00.1) was put back to 2 VFs because another PF failed; not changed: ens3 (0000:02:00.0), ens4 (0000:02:00.1)")
+        "ens2 (0000:01:00.1) was put back to 2 VFs because another PF failed; not changed: ens3 (0000:02:00.0), ens4 (0000:02:00.1)"
+    )
     assert [(pf["state"], pf["now"]) for pf in caught.value.details["pfs"]] == [
-        ("failed", 0), ("put back", 2), ("ok", 3), ("pending", 3)]
+        ("failed", 0),
+        ("put back", 2),
+        ("ok", 3),
+        ("pending", 3),
+    ]
     assert caught.value.details["pfs"][0]["kernel_log"] == ["igb 0000:01:00.0: not enough MMIO resources for SR-IOV"]
     assert two.writes(TWO) == [0, 5, 0, 2]
 
@@ -622,14 +676,19 @@ def test_a_put_back_that_fails_is_told_as_well(two):
     two.behave(ONE, errors={"4": "ENOMEM"})
     two.behave(TWO, errors={"2": "EIO"})
     message = refused(two, device(ONE, 4), device(TWO, 5))
-    assert "; ens2 (0000:01:00.1) was to be put back to 2 VFs: ens2 (0000:01:00.1): setting 2 VFs failed (Input/output error)" in message
+    assert (
+        "; ens2 (0000:01:00.1) was to be put back to 2 VFs: ens2 (0000:01:00.1): setting 2 VFs failed (Input/output error)"
+        in message
+    )
     assert message.endswith("; it has its 5 VFs again")
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
 def test_what_cannot_be_is_refused_before_any_pf_is_touched(two, check_mode):
     message = refused(two, device(TWO, 2), device(ONE, 8), device("0000:09:00.0"), check_mode=check_mode)
-    assert message.startswith("ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs; PF 0000:09:00.0 is not there")
+    assert message.startswith(
+        "ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs; PF 0000:09:00.0 is not there"
+    )
     assert message.endswith("; the other PFs were not changed")
     assert (two.writes(ONE), two.writes(TWO), two.files()) == ([], [], {})
 
@@ -650,8 +709,11 @@ def test_a_change_that_waits_is_configured_told_and_made_by_the_next_boot(two):
     result = run(two, device(ONE, 6))
     assert (two.numvfs(ONE), result["changed"]) == (4, True)
     assert [(reason["key"], reason["text"]) for reason in result["reboot"]] == [
-        ("vfs:0000:01:00.0=6", "ens1 (0000:01:00.0) keeps its 4 VFs until the next boot, 6 are wanted: VF %s (%s) is up" % (
-            two.vf(ONE, 0), two.vf_netdev(ONE, 0)))]
+        (
+            "vfs:0000:01:00.0=6",
+            f"ens1 (0000:01:00.0) keeps its 4 VFs until the next boot, 6 are wanted: VF {two.vf(ONE, 0)} ({two.vf_netdev(ONE, 0)}) is up",
+        )
+    ]
     assert json.loads(text(two, CONFIG))["devices"][0]["numvfs"] == 6
     assert json.loads(text(two, PENDING)) == {"vfs:0000:01:00.0=6": "boot-1"}
     two.reboot("boot-2")
@@ -678,7 +740,9 @@ def test_another_wish_after_that_reboot_is_due_anew(two):
     result = run(two, device(ONE, 5))
     assert ([reason["key"] for reason in result["reboot"]], result["stuck"]) == (["vfs:0000:01:00.0=5"], [])
     two.boot("boot-3")
-    assert [reason["key"] for reason in run_once(two, [device(ONE, 6)], check_mode=True)["reboot"]] == ["vfs:0000:01:00.0=6"]
+    assert [reason["key"] for reason in run_once(two, [device(ONE, 6)], check_mode=True)["reboot"]] == [
+        "vfs:0000:01:00.0=6"
+    ]
 
 
 def test_the_connections_pf_waits_unless_allowed(two):
@@ -705,11 +769,13 @@ def test_a_corrupt_configuration_is_written_anew(two, content):
     run(two, device())
     before = two.files()
     (two.root / CONFIG).write_text(content, errors="surrogateescape")
-    assert [diff["after_header"] for diff in run(two, device())["diff"]] == [host.CONFIG_PATH]
+    assert [diff["after_header"] for diff in run(two, device())["diff"]] == [host.HOST.config]
     assert two.files() == before
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '"x"', "[" * 100000, '{"a\\u0000b": "boot-1", "..": "boot-1", "0000:01:00.0\\n": "boot-1"}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '"x"', "[" * 100000, '{"a\\u0000b": "boot-1", "..": "boot-1", "0000:01:00.0\\n": "boot-1"}']
+)
 def test_a_corrupt_list_of_released_pfs_counts_as_empty(two, content):
     put(two, RELEASED, content)
     assert not run(two)["changed"]
@@ -735,9 +801,9 @@ def run_module(monkeypatch, capsys, check_mode=False, **parameters):
 
 
 def test_the_module_answers_under_the_lock(two, monkeypatch, capsys):
-    code, result = run_module(monkeypatch, capsys, devices=[device()], units=UNITS, udev_rule_path=vfs.DEFAULT_RULE_PATH)
+    code, result = run_module(monkeypatch, capsys, devices=[device()], units=UNITS, udev_rule_path=host.HOST.udev_rules)
     assert (code, result["changed"], two.numvfs(ONE)) == (0, True, 4)
-    assert host.read_text(host.LOCK_PATH) == str(os.getpid())
+    assert host.read_text(host.HOST.lock) == str(os.getpid())
 
 
 def test_the_module_waits_for_the_lock_and_fails_with_one_sentence(two, monkeypatch, capsys):

@@ -1,11 +1,12 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A simulated host: answers at once for each module, from a file, and starts no process. What a run then costs is the controller's.
+"""A simulated host: answers at once for each module, from a file, and starts no process. What a run then costs is the
+controller's.
 
-SRIOV_BENCH_ANSWERS names a JSON file {module or "module ARGUMENT": result}; of those that fit the longest name wins. SRIOV_BENCH_FOLDER
-is where each remote execution and each transfer of a file is noted, what the host "has" of files that were copied, and, below `programs`
-where there is such a folder, each module as it would have been sent.
+SRIOV_BENCH_ANSWERS names a JSON file {module or "module ARGUMENT": result}; of those that fit the longest name wins.
+SRIOV_BENCH_FOLDER is where each remote execution and each transfer of a file is noted, what the host "has" of files
+that were copied, and, below `programs` where there is such a folder, each module as it would have been sent.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ TEMPORARY = re.compile(r"ansible-tmp-[\d.]+-\d+-\d+")
 ARGUMENTS = ("_raw_params", "path", "src", "dest")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def answers():
     """All answers of this run."""
     with open(os.environ["SRIOV_BENCH_ANSWERS"], encoding="utf-8") as stream:
@@ -63,7 +64,9 @@ class Connection(ConnectionBase):
 
     def _note(self, name, text):
         """Append to a file of the run, in one write, since each worker is a process."""
-        descriptor = os.open(os.path.join(os.environ["SRIOV_BENCH_FOLDER"], name), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = os.open(
+            os.path.join(os.environ["SRIOV_BENCH_FOLDER"], name), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
+        )
         try:
             os.write(descriptor, (text + "\n").encode())
         finally:
@@ -79,7 +82,10 @@ class Connection(ConnectionBase):
         if module == "stat" and module not in answers():
             try:
                 with open(self._copied(argument), encoding="utf-8") as stream:
-                    return {"changed": False, "stat": {"exists": True, "isdir": False, "islnk": False, "checksum": stream.read()}}
+                    return {
+                        "changed": False,
+                        "stat": {"exists": True, "isdir": False, "islnk": False, "checksum": stream.read()},
+                    }
             except OSError:
                 return {"changed": False, "stat": {"exists": False}}
         if module == "copy":
@@ -89,7 +95,7 @@ class Connection(ConnectionBase):
             return {"changed": True, "dest": parameters["dest"], "checksum": parameters["checksum"]}
         fitting = [name for name in answers() if (module + " " + argument + " ").startswith(name + " ")]
         if not fitting:
-            return {"failed": True, "msg": "the bench has no answer for %s %s" % (module, argument)}
+            return {"failed": True, "msg": f"the bench has no answer for {module} {argument}"}
         return answers()[max(fitting, key=len)]
 
     def exec_command(self, cmd, in_data=None, sudoable=True):
@@ -105,7 +111,11 @@ class Connection(ConnectionBase):
             return 0, json.dumps(self._play(module, parameters_of(in_data))).encode(), b""
         self._note("executions", "shell")
         temporary = TEMPORARY.search(cmd)
-        return 0, ("%s=/root/.ansible/tmp/%s\n" % (temporary.group(), temporary.group()) if temporary else "/root\n").encode(), b""
+        return (
+            0,
+            (f"{temporary.group()}=/root/.ansible/tmp/{temporary.group()}\n" if temporary else "/root\n").encode(),
+            b"",
+        )
 
     def put_file(self, in_path, out_path):
         """Take a file."""

@@ -6,7 +6,7 @@ import { yaml } from "./yaml.js";
  *
  * The entry point has the name of its file. Ansible would look for `main`, to check the variables itself before the first task:
  * what it then says is the whole specification, 12 kB on one line, without the index of the entry, and of an undefined variable not
- * even the entry. The role's own check (sriov_check.py) has the same types, from the same model.
+ * even the entry. The role's own check (module_utils/sriov/check.py) has the same types, from the same model.
  *
  * @see https://docs.ansible.com/ansible/latest/playbook_guide/playbooks_reuse_roles.html#specification-format
  */
@@ -18,7 +18,10 @@ export function argspec(role: Role): OutFile {
     author: role.identity.authors,
     options: options(role.variables),
   };
-  return { path: "meta/argument_specs.yml", text: yaml([{ key: "argument_specs", value: { "main.yml": main } }], { prose: true }) };
+  return {
+    path: "meta/argument_specs.yml",
+    text: yaml([{ key: "argument_specs", value: { "main.yml": main } }], { prose: true }),
+  };
 }
 
 function options(variables: readonly Variable[]): Json {

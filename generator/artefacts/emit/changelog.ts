@@ -28,13 +28,23 @@ export function changelog(authored: string): OutFile {
     for (const group of groups) {
       const [title = "", ...body] = group.split("\n");
       const kind = kinds[title.trim()];
-      if (!kind) throw new Error(`role-template/CHANGELOG.md: "### ${title}" is none of ${Object.keys(kinds).join(", ")}`);
+      if (!kind)
+        throw new Error(`role-template/CHANGELOG.md: "### ${title}" is none of ${Object.keys(kinds).join(", ")}`);
       const items = body.join("\n").split(/^- /m).slice(1).map(oneLine);
       changes[kind] = [...(changes[kind] ?? []), ...items];
     }
     releases[release[1]!] = { changes: { release_summary: oneLine(summary), ...changes }, release_date: release[2]! };
   }
-  return { path: "changelogs/changelog.yaml", text: yaml([{ key: "ancestor", value: null }, { key: "releases", value: releases }], { prose: true }) };
+  return {
+    path: "changelogs/changelog.yaml",
+    text: yaml(
+      [
+        { key: "ancestor", value: null },
+        { key: "releases", value: releases },
+      ],
+      { prose: true },
+    ),
+  };
 }
 
 function oneLine(text: string): string {

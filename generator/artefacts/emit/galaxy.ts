@@ -7,7 +7,8 @@ export function galaxy(authored: string): OutFile {
   doc.delete("build_ignore");
   doc.commentBefore = null;
   doc.comment = null;
-  const first = (doc.contents as unknown as { items?: { key?: { commentBefore?: string | null } }[] } | null)?.items?.[0]?.key;
+  const first = (doc.contents as unknown as { items?: { key?: { commentBefore?: string | null } }[] } | null)
+    ?.items?.[0]?.key;
   if (first) first.commentBefore = null;
   if (doc.contents) doc.contents.commentBefore = null;
   // ansible-lint and ansible-galaxy leave these behind where they run.

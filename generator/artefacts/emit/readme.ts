@@ -11,7 +11,13 @@ import { variables } from "./variables.js";
  * @param pictures drawn in characters: Galaxy's page draws no Mermaid
  * @throws Error when the template names something that it is not given
  */
-export function readme(role: Role, template: string, examples: readonly OutFile[], pictures: readonly Picture[], layout: Published): OutFile {
+export function readme(
+  role: Role,
+  template: string,
+  examples: readonly OutFile[],
+  pictures: readonly Picture[],
+  layout: Published,
+): OutFile {
   const { namespace, name } = role.identity;
   const data = {
     identity: role.identity,
@@ -43,6 +49,9 @@ function install(layout: Published, name: string): string {
 }
 
 function exampleTitle(path: string): string {
-  const words = (path.split("/").at(-1) ?? path).replace(/\.ya?ml$/, "").replace(/[_-]+/g, " ").replace(/\bmellanox\b/, "Mellanox");
+  const words = (path.split("/").at(-1) ?? path)
+    .replace(/\.ya?ml$/, "")
+    .replace(/[_-]+/g, " ")
+    .replace(/\bmellanox\b/, "Mellanox");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -23,7 +23,13 @@ export function schema(role: Role, others: readonly string[] = []): OutFile {
     // A file in which everything is a comment is null.
     ...object(role.variables, ["object", "null"], (variable) => variable.required || refusesNull(variable)),
     // Names that no variable has: a misspelt one would be ignored without a word. After a prefix of nothing, none is known to be wrong.
-    ...(prefix === "" ? {} : { patternProperties: { [`^${prefix}(?!(?:${known.map((name) => name.slice(prefix.length)).join("|")})$)`]: false } }),
+    ...(prefix === ""
+      ? {}
+      : {
+          patternProperties: {
+            [`^${prefix}(?!(?:${known.map((name) => name.slice(prefix.length)).join("|")})$)`]: false,
+          },
+        }),
     additionalProperties: true,
   };
   return { path: "schema.json", text: `${JSON.stringify(document, null, 2)}\n` };
@@ -46,11 +52,17 @@ function commonPrefix(names: readonly string[]): string {
 }
 
 /** @param takesNoNull whether a variable may not be null: keys of a dictionary that are null are not given. */
-function object(variables: readonly Variable[], type: Json = "object", takesNoNull: (variable: Variable) => boolean = ({ required }) => required): Schema {
+function object(
+  variables: readonly Variable[],
+  type: Json = "object",
+  takesNoNull: (variable: Variable) => boolean = ({ required }) => required,
+): Schema {
   const required = variables.filter((variable) => variable.required).map((variable) => variable.name);
   return {
     type,
-    properties: Object.fromEntries(variables.map((variable) => [variable.name, property(variable, takesNoNull(variable))])),
+    properties: Object.fromEntries(
+      variables.map((variable) => [variable.name, property(variable, takesNoNull(variable))]),
+    ),
     ...(required.length > 0 ? { required } : {}),
     additionalProperties: false,
   };
@@ -73,26 +85,40 @@ function reference(definition: "jinja" | "unset" | "open"): Schema {
 
 /** Any text may be Jinja, without a word. */
 function orJinja(schemas: readonly Schema[]): Schema[] {
-  return schemas.some((one) => one.type === "string" && one.pattern === undefined && one.enum === undefined) ? [...schemas] : [...schemas, reference("jinja")];
+  return schemas.some((one) => one.type === "string" && one.pattern === undefined && one.enum === undefined)
+    ? [...schemas]
+    : [...schemas, reference("jinja")];
 }
 
 /** What a value may be besides Jinja; the first is what it usually is. */
 function alternatives(of: VarType): Schema[] {
   switch (of.kind) {
     case "bool":
-      return [{ type: "boolean", errorMessage: "This must be true or false." }, { type: "string", pattern: truth }, { type: "integer", minimum: 0, maximum: 1 }];
+      return [
+        { type: "boolean", errorMessage: "This must be true or false." },
+        { type: "string", pattern: truth },
+        { type: "integer", minimum: 0, maximum: 1 },
+      ];
     case "path":
       return [text(path(of.ending))];
     case "raw":
       // Instead of a text, an empty list or dictionary says nothing.
-      return [text(of.form), ...(of.also ?? []).flatMap(alternatives).map((other) => ({ ...other, ...(other.type === "array" ? { minItems: 1 } : { minProperties: 1 }) }))];
+      return [
+        text(of.form),
+        ...(of.also ?? [])
+          .flatMap(alternatives)
+          .map((other) => ({ ...other, ...(other.type === "array" ? { minItems: 1 } : { minProperties: 1 }) })),
+      ];
     case "str":
       if (of.choices) return [{ type: "string", enum: of.choices }];
       return [text(of.form), ...(of.number ? [{ type: "number" }] : [])];
     case "int":
       return integer(of);
     case "list":
-      return [{ type: "array", items: { anyOf: orJinja(alternatives(of.elements)) } }, ...(of.commas ? [separated(of.elements)] : [])];
+      return [
+        { type: "array", items: { anyOf: orJinja(alternatives(of.elements)) } },
+        ...(of.commas ? [separated(of.elements)] : []),
+      ];
     case "dict": {
       const rules = [...selectorRules(of.fields), ...neighbourRules(of.fields)];
       return [{ ...object(of.fields), ...(rules.length > 0 ? { allOf: rules } : {}) }];
@@ -101,7 +127,14 @@ function alternatives(of: VarType): Schema[] {
       const numbers = of.textOnly ? [] : [bounded(of), { type: "boolean" }];
       const value = { anyOf: orJinja([...numbers, text(of.form)]) };
       // Not propertyNames: there the key of a merge, <<, would have to be such a name.
-      return [{ type: "object", ...(of.keys ? { patternProperties: { [of.keys.pattern]: value }, additionalProperties: false } : { additionalProperties: value }) }];
+      return [
+        {
+          type: "object",
+          ...(of.keys
+            ? { patternProperties: { [of.keys.pattern]: value }, additionalProperties: false }
+            : { additionalProperties: value }),
+        },
+      ];
     }
   }
 }
@@ -124,16 +157,21 @@ function separated(of: VarType): Schema {
 }
 
 /** The words that Ansible takes for a boolean (BOOLEANS in convert_bool.py), of which YAML 1.2 makes text. */
-const truth = "^(?:[Tt](?:[Rr][Uu][Ee])?|[Yy](?:[Ee][Ss])?|[Oo][Nn]|1|[Ff](?:[Aa][Ll][Ss][Ee])?|[Nn][Oo]?|[Oo][Ff][Ff]|0)$";
+const truth =
+  "^(?:[Tt](?:[Rr][Uu][Ee])?|[Yy](?:[Ee][Ss])?|[Oo][Nn]|1|[Ff](?:[Aa][Ll][Ss][Ee])?|[Nn][Oo]?|[Oo][Ff][Ff]|0)$";
 
 /** A number, in quotes too: Ansible converts it. */
 function integer(of: Extract<VarType, { readonly kind: "int" }>): Schema[] {
   const { minimum, maximum } = of;
   const sign = minimum === undefined || minimum < 0 ? "-?" : "";
   const digits = minimum !== undefined && minimum > 0 ? "0*[1-9][0-9]*" : "[0-9]+";
-  const range = minimum === undefined ? "" : maximum === undefined ? ` of at least ${minimum}` : ` from ${minimum} to ${maximum}`;
+  const range =
+    minimum === undefined ? "" : maximum === undefined ? ` of at least ${minimum}` : ` from ${minimum} to ${maximum}`;
   const errorMessage = `This must be a whole number${range}.`;
-  return [{ ...bounded(of), errorMessage }, { type: "string", pattern: `^${sign}${digits}$` }];
+  return [
+    { ...bounded(of), errorMessage },
+    { type: "string", pattern: `^${sign}${digits}$` },
+  ];
 }
 
 function bounded({ minimum, maximum }: { readonly minimum?: number; readonly maximum?: number }): Schema {
@@ -159,7 +197,10 @@ function selectorRules(fields: readonly Variable[]): Schema[] {
     then: refused(name, `${name} needs ${other} next to it.`),
   });
   return [
-    { if: { anyOf: selectors.map(({ name }) => given(name)) }, else: { required: [first.name], ...refused(first.name, `Each entry has ${oneOf}.`) } },
+    {
+      if: { anyOf: selectors.map(({ name }) => given(name)) },
+      else: { required: [first.name], ...refused(first.name, `Each entry has ${oneOf}.`) },
+    },
     ...selectors.slice(1).map(({ name }, index) => ({
       if: { ...certain(name), anyOf: selectors.slice(0, index + 1).map((before) => certain(before.name)) },
       then: refused(name, `Each entry has ${oneOf}. Keep one of them.`),
@@ -171,8 +212,18 @@ function selectorRules(fields: readonly Variable[]): Schema[] {
 /** Keys that cannot do without another one, or not with it. */
 function neighbourRules(fields: readonly Variable[]): Schema[] {
   return fields.flatMap(({ name, needs, without }) => [
-    ...(needs ? [{ if: { ...certain(name), not: { anyOf: needs.map(given) } }, then: refused(name, `${name} needs ${needs.join(" or ")} next to it.`) }] : []),
-    ...(without ?? []).map((other) => ({ if: { allOf: [certain(name), certain(other)] }, then: refused(name, `${name} cannot stand next to ${other}. Keep one of them.`) })),
+    ...(needs
+      ? [
+          {
+            if: { ...certain(name), not: { anyOf: needs.map(given) } },
+            then: refused(name, `${name} needs ${needs.join(" or ")} next to it.`),
+          },
+        ]
+      : []),
+    ...(without ?? []).map((other) => ({
+      if: { allOf: [certain(name), certain(other)] },
+      then: refused(name, `${name} cannot stand next to ${other}. Keep one of them.`),
+    })),
   ]);
 }
 

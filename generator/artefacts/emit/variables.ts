@@ -17,7 +17,11 @@ export function variables(role: Role, level: number): string {
   return tables(role)
     .map(({ title, key, before, rows }, index) => {
       const lines = rows.map((row) => `| ${row.name} | ${row.type} | ${row.default} | ${row.description} |`);
-      return [`${"#".repeat(index === 0 ? level : level + 1)} ${title}`, ...before, [`| ${key} | type | default | what it does |`, "| --- | --- | --- | --- |", ...lines].join("\n")].join("\n\n");
+      return [
+        `${"#".repeat(index === 0 ? level : level + 1)} ${title}`,
+        ...before,
+        [`| ${key} | type | default | what it does |`, "| --- | --- | --- | --- |", ...lines].join("\n"),
+      ].join("\n\n");
     })
     .join("\n\n");
 }
@@ -27,7 +31,12 @@ interface Table {
   readonly key: "variable" | "key";
   /** Paragraphs under the title. */
   readonly before: readonly string[];
-  readonly rows: readonly { readonly name: string; readonly type: string; readonly default: string; readonly description: string }[];
+  readonly rows: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly default: string;
+    readonly description: string;
+  }[];
 }
 
 /** One table for the role's variables, then one for each dictionary in them. */
@@ -39,18 +48,30 @@ function tables(role: Role): Table[] {
     return [{ title, key: "key", before: [], rows: rows(of.fields) }, ...of.fields.flatMap(inner)];
   };
   const before = [
-    "Every variable is checked before anything changes. `schema.json` in the role lets editors complete and check them too.",
-    "An editor with yaml-language-server (VS Code with Red Hat's YAML extension, Neovim, Emacs and others) does so in a file of group_vars or host_vars that has the line `# yaml-language-server: $schema=PATH/schema.json`. PATH is the folder of the role or of the collection, absolute or from that file. A file without an extension must be opened as YAML.",
+    "The role checks every variable before it changes anything. With `schema.json` in the role, editors complete and check variables too.",
+    "An editor with yaml-language-server (VS Code with Red Hat's YAML extension, Neovim, Emacs and others) does this for a file of group_vars or host_vars that contains the line `# yaml-language-server: $schema=PATH/schema.json`. PATH is the folder of the role or of the collection, absolute or relative to that file. Open a file without an extension as YAML.",
   ];
-  return [{ title: "Variables", key: "variable", before, rows: rows(role.variables) }, ...role.variables.flatMap(inner)];
+  return [
+    { title: "Variables", key: "variable", before, rows: rows(role.variables) },
+    ...role.variables.flatMap(inner),
+  ];
 }
 
 function rows(variables: readonly Variable[]): Table["rows"] {
   return variables.map((variable) => ({
     name: `\`${variable.name}\``,
     type: cell(typeName(variable.type)),
-    default: variable.required ? "required" : variable.default === undefined ? "not set" : cell(`\`${inline(variable.default)}\``),
-    description: cell([...variable.description, ...(variable.example === undefined ? [] : [`Example: \`${inline(variable.example)}\``])].join("<br>")),
+    default: variable.required
+      ? "required"
+      : variable.default === undefined
+        ? "not set"
+        : cell(`\`${inline(variable.default)}\``),
+    description: cell(
+      [
+        ...variable.description,
+        ...(variable.example === undefined ? [] : [`Example: \`${inline(variable.example)}\``]),
+      ].join("<br>"),
+    ),
   }));
 }
 
@@ -83,7 +104,9 @@ function typeName(of: VarType): string {
 function inline(value: Json): string {
   if (Array.isArray(value)) return `[${(value as readonly Json[]).map(inline).join(", ")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
-  const pairs = Object.entries(value as { readonly [key: string]: Json }).map(([key, item]) => `${/^[A-Za-z_]\w*$/.test(key) ? key : JSON.stringify(key)}: ${inline(item)}`);
+  const pairs = Object.entries(value as { readonly [key: string]: Json }).map(
+    ([key, item]) => `${/^[A-Za-z_]\w*$/.test(key) ? key : JSON.stringify(key)}: ${inline(item)}`,
+  );
   return pairs.length === 0 ? "{}" : `{${pairs.join(", ")}}`;
 }
 

@@ -4,7 +4,7 @@ import { isBare, withoutSnippets } from "../devices.js";
 import type { Draft } from "../draft.js";
 import { textOfEntry } from "../ini.js";
 import type { IniEntry } from "../ini.js";
-import { isVaulted } from "../layers.js";
+import { isVaulted } from "../../system/ansible.js";
 
 /** Removes options that published guides have a site write, because they follow from sriov_devices now. */
 export function removeSnippets(draft: Draft): void {

@@ -1,7 +1,8 @@
 import type { Draft } from "../draft.js";
 import { addVariable, editYaml } from "../edits.js";
 import type { Variable } from "../edits.js";
-import { indented, location, truth } from "../layers.js";
+import { truth } from "../../system/ansible.js";
+import { indented, location } from "../layers.js";
 import type { Provider } from "../layers.js";
 import { lineOfKey, replaceKey, setValue, valueText } from "../yaml.js";
 import type { Result, Yaml } from "../yaml.js";

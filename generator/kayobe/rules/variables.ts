@@ -1,7 +1,8 @@
 import type { OutFile } from "../../ir.js";
 import { artefactYaml } from "../artefact.js";
 import type { Draft } from "../draft.js";
-import { indented, isTemplated, isVaulted } from "../layers.js";
+import { isVaulted } from "../../system/ansible.js";
+import { indented, isTemplated } from "../layers.js";
 import { isRefused, readYaml, sourceOf } from "../yaml.js";
 import type { Item, Yaml } from "../yaml.js";
 import { extendList } from "./list.js";

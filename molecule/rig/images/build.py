@@ -14,6 +14,7 @@ from pathlib import Path
 import apt_sources
 import host
 from host import RigError, say, tail_between_markers
+
 from images import recipes
 from images.recipes import Recipe
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import host
 from host import RigError, run_tool, say
+
 from images import recipes
 
 CHECKSUM_VARIABLE = "MOLECULE_IMAGE_SHA256"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import host
 from host import say
+
 from images import build, recipes
 
 # For so long a superseded image is left where it is: whoever was given its path may not have opened it yet.

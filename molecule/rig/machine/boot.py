@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from host import RigError, say
+
 from machine.run import Run
 from machine.wait import wait_until
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import host
 from host import RigError, say
+
 from machine import qemu
 from machine.qmp import Monitor
 

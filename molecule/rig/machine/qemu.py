@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from host import RigError
+
 from machine.connectx import ConnectX
 
 MANAGEMENT_MAC = "52:54:00:5a:00:01"

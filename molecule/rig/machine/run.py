@@ -17,6 +17,7 @@ from typing import Any
 import host
 from host import HANG_SECONDS, RigError, tail_between_markers
 from images import cloud, store
+
 from machine import qemu
 from machine.connectx import ConnectX
 from machine.process import Process, lease_directory, lease_port, process_start

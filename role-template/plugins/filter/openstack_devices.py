@@ -1,31 +1,30 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the role's variables to what Nova and Neutron are told; their documentation is in the .yml files beside this one."""
+"""From the role's variables to what Nova and Neutron are told; their documentation is in the .yml files beside this
+one.
+"""
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_openstack as openstack
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_selector import WrongVariable
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.openstack import releases, variables
 
 
 def openstack_devices(devices, physnet_mappings=None, release=None):
     """sriov_devices and sriov_physnet_mappings as Nova and Neutron want them."""
     try:
-        return openstack.openstack_devices(devices, physnet_mappings, release)
-    except WrongVariable as error:
+        return variables.openstack_devices(devices, physnet_mappings, release)
+    except Refusal as error:
         raise AnsibleFilterError(str(error)) from error
 
 
 def nova_device_option(release):
     """The name of Nova's option for PCI devices in a release."""
     try:
-        return openstack.device_option(release)
-    except WrongVariable as error:
+        return releases.device_option(release)
+    except Refusal as error:
         raise AnsibleFilterError(str(error)) from error
 
 

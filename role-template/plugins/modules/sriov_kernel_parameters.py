@@ -3,55 +3,53 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sriov_kernel_parameters
-short_description: Put the IOMMU's parameters on the kernel command line
+short_description: Set the IOMMU parameters on the kernel command line
 version_added: 1.0.0
 author:
   - StackHPC Ltd (@stackhpc)
 description:
-  - Makes the next boot's kernel command line turn the IOMMU on, as the processor needs it. V(intel_iommu=on) on
-    Intel, nothing on AMD, whose IOMMU is on by itself, and nothing elsewhere; V(iommu=pt) with it on Intel and AMD
-    when O(passthrough) is set.
-  - Knows GRUB on Debian and Ubuntu, grubby with Boot Loader Specification entries on Enterprise Linux, and
+  - Turns the IOMMU on in the next boot's kernel command line, as the processor needs it. The parameter is V(intel_iommu=on)
+    on Intel. AMD needs none, because its IOMMU is on by default, and other processors get none. With O(passthrough), Intel and AMD
+    also get V(iommu=pt).
+  - Supports GRUB on Debian and Ubuntu, grubby with Boot Loader Specification entries on Enterprise Linux, and
     systemd-boot. Kernels that are installed later get the parameters too.
-  - Nothing that the administrator put on the line is rewritten. What the line already gives is not put there twice.
-  - Never reboots. Returns what waits for a reboot, and what one reboot has already failed to bring.
+  - Never rewrites the administrator's parameters. Does not add a parameter that the line already gives.
+  - Never reboots. Returns the parameters that wait for a reboot, and those that one reboot has already failed to apply.
 options:
   iommu:
     description:
-      - Whether the parameters are wanted. With V(false), those that this module added are taken off, and no others.
+      - Whether the parameters are wanted. With V(false), the module removes the parameters that it added, and no others.
     type: bool
     default: true
   passthrough:
     description:
-      - Whether devices of the host itself go past the IOMMU's translation (V(iommu=pt)).
+      - Whether devices of the host itself bypass the IOMMU's translation (V(iommu=pt)).
     type: bool
     default: true
 attributes:
   check_mode:
     support: full
-    description: Says what would change, and changes nothing.
+    description: Reports what would change, and changes nothing.
   diff_mode:
     support: full
-    description: Shows the files, and the parameters of the entries that a tool would make anew.
+    description: Shows the files, and the parameters of the entries that a tool would regenerate.
 """
 
 EXAMPLES = r"""
-- name: Ensure the IOMMU is on after the next boot
+- name: Ensure that the IOMMU is on after the next boot
   stackhpc.sriov.sriov_kernel_parameters:
     passthrough: true
   register: kernel_parameters
 
-- name: Say what waits for a reboot
+- name: Report what waits for a reboot
   ansible.builtin.debug:
     msg: "{{ kernel_parameters.reboot | map(attribute='text') }}"
 
-- name: Ensure no parameter of ours is on the line
+- name: Ensure that the line has no parameter of this module
   stackhpc.sriov.sriov_kernel_parameters:
     iommu: false
 """
@@ -63,24 +61,24 @@ vendor:
   type: str
   sample: intel
 bootloader:
-  description: The boot loader found, C(grub), C(grubby) or C(systemd-boot); empty when none was needed and none found.
+  description: The boot loader of the host, C(grub), C(grubby) or C(systemd-boot); empty if none was needed and none was found.
   returned: always
   type: str
   sample: grub
 wanted:
-  description: The parameters that this host is to have.
+  description: The parameters that this host must have.
   returned: always
   type: list
   elements: str
   sample: [intel_iommu=on, iommu=pt]
 running:
-  description: The parameters that concern the IOMMU on the command line of the running kernel.
+  description: The IOMMU parameters on the command line of the running kernel.
   returned: always
   type: list
   elements: str
   sample: [intel_iommu=on]
 reboot:
-  description: What is configured and only a reboot will bring, each with a key and a sentence.
+  description: Configured parameters that take effect only after a reboot, each with a key and a sentence.
   returned: always
   type: list
   elements: dict
@@ -88,22 +86,21 @@ reboot:
     - key: kernel:iommu=pt
       text: kernel parameter iommu=pt is configured but not on the running command line
 stuck:
-  description: What is configured and a reboot has failed to bring, each with a key and a sentence with advice.
+  description: Configured parameters that a reboot has failed to apply, each with a key and a sentence with advice.
   returned: always
   type: list
   elements: dict
   sample: []
 settled:
-  description: Whether there was nothing to do, nothing waits for a reboot, and nothing is remembered for a later run.
+  description: Whether there was nothing to do, nothing waits for a reboot, and no notes remain for a later run.
   returned: success
   type: bool
   sample: true
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_kernel as kernel
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import kernel
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 
 def main():

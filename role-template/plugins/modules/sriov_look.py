@@ -3,18 +3,17 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sriov_look
-short_description: Look at everything that the role sets on a host
+short_description: Check everything that the role sets on a host
 version_added: 2.1.0
 description:
-  - Says what the modules M(stackhpc.sriov.sriov_firmware), M(stackhpc.sriov.sriov_mlx4), M(stackhpc.sriov.sriov_kernel_parameters)
-    and M(stackhpc.sriov.sriov_vfs) would say in check mode, by their own code, in one remote execution.
-  - Changes nothing but the role's own notes, and those with O(forget) only. The role reads back with it what a reboot was for.
+  - Reports what the modules M(stackhpc.sriov.sriov_firmware), M(stackhpc.sriov.sriov_mlx4),
+    M(stackhpc.sriov.sriov_kernel_parameters) and M(stackhpc.sriov.sriov_vfs) would report in check mode. Uses their own code, in
+    one remote execution.
+  - Changes nothing but the role's own notes, and these only with O(forget). The role uses it to check the state after a reboot.
 author:
   - StackHPC (@stackhpc)
 options:
@@ -25,18 +24,18 @@ options:
     required: true
   concerns:
     description:
-      - What to look at, C(firmware), C(mlx4), C(kernel) or C(vfs), each with the options of its module as a dictionary. C(devices) is
-        not one of them.
+      - The concerns to check, C(firmware), C(mlx4), C(kernel) or C(vfs), each with the options of its module as a dictionary,
+        except C(devices).
     type: dict
     required: true
   settle:
-    description: For how many seconds to wait at most until the host has started all its units. Nothing is waited for with 0.
+    description: The maximum number of seconds to wait until the host has started all its units. With 0 the module does not wait.
     type: int
     default: 0
   forget:
     description:
-      - Whether to forget which reasons for a reboot a concern had, when it has none left and nothing is to be done for it. The next run
-        need not do it then.
+      - Whether to delete the notes about a concern's reasons for a reboot, if none of them is left and the concern needs no change.
+        With V(false), the next run deletes them.
     type: bool
     default: false
 attributes:
@@ -49,7 +48,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Look at the kernel parameters and the VFs
+- name: Check the kernel parameters and the VFs
   stackhpc.sriov.sriov_look:
     devices: "{{ pfs.devices }}"
     concerns:
@@ -61,7 +60,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 concerns:
-  description: What each concern's module would return, by the names in O(concerns).
+  description: The values that each concern's module would return, by the names in O(concerns).
   returned: success
   type: dict
   sample:
@@ -69,10 +68,9 @@ concerns:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_concerns as concerns
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_host as host
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_pending as pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns, pending
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host import HOST
 
 
 def main():
@@ -85,25 +83,28 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted, found, faults = module.params["concerns"], {}, []
+    wanted, devices, found, faults = module.params["concerns"], module.params["devices"], {}, []
     for name in wanted:
         if name not in concerns.CONCERNS:
-            module.fail_json(msg="concerns has %.80r, and there are %s: correct it" % (name, ", ".join(concerns.CONCERNS)))
+            module.fail_json(msg=f"concerns has {name!r:.80}, and there are {', '.join(concerns.CONCERNS)}: correct it")
     concerns.wait_for_units(module.params["settle"], module.run_command)
     for name in [name for name in concerns.CONCERNS if name in wanted]:
         try:
-            found[name], warnings = concerns.look(name, wanted[name], module.params["devices"], module.run_command)
-        except host.Refusal as refusal:
+            found[name], warnings = concerns.look(name, wanted[name], devices, module.run_command)
+        except Refusal as refusal:
             faults.append(str(refusal))
             continue
+        # The firmware says which PFs get their VFs only when their card runs with its new settings.
+        devices = found[name].get("devices", devices)
         for sentence in warnings:
             module.warn(sentence)
     if faults:
-        module.fail_json(msg="; ".join(faults))
+        reasons = [reason["text"] for result in found.values() for reason in result["reboot"] + result["stuck"]]
+        module.fail_json(msg="; ".join(reasons + faults))
     if module.params["forget"] and not module.check_mode:
         for name, result in found.items():
             if not (result["changed"] or result["reboot"] or result["stuck"]):
-                pending.forget(name, pending.STATE_DIRECTORY)
+                pending.forget(HOST, name)
     module.exit_json(changed=False, concerns=found)
 
 

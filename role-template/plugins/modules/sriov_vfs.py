@@ -3,20 +3,18 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import absolute_import, annotations, division, print_function
-
-__metaclass__ = type
+from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sriov_vfs
 short_description: Set the number of VFs of PFs, now and at every boot
 version_added: 1.0.0
 description:
-  - Creates and removes VFs live where nothing is disturbed by it, and says what has to wait for the next boot, and why.
-  - Installs the host program C(sriov-vfs) with its configuration, its systemd units and its udev rule, or removes them when no PF is left.
-  - Takes over from stackhpc.sriov and stackhpc.linux.sriov, whose units and udev block it removes.
-  - Everything that can forbid a file to be changed is tried before the first VF is. When one PF, or after all a file, fails, every PF is
-    put back to the number of VFs it had, and every file to what it was; what cannot be put back is named.
+  - Creates and removes VFs live where this disturbs nothing. Reports the changes that must wait for the next boot, and why.
+  - Installs the host program C(sriov-vfs) with its configuration, its systemd units and its udev rule. Removes them when no PF is left.
+  - Takes over from stackhpc.sriov and stackhpc.linux.sriov, and removes their units and udev block.
+  - Before it changes the first VF, the module tries everything that can prevent a file from being changed. If a PF fails, or a file
+    fails nevertheless, the module restores the previous number of VFs of every PF, and every file. It names what it cannot restore.
 author:
   - StackHPC (@stackhpc)
 options:
@@ -26,25 +24,25 @@ options:
     elements: dict
     required: true
   boot_wait:
-    description: Seconds that the boot waits for the driver of a PF that is there, a whole number.
+    description: Seconds that the boot waits for the driver of a PF that is present, a whole number.
     type: raw
     default: 30
   numvfs_timeout:
-    description: Seconds allowed for one PF, one more for each VF, a whole number of 1 or more.
+    description: Seconds allowed for one PF, a whole number of 1 or more. The module adds one second for each VF.
     type: raw
     default: 120
   change_connection_pf:
-    description: Allow VFs of the PF that carries the connection to be destroyed live.
+    description: Allow the module to destroy VFs live on the PF that carries the connection.
     type: bool
     default: false
   udev_rule_path:
     description:
       - The udev rule file, an absolute path that ends in C(.rules).
-      - What is in it and is neither this module's nor the predecessors' stays.
+      - The module keeps its other contents, except the block of the predecessors.
     type: path
     default: /etc/udev/rules.d/70-sriov.rules
   units:
-    description: Text of the systemd units, by the name of the unit. When not given, the role's own.
+    description: Text of the systemd units, by the name of the unit. The default is the role's own units.
     type: dict
 attributes:
   check_mode:
@@ -56,7 +54,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Set the VFs
+- name: Ensure the wanted number of VFs
   stackhpc.sriov.sriov_vfs:
     devices: "{{ pfs.devices }}"
 """
@@ -64,11 +62,10 @@ EXAMPLES = r"""
 RETURN = r"""
 pfs:
   description:
-    - Each PF that was looked at. Its C(state) is C(ok), C(changed), C(pending) until the next boot, C(waiting) for its firmware,
-      C(skipped) or C(failed); when another PF or a file failed also C(put back) or
-      C(unchanged).
-    - One whose write failed has C(kernel_log), what the kernel said of it meanwhile, as a list of lines, and C(late), whether the
-      kernel had not finished in time, with C(process), the id of the process that was left behind then.
+    - Each PF that the module checked. Its C(state) is C(ok), C(changed), C(pending) until the next boot, C(waiting) for its firmware,
+      C(skipped) or C(failed). If another PF or a file failed, it may also be C(put back) or C(unchanged).
+    - A PF whose write failed has C(kernel_log), the kernel's messages about it during the write, as a list of lines. It also has
+      C(late), whether the kernel did not finish in time, and C(process), the id of the process that was left behind in that case.
   returned: success, and when a PF or a file failed
   type: list
   elements: dict
@@ -81,42 +78,41 @@ lines:
   elements: str
   sample: ["ens1f0 (0000:3b:00.0): 8 VFs, changed"]
 files:
-  description: The files and links that changed, or would in check mode. On a failure those that could not be put back.
+  description: The files and links that changed, or would change in check mode. On a failure, those that the module could not restore.
   returned: success, and when a file could not be changed
   type: list
   elements: str
   sample: [/etc/sriov/vfs.json]
 reboot:
-  description: What only a reboot will make true.
+  description: Changes that take effect only after a reboot.
   returned: success
   type: list
   elements: dict
   sample: []
 stuck:
-  description: What was to become true with a reboot, and did not although the host has rebooted since.
+  description: Changes that a reboot has failed to apply, although the host has rebooted since.
   returned: success
   type: list
   elements: dict
   sample: []
 settled:
-  description: Whether there was nothing to do, nothing waits for a reboot, and nothing is remembered for a later run.
+  description: Whether there was nothing to do, nothing waits for a reboot, and no notes remain for a later run.
   returned: success
   type: bool
   sample: true
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.stackhpc.sriov.plugins.module_utils import sriov_numvfs as numvfs
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov_host import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 
 
 def main():
-    module = AnsibleModule(argument_spec=numvfs.ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=vfs.ARGUMENTS, supports_check_mode=True)
     try:
-        with numvfs.Interruption() as interruption:
+        with vfs.Interruption() as interruption:
             # A signal that comes now would end the run without a word of what it did.
-            module.exit_json(**numvfs.work(module, interruption))
+            module.exit_json(**vfs.work(module, interruption))
     except Refusal as refusal:
         module.fail_json(msg=str(refusal), **refusal.details)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 
@@ -28,11 +29,9 @@ class Slots:
 
     def take(self, bus: str) -> None:
         """Take a card out of its slot, if there is one."""
-        try:
+        # ENODEV: the slot is empty.
+        with contextlib.suppress(OSError):
             self.tell(f"remove {bus}")
-        except OSError:
-            # ENODEV: the slot is empty.
-            pass
 
     def plug(self, card: Card) -> None:
         """Put a card into its empty slot."""

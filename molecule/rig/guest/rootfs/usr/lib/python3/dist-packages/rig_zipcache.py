@@ -3,6 +3,7 @@
 Ansible sends its modules as zip archives, whose contents Python compiles again in every
 task; under emulation that is most of a task's time.
 """
+
 import _imp
 import marshal
 import os

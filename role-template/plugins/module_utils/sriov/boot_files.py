@@ -1,0 +1,250 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files that bring VFs at every boot: the program's configuration, units, drop-ins and udev rules."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import re
+
+from . import predecessors
+from .errors import Refusal
+from .joined import program_text
+from .program import configuration, disk, sysfs
+from .program.host import HOST
+
+BOOT_UNIT = configuration.BOOT_UNIT
+DROP_IN = "sriov-vfs.conf"
+RULE_BEGIN = "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost"
+RULE_END = "# END stackhpc.sriov"
+# Not with "!=" in each rule: udev takes an interface without the attribute as no match for that too.
+REPRESENTORS_ASIDE = 'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"'
+OWN_BLOCK = re.compile(r"^# BEGIN stackhpc\.sriov\b.*?^# END stackhpc\.sriov\n?", re.MULTILINE | re.DOTALL)
+
+
+def boot_link():
+    """The link by which systemd starts the boot unit."""
+    return f"{HOST.units}/multi-user.target.wants/{BOOT_UNIT}"
+
+
+def released_path():
+    """The file of what read_released() reads. State, not configuration: it is forgotten after a boot, and that is no
+    change to report.
+    """
+    return os.path.join(HOST.state, "released.json")
+
+
+def udev_rules(devices: list[dict]) -> str:
+    """The block that starts a PF's unit when the PF appears, as the driver's interface or as the function itself.
+
+    Not for the add event alone: systemd leaves an interface aside while it is being renamed, and takes it with what the
+    rules say for the move event that follows. A unit that is wanted already is not started again by a later event.
+    """
+    lines = [RULE_BEGIN, REPRESENTORS_ASIDE]
+    for device in devices:
+        match = 'SUBSYSTEM=="net", KERNELS=="%s"' if device["trigger"] == "net" else 'SUBSYSTEM=="pci", KERNEL=="%s"'
+        lines.append(
+            f'ACTION!="remove", {match % device["address"]}, TAG+="systemd", '
+            f'ENV{{SYSTEMD_WANTS}}+="sriov-vfs@{device["address"]}.service"'
+        )
+    return "\n".join(lines + ['LABEL="sriov_end"', RULE_END, ""])
+
+
+def rule_file(before, devices):
+    """A udev rule file with our block, and without the predecessors'. None when nothing is left in it.
+
+    before: its text now, or None. What anybody else wrote stays as it is.
+    """
+    rest = OWN_BLOCK.sub("", predecessors.LEGACY_BLOCK.sub("", before or ""))
+    if not devices:
+        # An empty file that is not ours masks the one of that name in /usr/lib.
+        return rest if rest.strip() or rest == before else None
+    return rest + ("\n" if rest and not rest.endswith("\n") else "") + udev_rules(devices)
+
+
+def drop_ins(devices):
+    """For each unit that needs VFs, the text that makes it need and follow them, by path."""
+    needs = {}
+    for device in devices:
+        if device["boot"] == "systemd":
+            for unit in device["required_by"]:
+                needs.setdefault(unit, []).append(f"sriov-vfs-ready@{device['address']}.service")
+    return {
+        f"{HOST.units}/{unit}.d/{DROP_IN}": f"[Unit]\nRequires={' '.join(names)}\nAfter={' '.join(names)}\n"
+        for unit, names in needs.items()
+    }
+
+
+def read_config():
+    """The configuration of the host; one that is not what this module writes counts as none."""
+    try:
+        config = configuration.load_config() or {}
+    except Refusal:
+        return {}
+    if not config.get("udev_rule_path", "/").startswith("/"):
+        # From a version that took any path; nobody knows where that file is.
+        del config["udev_rule_path"]
+    return config
+
+
+def config_text(parameters, devices, names):
+    """The configuration file, or None when there is nothing to configure. names: as of last_known_names."""
+    if not devices:
+        return None
+    keys = ("address", "id", "numvfs", "boot", "optional")
+    return (
+        json.dumps(
+            {
+                "format": configuration.CONFIG_FORMAT,
+                "boot_wait": parameters["boot_wait"],
+                "numvfs_timeout": parameters["numvfs_timeout"],
+                "udev_rule_path": parameters["udev_rule_path"],
+                "devices": [
+                    dict({key: device[key] for key in keys}, name=names[device["address"]]) for device in devices
+                ],
+            },
+            indent=2,
+        )
+        + "\n"
+    )
+
+
+def last_known_names(devices, config, kept):
+    """The name of each PF's interface: {address: name, "" for none}, for messages about a PF that is gone.
+
+    kept: those that the file has, where it has them, for an interface that was renamed is no change to report; else
+    those of now, where the PF has an interface now.
+    """
+    ids = {device["address"]: device["id"] for device in devices}
+    known = {
+        entry["address"]: entry["name"]
+        for entry in config.get("devices", [])
+        if entry["address"] in ids and ids[entry["address"]] in (None, entry["id"]) and "name" in entry
+    }
+    names = {device["address"]: device.get("name") or "" for device in devices}
+    now = {
+        address: name if name and name.isascii() and configuration.is_plain(name) else known.get(address, "")
+        for address, name in names.items()
+    }
+    return dict(now, **known) if kept else now
+
+
+def wanted_files(parameters, devices, config):
+    """Every file that the host shall have, or shall not have: {path: (text or None, mode, None for the one it has)}."""
+    keep = bool(devices)
+    at_boot = any(device["boot"] == "systemd" for device in devices)
+    files = {HOST.program: (program_text() if keep else None, 0o755)}
+    files[HOST.config] = (config_text(parameters, devices, last_known_names(devices, config, kept=True)), 0o644)
+    for name, text in parameters["units"].items():
+        wanted = keep and (name != BOOT_UNIT or at_boot)
+        files[f"{HOST.units}/{name}"] = (text if wanted else None, 0o644)
+    for path in glob.glob(f"{HOST.units}/*.d/{DROP_IN}"):
+        files[path] = (None, 0o644)
+    files.update({path: (text, 0o644) for path, text in drop_ins(devices).items()})
+    rule_path = parameters["udev_rule_path"]
+    for path in sorted({HOST.udev_rules, config.get("udev_rule_path", rule_path), rule_path}):
+        ours = devices if path == rule_path else []
+        files[path] = (rule_file(sysfs.read_file(path), ours), 0o644 if ours else None)
+    return files
+
+
+def plan_files(changes, parameters, devices, config, legacy_paths):
+    """Plan every file and link in an order in which a boot after any of them finds what works.
+
+    What needs something goes before it and comes after it; the predecessors' go last, when ours do their work.
+    Returns the directories in which they, and the state of this module, are.
+    """
+    files, state = wanted_files(parameters, devices, config), set()
+    if devices and files[HOST.config][0] == sysfs.read_file(HOST.config):
+        # Names of interfaces alone are no change to report.
+        state.add(HOST.config)
+    if devices:
+        files[HOST.config] = (config_text(parameters, devices, last_known_names(devices, config, kept=False)), 0o644)
+    at_boot = any(device["boot"] == "systemd" for device in devices)
+
+    def rank(path):
+        text, gone = files[path][0], files[path][0] is None
+        if os.path.basename(path) == DROP_IN:
+            # One that needs less than before must not wait for what then goes; one that needs more must wait for what
+            # then comes.
+            needs = [set(re.findall(r"sriov-vfs-ready@\S+", part or "")) for part in (text, sysfs.read_text(path))]
+            return 0 if gone or needs[0] <= needs[1] else 8
+        if path == HOST.program:
+            return 12 if gone else 1
+        if path == HOST.config:
+            # It alone knows which rule file was ours before; the rules start what does not work without any
+            # configuration.
+            return 11 if gone else 6 if os.path.exists(path) else 2
+        if path.startswith(HOST.units + "/"):
+            return 10 if gone else 3
+        return 9 if not devices else 4 if path == parameters["udev_rule_path"] else 5
+
+    link = HOST.units + "/" + BOOT_UNIT if at_boot else None
+    steps = [(rank(path), lambda path=path: changes.file(path, *files[path], state=path in state)) for path in files]
+    steps.append((7 if link else 0, lambda: changes.link(boot_link(), link)))
+    for path in legacy_paths:
+        if os.path.islink(path):
+            steps.append((13, lambda path=path: changes.link(path, None)))
+        else:
+            steps.append((14, lambda path=path: changes.file(path, None)))
+    for _rank, plan in sorted(steps, key=lambda step: step[0]):
+        plan()
+    directories = {os.path.dirname(path) for path in [boot_link(), released_path(), HOST.owed] + list(files)}
+    return sorted(directories.union(glob.glob(HOST.units + "/*.[dwr]*/")))
+
+
+def read_owed():
+    """The files of runs that ended before systemd and udev knew of them."""
+    try:
+        owed = json.loads(sysfs.read_file(HOST.owed) or "[]")
+    except ValueError:
+        return []
+    return [path for path in owed if isinstance(path, str)] if isinstance(owed, list) else []
+
+
+def write_owed(paths):
+    """Write what read_owed() reads; no file for no paths. Raises OSError."""
+    if paths:
+        disk.write_atomically(HOST.owed, json.dumps(paths) + "\n")
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            disk.remove_file(HOST.owed)
+
+
+def reloads(paths):
+    """The commands that make systemd and udev, if they run, read these files."""
+    commands = []
+    if any(path.startswith(HOST.units + "/") for path in paths) and os.path.isdir("/run/systemd/system"):
+        commands.append(["systemctl", "daemon-reload"])
+    if any(path.endswith(".rules") for path in paths) and os.path.exists("/run/udev/control"):
+        commands.append(["udevadm", "control", "--reload"])
+    return commands
+
+
+def finish(paths, run, results):
+    """What follows the change of files: systemd and udev read them, and directories that only they kept in being go.
+
+    run: runs a command and returns (code, output, errors); results: what became of the PFs. Raises Refusal when a
+    command fails; the next run makes up for it.
+    """
+    for command in reloads(paths):
+        code, output, errors = run(command)
+        if code:
+            said = (errors or output).strip().replace("\n", "; ") or f"exit code {code}"
+            raise Refusal(
+                f"{' '.join(command)} failed ({said}), after VFs and files were changed: correct that, then run the "
+                "role again, which repeats it",
+                pfs=results,
+            )
+    for path in paths:
+        if path == HOST.config or os.path.basename(path) == DROP_IN:
+            disk.sweep([os.path.dirname(path)])
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(path))
+                disk.sync_directory(os.path.dirname(os.path.dirname(path)))
+    with contextlib.suppress(OSError):
+        write_owed([])

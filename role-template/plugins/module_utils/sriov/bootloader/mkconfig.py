@@ -1,0 +1,278 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GRUB with entries that grub-mkconfig makes from /etc/default/grub (Debian, Ubuntu)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import tempfile
+
+from ..changes import Changes
+from ..errors import Refusal
+from .base import BootLoader
+from .cmdline import TO_INIT, has, managed_tokens, missing, split_raw
+from .grub_settings import drop_in, sets_separator
+from .tools import last_line
+
+DROP_IN_HEADER = """\
+# Made by the Ansible role stackhpc.sriov, which writes this file anew: change the role's variables, not the file.
+# Each parameter is put on the kernel's line only when the line does not have it already.
+"""
+
+
+class MkconfigGrub(BootLoader):
+    """GRUB whose entries grub-mkconfig makes from /etc/default/grub and the drop-ins beside it."""
+
+    name = "grub"
+    DEFAULTS = "/etc/default/grub"
+    DROP_INS = "/etc/default/grub.d"
+    DROP_IN = "/etc/default/grub.d/zz-sriov.cfg"
+    CONFIGS = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
+    VARIABLES = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY")
+
+    def __init__(self, host, config, generate):
+        super().__init__(host)
+        self.config = config
+        self.generate = generate
+        self._generated = True
+        self._known = {}
+
+    @classmethod
+    def find(cls, host):
+        """The loader, or None. Evidence: its settings, its generator, and a configuration with Linux entries."""
+        config = next((path for path in cls.CONFIGS if host.is_file(path)), None)
+        settings = host.is_file(cls.DEFAULTS) or host.is_directory(cls.DROP_INS)
+        update = host.which("update-grub")
+        mkconfig = host.which("grub-mkconfig", "grub2-mkconfig")
+        # Only a generator that reads drop-ins can be served by one; Debian's is patched to, EL's is not.
+        reads = mkconfig and "default/grub.d" in (host.read(mkconfig) or "")
+        if not (config and settings and reads):
+            return None
+        return cls(host, config, [update] if update else [mkconfig, "-o", config])
+
+    def evaluate(self, changes):
+        """The kernel line of a normal entry, as grub-mkconfig would make it: GRUB_CMDLINE_LINUX, then
+        GRUB_CMDLINE_LINUX_DEFAULT.
+        """
+        settings = self.settings(changes)
+        return " ".join((settings["GRUB_CMDLINE_LINUX"] + " " + settings["GRUB_CMDLINE_LINUX_DEFAULT"]).split())
+
+    def settings(self, changes):
+        """The variables of VARIABLES as grub-mkconfig would have them, by name; empty where one is not set.
+
+        The files are sourced by sh, in grub-mkconfig's order and under its `set -e`: nothing else knows what
+        `+=`, `$( )` or a continued line come to.
+        """
+        texts = tuple((path, changes.read(path)) for path in self._files(changes))
+        if texts not in self._known:
+            self._known[texts] = self._source(texts)
+        return self._known[texts]
+
+    def _source(self, texts):
+        with tempfile.TemporaryDirectory(prefix="sriov-") as directory:
+            script = ["set -e"]
+            for number, (path, text) in enumerate(texts):
+                if text is None:
+                    continue
+                source = self.host.real(path)
+                if text != self.host.read(path):
+                    source = os.path.join(directory, f"{number}.cfg")
+                    with open(source, "w", encoding="utf-8", errors="surrogateescape") as stream:
+                        stream.write(text)
+                script.append(f". {shlex.quote(source)}")
+            mark = "@sriov@"
+            script.append(
+                "printf '%s%%s' %s '%s'" % (mark, " ".join(f'"${{{name}-}}"' for name in self.VARIABLES), "end")
+            )
+            rc, out, err = self.host.run(["/bin/sh", "-c", "\n".join(script)], "")
+        values = out.split(mark)[-len(self.VARIABLES) - 1 :]
+        if rc != 0 or len(values) != len(self.VARIABLES) + 1 or values.pop() != "end":
+            raise Refusal(
+                f"The settings of GRUB in {self.DEFAULTS} cannot be read by sh, so update-grub would fail too: "
+                f"{last_line(err, out)}"
+            )
+        settings = dict(zip(self.VARIABLES, values))
+        if "\n" in settings["GRUB_CMDLINE_LINUX"] + settings["GRUB_CMDLINE_LINUX_DEFAULT"]:
+            raise Refusal(
+                f"A value of GRUB_CMDLINE_LINUX or GRUB_CMDLINE_LINUX_DEFAULT in {self.DEFAULTS} or {self.DROP_INS} "
+                "has a line break inside its quotes, at which GRUB ends the kernel's line: put it on one line."
+            )
+        return settings
+
+    def _files(self, changes):
+        """The files that hold the settings, in the order in which grub-mkconfig sources them."""
+        drop_ins = {
+            f"{self.DROP_INS}/{name}"
+            for name in self.host.names(self.DROP_INS)
+            if name.endswith(".cfg") and not name.startswith(".")
+        }
+        # What check mode would write sorts where the real file will.
+        return [self.DEFAULTS] + sorted(
+            drop_ins | ({self.DROP_IN} if changes.read(self.DROP_IN) is not None else set())
+        )
+
+    def folders(self, _changes):
+        return [self.DROP_INS, os.path.dirname(self.config)]
+
+    def lines(self, changes):
+        """The kernel lines of the entries that boot normally, as (title, line): what the next boot will have."""
+        return grub_entries(self.host.read(self.config) or "", self.settings(changes))
+
+    def sources(self, changes):
+        return [(f"{self.DEFAULTS} or {self.DROP_INS}", self.evaluate(changes))]
+
+    def configured(self, changes):
+        made = self.lines(changes) if self._generated else []
+        return [(self.config + ": " + title, line) for title, line in made] + self.sources(changes)
+
+    def lacking(self, changes, wanted):
+        """The wanted tokens that a run would bring to the next boot."""
+        line, entries = self.evaluate(changes), self.lines(changes)
+        return [
+            token
+            for token in wanted
+            if not has(line, token) or (entries and not any(has(entry, token) for _title, entry in entries))
+        ]
+
+    def apply(self, changes, wanted, record):
+        """Make the next boot have `wanted`, and not what `record` says this role added before.
+
+        Returns sentences for the operator about entries that do not follow the settings.
+        """
+        trial = Changes(self.host, True)
+        if not wanted:
+            trial.remove(self.DROP_IN)
+        elif trial.read(self.DROP_IN) is not None or missing(self.evaluate(trial), wanted):
+            trial.write(self.DROP_IN, DROP_IN_HEADER + drop_in(wanted))
+        line = self.evaluate(trial)
+        if missing(line, wanted):
+            raise Refusal(self._in_the_way(trial, " ".join(missing(line, wanted))))
+        changes.put(self.DROP_IN, trial.read(self.DROP_IN))
+        if trial.changed or self._stale(changes, line, wanted, record["tokens"]):
+            return self._generate(changes, line, wanted)
+        return []
+
+    def _in_the_way(self, changes, tokens):
+        """Why the tokens are not on the kernel's line although the drop-in puts them there."""
+        settings = self.settings(changes)
+        for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"):
+            if any(word in TO_INIT for word in split_raw(settings[name])):
+                files = [path for path in self._files(changes) if sets_separator(changes.read(path) or "", name)]
+                return f"{tokens} would go to init and not to the kernel, as every word after the ' -- ' in {name} of {(files or [f'{self.DEFAULTS} or {self.DROP_INS}'])[-1]} does: take the ' -- ' out, or put in front of it what the kernel needs ('---' is an ordinary word)."
+        return (
+            f"{tokens} is not on the line that GRUB would get: a file in {self.DROP_INS} that sorts after "
+            f"{os.path.basename(self.DROP_IN)} sets GRUB_CMDLINE_LINUX_DEFAULT anew (rename it or let it append), or "
+            "the word stands in a quoted value."
+        )
+
+    def _stale(self, changes, line, wanted, recorded):
+        """Whether grub.cfg is older than the settings.
+
+        One entry that has the tokens shows that it is not: those that lack them then are made by a script with a line
+        of its own.
+        """
+        entries = self.lines(changes)
+        return (
+            all(missing(entry, wanted) for _title, entry in entries)
+            and bool(entries)
+            or any(
+                has(entry, token) and not has(line, token)
+                for _title, entry in entries
+                for token in recorded
+                if token not in wanted
+            )
+        )
+
+    def _generate(self, changes, line, wanted):
+        old = self.lines(changes)
+        before = "".join(f"{title}: {' '.join(managed_tokens(entry))}\n" for title, entry in old)
+        after = "".join(f"{title}: {' '.join(managed_tokens(line))}\n" for title, _entry in old)
+        command = " ".join(self.generate)
+        rc, out, err = changes.command(self.generate, self.config, self.config, before, after)
+        if rc != 0:
+            raise Refusal(f"{command} failed, and {changes.undo()}: {last_line(err, out)}")
+        if changes.check_mode:
+            self._generated = False
+            return []
+        entries = self.lines(changes)
+        lacking = [(title, missing(entry, wanted)) for title, entry in entries if missing(entry, wanted)]
+        if old and not entries:
+            raise Refusal(
+                f"{command} made a {self.config} without the Linux entries that it had, and {changes.undo()}: look at "
+                "the scripts in /etc/grub.d."
+            )
+        if wanted and not entries:
+            return [
+                f"{self.config} has no Linux entry that is known to take its line from {self.DEFAULTS}: whether the "
+                f"next boot has {' '.join(wanted)} will be seen after it."
+            ]
+        if lacking and len(lacking) == len(entries):
+            raise Refusal(
+                f"{command} made a {self.config} whose entry '{lacking[0][0]}' lacks {' '.join(lacking[0][1])}, and "
+                f"{changes.undo()}: look at the scripts in /etc/grub.d."
+            )
+        return [
+            f"The entry '{title}' of {self.config} does not have {' '.join(tokens)}, "
+            "because the script in /etc/grub.d that makes it takes a line of its own: a "
+            "host that is started from this entry runs without."
+            for title, tokens in lacking
+        ]
+
+
+# Words that make a boot end in a shell for repairs: systemd's generator and run level names (kernel-command-line(7)),
+# Ubuntu's friendly-recovery, the stops of dracut (dracut.cmdline(7)) and initramfs-tools(7), and a shell instead of
+# init.
+REPAIR = re.compile(
+    r"^(single|-s|s|S|1|-b|recovery|(rd\.)?(rescue|emergency)|(rd\.)?break(=.*)?"
+    r"|(rd\.)?systemd\.unit=(rescue|emergency)(\.target)?|(rd)?init=/\S*/?(ba|da|z|k|a)?sh)$"
+)
+# The id of a recovery entry of 10_linux, gnulinux-VERSION-recovery-DEVICE, where the device can be of any name.
+RECOVERY_ID = re.compile(r"gnulinux-(?!simple-)(?:(?!-advanced-|-recovery-)[^/'\"\s])*-recovery-")
+# Scripts whose entries are other systems' and the administrator's own.
+NOT_MADE = ("30_os-prober", "40_custom", "41_custom")
+
+
+def grub_entries(text, settings=None):
+    """The Linux entries that boot normally in a grub.cfg, as (title, kernel line without the kernel's path).
+
+    Those of 10_linux (and 10_linux_zfs) when there are any: entries of other systems and the administrator's own are
+    not made from /etc/default/grub. Recovery entries do not get GRUB_CMDLINE_LINUX_DEFAULT. They are known by
+    10_linux's id, and in whatever other script by their line: it has a word that REPAIR knows or the words of
+    GRUB_CMDLINE_LINUX_RECOVERY, which the line of a normal entry (`settings`, by name of the variable) does not have.
+    """
+    settings = settings or {}
+    usual = set(
+        split_raw(settings.get("GRUB_CMDLINE_LINUX", "") + " " + settings.get("GRUB_CMDLINE_LINUX_DEFAULT", ""))
+    )
+    own = set(settings.get("GRUB_CMDLINE_LINUX_RECOVERY", "").split()) - usual
+
+    def repairs(line):
+        words = set(split_raw(line))
+        return any(REPAIR.match(word) for word in words - usual) or bool(own) and own <= words
+
+    entries, section, title, recovery = [], "", "", False
+    for line in text.splitlines():
+        if section in NOT_MADE and not line.startswith("###"):
+            continue
+        begin = re.match(r"### BEGIN (\S+) ###", line)
+        if begin:
+            section, title = os.path.basename(begin.group(1)), ""
+        entry = re.match(r"\s*menuentry\s+(?:(['\"])(.*?)\1|([^\s'\"]+))(.*)", line)
+        if entry:
+            title = entry.group(2) or entry.group(3) or "?"
+            recovery = section != "10_linux_zfs" and RECOVERY_ID.search(entry.group(4)) is not None
+        kernel = re.match(r"\s*linux(?:16|efi)?\s+(\"[^\"]*\"|\S+)\s*(.*)", line)
+        if (
+            not kernel
+            or not title
+            or recovery
+            or "memtest" in os.path.basename(kernel.group(1))
+            or repairs(kernel.group(2))
+        ):
+            continue
+        entries.append((section, title, kernel.group(2).strip()))
+    made = [entry for entry in entries if entry[0].startswith("10_linux")]
+    return [(title, line) for _section, title, line in made or entries]

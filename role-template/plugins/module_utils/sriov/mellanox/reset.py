@@ -1,0 +1,120 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cards reset, so that they run with what is set without a reboot."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..errors import Refusal
+from ..program import holders, sysfs, writers
+from .cards import look, not_running
+from .complaints import reset_refusal
+from .tool import TOOL_SECONDS, TOOLS, query, run
+from .wanted import functions_of
+
+RESET_SECONDS = 600
+RETURN_SECONDS = 90
+
+
+def obstacle(card, carriers):
+    """Why a card must not be reset, in words, or None. carriers: as of connection.connection_functions."""
+    functions = functions_of(card["card"])
+    if carriers is None:
+        return "it is not known whether it carries the connection to this host"
+    if set(functions) & carriers:
+        return "it carries the connection to this host"
+    drivers = {function: holders.userspace_driver(function) for function in functions}
+    held = [f"its PF {function} is bound to {driver}" for function, driver in drivers.items() if driver] + [
+        holder for function in functions for holder in holders.vf_holders(function)
+    ]
+    return "; ".join(held) if held else None
+
+
+def reset_card(config_tool, tool, card, waiting):
+    """Reset a card, its VFs gone first, so that it runs with what is set. Returns None, or why it does not; its VFs are
+    then back.
+
+    waiting: what the card does not run with.
+    """
+    before = {function: sysfs.read_function(function) for function in functions_of(card["card"])}
+    had = {function: seen["numvfs"] for function, seen in before.items() if seen and seen["numvfs"]}
+    try:
+        failed = [message for message in writers.set_all(dict.fromkeys(had, 0), TOOL_SECONDS).values() if message]
+        why = "; ".join(failed) or do_reset(tool, before) or still_not_running(config_tool, card, waiting)
+    finally:
+        # Not all of them need be the role's, and where they are it sets their number afterwards.
+        back = {
+            function: min(count, (sysfs.read_function(function) or {}).get("totalvfs") or 0)
+            for function, count in had.items()
+        }
+        failed = [message for message in writers.set_all(back, TOOL_SECONDS).values() if message]
+    if not why:
+        card["done"].append("reset")
+    if failed and not why:
+        raise Refusal("; ".join(failed))
+    return "; ".join([why] + failed) if why else None
+
+
+def do_reset(tool, before):
+    """Call the reset tool and wait until the host has the card back. before: its functions, as they were.
+
+    Returns None, or why it was not reset.
+    """
+    functions = sorted(before)
+    # Level 3 stops the driver of this card's functions alone, and starts it again (mlxfwreset_mlnxdriver.py).
+    code, text = run([tool, "-d", min(functions), "-l", "3", "-y", "reset"], RESET_SECONDS)
+    refused = f"it did not finish within {RESET_SECONDS} s" if code is None else reset_refusal(text, code)
+    if refused:
+        return refused
+    deadline = time.monotonic() + RETURN_SECONDS
+    while not all(is_back(function, before[function]) for function in functions):
+        if time.monotonic() >= deadline:
+            return f"it was reset, and not all of its interfaces are back after {RETURN_SECONDS} s"
+        time.sleep(0.5)
+    return None
+
+
+def is_back(function, before):
+    """Whether a function has the driver, and as many interfaces, as it had before."""
+    now = sysfs.read_function(function)
+    return now is not None and now["driver"] == before["driver"] and len(now["netdevs"]) >= len(before["netdevs"])
+
+
+def made_current(
+    reset_tool: str | None,
+    tool: str,
+    card: dict,
+    waiting: list[dict],
+    carriers: set[str] | None,
+    check_mode: bool,
+) -> bool:
+    """Reset a card so that it runs with what is set; whether it does, or in check mode would.
+
+    waiting: what it does not run with. carriers: as of connection.connection_functions. Otherwise card["not_reset"]
+    says why not.
+    """
+    why = (
+        obstacle(card, carriers)
+        if reset_tool
+        else (f"{dict(TOOLS.values())[os.path.basename(tool)]} is not on this host")
+    )
+    if not why and not check_mode:
+        why = reset_card(tool, reset_tool, card, waiting)
+    card["not_reset"] = why
+    card["reset"] = not why
+    if check_mode and not why:
+        card["waits"] = "its firmware offers more once the card is reset"
+    return not why
+
+
+def still_not_running(tool, card, waiting):
+    """Ask again after a reset. Returns None when the card runs with what is set, else a clause."""
+    try:
+        for need in waiting:
+            need.update(look(card, need, {need["function"]: query(tool, need["function"], card)}))
+    except Refusal as refusal:
+        return f"after its reset: {refusal}"
+    return "it was reset and does not run with it all the same" if not_running(waiting, set()) else None

@@ -1,0 +1,458 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of mlx4_core, by which ConnectX-3 cards get their VFs when the driver is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from . import given, pending
+from .errors import Refusal
+from .mlx4_driver import (
+    DRIVER,
+    NONE,
+    last_lines,
+    option_sources,
+    parse_vfs,
+    read_cards,
+    running_option,
+    takes_addresses,
+)
+from .program import causes, disk, lock, programs, sysfs
+from .program.host import HOST
+
+OPTIONS_PATH = "/etc/modprobe.d/stackhpc-sriov-mlx4.conf"
+# The mark that the initramfs has options that have changed since.
+STALE = "mlx4-initramfs-stale"
+HEADER = "# Written by Ansible (stackhpc.sriov), changes here are lost\n"
+INITRAMFS_COMMANDS = (["update-initramfs", "-u", "-k", "all"], ["dracut", "--force", "--regenerate-all"])
+INITRAMFS_SECONDS = 900
+# What the manual of MLNX_OFED allows: 128 MAC addresses, two for each VF and for the PF. The driver's own check
+# (MLX4_MAX_NUM_VF_P_PORT in include/linux/mlx4/device.h) is at 64, but with firmware that knows no more than 63 VFs
+# mlx4_check_dev_cap() then leaves the card without its interfaces. Two ports of 63 are the 126 of MLX4_MAX_NUM_VF.
+MAX_VFS_OF_PORT = 63
+PORT_TYPE_NUMBERS = {"ib": 1, "eth": 2}
+NO_SECOND_PORT = 4
+
+
+def traces() -> list[str]:
+    """What this concern has left on the host and may have to take away, as paths."""
+    paths = (HOST.real(OPTIONS_PATH), os.path.join(HOST.state, STALE), pending.path_of(HOST, "mlx4"))
+    return [path for path in paths if os.path.exists(path)]
+
+
+def wanted_vfs(card, entries):
+    """The triplets (num_vfs, probe_vf) that the entries of one card ask for: VFs of port 1, of port 2, of all ports.
+
+    Raises Refusal for what the driver or the card would not do.
+    """
+    types, function, name = card["types"], card["function"], card["name"]
+    num_vfs, probe_vf = [0, 0, 0], [0, 0, 0]
+    for entry in entries:
+        where, count, port = entry["selector"], entry["numvfs"], entry.get("port")
+        probed = entry.get("probe_vf") or 0
+        if not 0 <= probed <= count:
+            raise Refusal(f"{where}: probe_vf is {probed}, and is to be from 0 to numvfs, which is {count}: correct it")
+        if count == 0:
+            continue
+        if port and not types:
+            raise Refusal(
+                f"{where}: it is not known what ports {name} has (no mlx4_port1 in "
+                f"{sysfs.device_path(function['address'])} that says ib or eth): see the kernel log, or choose the "
+                "whole card by its address"
+            )
+        if port and port > len(types):
+            raise Refusal(f"{where}: {name} has one port, port {port} is asked for: choose the card by its address")
+        if port and len(types) > 1 and "ib" in types:
+            raise Refusal(
+                f"{where}: VFs of port {port} alone need all ports of {name} to be Ethernet, they are "
+                f"{' and '.join(types)}: set them to Ethernet, or choose the whole card by its address"
+            )
+        # A card with one port fails to load with more than a single value, which stands for VFs of all ports.
+        column = port - 1 if port and len(types) > 1 else 2
+        num_vfs[column] += count
+        probe_vf[column] += probed
+    where = " and ".join(entry["selector"] for entry in entries)
+    for port in (0, 1):
+        if num_vfs[port] + num_vfs[2] > MAX_VFS_OF_PORT:
+            raise Refusal(
+                f"{where}: port {port + 1} of {name} has at most {MAX_VFS_OF_PORT} VFs, {num_vfs[port] + num_vfs[2]} "
+                "are asked for: lower numvfs"
+            )
+    total = sum(num_vfs)
+    if total > (function["totalvfs"] or 0) and not any(entry.get("waits") for entry in entries):
+        if not function["totalvfs"]:
+            raise Refusal(f"{where}: {name} offers no VFs: {causes.why_no_vfs(function)}")
+        raise Refusal(f"{where}: {name} has at most {function['totalvfs']} VFs, {total} are asked for: lower numvfs")
+    return tuple(num_vfs), tuple(probe_vf)
+
+
+def is_single(num_vfs):
+    """Whether a triplet is to be written as a single value: more than one fails with InfiniBand, and with a card of one
+    port.
+    """
+    return num_vfs[:2] == (0, 0)
+
+
+def options_for_all(cards, wishes):
+    """The options of the kernel's own driver, as {name: value}: one set for every card of the host.
+
+    cards: as of read_cards. wishes: {address: (num_vfs, probe_vf)} of the chosen ones, some more than 0.
+    Raises Refusal when the cards of the host are not to have the same.
+    """
+    # One that offers no VFs gets none, whatever the options are (mlx4_enable_sriov()).
+    concerned = {
+        address: wishes.get(address, (NONE, NONE))
+        for address, card in sorted(cards.items())
+        if address in wishes or card["function"]["totalvfs"]
+    }
+    if len(set(concerned.values())) > 1:
+        raise Refusal(
+            "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones (%s): "
+            "give them all the same, or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the "
+            "distribution: it takes them for each address"
+            % (
+                DRIVER,
+                ", ".join(
+                    f"{cards[address]['name']} num_vfs={written(vfs, vfs, ',')} probe_vf={written(probed, vfs, ',')}"
+                    for address, (vfs, probed) in concerned.items()
+                ),
+            )
+        )
+    num_vfs, probe_vf = next(iter(concerned.values()))
+    options = {"num_vfs": written(num_vfs, num_vfs, ","), "probe_vf": written(probe_vf, num_vfs, ",")}
+    ports = [{card["types"][port] for card in cards.values() if port < len(card["types"])} for port in (0, 1)]
+    if all(card["types"] for card in cards.values()):
+        if all(len(types) < 2 for types in ports):
+            options["port_type_array"] = ",".join(str(PORT_TYPE_NUMBERS[min(types)]) for types in ports if types)
+        elif any(card["senses"] for card in cards.values()):
+            # The driver no longer senses a type once it has VFs (mlx4_dev_cap()), and would take the firmware's
+            # default.
+            raise Refusal(
+                f"the ports of {', '.join(card['name'] for card in cards.values() if card['senses'])} sense their "
+                f"type, which ends when there are VFs, and the driver {DRIVER} of this kernel takes one "
+                "port_type_array for all cards, whose types differ: set the types in the cards' firmware "
+                "(LINK_TYPE_P1, LINK_TYPE_P2), or install the driver of MLNX_OFED 4.9, the last that has it for "
+                "ConnectX-3, where that supports the distribution"
+            )
+    return options
+
+
+def options_for_each(cards, wishes):
+    """The options of MLNX_OFED's driver, as {name: value}: each value lists addresses with what holds for them.
+
+    cards, wishes: as of options_for_all.
+    """
+    # mlx4_fill_dbdf2val_tbl() takes a single value for an error when a triplet follows it anywhere, and the driver is
+    # not loaded at all.
+    chosen = sorted((is_single(vfs), address) for address, (vfs, _probed) in wishes.items() if sum(vfs))
+    options = {
+        name: ",".join(
+            f"{address}-{written(wishes[address][index], wishes[address][0], ';')}" for _single, address in chosen
+        )
+        for index, name in enumerate(("num_vfs", "probe_vf"))
+    }
+    types = [
+        f"{address}-{';'.join(str(number) for number in ([PORT_TYPE_NUMBERS[name] for name in cards[address]['types']] + [NO_SECOND_PORT])[:2])}"
+        for _single, address in chosen
+        if cards[address]["types"]
+    ]
+    return dict(options, port_type_array=",".join(types)) if types else options
+
+
+def written(values, num_vfs, separator):
+    """A triplet in the form that num_vfs of the same card has."""
+    return str(values[2]) if is_single(num_vfs) else separator.join(str(value) for value in values)
+
+
+def refuse_other_sources(sources, options):
+    """Raise Refusal when the host sets, in another place, one of the options to something else than wanted.
+
+    modprobe hands the driver all of them, one after the other. options: {name: value}, none when no VFs are wanted.
+    """
+    for place, name, value in sources:
+        wanted = options.get(name)
+        if options and (wanted == value or wanted is None):
+            continue
+        if not options and (name != "num_vfs" or set((parse_vfs(value) or {"": None}).values()) == {NONE}):
+            continue
+        raise Refusal(
+            f"{place} has {name}={value} for {DRIVER}, and {(f'{name}={wanted}' if options else 'no VF')} is wanted: remove it from there"
+        )
+
+
+def judge_card(card, num_vfs, probe_vf):
+    """What a card has and what it waits for: (its entry of `pfs`, its reason for a reboot or None)."""
+    function, name = card["function"], card["name"]
+    address, has, wanted = function["address"], function["numvfs"] or 0, sum(num_vfs)
+    ways = {"num_vfs": num_vfs, "probe_vf": probe_vf}
+    running = {option: running_option(option, address) for option in ways}
+    differs = [option for option in ways if running[option] is not None and running[option] != ways[option]]
+    if has and not wanted:
+        message = f"{name} keeps its {has} VFs until the next boot: its driver makes and removes them when it is loaded"
+    elif has != wanted:
+        message = (
+            f"{name} has {has} VFs until the next boot, {wanted} are wanted: its driver makes them when it is loaded"
+        )
+    elif wanted and differs:
+        message = (
+            "%s has its %d VFs with %s until the next boot, %s is wanted: its driver makes them when it is loaded"
+            % (
+                name,
+                has,
+                " ".join(f"{option}={written(running[option], running[option], ',')}" for option in differs),
+                " ".join(f"{option}={written(ways[option], num_vfs, ',')}" for option in differs),
+            )
+        )
+    else:
+        message = ""
+    key = f"mlx4:{address}={','.join(str(value) for value in num_vfs)}"
+    if sum(probe_vf):
+        key += f" probe_vf={','.join(str(value) for value in probe_vf)}"
+    result = {
+        "address": address,
+        "name": (function["netdevs"] or [""])[0],
+        "before": has,
+        "now": has,
+        "wanted": wanted,
+        "state": "pending" if message else "ok",
+        "message": message,
+    }
+    return result, {"key": key, "text": message} if message else None
+
+
+def initramfs_command():
+    """The command that rebuilds every initramfs of this host. Raises Refusal when it has none."""
+    for command in INITRAMFS_COMMANDS:
+        program = programs.find_program(command[0])
+        if program:
+            return [program] + command[1:]
+    raise Refusal(
+        f"neither update-initramfs nor dracut is on this host, and the initramfs must have the options of {DRIVER}: "
+        "install the one that this distribution uses"
+    )
+
+
+def command_text(command):
+    """A command as an operator types it."""
+    return " ".join([os.path.basename(command[0])] + command[1:])
+
+
+def rebuild_initramfs(command, run, path):
+    """Rebuild every initramfs, and bring it to the disk. Raises Refusal when that fails or takes too long. path: the
+    options file.
+    """
+    code, output, errors = run(["timeout", "--kill-after=10", str(INITRAMFS_SECONDS)] + command)
+    if code:
+        # 124 and 137 are timeout(1)'s own: ended, and killed, because the time was up.
+        how = f"did not finish in {INITRAMFS_SECONDS} s" if code in (124, 137) else f"ended with {code}"
+        what = (
+            "may not have the options that %s has"
+            if os.path.exists(path)
+            else "may have the options of %s, which is removed"
+        )
+        raise Refusal(
+            f"the initramfs could not be rebuilt, and {what % path}: {command_text(command)} {how} "
+            f"({last_lines(errors) or last_lines(output) or 'no output'}): correct that, then run the role again"
+        )
+    # It is some file system's, /boot or an EFI system partition, and neither tool brings it to the disk in every
+    # release.
+    os.sync()
+
+
+def write_options(path, before, text, stale):
+    """Bring the options file to what it shall be, the mark that the initramfs has the old ones first.
+
+    before, text: the file's, None for no file. stale: the path of the mark. Raises OSError with both as they were, or
+    Refusal.
+    """
+    marked = os.path.exists(stale)
+    try:
+        # First, so that a run that is interrupted leaves the next one to know that the initramfs has the old options.
+        disk.write_atomically(stale, "")
+        if text is None:
+            disk.remove_file(path)
+        else:
+            disk.write_atomically(path, text, 0o644)
+    except OSError as error:
+        if sysfs.read_file(path) != before:
+            raise Refusal(
+                f"{path} is changed, but it is not sure to be on the disk ({error}), and the initramfs is not rebuilt: "
+                "correct that, then run the role again"
+            ) from error
+        if not marked:
+            with contextlib.suppress(OSError):
+                disk.remove_file(stale)
+        raise
+
+
+def plan(cards, entries, run, path, is_ours):
+    """What each card is to have, {address: (num_vfs, probe_vf)}, and the options for it, {name: value}. Raises Refusal.
+
+    cards: as of read_cards. entries: {address: those that choose it}. path: the options file. is_ours: whether the VFs
+    of a card, by its address, may have come from this module: then they go when no entry chooses it.
+    """
+    for address in sorted(set(entries) - set(cards)):
+        raise Refusal(
+            f"{entries[address][0]['selector']}: {address} went away, or its driver let go of it, while the host was "
+            "read: run the role again"
+        )
+    wishes = {address: wanted_vfs(cards[address], entries[address]) for address in sorted(entries)}
+    options = {}
+    if any(sum(num_vfs) for num_vfs, _probe_vf in wishes.values()):
+        by_address = takes_addresses(run)
+        options = options_for_each(cards, wishes) if by_address else options_for_all(cards, wishes)
+    sources = option_sources(path)
+    if entries:
+        refuse_other_sources(sources, options)
+    elsewhere = any(name == "num_vfs" for _place, name, _value in sources)
+    for address, card in sorted(cards.items()):
+        if address not in wishes and card["function"]["numvfs"] and not elsewhere and is_ours(address):
+            wishes[address] = (NONE, NONE)
+    return wishes, options
+
+
+def ensure(parameters, check_mode, run):
+    """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done.
+
+    run: runs a command and returns (code, output, errors).
+    """
+    path = parameters["options_path"]
+    given.refuse_wrong(parameters["devices"], ("address", "numvfs", "selector", "boot"))
+    if not os.path.isabs(path) or "\0" in path:
+        raise Refusal(f"options_path is {path!r}, and must be an absolute path: correct it")
+    clean = pending.nothing_left(HOST, "mlx4", [os.path.dirname(path)])
+    if not check_mode:
+        disk.sweep((os.path.dirname(path), HOST.state))
+    stale = os.path.join(HOST.state, STALE)
+    before = sysfs.read_file(path)
+    reported = sysfs.read_text(pending.path_of(HOST, "mlx4"), "")
+    entries = {}
+    for device in parameters["devices"]:
+        if device.get("driver") == DRIVER and device["boot"] == "module":
+            entries.setdefault(device["address"], []).append(device)
+    if not (entries or before is not None or reported or os.path.exists(stale)):
+        return {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": [], "settled": clean}
+    if before is not None and not before.startswith(HEADER):
+        raise Refusal(f"{path} is not a file that this role wrote: move it away, or choose another options_path")
+    if not path.endswith(".conf"):
+        raise Refusal(f"options_path is {path}, and modprobe reads only files that end in .conf: correct it")
+
+    cards = read_cards()
+    wishes, options = plan(
+        cards,
+        entries,
+        run,
+        path,
+        lambda address: (
+            # Options without addresses hold for every card.
+            before is not None
+            and (address in before or ":" not in before)
+            or os.path.exists(stale)
+            or f"mlx4:{address}=" in reported
+        ),
+    )
+    after = (
+        "%soptions %s %s\n" % (HEADER, DRIVER, " ".join("%s=%s" % option for option in options.items()))
+        if options
+        else None
+    )
+    differs = before != after or after is not None and os.stat(path).st_mode & 0o7777 != 0o644
+    rebuild = differs or os.path.exists(stale)
+    command = initramfs_command() if rebuild else []
+    diff = diff_of(path, before, after, differs, command)
+    if differs and not check_mode:
+        write_options(path, before, after, stale)
+    if rebuild and not check_mode:
+        rebuild_initramfs(command, run, path)
+
+    judged = [judge_card(cards[address], *wish) for address, wish in wishes.items()]
+    reasons = [reason for _result, reason in judged if reason]
+    due, stuck = remember(reasons, rebuild, check_mode, path, stale)
+    return {
+        "settled": clean and not (rebuild or due or stuck),
+        "changed": rebuild,
+        "diff": diff,
+        "files": [path] if differs else [],
+        "pfs": [result for result, _reason in judged],
+        "reboot": due,
+        "stuck": [{"key": reason["key"], "text": advice(reason["text"], path, bool(options))} for reason in stuck],
+    }
+
+
+def remember(reasons, rebuild, check_mode, path, stale):
+    """Remember what waits for a reboot, and that the initramfs has the options. Returns (due, stuck), as of
+    pending.judge.
+
+    rebuild: whether it has been rebuilt. path: the options file; stale: the mark. Raises OSError with nothing changed
+    before, or Refusal.
+    """
+    # A new initramfs may bring what the one before did not.
+    touched = {reason["key"] for reason in reasons} if rebuild else set()
+    try:
+        due, stuck = pending.judge(HOST, "mlx4", reasons, touched, check_mode)
+        if rebuild and not check_mode:
+            # Last, for it also tells the next run that no reboot has failed to bring these options yet.
+            disk.remove_file(stale)
+    except OSError as error:
+        if not rebuild:
+            raise
+        raise Refusal(
+            f"{path} is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be "
+            f"remembered ({error}): correct that, then run the role again"
+        ) from error
+    return due, stuck
+
+
+def diff_of(path, before, after, differs, command):
+    """What changes, as modules return it. before, after: the text of the file; command: that rebuilds the initramfs,
+    empty for none.
+    """
+    diff = []
+    if differs:
+        diff.append({"before_header": path, "after_header": path, "before": before or "", "after": after or ""})
+    if command:
+        diff.append(
+            {
+                "before_header": "initramfs",
+                "after_header": "initramfs",
+                "before": "",
+                "after": f"rebuilt by {command_text(command)}\n",
+            }
+        )
+    return diff
+
+
+def advice(text, path, there):
+    """What to look at when a reboot did not bring the VFs."""
+    return (
+        f"{text}, although the host has been rebooted since: look at the kernel log (dmesg | grep mlx4), and check "
+        f"that the initramfs {'has' if there else 'no longer has'} {path} (lsinitramfs or lsinitrd)"
+    )
+
+
+def work(module: Any) -> dict:
+    """The module's work. Returns its result; raises Refusal.
+
+    module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`.
+    """
+
+    def run(argv):
+        # The tools' messages are quoted in ours.
+        return module.run_command(argv, environ_update={"LANGUAGE": "C", "LC_ALL": "C"})
+
+    try:
+        with lock.locked():
+            return ensure(module.params, module.check_mode, run)
+    except OSError as error:
+        raise Refusal(f"The options of {DRIVER} cannot be set: {error}; nothing was changed") from error
+
+
+# The module's options, as AnsibleModule takes them.
+ARGUMENTS = {
+    "devices": {"type": "list", "elements": "dict", "required": True},
+    "options_path": {"type": "path", "default": OPTIONS_PATH},
+}

@@ -1,0 +1,145 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host program: gives each configured PF the number of VFs that its configuration asks for.
+
+The role installs it as /usr/local/sbin/sriov-vfs with /etc/sriov/vfs.json beside it. The boot unit and udev run it as a
+program, the role's modules import its parts: there is one implementation of "make it so". Standard library only, Python
+3.9 or later.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from ..errors import Refusal
+from .configuration import BOOT_UNIT, firmware_waits, load_config
+from .decision import WAITS_FOR_FIRMWARE
+from .host import HOST
+from .lock import lock_wait, locked
+from .pfs import apply, described
+from .sysfs import PCI_ADDRESS, device_path
+
+
+def wait_for_drivers(addresses, seconds):
+    """Wait until those of the PFs that are there have a driver, at most `seconds`. An absent PF is not waited for."""
+    deadline = time.monotonic() + seconds
+
+    def unready(address):
+        return os.path.isdir(device_path(address)) and not os.path.exists(device_path(address, "driver"))
+
+    while any(unready(address) for address in addresses) and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+# This part runs as a program, never in a module: it prints and exits. pylint: disable=ansible-bad-function
+AS_WANTED, FAILED, UNUSABLE, WAITS = 0, 1, 2, 3
+EXIT_CODES = "0: as wanted; 1: a PF failed or differs; 2: wrong use, or no usable configuration; 3: some of it only waits for a reboot"
+
+
+def report(results):
+    """Print one line for each device to the journal; returns the exit code."""
+    for result in results:
+        print("%s: %s" % (result["state"], result["message"] or f"{described(result)} has {result['now']} VFs"))
+    states = {result["state"] for result in results}
+    return FAILED if "failed" in states else WAITS if states & {"pending", "waiting"} else AS_WANTED
+
+
+def drift(device, result):
+    """What to say of a PF that has another number of VFs than it is to have, and could have them now."""
+    unit = BOOT_UNIT if device["boot"] == "systemd" else f"sriov-vfs@{device['address']}.service"
+    return (
+        f"{described(result)} has {result['before']} VFs, {result['wanted']} are wanted: see who changed that "
+        f"(journalctl -b), then run systemctl restart {unit}"
+    )
+
+
+def look(devices: list[dict], timeout: float, must_be_there: bool) -> list[dict]:
+    """What each PF has, without changing it, and its state as an answer: one that apply() would change has failed.
+
+    must_be_there: also one whose VFs wait for the firmware has failed.
+    """
+    results = apply(devices, timeout, check=True)
+    for device, result in zip(devices, results):
+        result["now"] = result["before"]
+        if result["state"] == "changed":
+            result.update(state="failed", message=drift(device, result))
+        if result["state"] == "waiting" and must_be_there:
+            result["state"] = "failed"
+        # Units that need VFs have some, of another number.
+        if result["state"] == "pending" and must_be_there:
+            result["state"] = "ok"
+    return results
+
+
+def command_of(arguments):
+    """The command and the addresses of a command line. Ends the program, by argparse, for help and for wrong use."""
+    command, addresses = "".join(arguments[:1]), arguments[1:]
+    most = {"boot": 0, "status": 0, "device": 1, "ready": len(addresses)}.get(command, -1)
+    # What units run, without argparse.
+    if (
+        len(addresses) <= most
+        and bool(addresses) == (command in ("device", "ready"))
+        and all(map(PCI_ADDRESS.match, addresses))
+    ):
+        return command, addresses
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="sriov-vfs",
+        description="Give SR-IOV PFs their configured number of VFs.",
+        epilog="Exit codes: " + EXIT_CODES,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("boot", help="set every PF that is to be set at boot (run by sriov-vfs.service)")
+    one = commands.add_parser("device", help="set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)")
+    one.add_argument("address")
+    ready = commands.add_parser("ready", help="succeed when these PFs have their VFs")
+    ready.add_argument("address", nargs="+")
+    commands.add_parser(
+        "status",
+        help="show each configured PF and its VFs, and whether it waits for a reboot or failed",
+        epilog=EXIT_CODES,
+    )
+    options = parser.parse_args(arguments)
+    addresses = getattr(options, "address", [])
+    return options.command, [addresses] if isinstance(addresses, str) else addresses
+
+
+def main(arguments):
+    """Run one command; returns the exit code, see EXIT_CODES."""
+    command, addresses = command_of(arguments)
+    try:
+        config = load_config()
+        if config is None:
+            raise Refusal(f"{HOST.config} is not there: run the role")
+        # What the firmware offers from the next boot on is no failure before that.
+        devices = [
+            dict(device, waits=WAITS_FOR_FIRMWARE) if firmware_waits(device["address"]) else device
+            for device in config["devices"]
+        ]
+        if command == "boot":
+            devices = [device for device in devices if device["boot"] == "systemd"]
+        elif command in ("device", "ready"):
+            devices = [device for device in devices if device["address"] in addresses]
+            if command == "device" and not devices:
+                print(f"{addresses[0]} is not in {HOST.config}: there is nothing to do")
+            if command == "ready" and len(devices) < len(set(addresses)):
+                raise Refusal(f"{HOST.config} does not have all of {', '.join(addresses)}: run the role again")
+        if command in ("boot", "device"):
+            wait_for_drivers([device["address"] for device in devices], config["boot_wait"])
+            with locked(lock_wait(config["numvfs_timeout"])):
+                return report(apply(devices, config["numvfs_timeout"]))
+        return report(look(devices, config["numvfs_timeout"], command == "ready"))
+    except Refusal as refusal:
+        print(f"sriov-vfs: {refusal}", file=sys.stderr)
+        return UNUSABLE
+
+
+if __name__ == "__main__":
+    # Names of interfaces are bytes, and the locale at boot may have no letters but ASCII.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,41 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a host has what the role reads and writes."""
+
+from __future__ import annotations
+
+
+class Host:
+    """The paths of a host whose files are below `root`. Those of this machine are HOST's."""
+
+    def __init__(self, root: str = "/") -> None:
+        self.move(root)
+
+    def move(self, root: str) -> None:
+        """Have all paths below another directory: a test points HOST at a tree that looks like a host."""
+        self.root = root = root.rstrip("/")
+        self.sys = root + "/sys"
+        self.proc = root + "/proc"
+        # systemd's units of this host, the udev rules of the role, and the files of which both have still to be told.
+        self.units = root + "/etc/systemd/system"
+        self.udev_rules = root + "/etc/udev/rules.d/70-sriov.rules"
+        self.owed = root + "/run/sriov-vfs.owed"
+        self.kmsg = root + "/dev/kmsg"
+        self.udev_data = root + "/run/udev/data"
+        # The kernel's id of the boot (random(4)).
+        self.boot_id = root + "/proc/sys/kernel/random/boot_id"
+        self.lock = root + "/run/sriov-vfs.lock"
+        self.program = root + "/usr/local/sbin/sriov-vfs"
+        self.config = root + "/etc/sriov/vfs.json"
+        # What waits for a reboot, and what else the role remembers from run to run.
+        self.state = root + "/var/lib/sriov"
+
+    def real(self, path: str) -> str:
+        """Where a path of the host, as /etc/default/grub, is for this process."""
+        return self.root + path
+
+
+# The machine that this runs on. Every part reads it, and no function takes it as an argument: sysfs has one kernel
+# behind it, and a parameter that is handed through each of sixty functions would say nothing.
+HOST = Host()

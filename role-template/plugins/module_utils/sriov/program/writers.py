@@ -1,0 +1,137 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several PFs at once, each in a process of its own, for a write can hang in the kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import time
+
+from .kernel_log import Failure, KernelLog, with_log
+from .numvfs import gone, set_numvfs
+from .sysfs import describe, is_there, read_function, vf_addresses
+
+GRACE_SECONDS = 5
+
+
+def still_runs(pid: int) -> bool:
+    """Whether a child of ours that was killed is still in the kernel."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:
+        return False
+
+
+def too_late(name, address, wanted, seconds, pid, log):
+    """What to say of a PF whose write was not over in time, once its process has been killed: None when the VFs are
+    there all the same.
+    """
+    if not is_there(address):
+        failure = with_log(gone(name), log)
+        return Failure.of(failure, failure.kernel_log, pid, True)
+    hangs = still_runs(pid)
+    if not hangs and len(vf_addresses(address)) == wanted:
+        return None
+    sentence = (
+        f"{name}: the kernel did not finish setting {wanted} VFs within {int(seconds)} s: raise sriov_numvfs_timeout "
+        "for a slow card"
+    )
+    if hangs:
+        sentence += (
+            f"; process {pid} still waits in the kernel for it, so its number of VFs may yet change, and only a reboot "
+            "ends a process that waits for good"
+        )
+    failure = with_log(sentence, log)
+    return Failure.of(failure, failure.kernel_log, pid, True)
+
+
+def start(address, count, timeout):
+    """Start the process that sets one PF. Returns the descriptor from which its answer is read, and what is known of
+    the child.
+    """
+    name, log = describe(read_function(address) or {"address": address}), KernelLog(address)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+        def tell(answer):
+            os.write(writer, (json.dumps(answer) + "\n").encode())
+
+        with contextlib.suppress(OSError):
+            try:
+                failure = set_numvfs(address, count, timeout, lambda: tell("putting back"))
+                tell([failure and str(failure), list(failure.kernel_log) if failure else []])
+            except BaseException as error:  # the parent must hear of it, whatever it is
+                tell([f"{name}: {error}", []])
+        os._exit(0)
+    os.close(writer)
+    # The child gives up by itself at the end of its time, and a busy machine needs a moment for that; a child that
+    # hangs does not.
+    return reader, {
+        "address": address,
+        "name": name,
+        "pid": pid,
+        "log": log,
+        "text": b"",
+        "seconds": timeout + count,
+        "deadline": time.monotonic() + timeout + count + GRACE_SECONDS,
+    }
+
+
+def answer_of(child):
+    """What a child that has ended made of its PF: None or a Failure."""
+    answer = [line for line in child["text"].splitlines() if line.startswith(b"[")]
+    sentence, lines = (
+        json.loads(answer[-1]) if answer else [f"{child['name']}: the process that set its VFs was killed", []]
+    )
+    return sentence and Failure.of(sentence, lines)
+
+
+def set_all(wanted: dict[str, int], timeout: float) -> dict[str, Failure | None]:
+    """Set several PFs at once, each in a process of its own, because a write can block in the kernel for good (i40e
+    has).
+
+    wanted: {address: numvfs}. timeout: seconds for one PF, one more for each of its VFs, and as much again to put it
+    back. Returns {address: None or Failure}.
+    """
+    outcomes, late = {}, []
+    running = dict(start(address, count, timeout) for address, count in wanted.items())
+    while running:
+        left = min(child["deadline"] for child in running.values()) - time.monotonic()
+        ready = select.select(list(running), [], [], max(0, left))[0]
+        for reader in ready:
+            child, part = running[reader], os.read(reader, 65536)
+            child["text"] += part
+            if b'"putting back"' in part:
+                child["deadline"] = time.monotonic() + child["seconds"] + GRACE_SECONDS
+            if part:
+                continue
+            del running[reader]
+            os.close(reader)
+            os.waitpid(child["pid"], 0)
+            outcomes[child["address"]] = answer_of(child)
+            child["log"].close()
+        for reader, child in list(running.items()):
+            if time.monotonic() >= child["deadline"]:
+                del running[reader]
+                os.close(reader)
+                with contextlib.suppress(OSError):
+                    os.kill(child["pid"], signal.SIGKILL)
+                late.append(child)
+    # One that the kernel lets go dies at once. Read back at the end: a write that was late may have gone through.
+    patience = time.monotonic() + 1
+    while late and time.monotonic() < patience and any(still_runs(child["pid"]) for child in late):
+        time.sleep(0.05)
+    for child in late:
+        outcomes[child["address"]] = too_late(
+            child["name"], child["address"], wanted[child["address"]], child["seconds"], child["pid"], child["log"]
+        )
+        child["log"].close()
+    return outcomes

@@ -1,0 +1,270 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The PFs that the entries of sriov_devices choose."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from .. import check, selector
+from ..errors import Refusal
+from ..mellanox.selection import MLX4, Cards, checked_firmware, port_of
+from ..program import causes, decision, sysfs
+from ..program.host import HOST
+from .openstack import check_openstack
+from .seen import interface_details, known_pfs
+
+UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer|mount)$")
+
+
+def not_a_pf(address, where, pfs):
+    """The sentence for a NIC that is there and has no VFs to give."""
+    function = sysfs.read_function(address)
+    if function is None:
+        return f"{where}: {address} went away while the host was read: run the role again"
+    if function["physfn"]:
+        return f"{where}: {causes.a_vf(function)}"
+    # Not with the advice for a host without any PF: this card has one of its own.
+    return (
+        f"{where}: {sysfs.describe(function)} is no PF: {causes.why_no_vfs(function)}; "
+        f"{known_pfs(pfs) if pfs else 'this host has no PF'}"
+    )
+
+
+def choose(kind, value, where, pfs, details):
+    """The PFs that a selector chooses, in the order of their addresses.
+
+    Raises Refusal for a NIC that is no PF; returns none when nothing on the host fits.
+    """
+    if kind == "address":
+        if sysfs.read_function(value) is None:
+            return []
+        chosen = [pf for pf in pfs if pf["address"] == value]
+        if not chosen:
+            raise Refusal(not_a_pf(value, where, pfs))
+        return chosen
+    if kind == "id":
+        return [pf for pf in pfs if pf["id"] == value]
+    if kind == "driver":
+        return [pf for pf in pfs if pf["driver"] == value]
+    return choose_by_interface(kind, value, where, pfs, details)
+
+
+def choose_by_interface(kind, value, where, pfs, details):
+    """As choose(), by the name or the MAC address of an interface."""
+    if details is None and not (kind == "name" and value in sysfs.list_names(HOST.sys + "/class/net")):
+        # To take this for an absent device would take the VFs of one that is optional.
+        raise Refusal(f"{where}: `ip -d -j link show` did not list the interfaces of this host: try it there as root")
+
+    def fits(netdev):
+        detail = (details or {}).get(netdev, {})
+        if kind == "mac":
+            return detail.get("mac") == value
+        return netdev == value or value in detail.get("altnames", [])
+
+    chosen = [pf for pf in pfs if any(fits(netdev) for netdev in pf["netdevs"])]
+    if chosen:
+        return chosen
+    for netdev in sysfs.list_names(HOST.sys + "/class/net"):
+        address = sysfs.pci_of_netdev(netdev) if fits(netdev) else None
+        if address in [pf["address"] for pf in pfs]:
+            raise Refusal(f"{where}: {netdev} is a representor or sub-function of the PF {address}: name the PF")
+        # A bond or VLAN has its parent's MAC address, so only a name makes a virtual interface a mistake.
+        if address:
+            raise Refusal(not_a_pf(address, where, pfs))
+        if fits(netdev) and kind == "name":
+            raise Refusal(f"{where}: {netdev} is a virtual interface, no NIC; {known_pfs(pfs)}")
+    return []
+
+
+def count_of(entry, key, default):
+    """A number of an entry whose form has been checked."""
+    return check.whole_number(default if entry.get(key) is None else entry[key])
+
+
+def flag(entry, key, default):
+    """A yes or no of an entry whose form has been checked."""
+    return default if entry.get(key) is None else check.truth(entry[key])
+
+
+def candidates(cards):
+    """The functions that can be chosen: PFs, and NICs that show no SR-IOV because their firmware has it turned off.
+
+    cards: as of mellanox/selection.py.
+    """
+    pfs = sysfs.read_pfs()
+    known = {pf["address"] for pf in pfs}
+    others = [
+        sysfs.read_function(address)
+        for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
+        # Not a VF, of which there may be a thousand.
+        if address not in known
+        and not os.path.lexists(sysfs.device_path(address, "physfn"))
+        and (sysfs.read_int(sysfs.device_path(address, "class")) or 0) >> 16 == sysfs.NETWORK_CLASS
+    ]
+    return sorted(
+        pfs
+        + [
+            function
+            for function in others
+            if function and not function["physfn"] and cards.may_have_vfs_later(function)
+        ],
+        key=lambda function: function["address"],
+    )
+
+
+def refuse_twice(pf, port, where, chosen_by):
+    """Raise Refusal when a PF is chosen a second time, unless by the other port of a ConnectX-3. Notes the choice."""
+    before = chosen_by.setdefault(pf["address"], {})
+    if before and (port is None or port in before or None in before):
+        raise Refusal(
+            f"{next(iter(before.values()))} and {where} choose the same PF {sysfs.describe(pf)}: keep one of them"
+        )
+    before[port] = where
+
+
+def check_form(parameters: dict) -> None:
+    """Raise Refusal when a variable of the role is not of the form that it has to have."""
+    variables = parameters.get("variables") or {}
+    check.refuse(
+        dict(
+            variables if isinstance(variables, dict) else {},
+            **{
+                "sriov_" + name: parameters.get(name)
+                for name in (
+                    "devices",
+                    "numvfs",
+                    "numvfs_driver",
+                    "numvfs_required_by",
+                    "mellanox_vendor_ids",
+                    "physnet_mappings",
+                    "openstack_release",
+                )
+            },
+        )
+    )
+    if not isinstance(variables, dict):
+        raise Refusal(check.not_handed_over(str(variables)))
+
+
+def checked_entries(entries: list[dict]) -> list[tuple[dict, str, str, str]]:
+    """(entry, kind, value, where) of each entry. Raises Refusal with all that is wrong with their selectors."""
+    checked, faults = [], []
+    for index, entry in enumerate(entries):
+        try:
+            checked.append((entry,) + selector.checked_selector(entry, index))
+        except Refusal as error:
+            faults.append(str(error))
+    if faults:
+        raise Refusal("; ".join(faults))
+    return checked
+
+
+def select(parameters: dict) -> list[dict]:
+    """Apply every entry to the host. Returns the list of chosen devices; raises Refusal for the first thing that is
+    wrong.
+
+    parameters: the module's parameters.
+    """
+    check_form(parameters)
+    entries = checked_entries(parameters["devices"])
+    counts = [count_of(entry, "numvfs", parameters["numvfs"]) for entry, _kind, _value, where in entries]
+    firmwares = [checked_firmware(entry, where) for entry, _kind, _value, where in entries]
+    cards = Cards(parameters)
+    if not entries:
+        return []
+    cards.read()
+    pfs, details = candidates(cards), interface_details()
+    devices, chosen_by, chosen_of = [], {}, []
+    for (entry, kind, value, where), count, firmware in zip(entries, counts, firmwares):
+        chosen = choose(kind, value, where, pfs, details)
+        chosen_of.append(chosen)
+        common = common_of(entry, where, count, parameters)
+        if not chosen and not common["optional"]:
+            raise Refusal(f"{where} chooses nothing: {known_pfs(pfs)}")
+        check_units(common["required_by"], where)
+        # One that is not there can be configured all the same: udev brings its VFs when the card appears.
+        absent = [value] if kind == "address" and not chosen else []
+        for pf in chosen:
+            refuse_twice(pf, port_of(pf, kind, value, details), where, chosen_by)
+        for address in absent:
+            refuse_twice({"address": address, "netdevs": []}, None, where, chosen_by)
+        for pf in chosen:
+            cards.refuse(pf, count, firmware, where)
+            refuse_too_many(pf, common, cards)
+            devices.append(device_of(pf, common, firmware, cards, port_of(pf, kind, value, details)))
+        devices += [
+            dict(
+                common,
+                address=address,
+                id=None,
+                name="",
+                driver=None,
+                firmware=None,
+                port=None,
+                enough=True,
+                trigger="net",
+            )
+            for address in absent
+        ]
+    check_openstack(parameters, entries, chosen_of, devices, pfs, details)
+    return devices
+
+
+def common_of(entry, where, count, parameters):
+    """What all PFs of an entry have in common, as the module returns it."""
+    required_by = entry.get("numvfs_required_by")
+    at_boot = flag(entry, "on_boot_configuration_enabled", True)
+    return {
+        "numvfs": count,
+        "boot": (entry.get("numvfs_driver") or parameters["numvfs_driver"]) if at_boot else "none",
+        "required_by": check.words(parameters["numvfs_required_by"] if required_by is None else required_by),
+        "optional": flag(entry, "optional", False),
+        "probe_vf": count_of(entry, "probe_vf", 0),
+        "selector": where,
+    }
+
+
+def check_units(units, where):
+    """Raise Refusal for what is no unit."""
+    for unit in units:
+        if not isinstance(unit, str) or not UNIT_NAME.fullmatch(unit):
+            raise Refusal(
+                f"{where}: numvfs_required_by has {check.shown(unit)}, which is no systemd unit: write it as "
+                "docker.service"
+            )
+
+
+def refuse_too_many(pf, common, cards):
+    """Raise Refusal for more VFs than a PF has, where that does not change with firmware or with the driver's
+    options.
+    """
+    count, where = common["numvfs"], common["selector"]
+    if common["boot"] == "none" or cards.claims(pf) or cards.waits(pf, count) or pf["driver"] == MLX4:
+        return
+    if count > (pf["totalvfs"] or 0):
+        if not pf["totalvfs"]:
+            raise Refusal(f"{where}: {sysfs.describe(pf)} offers no VFs: {causes.why_no_vfs(pf)}")
+        raise Refusal(
+            f"{where}: {sysfs.describe(pf)} has at most {pf['totalvfs']} VFs, {count} are asked for: lower numvfs"
+        )
+
+
+def device_of(pf, common, firmware, cards, port):
+    """One PF that is chosen, as the module returns it. port: as of port_of()."""
+    count = common["numvfs"]
+    return dict(
+        common,
+        address=pf["address"],
+        id=pf["id"],
+        name=(pf["netdevs"] or [""])[0],
+        driver=pf["driver"],
+        boot="module" if pf["driver"] == MLX4 and common["boot"] != "none" else common["boot"],
+        firmware=firmware if cards.claims(pf) else None,
+        port=port,
+        enough=count <= (pf["totalvfs"] or 0) and not firmware,
+        trigger="net" if pf["netdevs"] else "pci",
+        **{"waits": decision.WAITS_FOR_FIRMWARE} if cards.waits(pf, count) else {},
+    )

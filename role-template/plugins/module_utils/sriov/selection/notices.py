@@ -1,0 +1,108 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator has to know of a choice that is none, or is not what it was."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from .. import check, mlx4, pending, predecessors
+from ..errors import Refusal
+from ..mellanox.selection import cards_that_wait
+from ..program import configuration, sysfs
+from ..program.host import HOST
+from .choice import checked_entries
+from .seen import name_of
+
+# udev(7), "RULES FILES".
+RULE_FOLDERS = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d")
+
+
+def configured(rule_path):
+    """What the role, or one before it, has configured on this host and `sriov_devices: []` takes away: a list of
+    clauses.
+
+    rule_path: as of sriov_udev_rule_path.
+    """
+    clauses = []
+    try:
+        config = configuration.load_config()
+    except Refusal as refusal:
+        config = {}
+        clauses.append(str(refusal))
+    for device in (config or {}).get("devices", []):
+        clauses.append(f"{name_of(device['address'])} with {device['numvfs']} VFs")
+    if config is None:
+        clauses += [
+            f"{name_of(match.group(1))}, whose VFs are to go at the next boot"
+            for match in [re.match(r"^vfs:(.+)=0$", key) for key in sorted(pending.of_this_boot(HOST, "vfs"))]
+            if match
+        ]
+    paths, addresses = predecessors.legacy(HOST.units, {HOST.udev_rules, rule_path})
+    clauses += [
+        f"{name_of(address)} with {len(sysfs.vf_addresses(address))} VFs, by an earlier role" for address in addresses
+    ]
+    clauses += [f"{path} of an earlier role" for path in paths if not addresses]
+    clauses += [f"ConnectX-3 by {path}" for path in mlx4.traces()]
+    clauses += [f"the firmware of {card}, whose settings wait for a reboot" for card in sorted(cards_that_wait())]
+    return clauses
+
+
+def notice_of_unset(parameters: dict) -> str:
+    """The sentence about devices that are not set on a host that is not configured. Raises Refusal on one that is."""
+    rule_path = (parameters.get("variables") or {}).get("sriov_udev_rule_path")
+    misspelt = check.misspelt_devices(parameters.get("names") or [])
+    clauses = configured(rule_path or HOST.udev_rules)
+    if clauses:
+        raise Refusal(
+            " ".join(
+                misspelt
+                + [
+                    f"sriov_devices is not set, and this host is configured: {', '.join(clauses)}. Look whether the inventory "
+                    "and its group_vars are loaded, and set it; or write sriov_devices: [] to have these VFs removed"
+                ]
+            )
+        )
+    return " ".join(
+        misspelt
+        + [
+            "sriov_devices is not set, so nothing is changed on this host: set it, or write sriov_devices: [] for a host without VFs"
+        ]
+    )
+
+
+def warnings_about_rules(parameters: dict, devices: list[dict]) -> list[str]:
+    """A sentence about rules that udev would not read, where devices need some."""
+    path = (parameters.get("variables") or {}).get("sriov_udev_rule_path") or ""
+    folder = os.path.dirname(path)
+    # What ~ or a variable of the environment stands for is known to sriov_vfs alone.
+    if (
+        not devices
+        or not path.startswith("/")
+        or os.path.realpath(folder) in [os.path.realpath(read) for read in RULE_FOLDERS]
+    ):
+        return []
+    return [
+        f"sriov_udev_rule_path is {path}, and udev reads no rules in {folder}: a PF that appears later gets no VFs; "
+        "give a path in /etc/udev/rules.d"
+    ]
+
+
+def warnings_about_numbers(parameters: dict, devices: list[dict]) -> list[str]:
+    """One sentence for each PF that loses VFs and whose number comes from sriov_numvfs, which may have been lost."""
+    try:
+        config = configuration.load_config() or {}
+    except Refusal:
+        return []
+    before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
+    without = {
+        where for entry, _kind, _value, where in checked_entries(parameters["devices"]) if entry.get("numvfs") is None
+    }
+    return [
+        f"{device['selector']} has no numvfs, so sriov_numvfs holds: {device['name'] or device['address']} gets "
+        f"{device['numvfs']} VFs, and was configured with {before[device['address']]}"
+        for device in devices
+        if device["selector"] in without and device["numvfs"] < before.get(device["address"], 0)
+    ]

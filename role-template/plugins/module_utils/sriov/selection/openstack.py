@@ -1,0 +1,137 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The PFs that are chosen, as Nova and Neutron's agent take them."""
+
+from __future__ import annotations
+
+from ..openstack import hardware, nova, variables
+from ..program import connection, sysfs
+from .seen import every_function, known_pfs
+
+
+def vf_product(address):
+    """The product id of a PF's VFs, four hexadecimal digits; None where the kernel does not say it."""
+    # Hexadecimal without 0x, unlike vendor and device (drivers/pci/iov.c).
+    product = sysfs.read_text(sysfs.device_path(address, "sriov_vf_device"))
+    return f"{int(product, 16):04x}" if product else None
+
+
+def vf_details(pf, later):
+    """What the kernel says of the VFs of a PF, those to come too, as check_hardware() of openstack wants it.
+
+    later: whether the card is another one after a reboot, so that only the VFs that are there can be relied on.
+    """
+    address = pf["address"]
+    return {
+        "address": address,
+        "names": pf["netdevs"],
+        "vendor_id": pf["id"][:4],
+        "product_id": pf["id"][5:],
+        "driver": pf["driver"],
+        "vf_product_id": vf_product(address),
+        "offset": None if later else sysfs.read_int(sysfs.device_path(address, "sriov_offset")),
+        "stride": sysfs.read_int(sysfs.device_path(address, "sriov_stride")),
+        "totalvfs": pf["totalvfs"],
+        "vfs": [vf for vf in sysfs.vf_addresses(address) if vf],
+    }
+
+
+def check_openstack(
+    parameters: dict,
+    entries: list[tuple[dict, str, str, str]],
+    chosen_of: list[list[dict]],
+    devices: list[dict],
+    pfs: list[dict],
+    details: dict | None,
+) -> None:
+    """Refuse what Nova and Neutron's agent would not understand, and note the physical network of each device.
+
+    entries: (entry, kind, value, where). chosen_of: the PFs of each. devices: the list that select() returns, by where
+    they come from. pfs: all of the host. details: as of interface_details. Raises Refusal.
+    """
+    mappings, release = parameters.get("physnet_mappings"), parameters.get("openstack_release")
+    plans = variables.plan(parameters["devices"], mappings, release, chosen_of, known_pfs(pfs))
+    networks = {one["selector"]: one["physical_network"] for one in plans}
+    for device in devices:
+        device["physical_network"] = networks.get(device["selector"])
+    if not plans and not mappings:
+        return
+    hardware.refuse_other_names(
+        mappings,
+        [
+            {
+                "selector": where,
+                "physical_network": networks.get(where),
+                "pf": pf,
+                "altnames": [
+                    name for netdev in pf["netdevs"] for name in (details or {}).get(netdev, {}).get("altnames", [])
+                ],
+            }
+            for (_entry, _kind, _value, where), chosen in zip(entries, chosen_of)
+            for pf in chosen
+        ],
+        {value for _entry, kind, value, _where in entries if kind in ("name", "address")},
+    )
+    choices = []
+    by_selector = {one["selector"]: one for one in plans}
+    for (_entry, _kind, _value, where), chosen in zip(entries, chosen_of):
+        # The VFs of a PF without a physical network count too: no device_spec of another may take them.
+        one = by_selector.get(where, {"selector": where, "physical_network": None, "specs": [], "exclude_vfs": []})
+        if not chosen:
+            # Nova is told of it all the same.
+            choices.append({"plan": one, "pf": None})
+        for pf in chosen:
+            [device] = [
+                device for device in devices if (device["selector"], device["address"]) == (where, pf["address"])
+            ]
+            others = [
+                other
+                for other in devices
+                if other["address"] == pf["address"] and (other["port"] or 0) < (device["port"] or 0)
+            ]
+            # What its firmware offers after the reboot may be more, and elsewhere.
+            later = "waits" in device or device["firmware"] is not None and device["numvfs"] > (pf["totalvfs"] or 0)
+            details_of_vfs = vf_details(pf, later)
+            choices.append(
+                {
+                    "plan": one,
+                    "pf": details_of_vfs,
+                    "later": later,
+                    "first": sum(other["numvfs"] for other in others),
+                    # Left alone, it has the number that somebody else gives it.
+                    "numvfs": len(details_of_vfs["vfs"]) if device["boot"] == "none" else device["numvfs"],
+                }
+            )
+    if plans:
+        functions = every_function()
+        hardware.check_hardware(choices, functions)
+        pools = [spec for one in plans for spec in one["specs"]]
+        whole = {function["address"] for function in functions if any(nova.takes(spec, function) for spec in pools)}
+        for device in devices:
+            if device["address"] in whole:
+                device["whole"] = True
+
+
+def warnings_about(devices: list[dict]) -> list[str]:
+    """One sentence for each PF that a guest could be given as a whole, and with it the connection to this host."""
+    if not any(device.get("whole") for device in devices):
+        return []
+    carriers = connection.connection_functions() or ()
+    return [
+        "%s: Nova may give %s itself to a guest whose port is of type direct-physical, and it carries the connection to this host. To have "
+        'Nova take its VFs alone, write their ids beside the name: nova: {%s: %s, vendor_id: "%s", product_id: "%s"}'
+        % (
+            device["selector"],
+            device["name"] or device["address"],
+            *(
+                ("devname", device["name"])
+                if device["name"] and "(name " in device["selector"]
+                else ("address", f'"{device["address"]}"')
+            ),
+            device["id"][:4],
+            vf_product(device["address"]) or "that of its VFs",
+        )
+        for device in devices
+        if device.get("whole") and device["address"] in carriers
+    ]

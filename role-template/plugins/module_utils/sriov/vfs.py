@@ -1,0 +1,360 @@
+# Copyright the stackhpc.sriov contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The VFs of PFs, now and at every boot: their numbers, and the files that bring them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+from typing import Any
+
+from . import given, pending, predecessors, units
+from .boot_files import finish, plan_files, read_config, read_owed, released_path, reloads, write_owed
+from .errors import Refusal
+from .program import configuration, disk, lock, pfs, sysfs
+from .program.host import HOST
+from .together import Together
+
+AS_BEFORE = "the VFs and their files are as they were"
+
+
+def read_released():
+    """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as
+    none.
+    """
+    try:
+        released = json.loads(sysfs.read_file(released_path()) or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return (
+        {address: boot for address, boot in released.items() if sysfs.PCI_ADDRESS.match(address)}
+        if isinstance(released, dict)
+        else {}
+    )
+
+
+def to_release(devices, config, released, legacy_addresses):
+    """The PFs to take back to 0 VFs: what this role, or a predecessor, gave VFs and nobody wants any more.
+
+    devices: the chosen ones, those that the role is to leave alone among them. config: the host's configuration file.
+    released: as of read_released.
+    Returns {address: boot id at which it left}. After a boot whoever made VFs on such a PF, it was not this role.
+    """
+    now = sysfs.boot_id()
+    chosen = {device["address"] for device in devices}
+    left = dict(released)
+    for entry in config.get("devices", []):
+        function = sysfs.read_function(entry["address"])
+        # Another card at that address: the host has renumbered its slots, and those VFs were never this role's.
+        if function and entry["id"] in (None, function["id"]):
+            left[entry["address"]] = now
+    left.update(dict.fromkeys(legacy_addresses, now))
+    zero = {
+        device["address"]: now for device in devices if device["boot"] in ("systemd", "udev") and device["numvfs"] == 0
+    }
+    return dict({address: boot for address, boot in left.items() if boot == now and address not in chosen}, **zero)
+
+
+def has_vfs(address):
+    """Whether a PF is there and has VFs."""
+    function = sysfs.read_function(address)
+    return bool(function and function["numvfs"])
+
+
+def reasons_of(results, config, released):
+    """What waits for the next boot: (reasons, keys of those that this run is the first to ask for)."""
+    before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
+    before.update(dict.fromkeys(released, 0))
+    reasons, touched = [], set()
+    for result in results:
+        if result["state"] == "pending":
+            key = f"vfs:{result['address']}={result['wanted']}"
+            reasons.append({"key": key, "text": result["message"]})
+            if before.get(result["address"]) != result["wanted"]:
+                touched.add(key)
+    return reasons, touched
+
+
+def checked(parameters):
+    """The numbers among the module's parameters as int, and the units. Raises Refusal for parameters that no host could
+    be given.
+    """
+    checked_path(parameters["udev_rule_path"])
+    for name, text in (parameters["units"] or {}).items():
+        # Half of a surrogate pair cannot be written.
+        if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text) or not given.is_file_name(name):
+            raise Refusal(
+                f"units has {name!r:.80}: {text!r:.80}, and takes the name of a unit and its text: correct it"
+            )
+    given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
+    numbers = {
+        name: whole_number(name, parameters[name], least, configuration.MOST_SECONDS)
+        for name, least in (("boot_wait", 0), ("numvfs_timeout", 1))
+    }
+    return dict(numbers, units=units.texts(**numbers) if parameters["units"] is None else parameters["units"])
+
+
+def checked_path(path):
+    """Raise Refusal when udev would not read a file of that path."""
+    if not (isinstance(path, str) and path.startswith("/") and path.endswith(".rules") and path.isprintable()):
+        raise Refusal(
+            f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, as udev reads no other"
+        )
+
+
+def whole_number(name: str, value: object, least: int, most: int) -> int:
+    """A parameter as an int. Raises Refusal when it is none, or is out of its bounds."""
+    try:
+        number = int(value)
+        right = not isinstance(value, bool) and (isinstance(value, str) or number == value) and least <= number <= most
+    except (TypeError, ValueError, OverflowError):
+        right = False
+    if not right:
+        raise Refusal(f"{name} is {value!r:.80}: give a whole number from {least} to {most}")
+    return number
+
+
+class Interruption:
+    """SIGTERM, SIGINT and SIGHUP end the module where nothing is half-done.
+
+    That is at once, while nothing has been changed; then at check(), and never after the last of those.
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def __init__(self):
+        self.deferred = False
+        self._name = None
+        self._pid = os.getpid()
+        self._before = {}
+
+    def __enter__(self):
+        self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_error):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, _frame):
+        # The processes that write numbers of VFs inherit this: they finish their write, which nothing can take back.
+        if os.getpid() == self._pid:
+            self._name = signal.Signals(number).name
+            if not self.deferred:
+                self.check()
+
+    def check(self):
+        """Raise Refusal when a signal has come."""
+        if self._name:
+            raise Refusal(f"the run was ended by {self._name}: run the role again")
+
+
+def plan_state(changes, results, leaving, config, released_before):
+    """Plan what is remembered of PFs that wait for the next boot; a later call, with other results, takes the place of
+    the first.
+
+    leaving: as of to_release. Returns (due, stuck), as of pending.judge.
+    """
+    released = {
+        result["address"]: leaving[result["address"]]
+        for result in results
+        if result["state"] == "pending" and result["wanted"] == 0
+    }
+    # Goes before the configuration forgets them.
+    changes.file(
+        released_path(), json.dumps(released, indent=2, sort_keys=True) + "\n" if released else None, state=True
+    )
+    due, stuck, waits = pending.sort(HOST, "vfs", *reasons_of(results, config, released_before))
+    changes.file(pending.path_of(HOST, "vfs"), pending.text_of(waits), state=True)
+    return due, stuck
+
+
+def lines_of(results, devices):
+    """One line for each PF of the results, with the physical network of it. devices: the PFs, as sriov_devices returns
+    them.
+    """
+    networks = {}
+    for device in devices:
+        if device.get("physical_network"):
+            networks.setdefault(device["address"], {})[device["physical_network"]] = None
+    return [
+        f"{pfs.described(result)}: {result['now']} VFs{', physical network ' + ' and '.join(networks[result['address']]) if result['address'] in networks else ''}{', ' + result['state'] if result['state'] != 'ok' else ''}{': ' + result['message'] if result['message'] else ''}"
+        for result in results
+    ]
+
+
+def failures_of(results):
+    """The messages of the PFs that have failed."""
+    return [result["message"] for result in results if result["state"] == "failed"]
+
+
+def untouched(attempt, results):
+    """Call what changes no VF and no file, and have its Refusal say so. results: of the PFs that were to be set after
+    it.
+    """
+    try:
+        attempt()
+    except Refusal as refusal:
+        for result in results:
+            if result["state"] == "changed":
+                message = f"{pfs.described(result)} was not changed because a file cannot be"
+                result.update(state="unchanged", now=result["before"], message=message)
+        raise Refusal(f"{refusal}; {AS_BEFORE}", pfs=results) from refusal
+
+
+def put_back(results, timeout, refusal, cause):
+    """Give each PF that has changed its former number of VFs.
+
+    refusal: what makes it necessary; cause: the same in a few words, for the PFs. Returns the Refusal to raise.
+    """
+    if HOST.config in refusal.details.get("files", []):
+        # The next boot goes by that file, and a PF that is no longer in it would have VFs that nobody takes away.
+        return Refusal(f"{refusal}; the VFs are as they were wanted", **dict(refusal.details, pfs=results))
+    results = pfs.put_back(results, timeout)
+    for result in results:
+        if result["state"] == "put back":
+            result["message"] = f"{pfs.described(result)} was put back to {result['before']} VFs because {cause}"
+    left = failures_of(results) or ["the VFs are as they were" if refusal.details.get("files") else AS_BEFORE]
+    return Refusal("; ".join([str(refusal)] + left), **dict(refusal.details, pfs=results))
+
+
+def carry_out(changes, results, apply, remember, timeout, interruption):
+    """Set the VFs, then put what is staged in its place; or leave VFs and files as they were.
+
+    results: what apply() is going to do; apply: sets the VFs and returns what came of it; remember: plans the state for
+    that. Returns (results, what remember() returned). Raises Refusal with `pfs`, and with `files` when some cannot be
+    put back.
+    """
+    try:
+        results = apply()
+    except OSError as error:
+        raise put_back(results, timeout, Refusal(f"The VFs cannot be set: {error}"), "the run failed") from error
+    if failures_of(results):
+        results = pfs.left_alone(pfs.put_back(results, timeout))
+        raise Refusal(pfs.refusal_of(results), pfs=results)
+    try:
+        interruption.check()
+    except Refusal as refusal:
+        raise put_back(results, timeout, refusal, "the run was ended") from refusal
+    try:
+        waits = remember(results)
+        changes.stage()
+        changes.commit()
+    except Refusal as refusal:
+        raise put_back(results, timeout, refusal, "a file could not be changed") from refusal
+    return results, waits
+
+
+def ensure(parameters, check_mode, run, interruption):
+    """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done.
+
+    parameters: the module's, as checked() has them. run: runs a command and returns (code, output, errors).
+    """
+    config = read_config()
+    legacy_paths, legacy_addresses = predecessors.legacy(HOST.units, {HOST.udev_rules, parameters["udev_rule_path"]})
+    # Neither those that are left alone nor those whose driver takes the number as a module option (sriov_mlx4).
+    devices = [
+        device for device in parameters["devices"] if device["boot"] in ("systemd", "udev") and device["numvfs"] > 0
+    ]
+    released_before = read_released()
+    leaving = to_release(parameters["devices"], config, released_before, legacy_addresses)
+    targets = devices + [{"address": address, "numvfs": 0, "optional": True} for address in leaving if has_vfs(address)]
+    timeout, permission = parameters["numvfs_timeout"], parameters["change_connection_pf"]
+    results = pfs.apply(targets, timeout, check=True, change_connection_pf=permission)
+    if failures_of(results):
+        results = pfs.left_alone(results)
+        raise Refusal(pfs.refusal_of(results), pfs=results)
+    changes, owed = Together(), read_owed()
+
+    def remember(outcome):
+        return plan_state(changes, outcome, leaving, config, released_before)
+
+    due, stuck = remember(results)
+    directories = plan_files(changes, parameters, devices, config, legacy_paths)
+    clean = not disk.leftovers(directories)
+    follows = sorted(changes.paths.union(owed))
+    if check_mode:
+        untouched(changes.probe, results)
+    else:
+        interruption.deferred = True
+        disk.sweep(directories + sorted({os.path.dirname(path) for path in owed}))
+        # First of all, so that the next run knows what systemd and udev may not have read, whatever ends this one.
+        write_owed(follows)
+        try:
+            untouched(changes.stage, results)
+            results, (due, stuck) = carry_out(
+                changes,
+                results,
+                lambda: pfs.apply(targets, timeout, change_connection_pf=permission),
+                remember,
+                timeout,
+                interruption,
+            )
+        except Refusal as refusal:
+            if not refusal.details.get("files"):
+                with contextlib.suppress(OSError):
+                    write_owed(owed)
+            raise
+        finally:
+            changes.discard()
+        finish(follows, run, results)
+    changed = [result for result in results if result["state"] == "changed"]
+    repeated = [command for command in reloads(owed) if command not in reloads(changes.paths)]
+    return {
+        "changed": bool(changed or changes.paths or repeated),
+        "diff": diff_of(changed, repeated) + changes.diff,
+        "pfs": results,
+        "lines": lines_of(results, parameters["devices"]),
+        "files": sorted(changes.paths),
+        "reboot": due,
+        "stuck": stuck,
+        "settled": clean and not (changed or repeated or owed or changes.planned() or due or stuck),
+    }
+
+
+def diff_of(changed, repeated):
+    """What changes beside files, as modules return it. changed: results; repeated: commands."""
+    vfs = [(result["address"], f"{result['before']} VFs\n", f"{result['wanted']} VFs\n") for result in changed]
+    commands = [(" ".join(command), "", "repeated\n") for command in repeated]
+    return [
+        {"before_header": what, "after_header": what, "before": before, "after": after}
+        for what, before, after in vfs + commands
+    ]
+
+
+class Uninterrupted:
+    """Instead of an Interruption, for what changes nothing: a signal may end that anywhere."""
+
+    deferred = False
+
+    def check(self):
+        """Say that no signal has come."""
+
+
+def work(module: Any, interruption: Interruption | None = None) -> dict:
+    """The module's work. Returns its result; raises Refusal.
+
+    module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`. interruption: an Interruption,
+    where the module may change something.
+    """
+    try:
+        parameters = dict(module.params, **checked(module.params))
+        with lock.locked(lock.lock_wait(parameters["numvfs_timeout"])):
+            return ensure(parameters, module.check_mode, module.run_command, interruption or Uninterrupted())
+    except OSError as error:
+        raise Refusal(f"The VFs cannot be set: {error}") from error
+
+
+# The module's options, as AnsibleModule takes them.
+ARGUMENTS = {
+    "devices": {"type": "list", "elements": "dict", "required": True},
+    "boot_wait": {"type": "raw", "default": 30},
+    "numvfs_timeout": {"type": "raw", "default": 120},
+    "change_connection_pf": {"type": "bool", "default": False},
+    "udev_rule_path": {"type": "path", "default": "/etc/udev/rules.d/70-sriov.rules"},
+    "units": {"type": "dict"},
+}

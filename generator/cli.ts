@@ -146,15 +146,20 @@ function ofRelease({ cli, root, on, withOut, inClone }: Declaring): void {
       cli
         .command("lint")
         .description(
-          "run ansible-lint with its production profile over every artefact, and prove that it checked every file",
+          "run the linters of this repository's code, and ansible-lint with its production profile over every artefact",
         ),
     ),
     {
       example: "npm run lint",
-      good: "ansible-lint reports no problem",
-      failed: "ansible-lint reports a problem, or dist/ is stale",
+      good: "no linter reports a problem",
+      failed: "a linter reports a problem, or dist/ is stale",
     },
     inClone(async (options: LintOptions) => await (await workshop()).lint(root, options)),
+  );
+  on(
+    cli.command("fix").description("correct what formatters and linters can correct in this repository's code"),
+    { example: "npm run fix", good: "npm run lint has nothing to correct", failed: "a person must correct the rest" },
+    async () => await (await workshop()).fix(root),
   );
   on(
     withOut(

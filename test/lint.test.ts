@@ -1,7 +1,9 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { copyFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { judgeLint, lint } from "../generator/workshop/lint.js";
+import { judgeLint, lintArtefacts, lintOwnCode } from "../generator/workshop/lint.js";
 import type { LintResult } from "../generator/workshop/lint.js";
+import { fixers, isShellScript } from "../generator/workshop/ownCode.js";
 import { pythonTools } from "../generator/workshop/setup.js";
 import { run } from "../generator/system/process.js";
 import { artefacts, identity, put, root, temporary } from "./support.js";
@@ -32,7 +34,7 @@ describe("ansible-lint @long", () => {
   const broken = "---\n- name: broken\n  shell: echo $x\n";
 
   async function lintIn(out: string): Promise<LintResult[]> {
-    return await lint({
+    return await lintArtefacts({
       out,
       identity,
       bin: await pythonTools(root),
@@ -59,11 +61,11 @@ describe("ansible-lint @long", () => {
     });
     const results = await lintIn(out);
     deepStrictEqual(
-      results.map(({ layout, passed }) => [layout, passed]),
+      results.map(({ title, passed }) => [title, passed]),
       [
-        ["role", false],
-        ["collection", false],
-        ["kayobe", false],
+        ["ansible-lint, role", false],
+        ["ansible-lint, collection", false],
+        ["ansible-lint, kayobe", false],
       ],
     );
     match(results[2]!.report, /^ansible\/zz_broken\.yml:\d+.*no-changed-when/m);
@@ -79,4 +81,64 @@ describe("ansible-lint @long", () => {
     strictEqual(result?.passed, false);
     match(result.report, /ansible-lint did not look at: zz_more\/hidden\.yml$/m);
   });
+});
+
+describe("the linters of our own code @long", () => {
+  const broken: { readonly [path: string]: string } = {
+    "generator/main.ts": "import {one} from './a.js'\nconsole.log(one)\n",
+    "generator/model/sriov.ts": "",
+    "generator/a.ts": "export const one = 1;\nexport const two = 2;\n",
+    "test/python/b.py": "import os\nx=1\n",
+    "molecule/c": "#!/bin/sh\nrm $1\n",
+  };
+
+  function repository(): string {
+    const folder = temporary();
+    put(folder, { ...broken, ".ci/run": "#!/bin/sh\n", "role-template/d.py": "D = 1\n", "test/e.test.ts": "" });
+    for (const name of [".editorconfig", "package.json", "pyproject.toml"])
+      copyFileSync(join(root, name), join(folder, name));
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+    return folder;
+  }
+
+  it("each find what is theirs", async () => {
+    const results = await lintOwnCode(repository(), await pythonTools(root));
+    deepStrictEqual(
+      results.filter(({ passed }) => passed),
+      [],
+    );
+    const reports = results.map(({ report }) => report.replaceAll("\n", " "));
+    const found = [
+      /generator\/main\.ts/,
+      /Unused exports.* two /,
+      /F401.*b\.py/,
+      /would be reformatted.*test\/python\/b\.py/,
+      /In molecule\/c line 2:.*SC2086/,
+    ];
+    strictEqual(reports.length, found.length);
+    for (const [index, report] of reports.entries()) match(report, found[index]!);
+  });
+
+  it("have nothing to say of layout after the fixers ran", async () => {
+    const folder = repository();
+    for (const { command } of fixers(folder, await pythonTools(root))) strictEqual((await run(command)).output, "");
+    const results = await lintOwnCode(folder, await pythonTools(root));
+    deepStrictEqual(
+      results.filter(({ passed }) => !passed).map(({ title }) => title),
+      ["knip", "shellcheck"],
+    );
+  });
+});
+
+describe(isShellScript.name, () => {
+  const cases: [path: string, text: string, want: boolean][] = [
+    ["a.sh", "", true],
+    ["a", "#!/bin/sh\n", true],
+    ["a", "#!/usr/bin/env bash\n", true],
+    ["a", "#!/usr/bin/env python3\n# sh\n", false],
+    ["a", "#!/usr/bin/fish\n", false],
+    ["a", "echo\n#!/bin/sh\n", false],
+  ];
+  for (const [path, text, want] of cases)
+    it(`of ${path} with ${JSON.stringify(text)}: ${want}`, () => strictEqual(isShellScript(path, text), want));
 });

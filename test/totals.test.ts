@@ -13,7 +13,10 @@ const counted = (passed: number, failed: number, skipped = 0): Totals => ({ pass
 
 describe("what was tested is read from the results that the tools write", () => {
   const mocha = (passes: number, failures = 0, pending = 0) => ({ passes, failures, pending });
-  const twoLayouts = [{ layout: "role", passed: true } as const, { layout: "collection", passed: false } as const];
+  const twoLinters = [
+    { title: "knip", passed: true },
+    { title: "prettier", passed: false },
+  ];
   const threeScenarios = [
     { scenario: "default", outcome: "passed" } as const,
     { scenario: "a_long_scenario_name", outcome: "failed" } as const,
@@ -38,7 +41,7 @@ describe("what was tested is read from the results that the tools write", () => 
     ["pytest without tests", pytestTotals({}, 5), counted(0, 1)],
     ["pytest that wrote nothing", pytestTotals(undefined, 0), counted(0, 1)],
     ["pytest that ends with an error after good tests", pytestTotals({ passed: 3 }, 3), counted(3, 1)],
-    ["lint", lintTotals(twoLayouts, 1), counted(1, 1)],
+    ["lint", lintTotals(twoLinters, 1), counted(1, 1)],
     ["lint that wrote nothing", lintTotals(undefined, 0), counted(0, 1)],
     ["verify", scenarioTotals(threeScenarios, 1), counted(1, 2)],
     ["verify that wrote nothing", scenarioTotals(undefined, 0), counted(0, 1)],

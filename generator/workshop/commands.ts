@@ -2,9 +2,11 @@ import { join } from "node:path";
 import { isStale } from "../artefacts/commands.js";
 import { readSources } from "../artefacts/sources.js";
 import { writeJson } from "../system/disk.js";
+import { run } from "../system/process.js";
 import { exit, print } from "../system/terminal.js";
-import { lint as lintAll } from "./lint.js";
+import { lintArtefacts, lintOwnCode } from "./lint.js";
 import { howToInstall, missingPackages } from "./hostPackages.js";
+import { fixers } from "./ownCode.js";
 import { unusedDays } from "./pythonEnvironments.js";
 import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
 import {
@@ -27,25 +29,41 @@ export interface LintOptions {
   readonly results?: string;
 }
 
-/** ansible-lint over every artefact. Returns an exit code. */
+/** Our own code's linters, and ansible-lint over every artefact. Returns an exit code. */
 export async function lint(root: string, options: LintOptions = {}): Promise<number> {
   if (await isStale(root)) return exit.failed;
   const { role } = readSources(root);
-  const results = await lintAll({
-    out: join(root, "dist"),
-    identity: role.identity,
-    bin: await pythonTools(root),
-    home: join(root, "build", "ansible"),
-    config: join(root, "generator", "workshop", "ansible-lint.yml"),
-    ansibleConfig: join(root, "generator", "workshop", "ansible.cfg"),
-  });
-  for (const { layout, passed, examined, report } of results) {
+  const bin = await pythonTools(root);
+  const results = [
+    ...(await lintOwnCode(root, bin)),
+    ...(await lintArtefacts({
+      out: join(root, "dist"),
+      identity: role.identity,
+      bin,
+      home: join(root, "build", "ansible"),
+      config: join(root, "generator", "workshop", "ansible-lint.yml"),
+      ansibleConfig: join(root, "generator", "workshop", "ansible.cfg"),
+    })),
+  ];
+  for (const { title, passed, examined, report } of results) {
     if (report !== "") console.error(report);
-    print(`${layout}: ${passed ? "passed" : "failed"}, ${examined} files examined`);
+    print(`${title}: ${passed ? "passed" : "failed"}${examined === undefined ? "" : `, ${examined} files examined`}`);
   }
-  const counted: LintResults = results.map(({ layout, passed }) => ({ layout, passed }));
+  const counted: LintResults = results.map(({ title, passed }) => ({ title, passed }));
   if (options.results !== undefined) writeJson(options.results, counted);
   return results.every(({ passed }) => passed) ? exit.good : exit.failed;
+}
+
+/** Correct what formatters and linters can correct in our own code. Returns an exit code. */
+export async function fix(root: string): Promise<number> {
+  let failed = false;
+  for (const { title, command } of fixers(root, await pythonTools(root))) {
+    const { code, output } = await run(command);
+    if (code === 0) continue;
+    failed = true;
+    console.error(output.trim() || `${title} ended with ${code}`);
+  }
+  return failed ? exit.failed : exit.good;
 }
 
 /** Options of `verify`. */

@@ -6,13 +6,16 @@ import { artefactRoot } from "../artefacts/layout.js";
 import { progress } from "../system/progress.js";
 import { run } from "../system/process.js";
 import type { Command } from "../system/process.js";
+import { linters } from "./ownCode.js";
 
+/** What a linter found. */
 export interface LintResult {
-  readonly layout: Layout;
+  /** "ansible-lint, role", or a linter of our own code. */
+  readonly title: string;
   readonly passed: boolean;
-  /** How many files ansible-lint examined. */
-  readonly examined: number;
-  /** What to tell: violations, or files that were not looked at. Empty when it passed. */
+  /** How many files it examined, where it lists them. */
+  readonly examined?: number;
+  /** Violations, or files that were not examined. Empty when it passed. */
   readonly report: string;
 }
 
@@ -73,26 +76,55 @@ export function judgeLint(layout: Layout, code: number, output: string, files: r
     ...(files.length === 0 ? ["there is no file to lint; run: npm run generate"] : []),
     ...(missed.length === 0 ? [] : [`ansible-lint did not look at: ${missed.join(", ")}`]),
   ];
-  return { layout, passed: complaints.length === 0, examined: examined.size, report: complaints.join("\n") };
+  const passed = complaints.length === 0;
+  return { title: `ansible-lint, ${layout}`, passed, examined: examined.size, report: complaints.join("\n") };
 }
 
-/** Lint every artefact. */
-export async function lint(options: LintOptions): Promise<LintResult[]> {
+/** ansible-lint over every artefact. */
+export async function lintArtefacts(options: LintOptions): Promise<LintResult[]> {
+  return await judged(
+    layouts.map((layout) => ({
+      title: `ansible-lint, ${layout}`,
+      judge: async () => {
+        const command = lintCommand(options, layout);
+        const files = readTree(command.cwd!).map(({ path }) => path);
+        const { code, output } = files.length === 0 ? { code: 0, output: "" } : await run(command);
+        return judgeLint(layout, code, output, files);
+      },
+    })),
+  );
+}
+
+/** The linters of this repository's own code. */
+export async function lintOwnCode(root: string, bin: string): Promise<LintResult[]> {
+  return await judged(
+    linters(root, bin).map(({ title, command }) => ({
+      title,
+      judge: async () => {
+        const { code, output } = await run(command);
+        const report = output.trim() || `${title} ended with ${code}`;
+        return { title, passed: code === 0, report: code === 0 ? "" : report };
+      },
+    })),
+  );
+}
+
+/** The results of all, in order; what failed is shown as failed. */
+async function judged(
+  all: readonly { readonly title: string; readonly judge: () => Promise<LintResult> }[],
+): Promise<LintResult[]> {
   const results: LintResult[] = [];
-  const jobs = layouts.map((layout) => ({
-    title: `ansible-lint, ${layout}`,
+  const jobs = all.map(({ title, judge }) => ({
+    title,
     work: async (): Promise<void> => {
-      const command = lintCommand(options, layout);
-      const files = readTree(command.cwd!).map(({ path }) => path);
-      const { code, output } = files.length === 0 ? { code: 0, output: "" } : await run(command);
-      const result = judgeLint(layout, code, output, files);
+      const result = await judge();
       results.push(result);
-      if (!result.passed) throw new Error(`${layout} failed`);
+      if (!result.passed) throw new Error(`${title} failed`);
     },
   }));
-  await progress(jobs, layouts.length).catch((error: unknown) => {
-    // A failed artefact is in the results; anything else is a fault of this program.
-    if (results.length !== layouts.length) throw error;
+  await progress(jobs, jobs.length).catch((error: unknown) => {
+    // A failed linter is in the results; anything else is a fault of this program.
+    if (results.length !== jobs.length) throw error;
   });
-  return layouts.flatMap((layout) => results.filter((result) => result.layout === layout));
+  return all.flatMap(({ title }) => results.filter((result) => result.title === title));
 }

@@ -1,5 +1,3 @@
-import type { Layout } from "../ir.js";
-
 /** How many tests passed, failed and were skipped. */
 export interface Totals {
   readonly passed: number;
@@ -30,7 +28,7 @@ export interface MochaResults {
 export type PytestResults = { readonly [category: string]: number };
 
 /** What `lint --results` writes. */
-export type LintResults = readonly { readonly layout: Layout; readonly passed: boolean }[];
+export type LintResults = readonly { readonly title: string; readonly passed: boolean }[];
 
 /** What `verify --results` writes. */
 export type ScenarioResults = readonly {
@@ -68,7 +66,7 @@ export function pytestTotals(results: PytestResults | undefined, code: number, s
   return neverZero({ passed: count("passed"), failed: count("failed", "error", "xpassed"), skipped }, code);
 }
 
-/** Totals of `lint`: an artefact is a test. The parameters are as those of `mochaTotals`. */
+/** Totals of `lint`: a linter is a test. The parameters are as those of `mochaTotals`. */
 export function lintTotals(results: LintResults | undefined, code: number): Totals {
   const passed = (results ?? []).filter((result) => result.passed).length;
   return neverZero({ passed, failed: (results ?? []).length - passed, skipped: 0 }, code);

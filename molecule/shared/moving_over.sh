@@ -5,7 +5,7 @@ page() {
     local line
     line=$(grep -F "$1" "$MOLECULE_PROJECT_DIRECTORY/docs/moving-over.md")
     test "$(wc -l <<<"$line")" = 1
-    cd "$RUN"
+    cd "$RUN" || return
     export ANSIBLE_CONFIG="$RUN/ansible.cfg" ANSIBLE_INVENTORY="$RUN/inventory"
     echo "${line/HOST/compute_sriov}"
     eval "${line/HOST/compute_sriov}"

@@ -209,16 +209,16 @@ def test_a_mistake_in_the_use_of_the_control_changes_nothing(
     assert Path(state.path).read_text() == before
 
 
-def test_the_kernel_is_told_of_a_card_in_the_words_of_the_module(state: cards.State) -> None:
-    told: list[str] = []
+def test_a_card_is_added_in_the_words_of_the_module(state: cards.State) -> None:
+    sent: list[str] = []
     slots = object.__new__(serve.Slots)
-    slots.tell = told.append  # type: ignore[method-assign]
+    slots.send = sent.append  # type: ignore[method-assign]
     rig_connectx("current", "SRIOV_EN=1", "NUM_OF_VFS=4")
     with state.locked() as found:
         slots.plug(found[BUS])
-    assert told == [f"add {BUS} 2 1017 1018 20d c42a1000100", f"vfs {BUS} 0 4", f"vfs {BUS} 1 4", f"scan {BUS}"]
-    told.clear()
+    assert sent == [f"add {BUS} 2 1017 1018 20d c42a1000100", f"vfs {BUS} 0 4", f"vfs {BUS} 1 4", f"scan {BUS}"]
+    sent.clear()
     rig_connectx("behave", "livefish=true")
     with state.locked() as found:
         slots.plug(found[BUS])
-    assert told[0] == f"add {BUS} 2 20d 1018 20d c42a1000100"
+    assert sent[0] == f"add {BUS} 2 20d 1018 20d c42a1000100"

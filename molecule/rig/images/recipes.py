@@ -39,7 +39,7 @@ COMMON_PACKAGES = (
 # (guest/customize.sh).
 ARCHIVE_PACKAGES = ("mstflint",)
 
-# What the module is built with; they are taken off again. The headers bring the compiler of their kernel.
+# For the build of the module, and purged after it. The headers depend on the compiler of their kernel.
 MODULE_PACKAGES = ("make", "linux-headers-amd64")
 
 # The last console is the one that programs write to. The kernel's log goes to the serial line, without interrupts;
@@ -59,7 +59,7 @@ class Recipe:
     # Patterns of files and folders. dpkg cannot leave them out: a Python package is not installed when one of its files
     # is missing.
     removed: tuple[str, ...] = ()
-    # Whether the kernel module of the emulated ConnectX cards is in it (connectx/kernel).
+    # Whether it contains the kernel module of the emulated ConnectX cards (connectx/kernel).
     connectx: bool = False
 
 
@@ -96,7 +96,7 @@ def guest_files() -> dict[str, bytes]:
 
 
 def module_files() -> dict[str, bytes]:
-    """Return what the kernel module is built from, by its path in the rig."""
+    """Return the sources of the kernel module, by their path in the rig."""
     return {str(path.relative_to(MODULE.parents[1])): path.read_bytes() for path in sorted(MODULE.iterdir())}
 
 

@@ -1,4 +1,4 @@
-"""Emulated ConnectX cards: which a machine has, and how they come into its guest."""
+"""Emulated ConnectX cards of a machine, and their installation in its guest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_VFS = 127
 
 @dataclasses.dataclass(frozen=True)
 class ConnectX:
-    """A card: the slot it is in instead of one of QEMU's, its chip, and what its firmware has."""
+    """A card: its slot, in which QEMU then has no card, its chip, and what its firmware has."""
 
     slot: int
     model: str = "connectx5"
@@ -34,12 +34,12 @@ class ConnectX:
 
     @property
     def bus(self) -> str:
-        """Return its bus in the guest: the root ports are in the order of the slots."""
+        """Return its bus in the guest. The root ports have the order of the slots."""
         return f"0000:{self.slot:02x}"
 
 
 def read(text: str) -> tuple[ConnectX, ...]:
-    """Read the cards of a machine: a JSON list of what a ConnectX has. Raises RigError for what cannot be."""
+    """Read the cards of a machine: a JSON list of objects with the fields of ConnectX. Raises RigError for others."""
     try:
         listed: list[dict[str, Any]] = json.loads(text or "[]")
         found = tuple(ConnectX(**one) for one in listed)
@@ -58,7 +58,7 @@ def read(text: str) -> tuple[ConnectX, ...]:
 
 
 def archive() -> bytes:
-    """Return the firmware as it goes into a guest."""
+    """Return an archive of the firmware for a guest."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as packed:
         for path in sorted(FIRMWARE.iterdir()):
@@ -68,7 +68,7 @@ def archive() -> bytes:
 
 
 def install(run: Run, cards: tuple[ConnectX, ...]) -> None:
-    """Put cards into the slots of a running guest, for this boot and all others of this disk."""
+    """Put cards into the slots of a running guest, for this boot and all later boots of this disk."""
     folder, program = "/root/rig-connectx", "/usr/local/sbin/rig-connectx"
     lines = [f"mkdir -p {folder}", f"tar -C {folder} -x --no-same-owner", f"python3 {folder}/rig_connectx.py install"]
     lines += [

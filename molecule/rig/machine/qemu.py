@@ -54,7 +54,7 @@ class Machine:
     lifetime: int = 24 * 3600
     seeded: bool = False
     functions: int = 1
-    # In their slots there are none of QEMU's cards.
+    # QEMU has no card in the slots of these.
     connectx: tuple[ConnectX, ...] = ()
 
     def empty(self) -> set[int]:
@@ -134,7 +134,7 @@ def processor(machine: Machine) -> list[str]:
     vendor = "AuthenticAMD" if machine.iommu == "amd" else "GenuineIntel"
     # Interrupt remapping needs the I/O APIC outside of the kernel.
     irqchip = ",kernel-irqchip=split" if machine.iommu == "intel" else ""
-    # The real mstfwreset works on no virtual machine, which it knows by lscpu's "Hypervisor vendor".
+    # The real mstfwreset refuses to work on a virtual machine, which it detects by lscpu's "Hypervisor vendor".
     hidden = ",-hypervisor" if machine.connectx else ""
     return [
         *("-machine", f"q35,sata=off,smbus=off{irqchip}"),

@@ -133,7 +133,7 @@ class Run:
         machine = dataclasses.replace(machine, port=port)
         public_key = self.key.with_suffix(".pub").read_text()
         arguments = qemu.qemu_arguments(machine, qemu.find_firmware()[0], public_key)
-        # Another for each start, which a reboot keeps: by it the firmware of the rig's cards knows a power cycle.
+        # A new id for each start, which a reboot keeps: it shows a power cycle to the firmware of the rig's cards.
         arguments += ["-uuid", str(uuid.uuid4())] if machine.connectx else []
         for leftover in ("qmp.sock", "qemu.pid"):
             (self.directory / leftover).unlink(missing_ok=True)

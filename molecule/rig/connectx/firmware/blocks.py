@@ -1,29 +1,29 @@
-"""What a card's configuration consists of: blocks of words, and the parameters in them.
+"""A card's configuration: blocks of words, and the parameters in them.
 
 mstflint calls a block a TLV. Its type word has the kind in bits 31..24 (class 0 global, 1 of a port, 3 of a function,
-6 a file, 7 of a host) and the number below. The firmware stores words and knows nothing of parameters: names, limits
-and what depends on what are the tool's, from its database mlxconfig_host.db. Where the few parameters are that the
-rig itself has to know stands below, as that database has it.
+6 a file, 7 of a host) and the number below. The firmware stores words and does not know parameters: the tool has their
+names, limits and dependencies in its database mlxconfig_host.db. The places of the few parameters that the rig needs
+are listed below, copied from that database.
 """
 
 from __future__ import annotations
 
 GLOBAL, PORT, FUNCTION, FILE, HOST = 0, 1, 3, 6, 7
-# Of the type word, the bits that are the block's number. The others say of which port, function or host it is.
+# The bits of the type word that are the block's number. The others are the number of the port, function or host.
 NUMBER_MASKS = {GLOBAL: 0xFFFFFF, FILE: 0xFFFFFF, PORT: 0xFFFF, FUNCTION: 0x3FF, HOST: 0x3FFFF}
 
 PCI, PCI_LIMITS, FUNCTION_PCI, LINK_TYPE = (GLOBAL, 0x80), (GLOBAL, 0x81), (FUNCTION, 0x80), (PORT, 0x12)
 
 
 class Block:
-    """One block: its default words, the version that the firmware reports, and whether it may be written."""
+    """One block: its default words, the version that the firmware reports, and whether it can be written."""
 
     def __init__(self, default: list[int], version: int = 0, writable: bool = True) -> None:
         self.default, self.version, self.writable = default, version, writable
 
 
 class Field:
-    """Where a parameter is: block, word, lowest bit, width; the bit of word 0 that says it is set; its port."""
+    """The place of a parameter: block, word, lowest bit, width; the bit of word 0 that marks it as set; its port."""
 
     def __init__(
         self, block: tuple[int, int], word: int, low: int, width: int, valid: int | None = None, port: int = 0
@@ -57,7 +57,7 @@ ETH = 2
 
 
 def limits(vfs: int) -> list[int]:
-    """Return the block with what a card can have: SR-IOV, so many VFs a port, as many of each port as it wants."""
+    """Return the block with the limits of a card: SR-IOV, at most `vfs` VFs a port, a number for each port."""
     words = [0] * 5
     for bit in (31, 28, 27, 26, 11):  # max_vfs_per_pf_valid, num_pfs, num_vf_msix, num_pf_msix, per_pf_total_vf
         words[0] |= 1 << bit
@@ -67,7 +67,7 @@ def limits(vfs: int) -> list[int]:
 
 
 def basic(vfs: int) -> dict[tuple[int, int], Block]:
-    """Return the small table: SR-IOV, and the kind of each port. A query of it costs an emulated guest least."""
+    """Return the small table: SR-IOV, and the kind of each port. Its query costs an emulated guest the least time."""
     return {
         PCI: Block([0, 0, 0]),
         PCI_LIMITS: Block(limits(vfs), writable=False),

@@ -1,8 +1,8 @@
-"""The cards, their configuration and how they behave, which a file of the guest keeps.
+"""The cards, their configuration and their behaviour, stored in a file of the guest.
 
 Each block has a default, a current and a next value. `set` changes next; a reset of the card, or a boot of the
-machine, makes next current. A machine's boot is known by the kernel's boot id, its power cycle by the id that the rig
-gives to each start of QEMU (SMBIOS, product_uuid), which a reboot keeps.
+machine, makes next current. The kernel's boot id shows a boot. The id that the rig gives to each start of QEMU (SMBIOS,
+product_uuid) shows a power cycle: a reboot keeps it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STATE = os.environ.get("RIG_CONNECTX_STATE", "/var/lib/rig-connectx")
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 POWER_ID = "/sys/class/dmi/id/product_uuid"
 
-# Of a model: PCI device ids of PF and VF, hardware id, and a board with that chip.
+# For each model: PCI device ids of PF and VF, hardware id, and a board with that chip.
 MODELS = {
     "connectx4lx": (0x1015, 0x1016, 0x20B, "MCX4121A-ACA_Ax", "ConnectX-4 Lx EN network interface card"),
     "connectx5": (0x1017, 0x1018, 0x20D, "MCX512A-ACA_Ax_Bx", "ConnectX-5 EN network interface card"),
@@ -35,21 +35,21 @@ MODELS = {
 EMULATED = " (emulated by the rig)"
 TABLES = ("basic", "full")
 
-# How a card behaves, unless it was told otherwise.
+# How a card behaves by default.
 BEHAVIOUR = {
-    # Neither a reset nor a boot takes what is set.
+    # Neither a reset nor a boot makes next current.
     "keeps": "false",
-    # Only a power cycle takes it, and the tool is told so.
+    # Only a power cycle makes next current, and the firmware reports this to the tool.
     "power-cycle": "false",
     # Its firmware does not run.
     "livefish": "false",
-    # What of a configuration can be read beside next: both, "default" or nothing.
+    # Which values can be read in addition to next: both, "default" or "none".
     "columns": "both",
-    # Registers that are refused, with the status: NVDA.set=0x20,MQIS.get=4
+    # Register accesses that are refused, with the status, for example NVDA.set=0x20,MQIS.get=4
     "refuse": "",
-    # Parameters that the firmware does not let this host change, with all others of their blocks.
+    # Parameters that this host cannot change, with all others in their blocks.
     "read-only": "",
-    # Parameters that it does not have, with all others of their blocks.
+    # Parameters that the card does not have, with all others in their blocks.
     "absent": "",
 }
 CHOICES = {
@@ -59,7 +59,7 @@ CHOICES = {
 
 
 def words_of(kind: int, number: int, port: int) -> int:
-    """Return a block's type word, of a port where it is a port's."""
+    """Return a block's type word. port: counts for the blocks of ports only."""
     return kind << 24 | (port << 16 if kind == PORT else 0) | number
 
 
@@ -79,22 +79,22 @@ class Card:
         return str(self.data["behave"].get(key, BEHAVIOUR[key]))
 
     def table(self, database: str) -> dict[tuple[int, int], Block]:
-        """Return what blocks the firmware has. database: the tools' own, for the full table; it comes with a tool."""
+        """Return the blocks that the firmware has. database: the tools' own, for the full table; a tool installs it."""
         if self._table is None:
             self._table = blocks.basic(self.data["vfs"])
         if self.data["table"] == "full" and not self._full and os.path.exists(database):
-            # Here, for a boot does without.
-            import database as placed
+            # Imported here, because a boot does not need it and Python's start is slow in an emulated guest.
+            from database import BLUEFIELD, FULL, Database
 
             self._full = True
-            opened = placed.Database(database)
-            opened.add(placed.FULL, self._table)
+            tools_database = Database(database)
+            tools_database.add(FULL, self._table)
             if self.data["model"].startswith("bluefield"):
-                opened.add(placed.BLUEFIELD, self._table)
+                tools_database.add(BLUEFIELD, self._table)
         return self._table
 
     def find(self, type_word: int, database: str = "") -> Block | None:
-        """Return what a type word names, if the firmware has it."""
+        """Return the block of a type word, if the firmware has it."""
         kind = type_word >> 24
         if kind == PORT and not 1 <= type_word >> 16 & 0xFF <= self.ports:
             return None
@@ -110,14 +110,14 @@ class Card:
 
     @staticmethod
     def key(type_word: int, function: int) -> str:
-        """Name a stored value. The tools always say function 0, and mean the one that they came through."""
+        """Name a stored value. The tools always send function 0, and mean the function that they use."""
         return f"{type_word:08x}" + (f"/{function}" if type_word >> 24 == FUNCTION else "")
 
     def get(self, column: str, type_word: int, function: int = 0, database: str = "") -> list[int]:
         """Read a block: its default, current or next words."""
         found = self.find(type_word, database)
         if not found:
-            # What the card does without cannot be set, so it is off.
+            # A parameter that the card does not have is off.
             return [0] * 5
         return list(self.data["values"].get(column, {}).get(self.key(type_word, function), found.default))
 
@@ -139,7 +139,7 @@ class Card:
         self.put(column, word, function, words)
 
     def total_vfs(self, function: int) -> int:
-        """Return how many VFs a function offers with what the card runs with."""
+        """Return how many VFs a function offers with the current values."""
         if self.behave("livefish") == "true":
             return 0
         if self.parameter("current", "PF_NUM_OF_VF_VALID", function):
@@ -148,7 +148,7 @@ class Card:
         return self.parameter("current", "NUM_OF_VFS", function) if enabled else 0
 
     def take_next(self, powered: bool = False) -> None:
-        """Run with what is set, as after a reset or a boot. powered: the card was without power."""
+        """Make next current, as after a reset or a boot. powered: the card was without power."""
         if self.behave("keeps") != "true" and (powered or self.behave("power-cycle") != "true"):
             self.data["values"]["current"] = {key: list(words) for key, words in self.data["values"]["next"].items()}
 
@@ -160,7 +160,7 @@ def new(model: str, ports: int, vfs: int, table: str) -> dict[str, Any]:
 
 
 def read_id(path: str) -> str:
-    """Return one of the ids that tell boots and power cycles apart; "" where there is none."""
+    """Return the id of the boot or of the power cycle; "" if there is none."""
     try:
         with open(path, encoding="ascii") as file:
             return file.read().strip()
@@ -169,7 +169,7 @@ def read_id(path: str) -> str:
 
 
 class State:
-    """The file, and what was last read of it."""
+    """The file, and its content when it was last read."""
 
     def __init__(self, folder: str = STATE) -> None:
         self.folder, self.path = folder, os.path.join(folder, "state.json")
@@ -182,7 +182,7 @@ class State:
             status = os.stat(self.path)
         except FileNotFoundError:
             return
-        # A new file each time: its inode tells.
+        # Each write makes a new file, so its inode shows a change.
         if self.seen != (status.st_ino, status.st_mtime_ns):
             self.seen = (status.st_ino, status.st_mtime_ns)
             with open(self.path, encoding="ascii") as file:
@@ -205,7 +205,7 @@ class State:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[dict[str, Card]]:
-        """Hold the state alone, as it is now; what was changed in it has to be written before the end."""
+        """Hold the state exclusively, as it is now. The caller must write its changes before the end."""
         os.makedirs(self.folder, exist_ok=True)
         with open(os.path.join(self.folder, "lock"), "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -213,7 +213,7 @@ class State:
             yield self.cards
 
     def boot(self) -> None:
-        """Make next current where this is another boot than that of the last time. The lock must be held."""
+        """Make next current if the machine has booted since the last call. The lock must be held."""
         boot, power = read_id(BOOT_ID), read_id(POWER_ID)
         if boot != self.data["boot"]:
             for card in self.cards.values():

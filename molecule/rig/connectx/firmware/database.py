@@ -1,7 +1,7 @@
 """The full table: some hundred parameters of a ConnectX-5, placed by the tools' own database.
 
-The defaults are those of a public transcript of a ConnectX-5; where a parameter is, and what depends on what, is
-looked up in mlxconfig_host.db of the tool that asks, so every release has what it knows.
+The defaults are from a public transcript of a ConnectX-5. The places and dependencies of the parameters are from
+mlxconfig_host.db of the tool that sends the command, so each release gets the parameters that it knows.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Database:
         self.by_name = {(row["tlv_name"], row["name"]): row for row in self.params}
 
     def block(self, name: str, known: Blocks) -> Block | None:
-        """Return the block of a name, which is added to those that are known."""
+        """Return the block of a name; a new one is added to the known blocks."""
         row = self.tlvs.get(name)
         if not row:
             return None
@@ -74,13 +74,13 @@ class Database:
         place(target.default, row["offset"], row["size"], value)
 
     def add(self, wanted: dict[str, int | list[int]], known: Blocks) -> None:
-        """Add the blocks of parameters, and of what these depend on, to those that are known."""
+        """Add the blocks of the wanted parameters, and of their dependencies, to the known blocks."""
         for row in self.params:
             target = self.block(row["tlv_name"], known) if row["mlxconfig_name"] in wanted else None
             if not target:
                 continue
             value = wanted[row["mlxconfig_name"]]
-            # An array's elements stay 0: the table shows Array[0..7] whatever they are.
+            # An array's elements stay 0: the table shows Array[0..7] for all values.
             if isinstance(value, int):
                 self.put(target, row["tlv_name"], row["name"], value)
             if row["valid_bit"]:

@@ -1,4 +1,4 @@
-"""rig-connectx: what test scenarios do with the cards."""
+"""rig-connectx: the control of the cards, for test scenarios."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path("/")
 PROGRAM = ROOT / "usr/local/lib/rig-connectx"
 NAME = ROOT / "usr/local/sbin/rig-connectx"
 UNIT = "rig-connectx.service"
-# The real driver would be loaded for the cards, and finds its name taken.
+# Without it udev loads the real driver for the cards, which fails because its name is in use.
 MODPROBE = ROOT / "etc/modprobe.d/rig-connectx.conf"
 
 
@@ -29,7 +29,7 @@ class UseError(Exception):
 
 
 def chosen(cards: dict[str, Card], name: str) -> tuple[Card, int]:
-    """Return the card of --card, or the only one, and the function that was named, or 0."""
+    """Return the card of --card, or the only one, and the function in --card, or 0."""
     if not name and len(cards) != 1:
         raise UseError(f"which card? {' '.join(cards) or 'there is none'}")
     match = re.fullmatch(r"([0-9a-f]{4}:[0-9a-f]{2})(?::00(?:\.([0-7]))?)?", name or next(iter(cards)))
@@ -39,7 +39,7 @@ def chosen(cards: dict[str, Card], name: str) -> tuple[Card, int]:
 
 
 def plug_again(card: Card) -> None:
-    """Take a card out and put it in again, as the kernel reads what a card is, and offers, when it finds it."""
+    """Take a card out and put it in again: the kernel reads what a card is, and what it offers, when it finds it."""
     if Path(DEVICE).exists():
         slots = Slots()
         slots.take(card.bus)
@@ -47,7 +47,7 @@ def plug_again(card: Card) -> None:
 
 
 def do_add(options: argparse.Namespace) -> None:
-    """Put a card into an empty slot, for good."""
+    """Put a card into an empty slot, for this boot and all later ones."""
     if not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{2}", options.bus):
         raise UseError("a bus is DOMAIN:BUS, such as 0000:01")
     state = State()
@@ -58,7 +58,7 @@ def do_add(options: argparse.Namespace) -> None:
 
 
 def do_values(options: argparse.Namespace) -> None:
-    """Change next values, as another program would; or next and current ones, and plug the card in anew."""
+    """Change next values, as another program would; or next and current values, and plug the card in again."""
     state = State()
     with state.locked() as cards:
         card, function = chosen(cards, options.card)
@@ -66,7 +66,7 @@ def do_values(options: argparse.Namespace) -> None:
             name, _, text = assignment.partition("=")
             if name not in FIELDS:
                 raise UseError(f"not a parameter that can be set here: {name}; there are {' '.join(sorted(FIELDS))}")
-            # What belongs to one function is set for all unless one is named.
+            # Without a function in --card, the parameters of a function are set for all functions.
             for one in [function] if "." in options.card else range(card.ports):
                 for column in ("next", "current") if options.action == "current" else ("next",):
                     card.set_parameter(column, name, one, int(text, 0))
@@ -104,7 +104,7 @@ def do_show(options: argparse.Namespace) -> None:
 
 
 def do_clear_log(_: argparse.Namespace) -> None:
-    """Forget the commands."""
+    """Empty the log of commands."""
     (Path(STATE) / "log").write_text("")
 
 
@@ -124,12 +124,12 @@ def do_install(_: argparse.Namespace) -> None:
         PROGRAM.mkdir(parents=True)
         for source in here.glob("*.py"):
             shutil.copyfile(source, PROGRAM / source.name)
-        # Now, for a later call would change files below /usr/local, which a step may say to be untouched.
+        # Now, because a later call would write files below /usr/local, and a step may check that nothing changes there.
         compileall.compile_dir(PROGRAM, quiet=1)
         NAME.write_text(f'#!/bin/sh\nexec /usr/bin/python3 {PROGRAM}/rig_connectx.py "$@"\n')
         NAME.chmod(0o755)
         shutil.copyfile(here / UNIT, ROOT / "etc/systemd/system" / UNIT)
-    MODPROBE.write_text("# rig_connectx has a driver of that name.\nblacklist mlx5_core\n")
+    MODPROBE.write_text("# rig_connectx has a driver with this name.\nblacklist mlx5_core\n")
     Path(STATE).mkdir(parents=True, exist_ok=True)
     run("systemctl", "daemon-reload")
     run("systemctl", "enable", UNIT)

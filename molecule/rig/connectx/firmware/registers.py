@@ -1,9 +1,10 @@
-"""The firmware: it answers the commands that a tool puts into the mailbox of a card's window.
+"""The firmware: it answers the commands that a tool writes into the mailbox of a card's window.
 
 A command is an opcode and a mailbox of words. Opcode 0x9001 accesses a register: an operation TLV of four words
 (status in bits 14..8 of word 0; register id in bits 31..16 and method, 1 get or 2 set, in bits 14..8 of word 1), a
-header whose bits 26..16 say how many words follow, itself included, and then the register (mtcr_ul/mtcr_ul_icmd_cif.c
-and reg_access/reg_access.c of mstflint; layouts in tools_layouts/). Words have their natural bit numbers.
+header whose bits 26..16 are the number of words that follow, itself included, and then the register. See
+mtcr_ul/mtcr_ul_icmd_cif.c and reg_access/reg_access.c of mstflint; layouts are in its tools_layouts/. Bit 0 is the
+lowest bit of a word.
 """
 
 from __future__ import annotations
@@ -20,9 +21,15 @@ BUSY = 1
 REGISTER_ACCESS, QUERY_CAPABILITIES = 0x9001, 0x8400
 OK, NOT_SUPPORTED, BAD_PARAMETER, NOT_AVAILABLE = 0, 4, 7, 8
 METHODS = {1: "get", 2: "set"}
+# Of a command with an unknown opcode.
+BAD_OPCODE = 1
+# Reset levels of the register MFRL, as bits: 3, the PCIe link goes down, and 4, a warm reboot.
+LINK_RESET, WARM_REBOOT = 1 << 3, 1 << 6
+# The only reset type: the whole chip.
+WHOLE_CHIP = 1 << 8
 VERSION = (16, 35, 4030)
 BOARD_ID = "MT_0000000080"
-# The tools' database, for cards with the full table.
+# The tools' database, for the full table.
 DATABASE = "/usr/share/mstflint/mlxconfig_dbs/mlxconfig_host.db"
 
 
@@ -32,13 +39,13 @@ def text_words(text: str, count: int) -> list[int]:
 
 
 class Firmware:
-    """The firmware of all cards. log: where commands are written to, a line each."""
+    """The firmware of all cards. log: an open file that gets one line for each command."""
 
     def __init__(self, state: State, log: int | None = None, database: str = DATABASE) -> None:
         self.state, self.log, self.database = state, log, database
         now = time.monotonic()
         self.started = dict.fromkeys(state.cards, now)
-        # Cards whose next link-up is a reset that was asked for.
+        # Cards for which a reset was requested: it happens when their link comes up.
         self.armed: set[str] = set()
 
     def say(self, text: str) -> None:
@@ -47,8 +54,8 @@ class Firmware:
             os.write(self.log, f"{text}\n".encode("ascii"))
 
     def came_up(self, bus: str) -> None:
-        """Do what happens when the link comes up: a start, if a reset was asked for. The lock is held."""
-        self.say(f"{bus} the link came up, {'after a reset' if bus in self.armed else 'no reset was asked for'}")
+        """Start the firmware when the link comes up, if a reset was requested. The lock must be held."""
+        self.say(f"{bus} the link came up, {'after a reset' if bus in self.armed else 'without a reset'}")
         if bus in self.armed:
             self.armed.discard(bus)
             self.started[bus] = time.monotonic()
@@ -56,15 +63,15 @@ class Firmware:
             self.state.write()
 
     def command(self, bus: str, function: int, control: int, mailbox: list[int]) -> tuple[int, list[int]]:
-        """Answer a command; returns the control word, with busy down, and the mailbox."""
+        """Answer a command. Return the control word with the busy bit cleared, and the mailbox."""
         opcode = control >> 16
         control &= ~(BUSY | 0xFF00)
         if opcode == QUERY_CAPABILITIES:
-            # None. mstfwreset asks, for resets of several hosts at a time.
+            # The card has none. mstfwreset needs the answer, for resets of several hosts at a time.
             return control, [0] * MAILBOX_WORDS
         if opcode != REGISTER_ACCESS:
             self.say(f"{bus}:00.{function} opcode {opcode:#x} is unknown")
-            return control | 1 << 8, mailbox
+            return control | BAD_OPCODE << 8, mailbox
         register, method = mailbox[1] >> 16, METHODS.get(mailbox[1] >> 8 & 0x7F, "other")
         length = max((mailbox[4] >> 16 & 0x7FF) - 1, 0)
         with self.state.locked() as cards:
@@ -74,7 +81,7 @@ class Firmware:
         return control, mailbox
 
     def access(self, card: Card, function: int, register: int, method: str, data: list[int]) -> tuple[int, list[int]]:
-        """Access a register; returns a status and the register."""
+        """Access a register. Return a status and the register."""
         name, handler = REGISTERS.get(register, (f"{register:#06x}", None))
         refused = dict(one.split("=") for one in card.behave("refuse").split(",") if one)
         about = " ".join(f"{one:08x}" for one in data[:2])
@@ -87,21 +94,21 @@ class Firmware:
         self.say(f"{card.bus}:00.{function} {method} {name} {about}" + (f" -> status {status}" if status else ""))
         return status, answer
 
-    # ---- registers: each returns a status and the register
+    # ---- registers: each method returns a status and the register
 
     def nvqc(self, card: Card, function: int, method: str, data: list[int]) -> tuple[int, list[int]]:
-        """Tell whether a block exists (bit 0), may be written (bit 1), and its version."""
+        """Show whether a block exists (bit 0), whether it can be written (bit 1), and its version."""
         found = card.find(data[0], self.database)
         data[1] = 1 | found.writable << 1 | found.version << 4 if found else 0
         return OK, data
 
     def nvqgc(self, card: Card, function: int, method: str, data: list[int]) -> tuple[int, list[int]]:
-        """Tell whether default (bit 0) and current (bit 1) can be read."""
+        """Show whether default (bit 0) and current (bit 1) can be read."""
         data[0] = {"both": 3, "default": 1, "none": 0}[card.behave("columns")]
         return OK, data
 
     def nvda(self, card: Card, function: int, method: str, data: list[int]) -> tuple[int, list[int]]:
-        """Read or write a block: header, type word, a word of no use here, and the block's words."""
+        """Read or write a block: header, type word, a word that is not used here, and the block's words."""
         header, type_word = data[0], data[1]
         found = card.find(type_word, self.database)
         if not found:
@@ -113,7 +120,7 @@ class Firmware:
         return OK, [header & ~0x1FF | len(words) * 4, *data[1:3], *words, *data[3 + len(words) :]]
 
     def set_block(self, card: Card, function: int, found: Block, data: list[int]) -> tuple[int, list[int]]:
-        """Write a block. What the values mean, and their limits, is the tool's concern."""
+        """Write a block. The tool, not the firmware, knows the meaning and the limits of the values."""
         length = (data[0] & 0x1FF) // 4
         if not found.writable or length != len(found.default):
             return BAD_PARAMETER, data
@@ -122,13 +129,13 @@ class Firmware:
         return OK, data
 
     def nvdi(self, card: Card, function: int, method: str, data: list[int]) -> tuple[int, list[int]]:
-        """Forget what was set for one block."""
+        """Set one block back to its default."""
         card.data["values"]["next"].pop(card.key(data[1], function), None)
         self.state.write()
         return OK, data
 
     def nvia(self, card: Card, function: int, method: str, data: list[int]) -> tuple[int, list[int]]:
-        """Forget everything that was set."""
+        """Set all blocks back to their defaults."""
         card.data["values"]["next"].clear()
         self.state.write()
         return OK, data
@@ -154,20 +161,20 @@ class Firmware:
         return OK, data
 
     def mfrl(self, card: Card, function: int, method: str, data: list[int]) -> tuple[int, list[int]]:
-        """Reset: levels 3 (the PCIe link goes down) and 4 (a warm reboot) are there, and type 0, all of the chip.
+        """Show the reset levels, or request a reset.
 
-        The configuration tool asks too, after a change: a card that refuses is one that wants a power cycle, to it.
+        The configuration tool uses it too, after a change: if the card refuses, the tool asks for a power cycle.
         """
         if card.behave("power-cycle") == "true":
             return BAD_PARAMETER, data
         if method == "get":
-            return OK, [0, 0x48 | 1 << 8]
-        if data[1] & 8:
+            return OK, [0, LINK_RESET | WARM_REBOOT | WHOLE_CHIP]
+        if data[1] & LINK_RESET:
             self.armed.add(card.bus)
         return OK, data
 
-    def nothing(self, card: Card, function: int, method: str, data: list[int]) -> tuple[int, list[int]]:
-        """MCAM: no optional register, no optional feature. PCNR: accepted."""
+    def accept(self, card: Card, function: int, method: str, data: list[int]) -> tuple[int, list[int]]:
+        """Accept a register that has no effect: MCAM (the card has no optional feature) and PCNR."""
         return OK, data
 
 
@@ -180,6 +187,6 @@ REGISTERS = {
     0x9033: ("NVIA", Firmware.nvia),
     0x9034: ("NVQGC", Firmware.nvqgc),
     0x9064: ("MQIS", Firmware.mqis),
-    0x907F: ("MCAM", Firmware.nothing),
-    0x5050: ("PCNR", Firmware.nothing),
+    0x907F: ("MCAM", Firmware.accept),
+    0x5050: ("PCNR", Firmware.accept),
 }

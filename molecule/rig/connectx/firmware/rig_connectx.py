@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Emulated ConnectX cards in a guest: their firmware (`serve`), and what test scenarios do with them.
+"""Emulated ConnectX cards in a guest: their firmware (`serve`), and the control that test scenarios use.
 
-The kernel module (../kernel) makes the functions and the window through which tools send commands; this answers them.
-The tools are the distribution's own, unmodified. Here is nothing of NVIDIA's firmware: what a real one refuses,
-limits or takes its time for is not known to this one unless it was written into it.
+The kernel module (../kernel) makes the functions and the window through which tools send commands; this program answers
+the commands. The tools are the distribution's own, unmodified. The program contains nothing of NVIDIA's firmware, and
+has no rule, limit or delay of a real card unless it is written here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Serve, or do what a scenario wants."""
-    # Each import is here: at boot, Python's start in an emulated guest is what the machine waits for.
+    """Serve, or run a command of a scenario."""
+    # Imports where they are needed: at boot the machine waits for Python's start, which is slow in an emulated guest.
     if arguments == ["serve"]:
         import serve
 

@@ -1,4 +1,4 @@
-"""The program behind /dev/rig-connectx: it puts the cards into their slots and answers their commands."""
+"""The service that puts the cards into their slots and answers the commands from /dev/rig-connectx."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FIRST_MAC = 0x0C42A1000000
 
 
 class Slots:
-    """The machine's slots, as the kernel module has them."""
+    """The machine's slots in the kernel module."""
 
     def __init__(self) -> None:
         self.device = os.open(DEVICE, os.O_RDWR)
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         """Send a line to the module."""
         os.write(self.device, line.encode("ascii"))
 
@@ -31,7 +31,7 @@ class Slots:
         """Take a card out of its slot, if there is one."""
         # ENODEV: the slot is empty.
         with contextlib.suppress(OSError):
-            self.tell(f"remove {bus}")
+            self.send(f"remove {bus}")
 
     def plug(self, card: Card) -> None:
         """Put a card into its empty slot."""
@@ -39,18 +39,18 @@ class Slots:
         # Without firmware a card shows its hardware id as its device id.
         device = card.hardware if card.behave("livefish") == "true" else card.device
         mac = FIRST_MAC + (number << 8)
-        self.tell(f"add {card.bus} {card.ports} {device:x} {card.vf_device:x} {card.hardware:x} {mac:x}")
+        self.send(f"add {card.bus} {card.ports} {device:x} {card.vf_device:x} {card.hardware:x} {mac:x}")
         self.scan(card)
 
     def scan(self, card: Card) -> None:
         """Let the kernel find a card's functions, with as many VFs as the card offers now."""
         for port in range(card.ports):
-            self.tell(f"vfs {card.bus} {port} {card.total_vfs(port)}")
-        self.tell(f"scan {card.bus}")
+            self.send(f"vfs {card.bus} {port} {card.total_vfs(port)}")
+        self.send(f"scan {card.bus}")
 
 
 def answer(slots: Slots, state: State, firmware: Firmware, message: bytes) -> None:
-    """Do what a message wants."""
+    """Handle a message."""
     kind, domain, number, port, control, *mailbox = MESSAGE.unpack(message)
     bus = f"{domain:04x}:{number:02x}"
     if kind == COMMAND:
@@ -65,7 +65,7 @@ def answer(slots: Slots, state: State, firmware: Firmware, message: bytes) -> No
 
 
 def serve() -> None:
-    """Run. The process that was started ends once all cards are in their slots: that is what the unit waits for."""
+    """Run. The started process ends when all cards are in their slots, which the unit waits for."""
     state = State()
     slots = Slots()
     with state.locked() as cards:

@@ -1,51 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the parts of rig_connectx share. */
+/* Shared by the parts of rig_connectx. */
 #ifndef RIG_CONNECTX_CARD_H
 #define RIG_CONNECTX_CARD_H
 
 #include <linux/pci.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
-#include <linux/workqueue.h>
 #include "vsc.h"
 
 #define MAX_CARDS 16
 #define MAX_PORTS 2
-/* Of a port: two PFs and their VFs fill a bus. A real ConnectX-5 has as many. */
+/* VFs of each port: two PFs and their VFs fill a bus. A real ConnectX-5 with two ports has as many. */
 #define MAX_VFS 127
 #define CONFIG_SIZE 0x400
 #define VF_CONFIG_SIZE 0x100
 
 struct function {
 	u8 config[CONFIG_SIZE];
-	u8 writable[CONFIG_SIZE];	/* the bits of config that a write changes */
+	u8 writable[CONFIG_SIZE];	/* the bits of config that a write can change */
 	u8 (*vf)[VF_CONFIG_SIZE];
 	struct vsc vsc;
-	bool waiting;			/* a command that the firmware has not fetched yet */
+	bool waiting;			/* a command that the firmware has not read yet */
 };
 
 enum { LINK_WENT_DOWN = 1, LINK_CAME_UP = 2 };
 
 struct card {
 	struct pci_bus *bus;
-	struct pci_ops *before;		/* how the bus was accessed without the card */
+	struct pci_ops *before;		/* the bus operations without the card */
 	struct pci_dev *port;		/* the root port above */
 	unsigned int ports;
 	u16 device, vf_device;
 	u32 hardware_id;
 	u64 mac;			/* of port 0; that of port 1 is the next */
-	bool present;			/* it answers: it is in its slot, and the link is up */
+	bool present;			/* it answers: it is in its slot, and the kernel has found it */
 	bool link_disabled;
-	unsigned int link_events;	/* those that the firmware has not fetched yet */
+	bool link_lost;			/* the link went down, and the kernel still has the card's devices */
+	unsigned int link_events;	/* changes of the link that the firmware has not read yet */
 	struct function pf[MAX_PORTS];
-	struct work_struct link_work;
 };
 
-/* device.c. The lock is raw because configuration accesses come with a raw lock held (pci_lock). */
+/* device.c. The lock is raw because the kernel holds a raw lock (pci_lock) during configuration accesses. */
 extern struct card *rig_cards[MAX_CARDS];
 extern raw_spinlock_t rig_lock;
-void rig_tell_firmware(void);
-void rig_link_went_down(struct card *card);
+void rig_wake_firmware(void);
+void rig_link_changed(void);
 
 /* functions.c */
 extern struct pci_ops rig_card_ops;
@@ -55,7 +54,7 @@ void rig_put_vfs(struct function *pf, u16 total);
 
 /* link.c */
 void rig_watch_link(struct pci_bus *root);
-void rig_leave_link(void);
+void rig_stop_watching_link(void);
 
 /* net.c */
 int rig_net_register(void);

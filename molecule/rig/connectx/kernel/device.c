@@ -2,20 +2,20 @@
 /*
  * Emulated ConnectX cards below empty PCIe root ports of a virtual machine.
  *
- * The functions exist in the kernel's view of PCI only: this module answers configuration accesses to the bus of a
- * root port (pci_bus_set_ops, as drivers/pci/pcie/aer_inject.c does) and has the bus scanned. Nothing is behind their
- * BARs; there is no DMA, no interrupt and no packet. The commands that tools send through the window (vsc.h) are
- * answered by a program, the firmware, which has /dev/rig-connectx open.
+ * The functions exist only in the kernel's view of PCI: this module answers configuration accesses to the bus of a
+ * root port (pci_bus_set_ops, as drivers/pci/pcie/aer_inject.c does) and lets the kernel scan the bus. Nothing is
+ * behind their BARs; there is no DMA, no interrupt and no packet. A program, the firmware, opens /dev/rig-connectx and
+ * answers the commands that tools send through the window (vsc.h).
  *
- * What is written there is a line of text:
- *   add BUS PORTS DEVICE VF-DEVICE HARDWARE-ID MAC   a card, which is not in its slot yet, such as
+ * The firmware writes lines of text:
+ *   add BUS PORTS DEVICE VF-DEVICE HARDWARE-ID MAC   makes a card, which is not in its slot yet, for example
  *                                                    "add 0000:04 2 1017 1018 20d 0c42a1000400"
- *   vfs BUS PORT TOTAL                               how many VFs a port offers from the next scan on
- *   scan BUS                                         it is put into its slot, or its link comes up
- *   drop BUS                                         it is taken out of its slot, or its link goes down
- *   remove BUS                                       as if it had never been added
- * or the answer to a command, a struct message. What is read is one struct message for each command and each change
- * of a link.
+ *   vfs BUS PORT TOTAL                               sets how many VFs a port offers from the next scan on
+ *   scan BUS                                         puts the card into its slot, or its link comes up
+ *   drop BUS                                         takes the card out of its slot, or its link goes down
+ *   remove BUS                                       removes what `add` made
+ * or a struct message, the answer to a command. It reads one struct message for each command and for each change of a
+ * link.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -25,6 +25,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include "card.h"
 
 enum { MESSAGE_COMMAND = 1, MESSAGE_LINK_DOWN = 2, MESSAGE_LINK_UP = 3 };
@@ -36,11 +37,11 @@ struct message {
 
 struct card *rig_cards[MAX_CARDS];
 DEFINE_RAW_SPINLOCK(rig_lock);
-/* Held for everything that adds, scans or removes. */
+/* Held to add, scan, drop, remove and answer. */
 static DEFINE_MUTEX(control);
 static DECLARE_WAIT_QUEUE_HEAD(firmware);
 
-void rig_tell_firmware(void)
+void rig_wake_firmware(void)
 {
 	wake_up_interruptible(&firmware);
 }
@@ -59,6 +60,7 @@ static void drop(struct card *card)
 	pci_unlock_rescan_remove();
 	raw_spin_lock_irqsave(&rig_lock, flags);
 	card->present = false;
+	card->link_lost = false;
 	raw_spin_unlock_irqrestore(&rig_lock, flags);
 }
 
@@ -75,16 +77,25 @@ static void scan(struct card *card)
 	pci_unlock_rescan_remove();
 }
 
-/* A card whose link is down has its devices removed, as a hot-plug driver does. */
-static void link_changed(struct work_struct *work)
+/* Removes the devices of each card whose link went down, as a hot-plug driver does. */
+static void drop_lost(struct work_struct *work)
 {
-	struct card *card = container_of(work, struct card, link_work);
+	unsigned int i;
 
 	mutex_lock(&control);
-	if (card->link_disabled && card->present)
-		drop(card);
+	for (i = 0; i < MAX_CARDS; i++)
+		if (rig_cards[i] && rig_cards[i]->link_lost)
+			drop(rig_cards[i]);
 	mutex_unlock(&control);
-	rig_tell_firmware();
+	rig_wake_firmware();
+}
+
+static DECLARE_WORK(link_work, drop_lost);
+
+/* Called during a configuration access, which must not sleep, and removing devices sleeps. */
+void rig_link_changed(void)
+{
+	schedule_work(&link_work);
 }
 
 static void free_card(struct card *card)
@@ -118,7 +129,6 @@ static int add(unsigned int domain, unsigned int number, const struct card *want
 		return -ENOMEM;
 	card->bus = bus;
 	card->port = bus->self;
-	INIT_WORK(&card->link_work, link_changed);
 	for (i = 0; i < card->ports; i++) {
 		card->pf[i].vf = kcalloc(MAX_VFS, VF_CONFIG_SIZE, GFP_KERNEL);
 		if (!card->pf[i].vf) {
@@ -141,13 +151,11 @@ static struct card *find(unsigned int domain, unsigned int number)
 	return bus ? rig_card_of_bus(bus) : NULL;
 }
 
-/* Without the control mutex: the work waits for it. */
 static void remove_card(struct card *card)
 {
 	unsigned long flags;
 	unsigned int i;
 
-	cancel_work_sync(&card->link_work);
 	drop(card);
 	pci_bus_set_ops(card->bus, card->before);
 	raw_spin_lock_irqsave(&rig_lock, flags);
@@ -202,6 +210,8 @@ static int execute(const char *line)
 			scan(card);
 	} else if (!strcmp(word, "drop")) {
 		drop(card);
+	} else if (!strcmp(word, "remove")) {
+		remove_card(card);
 	} else {
 		return -EINVAL;
 	}
@@ -219,11 +229,16 @@ static void take_command(struct card *card, unsigned int port, struct message *m
 	memcpy(message->mailbox, pf->vsc.mailbox, sizeof(message->mailbox));
 }
 
-/* What a card has to say, its link first: a command from before a reset is nobody's any more. */
+/*
+ * Takes the next message of a card. Changes of its link come first, because no tool waits for the answer to a command
+ * from before a reset. They wait until the devices are removed: a scan before that would find nothing to do.
+ */
 static bool take_message(struct card *card, struct message *message)
 {
 	unsigned int port;
 
+	if (card->link_lost)
+		return false;
 	message->domain = pci_domain_nr(card->bus);
 	message->bus = card->bus->number;
 	if (card->link_events) {
@@ -289,20 +304,6 @@ static int answer(const struct message *message)
 	return 0;
 }
 
-static int remove_line(const char *line)
-{
-	unsigned int domain, bus;
-	struct card *card;
-
-	if (sscanf(line, "remove %x:%x", &domain, &bus) != 2)
-		return -EINVAL;
-	card = find(domain, bus);
-	if (!card)
-		return -ENODEV;
-	remove_card(card);
-	return 0;
-}
-
 static ssize_t device_write(struct file *file, const char __user *buffer, size_t size, loff_t *position)
 {
 	char *text;
@@ -313,13 +314,9 @@ static ssize_t device_write(struct file *file, const char __user *buffer, size_t
 	text = memdup_user_nul(buffer, size);
 	if (IS_ERR(text))
 		return PTR_ERR(text);
-	if (!strncmp(text, "remove ", 7)) {
-		result = remove_line(text);
-	} else {
-		mutex_lock(&control);
-		result = size == sizeof(struct message) ? answer((struct message *)text) : execute(text);
-		mutex_unlock(&control);
-	}
+	mutex_lock(&control);
+	result = size == sizeof(struct message) ? answer((struct message *)text) : execute(text);
+	mutex_unlock(&control);
 	kfree(text);
 	return result ? result : size;
 }
@@ -354,10 +351,13 @@ static void __exit rig_exit(void)
 	unsigned int i;
 
 	misc_deregister(&device);
-	rig_leave_link();
+	rig_stop_watching_link();
+	cancel_work_sync(&link_work);
+	mutex_lock(&control);
 	for (i = 0; i < MAX_CARDS; i++)
 		if (rig_cards[i])
 			remove_card(rig_cards[i]);
+	mutex_unlock(&control);
 	rig_net_unregister();
 }
 

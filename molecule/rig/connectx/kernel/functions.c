@@ -2,17 +2,20 @@
 /*
  * The configuration spaces of a card's functions, PFs and VFs, and the accesses to them.
  *
- * Everything that Linux makes of them is Linux's own: enumeration, sysfs, SR-IOV, IOMMU groups, BARs, drivers. A VF
- * exists while its PF's SR-IOV capability has VF Enable, and NumVFs counts it, as PCI Express has it.
+ * The rest is the kernel's own code: enumeration, sysfs, SR-IOV, IOMMU groups, BARs, drivers. A VF exists while VF
+ * Enable is set in its PF's SR-IOV capability and NumVFs includes it, as the PCI Express specification defines.
  */
 #include <linux/pci.h>
 #include "card.h"
 
-#define VENDOR 0x15b3
+#define VENDOR PCI_VENDOR_ID_MELLANOX
 #define BOARD 0x0080
 #define BAR_SIZE 0x100000u
 /* Link speed 8 GT/s, width 8. */
 #define LINK (3 | 8 << 4)
+#define LINK_SPEEDS (PCI_EXP_LNKCAP2_SLS_2_5GB | PCI_EXP_LNKCAP2_SLS_5_0GB | PCI_EXP_LNKCAP2_SLS_8_0GB)
+#define COMMAND_BITS (PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | \
+		      PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE)
 
 enum { CAP_PM = 0x40, CAP_EXPRESS = 0x60, CAP_VSC = 0xc0 };
 enum { EXT_AER = 0x100, EXT_ARI = 0x150, EXT_SRIOV = 0x180, EXT_ACS = 0x230 };
@@ -55,8 +58,8 @@ static void put_express(u8 *config, u8 next)
 	put32(cap + PCI_EXP_DEVCAP, 2 | PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR);
 	put32(cap + PCI_EXP_LNKCAP, LINK);
 	put16(cap + PCI_EXP_LNKSTA, LINK);
-	put32(cap + PCI_EXP_LNKCAP2, 0xe);
-	put16(cap + PCI_EXP_LNKCTL2, 3);
+	put32(cap + PCI_EXP_LNKCAP2, LINK_SPEEDS);
+	put16(cap + PCI_EXP_LNKCTL2, PCI_EXP_LNKCTL2_TLS_8_0GT);
 }
 
 static void put_extended(u8 *config, u16 at, u16 id, u8 version, u16 next)
@@ -64,7 +67,7 @@ static void put_extended(u8 *config, u16 at, u16 id, u8 version, u16 next)
 	put32(config + at, id | version << 16 | next << 20);
 }
 
-/* How many VFs the kernel may make of a PF. It reads that when it finds the PF. */
+/* Sets how many VFs the kernel can make of a PF. The kernel reads it when it finds the PF. */
 void rig_put_vfs(struct function *pf, u16 total)
 {
 	put16(pf->config + EXT_SRIOV + PCI_SRIOV_INITIAL_VF, total);
@@ -77,7 +80,7 @@ static void put_header(const struct card *card, unsigned int number, u8 *config,
 	config[PCI_HEADER_TYPE] = card->ports > 1 ? 0x80 : 0;
 	config[PCI_INTERRUPT_PIN] = number + 1;
 	put32(config + PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH);
-	put16(writable + PCI_COMMAND, 0x0547);
+	put16(writable + PCI_COMMAND, COMMAND_BITS);
 	writable[PCI_CACHE_LINE_SIZE] = 0xff;
 	writable[PCI_INTERRUPT_LINE] = 0xff;
 	put32(writable + PCI_BASE_ADDRESS_0, ~(BAR_SIZE - 1));
@@ -98,10 +101,10 @@ static void put_sriov(const struct card *card, unsigned int number, u8 *config, 
 	u8 *cap = config + EXT_SRIOV, *mask = writable + EXT_SRIOV;
 
 	put_extended(config, EXT_SRIOV, PCI_EXT_CAP_ID_SRIOV, 1, EXT_ACS);
-	/* ARI Capable Hierarchy keeps its value: VFs are counted with it or not at all. */
+	/* ARI Capable Hierarchy Preserved: offset and stride of the VFs do not depend on ARI. */
 	put16(cap + PCI_SRIOV_CAP, 2);
 	cap[PCI_SRIOV_FUNC_LINK] = number;
-	/* Behind the PFs come the VFs of port 0, then those of port 1: every function of a card is on one bus. */
+	/* The VFs of port 0 follow the PFs, then those of port 1: all functions of a card are on one bus. */
 	put16(cap + PCI_SRIOV_VF_OFFSET, card->ports - number + number * MAX_VFS);
 	put16(cap + PCI_SRIOV_VF_STRIDE, 1);
 	put16(cap + PCI_SRIOV_VF_DID, card->vf_device);
@@ -112,7 +115,7 @@ static void put_sriov(const struct card *card, unsigned int number, u8 *config, 
 	put32(mask + PCI_SRIOV_SYS_PGSIZE, 0x553);
 }
 
-/* Everything as after a reset, but for the number of VFs, which the firmware has put there. */
+/* Sets everything as after a reset, except the number of VFs, which the firmware sets. */
 static void power_on(struct card *card, unsigned int number)
 {
 	struct function *pf = &card->pf[number];
@@ -136,7 +139,7 @@ static void power_on(struct card *card, unsigned int number)
 
 	for (vf = 0; vf < MAX_VFS; vf++) {
 		memset(pf->vf[vf], 0, VF_CONFIG_SIZE);
-		/* A VF's vendor and device read as all ones; the kernel takes them from the PF. */
+		/* A VF's vendor and device ids read as all ones; the kernel takes them from the PF. */
 		put_identity(pf->vf[vf], 0xffff, 0xffff);
 		put_express(pf->vf[vf], 0);
 	}
@@ -160,7 +163,7 @@ struct card *rig_card_of_bus(struct pci_bus *bus)
 	return NULL;
 }
 
-/* The configuration space of a VF that is enabled. */
+/* Returns the configuration space of an enabled VF, NULL for any other device number. */
 static u8 *vf_config(struct card *card, unsigned int devfn)
 {
 	unsigned int i, vf;
@@ -177,6 +180,7 @@ static u8 *vf_config(struct card *card, unsigned int devfn)
 	return NULL;
 }
 
+/* The tools access the window in whole words: other accesses read as 0 and change nothing. */
 static bool in_window(int where)
 {
 	return where >= CAP_VSC + VSC_SPACE && where < CAP_VSC + VSC_LENGTH;
@@ -252,12 +256,12 @@ static int card_write(struct pci_bus *bus, unsigned int devfn, int where, int si
 		if (config) {
 			result = PCIBIOS_SUCCESSFUL;
 			if (where == PCI_COMMAND && size == 2)
-				put16(config + PCI_COMMAND, value & 0x0507);
+				put16(config + PCI_COMMAND, value & COMMAND_BITS);
 		}
 	}
 	raw_spin_unlock_irqrestore(&rig_lock, flags);
 	if (started)
-		rig_tell_firmware();
+		rig_wake_firmware();
 	return result;
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Runs inside the freshly installed tree of an image: builds the module for the tree's own kernel, so that it always
-# fits. What is needed for it, the packages in $1, is taken off again: a guest has no compiler.
+# Runs inside the freshly installed tree of an image and builds the module for the tree's own kernel, so that it always
+# fits. The packages in $1, which the build needs, are purged afterwards: a guest has no compiler.
 set -eu
 packages=$1
 source=/usr/src/rig-connectx

@@ -3,9 +3,9 @@
  * The link of a card's root port.
  *
  * A tool that resets a card over PCIe disables the link of the port above it and enables it again (mlxfwreset: Link
- * Disable of the port's Link Control). QEMU's port takes that, and nothing is below it. So accesses to the root bus
- * are looked at on their way: Link Disable makes the card go, and come again. And what QEMU knows nothing of is shown
- * while the card is there: that the link is active, and that the slot is occupied.
+ * Disable in the port's Link Control). QEMU's port accepts this, but to QEMU nothing is below it. So this part watches
+ * the accesses to the root bus: Link Disable removes the card, and when it is cleared the card comes back. While the
+ * card is there, it also adds what QEMU does not show: an active link and an occupied slot.
  */
 #include "card.h"
 
@@ -63,16 +63,16 @@ static int root_write(struct pci_bus *bus, unsigned int devfn, int where, int si
 
 		if (disabled != card->link_disabled) {
 			card->link_disabled = disabled;
+			card->link_lost |= disabled && card->present;
 			card->link_events |= disabled ? LINK_WENT_DOWN : LINK_CAME_UP;
-			/* Devices are removed where one may sleep, which is not here. */
-			schedule_work(&card->link_work);
+			rig_link_changed();
 		}
 	}
 	raw_spin_unlock_irqrestore(&rig_lock, flags);
 	return before->write(bus, devfn, where, size, value);
 }
 
-/* All cards are below one root bus: the rig's machines have no other. */
+/* All cards are below one root bus: the rig's machines have only one. */
 void rig_watch_link(struct pci_bus *bus)
 {
 	if (root)
@@ -85,7 +85,7 @@ void rig_watch_link(struct pci_bus *bus)
 	pci_bus_set_ops(bus, &watching);
 }
 
-void rig_leave_link(void)
+void rig_stop_watching_link(void)
 {
 	if (root)
 		pci_bus_set_ops(root, before);

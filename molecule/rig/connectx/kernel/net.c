@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A network driver for the emulated functions. It makes an interface of each, which carries nothing, and VFs in the
- * way of a kernel driver (sriov_configure). Its name is that of the real one: mstfwreset refuses to reset a card with
- * any other.
+ * A network driver for the emulated functions. It makes an interface for each, which drops all packets, and it makes
+ * VFs as other kernel drivers do (sriov_configure). It has the name of the real driver, because mstfwreset refuses to
+ * reset a card that has another driver.
  */
 #include <linux/etherdevice.h>
 #include <linux/module.h>
@@ -59,7 +59,6 @@ static int net_probe(struct pci_dev *dev, const struct pci_device_id *id)
 	SET_NETDEV_DEV(net, &dev->dev);
 	net->netdev_ops = &net_ops;
 	netif_carrier_off(net);
-	/* A VF has no BAR and nothing to enable. */
 	if (pci_enable_device(dev))
 		dev_warn(&dev->dev, "cannot be enabled\n");
 	pci_set_master(dev);

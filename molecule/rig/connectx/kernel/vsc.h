@@ -3,19 +3,18 @@
  * The window in a ConnectX card's PCI configuration space through which firmware tools reach the card's own address
  * spaces: a vendor specific capability (PCI capability id 9), "VSC" for short.
  *
- * Who uses it: mtcr_ul/mtcr_ul_com.c of mstflint, and drivers/net/ethernet/mellanox/mlx5/core/lib/pci_vsc.c of Linux;
- * what is here follows from what those two read and write. The kernel module includes this, and native/shim.c too.
+ * mtcr_ul/mtcr_ul_com.c of mstflint and drivers/net/ethernet/mellanox/mlx5/core/lib/pci_vsc.c of Linux use it; this
+ * file answers what those two read and write. The kernel module and native/shim.c include it.
  *
  * Registers, counted from the capability:
- *   0x04  which space is looked at, bits 15..0; bits 31..29 say whether it exists (0: it does not)
- *   0x08  a counter: every reader gets another number, its ticket
+ *   0x04  the selected space, bits 15..0; bits 31..29 show whether it exists (0: it does not)
+ *   0x08  a counter: each read returns another number, the reader's ticket
  *   0x0c  semaphore: takes a ticket while it is 0, and 0 releases it
- *   0x10  address, bits 29..0, with a flag in bit 31: written as 1 with the data in place it is a write, done when
- *         it has become 0; written as 0 it is a read, whose data are there when it has become 1
+ *   0x10  address, bits 29..0, with a flag in bit 31. Flag 1 starts a write of the data, which is done when the flag
+ *         is 0. Flag 0 starts a read, which is done when the flag is 1
  *   0x14  data
  *
- * mstflint 4.31 and later takes spaces from 0x101 on for a sign of another protocol, so nothing but the four below
- * exists.
+ * mstflint 4.31 and later uses another protocol if spaces from 0x101 on exist, so only the four below exist.
  */
 #ifndef RIG_CONNECTX_VSC_H
 #define RIG_CONNECTX_VSC_H
@@ -37,10 +36,10 @@
 #define ICMD_CONTROL 0x0u
 #define ICMD_MAILBOX_SIZE 0x1000u
 #define ICMD_MAILBOX 0x100000u
-/* Where a card of any generation has its hardware id; equal to its PCI device id it says "no firmware runs here". */
+/* The address of the hardware id, on cards of all generations. If it is the PCI device id too, no firmware runs. */
 #define CR_HARDWARE_ID 0xf0014u
 
-/* ICMD_EXT has nothing in it; the tools want it to exist (VSEC_MIN_SUPPORT_UL in mtcr_com_defs.h). */
+/* ICMD_EXT is empty, but the tools need it to exist (VSEC_MIN_SUPPORT_UL in mtcr_com_defs.h). */
 enum { SPACE_ICMD_EXT = 1, SPACE_CR = 2, SPACE_ICMD = 3, SPACE_SEMAPHORE = 0xa };
 
 struct vsc {
@@ -83,7 +82,7 @@ static inline u32 vsc_load(struct vsc *v, u32 address)
 	return 0;
 }
 
-/* Returns 1 when a command was started: the busy bit of the control word went up. */
+/* Returns 1 when this sets the busy bit of the control word, which starts a command. */
 static inline int vsc_store(struct vsc *v, u32 address, u32 value)
 {
 	u32 *word;
@@ -126,7 +125,7 @@ static inline u32 vsc_read(struct vsc *v, u32 offset)
 	return 0;
 }
 
-/* Returns 1 when a command was started. */
+/* Returns 1 when this starts a command. */
 static inline int vsc_write(struct vsc *v, u32 offset, u32 value)
 {
 	int started = 0;

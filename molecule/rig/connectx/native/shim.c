@@ -2,11 +2,11 @@
 /*
  * A card for an unmodified mstconfig without a machine: LD_PRELOAD.
  *
- * What the tool opens below /sys, /dev, /tmp/mstflint_lockfiles and /usr/share/mstflint is below $RIG_ROOT instead,
- * it is root, and the window in the configuration space of a device (vsc.h) is answered here. A command in its
- * mailbox goes to the firmware over the socket $RIG_SOCKET. No privilege and no namespace is needed. Symbols are
- * those of the oldest C library in use, so that one shim serves tools of several releases: hence no strtoul, which is
- * another function since glibc 2.38.
+ * The tool finds /sys, /dev, /tmp/mstflint_lockfiles, /usr/share/mstflint and /etc/mstflint below $RIG_ROOT, and
+ * believes that it is root. This library answers accesses to the window in the configuration space of a device (vsc.h),
+ * and sends a command in the mailbox to the firmware, over the socket $RIG_SOCKET. It needs no privilege and no
+ * namespace. It uses only symbols of the oldest C library in use, so that one build serves the tools of several
+ * releases: hence no strtoul, which is another function since glibc 2.38.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -35,7 +35,7 @@ static const char *const moved[] = {
 };
 
 static struct vsc window;
-/* Of an open file: 0, or 1 and the number of the function whose configuration space it is. */
+/* For each open file: 0, or 1 + the number of the function if the file is its configuration space. */
 static u8 function_of[FILES];
 
 static void *real(const char *name)
@@ -63,7 +63,7 @@ static void fail(const char *what)
 	_exit(99);
 }
 
-/* The hardware id is in the window from its first read on: the file beside config has it. */
+/* Notes an open configuration space, and puts the card's hardware id into the window: a file next to config has it. */
 static void note(int fd, const char *path)
 {
 	size_t length = path ? strlen(path) : 0;

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The unmodified mstconfig of several releases of Debian, and an emulated card for it, without a machine.
 
-A tool is unpacked out of Debian's packages into the cache, with the loader and the libraries of its release: nothing is
-installed. It runs with shim.so preloaded, which answers its accesses to a device, and the same firmware as in a guest
-(../firmware) answers its commands. Neither root nor a namespace is needed.
+A tool is unpacked from Debian's packages into the cache, with the loader and the libraries of its release; nothing is
+installed. It runs with shim.so preloaded, which answers its accesses to a device. The same firmware as in a guest
+(../firmware) answers its commands. No root and no namespace is needed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import cards  # noqa: E402
 import host  # noqa: E402
 import registers  # noqa: E402
 
-# Debian's releases, the oldest first. The last is the one that gets what is new: its version is whatever it is now.
+# Debian's releases, the oldest first. The last one gets new versions, so the version of its tool changes.
 CODENAMES = ("bookworm", "trixie", "sid")
 NEWEST = CODENAMES[-1]
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu")
@@ -40,9 +40,9 @@ LOADER = "ld-linux-x86-64.so.2"
 PROGRAM = "usr/bin/mstconfig"
 DATABASE = "usr/share/mstflint/mlxconfig_dbs/mlxconfig_host.db"
 KEPT = (PROGRAM, "usr/share/mstflint/", *(f"{folder}/" for folder in LIBRARIES))
-# Raised when unpack() changes what comes out.
+# Raised when unpack() changes its result.
 VERSION = 1
-# The newest is looked for again after so many days.
+# After so many days the newest release is unpacked again.
 DAYS = 7
 MESSAGE = struct.Struct(f"<{2 + registers.MAILBOX_WORDS}I")
 ADDRESS, FUNCTION = "0000:04", "0000:04:00.0"
@@ -52,13 +52,13 @@ ADDRESS, FUNCTION = "0000:04", "0000:04:00.0"
 
 
 def tree_path(codename: str) -> Path:
-    """Return the folder of a release's tool, made or not. Another recipe is another folder."""
+    """Return the folder of a release's tool, made or not. Another recipe has another folder."""
     recipe = hashlib.sha256("".join((codename, *KEPT, str(VERSION))).encode()).hexdigest()[:12]
     return host.cache_directory() / f"mstflint-{codename}-{recipe}"
 
 
 def sources_of(codename: str) -> list[apt_sources.AptSource]:
-    """Return the archives of a release. Where new packages arrive there are no updates to it."""
+    """Return the archives of a release. The one that gets new packages has no separate updates."""
     return [source for source in apt_sources.debian_sources(codename) if codename != NEWEST or source.suite == codename]
 
 
@@ -68,7 +68,7 @@ def unpack(codename: str, tree: Path) -> None:
     tree.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".mstflint-", dir=tree.parent) as folder:
         work = Path(folder)
-        # mmdebstrap without root works as another user id, which has to be able to write here.
+        # mmdebstrap without root runs with another user id, which must be able to write here.
         work.chmod(0o777)
         archive = work / "tree.tar"
         archive.touch()
@@ -76,7 +76,7 @@ def unpack(codename: str, tree: Path) -> None:
         command = ["mmdebstrap", "--variant=extract", "--include=mstflint,libc6", "--format=tar"]
         command += [*apt_sources.keyring_options(), *apt_sources.transport_options()]
         if codename == NEWEST:
-            # A mirror may keep it as it was on some day, and its signature is bound to two weeks from there.
+            # A mirror may have an old state of it, and its signature is valid for two weeks.
             command.append('--aptopt=Acquire::Check-Valid-Until "false"')
         command += [codename, str(archive), *map(apt_sources.one_line, sources_of(codename))]
         host.run_logged(command, work / "build.log", f"mstflint of {codename}: unpacking packages")
@@ -90,7 +90,7 @@ def unpack(codename: str, tree: Path) -> None:
 
 
 def fresh(codename: str, tree: Path) -> bool:
-    """Tell whether a tree is there, and new enough for a release that changes."""
+    """Return whether a tree is there, and new enough if its release changes."""
     program = tree / PROGRAM
     return program.exists() and (codename != NEWEST or time.time() - tree.stat().st_ctime < DAYS * 86400)
 
@@ -118,7 +118,7 @@ def shim(folder: Path) -> Path:
 
 
 class Bench:
-    """One emulated card, and the folder that its tools see as /sys, /dev and /usr/share/mstflint."""
+    """One emulated card, and the folder that the tools use as /sys, /dev and /usr/share/mstflint."""
 
     def __init__(self, folder: Path, tree: Path, shim_file: Path, card: dict[str, object]) -> None:
         self.folder, self.tree, self.shim = folder, tree, shim_file
@@ -130,7 +130,7 @@ class Bench:
             self.state.write()
         self.card = self.state.cards[ADDRESS]
         self.firmware = registers.Firmware(self.state, database=str(self.database))
-        #: What the tools have asked for, one line each.
+        #: One line for each command of the tools.
         self.log: list[str] = []
         self.firmware.say = self.log.append  # type: ignore[method-assign]
         self.root = folder / "root"
@@ -140,7 +140,7 @@ class Bench:
         self.plug()
 
     def plug(self) -> None:
-        """Lay out what sysfs has of the card's functions."""
+        """Write the files that sysfs has for the card's functions."""
         device = self.card.hardware if self.card.behave("livefish") == "true" else self.card.device
         devices = self.root / "sys/bus/pci/devices"
         shutil.rmtree(devices)
@@ -164,13 +164,13 @@ class Bench:
         self.plug()
 
     def reboot(self) -> None:
-        """Do what a boot of the host does to the card."""
+        """Do to the card what a boot of the host does."""
         with self.state.locked():
             self.card.take_next()
             self.state.write()
 
     def parameter(self, column: str, name: str, function: int = 0) -> int:
-        """Return what the card really has."""
+        """Return a value from the card itself."""
         return self.card.parameter(column, name, function)
 
     @contextlib.contextmanager
@@ -182,7 +182,7 @@ class Bench:
             thread = threading.Thread(target=self._serve, args=(server,), daemon=True)
             thread.start()
             yield self
-            # Wakes accept(), and says that it is over.
+            # An empty message ends the server.
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
                 client.connect(self.socket_path)
             thread.join()
@@ -207,7 +207,7 @@ class Bench:
         return [*start, str(self.tree / PROGRAM), *arguments]
 
     def run(self, *arguments: str) -> tuple[int, str]:
-        """Run the tool as the role does; returns its exit code, and what it printed to both streams."""
+        """Run the tool as the role does. Return its exit code and its output, with the errors."""
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "LANGUAGE": "C"}
         environment |= {"RIG_ROOT": str(self.root), "RIG_SOCKET": self.socket_path}
         done = subprocess.run(

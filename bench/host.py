@@ -73,8 +73,8 @@ def make_host(root: Path, pfs: int, vfs: int) -> list[dict]:
     it.
     """
     sys.path[:0] = [str(ROOT / "test"), str(ROOT / "test" / "python")]
-    import conftest  # noqa: F401  pylint: disable=import-outside-toplevel,unused-import
-    from fake_sysfs import FakeHost  # pylint: disable=import-outside-toplevel
+    import conftest  # noqa: F401
+    from fake_sysfs import FakeHost
 
     fake = FakeHost(root)
     devices = []

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "bench"))
 
-import controller  # noqa: E402  pylint: disable=wrong-import-position
+import controller
 
 HOSTS = 3
 

@@ -123,20 +123,21 @@ function alternatives(of: VarType): Schema[] {
       const rules = [...selectorRules(of.fields), ...neighbourRules(of.fields)];
       return [{ ...object(of.fields), ...(rules.length > 0 ? { allOf: rules } : {}) }];
     }
-    case "map": {
-      const numbers = of.textOnly ? [] : [bounded(of), { type: "boolean" }];
-      const value = { anyOf: orJinja([...numbers, text(of.form)]) };
-      // Not propertyNames: there the key of a merge, <<, would have to be such a name.
-      return [
-        {
-          type: "object",
-          ...(of.keys
-            ? { patternProperties: { [of.keys.pattern]: value }, additionalProperties: false }
-            : { additionalProperties: value }),
-        },
-      ];
-    }
+    case "map":
+      return [mapping(of)];
   }
+}
+
+function mapping(of: Extract<VarType, { readonly kind: "map" }>): Schema {
+  const numbers = of.textOnly ? [] : [bounded(of), { type: "boolean" }];
+  const value = { anyOf: orJinja([...numbers, text(of.form)]) };
+  // Not propertyNames: there the key of a merge, <<, would have to be such a name.
+  return {
+    type: "object",
+    ...(of.keys
+      ? { patternProperties: { [of.keys.pattern]: value }, additionalProperties: false }
+      : { additionalProperties: value }),
+  };
 }
 
 function text(form: Form | undefined): Schema {

@@ -55,21 +55,20 @@ def wanted_vfs(card, entries):
         where, count, port = entry["selector"], entry["numvfs"], entry.get("port")
         probed = entry.get("probe_vf") or 0
         if not 0 <= probed <= count:
-            raise Refusal(f"{where}: probe_vf is {probed}, and is to be from 0 to numvfs, which is {count}: correct it")
+            raise Refusal(f"{where}: probe_vf is {probed}, and must be from 0 to numvfs, which is {count}: correct it")
         if count == 0:
             continue
         if port and not types:
             raise Refusal(
-                f"{where}: it is not known what ports {name} has (no mlx4_port1 in "
+                f"{where}: the port types of {name} are unknown (no mlx4_port1 in "
                 f"{sysfs.device_path(function['address'])} that says ib or eth): see the kernel log, or choose the "
                 "whole card by its address"
             )
         if port and port > len(types):
-            raise Refusal(f"{where}: {name} has one port, port {port} is asked for: choose the card by its address")
+            raise Refusal(f"{where}: {name} has one port, and port {port} is requested: choose the card by its address")
         if port and len(types) > 1 and "ib" in types:
             raise Refusal(
-                f"{where}: VFs of port {port} alone need all ports of {name} to be Ethernet, they are "
-                f"{' and '.join(types)}: set them to Ethernet, or choose the whole card by its address"
+                f"{where}: VFs of port {port} alone need all ports of {name} to be Ethernet, but they are {' and '.join(types)}: set them to Ethernet, or choose the whole card by its address"
             )
         # A card with one port fails to load with more than a single value, which stands for VFs of all ports.
         column = port - 1 if port and len(types) > 1 else 2
@@ -111,9 +110,7 @@ def options_for_all(cards, wishes):
     }
     if len(set(concerned.values())) > 1:
         raise Refusal(
-            "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones (%s): "
-            "give them all the same, or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the "
-            "distribution: it takes them for each address"
+            "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, but the cards need different ones (%s): give all cards the same, or install the driver of MLNX_OFED 4.9, the last for ConnectX-3, if it supports the distribution: it takes them for each address"
             % (
                 DRIVER,
                 ", ".join(
@@ -132,11 +129,9 @@ def options_for_all(cards, wishes):
             # The driver no longer senses a type once it has VFs (mlx4_dev_cap()), and would take the firmware's
             # default.
             raise Refusal(
-                f"the ports of {', '.join(card['name'] for card in cards.values() if card['senses'])} sense their "
-                f"type, which ends when there are VFs, and the driver {DRIVER} of this kernel takes one "
+                f"the ports of {', '.join(card['name'] for card in cards.values() if card['senses'])} detect their type, which stops once there are VFs, and the driver {DRIVER} of this kernel takes one "
                 "port_type_array for all cards, whose types differ: set the types in the cards' firmware "
-                "(LINK_TYPE_P1, LINK_TYPE_P2), or install the driver of MLNX_OFED 4.9, the last that has it for "
-                "ConnectX-3, where that supports the distribution"
+                "(LINK_TYPE_P1, LINK_TYPE_P2), or install the driver of MLNX_OFED 4.9, the last for ConnectX-3, if it supports the distribution"
             )
     return options
 
@@ -231,7 +226,7 @@ def initramfs_command():
         if program:
             return [program] + command[1:]
     raise Refusal(
-        f"neither update-initramfs nor dracut is on this host, and the initramfs must have the options of {DRIVER}: "
+        f"neither update-initramfs nor dracut is on this host, and the initramfs must contain the options of {DRIVER}: "
         "install the one that this distribution uses"
     )
 
@@ -250,9 +245,9 @@ def rebuild_initramfs(command, run, path):
         # 124 and 137 are timeout(1)'s own: ended, and killed, because the time was up.
         how = f"did not finish in {INITRAMFS_SECONDS} s" if code in (124, 137) else f"ended with {code}"
         what = (
-            "may not have the options that %s has"
+            "may lack the options in %s"
             if os.path.exists(path)
-            else "may have the options of %s, which is removed"
+            else "may still have the options of %s, which is removed"
         )
         raise Refusal(
             f"the initramfs could not be rebuilt, and {what % path}: {command_text(command)} {how} "
@@ -280,7 +275,7 @@ def write_options(path, before, text, stale):
     except OSError as error:
         if sysfs.read_file(path) != before:
             raise Refusal(
-                f"{path} is changed, but it is not sure to be on the disk ({error}), and the initramfs is not rebuilt: "
+                f"{path} is changed, but may not be on the disk yet ({error}), and the initramfs is not rebuilt: "
                 "correct that, then run the role again"
             ) from error
         if not marked:
@@ -401,8 +396,7 @@ def remember(reasons, rebuild, check_mode, path, stale):
         if not rebuild:
             raise
         raise Refusal(
-            f"{path} is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be "
-            f"remembered ({error}): correct that, then run the role again"
+            f"{path} is as wanted and the initramfs is rebuilt, but the role cannot save what waits for the reboot ({error}): correct that, then run the role again"
         ) from error
     return due, stuck
 

@@ -61,9 +61,7 @@ def takes_addresses(run):
     """
     program = programs.find_program("modinfo")
     if program is None:
-        raise Refusal(
-            f"the program modinfo, which tells what options {DRIVER} takes, is not on this host: install kmod"
-        )
+        raise Refusal(f"the program modinfo, which shows the options of {DRIVER}, is not on this host: install kmod")
     code, output, errors = run([program, "-F", "parm", DRIVER])
     if code:
         raise Refusal(
@@ -75,7 +73,7 @@ def takes_addresses(run):
     )
     if match is None:
         raise Refusal(
-            f"the driver {DRIVER} of this kernel has no option num_vfs of a form that is known here (modinfo -F parm "
+            f"the driver {DRIVER} of this kernel has no option num_vfs in a form that the role knows (modinfo -F parm "
             f"{DRIVER}): use the driver of a newer kernel"
         )
     return match.group(1) != "array of byte"

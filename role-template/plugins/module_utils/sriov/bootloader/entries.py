@@ -121,7 +121,7 @@ class EntryLoader(BootLoader):
         path = self.VENDOR_CMDLINE if later is None else self.KERNEL_CMDLINE
         text = self.host.read(self.VENDOR_CMDLINE) or "" if later is None else later
         comments = [line for line in text.split("\n") if line.lstrip().startswith("#")] if self.takes_comments() else []
-        where = f"a line of {path} that begins with # (which kernel-install takes for a word here)"
+        where = f"a line of {path} that begins with # (which kernel-install reads as words here)"
         return [(path, kernel_line(text))] + [(where, comment) for comment in comments]
 
     def lacking(self, changes, wanted):

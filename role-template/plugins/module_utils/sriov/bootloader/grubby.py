@@ -119,7 +119,7 @@ class Grubby(EntryLoader):
         if wanted and sets_separator(changes.read(self.DEFAULTS) or "", "GRUB_CMDLINE_LINUX"):
             return [
                 f"{' '.join(wanted)} will go to init and not to the kernel when grub2-mkconfig makes the entries of "
-                f"{self.DEFAULTS}, because of the ' -- ' in its GRUB_CMDLINE_LINUX: take the ' -- ' out."
+                f"{self.DEFAULTS}, because of the ' -- ' in its GRUB_CMDLINE_LINUX: remove the ' -- '."
             ]
         return []
 

@@ -63,7 +63,7 @@ def edit_line_file(
             return candidate
     raise Refusal(
         f"There is no place in /etc/kernel/cmdline where {' '.join(add)} would reach a kernel that is installed later: "
-        "bring what the kernel needs to the first line, before any comment and any ' -- ', and close every quote."
+        "put what the kernel needs on the first line, before any comment and any ' -- ', and close every quote."
     )
 
 

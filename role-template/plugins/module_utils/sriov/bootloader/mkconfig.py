@@ -98,7 +98,7 @@ class MkconfigGrub(BootLoader):
         if "\n" in settings["GRUB_CMDLINE_LINUX"] + settings["GRUB_CMDLINE_LINUX_DEFAULT"]:
             raise Refusal(
                 f"A value of GRUB_CMDLINE_LINUX or GRUB_CMDLINE_LINUX_DEFAULT in {self.DEFAULTS} or {self.DROP_INS} "
-                "has a line break inside its quotes, at which GRUB ends the kernel's line: put it on one line."
+                "has a line break inside its quotes, and GRUB ends the kernel's line there: put it on one line."
             )
         return settings
 
@@ -161,11 +161,10 @@ class MkconfigGrub(BootLoader):
         for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"):
             if any(word in TO_INIT for word in split_raw(settings[name])):
                 files = [path for path in self._files(changes) if sets_separator(changes.read(path) or "", name)]
-                return f"{tokens} would go to init and not to the kernel, as every word after the ' -- ' in {name} of {(files or [f'{self.DEFAULTS} or {self.DROP_INS}'])[-1]} does: take the ' -- ' out, or put in front of it what the kernel needs ('---' is an ordinary word)."
+                return f"{tokens} would go to init and not to the kernel, as every word after the ' -- ' in {name} of {(files or [f'{self.DEFAULTS} or {self.DROP_INS}'])[-1]} does: remove the ' -- ', or put what the kernel needs before it ('---' is an ordinary word)."
         return (
             f"{tokens} is not on the line that GRUB would get: a file in {self.DROP_INS} that sorts after "
-            f"{os.path.basename(self.DROP_IN)} sets GRUB_CMDLINE_LINUX_DEFAULT anew (rename it or let it append), or "
-            "the word stands in a quoted value."
+            f"{os.path.basename(self.DROP_IN)} replaces GRUB_CMDLINE_LINUX_DEFAULT (rename it or let it append), or the word is in a quoted value."
         )
 
     def _stale(self, changes, line, wanted, recorded):
@@ -207,7 +206,7 @@ class MkconfigGrub(BootLoader):
         if wanted and not entries:
             return [
                 f"{self.config} has no Linux entry that is known to take its line from {self.DEFAULTS}: whether the "
-                f"next boot has {' '.join(wanted)} will be seen after it."
+                f"next boot has {' '.join(wanted)} is known only after it."
             ]
         if lacking and len(lacking) == len(entries):
             raise Refusal(
@@ -216,8 +215,7 @@ class MkconfigGrub(BootLoader):
             )
         return [
             f"The entry '{title}' of {self.config} does not have {' '.join(tokens)}, "
-            "because the script in /etc/grub.d that makes it takes a line of its own: a "
-            "host that is started from this entry runs without."
+            "because the script in /etc/grub.d that makes it uses its own line: a host that is started from this entry runs without them."
             for title, tokens in lacking
         ]
 

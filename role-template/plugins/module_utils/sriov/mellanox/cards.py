@@ -64,8 +64,7 @@ def look(card: dict, need: dict, tables: dict[str, dict]) -> dict:
     number, text = number_and_name(row["next"])
     if number is None and text is None:
         raise Refusal(
-            f"{card['label']}: its firmware shows {name} as {row['next']}, which is no value that could be compared: "
-            "set it by hand"
+            f"{card['label']}: its firmware shows {name} as {row['next']}, which the role cannot compare: set it by hand"
         )
     if row["read_only"] and not met(need, row["next"]):
         raise Refusal(read_only(card, need, row["next"]))
@@ -80,10 +79,7 @@ def look(card: dict, need: dict, tables: dict[str, dict]) -> dict:
 def read_only(card, need, shown):
     """The sentence for a parameter that the firmware does not let this host change. shown: what it is."""
     if need["listed"]:
-        return (
-            f"{card['label']}: firmware parameter {need['name']} is read-only and {shown}, {text_of(need)} is asked "
-            "for: leave it out"
-        )
+        return f"{card['label']}: firmware parameter {need['name']} is read-only and {shown}, {text_of(need)} is requested: leave it out"
     if card["family"] == "BlueField":
         return (
             f"{card['label']}: firmware parameter {need['name']} is read-only and {shown}, numvfs needs "
@@ -159,7 +155,7 @@ def set_card(tool, card, wanted):
         try:
             rows = query(tool, function, card)["parameters"]
         except Refusal as refusal:
-            return f"{failed or refusal}; whether it has taken {' '.join(arguments)} is not known"
+            return f"{failed or refusal}; it is unknown whether the card took {' '.join(arguments)}"
         for need, setting in zip(own, arguments):
             shown = rows.get(need["name"], {}).get("next", "nothing")
             if met(need, shown):
@@ -171,7 +167,7 @@ def set_card(tool, card, wanted):
                 )
             elif not failed:
                 failed = (
-                    f"{card['label']}: {setting} was taken by the firmware and is {shown} all the same: set it by hand "
+                    f"{card['label']}: {setting} was accepted by the firmware but is still {shown}: set it by hand "
                     f"with {tool} and see what it says"
                 )
         if failed:
@@ -232,5 +228,5 @@ def read_all(tool: str, cards: list[dict], exact: bool, warn: Callable[[str], ob
     )
     for sentence in sentences:
         if sentence:
-            warn(f"{sentence}; it offers enough VFs, so the role goes on")
+            warn(f"{sentence}; it offers enough VFs, so the role continues")
     return [card for card in cards if "needs" in card]

@@ -41,7 +41,7 @@ def ensure(parameters, check_mode, warn):
         done = [f"{card['label']}: {', '.join(card['done'])}" for card in cards if card["done"]]
         if not done:
             raise
-        raise Refusal(f"{error}; what this run has changed before that stays ({'; '.join(done)})") from error
+        raise Refusal(f"{error}; earlier changes of this run are kept ({'; '.join(done)})") from error
 
 
 def look_after(parameters, cards, check_mode, warn):
@@ -55,10 +55,10 @@ def look_after(parameters, cards, check_mode, warn):
             "be read"
         )
         if all(enough_without(card, exact) for card in cards):
-            warn(f"{sentence}; it offers enough VFs, so the role goes on")
+            warn(f"{sentence}; it offers enough VFs, so the role continues")
         elif parameters["tool_comes_later"] and check_mode:
             for card in cards:
-                card["waits"] = f"{missing} is to be installed first, then its firmware can be read"
+                card["waits"] = f"{missing} must be installed first, then its firmware can be read"
         else:
             raise Refusal(f"{sentence}: install it, or let the role do it (sriov_install_enabled)")
         return result_of(devices, cards, "", [], [], [])
@@ -151,7 +151,7 @@ def work(module: Any) -> dict:
         with lock.locked():
             return ensure(module.params, module.check_mode, module.warn)
     except OSError as error:
-        raise Refusal(f"The firmware cannot be looked after: {error}; no card was changed") from error
+        raise Refusal(f"The firmware cannot be set: {error}; no card was changed") from error
 
 
 # The module's options, as AnsibleModule takes them.

@@ -64,15 +64,12 @@ def why_not_of_the_host(table: dict) -> str | None:
             if shows("INTERNAL_CPU_MODEL", 1, "current")
             else "INTERNAL_CPU_MODEL=0"
         )
-        return (
-            "is a BlueField that is set for DPU mode from its next power cycle on, in which its own processor decides "
-            f"about VFs: set that back ({values}), or set the VFs there"
-        )
-    start = "is a BlueField in DPU mode, whose own processor decides about VFs: "
+        return f"is a BlueField that is set to DPU mode from its next power cycle on, where its own processor controls the VFs: set that back ({values}), or set the VFs there"
+    start = "is a BlueField in DPU mode, where its own processor controls the VFs: "
     if shows("INTERNAL_CPU_MODEL", 0, "next"):
         return (
             start
-            + "it is set for separated host mode and does not run with that yet: power-cycle the host, then run the role again"
+            + "it is set to separated host mode, but does not run in it yet: power-cycle the host, then run the role again"
         )
     if table["type"] == "BlueField":
         return start + "set them there, or put it into separated host mode (INTERNAL_CPU_MODEL=0, then a power cycle)"
@@ -84,8 +81,7 @@ def why_not_of_the_host(table: dict) -> str | None:
     wrong = [name for name in names if not shows(name, 1, "next")]
     if not wrong:
         return (
-            start
-            + "it is set for NIC mode and does not run with that yet: power-cycle the host, then run the role again"
+            start + "it is set to NIC mode, but does not run in it yet: power-cycle the host, then run the role again"
         )
     if any(rows[name]["read_only"] for name in wrong):
         return start + (

@@ -45,7 +45,7 @@ def parse_query(text: str) -> dict:
         if re.match(r"^Device #\d+:$", stripped):
             devices += 1
             if devices > 1:
-                raise Refusal("the output is that of several devices: the query must name one, with -d")
+                raise Refusal("the output is from several devices: the query must name one, with -d")
             columns, over = [], False
         elif stripped.startswith(HEADING):
             columns, over = _columns(stripped), False
@@ -72,12 +72,11 @@ def _columns(heading):
     """The columns that a heading names: a list of "default", "current", "next". Raises Refusal."""
     names = re.findall(r"Next Boot|\S+", heading[len(HEADING) :])
     if "New" in names:
-        raise Refusal("the output is that of a change, not of a query")
+        raise Refusal("the output is from a change, not from a query")
     unknown = [name for name in names if name not in COLUMNS]
     if unknown or "Next Boot" not in names:
         raise Refusal(
-            f"the table has the columns {', '.join(names) or 'none'}, where Next Boot, and with -e Default and Current "
-            "before it, were expected"
+            f"the table has the columns {', '.join(names) or 'none'}; expected: Next Boot, and with -e Default and Current before it"
         )
     return [COLUMNS[name] for name in names]
 
@@ -92,7 +91,7 @@ def _add_row(parameters, columns, row):
         read_only = read_only or words[0].endswith("RO")
         words = words[1:]
     if row[0] not in " \t*" or not words or not NAME.match(words[0]):
-        raise Refusal(f"the table has a line that is no row of a parameter: {row.strip()[:QUOTED]!r}")
+        raise Refusal(f"the table has a line that is not a parameter row: {row.strip()[:QUOTED]!r}")
     name, values = words[0], words[1:]
     if len(values) != len(columns):
         raise Refusal(

@@ -117,4 +117,4 @@ def still_not_running(tool, card, waiting):
             need.update(look(card, need, {need["function"]: query(tool, need["function"], card)}))
     except Refusal as refusal:
         return f"after its reset: {refusal}"
-    return "it was reset and does not run with it all the same" if not_running(waiting, set()) else None
+    return "it was reset, but still does not run with it" if not_running(waiting, set()) else None

@@ -58,13 +58,11 @@ class Cards:
         """
         if firmware and self.sets_firmware and not self.claims(pf):
             raise Refusal(
-                f"{where}: {sysfs.describe(pf)} is no Mellanox card (vendor {pf['id'][:4]}), only their firmware "
-                "can be set: remove firmware from it"
+                f"{where}: {sysfs.describe(pf)} is not a Mellanox card (vendor {pf['id'][:4]}), and only their firmware can be set: remove firmware from it"
             )
         if pf["driver"] is None and pf["id"] in CONNECTX3_IDS and count > 0:
             raise Refusal(
-                f"{where}: {sysfs.describe(pf)} is a ConnectX-3 without its driver: load {MLX4} and see the kernel "
-                "log, it lets go of a card whose options in /etc/modprobe.d are not to its liking"
+                f"{where}: {sysfs.describe(pf)} is a ConnectX-3 without its driver: load {MLX4} and see the kernel log: the driver releases a card whose options in /etc/modprobe.d it rejects"
             )
 
 

@@ -96,7 +96,7 @@ def query(tool: str, function: str, card: dict, label: str | None = None) -> dic
         return parse_query(text)
     except Refusal as error:
         raise Refusal(
-            f"{label}: {tool} printed what this role cannot read ({error}): report it with `{tool} -d {function} -e q`"
+            f"{label}: {tool} printed output that this role cannot read ({error}): report it with `{tool} -d {function} -e q`"
         ) from error
 
 
@@ -106,7 +106,4 @@ def lockdown_hint(text):
     active = re.search(r"\[(integrity|confidentiality)\]", state)
     if not active or "open" not in (complaint(text) or ""):
         return ""
-    return (
-        f"; the kernel is locked down ({active.group(1)}, as with Secure Boot), which keeps every such tool from the "
-        "card: set the firmware with Secure Boot turned off"
-    )
+    return f"; the kernel is locked down ({active.group(1)}, as with Secure Boot), which keeps every tool of this kind from the card: set the firmware with Secure Boot turned off"

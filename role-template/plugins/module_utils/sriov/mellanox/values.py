@@ -81,12 +81,12 @@ def checked_parameters(parameters: object, where: str) -> dict:
     """
     start = where + ": firmware: "
     if not isinstance(parameters, dict):
-        raise Refusal(start + f"{_kind(parameters)} is no map: write one line NAME: value for each parameter")
+        raise Refusal(start + f"{_kind(parameters)} is not a map: write one line NAME: value for each parameter")
     checked = {}
     for given, value in parameters.items():
         name = _checked_name(given, start)
         if name in checked:
-            raise Refusal(start + f"{name} is there twice: write it once, in upper case")
+            raise Refusal(start + f"{name} is listed twice: write it once, in upper case")
         checked[name] = _checked_value(name, value, start)
     return checked
 
@@ -100,7 +100,7 @@ def _checked_name(given, start):
         )
     if not re.match(r"^[A-Z][A-Z0-9_]*$", name):
         raise Refusal(
-            start + f"{given!r:.60} is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS"
+            start + f"{given!r:.60} is not a parameter name: write it as `mstconfig q` shows it, such as NUM_OF_VFS"
         )
     return re.sub(r"_X86(?=_|$)", "_x86", name)
 
@@ -116,7 +116,7 @@ def _checked_value(name, value, start):
             )
         if re.match(r"^0[0-9]", value):
             raise Refusal(
-                start + f"{name} is {value!r}, which the tool would take for octal: write it without leading zeros"
+                start + f"{name} is {value!r}, which the tool would read as octal: write it without leading zeros"
             )
         if re.match(r"^(-?[0-9]+\.?[0-9]*|0[xX][0-9A-Fa-f]+)$", value) and not NUMBER.match(value):
             raise Refusal(start + f"{name} is {value!r}: write a whole number from 0 to {LARGEST}")

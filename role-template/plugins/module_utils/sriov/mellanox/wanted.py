@@ -86,19 +86,19 @@ def refuse_conflicts(card):
         if argument(name, value) != argument(name, other_value):
             raise Refusal(
                 f"{other_selector} and {selector} are ports of one card ({card['card']}), whose firmware has one "
-                f"{name} for both, and ask for {other_value} and {value}: give them the same value"
+                f"{name} for both, and request {other_value} and {value}: give them the same value"
             )
     most = max(card["counts"].values())
     for function, name, value, selector in card["listed"]:
         if name == "SRIOV_EN" and most > 0 and not same(True, str(value)):
             raise Refusal(
-                f"{selector}: firmware: SRIOV_EN is {value}, and {most} VFs are asked for: remove one of the two"
+                f"{selector}: firmware: SRIOV_EN is {value}, and {most} VFs are requested: remove one of the two"
             )
         least = {"NUM_OF_VFS": most, "PF_NUM_OF_VF": card["counts"][function]}.get(name)
         number = number_and_name(str(value))[0]
         if least is not None and (number is None or number < least):
             raise Refusal(
-                f"{selector}: firmware: {name} is {value}, and {least} VFs are asked for: raise it, or leave it out"
+                f"{selector}: firmware: {name} is {value}, and {least} VFs are requested: raise it, or leave it out"
             )
 
 

@@ -568,7 +568,7 @@ def test_a_port_has_63_vfs_and_a_card_126(cards, parm, wanted, port, count):
     ]
     assert refused(
         cards, *devices
-    ) == "%s: port %d of ens1, ens1d1 (0000:04:00.0) has at most 63 VFs, %d are asked for: lower numvfs" % (
+    ) == "%s: port %d of ens1, ens1d1 (0000:04:00.0) supports at most 63 VFs, %d are requested: lower numvfs" % (
         " and ".join(entry["selector"] for entry in devices),
         port,
         count,

@@ -78,8 +78,8 @@ def wanted_vfs(card, entries):
     for port in (0, 1):
         if num_vfs[port] + num_vfs[2] > MAX_VFS_OF_PORT:
             raise Refusal(
-                f"{where}: port {port + 1} of {name} has at most {MAX_VFS_OF_PORT} VFs, {num_vfs[port] + num_vfs[2]} "
-                "are asked for: lower numvfs"
+                f"{where}: port {port + 1} of {name} supports at most {MAX_VFS_OF_PORT} VFs, {num_vfs[port] + num_vfs[2]} "
+                "are requested: lower numvfs"
             )
     total = sum(num_vfs)
     if total > (function["totalvfs"] or 0) and not any(entry.get("waits") for entry in entries):

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which boot loader keeps this host's next kernel line. docs/kernel-parameters.md says what each writes."""
+"""Which boot loader keeps this host's next kernel line. docs/kernel-parameters.md describes what each writes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .systemd_boot import SystemdBoot
 
 
 def has_traces(host: Machine) -> bool:
-    """Whether a file of the role's own is left on a host, by which it is known without any record."""
+    """Whether a host still has a file of the role that shows its work without any record."""
     return host.is_file(MkconfigGrub.DROP_IN)
 
 
 def detect(host: Machine, running: str) -> BootLoader:
     """The boot loader that keeps this host's next kernel line.
 
-    running: /proc/cmdline. Several may be installed: what the running system was started by decides. systemd-boot
-    always says so in the UEFI variable LoaderInfo, GRUB leaves BOOT_IMAGE= on the line, an EFI stub `initrd=\\`.
-    Raises Refusal, naming what was looked for, when there is none to be found.
+    running: /proc/cmdline. Several may be installed: the one that started the running system counts. systemd-boot
+    always names itself in the UEFI variable LoaderInfo, GRUB leaves BOOT_IMAGE= on the line, an EFI stub `initrd=\\`.
+    Raises Refusal, naming what was looked for, if none is found.
     """
     if host.is_file("/run/ostree-booted"):
         raise Refusal(

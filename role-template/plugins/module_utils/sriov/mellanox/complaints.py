@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What mstconfig and mlxconfig complain about, and what an operator can do about it.
 
-Sources are named as file and release of github.com/Mellanox/mstflint. Errors go to standard output too; standard error
-has the usage errors of mstfwreset and warnings of the access library.
+Sources are named as file and release of github.com/Mellanox/mstflint. The tools print errors to standard output too;
+standard error has the usage errors of mstfwreset and warnings of the access library.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def _clean(text: str | None) -> str:
 
 
 def complaint(text: str) -> str | None:
-    """The tool's own last error, in one line without its prefix "-E- ", or None when it printed none.
+    """The tool's own last error, in one line without its prefix "-E- ", or None if it printed none.
 
-    Some messages go on in the following lines. After a usage error stands the whole help, which begins with NAME.
+    Some messages continue in the following lines. The whole help, which begins with NAME, follows a usage error.
     mstfwreset reports wrong use as argparse does ("mstfwreset: error: ...").
     """
     lines = _clean(text).splitlines()
@@ -38,7 +38,7 @@ def complaint(text: str) -> str | None:
         if not line.strip() or re.match(r"^(-[A-Z]- |\s+NAME:$|Query output saved to |Device #\d+:)", line):
             break
         parts.append(line)
-    # mstfwreset adds its full stop to texts that end with a newline.
+    # mstfwreset adds a full stop even to texts that end with a newline.
     return re.sub(r"\s+\.$", ".", " ".join(" ".join(parts).split()))
 
 
@@ -53,14 +53,14 @@ PERMISSION = (
 )
 UNSUPPORTED = r"Unsupported [Dd]evice"
 NO_ACCESS = r"Cannot access NV register|NVQC access register is not supported|NV access registers"
-# What the tools say, and what the operator can do about it; the first that fits counts, so reasons stand before the
-# general failures that quote them. %(...)s are groups of the expression, `wanted` is what was to be set, `package` what
-# the tool is of. The third is the family of cards that the advice is for, see family(); that for one stands before that
-# for any.
+# What the tools say, and what the operator can do about it. The first match counts, so reasons come before the general
+# failures that quote them. %(...)s are groups of the expression; `wanted` is what should be set, `package` the package
+# of the tool. The third value is the family of cards that the advice is for, see family(); advice for one family comes
+# before advice for any.
 ADVICE = tuple(
     (re.compile(expression), advice, (of + [None])[0])
     for expression, advice, *of in (
-        # mtcr_ul/mtcr_ul_com.c (4.21) and mtcr_common.c (4.36), m_err2str(): they come as the end of other messages.
+        # mtcr_ul/mtcr_ul_com.c (4.21) and mtcr_common.c (4.36), m_err2str(): they are the ends of other messages.
         (
             BUSY,
             "another program is using the configuration interface of the card: wait until it is done and run the role again; if there is none, clear the leftover lock with the tool's command clear_semaphore",
@@ -264,9 +264,9 @@ def explain(
 ) -> str:
     """One sentence for the operator on what a tool complained about: where, what, what to do, and the tool's own words.
 
-    text: all that the tool printed; rc: its exit code (mstconfig: 2 not confirmed, 3 error); where: what names the
-    card; wanted: {name: value} that was to be set, or None for a query; model: the card's family(); package: what the
-    tool is of.
+    text: all output of the tool; rc: its exit code (mstconfig: 2 not confirmed, 3 error); where: names the card;
+    wanted: {name: value} that should be set, or None for a query; model: the card's family(); package: the package of
+    the tool.
     """
     words = complaint(text)
     if words is None and rc == 0 and needs_power_cycle(text):
@@ -288,30 +288,30 @@ def explain(
 
 
 def _listed(wanted):
-    """What was to be set, in words."""
+    """What should be set, in words."""
     return ", ".join(argument(name, value) for name, value in sorted((wanted or {}).items())) or "the requested values"
 
 
 def _last_line(text):
-    """The last line with anything in it, its blanks made single; empty when there is none."""
+    """The last line that is not blank, with single spaces; empty if there is none."""
     lines = [" ".join(line.split()) for line in _clean(text).splitlines() if line.strip()]
     return lines[-1] if lines else ""
 
 
 def needs_power_cycle(text: str) -> bool:
-    """Whether a `set` that went well says that a reboot will not do.
+    """Whether a successful `set` says that a reboot is not enough.
 
-    GenericCommander::loadConfigurationGetStr() asks the firmware to reload at the next warm boot, and when the firmware
-    does not take that, says "Please power cycle machine" in place of "Please reboot machine" (4.13 to 4.36).
+    GenericCommander::loadConfigurationGetStr() requests that the firmware reload at the next warm boot. If the firmware
+    does not accept that, it says "Please power cycle machine" instead of "Please reboot machine" (4.13 to 4.36).
     """
     return bool(POWER_CYCLE.search(_clean(text)))
 
 
 def reset_refusal(text: str, rc: int | None) -> str | None:
     """Why `mstfwreset -y reset` or `mlxfwreset -y reset` did not load the firmware, as a clause without full stop; None
-    when it did.
+    if it did.
 
-    The exit code alone does not tell: a WarningException ("-W- ...") and, in 4.36, an OperationTerminated end with 0
+    The exit code alone does not show it: a WarningException ("-W- ...") and, in 4.36, an OperationTerminated end with 0
     (the end of small_utils/mstfwreset.py).
     """
     cleaned = _clean(text)
@@ -319,9 +319,9 @@ def reset_refusal(text: str, rc: int | None) -> str | None:
         return None
     reason = complaint(cleaned)
     if reason is None:
-        told = re.findall(r"^(?:-W- |ERROR: )(.+)$", cleaned, re.MULTILINE)
-        # That one is printed before the reset, as a hint for after it.
-        told = [line for line in told if not line.startswith("PCI rescan is required")]
-        last = " ".join(told[-1].split()) if told else _last_line(cleaned)
+        warnings = re.findall(r"^(?:-W- |ERROR: )(.+)$", cleaned, re.MULTILINE)
+        # The tool prints this one before the reset, as a hint for afterwards.
+        warnings = [line for line in warnings if not line.startswith("PCI rescan is required")]
+        last = " ".join(warnings[-1].split()) if warnings else _last_line(cleaned)
         reason = f"it ended with exit code {rc} and did not say that the firmware was loaded{(f', its last line: {last}' if last else '')}"
     return reason[:QUOTED].rstrip(" .:")

@@ -125,7 +125,7 @@ def needs(card: dict, tables: dict[str, dict], exact: bool) -> list[dict]:
     if most > 0:
         add(first, "SRIOV_EN", True, False)
         if becomes_per_function(card, tables):
-            # A card does not have PF_NUM_OF_VF before that is set.
+            # A card does not have PF_NUM_OF_VF before PF_NUM_OF_VF_VALID is set.
             return result
         if counts_per_function(card, tables):
             for function, count in sorted(card["counts"].items()):

@@ -658,8 +658,7 @@ def test_firmware_parameters_that_cannot_be_right_are_refused(mellanox, firmware
 def test_firmware_parameters_of_another_makers_card_are_refused(mellanox):
     mellanox.answers["ip -d -j link show"].append({"ifname": "ens1f0", "address": "02:00:00:00:00:10"})
     assert refusal({"name": "ens1f0", "numvfs": 2, "firmware": {"LINK_TYPE_P1": 2}}, firmware=True) == (
-        "sriov_devices[0] (name ens1f0): ens1f0 (0000:01:00.0) is no Mellanox card (vendor 8086), only their firmware can be set: "
-        "remove firmware from it"
+        "sriov_devices[0] (name ens1f0): ens1f0 (0000:01:00.0) is not a Mellanox card (vendor 8086), and only their firmware can be set: remove firmware from it"
     )
 
 
@@ -711,8 +710,7 @@ def test_a_connectx3_that_is_to_be_left_alone_is(mellanox):
 def test_a_connectx3_whose_driver_has_let_go_of_it_is_refused_unless_it_is_to_have_no_vfs(mellanox):
     mellanox.bind(X0, None)
     assert refusal({"address": X0, "numvfs": 4}, firmware=True) == (
-        "sriov_devices[0] (address 0000:04:00.0): ens4, ens4d1 (0000:04:00.0) is a ConnectX-3 without its driver: load mlx4_core and see the "
-        "kernel log, it lets go of a card whose options in /etc/modprobe.d are not to its liking"
+        "sriov_devices[0] (address 0000:04:00.0): ens4, ens4d1 (0000:04:00.0) is a ConnectX-3 without its driver: load mlx4_core and see the kernel log: the driver releases a card whose options in /etc/modprobe.d it rejects"
     )
     assert select({"address": X0, "numvfs": 0}, firmware=True)[0]["numvfs"] == 0
 

@@ -231,7 +231,7 @@ def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
                 assert changed and all(f"{path} (No space left on device)" in text for path in changed)
             else:
                 said.add("not written down")
-                assert "cannot write down what it did" in text
+                assert "cannot save what it did" in text
                 assert all(path.startswith("/var/lib/sriov") for path in differing(wanted, snapshot(machine)))
                 assert error.changed is True
         machine.ensure(**arguments)

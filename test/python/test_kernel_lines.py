@@ -304,7 +304,7 @@ def test_a_host_that_a_unified_image_started_is_not_taken_for_one_with_entries(t
     machine.put("/efi/EFI/Linux/debian-6.12.efi", "MZ")
     assert machine.ensure(check_mode=True)["bootloader"] == "systemd-boot"
     machine.loader_info("debian-6.12.efi", "LoaderEntrySelected")
-    with pytest.raises(Refusal, match=r"unified kernel images here \(/efi/EFI/Linux/debian-6.12.efi\)"):
+    with pytest.raises(Refusal, match=r"unified kernel images on this host \(/efi/EFI/Linux/debian-6.12.efi\)"):
         machine.ensure()
 
 
@@ -640,8 +640,7 @@ def test_an_entry_that_cannot_be_judged_is_named_once_and_puts_nothing_back(tmp_
     done = machine.ensure()
     assert done["changed"] is True
     assert done["warnings"] == [
-        "The entry 'Kiosk' of /boot/grub/grub.cfg does not have intel_iommu=on iommu=pt, because the script in /etc/grub.d that "
-        "makes it takes a line of its own: a host that is started from this entry runs without."
+        "The entry 'Kiosk' of /boot/grub/grub.cfg does not have intel_iommu=on iommu=pt, because the script in /etc/grub.d that makes it uses its own line: a host that is started from this entry runs without them."
     ]
     assert BOTH in machine.read("/boot/grub/grub.cfg")
     again = machine.ensure()
@@ -691,7 +690,7 @@ def test_a_menu_without_any_entry_to_judge_puts_nothing_back(template, tmp_path)
     assert done["changed"] is True and machine.read(DROP_IN) is not None
     assert done["warnings"] == [
         "/boot/grub/grub.cfg has no Linux entry that is known to take its line from /etc/default/grub: whether the next boot has "
-        "intel_iommu=on iommu=pt will be seen after it."
+        "intel_iommu=on iommu=pt is known only after it."
     ]
     assert machine.ensure()["changed"] is False
 

@@ -27,7 +27,7 @@ PIECES = (
     # They fill the placeholders of messages.
     "the entries",
     "everything is as it was",
-    "a line of %s that begins with # (which kernel-install takes for a word here)",
+    "a line of %s that begins with # (which kernel-install reads as words here)",
     "a name",
     "a name or a list of names",
     "name or address",
@@ -42,7 +42,7 @@ PIECES = (
     "%s num_vfs=%s probe_vf=%s",
     "no longer has",
     "no output",
-    "what was asked for",
+    "the requested values",
     "the PFs of this host are ",
     "the run failed",
     "the run was ended",

@@ -34,7 +34,7 @@ options:
     default: auto
   exact:
     description:
-      - Also lower the number of VFs that a firmware offers, and turn off SR-IOV in a firmware that is to offer none.
+      - Also lower the number of VFs that a firmware offers, and turn off SR-IOV in a firmware that must offer none.
     type: bool
     default: false
   reset:

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The concern of the firmware of Mellanox cards: what it is to say, and what only a reboot brings."""
+"""The concern of the firmware of Mellanox cards: what must be set, and what waits for a reboot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .wanted import becomes_per_function, card_of, gather, text_of
 
 
 def with_waits(devices, cards):
-    """The devices, those with `waits` whose VFs can only come once their card runs with what is set."""
+    """The devices; a device whose VFs come only once its card runs with what is set gets `waits`."""
     texts = {card["card"]: card["waits"] for card in cards if card.get("waits")}
     result = []
     for device in devices:
@@ -31,7 +31,7 @@ def with_waits(devices, cards):
 
 
 def ensure(parameters, check_mode, warn):
-    """The module's work, under the lock. Returns its result; raises Refusal, or OSError when nothing was changed before
+    """The module's work, under the lock. Returns its result; raises Refusal, or OSError if nothing was changed before
     it.
     """
     cards = gather(parameters["devices"], parameters["exact"])
@@ -41,7 +41,7 @@ def ensure(parameters, check_mode, warn):
         done = [f"{card['label']}: {', '.join(card['done'])}" for card in cards if card["done"]]
         if not done:
             raise
-        raise Refusal(f"{error}; what this run has changed before that stays ({'; '.join(done)})") from error
+        raise Refusal(f"{error}; earlier changes of this run are kept ({'; '.join(done)})") from error
 
 
 def look_after(parameters, cards, check_mode, warn):
@@ -55,10 +55,10 @@ def look_after(parameters, cards, check_mode, warn):
             "be read"
         )
         if all(enough_without(card, exact) for card in cards):
-            warn(f"{sentence}; it offers enough VFs, so the role goes on")
+            warn(f"{sentence}; it offers enough VFs, so the role continues")
         elif parameters["tool_comes_later"] and check_mode:
             for card in cards:
-                card["waits"] = f"{missing} is to be installed first, then its firmware can be read"
+                card["waits"] = f"{missing} must be installed first, then its firmware can be read"
         else:
             raise Refusal(f"{sentence}: install it, or let the role do it (sriov_install_enabled)")
         return result_of(devices, cards, "", [], [], [])
@@ -84,7 +84,7 @@ def look_after(parameters, cards, check_mode, warn):
     reasons = [reason(card, need) for card, waiting in asks for need in waiting]
     touched = {key_of(need) for need in changed}
     set_back = touched & before
-    # One that was set in an earlier boot and has to be set again: a reboot more would not bring it either.
+    # A parameter that was set in an earlier boot and must be set again: another reboot would not apply it either.
     due, stuck = pending.judge(HOST, "firmware", reasons, touched - set_back, check_mode)
     advised = [
         {
@@ -110,7 +110,7 @@ def look_after(parameters, cards, check_mode, warn):
 
 
 def result_of(devices, cards, tool, diff, due, stuck, clean=True):
-    """What the module returns. clean: as of nothing_left() before the module did anything."""
+    """What the module returns. clean: from nothing_left(), before the module did anything."""
     waits = any(card.get("waits") for card in cards)
     return {
         "changed": bool(diff),
@@ -145,13 +145,13 @@ def result_of(devices, cards, tool, diff, due, stuck, clean=True):
 def work(module: Any) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
-    module: an AnsibleModule, or what has its `params`, `check_mode` and `warn`.
+    module: an AnsibleModule, or an object with its `params`, `check_mode` and `warn`.
     """
     try:
         with lock.locked():
             return ensure(module.params, module.check_mode, module.warn)
     except OSError as error:
-        raise Refusal(f"The firmware cannot be looked after: {error}; no card was changed") from error
+        raise Refusal(f"The firmware cannot be set: {error}; no card was changed") from error
 
 
 # The module's options, as AnsibleModule takes them.

@@ -47,6 +47,12 @@ options:
     description: The role will install the missing tool later, so a card that cannot be read is not an error. For check mode only.
     type: bool
     default: false
+requirements:
+  - C(mstconfig) of mstflint, or C(mlxconfig) of MFT. The role installs it.
+seealso:
+  - module: stackhpc.sriov.sriov_devices
+  - module: stackhpc.sriov.sriov_mlx4
+  - module: stackhpc.sriov.sriov_look
 attributes:
   check_mode:
     description: Reports what it would set, and sets nothing.

@@ -49,18 +49,7 @@ def look_after(parameters, cards, check_mode, warn):
     devices, exact = parameters["devices"], parameters["exact"]
     tools = find_tools(parameters["tool"]) if cards else ("", None)
     if tools is None:
-        missing = TOOLS["mstflint" if parameters["tool"] == "auto" else parameters["tool"]][0]
-        sentence = (
-            f"{missing} is not on this host, and the firmware of {', '.join(card['label'] for card in cards)} has to "
-            "be read"
-        )
-        if all(enough_without(card, exact) for card in cards):
-            warn(f"{sentence}; it offers enough VFs, so the role continues")
-        elif parameters["tool_comes_later"] and check_mode:
-            for card in cards:
-                card["waits"] = f"{missing} must be installed first, then its firmware can be read"
-        else:
-            raise Refusal(f"{sentence}: install it, or let the role do it (sriov_install_enabled)")
+        go_without_tool(parameters, cards, check_mode, warn)
         return result_of(devices, cards, "", [], [], [])
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
@@ -86,27 +75,39 @@ def look_after(parameters, cards, check_mode, warn):
     set_back = touched & before
     # A parameter that was set in an earlier boot and must be set again: another reboot would not apply it either.
     due, stuck = pending.judge(HOST, "firmware", reasons, touched - set_back, check_mode)
-    advised = [
-        {
-            "key": item["key"],
-            "text": "%s, although the host has been rebooted since: %s"
-            % (
-                item["text"],
-                (
-                    "something sets it back when the host boots, look at the card's settings in the BIOS and in the BMC"
-                    if item["key"] in set_back
-                    else "power-cycle it, as a reboot does not reset every card, then run the role again"
-                ),
-            ),
-        }
-        for item in stuck
-    ]
+    advised = [with_advice(item, item["key"] in set_back) for item in stuck]
     was_reset = [card for card in readable if card.get("reset")]
     diff += [
         {"before_header": card["card"], "after_header": card["card"], "before": "", "after": "reset\n"}
         for card in was_reset
     ]
     return result_of(devices, cards, tool, diff, due, advised, clean)
+
+
+def go_without_tool(parameters, cards, check_mode, warn):
+    """Accept that the host has no tool, if no card needs it, or it comes later. Otherwise raises Refusal."""
+    missing = TOOLS["mstflint" if parameters["tool"] == "auto" else parameters["tool"]][0]
+    labels = ", ".join(card["label"] for card in cards)
+    sentence = f"{missing} is not on this host, and the firmware of {labels} has to be read"
+    if all(enough_without(card, parameters["exact"]) for card in cards):
+        warn(f"{sentence}; it offers enough VFs, so the role continues")
+    elif parameters["tool_comes_later"] and check_mode:
+        for card in cards:
+            card["waits"] = f"{missing} must be installed first, then its firmware can be read"
+    else:
+        raise Refusal(f"{sentence}: install it, or let the role do it (sriov_install_enabled)")
+
+
+def with_advice(item, is_set_back):
+    """A reason that a reboot has not cleared, with what to do about it.
+
+    is_set_back: whether the role had to set the parameter again after that reboot.
+    """
+    if is_set_back:
+        advice = "something sets it back when the host boots, look at the card's settings in the BIOS and in the BMC"
+    else:
+        advice = "power-cycle it, as a reboot does not reset every card, then run the role again"
+    return {"key": item["key"], "text": f"{item['text']}, although the host has been rebooted since: {advice}"}
 
 
 def result_of(devices, cards, tool, diff, due, stuck, clean=True):

@@ -206,7 +206,7 @@ describe(changedFiles.name, () => {
     match(whyNot(await changedFiles(folder, "no_such")), /^There is no commit no_such /);
   });
   it("of a folder that is no repository are a sentence", async () =>
-    match(whyNot(await changedFiles(temporary())), /is no git repository: what has changed is not known\.$/));
+    match(whyNot(await changedFiles(temporary())), /is not a git repository: it is not known what has changed\.$/));
 });
 
 describe("a choice by what has changed", () => {
@@ -219,7 +219,7 @@ describe("a choice by what has changed", () => {
     );
     strictEqual(
       report,
-      "1 file differs from main.\nScenarios that they can touch, with intel, which goes the whole way: intel.\nThis is less than all: 1 of 2 test files and 1 of 3 scenarios. Only npm test proves everything.",
+      "1 file differs from main.\nScenarios that they can touch, with intel, which covers the whole way: intel.\nThis is less than all: 1 of 2 test files and 1 of 3 scenarios. Only npm test proves everything.",
     );
   });
   it("says so when it is everything, and why", () => {
@@ -231,7 +231,7 @@ describe("a choice by what has changed", () => {
     );
     match(
       report,
-      /^2 files differ from main\.\nOf x it is not known what uses them, so everything does\.\n.*\nThat is everything\.$/,
+      /^2 files differ from main\.\nIt is not known what uses x, so everything is run\.\n.*\nThat is everything\.$/,
     );
   });
   it("is not made where nothing has changed, or git does not know", async () => {

@@ -129,7 +129,7 @@ describe("check", () => {
     match(output, /zz_all\.yml:2: sriov_numvf is no variable of the model.*: did you mean sriov_numvfs\?$/m);
     match(
       output,
-      /zz_all\.yml:2: sriov_entirely_different is no variable of the model, and the role sets no such fact$/m,
+      /zz_all\.yml:2: sriov_entirely_different is not a variable of the model, nor a fact that the role sets$/m,
     );
   });
 
@@ -221,8 +221,12 @@ describe("wrong use ends with 2", () => {
       ["kayobe"],
       /^No Kayobe configuration is named\. Give --config-path DIR, or set \$KAYOBE_CONFIG_PATH/,
     ],
-    ["a Kayobe configuration that is not there", ["kayobe", "--config-path", "no/such"], /^no\/such is no folder/],
-    ["a Kayobe configuration that is a file", ["kayobe", "--config-path", "galaxy.yml"], /^galaxy\.yml is no folder/],
+    ["a Kayobe configuration that is not there", ["kayobe", "--config-path", "no/such"], /^no\/such is not a folder/],
+    [
+      "a Kayobe configuration that is a file",
+      ["kayobe", "--config-path", "galaxy.yml"],
+      /^galaxy\.yml is not a folder/,
+    ],
     [
       "a Kayobe configuration that is none",
       ["kayobe", "--config-path", "role-template"],
@@ -388,7 +392,7 @@ describe("kayobe", () => {
       strictEqual(code, 2, output);
       return output;
     };
-    match(await from("/no/such"), /^\$KAYOBE_CONFIG_PATH: \/no\/such is no folder/);
+    match(await from("/no/such"), /^\$KAYOBE_CONFIG_PATH: \/no\/such is not a folder/);
     match(await from(""), /^No Kayobe configuration is named/);
   });
   it("says how to deploy before 2026.1 and from then on", async () => {
@@ -474,7 +478,7 @@ describe("lint and verify", () => {
     for (const command of ["lint", "verify"]) {
       const { code, output } = await cliProcess(folder, {}, command);
       strictEqual(code, 1);
-      match(output, /^2 files in dist are not what the model and the templates say\. Run first: npm run generate$/m);
+      match(output, /^2 files in dist do not match the model and the templates\. First run: npm run generate$/m);
     }
   });
 });

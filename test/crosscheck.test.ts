@@ -89,7 +89,7 @@ describe("the model as the role's own check has it", () => {
   it("is as the model says", () => deepStrictEqual(faults({ ...using, [path]: text }), []));
   it("is told when it is not", () =>
     deepStrictEqual(faults({ ...using, [path]: text.replace("bool", "int") }), [
-      `role-template/${path}: is not what the model says: UPDATE=1 npx mocha -g "the pages"`,
+      `role-template/${path}: does not match the model: UPDATE=1 npx mocha -g "the pages"`,
     ]));
 });
 
@@ -103,7 +103,7 @@ describe("what a Kayobe configuration sets for its hosts", () => {
     ));
   it("is no other name of ours", () =>
     deepStrictEqual(of("kayobe/inventory/group_vars/g/sriov", "---\nsriov_typo: 1\n"), [
-      "role-template/kayobe/inventory/group_vars/g/sriov:2 sriov_typo is no variable of the model, and no other file of kayobe/ uses it",
+      "role-template/kayobe/inventory/group_vars/g/sriov:2 sriov_typo is not a variable of the model, and no other file of kayobe/ uses it",
     ]));
   it("may be anything in its other files", () =>
     deepStrictEqual(of("kayobe/ansible/sriov.yml", "- a: '{{ sriov_reboot_serial }}'\n"), []));
@@ -170,7 +170,7 @@ describe("a variable of the model", () => {
   });
 });
 
-describe("a template that is no YAML", () => {
+describe("a template that is not YAML", () => {
   it("is told with its line", () => {
     const found = faults({ ...using, "tasks/main.yml": "- a: 1\n- b: [\n" });
     strictEqual(found.length > 0, true);

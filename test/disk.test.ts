@@ -149,7 +149,7 @@ describe(readTree.name, () => {
   it("refuses what is no text", () => {
     const root = temporary();
     writeFileSync(join(root, "x"), Buffer.from([0xff, 0xfe]));
-    throws(() => readTree(root), /is no UTF-8 text/);
+    throws(() => readTree(root), /is not UTF-8 text/);
   });
   it("of a folder that is not there is empty", () => deepStrictEqual(readTree(join(temporary(), "none")), []));
 });
@@ -310,7 +310,7 @@ describe(writeUserFiles.name, () => {
     put(root, { "z/x": "" });
     throws(
       () => writeUserFiles(root, [file("a"), file("z"), file("b")], []),
-      /z cannot be written: E\w+: [^,]*\. This was written before: a\. Mend that, and run this again for the rest\.$/,
+      /z cannot be written: E\w+: [^,]*\. This was written before: a\. Fix that, and run this again for the rest\.$/,
     );
     deepStrictEqual(readdirSync(root), ["a", "z"]);
   });

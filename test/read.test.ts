@@ -201,9 +201,9 @@ describe("a fault of the model is told with its line", () => {
       /^m\.ts:5: @example of a: Type 'boolean'/,
     ],
     [
-      "a default that is no JSON",
+      "a default that is not JSON",
       "/** D.\n * @default yes\n */\na?: boolean;",
-      /^m\.ts:4: @default of a: "yes" is no JSON$/,
+      /^m\.ts:4: @default of a: "yes" is not JSON$/,
     ],
     [
       "a default below its minimum",
@@ -216,7 +216,7 @@ describe("a fault of the model is told with its line", () => {
       /^m\.ts:5: @default of a: a must be at most 3, not 4$/,
     ],
     [
-      "a default that is no whole number",
+      "a default that is not a whole number",
       "/** D.\n * @default 1.5\n */\na?: number;",
       /must be a whole number, not 1\.5$/,
     ],
@@ -230,7 +230,7 @@ describe("a fault of the model is told with its line", () => {
     [
       "a release that is none",
       "/** D.\n * @since 31\n * @unset\n */\na?: boolean;",
-      /^m\.ts:4: @since of a: "31" is no OpenStack release, as Zed or 2025\.1$/,
+      /^m\.ts:4: @since of a: "31" is not an OpenStack release, for example Zed or 2025\.1$/,
     ],
     [
       "an unknown tag",
@@ -241,7 +241,7 @@ describe("a fault of the model is told with its line", () => {
     [
       "optional without default",
       "/** D. */ a?: number;",
-      /^m\.ts:3: a is optional and has no @default; if that is meant, say @unset$/,
+      /^m\.ts:3: a is optional and has no @default; if that is intended, add @unset$/,
     ],
     ["required with a default", "/** D.\n * @default 1 */ a: number;", /a is required and has a @default/],
     ["@unset and @default", "/** D.\n * @unset\n * @default 1 */ a?: number;", /a has @unset and @default/],

@@ -411,7 +411,7 @@ describe(judgeImporter.name, () => {
       judgeImporter(0, said.filter((line) => !line.includes("lint")).join("\n"), result, identity).map((line) =>
         line.slice(0, 29),
       ),
-      ["galaxy-importer did not say: "],
+      ["galaxy-importer did not report: "],
     ],
     [
       "wants the right collection",
@@ -433,7 +433,7 @@ describe(judgeSanity.name, () => {
       ['WARNING: Skipping sanity test "import" on Python 3.9'],
     ],
     ["misses a test", judgeSanity(0, ran, [...known, "pylint"], []), ["ansible-test did not run: pylint"]],
-    ["wants to know of tests", judgeSanity(0, ran, [], []), ["ansible-test knows of no test"]],
+    ["wants to know of tests", judgeSanity(0, ran, [], []), ["ansible-test lists no tests"]],
     [
       "leaves out what looks at nothing, while there is nothing",
       judgeSanity(0, ran, known, ["a.sh"]),
@@ -606,7 +606,7 @@ describe(isOfRole.name, () => {
       /role_name in its meta\/main\.yml is missing\./,
     ],
     [
-      "metadata that is no YAML",
+      "metadata that is not YAML",
       isOfRole("r", ["meta/main.yml"], "a: [", "sriov"),
       /role_name in its meta\/main\.yml is missing\./,
     ],

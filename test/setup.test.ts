@@ -411,7 +411,7 @@ describe("the programs that are tested with", () => {
   });
 
   const lacking = (range: string, title: string, made: string): string =>
-    `no Python ${range} with venv and ensurepip was found, and others are no good for ${title}. This makes one out of Debian's packages:\n    python3 molecule/rig/python_tree.py ensure ${made}`;
+    `no Python ${range} with venv and ensurepip was found, and other versions do not work for ${title}. This makes one from Debian's packages:\n    python3 molecule/rig/python_tree.py ensure ${made}`;
 
   it("need a Python that is not too new, which can be made", async () => {
     const sentences = await withPythons([13], () => missingPrograms(root, { machines: true }));

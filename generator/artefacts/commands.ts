@@ -54,7 +54,7 @@ export async function check(root: string, options: ArtefactOptions): Promise<num
   }
   printProblems(problems);
   if (problems.length + stale === 0) {
-    print(`${fromCwd(out)} is what the model and the templates say.`);
+    print(`${fromCwd(out)} matches the model and the templates.`);
     return exit.good;
   }
   const parts = [
@@ -74,7 +74,7 @@ export async function isStale(root: string): Promise<boolean> {
   const count = plan.write.length + plan.remove.length;
   if (count > 0)
     console.error(
-      `${count} files in ${fromCwd(join(root, "dist"))} are not what the model and the templates say. Run first: npm run generate`,
+      `${count} files in ${fromCwd(join(root, "dist"))} do not match the model and the templates. First run: npm run generate`,
     );
   return count > 0;
 }

@@ -54,7 +54,7 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
     .map(({ file, line, name }) => ({
       file,
       line,
-      message: `${name} is no variable of the model, and the role sets no such fact${didYouMean(name, known)}`,
+      message: `${name} is not a variable of the model, nor a fact that the role sets${didYouMean(name, known)}`,
     }));
 
   const used = new Set(
@@ -90,7 +90,7 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
     .filter(({ path, text }) => path === made.path && text !== made.text)
     .map(({ path }) => ({
       file: `role-template/${path}`,
-      message: 'is not what the model says: UPDATE=1 npx mocha -g "the pages"',
+      message: 'does not match the model: UPDATE=1 npx mocha -g "the pages"',
     }));
 
   return [
@@ -126,7 +126,7 @@ function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[
         ...unknown.map(({ file: path, line, name }) => ({
           file: path,
           line,
-          message: `${name} is no variable of the model, and no other file of kayobe/ uses it`,
+          message: `${name} is not a variable of the model, and no other file of kayobe/ uses it`,
         })),
       ];
     });
@@ -185,7 +185,7 @@ function readYaml(file: string, text: string, into: Mentions): void {
   const { documents, lines } = parseAsAnsible(text, true);
   for (const doc of documents) {
     for (const { linePos, message } of doc.errors)
-      into.problems.push({ file, line: linePos?.[0].line ?? 1, message: message.split("\n")[0] ?? "is no YAML" });
+      into.problems.push({ file, line: linePos?.[0].line ?? 1, message: message.split("\n")[0] ?? "is not YAML" });
     visit(doc, {
       Pair(_, pair) {
         if (!isScalar(pair.key) || typeof pair.key.value !== "string") return;

@@ -177,7 +177,7 @@ function readVariable(
       `@unset of ${name}: that is for optional variables of the role itself`,
     );
   if (topLevel && !required && !unset && !tags.has("default"))
-    complain(reading, line, `${name} is optional and has no @default; if that is meant, say @unset`);
+    complain(reading, line, `${name} is optional and has no @default; if that is intended, add @unset`);
   if (required && tags.has("default"))
     complain(reading, line, `${name} is required and has a @default; one of them is wrong`);
 
@@ -275,7 +275,7 @@ function readSince(reading: Reading, name: string, tags: ReadonlyMap<string, JSD
   if (!tag) return undefined;
   const release = tagText(tag);
   if (/^(?:[A-Z][a-z]+|20\d\d\.[12])$/.test(release)) return release;
-  const fault = `@since of ${name}: "${release}" is no OpenStack release, as Zed or 2025.1`;
+  const fault = `@since of ${name}: "${release}" is not an OpenStack release, for example Zed or 2025.1`;
   complain(reading, tag.getStartLineNumber(), fault);
   return undefined;
 }
@@ -320,7 +320,7 @@ function bound(
   if (!found) return {};
   const value = tagText(found);
   if (/^-?\d+$/.test(value)) return { [tag]: Number(value) };
-  complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: "${value}" is no whole number`);
+  complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: "${value}" is not a whole number`);
   return {};
 }
 
@@ -412,7 +412,7 @@ function readValue(
   try {
     value = JSON.parse(text) as Json;
   } catch {
-    complain(reading, line, `${what}: "${text}" is no JSON`);
+    complain(reading, line, `${what}: "${text}" is not JSON`);
     return undefined;
   }
   reading.questions.push({ scratchLine: reading.modelLines + reading.scratch.length + 1, line, what });

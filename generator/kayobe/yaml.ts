@@ -51,7 +51,7 @@ function readAs(source: string, text: string, templated: boolean): Result<Yaml> 
   // What stands there is not told: it may be a secret.
   if (error)
     return {
-      refused: `is no YAML: ${
+      refused: `is not YAML: ${
         error.message
           .split("\n")[0]
           ?.replace(/:? *"(?:[^"\\]|\\.)*"/g, "")
@@ -66,10 +66,10 @@ function readAs(source: string, text: string, templated: boolean): Result<Yaml> 
   try {
     data = all[0]!.toJS({ maxAliasCount: -1 });
   } catch {
-    return { refused: "is no YAML: an alias (*) or a merge (<<) in it leads to nothing that can be there" };
+    return { refused: "is not YAML: an alias (*) or a merge (<<) in it refers to nothing valid" };
   }
   if (isSeq(contents)) return { text, data: {}, list: data as unknown[], top: contents, lineOf, templated };
-  if (!isMap(contents)) return { refused: "is no mapping of keys to values" };
+  if (!isMap(contents)) return { refused: "is not a mapping of keys to values" };
   return { text, data: data as { [key: string]: unknown }, list: [], top: contents, lineOf, templated };
 }
 
@@ -103,7 +103,7 @@ export function valueText(yaml: Yaml, key: string): string {
  */
 export function addKey(yaml: Yaml, key: string, source: string, value: unknown): Edit {
   const { text, top } = yaml;
-  if (top && (isSeq(top) || top.flow)) return { refused: "is no mapping with a key to a line" };
+  if (top && (isSeq(top) || top.flow)) return { refused: "is not a mapping with one key on each line" };
   const indent = top ? columnOf(text, (top.items[0] as Entry).key.range![0]) : 0;
   const lines = source.replace(/^\n/, "").replace(/^(?=.)/gm, " ".repeat(indent));
   const block = lines.replaceAll("\n", eolOf(text));
@@ -332,7 +332,7 @@ function proved({ templated }: Yaml, key: string, texts: readonly string[], want
   }
   // The data is not told: it may be a secret.
   return {
-    refused: `has ${key} in a way in which nothing can be changed without a change of something else, such as an anchor (&) or a comment in its line`,
+    refused: `has ${key} in a form that cannot be changed without changing something else, for example an anchor (&) or a comment in its line`,
   };
 }
 

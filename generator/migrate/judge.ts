@@ -37,7 +37,7 @@ export interface Report {
   /** What changes without a word in the files. */
   readonly notes: readonly string[];
   readonly from: readonly Predecessor[];
-  /** How many files were left aside, and why. */
+  /** How many files were ignored, and why. */
   readonly aside: readonly { readonly why: Aside; readonly count: number }[];
 }
 
@@ -179,8 +179,8 @@ export function judge(files: readonly Given[], present: Present, from?: Predeces
 function staleRole(folder: string, { role, collection, version }: Present): string {
   const name = folder.replace(/^.*\//, "");
   if (name === role)
-    return `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${role},${version}`;
-  return `this copy of the predecessor stays, and a play with the role ${name} runs it: write ${collection}.sriov there, and take the folder away`;
+    return `the installed role is the predecessor, and ansible-galaxy replaces it only with --force: ansible-galaxy role install --force ${role},${version}`;
+  return `this copy of the predecessor stays, and a play with the role ${name} runs it: write ${collection}.sriov there, and remove the folder`;
 }
 
 function placeOf({ path, place }: Given): string {
@@ -217,10 +217,10 @@ function saidBy(file: Given): Said {
   const place = placeOf(file);
   if (text === undefined) {
     const faults: { readonly [why in Unread]: string } = {
-      denied: "cannot be read, permission denied: what is in it, variables say, is not judged",
+      denied: "cannot be read, permission denied: its content, for example variables, is not checked",
       large: "is larger than any file of variables, and was not read: look at it by hand",
-      binary: "is no text in UTF-8: look at it by hand",
-      nowhere: "is a symbolic link that leads nowhere: what should be there is missing",
+      binary: "is not text in UTF-8: look at it by hand",
+      nowhere: "is a symbolic link that leads nowhere: its target is missing",
     };
     // What it is says more than its name where nothing can be seen of it.
     const matters =
@@ -317,7 +317,7 @@ function judgeFile({ file, said, kollas }: Source, context: Context, present: Pr
         : [
             found(line, {
               outcome: "different",
-              text: `${unit}: this unit goes; a unit that needs the VFs is named in numvfs_required_by of the device, and sriov-vfs.service makes all of them at boot`,
+              text: `${unit}: this unit is removed; name a unit that needs the VFs in numvfs_required_by of the device; sriov-vfs.service creates all VFs at boot`,
             }),
           ];
     }),
@@ -351,7 +351,7 @@ function withoutDevices({ settings, sources }: Context, present: Present): Findi
         {
           ...first,
           outcome: "different",
-          text: "sriov_devices: nothing that was read sets it. The old roles took that for []; now not set is refused on a host that is configured, and [] takes the VFs away: read the inventory with it too, or set it",
+          text: "sriov_devices: nothing that was read sets it. The old roles treated that as []; this role refuses an unset list on a host that is configured, and [] removes the VFs: include the inventory in this check, or set the variable",
         },
       ];
 }
@@ -362,7 +362,7 @@ function judgeKollas(entry: Entry, context: Context, present: Present): (Judged 
   if (!present.variables.some(({ name }) => name === key) && !(key in oldVariables) && !(key in iommuVariables))
     return judgeSetting(entry, context, present);
   const used = new RegExp(`\\b${key}\\b`).test(context.expressions)
-    ? "; a copy stays here as long as a template of Kolla's configuration reads it"
+    ? "; keep a copy here as long as a template of Kolla's configuration reads it"
     : "";
   const lost = key === "sriov_physnet_mappings" ? ", and neither Nova nor Neutron gets a physical network from it" : "";
   return [
@@ -387,7 +387,7 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
     return [
       {
         outcome: "fine",
-        text: `role ${name}: it goes on working${iommuOnly ? `; all that it sets here are parameters of the IOMMU, which ${own} sets itself: it can go where it is for SR-IOV` : ""}`,
+        text: `role ${name}: it continues to work${iommuOnly ? `; all that it sets here are parameters of the IOMMU, which ${own} sets itself: it can be removed where it is for SR-IOV` : ""}`,
       },
     ];
   }
@@ -395,7 +395,7 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
     return [
       {
         outcome: "ineffective",
-        text: `role ${name}: it can go where it is for SR-IOV, ${own} sets the IOMMU's parameters; ansible-core 2.19 and later refuse a condition in it`,
+        text: `role ${name}: it can be removed where it is for SR-IOV, because ${own} sets the IOMMU's parameters; ansible-core 2.19 and later refuse a condition in it`,
       },
     ];
   if (!isSriov(name, present)) return [];
@@ -405,7 +405,7 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
       : name === "sriov"
         ? {
             outcome: "different",
-            text: `role ${name}: write ${own}, of the collection ${collection}, or ${role}, the role alone; sriov is found only where a folder or the play's collections have it`,
+            text: `role ${name}: write ${own}, of the collection ${collection}, or ${role}, the role alone; sriov is found only where a folder or the play's collections contain it`,
           }
         : { outcome: "fine", text: `role ${name}: the same name` };
   const instead = tasksFrom === undefined ? undefined : oldTaskFiles[tasksFrom.replace(/\.ya?ml$/, "")];
@@ -482,10 +482,12 @@ function judgeRequirement(
       return [
         {
           outcome: "unjudged",
-          text: `requirement ${name}: this role does without it, but no playbook was read: it can go unless one of yours uses that role`,
+          text: `requirement ${name}: this role does not need it, but no playbook was read: it can be removed unless one of yours uses that role`,
         },
       ];
-    return [{ outcome: "ineffective", text: `requirement ${name}: it can go, nothing that was read uses that role` }];
+    return [
+      { outcome: "ineffective", text: `requirement ${name}: it can be removed: nothing that was read uses that role` },
+    ];
   }
   if (name !== role && ![name, source].some(isOldSource)) return [];
   // An archive has its version in its address.
@@ -502,7 +504,10 @@ function judgeRequirement(
       },
     ];
   return [
-    { outcome: "fine", text: `requirement ${name}: install it with --force, or ansible-galaxy leaves what is there` },
+    {
+      outcome: "fine",
+      text: `requirement ${name}: install it with --force, otherwise ansible-galaxy keeps what is installed`,
+    },
   ];
 }
 
@@ -518,7 +523,7 @@ function judgeSetting(entry: Entry, context: Context, present: Present): (Judged
   const isEmpty = known !== undefined && refusesNull(known) && value.kind === "plain" && value.data === null;
   const emptied: Judged = {
     outcome: "different",
-    text: "it is empty, which is refused now: leave the line out, for the default",
+    text: "it is empty, which is refused now: remove the line to use the default",
   };
   if (old) {
     const judged = byRules(old, value, context);
@@ -537,8 +542,8 @@ function judgeSetting(entry: Entry, context: Context, present: Present): (Judged
       outcome: "unknown",
       text:
         near === undefined
-          ? "neither the old roles nor this one know it, and nothing that was read uses it: take it out, unless something else does"
-          : `nobody knows it; ${near} is the nearest name`,
+          ? "neither the old roles nor this one know it, and nothing that was read uses it: remove it, unless something else uses it"
+          : `unknown; ${near} is the nearest name`,
     }),
   ];
 }
@@ -557,14 +562,14 @@ function devices(
   const unjudged = (line: number, what: string): Judged & { line: number } => ({
     line,
     outcome: "unjudged",
-    text: `${what}: only a run of Ansible knows what it is: look where it comes from`,
+    text: `${what}: only a run of Ansible knows what it is: check where it comes from`,
   });
   if (value.kind === "jinja" && emptyList.test(value.text))
     return [
       {
         ...own,
         outcome: "different",
-        text: `${entry.key}: where what it comes from is not set, this is [], and that takes the VFs away now: leave the default of [] out, so that a host whose variable is lost is refused`,
+        text: `${entry.key}: where its source is not set, this is [], and that now removes the VFs: remove the default of [], so that a host whose variable is lost is refused`,
       },
     ];
   if (value.kind === "jinja" || value.kind === "vault") return [unjudged(entry.line, entry.key)];
@@ -573,7 +578,7 @@ function devices(
       {
         ...own,
         outcome: "different",
-        text: `${entry.key}: it is empty, which counts as not set: a host that is configured is refused. Write [] only where its VFs are to go`,
+        text: `${entry.key}: it is empty, which counts as not set: a host that is configured is refused. Write [] only where its VFs must be removed`,
       },
     ];
   if (value.kind === "list" && value.items.length === 0)
@@ -581,11 +586,11 @@ function devices(
       {
         ...own,
         outcome: "different",
-        text: `${entry.key}: the empty list takes the VFs away that this role or the old one configured on the host; leave the line out where no host is meant to lose VFs`,
+        text: `${entry.key}: the empty list removes the VFs that this role or the old one configured on the host; remove the line if no host is meant to lose VFs`,
       },
     ];
   if (value.kind !== "list")
-    return [{ ...own, outcome: "different", text: `${entry.key}: it is no list, and is refused now` }];
+    return [{ ...own, outcome: "different", text: `${entry.key}: it is not a list, and is refused now` }];
   const type = present.variables.find(({ name }) => name === "sriov_devices")?.type;
   const keys =
     type?.kind === "list" && type.elements.kind === "dict" ? type.elements.fields.map(({ name }) => name) : [];
@@ -595,7 +600,9 @@ function devices(
       const where = `sriov_devices[${index}]`;
       if (item.kind === "jinja" || item.kind === "vault") return [unjudged(item.line, where)];
       if (item.kind !== "map")
-        return [{ line: item.line, outcome: "different", text: `${where}: it is no dictionary, and is refused now` }];
+        return [
+          { line: item.line, outcome: "different", text: `${where}: it is not a dictionary, and is refused now` },
+        ];
       return item.entries.flatMap(({ key, line, value: of }) => {
         const old = oldKeys[key];
         const judged: Judged | undefined = old
@@ -615,7 +622,7 @@ function unknownKey(key: string, keys: readonly string[]): Judged {
   const near = nearest(key, keys);
   return {
     outcome: "unknown",
-    text: `the old roles took no notice of it, and this one refuses it: ${near === undefined ? "take it out" : `${near} is the nearest key`}`,
+    text: `the old roles ignored it, and this one refuses it: ${near === undefined ? "remove it" : `${near} is the nearest key`}`,
   };
 }
 
@@ -651,7 +658,7 @@ function byRulesOf(rules: readonly Rule[], value: Value, context: Context, from:
 function inWords({ is, isNot, text, noHandler }: Condition): string {
   if (is) return `when it is ${text ? "a text that says " : ""}${is.map((one) => one ?? "nothing").join(" or ")},`;
   if (noHandler) return "when there is no such handler,";
-  return isNot ? `when it is none of ${isNot.join(", ")},` : "when it is not of the right form,";
+  return isNot ? `when it is not one of ${isNot.join(", ")},` : "when it is not of the right form,";
 }
 
 /** Whether a condition holds; undefined when only Ansible knows. */

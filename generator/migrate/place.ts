@@ -1,6 +1,6 @@
 // What a file can be to Ansible, by where it is and what it is called.
 
-/** Why a file is left aside: it can hold no variable, play or requirement. The words follow a number of files. */
+/** Why a file is ignored: it cannot contain a variable, play or requirement. The words follow a number of files. */
 export type Aside = "of Kolla's own configuration" | "templates" | "files that are copied to hosts" | "of another kind";
 
 const silent = /(^|\/)(\.git|\.tox|node_modules|\.?venv|ansible_collections)(\/|$)/;
@@ -32,7 +32,7 @@ export function isOfHosts(path: string): boolean {
   return inHosts.test(path) && isReadable(path);
 }
 
-/** Why a file is left aside; nothing when it is read. */
+/** Why a file is ignored; nothing when it is read. */
 export function asideBy(path: string): Aside | undefined {
   if (/(^|\/)kolla\/(config|certificates)\//.test(path) || /(^|\/)kolla\/passwords\.ya?ml$/.test(path))
     return "of Kolla's own configuration";

@@ -103,7 +103,7 @@ export function readFile(path: string, text: string): Said {
     return isYaml(path)
       ? {
           ...nothing,
-          fault: `is no YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand`,
+          fault: `is not YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand`,
         }
       : nothing;
   const values = documents.flatMap((document) =>

@@ -170,10 +170,10 @@ export function afterFailure(
 ): string {
   const title = `${namespace}.${name} ${version}`;
   if (!answer)
-    return `Whether the collection was published is not known: ${url} could not be asked. Look there; if it has ${title}, go on with --role.`;
+    return `Whether the collection was published is not known: ${url} could not be asked. Look there; if it has ${title}, continue with --role.`;
   if (answer.collection.includes(version))
-    return `${url} has the collection ${title} now, though ansible-galaxy failed. When it is the one with the sha256 above, go on with --role.`;
-  return `The collection was not published: ${url} does not have ${title}. Where the import had begun, it may still come to its end there.`;
+    return `${url} has the collection ${title} now, though ansible-galaxy failed. When it is the one with the sha256 above, continue with --role.`;
+  return `The collection was not published: ${url} does not have ${title}. If the import has begun there, it may still finish.`;
 }
 
 /** The variable for the token of a server of Ansible's configuration; for others it is ours ("cmd_arg" is an address, "default" is galaxy.ansible.com). */

@@ -38,7 +38,7 @@ export async function head(folder: string, inputs: readonly string[]): Promise<H
   const top = await gitOrThrow(folder, "rev-parse", "--show-toplevel");
   if (realPath(top) !== realPath(folder))
     throw new Error(
-      `${folder} is no git repository of its own: it lies in that of ${top}, whose commits say nothing of it. Clone it.`,
+      `${folder} is not a separate git repository: it is inside that of ${top}, whose commits do not describe it. Clone it.`,
     );
   const [commit = "", time = ""] = (await gitOrThrow(folder, "log", "-1", "--format=%H %ct")).split(" ");
   const listed = (await gitOrThrow(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z"))
@@ -226,7 +226,7 @@ export async function prepare(
     if (!fits.ok) throw new Error(fits.why);
   }
   const tagged = remote.tags.includes(version);
-  const taken = new Error(`${address} has the tag ${version} already, of something else.`);
+  const taken = new Error(`${address} already has the tag ${version}, for something else.`);
   if (tagged) {
     const { code: elsewhere } = await git(folder, "merge-base", "--is-ancestor", `refs/tags/${version}`, "HEAD");
     if (elsewhere !== 0) throw taken;
@@ -256,9 +256,7 @@ export async function prepare(
     files,
   );
   if (other !== undefined)
-    throw new Error(
-      `git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`,
-    );
+    throw new Error(`git changed ${other} in the commit for ${address}: look at its hooks and attributes.`);
   await gitOrThrow(folder, "tag", "--annotate", "--message", message, version);
   await send(folder, { address, remote, version }, "--dry-run");
   return { removed: removed.split("\0").filter((path) => path !== ""), there: false };

@@ -56,7 +56,7 @@ export function readOne(root: string, path: string): OutFile | undefined {
   const file = bytesOf(root, path);
   if (!file) return undefined;
   const text = file.bytes.toString("utf8");
-  if (!Buffer.from(text, "utf8").equals(file.bytes)) throw new Error(`${join(root, path)} is no UTF-8 text`);
+  if (!Buffer.from(text, "utf8").equals(file.bytes)) throw new Error(`${join(root, path)} is not UTF-8 text`);
   return { path, text, ...(file.executable ? { executable: true } : {}) };
 }
 
@@ -77,7 +77,7 @@ export function bytesOf(root: string, path: string): { bytes: Buffer; executable
       if (!stat.isDirectory()) throw new Error(`${step} is a file where a folder must be. Remove it.`);
       continue;
     }
-    if (!stat.isFile()) throw new Error(`${step} is no file. Remove it.`);
+    if (!stat.isFile()) throw new Error(`${step} is not a file. Remove it.`);
     return { bytes: readFileSync(step), executable: (stat.mode & 0o100) !== 0 };
   }
   return undefined;
@@ -257,7 +257,7 @@ export function writeJson(path: string, value: unknown): void {
 /**
  * What writeJson has written; undefined when there is no such file.
  *
- * @throws SyntaxError when it is no JSON
+ * @throws SyntaxError when it is not JSON
  */
 export function readJsonIfThere(path: string): unknown {
   const text = readTextIfThere(path);

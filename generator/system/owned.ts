@@ -37,13 +37,13 @@ function readManifest(root: string, name: string): string[] {
   try {
     files = (JSON.parse(text) as { files?: unknown } | null)?.files;
   } catch {
-    throw refuse("is no JSON");
+    throw refuse("is not JSON");
   }
   if (!Array.isArray(files)) throw refuse("has no list of files");
   return files.map((path: unknown) => {
-    if (typeof path !== "string" || path === "") throw refuse(`lists ${JSON.stringify(path)}, which is no path`);
+    if (typeof path !== "string" || path === "") throw refuse(`lists ${JSON.stringify(path)}, which is not a path`);
     if (path.startsWith("/") || /^[A-Za-z]:/.test(path) || /[\\\0]/.test(path))
-      throw refuse(`lists ${JSON.stringify(path)}, which is no path inside the folder`);
+      throw refuse(`lists ${JSON.stringify(path)}, which is not a path inside the folder`);
     if (path.split("/").some((part) => part === "" || part === "." || part === ".."))
       throw refuse(`lists ${JSON.stringify(path)}, which leaves the folder`);
     return path;

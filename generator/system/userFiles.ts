@@ -153,14 +153,14 @@ export function writeUserFiles(
       for (const rest of staged.slice(index)) rmSync(rest.temporary, { force: true });
       const done = staged.slice(0, index).map(({ path }) => path);
       throw new Error(
-        `${target} cannot be written: ${reason(error)}. ${done.length === 0 ? "Nothing was written." : `This was written before: ${done.join(", ")}. Mend that, and run this again for the rest.`}`,
+        `${target} cannot be written: ${reason(error)}. ${done.length === 0 ? "Nothing was written." : `This was written before: ${done.join(", ")}. Fix that, and run this again for the rest.`}`,
       );
     }
 }
 
 function makeFolders(folder: string, made: string[]): void {
   if (isFolder(folder)) return;
-  if (existsSync(folder)) throw new Error(`${folder} is no folder`);
+  if (existsSync(folder)) throw new Error(`${folder} is not a folder`);
   makeFolders(dirname(folder), made);
   mkdirSync(folder);
   made.push(folder);

@@ -52,7 +52,7 @@ export async function bench({
     return exit.wrongUse;
   }
   if (against !== undefined && !["galaxy.yml", "MANIFEST.json"].some((name) => isFile(join(against, name)))) {
-    console.error(`${against} is no collection: give the folder that holds galaxy.yml or MANIFEST.json, and roles`);
+    console.error(`${against} is not a collection: give the folder that holds galaxy.yml or MANIFEST.json, and roles`);
     return exit.wrongUse;
   }
   await benchProcesses();

@@ -284,7 +284,7 @@ export async function changedFiles(root: string, base?: string): Promise<Result<
     return code === 0 ? stdout.trim() : undefined;
   };
   if ((await git("rev-parse", "--git-dir")) === undefined)
-    return failure(`${root} is no git repository: what has changed is not known.`);
+    return failure(`${root} is not a git repository: it is not known what has changed.`);
   const candidates = base === undefined ? ["origin/main", "main"] : [base];
   for (const candidate of candidates) {
     const commit = await git("merge-base", "HEAD", candidate);
@@ -309,9 +309,9 @@ export function choiceReport(
   const less = tests.length < all.tests || scenarios.length < all.scenarios;
   return [
     `${changed.length} ${changed.length === 1 ? "file differs" : "files differ"} from ${base}.`,
-    ...(unknown.length > 0 ? [`Of ${unknown.join(", ")} it is not known what uses them, so everything does.`] : []),
+    ...(unknown.length > 0 ? [`It is not known what uses ${unknown.join(", ")}, so everything is run.`] : []),
     ...(scenarios.length > 0
-      ? [`Scenarios that they can touch, with ${wholeWay}, which goes the whole way: ${scenarios.join(", ")}.`]
+      ? [`Scenarios that they can touch, with ${wholeWay}, which covers the whole way: ${scenarios.join(", ")}.`]
       : []),
     less
       ? `This is less than all: ${tests.length} of ${all.tests} test files and ${scenarios.length} of ${all.scenarios} scenarios. Only npm test proves everything.`

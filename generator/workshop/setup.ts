@@ -98,7 +98,7 @@ function noPython(programs: Programs): string {
     return `no Python 3.11 or newer with venv and ensurepip was found. On Debian 12 or newer this installs it:\n    sudo apt-get install ${pythonPackages.join(" ")}`;
   const { oldest = 11, newest } = pythons;
   const range = newest === undefined ? `3.${oldest} or newer` : `from 3.${oldest} to 3.${newest}`;
-  return `no Python ${range} with venv and ensurepip was found, and others are no good for ${programs.title}. This makes one out of Debian's packages:\n    python3 ${pythonTree} ensure ${madeRelease(programs)}`;
+  return `no Python ${range} with venv and ensurepip was found, and other versions do not work for ${programs.title}. This makes one from Debian's packages:\n    python3 ${pythonTree} ensure ${madeRelease(programs)}`;
 }
 
 /** The Python that programs run on: one of this machine's, or that which was made because it has none that will do. */
@@ -343,7 +343,7 @@ async function setUpSystem(root: string, say: Say): Promise<string[]> {
   });
   if (!installed.ok) return [installed.why];
   const still = await missingPackages();
-  return still.length === 0 ? [] : [`apt installed what was asked, and this is still missing: ${still.join(" ")}`];
+  return still.length === 0 ? [] : [`apt installed what was requested, and this is still missing: ${still.join(" ")}`];
 }
 
 /** What a removal frees. */

@@ -35,8 +35,8 @@ class TestRelease:
         told = published.outcome.stdout
         expected = [
             f"stackhpc.sriov {VERSION}, commit ",
-            f"  the collection goes to {address}/api (sriov_role_release), with the token from the environment variable GALAXY_TOKEN",
-            f"  the role goes to the branch main of {published.repository}, with the tag {VERSION}",
+            f"  the collection is sent to {address}/api (sriov_role_release), with the token from the environment variable GALAXY_TOKEN",
+            f"  the role is pushed to the branch main of {published.repository}, with the tag {VERSION}",
             f"  then the role stackhpc/ansible-role-sriov is imported by {address}/api (",
             f"Published: the collection stackhpc.sriov {VERSION}",
             f"Pushed: the role, to {published.repository}",
@@ -134,7 +134,7 @@ class TestNothingIsSent:
     def test_with_a_file_that_is_not_committed(self, checkout, place):
         (checkout.folder / "notes.txt").write_text("x")
         checkout.git("config", "status.showUntrackedFiles", "no")
-        assert "1 files are changed or not in git, notes.txt among them: commit or remove them first." in self.refused(
+        assert "1 files are changed or not in git, for example notes.txt: commit or remove them first." in self.refused(
             checkout, place
         )
 
@@ -148,7 +148,7 @@ class TestNothingIsSent:
         checkout.git("update-index", "--assume-unchanged", "role-template/tasks/summary.yml")
         checkout.edit("role-template/tasks/summary.yml", "---\n", "---\n# another\n")
         assert checkout.git("status", "--porcelain") == ""
-        assert "3 files are changed or not in git, role-template/.cache/x among them: " in self.refused(checkout, place)
+        assert "3 files are changed or not in git, for example role-template/.cache/x: " in self.refused(checkout, place)
 
     def test_with_an_index_that_cannot_be_read(self, checkout, place):
         (checkout.folder / ".git" / "index").write_bytes(b"x" * 100)
@@ -158,7 +158,7 @@ class TestNothingIsSent:
         checkout.git("init", "--quiet", str(checkout.folder.parent))
         (checkout.folder / ".git").rename(checkout.folder.parent / "moved")
         assert (
-            f"{checkout.folder} is no git repository of its own: it lies in that of {checkout.folder.parent},"
+            f"{checkout.folder} is not a separate git repository: it is inside that of {checkout.folder.parent},"
             in self.refused(checkout, place)
         )
 
@@ -211,7 +211,7 @@ class TestNothingIsSent:
 
     def test_in_a_dry_run(self, checkout, place):
         said = self.refused(checkout, place, "--dry-run", code=0)
-        assert f"  the collection goes to {place.server.address}" in said and said.endswith(
+        assert f"  the collection is sent to {place.server.address}" in said and said.endswith(
             "Nothing was sent: this was a dry run.\n"
         )
 
@@ -291,8 +291,8 @@ def test_a_dry_run_without_a_repository_for_the_role_tells_of_the_collection(che
     assert outcome.returncode == 0, outcome.stdout
     said = outcome.stdout.splitlines()
     assert [line.split(" http")[0] for line in said if line.startswith("  ")][:2] == [
-        "  the collection goes to",
-        "  the role is left out here: only with --role-repository URL is it known where it would go",
+        "  the collection is sent to",
+        "  the role is not part of this: --role-repository URL decides where it is sent",
     ]
     assert said[-1] == "Nothing was sent: this was a dry run." and place.sent == before
 
@@ -405,7 +405,7 @@ class TestTheServerRefuses:
         said = self.outcome(checkout, place, "--role")
         assert "the import failed: no such thing" in said
         assert (
-            "The role is in its repository, and Galaxy did not import it. Once that is mended, publish again with --role: what is pushed is not pushed again."
+            "The role is in its repository, and Galaxy did not import it. Once that is fixed, publish again with --role: what is pushed is not pushed again."
             in said
         )
         pushed = place.git("rev-parse", "main", VERSION)
@@ -413,7 +413,7 @@ class TestTheServerRefuses:
         place.fill({"x": "y"})
         place.git("tag", "--force", VERSION, "main")
         assert (
-            f"{place.repository} has the tag {VERSION} already, of something else.\nNothing was sent.\n"
+            f"{place.repository} already has the tag {VERSION}, for something else.\nNothing was sent.\n"
             in self.outcome(checkout, place, "--role")
         )
         main, tag = pushed.split()
@@ -447,7 +447,7 @@ class TestTheRolesRepository:
             "publish", "--role", *where, GALAXY_TOKEN=TOKEN, GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig")
         )
         assert outcome.returncode == 0, outcome.stdout
-        assert re.findall("^  (.+) is there now and goes$", outcome.stdout, re.MULTILINE) == ["old.yml"]
+        assert re.findall("^  (.+) is there now and will be removed$", outcome.stdout, re.MULTILINE) == ["old.yml"]
         names = place.git("ls-tree", "-r", "--name-only", VERSION).split()
         assert ".github/ci.yml" in names and "tasks/main.yml" in names and "old.yml" not in names
         assert place.git("log", "--format=%s", "trunk").splitlines() == [f"stackhpc.sriov {VERSION}", "old"]
@@ -477,6 +477,6 @@ def test_interrupted_it_says_what_is_out_and_leaves_nothing_behind(checkout, pla
     finally:
         process.kill()
     assert process.returncode == 130, said
-    assert said.endswith("Published: the collection. The rest was not, or not to its end.\n")
+    assert said.endswith("Published: the collection. The rest was not, or not completely.\n")
     assert list((tmp_path / "tmp").glob("sriov-role-*")) == []
     assert place.git("for-each-ref") == ""

@@ -62,7 +62,7 @@ def facts() -> dict:
 
 
 def pf(number: int, **more: object) -> dict:
-    """What sriov_devices says of a PF."""
+    """What sriov_devices returns for a PF."""
     return {
         "address": "0000:3b:00.%d" % number,
         "boot": "systemd",
@@ -84,7 +84,7 @@ def pf(number: int, **more: object) -> dict:
 
 
 def outcome(number: int, state: str) -> dict:
-    """What sriov_vfs says of a PF."""
+    """What sriov_vfs returns for a PF."""
     return {
         "address": "0000:3b:00.%d" % number,
         "name": PFS[number],
@@ -97,8 +97,8 @@ def outcome(number: int, state: str) -> dict:
 
 
 def answers(case: str) -> dict:
-    """What the modules find and do, of this role and of its predecessor: nothing is to be done, or VFs, files and a
-    reboot are.
+    """What the modules find and do, of this role and of its predecessor: nothing must be done, or VFs, files and a
+    reboot are needed.
     """
     fresh = case == "fresh"
     kernel = {
@@ -151,7 +151,7 @@ def answers(case: str) -> dict:
         "sriov_vfs": vfs,
         "sriov_firmware": nothing,
         "sriov_mlx4": nothing,
-        # The predecessor's. Where nothing is to be done, its files are as an earlier run has copied them.
+        # The predecessor's. Where nothing must be done, its files are as an earlier run copied them.
         **({"stat": {"changed": False, "stat": {"exists": False}}} if fresh else {}),
         "blockinfile": {"changed": False},
         "lineinfile": {"changed": fresh},
@@ -194,7 +194,7 @@ def name_of(collection: Path) -> tuple[str, str, str]:
         if len(found) == 3:
             return found["namespace"], found["name"], found["version"]
     raise SystemExit(
-        f"{collection} is no collection with a role sriov: give the folder that holds galaxy.yml or MANIFEST.json, and roles"
+        f"{collection} is not a collection with a role sriov: give the folder that holds galaxy.yml or MANIFEST.json, and roles"
     )
 
 
@@ -264,7 +264,7 @@ class Rig:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_FORKS": str(forks),
             "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
-            # The predecessor has a conditional that is no boolean.
+            # The predecessor has a conditional that is not a boolean.
             "ANSIBLE_ALLOW_BROKEN_CONDITIONALS": "false" if self.ours else "true",
             "SRIOV_BENCH_ANSWERS": str(self.folder / (case + ".json")),
             "SRIOV_BENCH_FOLDER": str(notes),

@@ -41,7 +41,7 @@ export async function generate(root: string, options: ArtefactOptions): Promise<
   return exit.good;
 }
 
-/** Say what `generate` would write, and where model and templates disagree. Returns an exit code. */
+/** Report what `generate` would write, and where model and templates disagree. Returns an exit code. */
 export async function check(root: string, options: ArtefactOptions): Promise<number> {
   const sources = readSources(root);
   const problems = [...sources.problems, ...crosscheck(sources.role, sources.template.files)];
@@ -65,7 +65,10 @@ export async function check(root: string, options: ArtefactOptions): Promise<num
   return exit.failed;
 }
 
-/** Old artefacts prove nothing about what is in the repository now. Says so, and whether it is so. */
+/**
+ * Old artefacts prove nothing about the repository as it is now. Prints that, and returns whether the artefacts are
+ * old.
+ */
 export async function isStale(root: string): Promise<boolean> {
   const sources = readSources(root);
   printProblems(sources.problems);

@@ -26,7 +26,10 @@ interface Mention {
 interface Mentions {
   /** Variables read in an expression. */
   readonly read: Mention[];
-  /** Names inside an expression's texts and after a dot: lookup('vars', 'x'), hostvars[h].x. A use, but no proof of a fault. */
+  /**
+   * Names inside an expression's texts and after a dot: lookup('vars', 'x'), hostvars[h].x. A use, but no proof of a
+   * fault.
+   */
   readonly indirect: string[];
   /** Keys: variables that a play or an include sets. */
   readonly set: Mention[];
@@ -132,7 +135,10 @@ function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[
     });
 }
 
-/** The variables that a Kayobe configuration has for itself, next to the role's: its files set them, or its playbooks read them. */
+/**
+ * The variables that a Kayobe configuration has for itself, next to the role's: its files set them, or its playbooks
+ * read them.
+ */
 export function kayobeVariables(role: Role, files: readonly OutFile[]): string[] {
   const facts = files.filter(({ path }) => usingFolders.test(path)).flatMap((file) => mentions(file).facts);
   const roles = new Set([...role.variables.map(({ name }) => name), ...facts]);
@@ -199,7 +205,8 @@ function readYaml(file: string, text: string, into: Mentions): void {
       Scalar(key, scalar, path) {
         if (key === "key" || typeof scalar.value !== "string") return;
         const start = scalar.range?.[0] ?? 0;
-        // The line of the scalar's beginning, and further down as the text itself goes on: right for block texts, near enough for folded ones.
+        // The line of the scalar's beginning, and as many lines further down as the text has: exact for block texts,
+        // approximate for folded ones.
         const lineOf = (offset: number): number =>
           lines.linePos(start).line +
           (scalar.value as string).slice(0, offset).split("\n").length -

@@ -17,7 +17,7 @@ import { lineOfKey } from "./yaml.js";
 
 const passThrough = "kolla_overcloud_inventory_pass_through_host_vars";
 
-/** What the conflicts are judged by, besides the configuration. */
+/** What the conflicts are judged by, in addition to the configuration. */
 export interface ConflictContext {
   readonly isOurs: IsOurs;
   readonly withVlanRanges: boolean;
@@ -77,7 +77,7 @@ function namesNics(view: LayeredConfig, text: string): boolean {
   });
 }
 
-/** Kolla's own switch, which goes before Kayobe's. */
+/** Kolla's own switch, which overrides Kayobe's. */
 function switches(view: LayeredConfig): string[] {
   const key = "enable_neutron_sriov";
   const sentence = (where: string): string =>

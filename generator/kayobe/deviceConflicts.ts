@@ -31,11 +31,11 @@ interface Place {
   /** File and line, as messages name them. */
   readonly where: string;
   readonly kind: DeviceKind;
-  /** The layer whose file for nova-compute has what follows from sriov_devices. */
+  /** The layer whose file for nova-compute has what is derived from sriov_devices. */
   readonly homeLayer: string;
 }
 
-/** What one option comes to. */
+/** The result for one option. */
 interface Finding {
   readonly refusal?: string;
   readonly hint?: string;

@@ -53,7 +53,7 @@ export function editYaml(
     : readYaml(text, isTemplated(path));
   const result = isRefused(yaml) ? yaml : edit(yaml);
   if (!isRefused(result)) return draft.put(path, result.text);
-  // Jinja makes YAML of some files that are not YAML. There the site may have added it by hand.
+  // Jinja makes YAML of some files that are not YAML. There, the site may have added it by hand.
   if (text.replaceAll("\r", "").includes(wanted.trim())) return;
   draft.refuse(`${path} ${result.refused}. Fix that, or add by hand:\n${indented(wanted)}`);
 }

@@ -13,7 +13,7 @@ const [beforeOurs, home] = ["kolla/config/global.conf", "kolla/config/nova.conf"
 const schedulerFiles = [beforeOurs, home, "kolla/config/nova/nova-scheduler.conf"];
 
 export interface FilterEdits {
-  /** Whether there is a list that all schedulers read; without one, ours is to be made. */
+  /** Whether there is a list that all schedulers read; without one, ours must be written. */
   readonly general: boolean;
   readonly texts: readonly { readonly path: string; readonly text: string }[];
   /** Lists that replace those of other layers, or go before those under a condition, as lines for the section. */
@@ -149,7 +149,7 @@ function listBefore(view: LayeredConfig, first: OptionSource, item: string, ownL
   return { texts: [], lists: [], refusals: [refusal] };
 }
 
-/** Whether a file has a list whatever the conditions in it say. */
+/** Whether a file has a list under all conditions in it. */
 function isUnconditional(ini: Ini): boolean {
   const own = ini.entries.filter(({ section, key }) => section === filters.section && key === filters.key);
   // A condition in the line of the option itself is none that a place can be in.
@@ -158,7 +158,7 @@ function isUnconditional(ini: Ini): boolean {
   return isAlwaysReached(ini.text, places);
 }
 
-/** Whether a list has an item whatever the conditions and expressions in it say. */
+/** Whether a list has an item under all conditions and expressions in it. */
 function alwaysHas({ text }: Ini, entry: IniEntry, item: string): boolean {
   const conditions = conditionsOf(text);
   const own = text.slice(entry.start, entry.end);

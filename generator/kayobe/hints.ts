@@ -8,7 +8,7 @@ import type { LayeredConfig } from "./layers.js";
 import { ml2Networks } from "./ml2.js";
 import { networkOf, vlanRangesKey } from "./vlans.js";
 
-// What a merge does not change, and a person should look at.
+// What a merge does not change, and a person should check.
 
 /** @param inventory what the files of the inventory say of physical networks, and of PFs that Nova finds by name */
 export function hintsOf(view: LayeredConfig, { networks, names }: Pick<Inventory, "networks" | "names">): string[] {
@@ -61,7 +61,7 @@ function hiddenDevices(view: LayeredConfig): string[] {
   const groups = inventoryGroups(view, view.paths());
   const lists = deviceLists(view);
   const own = lists.find(({ owner }) => owner === group);
-  // A group above is meant to be overridden.
+  // A group above is there to be overridden.
   const isRelated = (owner: string): boolean =>
     ["all", group].includes(owner) || isPartOf(groups, owner, group) || isPartOf(groups, group, owner);
   const others = lists.filter(({ owner }) => !isRelated(owner));
@@ -97,7 +97,7 @@ function withoutHosts(view: LayeredConfig): string[] {
   ];
 }
 
-/** Ansible reads the files by their names, and passes over a child in INI of which it has read nothing yet. */
+/** Ansible reads the files by their names, and ignores a child in INI of which it has read nothing yet. */
 function unreadChildren(view: LayeredConfig): string[] {
   const files = view.layers.flatMap((layer) => view.below(`${layer}inventory`).filter(isHostsFile).toSorted());
   const all = files.map((path) => ({ path, groups: groupsOf([view.textOf(path) ?? ""]) }));

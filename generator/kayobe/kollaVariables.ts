@@ -8,8 +8,8 @@ import type { Pairing } from "./pairings.js";
 import { isRefused, lineOfKey, readYaml } from "./yaml.js";
 import type { Yaml } from "./yaml.js";
 
-// Variables of Kolla, wherever a site may say them: those that kolla/globals.yml sets for every host now, which hides
-// all others, and those of the role, which Kayobe never sees there.
+// Variables of Kolla, in any place where a site may set them: those that kolla/globals.yml sets for every host now,
+// which hides all others, and those of the role, which Kayobe never sees there.
 
 export const globals = "kolla/globals.yml";
 const passThrough = "kolla_overcloud_inventory_pass_through_host_vars";
@@ -143,7 +143,7 @@ function ofExtraGlobals(view: LayeredConfig, keys: readonly string[]): Definitio
   );
 }
 
-/** Files of kolla/inventory, which Kayobe hands to Kolla beside its own. */
+/** Files of kolla/inventory, which Kayobe passes to Kolla in addition to its own. */
 function ofKollasInventory(view: LayeredConfig, keys: readonly string[]): Definition[] {
   return view.once(view.layers.flatMap((layer) => view.below(`${layer}kolla/inventory`))).flatMap((path) => {
     const text = view.textOf(path);
@@ -328,7 +328,7 @@ function isOtherDevice(item: unknown): boolean {
   );
 }
 
-/** Lines for Nova's own file, of devices that are no NICs. */
+/** Lines for Nova's own file, of devices that are not NICs. */
 function specsOf(items: readonly unknown[]): string {
   return indented(items.map((item) => `device_spec = ${JSON.stringify(item)}`).join("\n"));
 }

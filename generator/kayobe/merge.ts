@@ -19,7 +19,7 @@ import { isWholeFile, wholeFile } from "./rules/wholeFile.js";
 import { refuseLinks, refuseToHide } from "./rules/writes.js";
 import type { VlanRange } from "./vlans.js";
 
-/** What a merge is to do. */
+/** What a merge must do. */
 export interface MergeOptions {
   /** The environment to write to; without it the base. */
   readonly environment?: string;

@@ -52,7 +52,7 @@ async function given(name: string): Promise<Given[] | undefined> {
   return [...files, ...large];
 }
 
-/** Say what files that were written for a predecessor mean to this role. Returns an exit code. */
+/** Report what files that were written for a predecessor mean to this role. Returns an exit code. */
 export async function migrate(
   root: string,
   paths: readonly string[],

@@ -74,19 +74,19 @@ const grubcmdline = /^stackhpc\.grubcmdline$|[/:]ansible-role-grubcmdline(\.git)
 /** Why there is no text of a file. */
 type Unread = "denied" | "large" | "binary" | "nowhere";
 
-/** A file of somebody's. */
+/** A file of a user. */
 export interface Given {
   readonly path: string;
   /** Absent: it cannot be read as text, or it is a folder. */
   readonly text?: string;
-  /** Where it is, as far as it tells what the file is; the path when it is absent. */
+  /** Where it is, as far as that shows what the file is; the path when it is absent. */
   readonly place?: string;
   /** Where it is when links are followed: what has the same is the same file. */
   readonly real?: string;
   /** A link leads to it. */
   readonly linked?: true;
   readonly unread?: Unread;
-  /** It was named itself, so that it is read whatever it is called. */
+  /** It was named itself, so that it is read under any name. */
   readonly named?: true;
 }
 
@@ -187,7 +187,10 @@ function placeOf({ path, place }: Given): string {
   return place ?? path;
 }
 
-/** Each file by one of its paths, that of the lowest rank: links lead to a file by several, and so do a folder and a file in it. */
+/**
+ * Each file by one of its paths, that of the lowest rank: links lead to a file by several, and so do a folder and a
+ * file in it.
+ */
 function once(files: readonly Given[], rank: (file: Given) => number): readonly Given[] {
   const best = new Map<string, Given>();
   for (const file of files) {
@@ -203,7 +206,7 @@ function isOfNoUse(file: Given): boolean {
   return file.text === undefined && file.unread !== undefined && saidBy(file).fault === undefined;
 }
 
-/** Whether a text, in include_vars say, ends as the path of a file does. */
+/** Whether a text, for example in include_vars, ends like the path of a file. */
 function leadsTo(text: string, path: string): boolean {
   const end = text
     .trim()
@@ -222,7 +225,7 @@ function saidBy(file: Given): Said {
       binary: "is not text in UTF-8: look at it by hand",
       nowhere: "is a symbolic link that leads nowhere: its target is missing",
     };
-    // What it is says more than its name where nothing can be seen of it.
+    // Where it cannot be read, its kind says more than its name.
     const matters =
       unread === "denied"
         ? file.named === true || !/\.[^/]*$/.test(place) || holdsVariables(place)
@@ -230,7 +233,7 @@ function saidBy(file: Given): Said {
     return unread !== undefined && matters ? { ...nothing, fault: faults[unread] } : nothing;
   }
   const encrypted = isVaulted(text);
-  // A key, say, that is no file of variables.
+  // For example a key, which is not a file of variables.
   if (encrypted && file.named !== true && !holdsVariables(place)) return nothing;
   const matters = encrypted || relevant.test(text) || isOfHosts(place);
   // Data of other programs, which takes seconds to parse. Plays are not written in it.
@@ -239,7 +242,7 @@ function saidBy(file: Given): Said {
   return said.fault === undefined || matters ? said : nothing;
 }
 
-/** What an alias brings to several places is told once. */
+/** What an alias brings to several places is reported once. */
 function unique(findings: readonly Finding[]): Finding[] {
   return findings.filter(
     (finding, index) =>
@@ -334,7 +337,7 @@ function linesWith({ texts }: Said, name: string): number[] {
 
 type Judged = { readonly outcome: Outcome; readonly text: string };
 
-/** A role use of this role, or of one before it, by whatever name. */
+/** A role use of this role, or of a predecessor, under any name. */
 function isSriov(name: string, { role, collection }: Present): boolean {
   return [role, `${collection}.sriov`, "stackhpc.linux.sriov", "sriov"].includes(name);
 }
@@ -356,7 +359,7 @@ function withoutDevices({ settings, sources }: Context, present: Present): Findi
       ];
 }
 
-/** A setting where only Kolla Ansible sees it. A variable of the site's own may well be meant for Kolla. */
+/** A setting where only Kolla Ansible sees it. A variable of the site may well be for Kolla. */
 function judgeKollas(entry: Entry, context: Context, present: Present): (Judged & { line: number })[] {
   const { key, line } = entry;
   if (!present.variables.some(({ name }) => name === key) && !(key in oldVariables) && !(key in iommuVariables))
@@ -415,7 +418,10 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
   ];
 }
 
-/** Whether a role is the predecessor's for the kernel line: the one from Galaxy, the collection's, or one that a requirement names so. */
+/**
+ * Whether a role is the predecessor's for the kernel line: the one from Galaxy, the collection's, or one that a
+ * requirement names so.
+ */
 function isGrubcmdline(name: string, { sources }: Context): boolean {
   if (/^(stackhpc\.(linux\.)?)?grubcmdline$/.test(name)) return true;
   return sources.some(({ said }) =>
@@ -434,13 +440,15 @@ function localName({ name }: Requirement): string {
     .replace(/(\.git|\.tar\.gz|\.tgz|\.zip)$/, "");
 }
 
-/** Roles that a play or a task names by their whole name elsewhere than where roles stand, as in a list that a loop goes through. */
+/**
+ * Roles that a play or a task names by their whole name in another place than roles, for example in a list of a loop.
+ */
 function rolesInLoops({ runs, requirements, texts }: Said, present: Present): RoleUse[] {
   if (!runs || requirements.length > 0) return [];
   return texts.flatMap(({ text, line }) => (text !== "sriov" && isSriov(text, present) ? [{ name: text, line }] : []));
 }
 
-/** Where a role is used, by its name as a role, in a list that a loop goes through, or after "name=". */
+/** Where a role is used, by its name as a role, in a list of a loop, or after "name=". */
 function usesOf(isIt: (name: string) => boolean, { sources }: Context): { file: string; line: number }[] {
   return sources.flatMap(({ file, said }) => {
     const named =
@@ -678,7 +686,7 @@ function unlike(value: Value, form: RegExp, inList = false): boolean {
   if (value.kind === "jinja" || value.kind === "vault") return false;
   if (value.kind === "list") return value.items.some((item) => unlike(item, form, true));
   if (value.kind === "map") return true;
-  // Text with commas is a list to Ansible, but not within one. A number is right only where a number is asked for.
+  // Text with commas is a list to Ansible, but not within one. A number is right only where a number is required.
   if (typeof value.data === "string")
     return inList ? !form.test(value.data) : !value.data.split(",").every((part) => form.test(part.trim()));
   return typeof value.data === "number"
@@ -686,7 +694,7 @@ function unlike(value: Value, form: RegExp, inList = false): boolean {
     : value.data !== null;
 }
 
-/** Equality as Ansible has it for truth: "no" and "off" are false, whatever wrote them. */
+/** Equality of truth values in Ansible: "no" and "off" are false, written in any way. */
 function same(one: Plain, data: Plain | undefined): boolean {
   if (typeof one !== "boolean" || data === undefined || data === null) return one === data;
   return booleanOf(data) === one;

@@ -9,10 +9,12 @@ const yaml = /\.(ya?ml|json)$/;
 /** What is named for a host or a group, whose names may have dots. */
 const ofHosts = /(^|\/)(host|group)_vars\/[^./][^/]*$/;
 const inHosts = /(^|\/)(host|group)_vars\//;
-/** No host is called so: what Ansible passes over in folders (REJECT_EXTS in its constants.py), copies and templates. */
+/**
+ * No host is called so: what Ansible passes over in folders (REJECT_EXTS in its constants.py), copies and templates.
+ */
 const passedOver = /(~|\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|retry|j2))$|\.(ya?ml|json)\./;
 
-/** Whether a path below a folder is looked at. Installed collections are nobody's configuration. */
+/** Whether a path below a folder is looked at. Installed collections are not configuration. */
 export function concerns(path: string): boolean {
   return !silent.test(path);
 }
@@ -22,12 +24,15 @@ export function isReadable(path: string): boolean {
   return readable.test(path) || (ofHosts.test(path) && !passedOver.test(path));
 }
 
-/** Whether Ansible reads variables from it if it reads it at all, so that what cannot be read there may be missing elsewhere. */
+/**
+ * Whether Ansible reads variables from it if it reads it at all, so that what cannot be read there may be missing
+ * elsewhere.
+ */
 export function holdsVariables(path: string): boolean {
   return (inHosts.test(path) || yaml.test(path)) && isReadable(path);
 }
 
-/** Whether it is read for a host or group whatever is in it. */
+/** Whether it is read for a host or group with any content. */
 export function isOfHosts(path: string): boolean {
   return inHosts.test(path) && isReadable(path);
 }

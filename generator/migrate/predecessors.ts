@@ -1,7 +1,8 @@
 // What the predecessors knew and did, and what becomes of it: the one place for facts about their releases.
 //
-// Sources, read at the commits named in `releases`: defaults/main.yml, tasks/config.yml (VFs and kernel line), tasks/mellanox.yml
-// and tasks/mlxconfig.yml (firmware) of each; those of stackhpc.linux.sriov are below roles/sriov of the collection.
+// Sources, read at the commits named in `releases`: defaults/main.yml, tasks/config.yml (VFs and kernel line),
+// tasks/mellanox.yml and tasks/mlxconfig.yml (firmware) of each; those of stackhpc.linux.sriov are below roles/sriov of
+// the collection.
 
 /** What becomes of a setting: nothing changes; it has no effect any more; or it has another one. */
 export type Verdict = "fine" | "ineffective" | "different";
@@ -44,7 +45,7 @@ export interface Condition {
   readonly isNot?: readonly Plain[];
   /** The value is a text, in quotes: what Ansible has not made a boolean or number of. */
   readonly text?: true;
-  /** An item of the value, or the value itself, is no text of this form. */
+  /** An item of the value, or the value itself, is not a text of this form. */
   readonly unlike?: RegExp;
   /** No handler with the value as its name, or listening to it, is in what was read. */
   readonly noHandler?: true;
@@ -57,7 +58,7 @@ export interface Rule {
   readonly from?: Predecessor;
   readonly when?: Condition;
   readonly verdict: Verdict;
-  /** Goes on after "NAME: ". */
+  /** Continues after "NAME: ". */
   readonly text: string;
 }
 
@@ -111,7 +112,7 @@ const requiredBy: readonly Rule[] = [
   { verdict: "fine", text: "these units wait for the VFs of their device alone, by a drop-in" },
 ];
 
-/** The variables of the predecessors, those that nobody set from outside left out. */
+/** The variables of the predecessors, without those that no one set from outside. */
 export const oldVariables: { readonly [name: string]: OldVariable } = {
   sriov_devices: {
     defaults: { "stackhpc.sriov": "[]", "stackhpc.linux.sriov": "[]" },
@@ -328,7 +329,7 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
         verdict: "different",
         text: "stackhpc.linux.sriov 1.6.4 ignored it; it counts again, before sriov_os_pkgs_rpm and sriov_os_pkgs_deb",
       },
-      { verdict: "fine", text: "the same, whatever the distribution" },
+      { verdict: "fine", text: "the same, for every distribution" },
     ],
   },
   sriov_os_pkgs_rpm: {
@@ -367,7 +368,10 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
   },
 };
 
-/** Variables of stackhpc.linux.iommu, the role that people run beside stackhpc.linux.sriov (roles/iommu of the collection). */
+/**
+ * Variables of stackhpc.linux.iommu, the role that people run next to stackhpc.linux.sriov (roles/iommu of the
+ * collection).
+ */
 export const iommuVariables: { readonly [name: string]: OldVariable } = {
   iommu_pt: {
     defaults: { "stackhpc.linux.sriov": "true" },
@@ -434,7 +438,10 @@ export const oldKeys: { readonly [name: string]: OldVariable } = {
   },
 };
 
-/** Facts and variables that the predecessors set for themselves, and that a play could read afterwards (tasks/mellanox.yml). */
+/**
+ * Facts and variables that the predecessors set for themselves, and that a play could read afterwards
+ * (tasks/mellanox.yml).
+ */
 export const goneFacts: { readonly [name: string]: string } = {
   sriov_pci_addrs: "the role no longer sets this fact; stackhpc.sriov.sriov_devices returns the addresses",
   device_meta: "the role no longer sets this fact; stackhpc.sriov.sriov_devices returns what is known of each PF",

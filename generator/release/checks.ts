@@ -12,7 +12,7 @@ export interface CheckContext {
   readonly bin: string;
   /** Folder of galaxy-importer, and of the ansible-lint that it runs. */
   readonly importer: string;
-  /** Folder for what is to be kept from one run to the next. */
+  /** Folder for what must be kept from one run to the next. */
   readonly cache: string;
   /** Folder for what is not. */
   readonly temporary: string;
@@ -157,8 +157,8 @@ const leftOut: readonly LeftOut[] = [
 
 /**
  * In place of the script by which ansible-test gets pip into its environments: it would be downloaded from
- * ci-files.testing.ansible.com (ansible_test/_util/target/setup/requirements.py, bootstrap), and Python brings pip along.
- * pip runs in a process of its own because ensurepip turns its configuration off in the one it runs in.
+ * ci-files.testing.ansible.com (ansible_test/_util/target/setup/requirements.py, bootstrap), and Python brings pip
+ * along. pip runs in a separate process because ensurepip turns its configuration off in the one it runs in.
  */
 const getPip = `import os
 import subprocess

@@ -50,7 +50,7 @@ import {
 import type { Head, Push, Remote } from "./repository.js";
 
 /**
- * Do something with an empty folder, which goes also when a signal ends this.
+ * Do something with an empty folder, which is removed also when a signal ends this.
  *
  * @param lastWords what to say then
  */
@@ -85,7 +85,7 @@ interface Ready {
   readonly commit: Head;
 }
 
-/** What a release is made from, when nothing speaks against one. Tells what does. */
+/** What a release is made from, when nothing prevents one. Reports what does. */
 async function prepared(): Promise<Ready | undefined> {
   const sources = readSources(root);
   const problems =
@@ -97,7 +97,7 @@ async function prepared(): Promise<Ready | undefined> {
 }
 
 /**
- * Build, let every check pass, and put the release into a folder. Tells what a check complains of.
+ * Build, let every check pass, and put the release into a folder. Reports what a check complains of.
  *
  * @param which checks are made: all; those that have not passed on this machine with just these files and tools; none
  * @param secrets what may be in no complaint
@@ -207,7 +207,7 @@ interface RoleRepository {
   readonly name: string;
 }
 
-/** What is asked for by the options of `publish`; a failure for what they cannot mean. */
+/** What the options of `publish` request; a failure for a combination without a meaning. */
 function wanted(
   options: PublishOptions,
 ): Result<{ readonly what: What; readonly repository: RoleRepository | undefined }> {
@@ -268,7 +268,7 @@ interface Means {
   readonly way: Access;
   /** What may be in no output; the server's come to it. */
   readonly secrets: string[];
-  /** What is out, to be told when this is stopped. */
+  /** What is published, to report when this is stopped. */
   readonly published: string[];
 }
 
@@ -336,7 +336,7 @@ async function refusals({ ready, what, target, owner, answer }: Publication): Pr
   ];
 }
 
-/** Tell what goes where. */
+/** Report what is sent where. */
 function announce(publication: Publication, options: PublishOptions): void {
   const { ready, what, target, owner, answer, title } = publication;
   const { namespace, name, version } = ready.sources.role.identity;
@@ -381,7 +381,7 @@ async function tryPush(
   return { push, clone, sent: there };
 }
 
-/** Publish the collection. Returns whether that went well, and tells what became of it. */
+/** Publish the collection. Returns whether that succeeded, and reports the outcome. */
 async function sendCollection(publication: Publication, tarball: string): Promise<boolean> {
   const { ready, bin, way, owner, answer, title, published } = publication;
   const { identity } = ready.sources.role;
@@ -396,7 +396,7 @@ async function sendCollection(publication: Publication, tarball: string): Promis
   return true;
 }
 
-/** Push the role, and let Galaxy import it. Returns whether that went well, and tells what became of it. */
+/** Push the role, and let Galaxy import it. Returns whether that succeeded, and reports the outcome. */
 async function sendRole(
   publication: Publication,
   repository: RoleRepository,

@@ -26,7 +26,7 @@ export function readOwned(root: string, wanted: readonly OutFile[]): { before: O
 /**
  * The manifest's list. Its content is not trusted: it decides what is deleted.
  *
- * @throws Error for an entry that is absolute, climbs out of the folder, or is no list of texts
+ * @throws Error for an entry that is absolute, climbs out of the folder, or is not a list of texts
  */
 function readManifest(root: string, name: string): string[] {
   const text = readOne(root, name)?.text;
@@ -72,7 +72,7 @@ export function plan(before: readonly OutFile[], after: readonly OutFile[], owne
 }
 
 /**
- * Carry out a plan. Each file appears whole or not at all; whatever the moment at which the run is interrupted,
+ * Carry out a plan. Each file appears whole or not at all; at any moment at which the run is interrupted,
  * the manifest lists every file that was written.
  */
 export function apply(root: string, { write, remove }: Plan, owned: readonly string[]): void {

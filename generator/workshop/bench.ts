@@ -26,8 +26,8 @@ async function median(command: Command, before: () => void): Promise<number> {
 }
 
 /**
- * `sriov-role bench`: whole processes from a cold start, as a person waits for them; what the role costs the controller and a host, beside
- * the figures of the last release; then the role on a machine with eight PFs.
+ * `sriov-role bench`: whole processes from a cold start, as a person waits for them; what the role costs the controller
+ * and a host, next to the figures of the last release; then the role on a machine with eight PFs.
  *
  * @param fast leave the machine out
  * @param against the folder of another collection with a role sriov, which is measured in the same run

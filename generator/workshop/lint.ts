@@ -12,7 +12,7 @@ export interface LintResult {
   readonly passed: boolean;
   /** How many files ansible-lint examined. */
   readonly examined: number;
-  /** What to tell: violations, or files that were not looked at. Empty when it passed. */
+  /** What to report: violations, or files that were not checked. Empty when it passed. */
   readonly report: string;
 }
 

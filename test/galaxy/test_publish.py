@@ -29,7 +29,7 @@ def galaxy(folder, *arguments, **environment):
 
 
 class TestRelease:
-    def test_says_first_what_goes_where_and_does_it(self, published):
+    def test_reports_first_what_is_sent_where_and_does_it(self, published):
         assert published.outcome.returncode == 0, published.outcome.stdout
         address = published.server.address
         told = published.outcome.stdout
@@ -148,7 +148,9 @@ class TestNothingIsSent:
         checkout.git("update-index", "--assume-unchanged", "role-template/tasks/summary.yml")
         checkout.edit("role-template/tasks/summary.yml", "---\n", "---\n# another\n")
         assert checkout.git("status", "--porcelain") == ""
-        assert "3 files are changed or not in git, for example role-template/.cache/x: " in self.refused(checkout, place)
+        assert "3 files are changed or not in git, for example role-template/.cache/x: " in self.refused(
+            checkout, place
+        )
 
     def test_with_an_index_that_cannot_be_read(self, checkout, place):
         (checkout.folder / ".git" / "index").write_bytes(b"x" * 100)
@@ -200,7 +202,7 @@ class TestNothingIsSent:
         said = self.refused(checkout, place, "--role-repository", place.folder / TOKEN / "a" / "b.git", code=2)
         assert "The folder that --role-repository names is not there" in said
 
-    def test_with_a_folder_that_is_no_repository_and_has_the_token_in_its_path(self, checkout, place):
+    def test_with_a_folder_that_is_not_a_repository_and_has_the_token_in_its_path(self, checkout, place):
         (place.folder / TOKEN / "a" / "b.git").mkdir(parents=True)
         said = self.refused(checkout, place, "--role-repository", place.folder / TOKEN / "a" / "b.git")
         assert "git ls-remote ended with 128:" in said and "/***/a/b.git" in said
@@ -215,7 +217,7 @@ class TestNothingIsSent:
             "Nothing was sent: this was a dry run.\n"
         )
 
-    def test_with_a_role_that_nobody_can_commit(self, checkout, place):
+    def test_with_a_role_that_no_one_can_commit(self, checkout, place):
         (place.folder / "gitconfig").write_text("[user]\nuseConfigOnly = true\n")
         nobody = {f"{role}_{part}": "" for role in ("GIT_AUTHOR", "GIT_COMMITTER") for part in ("NAME", "EMAIL")}
         assert "git commit ended with 128:" in self.refused(
@@ -284,7 +286,7 @@ class TestNothingIsSent:
         )
 
 
-def test_a_dry_run_without_a_repository_for_the_role_tells_of_the_collection(checkout, place):
+def test_a_dry_run_without_a_repository_for_the_role_reports_the_collection(checkout, place):
     """The line of the README."""
     before = list(place.sent)
     outcome = checkout.run("publish", "--dry-run", "--server", place.server.address, GALAXY_TOKEN=TOKEN)
@@ -453,7 +455,7 @@ class TestTheRolesRepository:
         assert place.git("log", "--format=%s", "trunk").splitlines() == [f"stackhpc.sriov {VERSION}", "old"]
 
 
-def test_interrupted_it_says_what_is_out_and_leaves_nothing_behind(checkout, place, tmp_path):
+def test_interrupted_it_reports_what_is_published_and_leaves_nothing_behind(checkout, place, tmp_path):
     hook, pushing = place.folder / "pre-push", place.folder / "pushing"
     # The trial of the push comes first.
     hook.write_text(f'#!/bin/sh\ntest -e "$0.tried" || exec touch "$0.tried"\ntouch {pushing}\nexec sleep 100000\n')

@@ -31,7 +31,7 @@ export function options(draft: Draft, file: OutFile): void {
   }
 }
 
-/** Edits an option that is there already. Whether that was enough; otherwise the option is to be added. */
+/** Edits an option that is there already. Whether that was enough; otherwise the option must be added. */
 function settle(draft: Draft, file: OutFile, wanted: Ini, entry: IniEntry): boolean {
   const isFilters = entry.section === filters.section && entry.key === filters.key;
   return isFilters ? addFilter(draft, entry, trailerOf(wanted)) : settleOwn(draft, file.path, entry);

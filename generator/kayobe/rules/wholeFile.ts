@@ -6,7 +6,7 @@ import { isPublished } from "../playbook.js";
 /** In the first comment of files that belong to the artefact as a whole. */
 const mark = /^(---\s*)?# Written by sriov-role kayobe, which replaces it/;
 
-/** Whether a file belongs to the artefact as a whole, of whatever version. */
+/** Whether a file belongs to the artefact as a whole, of any version. */
 export function isWholeFile({ text }: { readonly text: string }): boolean {
   return mark.test(text);
 }

@@ -15,7 +15,7 @@ function edit(folder: string, path: string, from: string, to: string): void {
 }
 
 describe("generate", () => {
-  it("writes, and the second time writes nothing and says so", async () => {
+  it("writes, and the second time writes nothing and reports it", async () => {
     const folder = repository();
     const first = await cliProcess(folder, {}, "generate");
     strictEqual(first.code, 0, first.output);
@@ -25,7 +25,7 @@ describe("generate", () => {
     match(second.output, /^Nothing to write: all \d+ files in dist are up to date\.$/);
   });
 
-  it("of one layout leaves the other, and goes on owning it", async () => {
+  it("of one layout leaves the other, and continues to own it", async () => {
     const folder = repository();
     await cli(folder, "generate");
     match((await cli(folder, "generate", "--layout", "role")).output, /Nothing to write/);
@@ -147,7 +147,7 @@ describe("check", () => {
     match(output, /sriov_idle: no task, handler or template of role-template\/ uses it/);
   });
 
-  it("tells all faults together", async () => {
+  it("reports all faults together", async () => {
     const [model, tasks] = ["generator/model/sriov.ts", "role-template/tasks/zz_all.yml"];
     const { output } = await checked(model, () => edit(folder, model, "@default 8", "@default true"));
     const both = await checked(tasks, () => appendFileSync(join(folder, tasks), "- b: '{{ sriov_typo }}'\n"));
@@ -385,7 +385,7 @@ describe("kayobe", () => {
       /^\d+ files in config would be written\.$/m,
     );
   });
-  it("says of a wrong path whether it is that of the environment, and takes an empty one for none", async () => {
+  it("names the environment variable of a wrong path, and takes an empty one for none", async () => {
     const folder = repository();
     const from = async (path: string): Promise<string> => {
       const { code, output } = await cliWith(folder, { KAYOBE_CONFIG_PATH: path }, "kayobe");
@@ -395,7 +395,7 @@ describe("kayobe", () => {
     match(await from("/no/such"), /^\$KAYOBE_CONFIG_PATH: \/no\/such is not a folder/);
     match(await from(""), /^No Kayobe configuration is named/);
   });
-  it("says how to deploy before 2026.1 and from then on", async () => {
+  it("prints how to deploy before 2026.1 and from then on", async () => {
     const folder = repository();
     put(folder, files);
     const { output } = await cliWith(folder, {}, "kayobe", "--config-path", "config");

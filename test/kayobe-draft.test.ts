@@ -33,7 +33,7 @@ describe(startDraft.name, () => {
     draft.put("kolla.yml", "a: 1\n");
     has(draft, { puts: { "b.yml": "a: 1\n" } });
   });
-  it("says each sentence once", () => {
+  it("keeps each sentence once", () => {
     const draft = draftOf({});
     for (const sentence of ["x", "y", "x"]) {
       draft.refuse(sentence);
@@ -141,7 +141,7 @@ describe(editYaml.name, () => {
     return draft;
   };
   it("puts the text", () => has(edited("a: 1\n"), { puts: { "a.yml": "a: 1\nk: 1\n" } }));
-  it("says why it cannot be, and what to add", () =>
+  it("explains why it cannot be, and what to add", () =>
     has(edited("a: 1\n", "has x"), { refusals: [/^a\.yml has x\. Fix that, or add by hand:\n {4}k: 1$/] }));
   it("is done where it was added by hand", () => has(edited("a: 1\nk: 1\n", "has x"), {}));
 });

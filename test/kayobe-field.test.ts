@@ -34,7 +34,7 @@ const strategy = "kolla_openstack_custom_config_ini_merge_strategy_default: merg
 const gpu = 'device_spec = {"vendor_id": "10de", "product_id": "20b0"}\n';
 const anyGpus = { ...textsOf(fixture("gpus_in_base")), "kolla.yml": strategy };
 
-describe("devices that are no NICs", () => {
+describe("devices that are not NICs", () => {
   it("in a base are joined to what an environment gets, and nothing is said", () => {
     const after = merged(fixture("gpus_in_base"), { environment: "prod" });
     strictEqual(after.get(`environments/prod/${compute}`), wanted(compute));
@@ -52,14 +52,14 @@ describe("devices that are no NICs", () => {
       ),
       [],
     ));
-  it("in nova.conf of a base go into the file beside it", () =>
+  it("in nova.conf of a base are moved to the file next to it", () =>
     match(
       refused({ "kolla.yml": "", "environments/e/kolla.yml": "", [nova]: `[pci]\n${gpu}` }, { environment: "e" }),
       /^kolla\/config\/nova\.conf:2: .* Move it below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, where Nova uses both\.$/,
     ));
   it("in a base get no note for an environment that overrides nothing", () =>
     deepStrictEqual(merge(artefact, fixture("gpus_in_base"), none).hints, []));
-  it("in an environment stand beside what the base has", () => {
+  it("in an environment are next to what the base has", () => {
     const files = { "kolla.yml": "", [`environments/e/${compute}`]: `[pci]\n${gpu}` };
     deepStrictEqual(hints(files), []);
     deepStrictEqual(
@@ -126,7 +126,7 @@ describe("devices that are no NICs", () => {
         refused({ [path]: `[pci]\n${gpu}` }),
         /:2: on hv1, \[pci\] device_spec replaces what is derived from sriov_devices\. .*\{% if inventory_hostname == 'hv1' %\}$/,
       ));
-  it("of one host that the group has not are told", () => {
+  it("of one host that is not in the group are reported", () => {
     const files = {
       "kolla/config/nova/hv2/nova.conf": `[pci]\n${gpu}`,
       "inventory/sriov": wanted("inventory/sriov").replace("[compute_sriov]", "[compute_sriov]\nhv1"),
@@ -156,7 +156,7 @@ describe("devices that are no NICs", () => {
     ])
       deepStrictEqual([refusals({ "kolla.yml": "", ...files }), hints({ "kolla.yml": "", ...files })], [[], []]);
   });
-  it("in a file that nova-compute does not read are nobody's business", () =>
+  it("in a file that nova-compute does not read are ignored", () =>
     deepStrictEqual(
       refusals({
         "kolla/config/nova/nova-api.conf": `[pci]\n${gpu}`,
@@ -164,7 +164,7 @@ describe("devices that are no NICs", () => {
       }),
       [],
     ));
-  it("by an expression that nobody knows stay, with a note", () => {
+  it("by an unknown expression stay, with a note", () => {
     match(
       merge(artefact, fixture("gpus_by_expression"), none).hints.join("\n"),
       /^kolla\/config\/nova\/nova-compute\.conf:4: it is not known here which devices \[pci\] device_spec names\. Devices that are not NICs may stay\./,
@@ -172,7 +172,7 @@ describe("devices that are no NICs", () => {
     match(merged(fixture("gpus_by_expression")).get(compute)!, /^device_spec = \{\{ item \| to_json \}\}$/m);
   });
   const expression = textsOf(fixture("gpus_by_expression"));
-  it("by an expression whose variable says so stay, without a word", () =>
+  it("by an expression whose variable names them stay, without a note", () =>
     deepStrictEqual(
       hints({
         ...expression,
@@ -184,12 +184,12 @@ describe("devices that are no NICs", () => {
     '[pci]\ndevice_spec = {% raw %}{{ {"vendor_id": "10de", "product_id": x} | to_json }}{% endraw %}\n',
     '{% set specs = [{"vendor_id": "10de", "product_id": "20b0"}] %}\n[pci]\ndevice_spec = {{ specs | to_json }}\n',
   ])
-    it(`by an expression that says so itself stay, without a word: ${JSON.stringify(text)}`, () =>
+    it(`by an expression that names them itself stay, without a note: ${JSON.stringify(text)}`, () =>
       deepStrictEqual(
         [refusals({ "kolla.yml": "", [compute]: text }), hints({ "kolla.yml": "", [compute]: text })],
         [[], []],
       ));
-  it("are told from NICs by what the variable has", () =>
+  it("are distinguished from NICs by what the variable has", () =>
     match(
       refused({
         ...expression,
@@ -214,7 +214,7 @@ describe("devices that are no NICs", () => {
       }),
       [],
     ));
-  it("beside NICs by hand, the advice fits both", () =>
+  it("next to NICs by hand, the advice fits both", () =>
     match(
       refused({ [compute]: "[pci]\ndevice_spec = {}\n" }),
       /Name a device that is not a NIC by its product_id or address, below \[pci\] of kolla\/config\/nova\/nova-compute\.conf\.$/,
@@ -246,7 +246,7 @@ describe("files by symbolic links", () => {
     ["a link to a link", { shared: "kolla", "environments/production/kolla": "../../shared" }],
   ];
   for (const [title, links] of folders)
-    it(`${title}: nothing is twice, for base and environment, in whatever order`, () => {
+    it(`${title}: nothing is twice, for base and environment, in any order`, () => {
       for (const order of [
         [undefined, "production"],
         ["production", undefined],
@@ -268,7 +268,7 @@ describe("files by symbolic links", () => {
         strictEqual(text.match(/nova_device_option/g)?.length, 1);
       }
     });
-  it("the lines of one file by two paths are told once", () => {
+  it("the lines of one file by two paths are reported once", () => {
     const folder = written(
       {
         "kolla.yml": "",
@@ -289,7 +289,7 @@ describe("files by symbolic links", () => {
         2,
       );
   });
-  it("a second name of an environment gets no note of its own", () => {
+  it("a second name of an environment gets no separate note", () => {
     const folder = written(base, { "environments/current": "production" });
     const told = merge(artefact, read(folder), none).hints.filter((hint) => hint.startsWith("environments/"));
     deepStrictEqual(
@@ -369,7 +369,7 @@ describe("variables that only Kolla sees", () => {
         ),
         /: only Kolla sees (sriov_physnet_mappings|sriov_devices) there/,
       ));
-  it("are no more than told of where the inventory names physical networks", () => {
+  it("are only reported where the inventory names physical networks", () => {
     const files = { "kolla.yml": "", "kolla/globals.yml": mapping, "inventory/group_vars/compute/sriov": mapping };
     deepStrictEqual(refusals(files), []);
     match(
@@ -493,7 +493,7 @@ describe("Kolla's own lists, which are emptied for every host", () => {
       }),
       [],
     ));
-  it("made from sriov_physnet_mappings are only to go", () =>
+  it("made from sriov_physnet_mappings need only be removed", () =>
     match(
       refused({
         "kolla/globals.yml":
@@ -501,7 +501,7 @@ describe("Kolla's own lists, which are emptied for every host", () => {
       }),
       /It is made from sriov_physnet_mappings, which is now read automatically: remove it\.$/,
     ));
-  it("that the inventory says already are only to go", () =>
+  it("that the inventory already contains need only be removed", () =>
     match(
       refused({
         "kolla/inventory/group_vars/compute": physnets,
@@ -510,12 +510,12 @@ describe("Kolla's own lists, which are emptied for every host", () => {
       /The inventory already contains the same: remove it\.$/,
     ));
   const gpus = 'nova_pci_passthrough_whitelist: [{vendor_id: "10de", product_id: "20b0"}]\n';
-  it("with devices that are no NICs alone stay in globals.yml, which empties nothing then", () =>
+  it("with devices that are not NICs alone stay in globals.yml, which empties nothing then", () =>
     match(
       merged(config({ "kolla.yml": "", "kolla/globals.yml": gpus })).get("kolla/globals.yml")!,
       /^nova_pci_passthrough_whitelist: \[\{vendor_id: "10de", product_id: "20b0"\}\]\n/,
     ));
-  it("with such devices elsewhere have another way", () =>
+  it("with these devices elsewhere have another way", () =>
     match(
       refused({ "kolla.yml": "", "kolla/inventory/group_vars/compute": gpus }),
       /Remove it, and name these devices, which are not NICs, below \[pci\] of kolla\/config\/nova\/nova-compute\.conf:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}$/,
@@ -536,7 +536,7 @@ describe("Kolla's own lists, which are emptied for every host", () => {
       }),
       /order\), and its other keys as nova of the PF in sriov_devices:\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/,
     ));
-  it("that nobody can read get an example, and the way for what is no NIC", () =>
+  it("that cannot be read get an example, and the way for what is not a NIC", () =>
     match(
       refused({ "kolla/globals.yml": 'nova_pci_passthrough_whitelist: "{{ x }}"\n' }),
       /order\), and what is not a NIC as device_spec below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, as in:\n {4}sriov_physnet_mappings:\n {6}ens1f0: physnet2$/,
@@ -623,7 +623,7 @@ describe("inventory/sriov that the site has for something else", () => {
       hints({ "inventory/groups": "[compute]\nhv1\n", "inventory/group_vars/compute/sriov": "sriov_devices: []\n" }),
       [],
     ));
-  it("a child that only a later file defines is passed over by Ansible, and that is told", () => {
+  it("a child that only a later file defines is ignored by Ansible, and that is reported", () => {
     const group = "[compute_sriov:children]\nrow\n[compute:children]\ncompute_sriov\n";
     const row = "[row]\nhv1\n";
     match(
@@ -647,7 +647,7 @@ describe("inventory/sriov that the site has for something else", () => {
       refused({ "inventory/sriov": "[a]\n", "inventory/sriov_group": "[b]\n", "inventory/sriov_group_2": "[c]\n" }),
       /^No file of inventory contains the group compute_sriov, .* Add by hand to a file of inventory:\n {4}# Hypervisors/,
     ));
-  it("a group that no host is named for is told, and one with hosts is not", () => {
+  it("a group that no host is named for is reported, and one with hosts is not", () => {
     const group = (text: string): string =>
       hints({ "kolla.yml": "", "inventory/sriov": `${text}\n[compute:children]\ncompute_sriov\n` }).join("\n");
     match(group("[compute_sriov]"), /^No file of the inventory names a host for compute_sriov/m);
@@ -659,7 +659,7 @@ describe("inventory/sriov that the site has for something else", () => {
         [],
       );
   });
-  it("devices for every host, which hide those of the inventory, are told", () =>
+  it("devices for every host, which hide those of the inventory, are reported", () =>
     match(
       hints({ "kolla.yml": "sriov_devices: []\n", "inventory/group_vars/compute/x": "sriov_devices: []\n" }).join("\n"),
       /^kolla\.yml:1: Kayobe gives sriov_devices of this file to every host, and that of inventory\/group_vars\/compute\/x has no effect\./m,
@@ -770,7 +770,7 @@ describe("what a published guide has a site write", () => {
         ),
       );
   });
-  it("leaves of another file what is no option with devices, its headings too", () =>
+  it("leaves of another file what is not an option with devices, its headings too", () =>
     strictEqual(
       merged(
         config({
@@ -841,7 +841,7 @@ describe("what a published guide has a site write", () => {
       '[pci]\npassthrough_whitelist = [{"devname": "ens1f0", "physical_network": "physnet2"}, {"address": "0000:3b:00.1", "physical_network": "physnet3"}]\n',
     ],
   ] as const)
-    it(`by hand, where the inventory says it already, is only to go: ${path}`, () => {
+    it(`by hand, where the inventory already contains it, need only be removed: ${path}`, () => {
       match(
         refused({ ...said, [path]: text }),
         /is set by hand, and the inventory already contains the same\. Remove it here\.$/,

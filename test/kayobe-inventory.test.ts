@@ -35,7 +35,7 @@ async function refusalsOfFilter(texts: readonly string[]): Promise<(string | nul
 const device = (text: string): string => `sriov_devices:\n  - ${text.replaceAll("\n", "\n    ")}\n`;
 const faults = (text: string): string[] => readVariables(text).faults.map(({ line, message }) => `${line}: ${message}`);
 
-describe("what cannot be right is told with its line", () => {
+describe("what cannot be right is reported with its line", () => {
   const cases: readonly [title: string, text: string, want: RegExp][] = [
     [
       "an address that is a number",
@@ -168,7 +168,7 @@ it("a physical network that --vlan-range takes is one that the model takes", () 
   );
 });
 
-describe("nothing is told of", () => {
+describe("nothing is reported for", () => {
   const plain: readonly [title: string, text: string][] = [
     ["a name and an address that is null", device("name: a\naddress: null")],
     ["devname and an address for Nova that is null", device("name: a\nnova: {devname: a, address: null}")],

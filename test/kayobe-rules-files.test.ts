@@ -78,7 +78,7 @@ describe(wholeFile.name, () => {
     ],
   );
 
-  it("is told by its first comment", () => {
+  it("is recognised by its first comment", () => {
     strictEqual(isWholeFile(playbook), true);
     strictEqual(isWholeFile({ text: `a: 1\n${mark}` }), false);
   });
@@ -263,10 +263,7 @@ describe(refuseLinks.name, () => {
     has(draft, {
       puts: { "kolla/globals.yml": "a: 1\n", "a/x": "a: 1\n" },
       links: [{ path: "hooks/x.yml", target: "../x.yml" }],
-      refusals: [
-        /^kolla is a symbolic link to \/srv\/kolla, .* Put a folder there/,
-        /^hooks is a symbolic link to/,
-      ],
+      refusals: [/^kolla is a symbolic link to \/srv\/kolla, .* Put a folder there/, /^hooks is a symbolic link to/],
     });
   });
   it("is not of a link in the configuration, whose file is written where it is", () => {

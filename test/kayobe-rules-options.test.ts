@@ -163,7 +163,7 @@ describe(addFilter.name, () => {
       { refusals: [/^kolla\/config\/nova\.conf is encrypted .* may contain a list of filters/] },
     ],
   ]);
-  it("says whether there is a list for all schedulers", () => {
+  it("reports whether there is a list for all schedulers", () => {
     const isDone = (files: { readonly [path: string]: string }): boolean => addFilter(draftOf({ files }), wanted!, "");
     strictEqual(isDone({ [nova]: list("B") }), true);
     strictEqual(isDone({ "kolla/config/nova/ctl1/nova.conf": list("B") }), false);

@@ -68,7 +68,7 @@ describe(addKey.name, () => {
   ];
   for (const [title, given, want] of cases) it(title, () => strictEqual(add(given), want));
 
-  it("that belongs to what is before it, goes on with what is there", () =>
+  it("that belongs to what is before it, continues with what is there", () =>
     strictEqual(textOf(addKey(read("a: 1\n"), "new", "new: true\n", true)), "a: 1\nnew: true\n"));
   it("after Jinja that takes its end of line away, leaves one", () =>
     strictEqual(
@@ -219,7 +219,7 @@ describe("YAML that Jinja makes", () => {
   it("is read between its lines of Jinja", () =>
     deepStrictEqual(templated(made).data, { a: null, d: ["{{ e }}:1"], g: 1 }));
   it("keeps its places", () => strictEqual(masked(made).length, made.length));
-  it("is not YAML to who does not ask for it", () => ok(isRefused(readYaml(made))));
+  it("is not YAML without that request", () => ok(isRefused(readYaml(made))));
   it("gets no key under a condition", () =>
     strictEqual(
       add("{% if c %}\n#new: 1\n{% endif %}\na: 1\n"),

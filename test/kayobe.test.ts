@@ -153,7 +153,7 @@ describe("files that are ours as a whole", () => {
     strictEqual(after.get(path), wanted(path));
   });
   for (const path of ["ansible/sriov.yml", "inventory/group_vars/compute_sriov/sriov_openstack"])
-    it(`${path} of somebody else is left, and refused`, () =>
+    it(`${path} of another author is left, and refused`, () =>
       match(
         refused({ "kolla.yml": "", [path]: "---\n# Ours.\na: 1\n" }),
         new RegExp(`^${path.replace(".", "\\.")} does not belong to sriov-role kayobe`),
@@ -187,20 +187,20 @@ describe("files that are yours after the first time", () => {
     ["variables that are encrypted", { [seed]: "$ANSIBLE_VAULT;1.1;AES256\n31\n" }, seed],
   ];
   for (const [title, files, left] of cases)
-    it(`are not made beside ${title}`, () => strictEqual(merged(config(files)).get(left), files[left]));
-  it("a group that is no part of compute is told, because Kayobe passes over its hosts", () => {
+    it(`are not made next to ${title}`, () => strictEqual(merged(config(files)).get(left), files[left]));
+  it("a group that is not part of compute is reported, because Kayobe ignores its hosts", () => {
     match(
       hints({ "inventory/groups": "[compute_sriov]\nhv1\n" }).join("\n"),
       /^inventory\/groups contains the group compute_sriov, and nothing makes it part of compute/m,
     );
     deepStrictEqual(hints({ "inventory/groups": "[compute_sriov]\nhv1\n[compute:children]\ncompute_sriov\n" }), []);
   });
-  it("are made beside a group in a file that Ansible does not read", () =>
+  it("are made next to a group in a file that Ansible does not read", () =>
     strictEqual(
       merged(config({ "inventory/groups.orig": "[compute_sriov]\n" })).get("inventory/sriov"),
       wanted("inventory/sriov"),
     ));
-  it("are made beside what is ours as a whole", () =>
+  it("are made next to what is ours as a whole", () =>
     strictEqual(
       merged(
         config({
@@ -212,7 +212,7 @@ describe("files that are yours after the first time", () => {
       ).get(seed),
       wanted(seed),
     ));
-  it("are made beside devices of a host", () =>
+  it("are made next to devices of a host", () =>
     strictEqual(merged(config({ "inventory/host_vars/hv1": "sriov_devices: []\n" })).get(seed), wanted(seed)));
 });
 
@@ -256,7 +256,7 @@ describe("ansible/requirements.yml", () => {
     "collections:\n  - name: /srv/stackhpc-sriov-1.0.0.tar.gz\n    type: file\n",
   ];
   for (const text of kept)
-    it(`keeps ${JSON.stringify(text)}, and says so`, () => {
+    it(`keeps ${JSON.stringify(text)}, and reports it`, () => {
       strictEqual(merged(config({ "kolla.yml": "", [path]: text })).get(path), text);
       match(
         hints({ "kolla.yml": "", [path]: text }).join("\n"),
@@ -320,7 +320,7 @@ describe("kolla.yml", () => {
       refusals({ "kolla.yml": "$ANSIBLE_VAULT;1.1;AES256\n3132\n" }).join("\n"),
       /^kolla\.yml is encrypted with Ansible Vault[^]*\n {4}kolla_enable_neutron_sriov: true$/m,
     ));
-  it("that is no text is refused", () =>
+  it("that is not text is refused", () =>
     match(
       merge(artefact, [...config({ "neutron.yml": "" }), { path: "kolla.yml" }], none).refusals[0]!,
       /^kolla\.yml is not a file with text in UTF-8, or cannot be read\.$/,
@@ -359,7 +359,7 @@ describe("kolla/globals.yml", () => {
     ],
     ["nova_pci_passthrough_whitelist", '"{{ x }}"', "ens1f0: physnet2"],
   ] as const)
-    it(`${key}: ${value} is refused, with the way to say it`, () =>
+    it(`${key}: ${value} is refused, with the way to write it`, () =>
       match(
         refused({ [path]: `---\n${key}: ${value}\n` }),
         new RegExp(`^kolla/globals\\.yml:2: ${key} is set by hand[^]*sriov_physnet_mappings:\n {6}${want}$`),
@@ -371,7 +371,7 @@ describe("kolla/globals.yml", () => {
     ).get(path)!;
     deepStrictEqual(parse(after), parse(wanted(path)));
   });
-  it("what somebody else says of the agent's extensions is refused, with ours, until both are brought together", () => {
+  it("the site's value of the agent's extensions is refused, with ours, until both are combined", () => {
     match(
       refused({ [path]: "neutron_agent_extensions: []\n" }),
       /^kolla\/globals\.yml:1: neutron_agent_extensions is already set\. Combine it by hand with:\n[^]* {4}neutron_agent_extensions: /,
@@ -386,7 +386,7 @@ describe("kolla/globals.yml", () => {
       /^kolla\/globals\.yml:1: neutron_agent_extensions differs from the lines below/,
     );
   });
-  it("what somebody else says of the agent is refused", () =>
+  it("the site's value of the agent's mapping is refused", () =>
     match(
       refused({ [path]: "neutron_sriov_physnets: physnet2:ens1f0\n" }),
       /^kolla\/globals\.yml:1: neutron_sriov_physnets is already set/,
@@ -433,7 +433,7 @@ describe("neutron.yml", () => {
     ],
     ["{physical_network: p}", '{physical_network: p}, {physical_network: p, range: "200:299"}'],
   ] as const)
-    it(`another range than ${text} comes beside it`, () =>
+    it(`another range than ${text} is added to it`, () =>
       strictEqual(file(`${vlans}: [${text}]\n`, { network: "p", range: "200:299" }), `${vlans}: [${want}]\n`));
   it("of several ranges, any may be the one", () =>
     strictEqual(
@@ -451,14 +451,14 @@ describe("neutron.yml", () => {
       ),
       /^neutron\.yml:1: .* the number 640: put it in quotes\.$/,
     ));
-  it("a first range is told, because of Kolla's own", () =>
+  it("a first range is reported, because of Kolla's own", () =>
     match(hints({ "neutron.yml": "" }, { vlanRanges: [{ network: "p" }] }).join(), /Kolla used physnet1/));
 
   const inventory = {
     "inventory/group_vars/compute_sriov/sriov": "sriov_devices:\n  - name: a\n    physical_network: physnet2\n",
     "inventory/host_vars/hv1": "sriov_physnet_mappings: {ens1f0: physnet3}\n",
   };
-  it("networks without an entry are told, with the option", () => {
+  it("networks without an entry are reported, with the option", () => {
     const [first = "", second = "", ...more] = hints({
       ...inventory,
       "neutron.yml": `${vlans}: [{physical_network: physnet9}]\n`,
@@ -495,7 +495,7 @@ describe(vlanRange.name, () => {
     it(`not ${JSON.stringify(text)}`, () => strictEqual(vlanRange(text).ok, false));
 });
 
-describe("options of ML2 by somebody else", () => {
+describe("options of ML2 in the site's files", () => {
   const ml2 = "kolla/config/neutron/ml2_conf.ini";
   const inventory = {
     "inventory/group_vars/compute_sriov/x": "sriov_devices:\n  - name: a\n    physical_network: physnet2\n",
@@ -533,7 +533,7 @@ describe("options of ML2 by somebody else", () => {
       hints({ ...inventory, [ml2]: "[ml2_type_vlan]\nnetwork_vlan_ranges = physnet1:1:99\n" }).join(),
       /physnet2 has no entry/,
     ));
-  it("ranges of its own let --vlan-range have no effect", () =>
+  it("the site's ranges let --vlan-range have no effect", () =>
     match(
       refused(
         { [ml2]: "[ml2_type_vlan]\nnetwork_vlan_ranges = physnet2:1:99\n" },
@@ -594,7 +594,7 @@ describe("Nova's filters", () => {
       merged(config({ [nova]: `${list("A")}${list("B")}` })).get(nova),
       `${list("A")}${list("B, PciPassthroughFilter")}`,
     ));
-  it("come as a section of their own into a file with others", () =>
+  it("are added as a separate section to a file with others", () =>
     strictEqual(merged(config({ [nova]: "[DEFAULT]\na = 1" })).get(nova), `[DEFAULT]\na = 1\n${wanted(nova)}`));
   for (const path of ["kolla/config/global.conf", "kolla/config/nova/nova-scheduler.conf"])
     it(`are edited in ${path}, and no other list is made`, () => {
@@ -737,9 +737,9 @@ describe("lists for Nova and for the agent", () => {
     ],
   ];
   for (const [title, path, text, want] of foreign)
-    it(`by somebody else, ${title}, are refused`, () => match(refused({ [path]: text }), want));
+    it(`in the site's files, ${title}, are refused`, () => match(refused({ [path]: text }), want));
   const gpu = 'device_spec = {"vendor_id": "10de", "product_id": "20b0"}\n';
-  it("of other kinds may stand beside ours", () => {
+  it("of other kinds may be next to ours", () => {
     const after = merged(config({ [compute]: `[pci]\n${gpu}` })).get(compute)!;
     match(after, /^\[pci\]\n# What follows[^\n]*\n\{\{ openstack_release[^\n]*\n\ndevice_spec = \{"vendor_id": "10de"/);
   });
@@ -753,7 +753,7 @@ describe("lists for Nova and for the agent", () => {
       refused({ "kolla.yml": "kolla_extra_nova: |\n  [pci]\n  device_spec = {}\n" }),
       /^kolla\.yml:1: kolla_extra_nova contains a list of devices/,
     ));
-  it("for other services are nobody's business", () =>
+  it("for other services are ignored", () =>
     deepStrictEqual(
       refusals({
         "kolla/config/cinder.conf": `[pci]\n${spec}`,
@@ -896,22 +896,19 @@ describe("an environment", () => {
       "environments/b/kolla/config/nova.conf": "[filter_scheduler]\nenabled_filters = A\n",
     });
     const names = told.flatMap(
-      (hint) =>
-        /^environments\/(\w+) overrides what .* --environment \1, which writes /.exec(
-          hint,
-        )?.[1] ?? [],
+      (hint) => /^environments\/(\w+) overrides what .* --environment \1, which writes /.exec(hint)?.[1] ?? [],
     );
     deepStrictEqual(names.sort(), ["a", "b", "production", "site"]);
     match(told.join("\n"), /--environment b, which writes environments\/b\/kolla\/config\/nova\.conf\.$/m);
   });
-  it("with a list that cannot be is told in one whole sentence", () =>
+  it("with a list that cannot be is reported in one whole sentence", () =>
     match(
       hints({ ...base, "environments/test/kolla/globals.yml": "neutron_sriov_physnet_mappings: {physnet2: a}\n" }).join(
         "\n",
       ),
       /^environments\/test has settings that conflict .* \(Kolla uses the reverse order\)\. Then run this again with --environment test\.$/m,
     ));
-  it("with something that cannot be is told", () =>
+  it("with something that cannot be is reported", () =>
     match(
       hints({ ...base, "environments/test/kolla/globals.yml": "enable_neutron_sriov: false\n" }).join("\n"),
       /^environments\/test has settings that conflict with this: .* Then run this again with --environment test\.$/m,
@@ -966,7 +963,7 @@ describe("a hook", () => {
   it("that is a file is refused", () => match(hooked([{ path, text: "x" }]).refusals.join(), /is not a symbolic link/));
 });
 
-describe("what else is told", () => {
+describe("what else is reported", () => {
   const devices = "sriov_devices:\n  - name: ens1f0\n    physical_network: physnet2\n";
   const two = {
     "neutron.yml": `${vlans}: [{physical_network: physnet2}]\n`,
@@ -1044,7 +1041,7 @@ describe("what else is told", () => {
       merge(artefact, [...config({ "kolla.yml": "" }), { path: "kolla", link: "../shared" }], none).refusals[0] ?? "",
       /^kolla is a symbolic link to \.\.\/shared, and nothing is written through one\. Put a folder there that is a copy of the link's target\.$/,
     ));
-  it("a symbolic link that need not change is no fault", () =>
+  it("a symbolic link that need not change is not a fault", () =>
     deepStrictEqual(
       merge(
         artefact,
@@ -1129,7 +1126,7 @@ describe("the command kayobe", () => {
     deepStrictEqual(tree(target), before);
   });
 
-  it("puts what differs into an environment, and tells the commands for it", async () => {
+  it("puts what differs into an environment, and prints the commands for it", async () => {
     const target = copy("environments");
     const { code, output } = await cli(folder, "kayobe", "--config-path", target, "--environment", "production");
     strictEqual(code, 0, output);
@@ -1151,7 +1148,7 @@ describe("the command kayobe", () => {
     doesNotMatch(output, /^Name /m);
   });
 
-  it("says that the environment of the shell is another", async () => {
+  it("reports that the environment of the shell is another", async () => {
     const target = copy("environments");
     const { output } = await run({
       file: process.execPath,

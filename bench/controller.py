@@ -62,7 +62,7 @@ def facts() -> dict:
 
 
 def pf(number: int, **more: object) -> dict:
-    """What sriov_devices says of a PF."""
+    """What sriov_devices returns for a PF."""
     return {
         "address": "0000:3b:00.%d" % number,
         "boot": "systemd",
@@ -84,7 +84,7 @@ def pf(number: int, **more: object) -> dict:
 
 
 def outcome(number: int, state: str) -> dict:
-    """What sriov_vfs says of a PF."""
+    """What sriov_vfs returns for a PF."""
     return {
         "address": "0000:3b:00.%d" % number,
         "name": PFS[number],
@@ -97,8 +97,8 @@ def outcome(number: int, state: str) -> dict:
 
 
 def answers(case: str) -> dict:
-    """What the modules find and do, of this role and of its predecessor: nothing is to be done, or VFs, files and a
-    reboot are.
+    """What the modules find and do, of this role and of its predecessor: nothing must be done, or VFs, files and a
+    reboot are needed.
     """
     fresh = case == "fresh"
     return {
@@ -154,7 +154,7 @@ def answers_of_the_role(fresh: bool) -> dict:
 
 
 def answers_of_the_predecessor(fresh: bool) -> dict:
-    """Where nothing is to be done, its files are as an earlier run has copied them."""
+    """Where nothing must be done, its files are as an earlier run copied them."""
     line = "quiet" + ("" if fresh else " intel_iommu=on iommu=pt")
     grub = f'GRUB_CMDLINE_LINUX_DEFAULT="{line}"\nGRUB_CMDLINE_LINUX=""\n'
 
@@ -197,7 +197,7 @@ def name_of(collection: Path) -> tuple[str, str, str]:
         if len(found) == 3:
             return found["namespace"], found["name"], found["version"]
     raise SystemExit(
-        f"{collection} is no collection with a role sriov: give the folder that holds galaxy.yml or MANIFEST.json, and roles"
+        f"{collection} is not a collection with a role sriov: give the folder that holds galaxy.yml or MANIFEST.json, and roles"
     )
 
 
@@ -267,7 +267,7 @@ class Rig:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_FORKS": str(forks),
             "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
-            # The predecessor has a conditional that is no boolean.
+            # The predecessor has a conditional that is not a boolean.
             "ANSIBLE_ALLOW_BROKEN_CONDITIONALS": "false" if self.ours else "true",
             "SRIOV_BENCH_ANSWERS": str(self.folder / (case + ".json")),
             "SRIOV_BENCH_FOLDER": str(notes),

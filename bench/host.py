@@ -189,7 +189,7 @@ def main() -> None:
     python = shutil.which("python3", path="/usr/bin") or sys.executable
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     if not (options.collection / "plugins" / "modules" / "sriov_vfs.py").is_file():
-        # Of a role without modules and without a program of its own there is nothing to measure.
+        # A role without modules and without its own program has nothing to measure.
         print(json.dumps({"host": {}}))
         return
     figures = {"start of Python": {"-": costs(options.runs, [python, "-I", "-c", "pass"])}}

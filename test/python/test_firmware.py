@@ -308,7 +308,7 @@ def test_what_an_administrator_has_set_and_does_not_run_yet_is_due_too(tool):
 
 
 @pytest.mark.parametrize("first, second", [(8, 16), (16, 8)])
-def test_the_ports_of_a_card_get_the_maximum_in_one_go(tool, first, second):
+def test_the_ports_of_a_card_get_the_maximum_at_once(tool, first, second):
     tool.add(A0, A1)
     run(tool, device(A0, first), device(A1, second, index=1))
     assert tool.sets() == [(A0, ["SRIOV_EN=1", "NUM_OF_VFS=16"])]
@@ -329,7 +329,7 @@ def test_a_number_that_is_part_of_another_is_another(tool, wanted):
     assert due(result) == ["firmware:%s:NUM_OF_VFS=%d" % (A0, wanted)]
 
 
-def test_a_number_is_raised_whatever_exact_says(tool):
+def test_a_number_is_raised_with_and_without_exact(tool):
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="4")
     run(tool, device(numvfs=44))
     assert tool.sets() == [(A0, ["NUM_OF_VFS=44"])]
@@ -406,7 +406,7 @@ def test_where_it_is_not_valid_the_number_of_the_card_counts(tool):
     assert tool.sets() == [(A0, ["NUM_OF_VFS=8"])]
 
 
-def test_to_make_it_valid_is_a_step_of_its_own_because_the_card_does_not_know_the_number_before(tool):
+def test_to_make_it_valid_is_a_separate_step_because_the_card_does_not_know_the_number_before(tool):
     tool.add(A0, SRIOV_EN="True(1)", PF_NUM_OF_VF_VALID="False(0)")
     wish = device(numvfs=8, parameters={"PF_NUM_OF_VF_VALID": True})
     assert run_once(wish, check_mode=True)["changed"] is True
@@ -424,7 +424,7 @@ def test_what_each_function_has_for_itself_may_differ(tool):
 # --- firmware that does not tell what it runs with
 
 
-def test_without_current_the_kernel_tells_how_many_vfs_are_offered(tool):
+def test_without_current_the_kernel_reports_how_many_vfs_are_offered(tool):
     tool.reads_current = False
     tool.add(A0)
     result = run(tool, device())
@@ -466,7 +466,7 @@ def test_a_change_that_a_reboot_did_not_bring_asks_for_a_power_cycle_and_never_f
     assert run_once(device())["stuck"] == []
 
 
-def test_what_something_sets_back_at_every_boot_is_told_and_never_another_reboots_reason(tool):
+def test_what_something_sets_back_at_every_boot_is_reported_and_never_another_reboots_reason(tool):
     state = tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="4")
     assert due(run_once(device()))
     for boot in ("boot-2", "boot-3"):
@@ -531,7 +531,7 @@ def test_different_wishes_for_what_the_ports_share_are_refused(tool):
     assert tool.calls == []
 
 
-def test_equal_wishes_in_other_words_are_no_conflict(tool):
+def test_equal_wishes_in_other_words_are_not_a_conflict(tool):
     tool.add(A0, A1)
     run(tool, device(A0, parameters={"NUM_PF_MSIX": 127}), device(A1, parameters={"NUM_PF_MSIX": "0x7f"}, index=1))
 
@@ -679,7 +679,7 @@ def test_what_numvfs_needs_and_is_read_only_is_not_to_be_left_out(tool, identity
     )
 
 
-def test_a_listed_parameter_of_counting_that_the_card_lacks_is_no_lack_of_vfs(tool):
+def test_a_listed_parameter_of_counting_that_the_card_lacks_is_not_a_lack_of_vfs(tool):
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     text = refused_untouched(tool, device(parameters={"PF_NUM_OF_VF": 8}))
     assert (
@@ -695,13 +695,13 @@ def test_a_listed_parameter_of_counting_that_the_card_lacks_is_no_lack_of_vfs(to
         ("15b3:1021", "which is newer: install a newer mstflint"),
     ],
 )
-def test_a_card_that_the_tool_does_not_know_is_told_by_its_family(tool, identity, advice):
+def test_a_card_that_the_tool_does_not_know_is_reported_by_its_family(tool, identity, advice):
     tool.add(A0, identity=identity)
     tool.query_answer[A0] = (3, "-E- Unsupported device\n")
     assert advice in refused_untouched(tool, device())
 
 
-def test_the_tools_refusal_of_a_value_is_told(tool):
+def test_the_tools_refusal_of_a_value_is_reported(tool):
     tool.add(A0)
     tool.set_answer = (3, "Applying... Failed!\n-E- Parameter NUM_OF_VFS' value is larger than maximum allowed 127\n")
     text = refusal(device(numvfs=200))
@@ -716,7 +716,7 @@ def test_the_tools_refusal_of_a_value_is_told(tool):
         ("[none] integrity confidentiality", False),
     ],
 )
-def test_a_card_that_cannot_be_opened_is_told_with_lockdown_as_the_reason(tool, lockdown, hint):
+def test_a_card_that_cannot_be_opened_is_reported_with_lockdown_as_the_reason(tool, lockdown, hint):
     tool.add(A0)
     tool.query_answer[A0] = (3, OPEN_FAILED)
     path = tool.fake.sys / "kernel/security/lockdown"
@@ -729,7 +729,7 @@ def test_a_card_that_cannot_be_opened_is_told_with_lockdown_as_the_reason(tool, 
     )
 
 
-def test_all_cards_that_cannot_be_read_are_told_together_and_none_is_set(tool):
+def test_all_cards_that_cannot_be_read_are_reported_together_and_none_is_set(tool):
     tool.add(A0)
     tool.add(B0)
     tool.add("0000:70:00.0")
@@ -752,7 +752,7 @@ def test_a_card_that_cannot_be_read_and_offers_enough_is_left_with_a_warning(too
     assert refused_untouched(tool, device(), exact=True)
 
 
-def test_output_that_cannot_be_read_is_told_with_the_command_that_shows_it(tool):
+def test_output_that_cannot_be_read_is_reported_with_the_command_that_shows_it(tool):
     tool.add(A0)
     tool.query_answer[A0] = (0, "no table at all\n")
     assert re.search(r"report it with `/usr/bin/mstconfig -d 0000:3b:00\.0 -e q`$", refused_untouched(tool, device()))
@@ -928,7 +928,7 @@ def test_a_card_that_cannot_be_read_after_it_was_set_is_said_to_be_unknown(tool,
 # --- the tool itself
 
 
-def test_a_tool_that_is_missing_is_told_unless_the_cards_offer_enough(tool, monkeypatch):
+def test_a_tool_that_is_missing_is_reported_unless_the_cards_offer_enough(tool, monkeypatch):
     monkeypatch.setattr(firmware, "find_tools", lambda choice: None)
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     assert run_once(device())["warnings"]
@@ -941,7 +941,7 @@ def test_a_tool_that_is_missing_is_told_unless_the_cards_offer_enough(tool, monk
     assert refusal(device(numvfs=9), later=True) == text
 
 
-def test_check_mode_goes_on_without_a_tool_that_is_to_be_installed(tool, monkeypatch):
+def test_check_mode_continues_without_a_tool_that_must_be_installed(tool, monkeypatch):
     monkeypatch.setattr(firmware, "find_tools", lambda choice: None)
     tool.add(A0)
     result = run_once(device(), check_mode=True, later=True)
@@ -960,7 +960,7 @@ def test_check_mode_goes_on_without_a_tool_that_is_to_be_installed(tool, monkeyp
         ([], "auto", None),
     ],
 )
-def test_the_tool_is_the_one_asked_for_that_is_there(tmp_path, monkeypatch, present, choice, found):
+def test_the_tool_is_the_one_requested_that_is_there(tmp_path, monkeypatch, present, choice, found):
     for name in present:
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)

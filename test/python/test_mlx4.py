@@ -494,7 +494,7 @@ def test_inbox_a_card_without_sriov_in_its_firmware_needs_no_name(cards):
     assert cards.fake.numvfs(TWO) == 0
 
 
-def test_a_vf_is_no_card(cards):
+def test_a_vf_is_not_a_card(cards):
     booted(cards, device(numvfs=2))
     assert host.link_name(host.device_path(host.vf_addresses(ONE)[0], "driver")) == "mlx4_core"
     assert [pf["address"] for pf in run(cards, device(numvfs=3))["pfs"]] == [ONE]
@@ -678,7 +678,7 @@ def test_the_options_file_is_one_that_modprobe_reads(cards):
 
 
 @pytest.mark.parametrize("devices", [[device()], []])
-def test_a_file_of_somebody_else_is_not_touched(cards, devices):
+def test_a_file_of_another_program_is_not_touched(cards, devices):
     put(cards, OPTIONS, "options mlx4_core log_num_mac=5\n")
     assert refused(cards, *devices) == (
         f"{cards.root / OPTIONS} is not a file that this role wrote: move it away, or choose another options_path"
@@ -733,7 +733,7 @@ def test_other_files_that_say_the_same_or_nothing_of_ours(cards, line):
     assert options(cards) == "num_vfs=8 probe_vf=0 port_type_array=2,2"
 
 
-def test_a_file_that_modprobe_does_not_read_says_nothing(cards):
+def test_a_file_that_modprobe_does_not_read_has_no_effect(cards):
     put(cards, "etc/modprobe.d/mlx4.conf.rpmsave", "options mlx4_core num_vfs=4\n")
     put(cards, "etc/modprobe.d/mlx4.conf", "\n")
     put(cards, "usr/lib/modprobe.d/mlx4.conf", "options mlx4_core num_vfs=4\n")
@@ -780,7 +780,7 @@ def test_no_vfs_are_wanted_and_another_file_makes_none(cards, line):
 
 @pytest.mark.parametrize("parm", [INBOX, OFED])
 @pytest.mark.parametrize("devices", [[], [device(numvfs=0)], [device(boot="none")]])
-def test_what_nobody_wants_any_more_goes_with_the_next_boot(cards, parm, devices):
+def test_vfs_that_are_no_longer_wanted_are_removed_by_the_next_boot(cards, parm, devices):
     cards.modinfo(parm)
     booted(cards, device())
     result = run(cards, *devices)
@@ -796,7 +796,7 @@ def test_what_nobody_wants_any_more_goes_with_the_next_boot(cards, parm, devices
     assert run_once(cards, [])["pfs"] == []
 
 
-def test_the_first_boot_never_came_and_nobody_wants_them_any_more(cards):
+def test_the_first_boot_never_came_and_they_are_no_longer_wanted(cards):
     run(cards, device())
     result = run(cards)
     assert (result["changed"], result["pfs"], result["reboot"], cards.fake.files("etc", "var")) == (True, [], [], {})
@@ -1002,7 +1002,7 @@ def test_a_run_that_ends_at_any_change_is_finished_by_the_next(cards, monkeypatc
     assert at > (4 if what == "rebuilt" else 8) and changes.count < at
 
 
-def test_a_run_that_was_killed_before_the_initramfs_was_rebuilt_is_told_in_check_mode_too(cards, monkeypatch):
+def test_a_run_that_was_killed_before_the_initramfs_was_rebuilt_is_reported_in_check_mode_too(cards, monkeypatch):
     def killed(*_arguments):
         raise Killed
 
@@ -1096,7 +1096,7 @@ def test_a_name_that_is_not_sure_to_be_on_the_disk_is_said(cards, monkeypatch):
     assert (cards.root / STALE).exists()
 
 
-def test_check_mode_tells_of_a_stale_initramfs_and_leaves_it(cards):
+def test_check_mode_reports_a_stale_initramfs_and_leaves_it(cards):
     run(cards, device())
     put(cards, STALE, "")
     cards.commands.clear()
@@ -1172,7 +1172,7 @@ def test_a_padded_value_is_the_same(cards):
         assert run(cards, device(port=1))["reboot"] == []
 
 
-def test_a_boot_that_did_not_bring_the_vfs_is_told_once_to_the_operator(cards):
+def test_a_boot_that_did_not_bring_the_vfs_is_reported_once_to_the_operator(cards):
     run(cards, device())
     shutil.rmtree(cards.root / "boot/initrd")
     assert cards.reboot() == []
@@ -1190,7 +1190,7 @@ def test_a_boot_that_did_not_bring_the_vfs_is_told_once_to_the_operator(cards):
     assert reason["key"] == "mlx4:0000:04:00.0=0,0,9"
 
 
-def test_a_boot_that_did_not_take_the_vfs_away_is_told_too(cards):
+def test_a_boot_that_did_not_remove_the_vfs_is_reported_too(cards):
     booted(cards, device())
     run(cards)
     put(cards, "boot/initrd/stackhpc-sriov-mlx4.conf", "options mlx4_core num_vfs=8\n")

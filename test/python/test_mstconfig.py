@@ -72,7 +72,7 @@ def test_no_value_of_a_row_may_be_lost(case):
 
 
 @cases("unreadable")
-def test_what_is_no_table_of_one_device_is_refused(case):
+def test_what_is_not_a_table_of_one_device_is_refused(case):
     with pytest.raises(Refusal) as caught:
         mstconfig.parse_query(output(case))
     assert case["message"] in str(caught.value)
@@ -80,7 +80,7 @@ def test_what_is_no_table_of_one_device_is_refused(case):
 
 
 @cases("error")
-def test_a_complaint_is_no_table(case):
+def test_a_complaint_is_not_a_table(case):
     with pytest.raises(Refusal) as caught:
         mstconfig.parse_query(output(case))
     assert "\n" not in str(caught.value)
@@ -89,7 +89,7 @@ def test_a_complaint_is_no_table(case):
 
 
 @cases("reset")
-def test_a_reset_is_no_table(case):
+def test_a_reset_is_not_a_table(case):
     with pytest.raises(Refusal, match="^the output has no table of configurations"):
         mstconfig.parse_query(output(case))
 
@@ -111,7 +111,7 @@ def test_anything_else_may_not(line):
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", None])
-def test_nothing_at_all_is_no_table(text):
+def test_nothing_at_all_is_not_a_table(text):
     with pytest.raises(Refusal, match="^the output has no table of configurations$"):
         mstconfig.parse_query(text)
 
@@ -586,7 +586,7 @@ def test_what_was_to_be_set_is_named():
     )
 
 
-def test_a_stored_configuration_that_needs_power_to_go_is_explained():
+def test_a_stored_configuration_that_needs_a_power_cycle_is_explained():
     text = "Applying... Done!\n-I- Please power cycle machine to load new configurations.\n"
     assert mstconfig.explain(text, 0, WHERE).startswith(
         WHERE + ": the configuration is stored, but the card loads it only when it loses"
@@ -607,7 +607,7 @@ def test_a_stored_configuration_that_needs_power_to_go_is_explained():
         ("usage: mstfwreset\nmstfwreset: error: no device\n", "no device"),
     ],
 )
-def test_the_last_complaint_counts_and_goes_on_to_the_next_message(text, words):
+def test_the_last_complaint_counts_and_continues_to_the_next_message(text, words):
     assert mstconfig.complaint(text) == words
 
 
@@ -636,7 +636,7 @@ def test_a_reset_must_say_so_and_end_well():
     assert mstconfig.reset_refusal("", 0) == "it ended with exit code 0 and did not say that the firmware was loaded"
 
 
-def test_a_hint_that_was_printed_before_the_reset_is_no_reason():
+def test_a_hint_that_was_printed_before_the_reset_is_not_a_reason():
     text = "-W- PCI rescan is required after device reset.\n-I- Resetting PCI                           -"
     assert mstconfig.reset_refusal(text, 137) == (
         "it ended with exit code 137 and did not say that the firmware was loaded, its last line: -I- Resetting PCI -"

@@ -62,7 +62,7 @@ def facts() -> dict:
 
 
 def pf(number: int, **more: object) -> dict:
-    """What sriov_devices says of a PF."""
+    """What sriov_devices returns for a PF."""
     return {
         "address": "0000:3b:00.%d" % number,
         "boot": "systemd",
@@ -84,7 +84,7 @@ def pf(number: int, **more: object) -> dict:
 
 
 def outcome(number: int, state: str) -> dict:
-    """What sriov_vfs says of a PF."""
+    """What sriov_vfs returns for a PF."""
     return {
         "address": "0000:3b:00.%d" % number,
         "name": PFS[number],
@@ -97,16 +97,27 @@ def outcome(number: int, state: str) -> dict:
 
 
 def answers(case: str) -> dict:
-    """What the modules find and do, of this role and of its predecessor: nothing is to be done, or VFs, files and a
-    reboot are.
+    """What the modules find and do, of this role and of its predecessor: nothing must be done, or VFs, files and a
+    reboot are needed.
     """
     fresh = case == "fresh"
+    return {
+        "setup": {"changed": False, "ansible_facts": {"ansible_" + name: value for name, value in facts().items()}},
+        **answers_of_the_role(fresh),
+        **answers_of_the_predecessor(fresh),
+    }
+
+
+def answers_of_the_role(fresh: bool) -> dict:
     kernel = {
         "changed": fresh,
         "reboot": [{"key": "iommu", "text": "intel_iommu=on is set for the next boot"}] if fresh else [],
         "stuck": [],
         "settled": not fresh,
     }
+    lines = [
+        "%s (0000:3b:00.%d): 8 VFs%s" % (name, number, ", changed" if fresh else "") for number, name in enumerate(PFS)
+    ]
     vfs = {
         "changed": fresh,
         "pfs": [outcome(number, "changed" if fresh else "ok") for number in (0, 1)],
@@ -115,22 +126,12 @@ def answers(case: str) -> dict:
         "stuck": [],
         "diff": [],
         "settled": not fresh,
+        "lines": lines,
     }
-    lines = [
-        "%s (0000:3b:00.%d): 8 VFs%s" % (name, number, ", changed" if fresh else "") for number, name in enumerate(PFS)
-    ]
-    vfs["lines"] = lines
     options = {"firmware": {"tool": "auto"}, "mlx4": {}, "kernel": {"iommu": True}, "vfs": {"boot_wait": 30}}
     nothing = {"changed": False, "reboot": [], "stuck": [], "settled": True}
-    encoded = {
-        name: base64.b64encode(text.encode()).decode()
-        for name, text in {
-            "vendor": "0x8086\n",
-            "grub": f'GRUB_CMDLINE_LINUX_DEFAULT="quiet{"" if fresh else " intel_iommu=on iommu=pt"}"\nGRUB_CMDLINE_LINUX=""\n',
-        }.items()
-    }
+    settled = {"firmware": nothing, "mlx4": nothing, **({} if fresh else {"kernel": kernel, "vfs": vfs})}
     return {
-        "setup": {"changed": False, "ansible_facts": {"ansible_" + name: value for name, value in facts().items()}},
         "sriov_devices": {
             "changed": False,
             "devices": [pf(number) for number in (0, 1)],
@@ -143,38 +144,40 @@ def answers(case: str) -> dict:
             "package_format": "deb",
             "look_again": options,
             "summary": ["No PF has VFs of the role."] if fresh else lines,
-            "settled": {"firmware": nothing, "mlx4": nothing}
-            if fresh
-            else {"firmware": nothing, "mlx4": nothing, "kernel": kernel, "vfs": vfs},
+            "settled": settled,
         },
         "sriov_kernel_parameters": kernel,
         "sriov_vfs": vfs,
         "sriov_firmware": nothing,
         "sriov_mlx4": nothing,
-        # The predecessor's. Where nothing is to be done, its files are as an earlier run has copied them.
+    }
+
+
+def answers_of_the_predecessor(fresh: bool) -> dict:
+    """Where nothing must be done, its files are as an earlier run copied them."""
+    line = "quiet" + ("" if fresh else " intel_iommu=on iommu=pt")
+    grub = f'GRUB_CMDLINE_LINUX_DEFAULT="{line}"\nGRUB_CMDLINE_LINUX=""\n'
+
+    def content(text: str) -> dict:
+        return {"changed": False, "content": base64.b64encode(text.encode()).decode(), "encoding": "base64"}
+
+    def output(text: str) -> dict:
+        return {"changed": True, "rc": 0, "stdout": text, "stderr": "", "cmd": []}
+
+    return {
         **({"stat": {"changed": False, "stat": {"exists": False}}} if fresh else {}),
         "blockinfile": {"changed": False},
         "lineinfile": {"changed": fresh},
         "file": {"changed": False},
         "systemd": {"changed": fresh, "status": {}},
-        "command": {"changed": True, "rc": 0, "stdout": "", "stderr": "", "cmd": []},
-        "command cat /proc/cmdline": {
-            "changed": True,
-            "rc": 0,
-            "stdout": "ro quiet" + ("" if fresh else " intel_iommu=on iommu=pt"),
-            "stderr": "",
-            "cmd": [],
-        },
-        "slurp": {"changed": False, "content": encoded["vendor"], "encoding": "base64"},
-        "slurp /etc/default/grub": {"changed": False, "content": encoded["grub"], "encoding": "base64"},
+        "command": output(""),
+        "command cat /proc/cmdline": output("ro " + line),
+        "slurp": content("0x8086\n"),
+        "slurp /etc/default/grub": content(grub),
         **{
-            f"command grep PCI_SLOT_NAME /sys/class/net/{name}/device/uevent": {
-                "changed": True,
-                "rc": 0,
-                "stdout": "PCI_SLOT_NAME=0000:3b:00.%d" % number,
-                "stderr": "",
-                "cmd": [],
-            }
+            f"command grep PCI_SLOT_NAME /sys/class/net/{name}/device/uevent": output(
+                "PCI_SLOT_NAME=0000:3b:00.%d" % number
+            )
             for number, name in enumerate(PFS)
         },
     }
@@ -194,7 +197,7 @@ def name_of(collection: Path) -> tuple[str, str, str]:
         if len(found) == 3:
             return found["namespace"], found["name"], found["version"]
     raise SystemExit(
-        f"{collection} is no collection with a role sriov: give the folder that holds galaxy.yml or MANIFEST.json, and roles"
+        f"{collection} is not a collection with a role sriov: give the folder that holds galaxy.yml or MANIFEST.json, and roles"
     )
 
 
@@ -264,7 +267,7 @@ class Rig:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_FORKS": str(forks),
             "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
-            # The predecessor has a conditional that is no boolean.
+            # The predecessor has a conditional that is not a boolean.
             "ANSIBLE_ALLOW_BROKEN_CONDITIONALS": "false" if self.ours else "true",
             "SRIOV_BENCH_ANSWERS": str(self.folder / (case + ".json")),
             "SRIOV_BENCH_FOLDER": str(notes),

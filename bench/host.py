@@ -73,8 +73,8 @@ def make_host(root: Path, pfs: int, vfs: int) -> list[dict]:
     it.
     """
     sys.path[:0] = [str(ROOT / "test"), str(ROOT / "test" / "python")]
-    import conftest  # noqa: F401  pylint: disable=import-outside-toplevel,unused-import
-    from fake_sysfs import FakeHost  # pylint: disable=import-outside-toplevel
+    import conftest  # noqa: F401
+    from fake_sysfs import FakeHost
 
     fake = FakeHost(root)
     devices = []
@@ -189,7 +189,7 @@ def main() -> None:
     python = shutil.which("python3", path="/usr/bin") or sys.executable
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     if not (options.collection / "plugins" / "modules" / "sriov_vfs.py").is_file():
-        # Of a role without modules and without a program of its own there is nothing to measure.
+        # A role without modules and without its own program has nothing to measure.
         print(json.dumps({"host": {}}))
         return
     figures = {"start of Python": {"-": costs(options.runs, [python, "-I", "-c", "pass"])}}

@@ -26,7 +26,10 @@ export type VarType =
   | { readonly kind: "path"; readonly ending?: string }
   /** `number`: a number is taken too, as the text that it is written as. */
   | { readonly kind: "str"; readonly choices?: readonly string[]; readonly form?: Form; readonly number?: true }
-  /** A string which YAML 1.1 may have turned into a number on the way: Ansible must not convert it back. Or what may be one of several. */
+  /**
+   * A string which YAML 1.1 may have turned into a number on the way: Ansible must not convert it back. Or what may be
+   * one of several.
+   */
   | { readonly kind: "raw"; readonly also?: readonly VarType[]; readonly form?: Form }
   | { readonly kind: "int"; readonly minimum?: number; readonly maximum?: number }
   /** `commas`: a text with commas is taken too, as Ansible splits it. */
@@ -49,8 +52,8 @@ export interface Variable {
   readonly type: VarType;
   readonly required: boolean;
   /**
-   * One of the keys of which an entry has exactly one: the other keys that it cannot do without, and they not without it.
-   * Absent: no selector.
+   * One of the keys of which an entry has exactly one: the other keys that it cannot do without, and they not without
+   * it. Absent: no selector.
    */
   readonly selector?: readonly string[];
   /** Keys next to it of which it needs one. */
@@ -85,7 +88,7 @@ interface Step {
   readonly asks?: boolean;
   /** Ways that lead away from the next step. */
   readonly otherwise?: readonly { readonly when: string; readonly says: string }[];
-  /** When it goes on to the next step, where that is not always. */
+  /** The condition for the next step, where there is one. */
   readonly goesOn?: string;
 }
 
@@ -98,14 +101,14 @@ export interface OutFile {
 
 export const layouts = ["role", "collection", "kayobe"] as const;
 export type Layout = (typeof layouts)[number];
-/** Layouts that are published, with documentation of their own. */
+/** Layouts that are published, with their own documentation. */
 export type Published = Exclude<Layout, "kayobe">;
 
 /**
- * What came of something that can fail for a reason that is to be expected: a mistake in what a person wrote or typed,
+ * The outcome of something that can fail for an expected reason: a mistake in what a person wrote or typed,
  * or a machine that lacks something.
  *
- * One rule for all faults. What is to be expected is data: a Result where something has a value or one reason why not,
+ * One rule for all faults. An expected failure is data: a Result where something has a value or one reason why not,
  * a list where many things are judged (Problem[] for places in files, sentences for all else), empty when all is well.
  * A broken promise throws an Error: a caller that did not check, output that makes no sense, or a program, disk or
  * network that fails where the function has said that it throws then. The command line prints its message and ends
@@ -126,7 +129,7 @@ export function failure(why: string): { readonly ok: false; readonly why: string
   return { ok: false, why };
 }
 
-/** What the author has to mend, and where. `file` is relative to the repository. */
+/** What the author must fix, and where. `file` is relative to the repository. */
 export interface Problem {
   readonly file: string;
   readonly line?: number;

@@ -34,7 +34,7 @@ describe("a clone makes itself ready @long", () => {
     doesNotMatch((await start()).output, /Compiling/);
   });
 
-  it("by compiling again when a source changed, and forgetting a test that is gone", async () => {
+  it("by compiling again when a source changed, and forgetting a removed test", async () => {
     ok(existsSync(join(folder, "build/test/b.test.js")));
     rmSync(join(folder, "test/b.test.ts"));
     appendFileSync(join(folder, "test/a.test.ts"), "export const changed = true;\n");

@@ -186,11 +186,11 @@ describe("what the rules about a change rest on", () => {
     );
     for (const path of every) doesNotMatch(texts.get(`molecule/${path}/steps.yml`) ?? "", /tasks_from: (mft|firmware)/);
   });
-  it("the scenario that goes the whole way is there", () => strictEqual(every.includes(wholeWay), true));
+  it("the scenario that covers the whole way exists", () => strictEqual(every.includes(wholeWay), true));
 });
 
 describe(changedFiles.name, () => {
-  it("are those that differ, are not committed, are new or are gone, from where the branch began", async () => {
+  it("are those that differ, are not committed, are new or are removed, from where the branch began", async () => {
     const folder = temporary();
     await git(folder, "init", "--quiet", "--initial-branch=main");
     put(folder, { ".gitignore": "ignored\n", a: "1", b: "1", c: "1", "d é": "1" });
@@ -217,12 +217,12 @@ describe(changedFiles.name, () => {
     deepStrictEqual(valueOf(await changedFiles(folder, "HEAD")), { base: "HEAD", files: ["b", "c", "moved", "new"] });
     match(whyNot(await changedFiles(folder, "no_such")), /^There is no commit no_such /);
   });
-  it("of a folder that is no repository are a sentence", async () =>
-    match(whyNot(await changedFiles(temporary())), /is no git repository: what has changed is not known\.$/));
+  it("of a folder that is not a repository are a sentence", async () =>
+    match(whyNot(await changedFiles(temporary())), /is not a git repository: it is not known what has changed\.$/));
 });
 
 describe("a choice by what has changed", () => {
-  it("says that it is less than all", () => {
+  it("reports that it is less than all", () => {
     const report = choiceReport(
       "main",
       ["docs/role.md"],
@@ -231,10 +231,10 @@ describe("a choice by what has changed", () => {
     );
     strictEqual(
       report,
-      "1 file differs from main.\nScenarios that they can touch, with intel, which goes the whole way: intel.\nThis is less than all: 1 of 2 test files and 1 of 3 scenarios. Only npm test proves everything.",
+      "1 file differs from main.\nScenarios that they can touch, with intel, which covers the whole way: intel.\nThis is less than all: 1 of 2 test files and 1 of 3 scenarios. Only npm test proves everything.",
     );
   });
-  it("says so when it is everything, and why", () => {
+  it("reports when it is everything, and why", () => {
     const report = choiceReport(
       "main",
       ["x", "y"],
@@ -243,7 +243,7 @@ describe("a choice by what has changed", () => {
     );
     match(
       report,
-      /^2 files differ from main\.\nOf x it is not known what uses them, so everything does\.\n.*\nThat is everything\.$/,
+      /^2 files differ from main\.\nIt is not known what uses x, so everything is run\.\n.*\nThat is everything\.$/,
     );
   });
   it("is not made where nothing has changed, or git does not know", async () => {

@@ -15,7 +15,7 @@ function edit(folder: string, path: string, from: string, to: string): void {
 }
 
 describe("generate", () => {
-  it("writes, and the second time writes nothing and says so", async () => {
+  it("writes, and the second time writes nothing and reports it", async () => {
     const folder = repository();
     const first = await cliProcess(folder, {}, "generate");
     strictEqual(first.code, 0, first.output);
@@ -25,7 +25,7 @@ describe("generate", () => {
     match(second.output, /^Nothing to write: all \d+ files in dist are up to date\.$/);
   });
 
-  it("of one layout leaves the other, and goes on owning it", async () => {
+  it("of one layout leaves the other, and continues to own it", async () => {
     const folder = repository();
     await cli(folder, "generate");
     match((await cli(folder, "generate", "--layout", "role")).output, /Nothing to write/);
@@ -129,7 +129,7 @@ describe("check", () => {
     match(output, /zz_all\.yml:2: sriov_numvf is no variable of the model.*: did you mean sriov_numvfs\?$/m);
     match(
       output,
-      /zz_all\.yml:2: sriov_entirely_different is no variable of the model, and the role sets no such fact$/m,
+      /zz_all\.yml:2: sriov_entirely_different is not a variable of the model, nor a fact that the role sets$/m,
     );
   });
 
@@ -147,7 +147,7 @@ describe("check", () => {
     match(output, /sriov_idle: no task, handler or template of role-template\/ uses it/);
   });
 
-  it("tells all faults together", async () => {
+  it("reports all faults together", async () => {
     const [model, tasks] = ["generator/model/sriov.ts", "role-template/tasks/zz_all.yml"];
     const { output } = await checked(model, () => edit(folder, model, "@default 8", "@default true"));
     const both = await checked(tasks, () => appendFileSync(join(folder, tasks), "- b: '{{ sriov_typo }}'\n"));
@@ -221,8 +221,12 @@ describe("wrong use ends with 2", () => {
       ["kayobe"],
       /^No Kayobe configuration is named\. Give --config-path DIR, or set \$KAYOBE_CONFIG_PATH/,
     ],
-    ["a Kayobe configuration that is not there", ["kayobe", "--config-path", "no/such"], /^no\/such is no folder/],
-    ["a Kayobe configuration that is a file", ["kayobe", "--config-path", "galaxy.yml"], /^galaxy\.yml is no folder/],
+    ["a Kayobe configuration that is not there", ["kayobe", "--config-path", "no/such"], /^no\/such is not a folder/],
+    [
+      "a Kayobe configuration that is a file",
+      ["kayobe", "--config-path", "galaxy.yml"],
+      /^galaxy\.yml is not a folder/,
+    ],
     [
       "a Kayobe configuration that is none",
       ["kayobe", "--config-path", "role-template"],
@@ -381,17 +385,17 @@ describe("kayobe", () => {
       /^\d+ files in config would be written\.$/m,
     );
   });
-  it("says of a wrong path whether it is that of the environment, and takes an empty one for none", async () => {
+  it("names the environment variable of a wrong path, and takes an empty one for none", async () => {
     const folder = repository();
     const from = async (path: string): Promise<string> => {
       const { code, output } = await cliWith(folder, { KAYOBE_CONFIG_PATH: path }, "kayobe");
       strictEqual(code, 2, output);
       return output;
     };
-    match(await from("/no/such"), /^\$KAYOBE_CONFIG_PATH: \/no\/such is no folder/);
+    match(await from("/no/such"), /^\$KAYOBE_CONFIG_PATH: \/no\/such is not a folder/);
     match(await from(""), /^No Kayobe configuration is named/);
   });
-  it("says how to deploy before 2026.1 and from then on", async () => {
+  it("prints how to deploy before 2026.1 and from then on", async () => {
     const folder = repository();
     put(folder, files);
     const { output } = await cliWith(folder, {}, "kayobe", "--config-path", "config");
@@ -474,7 +478,7 @@ describe("lint and verify", () => {
     for (const command of ["lint", "verify"]) {
       const { code, output } = await cliProcess(folder, {}, command);
       strictEqual(code, 1);
-      match(output, /^2 files in dist are not what the model and the templates say\. Run first: npm run generate$/m);
+      match(output, /^2 files in dist do not match the model and the templates\. First run: npm run generate$/m);
     }
   });
 });

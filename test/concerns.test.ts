@@ -59,7 +59,7 @@ describe("the concerns of a host", () => {
       "tasks/unsettled.yml: it does not import tasks/vfs.yml when: \"'vfs' in __sriov_found.look_again\"",
     ],
     [
-      "one that is done whatever sriov_action says",
+      "one that is done with any sriov_action",
       "tasks/unsettled.yml",
       "  when: \"'vfs' in __sriov_found.look_again\"\n",
       "",

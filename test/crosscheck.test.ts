@@ -22,7 +22,7 @@ function faults(files: { readonly [path: string]: string }): string[] {
 
 const using = { "tasks/use.yml": "- a: '{{ sriov_known }}'\n" };
 
-describe("a variable that the model has not is found", () => {
+describe("a variable that the model does not contain is found", () => {
   const cases: [title: string, path: string, text: string, line: number][] = [
     ["between braces", "tasks/main.yml", "---\n- name: A\n  a: '{{ sriov_typo }}'\n", 3],
     ["in a condition", "tasks/main.yml", "---\n- a: 1\n  when: sriov_known and not sriov_typo\n", 3],
@@ -87,9 +87,9 @@ describe("the model as the role's own check has it", () => {
   const path = "plugins/module_utils/sriov/variables.py";
   const { text } = checks(role(variable("sriov_known")), []);
   it("is as the model says", () => deepStrictEqual(faults({ ...using, [path]: text }), []));
-  it("is told when it is not", () =>
+  it("is reported when it is not", () =>
     deepStrictEqual(faults({ ...using, [path]: text.replace("bool", "int") }), [
-      `role-template/${path}: is not what the model says: UPDATE=1 npx mocha -g "the pages"`,
+      `role-template/${path}: does not match the model: UPDATE=1 npx mocha -g "the pages"`,
     ]));
 });
 
@@ -101,9 +101,9 @@ describe("what a Kayobe configuration sets for its hosts", () => {
       of("kayobe/inventory/group_vars/g/sriov", "sriov_known: 1\nsriov_openstack: '{{ sriov_whatever }}'\n"),
       [],
     ));
-  it("is no other name of ours", () =>
+  it("is not another name of ours", () =>
     deepStrictEqual(of("kayobe/inventory/group_vars/g/sriov", "---\nsriov_typo: 1\n"), [
-      "role-template/kayobe/inventory/group_vars/g/sriov:2 sriov_typo is no variable of the model, and no other file of kayobe/ uses it",
+      "role-template/kayobe/inventory/group_vars/g/sriov:2 sriov_typo is not a variable of the model, and no other file of kayobe/ uses it",
     ]));
   it("may be anything in its other files", () =>
     deepStrictEqual(of("kayobe/ansible/sriov.yml", "- a: '{{ sriov_reboot_serial }}'\n"), []));
@@ -170,8 +170,8 @@ describe("a variable of the model", () => {
   });
 });
 
-describe("a template that is no YAML", () => {
-  it("is told with its line", () => {
+describe("a template that is not YAML", () => {
+  it("is reported with its line", () => {
     const found = faults({ ...using, "tasks/main.yml": "- a: 1\n- b: [\n" });
     strictEqual(found.length > 0, true);
     match(found[0]!, /^role-template\/tasks\/main\.yml:\d+ /);

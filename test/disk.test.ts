@@ -36,7 +36,7 @@ describe(plan.name, () => {
   it("removes what it owns and no longer wants", () =>
     deepStrictEqual(plan([file("a"), file("b")], [file("a")], ["a", "b"]).remove, ["b"]));
   it("leaves what it does not own", () => deepStrictEqual(plan([file("a"), file("b")], [file("a")], ["a"]).remove, []));
-  it("does not remove what is gone already", () => deepStrictEqual(plan([], [], ["a"]).remove, []));
+  it("does not remove what is removed already", () => deepStrictEqual(plan([], [], ["a"]).remove, []));
 });
 
 /** One run of the generator that wants these files. */
@@ -64,7 +64,7 @@ describe("the output folder", () => {
     ok(!existsSync(join(root, "a/b")) && existsSync(join(root, "a/d")));
   });
 
-  it("keeps what somebody else put there, .git too", () => {
+  it("keeps what another program put there, .git too", () => {
     const root = temporary();
     put(root, { ".git/HEAD": "x", "a/notes": "y" });
     generate(root, file("a/b"));
@@ -146,10 +146,10 @@ describe(readTree.name, () => {
     writeFileSync(join(root, "run"), "4", { mode: 0o755 });
     deepStrictEqual(readTree(root), [file("a", "2"), file("b/x.py", "1"), { ...file("run", "4"), executable: true }]);
   });
-  it("refuses what is no text", () => {
+  it("refuses what is not text", () => {
     const root = temporary();
     writeFileSync(join(root, "x"), Buffer.from([0xff, 0xfe]));
-    throws(() => readTree(root), /is no UTF-8 text/);
+    throws(() => readTree(root), /is not UTF-8 text/);
   });
   it("of a folder that is not there is empty", () => deepStrictEqual(readTree(join(temporary(), "none")), []));
 });
@@ -169,7 +169,7 @@ function asUser<Value>(action: () => Value): Value {
 
 describe(readUserFiles.name, () => {
   const read = (root: string): unknown => readUserFiles(root, () => true);
-  it("tells where links lead, and what cannot be there", () => {
+  it("reports where links lead, and what cannot be there", () => {
     const root = temporary();
     put(root, { "a/b": "1" });
     symlinkSync("round", join(root, "round"));
@@ -183,7 +183,7 @@ describe(readUserFiles.name, () => {
       { path: "round", link: "round" },
     ]);
   });
-  it("tells where a file really is, by whatever links", () => {
+  it("reports where a file really is, through any links", () => {
     const [root, elsewhere] = [temporary(), temporary()];
     put(root, { "a/b/c": "1" });
     put(elsewhere, { d: "2" });
@@ -221,7 +221,7 @@ describe(readUserFiles.name, () => {
 });
 
 describe(whyNoText.name, () => {
-  it("tells what cannot be read from what is no text, and from what is not there", () => {
+  it("distinguishes what cannot be read from what is not text, and from what does not exist", () => {
     const root = temporary();
     chmodSync(root, 0o755);
     put(root, { file: "1", "folder/x": "2", "closed/x": "3" });
@@ -305,17 +305,17 @@ describe(writeUserFiles.name, () => {
     deepStrictEqual(readdirSync(root), ["a", "z"]);
   });
 
-  it("says what was written when the last step fails", () => {
+  it("reports what was written when the last step fails", () => {
     const root = temporary();
     put(root, { "z/x": "" });
     throws(
       () => writeUserFiles(root, [file("a"), file("z"), file("b")], []),
-      /z cannot be written: E\w+: [^,]*\. This was written before: a\. Mend that, and run this again for the rest\.$/,
+      /z cannot be written: E\w+: [^,]*\. This was written before: a\. Fix that, and run this again for the rest\.$/,
     );
     deepStrictEqual(readdirSync(root), ["a", "z"]);
   });
 
-  it("does not take a file of somebody else's away from its owner", () => {
+  it("does not change the owner of a file of another person", () => {
     if (process.getuid!() !== 0) return;
     const root = temporary();
     chmodSync(root, 0o777);

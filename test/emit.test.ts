@@ -141,7 +141,7 @@ describe("plugins/module_utils/sriov/variables.py", () => {
       ),
     );
 
-  it("has the kinds, choices and bounds of the model, and which variables have a default that null would take away", () => {
+  it("has the kinds, choices and bounds of the model, and which variables have a default that null would override", () => {
     const { VARIABLES, WITH_DEFAULT } = data(
       [],
       devices,
@@ -311,14 +311,14 @@ describe("README.md", () => {
       "# stackhpc.sriov\nansible-galaxy collection install stackhpc.sriov\n## Variables\n\nThe role checks every variable before it changes anything. With `schema.json` in the role, editors complete and check variables too.\n\nAn editor with yaml-language-server (VS Code with Red Hat's YAML extension, Neovim, Emacs and others) does this for a file of group_vars or host_vars that contains the line `# yaml-language-server: $schema=PATH/schema.json`. PATH is the folder of the role or of the collection, absolute or relative to that file. Open a file without an extension as YAML.\n\n| variable | type | default | what it does |\n| --- | --- | --- | --- |\n| `sriov_text` | str | `\"{{ x \\| default('y') }}\"` | a=b \\| c. |\n| `sriov_unset` | bool | not set | Perhaps. |\nAt boot\nA\n  |-- no --> none\n  v  yes\nB\nTwo cards\n- hosts: all\n  vars:\n    a: '{{ b }}'\n",
     );
   });
-  it("of the role says how to install the role", () =>
+  it("of the role describes how to install the role", () =>
     match(readme(role(), template, [], [], "role").text, /ansible-galaxy role install stackhpc\.sriov/));
   it("refuses a name that it is not given", () =>
     throws(() => readme(role(), "{{ ansible_host }}", [], [], "role"), /ansible_host/));
 });
 
 describe("changelogs/changelog.yaml", () => {
-  it("says what CHANGELOG.md says", () => {
+  it("contains what CHANGELOG.md contains", () => {
     strictEqual(
       changelog(
         "# Changelog\n\n## 1.1.0 - 2026-02-01\n\nSmall\nthings.\n\n### Fixed\n\n- One\n  thing.\n- Another.\n\n## 1.0.0 - 2026-01-01\n\nFirst.\n",
@@ -342,7 +342,7 @@ releases:
   });
   it("refuses a release without a date", () =>
     throws(() => changelog("## 1.0.0\n"), /is not "## VERSION - YYYY-MM-DD"/));
-  it("refuses a kind of change that nobody knows", () =>
+  it("refuses an unknown kind of change", () =>
     throws(() => changelog("## 1.0.0 - 2026-01-01\n### Misc\n- x\n"), /"### Misc" is none of Added/));
 });
 
@@ -362,7 +362,7 @@ describe("galaxy.yml", () => {
     readIdentity(given)
       .problems.map(({ message }) => message)
       .join("\n");
-  it("that Galaxy takes is no problem", () => strictEqual(problems(good), ""));
+  it("that Galaxy accepts is not a problem", () => strictEqual(problems(good), ""));
   const bad: [title: string, given: string, want: RegExp][] = [
     ["a namespace with a capital", good.replace("namespace: a", "namespace: A"), /namespace "A"/],
     ["two underscores", good.replace("name: b", "name: b__c"), /name "b__c"/],

@@ -67,7 +67,7 @@ describe("bench/last_release.json", () => {
     );
     ok(releases.includes(figures.title), figures.title);
   });
-  it("says on what it was measured, and has both cases and every program", () => {
+  it("names what it was measured on, and has both cases and every program", () => {
     ok(/\d+ processors \(.+\), Python \S+, ansible-core \S+/.test(figures.machine), figures.machine);
     deepStrictEqual(Object.keys(figures.controller).sort(), ["converged", "fresh"]);
     deepStrictEqual(Object.keys(figures.host).sort(), [

@@ -65,7 +65,7 @@ describe("the repository", () => {
     );
   });
 
-  it("has no test that fails because a machine is slow: no limits of their own, no times asserted", () => {
+  it("has no test that fails because a machine is slow: no own limits, no times asserted", () => {
     const impatient =
       /\.timeout\([1-9]|(monotonic|time)\(\) - \w+\)? *[<>]|\btimeout=\d{2,}|(wait|join)\(\d|seconds [<>]/;
     const tests = readTree(join(root, "test")).filter(
@@ -114,7 +114,7 @@ describe("the repository", () => {
     );
   });
 
-  it("supports the platforms that it says it supports", () => {
+  it("supports the platforms that it declares", () => {
     const { galaxy_info } = parse(text("role-template/meta/main.yml")) as {
       galaxy_info: { min_ansible_version: string; platforms: unknown };
     };

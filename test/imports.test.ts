@@ -76,7 +76,7 @@ describe("the imports of the generator", () => {
     deepStrictEqual([...importsOf("ir.ts"), ...importsOf("model/sriov.ts")], []);
   });
 
-  it("go from one wing to those that it may know", () => {
+  it("lead from one wing to those that it may know", () => {
     const faults = modules.flatMap((path) =>
       importsOf(path)
         .filter((name) => name.startsWith(".."))

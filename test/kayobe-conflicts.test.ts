@@ -41,12 +41,12 @@ describe(conflicts.name, () => {
     [
       "a NIC",
       { files: { [nova]: "[pci]\ndevice_spec = {}\n" } },
-      { refusals: [/:2: \[pci\] device_spec is set by hand, and Nova would take both/] },
+      { refusals: [/:2: \[pci\] device_spec is set by hand. Nova would use both/] },
     ],
     [
       "a mapping of the agent",
       { files: { [agent]: "[sriov_nic]\nphysical_device_mappings = p:a\n" } },
-      { refusals: [/and the agent would take only one .* Move it to physical_network/] },
+      { refusals: [/and the agent would use only one .* Move it to physical_network/] },
     ],
     [
       "a mapping that the inventory has too",
@@ -56,7 +56,7 @@ describe(conflicts.name, () => {
           "inventory/host_vars/hv1": "sriov_physnet_mappings: {a: p}\n",
         },
       },
-      { refusals: [/the inventory says the same already\. Take it away here\.$/] },
+      { refusals: [/the inventory already contains the same\. Remove it here\.$/] },
     ],
     [
       "VFs that the agent leaves out",
@@ -67,27 +67,27 @@ describe(conflicts.name, () => {
     [
       "a GPU in another file",
       { files: { "kolla/config/nova.conf": `[pci]\n${gpu}` } },
-      { refusals: [/would come in place of \[pci\] device_spec\./] },
+      { refusals: [/would replace \[pci\] device_spec\./] },
     ],
     [
       "a GPU of a host",
       { files: { ...hosts, "kolla/config/nova/hv1/nova.conf": `[pci]\n${gpu}` } },
-      { refusals: [/:2: \[pci\] device_spec comes on hv1 in place of/] },
+      { refusals: [/:2: on hv1, \[pci\] device_spec replaces/] },
     ],
     [
       "a GPU of a host outside the group",
       { files: { ...hosts, "kolla/config/nova/hv2/nova.conf": `[pci]\n${gpu}` } },
-      { hints: [/hv2 is not in compute_sriov\. Before it is: \[pci\]/] },
+      { hints: [/hv2 is not in compute_sriov\. Before you add it: on hv2, \[pci\]/] },
     ],
     [
       "devices that are not known here",
       { files: { [nova]: "[pci]\ndevice_spec = {{ x }}\n" } },
-      { hints: [/names is not known here\./] },
+      { hints: [/is not known here which devices/] },
     ],
     [
       "nothing for a host",
       { files: { "kolla/config/neutron/hv1/sriov_agent.ini": "[sriov_nic]\nexclude_devices =\n" } },
-      { refusals: [/is empty, and comes on hv1 in place of/] },
+      { refusals: [/is empty, and on hv1 it replaces/] },
     ],
     ["devices of another service", { files: { "kolla/config/cinder.conf": `[pci]\n${gpu}` } }, {}],
   ];
@@ -98,12 +98,12 @@ describe(conflicts.name, () => {
       [
         "with NICs",
         { files: { "kolla.yml": "kolla_extra_nova: |\n  [pci]\n  device_spec = {}\n" } },
-        { refusals: [/^kolla\.yml:1: kolla_extra_nova has a list of devices/] },
+        { refusals: [/^kolla\.yml:1: kolla_extra_nova contains a list of devices/] },
       ],
       [
         "with a GPU, in whose place ours would come",
         { files: { "kolla.yml": `kolla_extra_nova: |\n  [pci]\n  ${gpu}` } },
-        { refusals: [/^kolla\.yml:1: kolla_extra_nova has a list of devices/] },
+        { refusals: [/^kolla\.yml:1: kolla_extra_nova contains a list of devices/] },
       ],
       [
         "with a GPU under a former name of the option",
@@ -117,7 +117,7 @@ describe(conflicts.name, () => {
       [
         "with filters",
         { files: { "kolla.yml": "kolla_extra_nova: |\n  enabled_filters = A\n" } },
-        { refusals: [/^kolla\.yml:1: kolla_extra_nova has enabled_filters/] },
+        { refusals: [/^kolla\.yml:1: kolla_extra_nova contains enabled_filters/] },
       ],
       ["with anything else", { files: { "kolla.yml": "kolla_extra_nova: |\n  [pci]\n  alias = x\n" } }, {}],
     ]));
@@ -148,17 +148,17 @@ describe(conflicts.name, () => {
       [
         "a list of NICs for Kolla",
         { files: { "kolla/globals.yml": "neutron_sriov_physnet_mappings: {p: a}\n" } },
-        { refusals: [/empties it for every host, so that nothing is said twice\.[^]*a: p$/] },
+        { refusals: [/empties it for every host, so that nothing is listed twice\.[^]*a: p$/] },
       ],
       [
         "a list of GPUs in Kolla's inventory",
         { files: { "kolla/inventory/group_vars/all": "nova_pci_passthrough_whitelist: [{product_id: '1'}]\n" } },
-        { refusals: [/empties it for every host\. Take it away, and name these devices/] },
+        { refusals: [/empties it for every host\. Remove it, and name these devices/] },
       ],
       [
         "another variable of Kolla in its inventory",
         { files: { "kolla/inventory/group_vars/all": "neutron_sriov_physnets: p:a\n" } },
-        { refusals: [/sets it for every host, which Kolla takes in place of this/] },
+        { refusals: [/sets it for every host, which overrides this/] },
       ],
       [
         "the role's mapping where only Kolla sees it",
@@ -183,7 +183,7 @@ describe(conflicts.name, () => {
       [
         "an encrypted file of Kolla's inventory",
         { files: { "kolla/inventory/group_vars/all": sealed } },
-        { hints: [/is encrypted and cannot be looked at/] },
+        { hints: [/is encrypted and cannot be checked/] },
       ],
     ]));
 
@@ -192,7 +192,7 @@ describe(conflicts.name, () => {
     [
       "ranges in a file",
       { files: { [ml2]: "[ml2_type_vlan]\nnetwork_vlan_ranges = p:1:9\n" } },
-      { refusals: [/:2: network_vlan_ranges comes in place of what --vlan-range would set/] },
+      { refusals: [/:2: network_vlan_ranges replaces what --vlan-range would set/] },
     ],
   ];
   describe("options of ML2", () => {
@@ -270,7 +270,7 @@ describe(hintsOf.name, () => {
       [
         "devices of a group outside",
         { files: { ...hosts, "inventory/zz": "[row]\nhv2\n", "inventory/group_vars/row": list } },
-        { hints: [/sets sriov_devices for row, which is no part of compute_sriov/] },
+        { hints: [/sets sriov_devices for row, which is not part of compute_sriov/] },
       ],
       [
         "a group without hosts",

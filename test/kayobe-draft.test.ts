@@ -33,7 +33,7 @@ describe(startDraft.name, () => {
     draft.put("kolla.yml", "a: 1\n");
     has(draft, { puts: { "b.yml": "a: 1\n" } });
   });
-  it("says each sentence once", () => {
+  it("keeps each sentence once", () => {
     const draft = draftOf({});
     for (const sentence of ["x", "y", "x"]) {
       draft.refuse(sentence);
@@ -97,7 +97,7 @@ describe(layersOf.name, () => {
     ["loop", /it depends on itself: loop, loop\.$/],
     ["lost", /^There is no environment x, on which lost depends: /],
     ["text", /^environments\/text\/\.kayobe-environment:2: dependencies must be a list of environments/],
-    ["broken", /^environments\/broken\/\.kayobe-environment is no YAML: /],
+    ["broken", /^environments\/broken\/\.kayobe-environment is not YAML: /],
   ];
   for (const [environment, want] of faults)
     it(environment, () => match(layersOf(files, environment).faults.join(), want));
@@ -121,7 +121,7 @@ describe(editable.name, () => {
       undefined,
       [/is encrypted .* into another one:\n {4}x$/],
     ],
-    ["what is not text", undefined, undefined, [/is no file with text in UTF-8/]],
+    ["what is not text", undefined, undefined, [/is not a file with text in UTF-8/]],
   ];
   for (const [title, text, want, refusals] of cases)
     it(title, () => {
@@ -141,8 +141,8 @@ describe(editYaml.name, () => {
     return draft;
   };
   it("puts the text", () => has(edited("a: 1\n"), { puts: { "a.yml": "a: 1\nk: 1\n" } }));
-  it("says why it cannot be, and what to add", () =>
-    has(edited("a: 1\n", "has x"), { refusals: [/^a\.yml has x\. Mend that, or add by hand:\n {4}k: 1$/] }));
+  it("explains why it cannot be, and what to add", () =>
+    has(edited("a: 1\n", "has x"), { refusals: [/^a\.yml has x\. Fix that, or add by hand:\n {4}k: 1$/] }));
   it("is done where it was added by hand", () => has(edited("a: 1\nk: 1\n", "has x"), {}));
 });
 

@@ -34,7 +34,7 @@ const strategy = "kolla_openstack_custom_config_ini_merge_strategy_default: merg
 const gpu = 'device_spec = {"vendor_id": "10de", "product_id": "20b0"}\n';
 const anyGpus = { ...textsOf(fixture("gpus_in_base")), "kolla.yml": strategy };
 
-describe("devices that are no NICs", () => {
+describe("devices that are not NICs", () => {
   it("in a base are joined to what an environment gets, and nothing is said", () => {
     const after = merged(fixture("gpus_in_base"), { environment: "prod" });
     strictEqual(after.get(`environments/prod/${compute}`), wanted(compute));
@@ -52,14 +52,14 @@ describe("devices that are no NICs", () => {
       ),
       [],
     ));
-  it("in nova.conf of a base go into the file beside it", () =>
+  it("in nova.conf of a base are moved to the file next to it", () =>
     match(
       refused({ "kolla.yml": "", "environments/e/kolla.yml": "", [nova]: `[pci]\n${gpu}` }, { environment: "e" }),
-      /^kolla\/config\/nova\.conf:2: .* Move it below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, where Nova takes both\.$/,
+      /^kolla\/config\/nova\.conf:2: .* Move it below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, where Nova uses both\.$/,
     ));
-  it("in a base get no note for an environment without something of its own", () =>
+  it("in a base get no note for an environment that overrides nothing", () =>
     deepStrictEqual(merge(artefact, fixture("gpus_in_base"), none).hints, []));
-  it("in an environment stand beside what the base has", () => {
+  it("in an environment are next to what the base has", () => {
     const files = { "kolla.yml": "", [`environments/e/${compute}`]: `[pci]\n${gpu}` };
     deepStrictEqual(hints(files), []);
     deepStrictEqual(
@@ -75,7 +75,7 @@ describe("devices that are no NICs", () => {
   it("are replaced where Kayobe merges with merge_configs, and that is said", () => {
     match(
       refused(anyGpus, { environment: "prod" }),
-      /^kolla\/config\/nova\/nova-compute\.conf:4: Kayobe merges the files .* \(merge_configs\), and \[pci\] device_spec of environments\/prod\/kolla\/config\/nova\/nova-compute\.conf comes in place of that of kolla\/config\/nova\/nova-compute\.conf\./,
+      /^kolla\/config\/nova\/nova-compute\.conf:4: Kayobe merges the files .* \(merge_configs\), and \[pci\] device_spec of environments\/prod\/kolla\/config\/nova\/nova-compute\.conf replaces that of kolla\/config\/nova\/nova-compute\.conf\./,
     );
     deepStrictEqual(hints(anyGpus), []);
   });
@@ -109,7 +109,7 @@ describe("devices that are no NICs", () => {
         { ...anyGpus, "kolla.yml": "kolla_openstack_custom_config_merge_configs_enabled: false\n" },
         { environment: "prod" },
       ),
-      /^environments\/prod\/kolla\/config\/nova\/nova-compute\.conf would come in place of kolla\/config\/nova\/nova-compute\.conf: Kayobe takes only the last of them here\. Copy /,
+      /^environments\/prod\/kolla\/config\/nova\/nova-compute\.conf would replace kolla\/config\/nova\/nova-compute\.conf: Kayobe uses only the last of them here\. Copy /,
     ));
   for (const text of [
     `[pci]\n${gpu.replace("device_spec", "passthrough_whitelist")}`,
@@ -124,16 +124,16 @@ describe("devices that are no NICs", () => {
     it(`of one host, in ${path}, would come in place of ours`, () =>
       match(
         refused({ [path]: `[pci]\n${gpu}` }),
-        /:2: \[pci\] device_spec comes on hv1 in place of what follows from sriov_devices\. .*\{% if inventory_hostname == 'hv1' %\}$/,
+        /:2: on hv1, \[pci\] device_spec replaces what is derived from sriov_devices\. .*\{% if inventory_hostname == 'hv1' %\}$/,
       ));
-  it("of one host that the group has not are told", () => {
+  it("of one host that is not in the group are reported", () => {
     const files = {
       "kolla/config/nova/hv2/nova.conf": `[pci]\n${gpu}`,
       "inventory/sriov": wanted("inventory/sriov").replace("[compute_sriov]", "[compute_sriov]\nhv1"),
     };
     match(
       hints({ "kolla.yml": "", ...files, "inventory/hosts": "[compute]\nhv1\nhv2\n" }).join("\n"),
-      /^kolla\/config\/nova\/hv2\/nova\.conf:2: hv2 is not in compute_sriov\. Before it is: \[pci\] device_spec comes on hv2 in place /,
+      /^kolla\/config\/nova\/hv2\/nova\.conf:2: hv2 is not in compute_sriov\. Before you add it: on hv2, \[pci\] device_spec replaces /,
     );
     const known: { readonly [path: string]: string }[] = [
       { "inventory/hosts": "[compute]\nhv1\n" },
@@ -145,7 +145,7 @@ describe("devices that are no NICs", () => {
     for (const more of known)
       match(
         refused({ "kolla.yml": "", ...files, ...more }),
-        /^kolla\/config\/nova\/hv2\/nova\.conf:2: \[pci\] device_spec comes on hv2/,
+        /^kolla\/config\/nova\/hv2\/nova\.conf:2: on hv2, \[pci\] device_spec/,
       );
   });
   it("or that are on no physical network stay, with null for it, too", () => {
@@ -156,7 +156,7 @@ describe("devices that are no NICs", () => {
     ])
       deepStrictEqual([refusals({ "kolla.yml": "", ...files }), hints({ "kolla.yml": "", ...files })], [[], []]);
   });
-  it("in a file that nova-compute does not read are nobody's business", () =>
+  it("in a file that nova-compute does not read are ignored", () =>
     deepStrictEqual(
       refusals({
         "kolla/config/nova/nova-api.conf": `[pci]\n${gpu}`,
@@ -164,15 +164,15 @@ describe("devices that are no NICs", () => {
       }),
       [],
     ));
-  it("by an expression that nobody knows stay, with a note", () => {
+  it("by an unknown expression stay, with a note", () => {
     match(
       merge(artefact, fixture("gpus_by_expression"), none).hints.join("\n"),
-      /^kolla\/config\/nova\/nova-compute\.conf:4: what \[pci\] device_spec names is not known here\. Devices of other kinds than NICs may stay\./,
+      /^kolla\/config\/nova\/nova-compute\.conf:4: it is not known here which devices \[pci\] device_spec names\. Devices that are not NICs may stay\./,
     );
     match(merged(fixture("gpus_by_expression")).get(compute)!, /^device_spec = \{\{ item \| to_json \}\}$/m);
   });
   const expression = textsOf(fixture("gpus_by_expression"));
-  it("by an expression whose variable says so stay, without a word", () =>
+  it("by an expression whose variable names them stay, without a note", () =>
     deepStrictEqual(
       hints({
         ...expression,
@@ -184,12 +184,12 @@ describe("devices that are no NICs", () => {
     '[pci]\ndevice_spec = {% raw %}{{ {"vendor_id": "10de", "product_id": x} | to_json }}{% endraw %}\n',
     '{% set specs = [{"vendor_id": "10de", "product_id": "20b0"}] %}\n[pci]\ndevice_spec = {{ specs | to_json }}\n',
   ])
-    it(`by an expression that says so itself stay, without a word: ${JSON.stringify(text)}`, () =>
+    it(`by an expression that names them itself stay, without a note: ${JSON.stringify(text)}`, () =>
       deepStrictEqual(
         [refusals({ "kolla.yml": "", [compute]: text }), hints({ "kolla.yml": "", [compute]: text })],
         [[], []],
       ));
-  it("are told from NICs by what the variable has", () =>
+  it("are distinguished from NICs by what the variable has", () =>
     match(
       refused({
         ...expression,
@@ -214,10 +214,10 @@ describe("devices that are no NICs", () => {
       }),
       [],
     ));
-  it("beside NICs by hand, the advice fits both", () =>
+  it("next to NICs by hand, the advice fits both", () =>
     match(
       refused({ [compute]: "[pci]\ndevice_spec = {}\n" }),
-      /A device that is no NIC is named by its product_id or address, and stands below \[pci\] of kolla\/config\/nova\/nova-compute\.conf\.$/,
+      /Name a device that is not a NIC by its product_id or address, below \[pci\] of kolla\/config\/nova\/nova-compute\.conf\.$/,
     ));
 });
 
@@ -246,7 +246,7 @@ describe("files by symbolic links", () => {
     ["a link to a link", { shared: "kolla", "environments/production/kolla": "../../shared" }],
   ];
   for (const [title, links] of folders)
-    it(`${title}: nothing is twice, for base and environment, in whatever order`, () => {
+    it(`${title}: nothing is twice, for base and environment, in any order`, () => {
       for (const order of [
         [undefined, "production"],
         ["production", undefined],
@@ -268,7 +268,7 @@ describe("files by symbolic links", () => {
         strictEqual(text.match(/nova_device_option/g)?.length, 1);
       }
     });
-  it("the lines of one file by two paths are told once", () => {
+  it("the lines of one file by two paths are reported once", () => {
     const folder = written(
       {
         "kolla.yml": "",
@@ -289,7 +289,7 @@ describe("files by symbolic links", () => {
         2,
       );
   });
-  it("a second name of an environment gets no note of its own", () => {
+  it("a second name of an environment gets no separate note", () => {
     const folder = written(base, { "environments/current": "production" });
     const told = merge(artefact, read(folder), none).hints.filter((hint) => hint.startsWith("environments/"));
     deepStrictEqual(
@@ -331,7 +331,7 @@ describe("files by symbolic links", () => {
     const folder = written({ "inventory/groups": "" }, { "kolla.yml": join(elsewhere, "kolla.yml") });
     match(
       merge(artefact, read(folder), none).refusals.join(),
-      /^kolla\.yml is a symbolic link to .*, and nothing is written through one\. Put a file of its own there, with a copy of what it leads to\.$/,
+      /^kolla\.yml is a symbolic link to .*, and nothing is written through one\. Put a file there that is a copy of the link's target\.$/,
     );
   });
 });
@@ -369,7 +369,7 @@ describe("variables that only Kolla sees", () => {
         ),
         /: only Kolla sees (sriov_physnet_mappings|sriov_devices) there/,
       ));
-  it("are no more than told of where the inventory names physical networks", () => {
+  it("are only reported where the inventory names physical networks", () => {
     const files = { "kolla.yml": "", "kolla/globals.yml": mapping, "inventory/group_vars/compute/sriov": mapping };
     deepStrictEqual(refusals(files), []);
     match(
@@ -493,32 +493,32 @@ describe("Kolla's own lists, which are emptied for every host", () => {
       }),
       [],
     ));
-  it("made from sriov_physnet_mappings are only to go", () =>
+  it("made from sriov_physnet_mappings need only be removed", () =>
     match(
       refused({
         "kolla/globals.yml":
           'neutron_sriov_physnet_mappings: "{{ dict(sriov_physnet_mappings.values() | zip(sriov_physnet_mappings.keys())) }}"\n',
       }),
-      /It is made from sriov_physnet_mappings, which is read by itself now: take it away\.$/,
+      /It is made from sriov_physnet_mappings, which is now read automatically: remove it\.$/,
     ));
-  it("that the inventory says already are only to go", () =>
+  it("that the inventory already contains need only be removed", () =>
     match(
       refused({
         "kolla/inventory/group_vars/compute": physnets,
         "inventory/host_vars/hv1": "sriov_devices: [{name: ens1f0, physical_network: physnet2}]\n",
       }),
-      /The inventory says the same already: take it away\.$/,
+      /The inventory already contains the same: remove it\.$/,
     ));
   const gpus = 'nova_pci_passthrough_whitelist: [{vendor_id: "10de", product_id: "20b0"}]\n';
-  it("with devices that are no NICs alone stay in globals.yml, which empties nothing then", () =>
+  it("with devices that are not NICs alone stay in globals.yml, which empties nothing then", () =>
     match(
       merged(config({ "kolla.yml": "", "kolla/globals.yml": gpus })).get("kolla/globals.yml")!,
       /^nova_pci_passthrough_whitelist: \[\{vendor_id: "10de", product_id: "20b0"\}\]\n/,
     ));
-  it("with such devices elsewhere have another way", () =>
+  it("with these devices elsewhere have another way", () =>
     match(
       refused({ "kolla.yml": "", "kolla/inventory/group_vars/compute": gpus }),
-      /Take it away, and name these devices, which are no NICs, below \[pci\] of kolla\/config\/nova\/nova-compute\.conf:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}$/,
+      /Remove it, and name these devices, which are not NICs, below \[pci\] of kolla\/config\/nova\/nova-compute\.conf:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}$/,
     ));
   it("with NICs and other devices have a way for both", () =>
     match(
@@ -526,7 +526,7 @@ describe("Kolla's own lists, which are emptied for every host", () => {
         "kolla/globals.yml":
           'nova_pci_passthrough_whitelist:\n  - {vendor_id: "10de", product_id: "20b0"}\n  - {devname: p4p1, physical_network: physnet9}\n',
       }),
-      /\(Kolla has it the other way round\); and below \[pci\] of kolla\/config\/nova\/nova-compute\.conf what is no NIC:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}\nIn the inventory:\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/,
+      /\(Kolla uses the reverse order\); and below \[pci\] of kolla\/config\/nova\/nova-compute\.conf what is not a NIC:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}\nIn the inventory:\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/,
     ));
   it("with more than the network have a way for that", () =>
     match(
@@ -534,25 +534,25 @@ describe("Kolla's own lists, which are emptied for every host", () => {
         "kolla/globals.yml":
           "nova_pci_passthrough_whitelist: [{devname: p4p1, physical_network: physnet9, trusted: 'true'}]\n",
       }),
-      /round\), and what else it says as nova of the PF in sriov_devices:\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/,
+      /order\), and its other keys as nova of the PF in sriov_devices:\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/,
     ));
-  it("that nobody can read get an example, and the way for what is no NIC", () =>
+  it("that cannot be read get an example, and the way for what is not a NIC", () =>
     match(
       refused({ "kolla/globals.yml": 'nova_pci_passthrough_whitelist: "{{ x }}"\n' }),
-      /round\), and what is no NIC as device_spec below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, as in:\n {4}sriov_physnet_mappings:\n {6}ens1f0: physnet2$/,
+      /order\), and what is not a NIC as device_spec below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, as in:\n {4}sriov_physnet_mappings:\n {6}ens1f0: physnet2$/,
     ));
   const lines: [line: string, want: RegExp][] = [
     [
       "neutron_sriov_physnet_mappings={'physnet9':'p4p1'}",
-      /round\):\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/,
+      /order\):\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/,
     ],
     [
       `nova_pci_passthrough_whitelist='[{"devname": "p4p1", "physical_network": "physnet9"}]'`,
-      /round\):\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/,
+      /order\):\n {4}sriov_physnet_mappings:\n {6}p4p1: physnet9$/,
     ],
     [
       `nova_pci_passthrough_whitelist=[{"vendor_id": "10de", "product_id": "20b0"}]`,
-      /which are no NICs, .*:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}$/,
+      /which are not NICs, .*:\n {4}device_spec = \{"vendor_id":"10de","product_id":"20b0"\}$/,
     ],
     ["neutron_sriov_physnet_mappings={{ x }}", /, as in:\n {4}sriov_physnet_mappings:\n {6}ens1f0: physnet2$/],
   ];
@@ -565,7 +565,7 @@ describe("Kolla's own lists, which are emptied for every host", () => {
   it("in an encrypted file are warned of", () =>
     match(
       hints({ "kolla.yml": "", "kolla/inventory/group_vars/all/x": "$ANSIBLE_VAULT;1.1;AES256\n31\n" }).join("\n"),
-      /^kolla\/inventory\/group_vars\/all\/x is encrypted and cannot be looked at\. If it has /,
+      /^kolla\/inventory\/group_vars\/all\/x is encrypted and cannot be checked\. If it contains /,
     ));
 });
 
@@ -577,11 +577,11 @@ describe("inventory/sriov that the site has for something else", () => {
     const told = merge(artefact, before, none).hints.join("\n");
     match(
       told,
-      /^inventory\/sriov has no group compute_sriov, and is left\. The group is in inventory\/sriov_group\.$/m,
+      /^inventory\/sriov does not contain the group compute_sriov, and is left unchanged\. The group is in inventory\/sriov_group\.$/m,
     );
     match(
       told,
-      /^inventory\/group_vars\/compute-cx6\/sriov sets sriov_devices for compute-cx6, which is no part of compute_sriov, .* add compute-cx6 below \[compute_sriov:children\]/m,
+      /^inventory\/group_vars\/compute-cx6\/sriov sets sriov_devices for compute-cx6, which is not part of compute_sriov, .* add compute-cx6 below \[compute_sriov:children\]/m,
     );
   });
   const taken: [title: string, files: { readonly [path: string]: string }][] = [
@@ -614,7 +614,7 @@ describe("inventory/sriov that the site has for something else", () => {
     };
     match(
       hints({ ...files, "inventory/sriov": "[compute_sriov]\nhv2\n" }).join("\n"),
-      /sets sriov_devices for row, which is no part of compute_sriov/,
+      /sets sriov_devices for row, which is not part of compute_sriov/,
     );
     deepStrictEqual(hints({ ...files, "inventory/sriov": "[compute_sriov]\nhv1\nhv2\n" }), []);
   });
@@ -623,7 +623,7 @@ describe("inventory/sriov that the site has for something else", () => {
       hints({ "inventory/groups": "[compute]\nhv1\n", "inventory/group_vars/compute/sriov": "sriov_devices: []\n" }),
       [],
     ));
-  it("a child that only a later file defines is passed over by Ansible, and that is told", () => {
+  it("a child that only a later file defines is ignored by Ansible, and that is reported", () => {
     const group = "[compute_sriov:children]\nrow\n[compute:children]\ncompute_sriov\n";
     const row = "[row]\nhv1\n";
     match(
@@ -645,9 +645,9 @@ describe("inventory/sriov that the site has for something else", () => {
   it("is refused when the names for another one are taken too", () =>
     match(
       refused({ "inventory/sriov": "[a]\n", "inventory/sriov_group": "[b]\n", "inventory/sriov_group_2": "[c]\n" }),
-      /^No file of inventory has the group compute_sriov, .* Add by hand to a file of inventory:\n {4}# Hypervisors/,
+      /^No file of inventory contains the group compute_sriov, .* Add by hand to a file of inventory:\n {4}# Hypervisors/,
     ));
-  it("a group that no host is named for is told, and one with hosts is not", () => {
+  it("a group that no host is named for is reported, and one with hosts is not", () => {
     const group = (text: string): string =>
       hints({ "kolla.yml": "", "inventory/sriov": `${text}\n[compute:children]\ncompute_sriov\n` }).join("\n");
     match(group("[compute_sriov]"), /^No file of the inventory names a host for compute_sriov/m);
@@ -659,7 +659,7 @@ describe("inventory/sriov that the site has for something else", () => {
         [],
       );
   });
-  it("devices for every host, which hide those of the inventory, are told", () =>
+  it("devices for every host, which hide those of the inventory, are reported", () =>
     match(
       hints({ "kolla.yml": "sriov_devices: []\n", "inventory/group_vars/compute/x": "sriov_devices: []\n" }).join("\n"),
       /^kolla\.yml:1: Kayobe gives sriov_devices of this file to every host, and that of inventory\/group_vars\/compute\/x has no effect\./m,
@@ -678,7 +678,7 @@ describe("a list of filters under a condition", () => {
     const after = merged(config({ "kolla.yml": "", [nova]: when(list("A")) }));
     match(
       after.get("kolla/config/global.conf")!,
-      /^\n\[filter_scheduler\]\n# For when [^\n]*\nenabled_filters = .*PciPassthroughFilter\n/,
+      /^\n\[filter_scheduler\]\n# For the case [^\n]*\nenabled_filters = .*PciPassthroughFilter\n/,
     );
     strictEqual(after.get(nova), when(list("A, PciPassthroughFilter")));
   });
@@ -703,7 +703,7 @@ describe("a list of filters under a condition", () => {
   it("in global.conf is refused, for nothing is read before that", () =>
     match(
       refused({ "kolla.yml": "", "kolla/config/global.conf": when(list("A, PciPassthroughFilter")) }),
-      /^kolla\/config\/global\.conf:3: enabled_filters stands under a condition, .* Add above that condition, by hand:\n {4}\[filter_scheduler\]\n {4}enabled_filters = /,
+      /^kolla\/config\/global\.conf:3: enabled_filters is under a condition. .* Add by hand, above that condition:\n {4}\[filter_scheduler\]\n {4}enabled_filters = /,
     ));
   for (const text of [
     `{% if x %}\n${list("A, PciPassthroughFilter")}{% else %}\n${list("PciPassthroughFilter")}{% endif %}\n`,
@@ -743,7 +743,7 @@ describe("a list of filters under a condition", () => {
   it("in its own line is refused, though the filter is in it", () =>
     match(
       refused({ "kolla.yml": "", [scheduler]: "[filter_scheduler]\n{% if x %}enabled_filters = A{% endif %}\n" }),
-      /has no PciPassthroughFilter, and a condition/,
+      /has no PciPassthroughFilter, and a Jinja condition/,
     ));
 });
 
@@ -765,12 +765,12 @@ describe("what a published guide has a site write", () => {
       match(
         merge(artefact, guide, none).hints.join("\n"),
         new RegExp(
-          `^${path.replaceAll(".", "\\.")}: what it made from sriov_physnet_mappings is taken away\\. .* are in that group\\.$`,
+          `^${path.replaceAll(".", "\\.")}: what it made from sriov_physnet_mappings is removed\\. .* are in that group\\.$`,
           "m",
         ),
       );
   });
-  it("leaves of another file what is no option with devices, its headings too", () =>
+  it("leaves of another file what is not an option with devices, its headings too", () =>
     strictEqual(
       merged(
         config({
@@ -841,14 +841,14 @@ describe("what a published guide has a site write", () => {
       '[pci]\npassthrough_whitelist = [{"devname": "ens1f0", "physical_network": "physnet2"}, {"address": "0000:3b:00.1", "physical_network": "physnet3"}]\n',
     ],
   ] as const)
-    it(`by hand, where the inventory says it already, is only to go: ${path}`, () => {
+    it(`by hand, where the inventory already contains it, need only be removed: ${path}`, () => {
       match(
         refused({ ...said, [path]: text }),
-        /is set by hand, and the inventory says the same already\. Take it away here\.$/,
+        /is set by hand, and the inventory already contains the same\. Remove it here\.$/,
       );
       match(
         refused({ ...said, [path]: text.replace("physnet2", "physnet9") }),
-        /is set by hand, and .* Move it to physical_network/,
+        /is set by hand. .* Move it to physical_network/,
       );
     });
   const others: [title: string, path: string, text: string, want: RegExp][] = [
@@ -856,13 +856,13 @@ describe("what a published guide has a site write", () => {
       "with a device more",
       agent,
       "[sriov_nic]\nphysical_device_mappings = physnet9:ens9,{% for d, n in sriov_physnet_mappings.items() %}{{ n }}:{{ d }}{% endfor %}\n",
-      /is made from sriov_physnet_mappings, which is read from the inventory now, .* Take it away here/,
+      /is made from sriov_physnet_mappings, which is now read from the inventory, .* Remove it here/,
     ],
     [
       "with a tag",
       nova,
       '[pci]\npassthrough_whitelist = [{% for d, n in sriov_physnet_mappings.items() %}{"devname": "{{ d }}", "physical_network": "{{ n }}", "trusted": "true"}{% endfor %}]\n',
-      /Take it away here; what it says besides goes to nova of the PF/,
+      /Remove it here, and move its other settings to nova of the PF/,
     ],
     [
       "with another variable",
@@ -886,7 +886,7 @@ describe("what a published guide has a site write", () => {
       "empty, for one host",
       "kolla/config/neutron/hv1/sriov_agent.ini",
       "[sriov_nic]\nexclude_devices =\n",
-      /is empty, and comes on hv1 in place of what follows from sriov_devices/,
+      /is empty, and on hv1 it replaces what is derived from sriov_devices/,
     ],
   ];
   for (const [title, path, text, want] of others)
@@ -897,7 +897,7 @@ describe("what a published guide has a site write", () => {
         { ...snippet, "ansible/sriov.yml": wanted("ansible/sriov.yml"), "environments/e/kolla.yml": "" },
         { environment: "e" },
       ).join("\n"),
-      /nova\.conf:7: .* says what follows from sriov_physnet_mappings by itself now\. Run sriov-role kayobe for that layer first, .* without --environment\.$/m,
+      /nova\.conf:7: .* contains what is now derived from sriov_physnet_mappings automatically\. To replace it, run sriov-role kayobe for that layer first, without --environment\.$/m,
     ));
   const playbook = snippet["ansible/sriov.yml"]!;
   const playbooks: [text: string, want: boolean][] = [
@@ -969,7 +969,7 @@ describe("the command kayobe in the field", () => {
     symlinkSync("../../../kolla/config", join(target, "environments/test/kolla/config"));
     strictEqual((await cli(folder, "kayobe", "--config-path", target)).code, 0);
     const second = await cli(folder, "kayobe", "--config-path", target);
-    match(second.output, /^Nothing to do: .* has all of it\.$/m);
+    match(second.output, /^Nothing to do: .* is up to date\.$/m);
     doesNotMatch(second.output, /environments\/test/);
     match((await cli(folder, "kayobe", "--config-path", target, "--environment", "test")).output, /^Nothing to do: /m);
   });

@@ -42,7 +42,7 @@ describe(readIni.name, () => {
 describe(addToSection.name, () => {
   const cases: [title: string, given: string, want: string][] = [
     ["an empty file", "", "\n[s]\nk = v\n"],
-    ["a section of its own, after a blank line", "[t]\na = 1\n", "[t]\na = 1\n\n[s]\nk = v\n"],
+    ["a separate section, after a blank line", "[t]\na = 1\n", "[t]\na = 1\n\n[s]\nk = v\n"],
     ...[
       "{% if x %}\n[t]\n{% endif -%}\n",
       "{% raw -%}\n[t]\na = 1\n{% endraw -%}",
@@ -83,7 +83,7 @@ describe(addToSection.name, () => {
     it(title, () => strictEqual(addToSection(readIni(given), "s", "k = v\n"), want));
 });
 
-it("a section at the end of a file goes with what ends ours", () => {
+it("a section at the end of a file comes with what ends ours", () => {
   const ours = readIni("\n[s]\na = 1\n{# Why. #}\n");
   strictEqual(addToSection(readIni("[t]\n"), "s", "a = 1\n", trailerOf(ours)), "[t]\n\n[s]\na = 1\n{# Why. #}\n");
   strictEqual(addToSection(readIni("[s]\n"), "s", "a = 1\n", trailerOf(ours)), "[s]\na = 1\n");
@@ -105,14 +105,14 @@ describe(addToList.name, () => {
 });
 
 describe("an entry", () => {
-  it("goes with its comment, and with the blank line that Jinja takes", () => {
+  it("comes with its comment, and with the blank line that Jinja removes", () => {
     const ini = readIni("\n[s]\n# Why.\na = {% raw %}1{% endraw %}\n\nb = 2\n");
     deepStrictEqual(
       ini.entries.map((entry) => chunkOf(ini, entry)),
       ["# Why.\na = {% raw %}1{% endraw %}\n\n", "b = 2\n"],
     );
   });
-  it("is replaced with the lines on which it goes on", () =>
+  it("is replaced with the lines that continue it", () =>
     strictEqual(
       replaceEntry(readIni("[s]\na = 1\n  2\nb = 3\n"), readIni("[s]\na = 1\n  2\nb = 3\n").entries[0]!, "c = 4"),
       "[s]\nc = 4\nb = 3\n",

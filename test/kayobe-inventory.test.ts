@@ -35,12 +35,12 @@ async function refusalsOfFilter(texts: readonly string[]): Promise<(string | nul
 const device = (text: string): string => `sriov_devices:\n  - ${text.replaceAll("\n", "\n    ")}\n`;
 const faults = (text: string): string[] => readVariables(text).faults.map(({ line, message }) => `${line}: ${message}`);
 
-describe("what cannot be right is told with its line", () => {
+describe("what cannot be right is reported with its line", () => {
   const cases: readonly [title: string, text: string, want: RegExp][] = [
     [
       "an address that is a number",
       device("name: a\nnova:\n  address: 3:00.0"),
-      /^4: nova\.address of sriov_devices\[0\] is 3:00\.0, of which YAML makes 180: put it in quotes$/,
+      /^4: nova\.address of sriov_devices\[0\] is 3:00\.0, which YAML reads as 180: put it in quotes$/,
     ],
     ["an address of a PF that is a number", device("address: 3:00.0"), /^2: address of sriov_devices\[0\] is 3:00\.0/],
     [
@@ -52,7 +52,7 @@ describe("what cannot be right is told with its line", () => {
     [
       "an id that YAML reads as another number",
       device("vendor_id: 0123\nproduct_id: '1'"),
-      /^2: vendor_id of sriov_devices\[0\] is 0123, of which YAML makes 83/,
+      /^2: vendor_id of sriov_devices\[0\] is 0123, which YAML reads as 83/,
     ],
     [
       "a physical network that is a number",
@@ -62,7 +62,7 @@ describe("what cannot be right is told with its line", () => {
     [
       "a physical network that is a switch",
       device("name: a\nphysical_network: on"),
-      /^3: physical_network of sriov_devices\[0\] is on, of which YAML makes true/,
+      /^3: physical_network of sriov_devices\[0\] is on, which YAML reads as true/,
     ],
     [
       "an empty physical network",
@@ -168,7 +168,7 @@ it("a physical network that --vlan-range takes is one that the model takes", () 
   );
 });
 
-describe("nothing is told of", () => {
+describe("nothing is reported for", () => {
   const plain: readonly [title: string, text: string][] = [
     ["a name and an address that is null", device("name: a\naddress: null")],
     ["devname and an address for Nova that is null", device("name: a\nnova: {devname: a, address: null}")],
@@ -192,7 +192,7 @@ describe("nothing is told of", () => {
     ...plain,
     ["a list that is an expression", 'sriov_devices: "{{ x }}"\nsriov_physnet_mappings: "{{ y }}"\n'],
     ["an encrypted file", "$ANSIBLE_VAULT;1.1;AES256\n3132\n"],
-    ["a file that is no YAML", "sriov_devices: [\n"],
+    ["a file that is not YAML", "sriov_devices: [\n"],
   ];
   for (const [title, text] of cases) it(title, () => deepStrictEqual(faults(text), []));
   it("a name and an address that are expressions: one of them may be null", () =>

@@ -27,12 +27,12 @@ describe(wholeFile.name, () => {
       [
         "of another author is refused",
         { files: { [playbook.path]: "- hosts: compute\n" } },
-        { refusals: [/^ansible\/sriov\.yml is not by sriov-role kayobe/] },
+        { refusals: [/^ansible\/sriov\.yml does not belong to sriov-role kayobe/] },
       ],
       [
         "that cannot be read is refused",
         { more: [{ path: playbook.path }] },
-        { refusals: [/^ansible\/sriov\.yml is not by sriov-role kayobe/] },
+        { refusals: [/^ansible\/sriov\.yml does not belong to sriov-role kayobe/] },
       ],
       [
         "of a published guide is replaced, with a hint",
@@ -62,7 +62,7 @@ describe(wholeFile.name, () => {
         { files: { [`${folder}.yml`]: "a: 1\n" } },
         {
           puts: { [derived.path]: derived.text },
-          refusals: [/compute_sriov\.yml and a folder compute_sriov cannot be/],
+          refusals: [/compute_sriov\.yml and a folder compute_sriov cannot both exist/],
         },
       ],
       [
@@ -78,7 +78,7 @@ describe(wholeFile.name, () => {
     ],
   );
 
-  it("is told by its first comment", () => {
+  it("is recognised by its first comment", () => {
     strictEqual(isWholeFile(playbook), true);
     strictEqual(isWholeFile({ text: `a: 1\n${mark}` }), false);
   });
@@ -144,7 +144,7 @@ describe(groupFile.name, () => {
       [
         "is not made where a file has the group, which nothing makes a part of compute",
         { files: { "inventory/hosts": "[compute_sriov]\n" } },
-        { hints: [/^inventory\/hosts has the group compute_sriov, and nothing makes it part of compute/] },
+        { hints: [/^inventory\/hosts contains the group compute_sriov, and nothing makes it part of compute/] },
       ],
       [
         "is not made where a script may make the group a part of compute",
@@ -164,7 +164,7 @@ describe(groupFile.name, () => {
       [
         "is refused where all names are taken",
         { files: { ...taken, "inventory/sriov_group_2": "[c]\n" } },
-        { refusals: [/^No file of inventory has the group compute_sriov, [^]*:\n {4}\[compute_sriov\]$/] },
+        { refusals: [/^No file of inventory contains the group compute_sriov, [^]*:\n {4}\[compute_sriov\]$/] },
       ],
     ],
   );
@@ -205,14 +205,14 @@ describe(requirements.name, () => {
       [
         "with collections that are not a list are refused",
         { files: { [path]: "collections: 1\n" } },
-        { refusals: [/has collections that are no list\. Mend that/] },
+        { refusals: [/has collections that are not a list\. Fix that/] },
       ],
       ...kept.map(
         (item) =>
           [
             `with ${item} are left, with a hint`,
             { files: { [path]: `collections:\n  ${item}\n` } },
-            { hints: [/takes a\.b in its own way/] },
+            { hints: [/chooses a\.b in its own way/] },
           ] as const,
       ),
       [
@@ -243,9 +243,9 @@ describe(hook.name, () => {
     [
       "to another playbook is refused",
       { more: [{ path, link: "../../../ansible/x.yml" }] },
-      { refusals: [/is something else than a symbolic link/] },
+      { refusals: [/is not a symbolic link/] },
     ],
-    ["that is a file is refused", { files: { [path]: "" } }, { refusals: [/is something else than a symbolic link/] }],
+    ["that is a file is refused", { files: { [path]: "" } }, { refusals: [/is not a symbolic link/] }],
   ]);
 });
 
@@ -263,10 +263,7 @@ describe(refuseLinks.name, () => {
     has(draft, {
       puts: { "kolla/globals.yml": "a: 1\n", "a/x": "a: 1\n" },
       links: [{ path: "hooks/x.yml", target: "../x.yml" }],
-      refusals: [
-        /^kolla is a symbolic link to \/srv\/kolla, .* Put a folder of its own/,
-        /^hooks is a symbolic link to/,
-      ],
+      refusals: [/^kolla is a symbolic link to \/srv\/kolla, .* Put a folder there/, /^hooks is a symbolic link to/],
     });
   });
   it("is not of a link in the configuration, whose file is written where it is", () => {
@@ -292,7 +289,7 @@ describe(refuseToHide.name, () => {
       draft.put(`environments/e/${path}`, "new");
       refuseToHide(draft);
       const refusals = want
-        ? [/^environments\/e\/kolla\/config\/nova\.conf would come in place of kolla\/config\/nova\.conf/]
+        ? [/^environments\/e\/kolla\/config\/nova\.conf would replace kolla\/config\/nova\.conf/]
         : [];
       has(draft, { puts: { [`environments/e/${path}`]: "new" }, refusals });
     });

@@ -48,8 +48,8 @@ describe(options.name, () => {
         { files: { [agent.path]: twice } },
         {
           refusals: [
-            /:10: \[sriov_nic\] a is there twice, the first time in .*:4\. Delete this one\.$/,
-            /:12: \[sriov_nic\] b is there twice/,
+            /:10: \[sriov_nic\] a is set twice, first in .*:4\. Delete this one\.$/,
+            /:12: \[sriov_nic\] b is set twice/,
           ],
         },
       ],
@@ -59,7 +59,7 @@ describe(options.name, () => {
           files: { [agent.path]: agent.text.replace("a = ours", "a = old ours"), "environments/e/x": "" },
           ...inEnvironment,
         },
-        { refusals: [/:4: \[sriov_nic\] a is by an earlier version\. .* without --environment\.$/] },
+        { refusals: [/:4: \[sriov_nic\] a was written by an earlier version\. .* without --environment\.$/] },
       ],
       [
         "of an environment that another one depends on are refused by its name",
@@ -70,7 +70,7 @@ describe(options.name, () => {
           },
           ...inEnvironment,
         },
-        { refusals: [/:6: \[sriov_nic\] b is by an earlier version\. .* with --environment d\.$/] },
+        { refusals: [/:6: \[sriov_nic\] b was written by an earlier version\. .* with --environment d\.$/] },
       ],
       [
         "in an encrypted file are refused, with the section",
@@ -117,7 +117,7 @@ describe(addFilter.name, () => {
   const before = {
     "kolla/config/global.conf":
       "\n[filter_scheduler]\n" +
-      "# For when no condition in the files that Nova reads after this one gives it another list.\n" +
+      "# For the case that no condition in the files that Nova reads later sets another list.\n" +
       "enabled_filters = A, New\n{# end #}\n",
   };
   const add = (draft: Parameters<typeof addFilter>[0]): void => void addFilter(draft, wanted!, "{# end #}\n");
@@ -128,7 +128,7 @@ describe(addFilter.name, () => {
     [
       "refuses a list that a condition ends",
       { files: { [nova]: "[filter_scheduler]\n{% if x %}enabled_filters = B{% endif %}\n" } },
-      { refusals: [/:2: enabled_filters has no New, and a condition/] },
+      { refusals: [/:2: enabled_filters has no New, and a Jinja condition/] },
     ],
     [
       "makes a list before one under a condition",
@@ -143,7 +143,7 @@ describe(addFilter.name, () => {
     [
       "refuses a list under a condition, before which Nova reads nothing",
       { files: { "kolla/config/global.conf": `{% if x %}\n${list("B, New")}{% endif %}\n` } },
-      { refusals: [/^kolla\/config\/global\.conf:3: enabled_filters stands under a condition/] },
+      { refusals: [/^kolla\/config\/global\.conf:3: enabled_filters is under a condition/] },
     ],
     [
       "repeats a list of the base in an environment",
@@ -152,7 +152,7 @@ describe(addFilter.name, () => {
         puts: {
           [`environments/e/${nova}`]:
             "\n[filter_scheduler]\n" +
-            "# What kolla/config/nova.conf has is repeated: of two lists, Nova takes the last.\n" +
+            "# The list of kolla/config/nova.conf, repeated: of two lists, Nova uses the last.\n" +
             "enabled_filters = B, New\n{# end #}\n",
         },
       },
@@ -160,10 +160,10 @@ describe(addFilter.name, () => {
     [
       "refuses a file that may have a list",
       { files: { [nova]: vault } },
-      { refusals: [/^kolla\/config\/nova\.conf is encrypted .* may have a list of filters/] },
+      { refusals: [/^kolla\/config\/nova\.conf is encrypted .* may contain a list of filters/] },
     ],
   ]);
-  it("says whether there is a list for all schedulers", () => {
+  it("reports whether there is a list for all schedulers", () => {
     const isDone = (files: { readonly [path: string]: string }): boolean => addFilter(draftOf({ files }), wanted!, "");
     strictEqual(isDone({ [nova]: list("B") }), true);
     strictEqual(isDone({ "kolla/config/nova/ctl1/nova.conf": list("B") }), false);
@@ -179,7 +179,7 @@ describe(removeSnippets.name, () => {
     [
       "removes a snippet, with a hint",
       { files: { [path]: `${snippet}c = 1\n` } },
-      { puts: { [path]: "[sriov_nic]\nc = 1\n" }, hints: [/what it made from sriov_physnet_mappings is taken away/] },
+      { puts: { [path]: "[sriov_nic]\nc = 1\n" }, hints: [/what it made from sriov_physnet_mappings is removed/] },
     ],
     [
       "removes an empty list without a word",

@@ -42,7 +42,7 @@ describe(setVariable.name, () => {
       [
         "refuses a file that is not text",
         { more: [{ path: "kolla.yml" }] },
-        { refusals: [/^kolla\.yml is no file with text/] },
+        { refusals: [/^kolla\.yml is not a file with text/] },
       ],
       [
         "refuses JSON",
@@ -70,12 +70,12 @@ describe(setVariable.name, () => {
       [
         "of a text refuses one of the site, with ours",
         { files: { "kolla.yml": "k: a\n" } },
-        { refusals: [/^kolla\.yml:1: k is set already\. Bring it together by hand with:\n {4}k: new ours$/] },
+        { refusals: [/^kolla\.yml:1: k is already set\. Combine it by hand with:\n {4}k: new ours$/] },
       ],
       [
         "of a text leaves one with ours in it, with a hint",
         { files: { "kolla.yml": "k: a ours\n" } },
-        { hints: [/^kolla\.yml:1: k is not as it is written here, and is left\./] },
+        { hints: [/^kolla\.yml:1: k differs from the lines below, and is left unchanged\./] },
       ],
     ],
   );
@@ -100,7 +100,7 @@ describe(setVariable.name, () => {
       [
         "of the mapping refuses that of the site",
         { files: { "kolla.yml": "neutron_sriov_physnets: a:b\n" } },
-        { refusals: [/^kolla\.yml:1: neutron_sriov_physnets is set already\. It follows from sriov_devices now/] },
+        { refusals: [/^kolla\.yml:1: neutron_sriov_physnets is already set\. It is now derived from sriov_devices/] },
       ],
     ],
   );
@@ -123,7 +123,7 @@ describe(extendList.name, () => {
       [
         "refuses what is not a list",
         { files: { "kolla.yml": "k: 1\n" } },
-        { refusals: [/^kolla\.yml:1: k is no list, /] },
+        { refusals: [/^kolla\.yml:1: k is not a list, /] },
       ],
       [
         "refuses to hide a list of group_vars",
@@ -136,7 +136,7 @@ describe(extendList.name, () => {
         {
           puts: {
             "environments/e/kolla.yml":
-              "---\n# Why.\n# What kolla.yml has is repeated: the list of an environment replaces it.\n" +
+              "---\n# Why.\n# The items of kolla.yml, repeated: the list of an environment replaces them.\n" +
               "k:\n  - a\n  - new\n",
           },
         },
@@ -165,7 +165,7 @@ describe(variables.name, () => {
         { files: { [file.path]: "{% if x %}a: 1{% endif %}\nb: {}\n" } },
         {
           refusals: [
-            /^kolla\/globals\.yml is no YAML: [^]*Add by hand:\n {4}# One\.\n {4}a: \[\]\n[^b]*# Two\.\n {4}c: \[x\]$/,
+            /^kolla\/globals\.yml is not YAML: [^]*Add by hand:\n {4}# One\.\n {4}a: \[\]\n[^b]*# Two\.\n {4}c: \[x\]$/,
           ],
         },
       ],
@@ -214,7 +214,7 @@ describe(vlanRanges.name, () => {
           puts: {
             "neutron.yml": `${begun}  - physical_network: p\n    range: "1:9"\n  - physical_network: q\n`,
           },
-          hints: [/^kolla_neutron_ml2_network_vlan_ranges was not set: with Ironic, Kolla took physnet1/],
+          hints: [/^kolla_neutron_ml2_network_vlan_ranges was not set: with Ironic, Kolla used physnet1/],
         },
       ],
       ["that are there are left", of(`${p}, ${q}`), {}],
@@ -232,7 +232,7 @@ describe(vlanRanges.name, () => {
       [
         "of a network whose range YAML reads as a number are refused",
         of(`${q}, {physical_network: p, range: 10:40}`),
-        { refusals: [/ has a range of p of which YAML makes the number 640: put it in quotes\.$/] },
+        { refusals: [/ has a range of p that YAML reads as the number 640: put it in quotes\.$/] },
       ],
     ],
   );

@@ -68,14 +68,14 @@ describe(addKey.name, () => {
   ];
   for (const [title, given, want] of cases) it(title, () => strictEqual(add(given), want));
 
-  it("that belongs to what is before it, goes on with what is there", () =>
+  it("that belongs to what is before it, continues with what is there", () =>
     strictEqual(textOf(addKey(read("a: 1\n"), "new", "new: true\n", true)), "a: 1\nnew: true\n"));
   it("after Jinja that takes its end of line away, leaves one", () =>
     strictEqual(
       textOf(addKey(read("a: '{% raw %}x'\nb: c{% endraw %}\n"), "new", "new: true\n", true)),
       "a: '{% raw %}x'\nb: c{% endraw %}\n\nnew: true\n",
     ));
-  it("is refused in brackets", () => match(add("{a: 1}\n"), /^refused: is no mapping with a key to a line/));
+  it("is refused in brackets", () => match(add("{a: 1}\n"), /^refused: is not a mapping with one key on each line/));
 });
 
 describe(addItems.name, () => {
@@ -122,7 +122,7 @@ describe(addItems.name, () => {
     it(title, () => {
       if (want !== "refused") return strictEqual(add(given), want);
       // The alias would have the item too: that is a change of something else.
-      match(add(given), /^refused: has l in a way in which nothing can be changed without a change of something else/);
+      match(add(given), /^refused: has l in a form that cannot be changed without changing something else/);
     });
   it("an alias is refused", () => match(add("m: &l [a]\nl: *l\n"), /^refused: has l as an alias/));
 
@@ -166,7 +166,7 @@ describe(replaceKey.name, () => {
     it(JSON.stringify(given), () => {
       if (given.includes("# c")) {
         // The rest of the line would become a part of the text.
-        return match(textOf(replaceKey(read(given), "k", source, value)), /^refused: has k in a way/);
+        return match(textOf(replaceKey(read(given), "k", source, value)), /^refused: has k in a form/);
       }
       return strictEqual(textOf(replaceKey(read(given), "k", source, value)), want);
     });
@@ -178,7 +178,7 @@ describe("anchors, aliases and merges", () => {
     [
       "a value with an anchor that something else takes",
       setValue(read("k: &x false\nother: *x\nsecret: hunter2\n"), "k", "true", true),
-      /^refused: has k in a way/,
+      /^refused: has k in a form/,
     ],
     ["a value by a merge", setValue(read(merged), "k", "true", true), /^refused: has k by a merge \(<<\)/],
     ["a list by a merge", addItems(read(merged), "l", ["b"]), /^refused: has l by a merge/],
@@ -203,7 +203,7 @@ describe("anchors, aliases and merges", () => {
     it(`${JSON.stringify(text)} is read, or refused without its data`, () =>
       doesNotMatch((readYaml(text) as { refused?: string }).refused ?? "", /hunter2/));
   it("an alias of nothing is refused", () =>
-    match((readYaml("a: *none\n") as { refused: string }).refused, /^is no YAML: /));
+    match((readYaml("a: *none\n") as { refused: string }).refused, /^is not YAML: /));
 });
 
 describe("YAML that Jinja makes", () => {
@@ -219,7 +219,7 @@ describe("YAML that Jinja makes", () => {
   it("is read between its lines of Jinja", () =>
     deepStrictEqual(templated(made).data, { a: null, d: ["{{ e }}:1"], g: 1 }));
   it("keeps its places", () => strictEqual(masked(made).length, made.length));
-  it("is no YAML to who does not ask for it", () => ok(isRefused(readYaml(made))));
+  it("is not YAML without that request", () => ok(isRefused(readYaml(made))));
   it("gets no key under a condition", () =>
     strictEqual(
       add("{% if c %}\n#new: 1\n{% endif %}\na: 1\n"),
@@ -268,9 +268,9 @@ describe("other edits", () => {
 
 describe(readYaml.name, () => {
   const refusals: [given: string, want: RegExp][] = [
-    ["a: [\n", /^is no YAML: /],
+    ["a: [\n", /^is not YAML: /],
     ["a: 1\n---\nb: 2\n", /^has more than one document$/],
-    ["just words\n", /^is no mapping of keys to values$/],
+    ["just words\n", /^is not a mapping of keys to values$/],
   ];
   for (const [given, want] of refusals)
     it(`refuses ${JSON.stringify(given)}`, () => match((readYaml(given) as { refused: string }).refused ?? "", want));

@@ -153,10 +153,10 @@ describe("files that are ours as a whole", () => {
     strictEqual(after.get(path), wanted(path));
   });
   for (const path of ["ansible/sriov.yml", "inventory/group_vars/compute_sriov/sriov_openstack"])
-    it(`${path} of somebody else is left, and refused`, () =>
+    it(`${path} of another author is left, and refused`, () =>
       match(
         refused({ "kolla.yml": "", [path]: "---\n# Ours.\na: 1\n" }),
-        new RegExp(`^${path.replace(".", "\\.")} is not by sriov-role kayobe`),
+        new RegExp(`^${path.replace(".", "\\.")} does not belong to sriov-role kayobe`),
       ));
   it("need a folder for the group", () =>
     match(
@@ -167,7 +167,7 @@ describe("files that are ours as a whole", () => {
     it(`need that no .${extension} of the group is there, which Ansible would leave out`, () =>
       match(
         refused({ [`inventory/group_vars/compute_sriov.${extension}`]: "{}\n" }),
-        new RegExp(`compute_sriov\\.${extension} and a folder compute_sriov cannot be both: .*git mv `),
+        new RegExp(`compute_sriov\\.${extension} and a folder compute_sriov cannot both exist: .*git mv `),
       ));
 });
 
@@ -187,20 +187,20 @@ describe("files that are yours after the first time", () => {
     ["variables that are encrypted", { [seed]: "$ANSIBLE_VAULT;1.1;AES256\n31\n" }, seed],
   ];
   for (const [title, files, left] of cases)
-    it(`are not made beside ${title}`, () => strictEqual(merged(config(files)).get(left), files[left]));
-  it("a group that is no part of compute is told, because Kayobe passes over its hosts", () => {
+    it(`are not made next to ${title}`, () => strictEqual(merged(config(files)).get(left), files[left]));
+  it("a group that is not part of compute is reported, because Kayobe ignores its hosts", () => {
     match(
       hints({ "inventory/groups": "[compute_sriov]\nhv1\n" }).join("\n"),
-      /^inventory\/groups has the group compute_sriov, and nothing makes it part of compute/m,
+      /^inventory\/groups contains the group compute_sriov, and nothing makes it part of compute/m,
     );
     deepStrictEqual(hints({ "inventory/groups": "[compute_sriov]\nhv1\n[compute:children]\ncompute_sriov\n" }), []);
   });
-  it("are made beside a group in a file that Ansible does not read", () =>
+  it("are made next to a group in a file that Ansible does not read", () =>
     strictEqual(
       merged(config({ "inventory/groups.orig": "[compute_sriov]\n" })).get("inventory/sriov"),
       wanted("inventory/sriov"),
     ));
-  it("are made beside what is ours as a whole", () =>
+  it("are made next to what is ours as a whole", () =>
     strictEqual(
       merged(
         config({
@@ -212,7 +212,7 @@ describe("files that are yours after the first time", () => {
       ).get(seed),
       wanted(seed),
     ));
-  it("are made beside devices of a host", () =>
+  it("are made next to devices of a host", () =>
     strictEqual(merged(config({ "inventory/host_vars/hv1": "sriov_devices: []\n" })).get(seed), wanted(seed)));
 });
 
@@ -256,17 +256,17 @@ describe("ansible/requirements.yml", () => {
     "collections:\n  - name: /srv/stackhpc-sriov-1.0.0.tar.gz\n    type: file\n",
   ];
   for (const text of kept)
-    it(`keeps ${JSON.stringify(text)}, and says so`, () => {
+    it(`keeps ${JSON.stringify(text)}, and reports it`, () => {
       strictEqual(merged(config({ "kolla.yml": "", [path]: text })).get(path), text);
       match(
         hints({ "kolla.yml": "", [path]: text }).join("\n"),
-        /^ansible\/requirements\.yml takes stackhpc\.sriov in its own way/m,
+        /^ansible\/requirements\.yml chooses stackhpc\.sriov in its own way/m,
       );
     });
   it("a list in brackets is refused", () =>
     match(
       refused({ "kolla.yml": "", [path]: "[a]\n" }),
-      /^ansible\/requirements\.yml is a list in brackets\. Mend that, or add by hand:\n {4}collections:/,
+      /^ansible\/requirements\.yml is a list in brackets\. Fix that, or add by hand:\n {4}collections:/,
     ));
 });
 
@@ -320,18 +320,18 @@ describe("kolla.yml", () => {
       refusals({ "kolla.yml": "$ANSIBLE_VAULT;1.1;AES256\n3132\n" }).join("\n"),
       /^kolla\.yml is encrypted with Ansible Vault[^]*\n {4}kolla_enable_neutron_sriov: true$/m,
     ));
-  it("that is no text is refused", () =>
+  it("that is not text is refused", () =>
     match(
       merge(artefact, [...config({ "neutron.yml": "" }), { path: "kolla.yml" }], none).refusals[0]!,
-      /^kolla\.yml is no file with text in UTF-8, or cannot be read\.$/,
+      /^kolla\.yml is not a file with text in UTF-8, or cannot be read\.$/,
     ));
   it("a variable in JSON is refused", () =>
     match(
       refused({ "ours.json": `{"${enable}": false}\n` }),
-      /^ours\.json is JSON, which is not edited here\. Mend that, or add by hand:/,
+      /^ours\.json is JSON, which is not edited here\. Fix that, or add by hand:/,
     ));
-  it("that is no YAML is refused, with its fault", () =>
-    match(refusals({ "kolla.yml": "a: [\n" })[0]!, /^kolla\.yml is no YAML: /));
+  it("that is not YAML is refused, with its fault", () =>
+    match(refusals({ "kolla.yml": "a: [\n" })[0]!, /^kolla\.yml is not YAML: /));
 });
 
 describe("kolla/globals.yml", () => {
@@ -341,7 +341,7 @@ describe("kolla/globals.yml", () => {
     const refusal = refused({ [path]: made });
     match(
       refusal,
-      /^kolla\/globals\.yml is no YAML: .*\. Kayobe makes YAML of it with Jinja, and it cannot be edited here\. Add by hand:\n/,
+      /^kolla\/globals\.yml is not YAML: .*\. Kayobe renders it with Jinja, and it cannot be edited here\. Add by hand:\n/,
     );
     for (const key of Object.keys(parse(wanted(path)) as object)) match(refusal, new RegExp(`^ {4}${key}: `, "m"));
     deepStrictEqual(refusals({ [path]: `${made}${wanted(path).slice(4)}` }), []);
@@ -359,7 +359,7 @@ describe("kolla/globals.yml", () => {
     ],
     ["nova_pci_passthrough_whitelist", '"{{ x }}"', "ens1f0: physnet2"],
   ] as const)
-    it(`${key}: ${value} is refused, with the way to say it`, () =>
+    it(`${key}: ${value} is refused, with the way to write it`, () =>
       match(
         refused({ [path]: `---\n${key}: ${value}\n` }),
         new RegExp(`^kolla/globals\\.yml:2: ${key} is set by hand[^]*sriov_physnet_mappings:\n {6}${want}$`),
@@ -371,10 +371,10 @@ describe("kolla/globals.yml", () => {
     ).get(path)!;
     deepStrictEqual(parse(after), parse(wanted(path)));
   });
-  it("what somebody else says of the agent's extensions is refused, with ours, until both are brought together", () => {
+  it("the site's value of the agent's extensions is refused, with ours, until both are combined", () => {
     match(
       refused({ [path]: "neutron_agent_extensions: []\n" }),
-      /^kolla\/globals\.yml:1: neutron_agent_extensions is set already\. Bring it together by hand with:\n[^]* {4}neutron_agent_extensions: /,
+      /^kolla\/globals\.yml:1: neutron_agent_extensions is already set\. Combine it by hand with:\n[^]* {4}neutron_agent_extensions: /,
     );
     const text = 'neutron_agent_extensions: "{{ neutron_sriov_physnets }}"\n';
     match(
@@ -383,13 +383,13 @@ describe("kolla/globals.yml", () => {
     );
     match(
       hints({ [path]: text }).join(),
-      /^kolla\/globals\.yml:1: neutron_agent_extensions is not as it is written here/,
+      /^kolla\/globals\.yml:1: neutron_agent_extensions differs from the lines below/,
     );
   });
-  it("what somebody else says of the agent is refused", () =>
+  it("the site's value of the agent's mapping is refused", () =>
     match(
       refused({ [path]: "neutron_sriov_physnets: physnet2:ens1f0\n" }),
-      /^kolla\/globals\.yml:1: neutron_sriov_physnets is set already/,
+      /^kolla\/globals\.yml:1: neutron_sriov_physnets is already set/,
     ));
 });
 
@@ -424,7 +424,7 @@ describe("neutron.yml", () => {
         { "neutron.yml": `${vlans}: [{physical_network: p, range: "1:99"}]\n` },
         { vlanRanges: [{ network: "p" }] },
       ),
-      /^neutron\.yml:1: .* has p with .*, which is not .* Change it by hand, or leave --vlan-range p out\.$/,
+      /^neutron\.yml:1: .* has p with .*, but no range was requested. Change it by hand, or omit --vlan-range p\.$/,
     ));
   for (const [text, want] of [
     [
@@ -433,7 +433,7 @@ describe("neutron.yml", () => {
     ],
     ["{physical_network: p}", '{physical_network: p}, {physical_network: p, range: "200:299"}'],
   ] as const)
-    it(`another range than ${text} comes beside it`, () =>
+    it(`another range than ${text} is added to it`, () =>
       strictEqual(file(`${vlans}: [${text}]\n`, { network: "p", range: "200:299" }), `${vlans}: [${want}]\n`));
   it("of several ranges, any may be the one", () =>
     strictEqual(
@@ -451,14 +451,14 @@ describe("neutron.yml", () => {
       ),
       /^neutron\.yml:1: .* the number 640: put it in quotes\.$/,
     ));
-  it("a first range is told, because of Kolla's own", () =>
-    match(hints({ "neutron.yml": "" }, { vlanRanges: [{ network: "p" }] }).join(), /Kolla took physnet1/));
+  it("a first range is reported, because of Kolla's own", () =>
+    match(hints({ "neutron.yml": "" }, { vlanRanges: [{ network: "p" }] }).join(), /Kolla used physnet1/));
 
   const inventory = {
     "inventory/group_vars/compute_sriov/sriov": "sriov_devices:\n  - name: a\n    physical_network: physnet2\n",
     "inventory/host_vars/hv1": "sriov_physnet_mappings: {ens1f0: physnet3}\n",
   };
-  it("networks without an entry are told, with the option", () => {
+  it("networks without an entry are reported, with the option", () => {
     const [first = "", second = "", ...more] = hints({
       ...inventory,
       "neutron.yml": `${vlans}: [{physical_network: physnet9}]\n`,
@@ -495,7 +495,7 @@ describe(vlanRange.name, () => {
     it(`not ${JSON.stringify(text)}`, () => strictEqual(vlanRange(text).ok, false));
 });
 
-describe("options of ML2 by somebody else", () => {
+describe("options of ML2 in the site's files", () => {
   const ml2 = "kolla/config/neutron/ml2_conf.ini";
   const inventory = {
     "inventory/group_vars/compute_sriov/x": "sriov_devices:\n  - name: a\n    physical_network: physnet2\n",
@@ -505,7 +505,7 @@ describe("options of ML2 by somebody else", () => {
     it(`${path} without the driver is refused, with what to add`, () =>
       match(
         refused({ [path]: text }),
-        /ml2_conf\.ini:2: mechanism_drivers comes in place .* Add it by hand: mechanism_drivers = openvswitch, l2population, sriovnicswitch$/,
+        /ml2_conf\.ini:2: mechanism_drivers replaces .* Add it by hand: mechanism_drivers = openvswitch, l2population, sriovnicswitch$/,
       ));
   it("in kolla.yml, too", () =>
     match(
@@ -533,13 +533,13 @@ describe("options of ML2 by somebody else", () => {
       hints({ ...inventory, [ml2]: "[ml2_type_vlan]\nnetwork_vlan_ranges = physnet1:1:99\n" }).join(),
       /physnet2 has no entry/,
     ));
-  it("ranges of its own let --vlan-range have no effect", () =>
+  it("the site's ranges let --vlan-range have no effect", () =>
     match(
       refused(
         { [ml2]: "[ml2_type_vlan]\nnetwork_vlan_ranges = physnet2:1:99\n" },
         { vlanRanges: [{ network: "physnet2" }] },
       ),
-      /^kolla\/config\/neutron\/ml2_conf\.ini:2: network_vlan_ranges comes in place of what --vlan-range would set/,
+      /^kolla\/config\/neutron\/ml2_conf\.ini:2: network_vlan_ranges replaces what --vlan-range would set/,
     ));
 });
 
@@ -594,7 +594,7 @@ describe("Nova's filters", () => {
       merged(config({ [nova]: `${list("A")}${list("B")}` })).get(nova),
       `${list("A")}${list("B, PciPassthroughFilter")}`,
     ));
-  it("come as a section of their own into a file with others", () =>
+  it("are added as a separate section to a file with others", () =>
     strictEqual(merged(config({ [nova]: "[DEFAULT]\na = 1" })).get(nova), `[DEFAULT]\na = 1\n${wanted(nova)}`));
   for (const path of ["kolla/config/global.conf", "kolla/config/nova/nova-scheduler.conf"])
     it(`are edited in ${path}, and no other list is made`, () => {
@@ -605,7 +605,7 @@ describe("Nova's filters", () => {
   it("in kolla.yml are refused, because those of a file come in their place", () =>
     match(
       refused({ "kolla.yml": "kolla_extra_nova: |\n  [filter_scheduler]\n  enabled_filters = A\n" }),
-      /^kolla\.yml:1: kolla_extra_nova has enabled_filters, .* Move them below \[filter_scheduler\] of kolla\/config\/nova\.conf/,
+      /^kolla\.yml:1: kolla_extra_nova contains enabled_filters, .* Move them below \[filter_scheduler\] of kolla\/config\/nova\.conf/,
     ));
   const either = `{% if x %}\n${list("A")}{% else %}\n${list("B, PciPassthroughFilter")}{% endif %}\n`;
   it("under conditions are edited, each of them", () =>
@@ -634,7 +634,7 @@ describe("Nova's filters", () => {
     it(`${JSON.stringify(text)} is refused`, () =>
       match(
         refused({ [nova]: text }),
-        /^kolla\/config\/nova\.conf:\d: enabled_filters has no PciPassthroughFilter, and a condition of Jinja decides/,
+        /^kolla\/config\/nova\.conf:\d: enabled_filters has no PciPassthroughFilter, and a Jinja condition decides/,
       ));
   it("under a condition in the base are refused for an environment", () =>
     match(
@@ -693,7 +693,7 @@ describe("lists for Nova and for the agent", () => {
       "in the same file",
       compute,
       `[pci]\n${spec}`,
-      /^kolla\/config\/nova\/nova-compute\.conf:2: \[pci\] device_spec is set by hand, and Nova would take both lists/,
+      /^kolla\/config\/nova\/nova-compute\.conf:2: \[pci\] device_spec is set by hand. Nova would use both lists/,
     ],
     [
       "under the name of before",
@@ -721,7 +721,7 @@ describe("lists for Nova and for the agent", () => {
       "for the agent",
       agent,
       "[sriov_nic]\nphysical_device_mappings = physnet2:ens1f0\n",
-      /sriov_agent\.ini:2: physical_device_mappings is set by hand, and the agent would take only one/,
+      /sriov_agent\.ini:2: physical_device_mappings is set by hand, and the agent would use only one/,
     ],
     [
       "VFs that are left out",
@@ -737,23 +737,23 @@ describe("lists for Nova and for the agent", () => {
     ],
   ];
   for (const [title, path, text, want] of foreign)
-    it(`by somebody else, ${title}, are refused`, () => match(refused({ [path]: text }), want));
+    it(`in the site's files, ${title}, are refused`, () => match(refused({ [path]: text }), want));
   const gpu = 'device_spec = {"vendor_id": "10de", "product_id": "20b0"}\n';
-  it("of other kinds may stand beside ours", () => {
+  it("of other kinds may be next to ours", () => {
     const after = merged(config({ [compute]: `[pci]\n${gpu}` })).get(compute)!;
     match(after, /^\[pci\]\n# What follows[^\n]*\n\{\{ openstack_release[^\n]*\n\ndevice_spec = \{"vendor_id": "10de"/);
   });
   it("of other kinds are refused where ours would come in their place", () =>
     match(
       refused({ "kolla/config/nova.conf": `[pci]\n${gpu}` }),
-      /^kolla\/config\/nova\.conf:2: what follows from sriov_devices would come in place of \[pci\] device_spec\. Move it below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, where Nova takes both\.$/,
+      /^kolla\/config\/nova\.conf:2: what is derived from sriov_devices would replace \[pci\] device_spec\. Move it below \[pci\] of kolla\/config\/nova\/nova-compute\.conf, where Nova uses both\.$/,
     ));
   it("in Kayobe's own text for a service are refused", () =>
     match(
       refused({ "kolla.yml": "kolla_extra_nova: |\n  [pci]\n  device_spec = {}\n" }),
-      /^kolla\.yml:1: kolla_extra_nova has a list of devices/,
+      /^kolla\.yml:1: kolla_extra_nova contains a list of devices/,
     ));
-  it("for other services are nobody's business", () =>
+  it("for other services are ignored", () =>
     deepStrictEqual(
       refusals({
         "kolla/config/cinder.conf": `[pci]\n${spec}`,
@@ -764,7 +764,7 @@ describe("lists for Nova and for the agent", () => {
   it("that are there twice are refused", () =>
     match(
       refused({ [compute]: `${wanted(compute)}${wanted(compute)}` }),
-      /is there twice, the first time in .*:4\. Delete this one\.$/,
+      /is set twice, first in .*:4\. Delete this one\.$/,
     ));
   it("of an environment are refused for the base, which would be joined to it", () =>
     match(
@@ -809,7 +809,7 @@ describe("an environment", () => {
     match(
       after.get("environments/production/kolla.yml")!,
       new RegExp(
-        `\n# What environments/site/kolla\\.yml has is repeated: [^\n]*\n${passThrough}:\n {2}- our_bonds\n {2}- sriov_openstack\n`,
+        `\n# The items of environments/site/kolla\\.yml, repeated: [^\n]*\n${passThrough}:\n {2}- our_bonds\n {2}- sriov_openstack\n`,
       ),
     );
     match(
@@ -832,7 +832,7 @@ describe("an environment", () => {
     );
     match(
       after.get("environments/test/kolla/config/nova.conf")!,
-      /^\n\[filter_scheduler\]\n# What kolla\/config\/nova\.conf has is repeated[^\n]*\nenabled_filters = A, B, PciPassthroughFilter\n\{# Kayobe may join [^\n]*\n$/,
+      /^\n\[filter_scheduler\]\n# The list of kolla\/config\/nova\.conf, repeated[^\n]*\nenabled_filters = A, B, PciPassthroughFilter\n\{# Kayobe may join [^\n]*\n$/,
     );
     strictEqual(after.get("kolla/config/nova.conf"), "[filter_scheduler]\nenabled_filters = A,\n  B\n");
   });
@@ -869,7 +869,7 @@ describe("an environment", () => {
         { ...base, "kolla/config/nova/nova-compute.conf": "[pci]\ndevice_spec = {{ sriov_openstack }}\n" },
         { environment: "test" },
       ),
-      /is by an earlier version\. Run sriov-role kayobe for that layer first, without --environment\.$/,
+      /was written by an earlier version\. Run sriov-role kayobe for that layer first, without --environment\.$/,
     ));
   it("takes no offence at a file of the group in its base, which Ansible reads too", () => {
     const after = merged(config({ ...base, "inventory/group_vars/compute_sriov.yml": "sriov_devices: []\n" }), {
@@ -889,32 +889,29 @@ describe("an environment", () => {
         refused({ ...base, "environments/test/.kayobe-environment": text }, { environment: "test" }),
         /^environments\/test\/\.kayobe-environment:1: dependencies must be a list/,
       ));
-  it("with something of its own in place of what the base has is told", () => {
+  it("that overrides what the base sets is reported", () => {
     const told = hints({
       ...base,
       "environments/a/kolla.yml": "kolla_enable_neutron_sriov: false\n",
       "environments/b/kolla/config/nova.conf": "[filter_scheduler]\nenabled_filters = A\n",
     });
     const names = told.flatMap(
-      (hint) =>
-        /^environments\/(\w+) has something of its own in place of .* --environment \1, which writes /.exec(
-          hint,
-        )?.[1] ?? [],
+      (hint) => /^environments\/(\w+) overrides what .* --environment \1, which writes /.exec(hint)?.[1] ?? [],
     );
     deepStrictEqual(names.sort(), ["a", "b", "production", "site"]);
     match(told.join("\n"), /--environment b, which writes environments\/b\/kolla\/config\/nova\.conf\.$/m);
   });
-  it("with a list that cannot be is told in one whole sentence", () =>
+  it("with a list that cannot be is reported in one whole sentence", () =>
     match(
       hints({ ...base, "environments/test/kolla/globals.yml": "neutron_sriov_physnet_mappings: {physnet2: a}\n" }).join(
         "\n",
       ),
-      /^environments\/test has something .* \(Kolla has it the other way round\)\. Then run this again with --environment test\.$/m,
+      /^environments\/test has settings that conflict .* \(Kolla uses the reverse order\)\. Then run this again with --environment test\.$/m,
     ));
-  it("with something that cannot be is told", () =>
+  it("with something that cannot be is reported", () =>
     match(
       hints({ ...base, "environments/test/kolla/globals.yml": "enable_neutron_sriov: false\n" }).join("\n"),
-      /^environments\/test has something of its own, with which this cannot be: .* Then run this again with --environment test\.$/m,
+      /^environments\/test has settings that conflict with this: .* Then run this again with --environment test\.$/m,
     ));
   it("is nothing to tell where it has what is wanted", () => {
     const files = {
@@ -961,12 +958,12 @@ describe("a hook", () => {
   it("that leads elsewhere is refused", () =>
     match(
       hooked([{ path, link: "../../../ansible/other.yml" }]).refusals.join(),
-      /10-sriov\.yml is something else than a symbolic link to ansible\/sriov\.yml/,
+      /10-sriov\.yml is not a symbolic link to ansible\/sriov\.yml/,
     ));
-  it("that is a file is refused", () => match(hooked([{ path, text: "x" }]).refusals.join(), /is something else/));
+  it("that is a file is refused", () => match(hooked([{ path, text: "x" }]).refusals.join(), /is not a symbolic link/));
 });
 
-describe("what else is told", () => {
+describe("what else is reported", () => {
   const devices = "sriov_devices:\n  - name: ens1f0\n    physical_network: physnet2\n";
   const two = {
     "neutron.yml": `${vlans}: [{physical_network: physnet2}]\n`,
@@ -1042,9 +1039,9 @@ describe("what else is told", () => {
   it("a symbolic link on the way, through which nothing is written", () =>
     match(
       merge(artefact, [...config({ "kolla.yml": "" }), { path: "kolla", link: "../shared" }], none).refusals[0] ?? "",
-      /^kolla is a symbolic link to \.\.\/shared, and nothing is written through one\. Put a folder of its own there, with a copy of what it leads to\.$/,
+      /^kolla is a symbolic link to \.\.\/shared, and nothing is written through one\. Put a folder there that is a copy of the link's target\.$/,
     ));
-  it("a symbolic link that need not change is no fault", () =>
+  it("a symbolic link that need not change is not a fault", () =>
     deepStrictEqual(
       merge(
         artefact,
@@ -1103,7 +1100,7 @@ describe("the command kayobe", () => {
     const before = tree(target);
     const second = await cli(folder, "kayobe", "--config-path", target, "--hook", "--vlan-range", "physnet2:100:199");
     strictEqual(second.code, 0);
-    match(second.output, /^Nothing to do: .*\/kayobe has all of it\.$/m);
+    match(second.output, /^Nothing to do: .*\/kayobe is up to date\.$/m);
     doesNotMatch(second.output, /control host bootstrap/);
     deepStrictEqual(tree(target), before);
     strictEqual((await cli(folder, "kayobe", "--config-path", target, "--hook", "--check")).code, 0);
@@ -1125,11 +1122,11 @@ describe("the command kayobe", () => {
     const before = tree(target);
     const { code, output } = await cli(folder, "kayobe", "--config-path", target);
     strictEqual(code, 1);
-    match(output, /^ansible\/sriov\.yml is not by sriov-role kayobe, [^]*^Nothing was written\.$/m);
+    match(output, /^ansible\/sriov\.yml does not belong to sriov-role kayobe, [^]*^Nothing was written\.$/m);
     deepStrictEqual(tree(target), before);
   });
 
-  it("puts what differs into an environment, and tells the commands for it", async () => {
+  it("puts what differs into an environment, and prints the commands for it", async () => {
     const target = copy("environments");
     const { code, output } = await cli(folder, "kayobe", "--config-path", target, "--environment", "production");
     strictEqual(code, 0, output);
@@ -1151,7 +1148,7 @@ describe("the command kayobe", () => {
     doesNotMatch(output, /^Name /m);
   });
 
-  it("says that the environment of the shell is another", async () => {
+  it("reports that the environment of the shell is another", async () => {
     const target = copy("environments");
     const { output } = await run({
       file: process.execPath,
@@ -1161,7 +1158,7 @@ describe("the command kayobe", () => {
     });
     match(
       output,
-      /^Note: \$KAYOBE_ENVIRONMENT is production, and this was for the base\. Run it with --environment production/m,
+      /^Note: \$KAYOBE_ENVIRONMENT is production, and this run was for the base\. Run it with --environment production/m,
     );
     doesNotMatch(
       (await cli(folder, "kayobe", "--config-path", target, "--check", "--environment", "production")).output,
@@ -1228,9 +1225,9 @@ describe("the command kayobe", () => {
     const target = copy("plain");
     put(dirname(target), { "repo/etc/kayobe/kolla.yml": "", "repo/setup.cfg": "" });
     const cases: [path: string, want: RegExp][] = [
-      [join(dirname(target), "none"), /none is no folder\. It must be a Kayobe configuration/],
-      [join(dirname(target), "repo"), /is no Kayobe configuration: .* Did you mean .*\/repo\/etc\/kayobe\?/],
-      [join(target, "kolla"), /is no Kayobe configuration: it has neither kolla\.yml, bifrost\.yml/],
+      [join(dirname(target), "none"), /none is not a folder\. It must be a Kayobe configuration/],
+      [join(dirname(target), "repo"), /is not a Kayobe configuration: .* Did you mean .*\/repo\/etc\/kayobe\?/],
+      [join(target, "kolla"), /is not a Kayobe configuration: it contains neither kolla\.yml, bifrost\.yml/],
     ];
     for (const [path, want] of cases) {
       const { code, output } = await cli(folder, "kayobe", "--config-path", path);

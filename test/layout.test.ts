@@ -37,7 +37,7 @@ describe("the authors of a plugin", () => {
       want,
     );
   });
-  it("are no concern of other files", () => strictEqual(renamed(given, "role", two, "meta/x.yml"), given));
+  it("do not concern other files", () => strictEqual(renamed(given, "role", two, "meta/x.yml"), given));
 });
 
 describe("in the standalone role", () => {
@@ -146,7 +146,8 @@ describe("in the Kayobe configuration", () => {
 
 describe(artefactRoot.name, () => {
   it("of the role ends below a roles path", () => strictEqual(artefactRoot("role", acme), "roles/acme.nics"));
-  it("of the Kayobe configuration is no search path", () => strictEqual(artefactRoot("kayobe", acme), "kayobe-config"));
+  it("of the Kayobe configuration is not a search path", () =>
+    strictEqual(artefactRoot("kayobe", acme), "kayobe-config"));
   it("of the collection ends below a collections path", () =>
     strictEqual(artefactRoot("collection", acme), "collections/ansible_collections/acme/nics"));
 });

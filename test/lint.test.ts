@@ -73,7 +73,7 @@ describe("ansible-lint @long", () => {
     match(results[1]!.report, /^roles\/sriov\/tasks\/zz_broken\.yml:\d+.*no-changed-when/m);
   });
 
-  it("that is told not to look at a file does not pass", async () => {
+  it("that is configured to ignore a file does not pass", async () => {
     const out = artefacts();
     // In a folder that no role has: a task would be found from the playbooks that use the role.
     put(out, { "roles/stackhpc.sriov/.gitignore": "zz_more/\n", "roles/stackhpc.sriov/zz_more/hidden.yml": broken });

@@ -62,7 +62,7 @@ describe("the facts about the predecessors", () => {
       deepStrictEqual(of(oldKeys), keys[from].split(" ").sort()));
   }
 
-  it("calls no variable the role's that the model has not", () => {
+  it("calls no variable the role's that the model does not contain", () => {
     deepStrictEqual(
       Object.keys(oldVariables).filter((name) => !model.includes(name)),
       [],
@@ -151,7 +151,7 @@ describe("migrate, what becomes of a variable", () => {
     ["sriov_action: config", linux, /^1 fine: /],
     ["sriov_action: mlxconfig", linux, /^1 different: .*write all, config or mellanox/],
     ["sriov_restart_handler: reboot", linux, /^1 fine: /],
-    ["sriov_restart_handler: restart", linux, /^1 different: .*no handler of this name/],
+    ["sriov_restart_handler: restart", linux, /^1 different: .*contains a handler of this name/],
     ['sriov_mellanox_vendor_ids: ["0x15b3", "0x02c9"]', linux, /^1 fine: /],
     ["sriov_mellanox_vendor_ids: 0x15b3,0x02c9", linux, /^1 fine: /],
     [
@@ -184,7 +184,7 @@ describe("migrate, what becomes of a variable", () => {
     ['sriov_udev_rule_path: "{{ x }}"', linux, /^1 fine: /],
     ["sriov_udev_rule_path: /etc/x", linux, /^1 different: .*refused now: .*ends in \.rules/],
     ["sriov_udev_rule_path: rules.d/70-sriov.rules", "stackhpc.sriov", /^1 different: .*refused now: .*begins with \//],
-    ["sriov_udev_rule_path:", linux, /^1 different: .*it is empty, which is refused now: leave the line out/],
+    ["sriov_udev_rule_path:", linux, /^1 different: .*it is empty, which is refused now: remove the line/],
     ["sriov_mellanox_vendor_ids: null", "stackhpc.sriov", /^1 different: .*it is empty/],
     ["sriov_workdir: null", linux, /^1 different: .*it is empty/],
     ["sriov_boot_wait:", linux, /^1 different: .*it is empty/],
@@ -212,7 +212,7 @@ describe("migrate, what becomes of a variable", () => {
       ),
       ["1 fine:", "3 fine:"],
     ));
-  it("by what is set beside it", () => {
+  it("by what is set next to it", () => {
     const mft =
       "sriov_mft_url: http://a/b.tgz\nsriov_mft_tarball: b.tgz\nsriov_workdir: /opt\nsriov_os_pkgs: [gcc]\nsriov_firmware_tool: mft\n";
     deepStrictEqual(
@@ -235,7 +235,7 @@ describe("migrate, what becomes of a variable", () => {
     strictEqual(outcome("- name: Restart it\n  reboot:\n", "roles/a/handlers/main.yml"), "fine");
     strictEqual(outcome("- hosts: a\n  tasks:\n    - name: Restart it\n      reboot:\n"), "different");
   });
-  it("that is somebody's own, and used", () => {
+  it("that belongs to the site, and is used", () => {
     match(
       judged('sriov_entirely_different: 4\nb: "{{ sriov_entirely_different }}"\n', linux)[0]!,
       /^1 fine: .*a variable of yours/,
@@ -254,7 +254,7 @@ describe("migrate, what becomes of a variable", () => {
       ">-\n        a\n        and sriov_entirely_different",
       "\n        - a\n        - not sriov_entirely_different",
     ])
-      it(`that is somebody's own, and used in ${key}: ${JSON.stringify(condition)}`, () => {
+      it(`that belongs to the site, and is used in ${key}: ${JSON.stringify(condition)}`, () => {
         match(
           judged(
             `- hosts: a\n  vars: {sriov_entirely_different: 4}\n  tasks:\n    - b:\n      ${key}: ${condition}\n`,
@@ -263,7 +263,7 @@ describe("migrate, what becomes of a variable", () => {
           /^2 fine: .*a variable of yours/,
         );
       });
-  it("that is somebody's own, and used by debug in one text", () =>
+  it("that belongs to the site, and is used by debug in one text", () =>
     match(
       judged("- set_fact: sriov_entirely_different=4\n- debug: var=sriov_entirely_different\n", linux)[0]!,
       /^1 fine: .*a variable of yours/,
@@ -282,7 +282,7 @@ describe("migrate, what becomes of a variable", () => {
     match(one!, /^1 fine: .*a variable of yours/);
     deepStrictEqual(more, []);
   });
-  it("for either of the old roles, when nothing tells which it was", () => {
+  it("for either of the old roles, when nothing shows which it was", () => {
     match(
       judged("sriov_do_reboot: false")[0]!,
       /different: sriov_do_reboot: from stackhpc\.sriov 0\.2\.1: .*; from stackhpc\.linux\.sriov 1\.6\.4: the role no longer fails/,
@@ -311,7 +311,7 @@ describe("migrate, what becomes of a device", () => {
     ["{name: a, numvfs: many}", /^1 different: numvfs of sriov_devices\[0\]: .*whole number/],
     ["{name: a, numvfs: 4.5}", /^1 different: numvfs/],
     ["{name: a, numvf: 4}", /^1 unknown: numvf of sriov_devices\[0\]: .*numvfs is the nearest key/],
-    ["{name: a, vlan: 4}", /^1 unknown: vlan of sriov_devices\[0\]: .*take it out/],
+    ["{name: a, vlan: 4}", /^1 unknown: vlan of sriov_devices\[0\]: .*remove it/],
     ["{name: a, numvfs_driver: udevd}", /^1 different: numvfs_driver/],
     ["{name: a, numvfs_required_by: [docker]}", /^1 different: numvfs_required_by/],
     [
@@ -319,7 +319,7 @@ describe("migrate, what becomes of a device", () => {
       /^1 different: on_boot_configuration_enabled of sriov_devices\[0\]: a text in quotes/,
     ],
     ['"{{ a }}"', /^1 unjudged: sriov_devices\[0\]/],
-    ["ens1", /^1 different: sriov_devices\[0\]: it is no dictionary/],
+    ["ens1", /^1 different: sriov_devices\[0\]: it is not a dictionary/],
   ];
   for (const [device, want] of cases)
     it(device, () => {
@@ -332,7 +332,7 @@ describe("migrate, what becomes of a device", () => {
   it("in a list that only Ansible knows", () =>
     match(judged('sriov_devices: "{{ a }}"', linux)[0]!, /^1 unjudged: sriov_devices/));
   it("in no list", () =>
-    match(judged("sriov_devices: {name: a}", linux)[0]!, /^1 different: sriov_devices: it is no list/));
+    match(judged("sriov_devices: {name: a}", linux)[0]!, /^1 different: sriov_devices: it is not a list/));
   it("in a list that is an alias, once", () =>
     strictEqual(
       judged("a: &nics [{name: b, numvf: 1}]\nsriov_devices: *nics\nc:\n  sriov_devices: *nics\n", linux).filter(
@@ -365,7 +365,7 @@ describe("migrate, what becomes of a role", () => {
     ["dependencies:\n  - role: stackhpc.linux.sriov\n", [/^2 different/]],
     [
       tasks("systemd: {name: virtual-functions-ens1.service}"),
-      [/^3 different: virtual-functions-ens1\.service: this unit goes/],
+      [/^3 different: virtual-functions-ens1\.service: this unit is removed/],
     ],
     [tasks('debug: {msg: "{{ sriov_pci_addrs }}"}'), [/^3 ineffective: sriov_pci_addrs: the role no longer sets/]],
   ];
@@ -538,10 +538,10 @@ describe("migrate, stackhpc.grubcmdline", () => {
     ["a longer name", "site.yml", play("  roles: [stackhpc.grubcmdline_extra]\n")],
   ];
   for (const [title, path, text] of others)
-    it(`can go where it is not used: ${title}`, () =>
+    it(`can be removed where it is not used: ${title}`, () =>
       match(
         said({ "play.yml": play("  tasks: []\n"), [path]: text }),
-        /^1 ineffective: requirement stackhpc\.grubcmdline: it can go, nothing that was read uses that role$/,
+        /^1 ineffective: requirement stackhpc\.grubcmdline: it can be removed: nothing that was read uses that role$/,
       ));
 
   const names: [text: string, used: string][] = [
@@ -561,28 +561,31 @@ describe("migrate, stackhpc.grubcmdline", () => {
 
   const uses = (parameters: string): string =>
     judged(play(`  roles:\n    - role: stackhpc.grubcmdline\n      kernel_cmdline: ${parameters}\n`))[0] ?? "";
-  it("used for more than the IOMMU goes on working", () => {
+  it("used for more than the IOMMU continues to work", () => {
     for (const parameters of [
       "[hugepages=8, intel_iommu=on]",
       '"{{ parameters }}"',
       '["{{ iommu }}"]',
       "[iommu.passthrough=1]",
     ])
-      strictEqual(uses(parameters), "3 fine: role stackhpc.grubcmdline: it goes on working", parameters);
+      strictEqual(uses(parameters), "3 fine: role stackhpc.grubcmdline: it continues to work", parameters);
   });
-  it("that takes more than the IOMMU's parameters off goes on working", () => {
+  it("that takes more than the IOMMU's parameters off continues to work", () => {
     strictEqual(
       uses("[intel_iommu=on]\n      kernel_cmdline_remove: [^quiet]"),
-      "3 fine: role stackhpc.grubcmdline: it goes on working",
+      "3 fine: role stackhpc.grubcmdline: it continues to work",
     );
-    match(uses("[intel_iommu=on]\n      kernel_cmdline_remove: [^intel_iommu=]"), /it can go where it is for SR-IOV/);
+    match(
+      uses("[intel_iommu=on]\n      kernel_cmdline_remove: [^intel_iommu=]"),
+      /it can be removed where it is for SR-IOV/,
+    );
   });
   it("does not take a requirement of the old role for a use of it", () => {
     deepStrictEqual(judged("roles:\n  - stackhpc.sriov\n", undefined, "requirements.yml"), [
-      "2 fine: requirement stackhpc.sriov: install it with --force, or ansible-galaxy leaves what is there",
+      "2 fine: requirement stackhpc.sriov: install it with --force, otherwise ansible-galaxy keeps what is installed",
     ]);
   });
-  it("finds the old roles in a list that a loop goes through", () => {
+  it("finds the old roles in a list of a loop", () => {
     const list =
       '  tasks:\n    - include_role: {name: "{{ item }}"}\n      loop:\n        - stackhpc.linux.sriov\n        - sriov\n';
     deepStrictEqual(judged(play(list)), [
@@ -602,13 +605,13 @@ describe("migrate, stackhpc.grubcmdline", () => {
       );
       match(
         said({ "site.yml": play("  roles: [other]\n") }, { path: "requirements.yml", text }),
-        /^\d ineffective: requirement stackhpc\.grubcmdline: it can go, nothing that was read uses that role$/,
+        /^\d ineffective: requirement stackhpc\.grubcmdline: it can be removed: nothing that was read uses that role$/,
       );
     });
-  it("used for the IOMMU alone can go", () =>
+  it("used for the IOMMU alone can be removed", () =>
     match(
       uses("[intel_iommu=on, iommu=pt]"),
-      /^3 fine: .* it goes on working; all that it sets here are parameters of the IOMMU, which stackhpc\.sriov\.sriov sets itself/,
+      /^3 fine: .* it continues to work; all that it sets here are parameters of the IOMMU, which stackhpc\.sriov\.sriov sets itself/,
     ));
   it("of the collection keeps the collection", () => {
     const all = (role: string): string =>
@@ -662,7 +665,7 @@ describe("migrate, what only Kolla sees", () => {
       match(one, says);
       deepStrictEqual([one.startsWith(`${path}:`), more], [true, []]);
     });
-  it("is told by its line", () => {
+  it("is reported with its line", () => {
     match(
       found(
         {
@@ -682,10 +685,10 @@ describe("migrate, what only Kolla sees", () => {
     );
     match(
       found({ "etc/kayobe/kolla/globals.yml": `a: {{ b }}-{{ c }}\n${mapping}` })[0]!,
-      /globals\.yml:- unjudged: is no YAML/,
+      /globals\.yml:- unjudged: is not YAML/,
     );
   });
-  it("are the old variables, too, and what stands in a list is not gone into", () => {
+  it("are the old variables, too, and the items of a list are not checked", () => {
     deepStrictEqual(
       found({
         "kolla/globals.yml": "sriov_devices:\n  - {name: a, numvf: 1}\nsriov_numvfs: many\niommu_pt: false\n",
@@ -715,7 +718,7 @@ describe("migrate, what only Kolla sees", () => {
         "kolla/globals.yml": mapping,
         "kolla/config/nova/nova-compute.conf": "{% for nic in sriov_physnet_mappings %}\n",
       })[0]!,
-      /ineffective: .*; a copy stays here as long as a template of Kolla's configuration reads it$/,
+      /ineffective: .*; keep a copy here as long as a template of Kolla's configuration reads it$/,
     );
   });
   const elsewhere: [title: string, path: string][] = [
@@ -746,11 +749,11 @@ describe("migrate, a lost list of devices", () => {
   };
   const lost = (...files: { path: string; text: string }[]): string[] =>
     told(judge([play, ...files], present).findings).filter((line) => line.includes("sriov_devices:"));
-  it("that nothing sets is told where the role is used, once", () => {
+  it("that nothing sets is reported where the role is used, once", () => {
     const [one, ...more] = lost({ path: "more.yml", text: play.text });
     match(
       one ?? "",
-      /^3 different: sriov_devices: nothing that was read sets it\. The old roles took that for \[\]; now not set is refused on a host that is configured, and \[\] takes the VFs away/,
+      /^3 different: sriov_devices: nothing that was read sets it\. The old roles treated that as \[\]; this role refuses an unset list on a host that is configured, and \[\] removes the VFs/,
     );
     deepStrictEqual(more, []);
   });
@@ -765,18 +768,18 @@ describe("migrate, a lost list of devices", () => {
   it("is of no concern without the role", () =>
     deepStrictEqual(told(judge([{ path: "a.yml", text: "- hosts: a\n  roles: [other]\n" }], present).findings), []));
   const values: [value: string, want: RegExp][] = [
-    ["[]", /^1 different: sriov_devices: the empty list takes the VFs away/],
+    ["[]", /^1 different: sriov_devices: the empty list removes the VFs/],
     ["", /^1 different: sriov_devices: it is empty, which counts as not set: a host that is configured is refused/],
     ['""', /^1 different: sriov_devices: it is empty, which counts as not set/],
     [
       '"{{ nics | default([]) }}"',
-      /^1 different: sriov_devices: where what it comes from is not set, this is \[\], and that takes the VFs away now/,
+      /^1 different: sriov_devices: where its source is not set, this is \[\], and that now removes the VFs/,
     ],
-    ['"{{ nics | default([ ], true) }}"', /^1 different: .*takes the VFs away now/],
-    ['"{{ nics | d([]) + more }}"', /^1 different: .*takes the VFs away now/],
-    [`"{{ lookup('vars', 'nics_' ~ rack, default=[]) }}"`, /^1 different: .*takes the VFs away now/],
-    [`"{{ racks[rack].get('nics', []) }}"`, /^1 different: .*takes the VFs away now/],
-    ['"{{ nics if has_nics else [] }}"', /^1 different: .*takes the VFs away now/],
+    ['"{{ nics | default([ ], true) }}"', /^1 different: .*now removes the VFs/],
+    ['"{{ nics | d([]) + more }}"', /^1 different: .*now removes the VFs/],
+    [`"{{ lookup('vars', 'nics_' ~ rack, default=[]) }}"`, /^1 different: .*now removes the VFs/],
+    [`"{{ racks[rack].get('nics', []) }}"`, /^1 different: .*now removes the VFs/],
+    ['"{{ nics if has_nics else [] }}"', /^1 different: .*now removes the VFs/],
     ['"{{ nics }}"', /^1 unjudged: sriov_devices: only a run of Ansible knows/],
     ['"{{ nics | default(more) }}"', /^1 unjudged/],
   ];
@@ -797,7 +800,7 @@ describe("migrate, what holds no variables", () => {
       aside: aside.map(({ why, count }) => `${count} ${why}`).join(", "),
     };
   };
-  it("is left aside and counted, by kind", () => {
+  it("is ignored and counted, by kind", () => {
     const files = [
       ...["a.json", "b.json", "c.yml"].map((name) => ({
         path: `kolla/config/grafana/dashboards/${name}`,
@@ -835,14 +838,14 @@ describe("migrate, what holds no variables", () => {
     ["a link that leads nowhere, of no variables", { path: "bin/away", unread: "nowhere" }],
     ["a folder", { path: "group_vars" }],
   ];
-  for (const [title, file] of quiet) it(`says nothing of ${title}`, () => deepStrictEqual(of(file).findings, []));
+  for (const [title, file] of quiet) it(`reports nothing of ${title}`, () => deepStrictEqual(of(file).findings, []));
   const told1: [title: string, file: Parameters<typeof judge>[0][number], want: RegExp][] = [
     [
       "no YAML with a word of this role",
       { path: "dashboards/a.json", text: `${dashboard}sriov_devices\n` },
-      /^- unjudged: is no YAML/,
+      /^- unjudged: is not YAML/,
     ],
-    ["no YAML of a host", { path: "host_vars/h1/a.yml", text: "a: [\n" }, /^- unjudged: is no YAML/],
+    ["no YAML of a host", { path: "host_vars/h1/a.yml", text: "a: [\n" }, /^- unjudged: is not YAML/],
     [
       "encrypted variables",
       { path: "secrets.yml", text: "$ANSIBLE_VAULT;1.1;AES256\n61\n" },
@@ -853,7 +856,7 @@ describe("migrate, what holds no variables", () => {
       { path: "inventory/group_vars/compute/vault", text: "$ANSIBLE_VAULT;1.1;AES256\n61\n" },
       /^- unjudged: is encrypted/,
     ],
-    ["variables in UTF-16", { path: "group_vars/all.yml", unread: "binary" }, /^- unjudged: is no text in UTF-8/],
+    ["variables in UTF-16", { path: "group_vars/all.yml", unread: "binary" }, /^- unjudged: is not text in UTF-8/],
     [
       "large variables",
       { path: "group_vars/all.yml", unread: "large" },
@@ -874,7 +877,7 @@ describe("migrate, what holds no variables", () => {
       { path: "group_vars/compute.yml", unread: "nowhere" },
       /^- unjudged: is a symbolic link that leads nowhere/,
     ],
-    ["anything that was named", { path: "x.bin", unread: "binary", named: true }, /^- unjudged: is no text/],
+    ["anything that was named", { path: "x.bin", unread: "binary", named: true }, /^- unjudged: is not text/],
     [
       "a template that was named",
       { path: "templates/a.yml.j2", text: "sriov_numvf: 1\n", named: true },
@@ -882,7 +885,7 @@ describe("migrate, what holds no variables", () => {
     ],
   ];
   for (const [title, file, want] of told1)
-    it(`says what cannot be judged of ${title}`, () => match(of(file).findings[0] ?? "", want));
+    it(`reports what cannot be judged of ${title}`, () => match(of(file).findings[0] ?? "", want));
   it("is read when a playbook that was read includes it", () => {
     for (const text of [
       "- hosts: a\n  vars_files: [files/nics.yml]\n",
@@ -891,7 +894,7 @@ describe("migrate, what holds no variables", () => {
     ])
       deepStrictEqual(
         of({ path: "site.yml", text }, { path: "ansible/files/nics.yml", text: "sriov_numvf: 1\n" }),
-        { findings: ["1 unknown: sriov_numvf: nobody knows it; sriov_numvfs is the nearest name"], aside: "" },
+        { findings: ["1 unknown: sriov_numvf: unknown; sriov_numvfs is the nearest name"], aside: "" },
         text,
       );
     deepStrictEqual(
@@ -926,13 +929,13 @@ describe("migrate, what holds no variables", () => {
 describe("migrate, a file", () => {
   it("that is encrypted cannot be judged", () =>
     match(judged("$ANSIBLE_VAULT;1.1;AES256\n61\n")[0]!, /^- unjudged: is encrypted/));
-  it("that is no YAML cannot be judged", () => match(judged("sriov_devices: [\n")[0]!, /^- unjudged: is no YAML/));
-  it("that Ansible can read is read, where quotes and brackets go on at the margin", () =>
+  it("that is not YAML cannot be judged", () => match(judged("sriov_devices: [\n")[0]!, /^- unjudged: is not YAML/));
+  it("that Ansible can read is read, where quotes and brackets continue at the margin", () =>
     deepStrictEqual(
       judged('site_banner: "first part/\\\nsecond part"\nsite_map: {a: 1,\nb: 2}\nsriov_numvfs: 4\n', linux),
       ["5 fine: sriov_numvfs: the same"],
     ));
-  it("that is no text cannot be judged", () =>
+  it("that is not text cannot be judged", () =>
     deepStrictEqual(
       told(
         judge(
@@ -945,10 +948,10 @@ describe("migrate, a file", () => {
       ).map((line) => line.slice(0, 12)),
       ["- unjudged: "],
     ));
-  it("that is empty, or goes round in a circle, says nothing", () => {
+  it("that is empty, or leads round in a circle, reports nothing", () => {
     for (const text of ["", "---\n", "# a\n", "a: &a\n  b: *a\n", "- &a [*a]\n"])
       deepStrictEqual(judged(text), [], text);
-    match(judged("sriov_devices: &a [*a]\n", linux)[1]!, /different: sriov_devices\[0\]: it is no dictionary/);
+    match(judged("sriov_devices: &a [*a]\n", linux)[1]!, /different: sriov_devices\[0\]: it is not a dictionary/);
   });
   it("that is an INI inventory is read", () => {
     const found = judged(
@@ -974,7 +977,7 @@ describe("migrate, a file", () => {
     }
     match(judged("[a:vars]\r\nb=c d\r\nsriov_numvfs = 4 # e\r\n", linux, "hosts")[0] ?? "", /^3 fine: sriov_numvfs/);
   });
-  it("that is INI and no inventory says nothing", () => {
+  it("that is INI and not an inventory reports nothing", () => {
     const setting = "h1 sriov_numvfs_driver=foo\n";
     const others = [
       "[testenv]\ncommands =\n  h1 sriov_numvfs_driver=foo\n",
@@ -996,16 +999,16 @@ describe("migrate, a file", () => {
         strictEqual(judged(setting + other, linux, path).length, 1, other);
       }
   });
-  it("of a host is YAML, whatever its name ends with", () => {
+  it("of a host is YAML, with any ending of its name", () => {
     match(judged("sriov_numvfs_driver: foo\n", linux, "host_vars/a.example.com")[0] ?? "", /^1 different/);
-    match(judged("a: [\n", linux, "host_vars/a.example.com")[0] ?? "", /^- unjudged: is no YAML/);
+    match(judged("a: [\n", linux, "host_vars/a.example.com")[0] ?? "", /^- unjudged: is not YAML/);
   });
   it("of several documents is read whole", () =>
     deepStrictEqual(
       judged("---\nsriov_numvfs: 1\n---\nsriov_action: all\n", linux).map((line) => line.slice(0, 1)),
       ["2", "4"],
     ));
-  it("of an installed role is nobody's configuration", () => {
+  it("of an installed role is not configuration", () => {
     const files = ["roles/stackhpc.sriov/tasks/mlxconfig.yml", "roles/stackhpc.sriov/defaults/main.yml"].map(
       (path) => ({ path, text: "sriov_numvfs: 8\n" }),
     );
@@ -1029,7 +1032,7 @@ describe("migrate, a file", () => {
     deepStrictEqual(
       told(judge([{ path: "ansible/roles/sriov/tasks/mlxconfig.yml", text: "[]\n" }], present).findings),
       [
-        "- different: this copy of the predecessor stays, and a play with the role sriov runs it: write stackhpc.sriov.sriov there, and take the folder away",
+        "- different: this copy of the predecessor stays, and a play with the role sriov runs it: write stackhpc.sriov.sriov there, and remove the folder",
       ],
     ));
   it("is looked at by its name", () => {
@@ -1064,13 +1067,13 @@ describe("migrate, a file", () => {
   });
 });
 
-it("a typing error is told by the nearest name, when that is near", () => {
+it("a typing error is reported with the nearest name, when that is near", () => {
   strictEqual(nearest("sriov_device", ["sriov_devices", "sriov_numvfs"]), "sriov_devices");
   strictEqual(nearest("sriov_numfvs", ["sriov_devices", "sriov_numvfs"]), "sriov_numvfs");
   strictEqual(nearest("sriov_colour", ["sriov_devices", "sriov_numvfs"]), undefined);
 });
 
-it("what nobody wrote is told where it applies", () => {
+it("what no one wrote is reported where it applies", () => {
   const notes = (text: string): string => judge([{ path: "a.yml", text }], present).notes.join("\n");
   match(notes("- hosts: a\n  roles: [stackhpc.sriov]\n"), /numvfs_driver: udev keeps udev/);
   doesNotMatch(notes("- hosts: a\n  roles: [stackhpc.linux.sriov]\n"), /keeps udev/);
@@ -1094,7 +1097,7 @@ describe("migrate, the command", () => {
       strictEqual(code, want, output);
       match(output, closing);
     });
-  it("takes files and folders, and tells files by the names that it was given", async () => {
+  it("takes files and folders, and reports files by the names that it was given", async () => {
     const { output } = await cli(own(), "migrate", join(fixture("role"), "requirements.yml"), fixture("plain"));
     match(output, /^\S+\/role\/requirements\.yml:1: different now: /m);
     match(output, /^\S+\/plain\/site\.yml:5: fine: /m);
@@ -1129,7 +1132,7 @@ describe("migrate, the command", () => {
       "- hosts: a\n  vars: {sriov_devices: [{name: ens1}]}\n  roles: [stackhpc.sriov]\n",
     );
   });
-  it("says in one line what it left aside, and tells a file once", async () => {
+  it("reports in one line what it ignored, and each file once", async () => {
     const folder = temporary();
     put(folder, {
       "kolla.yml": "---\n",
@@ -1161,12 +1164,12 @@ describe("migrate, the command", () => {
     );
     match(
       output,
-      /^\d+ files were left aside because (?:they|it) cannot hold variables: 2 of Kolla's own configuration, \d of another kind\.$/m,
+      /^\d+ files were ignored because (?:they|it) cannot hold variables: 2 of Kolla's own configuration, \d of another kind\.$/m,
     );
     strictEqual(output.split("\n").filter((line) => line.includes("aside")).length, 1);
     doesNotMatch(output, /no YAML/);
   });
-  it("says of a mapping in Kolla's globals.yml that it is ineffective, by whatever path it is named", async () => {
+  it("reports a mapping in Kolla's globals.yml as ineffective, by any path that names it", async () => {
     const folder = temporary();
     put(folder, {
       "config/kolla.yml": "---\n",
@@ -1184,7 +1187,7 @@ describe("migrate, the command", () => {
       match(output, /^1 fine, 1 ineffective now, 0 different now, 0 cannot be judged, 0 unknown\.$/m);
     }
   });
-  it("does not read what is too large for variables, and says it of what could be some", async () => {
+  it("does not read what is too large for variables, and reports what could be variables", async () => {
     const folder = temporary();
     put(folder, {
       "site.yml": "- hosts: a\n  vars: {sriov_devices: [{name: ens1}]}\n",
@@ -1196,9 +1199,9 @@ describe("migrate, the command", () => {
     const { code, output } = await cli(root, "migrate", folder);
     strictEqual(code, 1, output);
     match(output, /\/group_vars\/all\.yml: cannot be judged: is larger than any file of variables/);
-    match(output, /^1 file was left aside because (?:they|it) cannot hold variables: 1 of another kind\.$/m);
+    match(output, /^1 file was ignored because (?:they|it) cannot hold variables: 1 of another kind\.$/m);
   });
-  it("that finds nothing says so and fails", async () => {
+  it("that finds nothing reports it and fails", async () => {
     const folder = temporary();
     put(folder, { "site.yml": "- hosts: a\n" });
     const { code, output } = await cli(own(), "migrate", folder);

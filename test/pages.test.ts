@@ -125,7 +125,7 @@ describe("each picture", () => {
           .filter((line) => !lines.some((pattern) => pattern.test(line))),
         [],
       ));
-    it(`"${title}" has steps that are told apart, and questions with answers`, () => {
+    it(`"${title}" has distinct steps, and questions with answers`, () => {
       strictEqual(new Set(steps.map(({ id }) => id)).size, steps.length);
       deepStrictEqual(
         steps.filter((step) => step.asks && (step.goesOn === undefined || !step.otherwise)).map(({ id }) => id),
@@ -230,7 +230,7 @@ describe("the tables of variables", () => {
       [],
     );
   });
-  it("have the level of heading that is asked for", () => {
+  it("have the requested level of heading", () => {
     const nested: Variable = {
       name: "a",
       description: ["D."],

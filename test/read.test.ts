@@ -50,7 +50,7 @@ describe("a variable of the model", () => {
     ],
     ["string with @raw is raw", "/** D.\n * @raw */ a: string;", { type: { kind: "raw" }, required: true }],
     [
-      "a union keeps the author's order, whatever was used before",
+      "a union keeps the author's order, independent of what was used before",
       '/** D. @default "b" */ a?: "b" | "a";',
       { type: { kind: "str", choices: ["b", "a"] }, required: false, default: "b" },
       'type Before = "a" | "b";',
@@ -66,7 +66,7 @@ describe("a variable of the model", () => {
       { type: { kind: "list", elements: { kind: "str" } }, required: false, default: ["x"] },
     ],
     [
-      "a map of free keys is a map, whatever the order of its values' types",
+      "a map of free keys is a map, with its values' types in any order",
       "/** D. @unset */ a?: { [key: string]: string | boolean | number };",
       { type: { kind: "map" }, required: false },
     ],
@@ -177,7 +177,7 @@ describe("a variable of the model", () => {
   });
 });
 
-describe("a fault of the model is told with its line", () => {
+describe("a fault of the model is reported with its line", () => {
   const cases: [title: string, given: string, want: RegExp, rest?: string][] = [
     [
       "a default of the wrong type, by the compiler",
@@ -185,7 +185,7 @@ describe("a fault of the model is told with its line", () => {
       /^m\.ts:4: @default of a: Type 'string' is not assignable to type 'number'\.$/,
     ],
     [
-      "a default that is no choice",
+      "a default that is not a choice",
       '/** D.\n * @default "c"\n */\na?: "a" | "b";',
       /^m\.ts:4: @default of a: Type '"c"' is not assignable to type '"a" \| "b"/,
     ],
@@ -201,9 +201,9 @@ describe("a fault of the model is told with its line", () => {
       /^m\.ts:5: @example of a: Type 'boolean'/,
     ],
     [
-      "a default that is no JSON",
+      "a default that is not JSON",
       "/** D.\n * @default yes\n */\na?: boolean;",
-      /^m\.ts:4: @default of a: "yes" is no JSON$/,
+      /^m\.ts:4: @default of a: "yes" is not JSON$/,
     ],
     [
       "a default below its minimum",
@@ -216,7 +216,7 @@ describe("a fault of the model is told with its line", () => {
       /^m\.ts:5: @default of a: a must be at most 3, not 4$/,
     ],
     [
-      "a default that is no whole number",
+      "a default that is not a whole number",
       "/** D.\n * @default 1.5\n */\na?: number;",
       /must be a whole number, not 1\.5$/,
     ],
@@ -230,7 +230,7 @@ describe("a fault of the model is told with its line", () => {
     [
       "a release that is none",
       "/** D.\n * @since 31\n * @unset\n */\na?: boolean;",
-      /^m\.ts:4: @since of a: "31" is no OpenStack release, as Zed or 2025\.1$/,
+      /^m\.ts:4: @since of a: "31" is not an OpenStack release, for example Zed or 2025\.1$/,
     ],
     [
       "an unknown tag",
@@ -241,7 +241,7 @@ describe("a fault of the model is told with its line", () => {
     [
       "optional without default",
       "/** D. */ a?: number;",
-      /^m\.ts:3: a is optional and has no @default; if that is meant, say @unset$/,
+      /^m\.ts:3: a is optional and has no @default; if that is intended, add @unset$/,
     ],
     ["required with a default", "/** D.\n * @default 1 */ a: number;", /a is required and has a @default/],
     ["@unset and @default", "/** D.\n * @unset\n * @default 1 */ a?: number;", /a has @unset and @default/],
@@ -257,7 +257,7 @@ describe("a fault of the model is told with its line", () => {
       /Ansible has no type for \{ \[key: string\]: number \}/,
     ],
     [
-      "a form that is no expression",
+      "a form that is not an expression",
       "/** D. @unset */ a?: boolean;",
       /^m\.ts:6: @pattern of F: Invalid regular expression/,
       "/**\n@pattern ( x */\ntype F = string;",
@@ -350,7 +350,7 @@ describe("a fault of the model is told with its line", () => {
       "/** D.\n * @format path rules\n * @unset */ a?: string;",
       /the only one known is path, and after a space what it ends in, as in path \.conf/,
     ],
-    ["a member that is no property", "/** D. */ a(): void;", /R may have nothing but properties/],
+    ["a member that is not a property", "/** D. */ a(): void;", /R may have nothing but properties/],
     ["a name that TypeScript does not know", "/** D. @unset */ a?: Nothing;", /Cannot find name 'Nothing'/],
     ["a syntax error", "/** D. @unset */ a?: ;", /Type expected/],
   ];

@@ -54,7 +54,7 @@ describe("a tarball", () => {
     member("run", "x", true),
   ];
 
-  it("has the same bytes whatever the order of its members", () =>
+  it("has the same bytes with its members in any order", () =>
     deepStrictEqual(writeTarball([...members].reverse(), 1e9), writeTarball(members, 1e9)));
   it("has other bytes at another time", () => ok(!writeTarball(members, 1e9).equals(writeTarball(members, 1e9 + 1))));
   it("is read as it was written", () =>
@@ -162,7 +162,7 @@ describe("a build of the collection", () => {
   for (const [title, members, want] of cases)
     it(`is refused with ${title}`, () => match(tarballFaults(members(), made.collection)[0] ?? "", want));
 
-  it("lists its files in one order, whatever the disk's", () => {
+  it("lists its files in one order, independent of the disk's", () => {
     const members = readTarball(first);
     const files = JSON.parse(members.find(({ path }) => path === "FILES.json")!.content.toString()) as {
       files: { name: string }[];
@@ -187,7 +187,7 @@ describe("a build of the collection", () => {
     );
   });
 
-  it("is written with the role, of which an earlier file goes, and others stay", () => {
+  it("is written with the role, of which an earlier file is removed, and others stay", () => {
     const out = temporary();
     writeRelease(out, { ...made, role: [...made.role, { path: "tasks/old.yml", text: "x" }] }, first);
     put(out, { [`${published}/.git/config`]: "mine", other: "mine" });
@@ -218,7 +218,7 @@ describe("a build of the collection", () => {
     });
 
     for (const path of [name, `${published}/README.md`])
-      it(`overwrites no ${path} of somebody else`, () => {
+      it(`overwrites no ${path} of another author`, () => {
         const out = temporary();
         put(out, { [path]: "mine" });
         throws(
@@ -269,7 +269,7 @@ describe("a build of the collection", () => {
 describe(buildTime.name, () => {
   it("is the commit's", () => strictEqual(buildTime(5, ""), 5));
   it("is SOURCE_DATE_EPOCH, when it is there", () => strictEqual(buildTime(5, "7"), 7));
-  it("is no text", () => throws(() => buildTime(5, "today"), /^Error: SOURCE_DATE_EPOCH is "today"/));
+  it("is not text", () => throws(() => buildTime(5, "today"), /^Error: SOURCE_DATE_EPOCH is "today"/));
 });
 
 describe("a release agrees with itself", () => {
@@ -362,7 +362,7 @@ describe("a release agrees with itself", () => {
     ],
   ];
   for (const [title, change, want] of cases)
-    it(`or tells: ${title}`, () =>
+    it(`or reports: ${title}`, () =>
       deepStrictEqual(
         inconsistencies({ ...good, ...change }).map(({ file, message }) => `${file}: ${message}`),
         [want],
@@ -411,7 +411,7 @@ describe(judgeImporter.name, () => {
       judgeImporter(0, said.filter((line) => !line.includes("lint")).join("\n"), result, identity).map((line) =>
         line.slice(0, 29),
       ),
-      ["galaxy-importer did not say: "],
+      ["galaxy-importer did not report: "],
     ],
     [
       "wants the right collection",
@@ -433,7 +433,7 @@ describe(judgeSanity.name, () => {
       ['WARNING: Skipping sanity test "import" on Python 3.9'],
     ],
     ["misses a test", judgeSanity(0, ran, [...known, "pylint"], []), ["ansible-test did not run: pylint"]],
-    ["wants to know of tests", judgeSanity(0, ran, [], []), ["ansible-test knows of no test"]],
+    ["wants to know of tests", judgeSanity(0, ran, [], []), ["ansible-test lists no tests"]],
     [
       "leaves out what looks at nothing, while there is nothing",
       judgeSanity(0, ran, known, ["a.sh"]),
@@ -606,7 +606,7 @@ describe(isOfRole.name, () => {
       /role_name in its meta\/main\.yml is missing\./,
     ],
     [
-      "metadata that is no YAML",
+      "metadata that is not YAML",
       isOfRole("r", ["meta/main.yml"], "a: [", "sriov"),
       /role_name in its meta\/main\.yml is missing\./,
     ],

@@ -61,7 +61,7 @@ describe("the images to prepare", () => {
       ["---\n"],
       ["debian13"],
     ],
-    ["are debian12 when nobody says", "driver: {name: default}", [""], ["debian12"]],
+    ["are debian12 by default", "driver: {name: default}", [""], ["debian12"]],
     ["are none for a file", "", ["platforms: [{image: /x/y.qcow2}]"], []],
   ];
   for (const [title, base, texts, want] of cases) it(title, () => deepStrictEqual(imagesOf(base, texts), want));
@@ -80,7 +80,7 @@ describe(moleculeCommand.name, () => {
       "MOLECULE_GLOB='molecule/*/molecule.yml' ANSIBLE_ROLES_PATH=/r/dist/roles /v/bin/molecule -c molecule/base.yml test -s default",
     );
   });
-  it("tells where the programs are that it is tested with", () => {
+  it("passes on where the programs are that it is tested with", () => {
     const { env } = moleculeCommand("/r", "/v/bin", programs, "test", "default");
     deepStrictEqual([env?.["SRIOV_ROLE_KAYOBE_BIN"], env?.["SRIOV_ROLE_NOVA_BIN"]], ["/k/bin", "/n/bin"]);
   });
@@ -117,7 +117,7 @@ describe(scenarios.name, () => {
 });
 
 describe(stepsOf.name, () => {
-  it("counts them, whatever they are", () => {
+  it("counts them, of any kind", () => {
     const folder = temporary();
     put(folder, { "molecule/b/steps.yml": "steps: [1, !unsafe 2]\n", "molecule/c/steps.yml": "---\n" });
     deepStrictEqual(
@@ -131,9 +131,9 @@ describe(longestFirst.name, () => {
   const steps: Record<string, number> = { a: 1, b: 2, c: 3, d: 2 };
   const order = (measured: Record<string, number>): string =>
     longestFirst(["a", "b", "c", "d"], (name) => steps[name] ?? 0, measured).join("");
-  it("goes by steps where nothing was measured, and leaves those with as many in their order", () =>
+  it("uses steps where nothing was measured, and leaves those with as many in their order", () =>
     strictEqual(order({}), "cbda"));
-  it("goes by time, not by steps", () => strictEqual(order({ a: 900, b: 30, c: 20, d: 40 }), "adbc"));
+  it("uses time, not steps", () => strictEqual(order({ a: 900, b: 30, c: 20, d: 40 }), "adbc"));
   it("gives one without a time that of its steps, at the pace of the others", () => {
     // 100 s a step: c would take 300 s.
     strictEqual(order({ a: 290, b: 100, d: 110 }), "cadb");

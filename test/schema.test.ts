@@ -90,7 +90,7 @@ describe("schema.json", () => {
       ],
       ["0 and 1 for false and true", "sriov_do_reboot: 1\nsriov_devices: [{name: a, optional: 0}]\n"],
       [
-        "a path in somebody's home, or in a variable of the environment",
+        "a path in a home folder, or in a variable of the environment",
         "sriov_workdir: ~/mft\nsriov_udev_rule_path: $FOLDER/70-sriov.rules\n",
       ],
       [

@@ -78,7 +78,7 @@ describe(installation.name, () => {
           ),
         );
       });
-  it("says why there is no way to QEMU", async () => {
+  it("reports why there is no way to QEMU", async () => {
     const found = await where("echo 'no such source' >&2; exit 1");
     strictEqual(
       whyNot(found),
@@ -265,7 +265,7 @@ console.log(JSON.stringify({ faults, missing: await missingPrograms(${JSON.strin
   });
 });
 
-describe("what nobody uses in the cache", () => {
+describe("what no clone uses in the cache", () => {
   const [tools, old, half] = ["venv-000000000001", "venv-000000000002", "venv-000000000003"];
   const [python, oldPython] = ["python3.13-00000000000a", "python3.13-00000000000b"];
   const now = Date.now();
@@ -342,7 +342,7 @@ describe("what nobody uses in the cache", () => {
       strictEqual(readdirSync(cache).includes(old), false);
     }));
 
-  it("is no environment that was used meanwhile", async () =>
+  it("is not an environment that was used meanwhile", async () =>
     await withCache(async (cache) => {
       noteUse({ folder: join(cache, old), bin: "", ready: true });
       deepStrictEqual(unusedFolders(now), [join(cache, half)]);
@@ -356,7 +356,7 @@ describe("what nobody uses in the cache", () => {
 describe(uvVariables.name, () => {
   const standard = { UV_SYSTEM_CERTS: "true", UV_PYTHON_DOWNLOADS: "never" };
   const cases: [title: string, listed: string, own: NodeJS.ProcessEnv, want: unknown][] = [
-    ["has nothing of a pip that nobody configured", "", {}, standard],
+    ["has nothing of a pip that is not configured", "", {}, standard],
     [
       "has the mirror and the certificate",
       "global.index-url='https://m/simple'\nglobal.cert='/c.pem'\n",
@@ -392,7 +392,7 @@ describe(uvVariables.name, () => {
 });
 
 describe("the programs that are tested with", () => {
-  it("that are not installed are told, by a command that runs them with what installs them", async () => {
+  it("that are not installed are reported, by a command that runs them with what installs them", async () => {
     const first = ["Kayobe and Kolla Ansible", "Nova and Neutron", "galaxy-importer"];
     const withoutMachines = first.map((title) => `${title}: not installed`);
     deepStrictEqual(await withPythons([12], () => missingPrograms(root, { machines: false })), withoutMachines);
@@ -411,7 +411,7 @@ describe("the programs that are tested with", () => {
   });
 
   const lacking = (range: string, title: string, made: string): string =>
-    `no Python ${range} with venv and ensurepip was found, and others are no good for ${title}. This makes one out of Debian's packages:\n    python3 molecule/rig/python_tree.py ensure ${made}`;
+    `no Python ${range} with venv and ensurepip was found, and other versions do not work for ${title}. This makes one from Debian's packages:\n    python3 molecule/rig/python_tree.py ensure ${made}`;
 
   it("need a Python that is not too new, which can be made", async () => {
     const sentences = await withPythons([13], () => missingPrograms(root, { machines: true }));

@@ -138,7 +138,7 @@ describe("a stage", () => {
   const fileOf = ({ command }: Stage): string | undefined =>
     /(?:--results[ =]|output=)(\S+)/.exec(command.args.join(" "))?.[1];
 
-  it("has a file of its own for its results, but where the exit code says all", () => {
+  it("has its own file for its results, except where the exit code is enough", () => {
     const files = all.map(fileOf);
     const without = all.flatMap(({ title }, index) => (files[index] === undefined ? [title] : []));
     deepStrictEqual(without, ["generate", "check", "build"]);
@@ -195,7 +195,7 @@ describe("the results of a run", () => {
     deepStrictEqual(results, { passes: 1, failures: 1, pending: 1 });
   });
 
-  it("are not there when a test ends mocha, whatever its exit code", async () => {
+  it("are not there when a test ends mocha, with any exit code", async () => {
     const { reported, results } = await mocha('it("good", () => {});\nit("ends all", () => process.exit(0));\n');
     deepStrictEqual([reported.code, results], [0, undefined]);
   });

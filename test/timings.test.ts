@@ -122,7 +122,7 @@ describe(timings.name, () => {
     ]);
   });
 
-  it("of a log that ends in a run has it as far as it goes", () => {
+  it("of a log that ends in a run has it up to that point", () => {
     const { rows } = timings(
       log([0, "INFO     a ➜ verify: Executing"], [2, "TASK [Run: one] ***"], [9, "fatal: [a]: FAILED!"]),
       tasks([3, 5, "One"]),

@@ -41,7 +41,7 @@ export async function generate(root: string, options: ArtefactOptions): Promise<
   return exit.good;
 }
 
-/** Say what `generate` would write, and where model and templates disagree. Returns an exit code. */
+/** Report what `generate` would write, and where model and templates disagree. Returns an exit code. */
 export async function check(root: string, options: ArtefactOptions): Promise<number> {
   const sources = readSources(root);
   const problems = [...sources.problems, ...crosscheck(sources.role, sources.template.files)];
@@ -54,7 +54,7 @@ export async function check(root: string, options: ArtefactOptions): Promise<num
   }
   printProblems(problems);
   if (problems.length + stale === 0) {
-    print(`${fromCwd(out)} is what the model and the templates say.`);
+    print(`${fromCwd(out)} matches the model and the templates.`);
     return exit.good;
   }
   const parts = [
@@ -65,7 +65,10 @@ export async function check(root: string, options: ArtefactOptions): Promise<num
   return exit.failed;
 }
 
-/** Old artefacts prove nothing about what is in the repository now. Says so, and whether it is so. */
+/**
+ * Old artefacts prove nothing about the repository as it is now. Prints that, and returns whether the artefacts are
+ * old.
+ */
 export async function isStale(root: string): Promise<boolean> {
   const sources = readSources(root);
   printProblems(sources.problems);
@@ -74,7 +77,7 @@ export async function isStale(root: string): Promise<boolean> {
   const count = plan.write.length + plan.remove.length;
   if (count > 0)
     console.error(
-      `${count} files in ${fromCwd(join(root, "dist"))} are not what the model and the templates say. Run first: npm run generate`,
+      `${count} files in ${fromCwd(join(root, "dist"))} do not match the model and the templates. First run: npm run generate`,
     );
   return count > 0;
 }

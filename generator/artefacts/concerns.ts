@@ -163,7 +163,7 @@ function workProblems(subject: Subject): Problem[] {
       const [owner, ...others] = registering(subject, name);
       const when = conditionOf(name);
       if (!owner) return problem("tasks/", `no task registers __sriov_${name}: that of the concern ${name} has to`);
-      if (others.length > 0) return problem("tasks/", `several tasks register __sriov_${name}, and one may`);
+      if (others.length > 0) return problem("tasks/", `several tasks register __sriov_${name}, and only one may`);
       const found = imports.some((one) => one.path === owner.path && one.when.join() === when);
       return found ? [] : problem(workPath, `it does not import ${owner.path} when: "${when}"`);
     }),

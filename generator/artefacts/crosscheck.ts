@@ -26,7 +26,10 @@ interface Mention {
 interface Mentions {
   /** Variables read in an expression. */
   readonly read: Mention[];
-  /** Names inside an expression's texts and after a dot: lookup('vars', 'x'), hostvars[h].x. A use, but no proof of a fault. */
+  /**
+   * Names inside an expression's texts and after a dot: lookup('vars', 'x'), hostvars[h].x. A use, but no proof of a
+   * fault.
+   */
   readonly indirect: string[];
   /** Keys: variables that a play or an include sets. */
   readonly set: Mention[];
@@ -54,7 +57,7 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
     .map(({ file, line, name }) => ({
       file,
       line,
-      message: `${name} is no variable of the model, and the role sets no such fact${didYouMean(name, known)}`,
+      message: `${name} is not a variable of the model, nor a fact that the role sets${didYouMean(name, known)}`,
     }));
 
   const used = new Set(
@@ -90,7 +93,7 @@ export function crosscheck(role: Role, files: readonly OutFile[]): Problem[] {
     .filter(({ path, text }) => path === made.path && text !== made.text)
     .map(({ path }) => ({
       file: `role-template/${path}`,
-      message: 'is not what the model says: UPDATE=1 npx mocha -g "the pages"',
+      message: 'does not match the model: UPDATE=1 npx mocha -g "the pages"',
     }));
 
   return [
@@ -126,13 +129,16 @@ function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[
         ...unknown.map(({ file: path, line, name }) => ({
           file: path,
           line,
-          message: `${name} is no variable of the model, and no other file of kayobe/ uses it`,
+          message: `${name} is not a variable of the model, and no other file of kayobe/ uses it`,
         })),
       ];
     });
 }
 
-/** The variables that a Kayobe configuration has for itself, next to the role's: its files set them, or its playbooks read them. */
+/**
+ * The variables that a Kayobe configuration has for itself, next to the role's: its files set them, or its playbooks
+ * read them.
+ */
 export function kayobeVariables(role: Role, files: readonly OutFile[]): string[] {
   const facts = files.filter(({ path }) => usingFolders.test(path)).flatMap((file) => mentions(file).facts);
   const roles = new Set([...role.variables.map(({ name }) => name), ...facts]);
@@ -185,7 +191,7 @@ function readYaml(file: string, text: string, into: Mentions): void {
   const { documents, lines } = parseAsAnsible(text, true);
   for (const doc of documents) {
     for (const { linePos, message } of doc.errors)
-      into.problems.push({ file, line: linePos?.[0].line ?? 1, message: message.split("\n")[0] ?? "is no YAML" });
+      into.problems.push({ file, line: linePos?.[0].line ?? 1, message: message.split("\n")[0] ?? "is not YAML" });
     visit(doc, {
       Pair(_, pair) {
         if (!isScalar(pair.key) || typeof pair.key.value !== "string") return;
@@ -199,7 +205,8 @@ function readYaml(file: string, text: string, into: Mentions): void {
       Scalar(key, scalar, path) {
         if (key === "key" || typeof scalar.value !== "string") return;
         const start = scalar.range?.[0] ?? 0;
-        // The line of the scalar's beginning, and further down as the text itself goes on: right for block texts, near enough for folded ones.
+        // The line of the scalar's beginning, and as many lines further down as the text has: exact for block texts,
+        // approximate for folded ones.
         const lineOf = (offset: number): number =>
           lines.linePos(start).line +
           (scalar.value as string).slice(0, offset).split("\n").length -

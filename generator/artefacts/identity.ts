@@ -44,15 +44,15 @@ export function readIdentity(text: string): { identity: Identity; problems: read
   for (const key of ["namespace", "name"] as const)
     if (identity[key] !== "" && !contentName.test(identity[key]))
       complain(
-        `${key} "${identity[key]}": Galaxy takes small letters, digits and single underscores, and a letter first`,
+        `${key} "${identity[key]}": Galaxy accepts lower-case letters, digits and single underscores, with a letter first`,
       );
   if (identity.version !== "" && !semver.test(identity.version))
-    complain(`version "${identity.version}" is no semantic version`);
+    complain(`version "${identity.version}" is not a semantic version`);
   for (const tag of identity.tags)
     if (!contentName.test(tag) || tag.length > 64)
-      complain(`tag "${tag}": Galaxy takes small letters, digits and single underscores, 64 at most`);
-  if (identity.tags.length > 20) complain(`${identity.tags.length} tags; Galaxy takes 20`);
+      complain(`tag "${tag}": Galaxy accepts lower-case letters, digits and single underscores, 64 at most`);
+  if (identity.tags.length > 20) complain(`${identity.tags.length} tags; Galaxy accepts 20`);
   if (identity.description.length > 255)
-    complain(`description has ${identity.description.length} characters; Galaxy takes 255 of a role`);
+    complain(`description has ${identity.description.length} characters; Galaxy accepts 255 for a role`);
   return { identity, problems };
 }

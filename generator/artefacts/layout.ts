@@ -3,7 +3,7 @@ import type { Identity, Layout, OutFile } from "../ir.js";
 /** The name under which role-template/ is written. galaxy.yml may publish it under another. */
 const authored = { namespace: "stackhpc", name: "sriov" } as const;
 
-/** The role's own name inside the collection; its variables begin with it, whatever the collection is called. */
+/** The role's own name inside the collection; its variables begin with it, under any name of the collection. */
 const roleName = authored.name;
 
 /** The folder of an artefact below the output folder: a real search path of Ansible ends before its last parts. */
@@ -18,7 +18,10 @@ export function artefactRoot(layout: Layout, { namespace, name }: Identity): str
   }
 }
 
-/** The files where they lie in the layout, relative to the artefact, with the collection's name as it is there and its authors. */
+/**
+ * The files where they lie in the layout, relative to the artefact, with the collection's name as it is there and its
+ * authors.
+ */
 export function arrange(files: readonly OutFile[], layout: Layout, identity: Identity): OutFile[] {
   const text = (file: OutFile): string =>
     rename(documented.test(file.path) ? withAuthors(file.text, identity) : file.text, layout, identity);
@@ -35,8 +38,8 @@ function withAuthors(text: string, identity: Identity): string {
 }
 
 /**
- * An author of galaxy.yml in the form that ansible-test wants of a plugin's documentation: the name, with an account on GitHub. When the
- * author has none there, it is the owner of the repository.
+ * An author of galaxy.yml in the form that ansible-test wants of a plugin's documentation: the name, with an account on
+ * GitHub. When the author has none there, it is the owner of the repository.
  */
 export function authorOfPlugin(author: string, { repository }: Identity): string {
   const name = author.replace(/\s*(<[^>]*>|\(https?:[^)]*\)|\(?@[\w:/.#-]+\)?)/g, "").trim();

@@ -14,9 +14,10 @@ type Pick<T, K extends keyof T> = { [P in K]: T[P] };
 `;
 
 /**
- * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@needs KEY...` is one that needs
- * one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is a text that may be written as a
- * number, `@commas` a list of texts that may be written as one text with commas. `@format path [ENDING]` is a path.
+ * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@needs KEY...` is
+ * one that needs one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is
+ * a text that may be written as a number, `@commas` a list of texts that may be written as one text with commas.
+ * `@format path [ENDING]` is a path.
  * `@since RELEASE` is what OpenStack knows from a release on; the description ends with it.
  */
 const knownTags = [
@@ -56,8 +57,9 @@ interface Reading {
 /**
  * The role that the model describes, or every fault of the model at once.
  *
- * The first exported interface is the role; interfaces that it names are dictionaries; a type with `@pattern EXPRESSION WORDS` is a
- * text of that form. Types are read as they are written, not as the checker resolves them: it would reorder the choices of a union.
+ * The first exported interface is the role; interfaces that it names are dictionaries; a type with `@pattern EXPRESSION
+ * WORDS` is a text of that form. Types are read as they are written, not as the checker resolves them: it would reorder
+ * the choices of a union.
  *
  * @param file the model's name in messages
  * @param text the model
@@ -106,7 +108,10 @@ function readRole(reading: Reading, source: SourceFile, identity: Identity): Rol
   return { identity, shortDescription, description, variables: readFields(reading, root, [root]) };
 }
 
-/** The forms of texts: `type PciAddress = string;` with a tag `@pattern`, whose expression is JavaScript's, with the flag u. */
+/**
+ * The forms of texts: `type PciAddress = string;` with a tag `@pattern`, whose expression is JavaScript's, with the
+ * flag u.
+ */
 function readForms(reading: Reading, source: SourceFile): void {
   for (const alias of source.getTypeAliases())
     for (const tag of alias.getJsDocs().flatMap((doc) => doc.getTags())) {
@@ -177,7 +182,7 @@ function readVariable(
       `@unset of ${name}: that is for optional variables of the role itself`,
     );
   if (topLevel && !required && !unset && !tags.has("default"))
-    complain(reading, line, `${name} is optional and has no @default; if that is meant, say @unset`);
+    complain(reading, line, `${name} is optional and has no @default; if that is intended, add @unset`);
   if (required && tags.has("default"))
     complain(reading, line, `${name} is required and has a @default; one of them is wrong`);
 
@@ -275,7 +280,7 @@ function readSince(reading: Reading, name: string, tags: ReadonlyMap<string, JSD
   if (!tag) return undefined;
   const release = tagText(tag);
   if (/^(?:[A-Z][a-z]+|20\d\d\.[12])$/.test(release)) return release;
-  const fault = `@since of ${name}: "${release}" is no OpenStack release, as Zed or 2025.1`;
+  const fault = `@since of ${name}: "${release}" is not an OpenStack release, for example Zed or 2025.1`;
   complain(reading, tag.getStartLineNumber(), fault);
   return undefined;
 }
@@ -320,7 +325,7 @@ function bound(
   if (!found) return {};
   const value = tagText(found);
   if (/^-?\d+$/.test(value)) return { [tag]: Number(value) };
-  complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: "${value}" is no whole number`);
+  complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: "${value}" is not a whole number`);
   return {};
 }
 
@@ -389,7 +394,7 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
   return undefined;
 }
 
-/** What is known of a text besides that it is one; nothing when the type is no text, or one of a choice. */
+/** What is known of a text in addition to its type; nothing when the type is not a text, or is a choice. */
 function textOf(reading: Reading, node: TypeNode): { readonly form?: Form } | undefined {
   if (node.getKind() === SyntaxKind.StringKeyword) return {};
   const form = Node.isTypeReference(node) ? reading.forms.get(node.getText()) : undefined;
@@ -412,7 +417,7 @@ function readValue(
   try {
     value = JSON.parse(text) as Json;
   } catch {
-    complain(reading, line, `${what}: "${text}" is no JSON`);
+    complain(reading, line, `${what}: "${text}" is not JSON`);
     return undefined;
   }
   reading.questions.push({ scratchLine: reading.modelLines + reading.scratch.length + 1, line, what });

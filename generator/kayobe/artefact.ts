@@ -24,7 +24,7 @@ export function artefactYaml({ path, text }: OutFile): Yaml {
 }
 
 /**
- * A test for texts that have a variable of the artefact, or its filter, in them: these are ours, of whatever version.
+ * A test for texts that have a variable of the artefact, or its filter, in them: these are ours, of any version.
  *
  * @throws Error when a file of the artefact is not YAML
  */

@@ -58,11 +58,11 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   const usual = process.env["KAYOBE_ENVIRONMENT"];
   if (environment === undefined && usual)
     print(
-      `Note: $KAYOBE_ENVIRONMENT is ${usual}, and this was for the base. Run it with --environment ${usual}, too, if that has something of its own in place of what the base has.`,
+      `Note: $KAYOBE_ENVIRONMENT is ${usual}, and this run was for the base. Run it with --environment ${usual}, too, if that environment overrides what the base sets.`,
     );
   const count = write.length + links.length;
   if (count === 0) {
-    print(`Nothing to do: ${name} has all of it.`);
+    print(`Nothing to do: ${name} is up to date.`);
     return exit.good;
   }
   if (options.check) {
@@ -81,7 +81,7 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   ];
   print(`${count} files written in ${name}.`);
   if (first.length > 0) print(`Name ${first.join(" and ")}.`);
-  print("Look at them, commit them, and type:");
+  print("Review them, commit them, and run:");
   print(`    kayobe control host bootstrap${where}`);
   print(`    kayobe playbook run $KAYOBE_CONFIG_PATH/ansible/sriov.yml${where}`);
   print(`    kayobe overcloud service deploy -kt nova,neutron${where}`);
@@ -96,9 +96,11 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
  */
 function readConfig(name: string, folder: string): Result<readonly Entry[]> {
   if (!isFolder(folder))
-    return failure(`${name} is no folder. It must be a Kayobe configuration: etc/kayobe of its repository.`);
+    return failure(`${name} is not a folder. It must be a Kayobe configuration: etc/kayobe of its repository.`);
   const entries = readUserFiles(folder, concerns);
   if (entries.some(({ path }) => ["kolla.yml", "bifrost.yml", "inventory"].includes(path))) return success(entries);
   const inside = isFolder(join(folder, "etc", "kayobe")) ? ` Did you mean ${name}/etc/kayobe?` : "";
-  return failure(`${name} is no Kayobe configuration: it has neither kolla.yml, bifrost.yml nor inventory/.${inside}`);
+  return failure(
+    `${name} is not a Kayobe configuration: it contains neither kolla.yml, bifrost.yml nor inventory/.${inside}`,
+  );
 }

@@ -17,7 +17,7 @@ import { lineOfKey } from "./yaml.js";
 
 const passThrough = "kolla_overcloud_inventory_pass_through_host_vars";
 
-/** What the conflicts are judged by, besides the configuration. */
+/** What the conflicts are judged by, in addition to the configuration. */
 export interface ConflictContext {
   readonly isOurs: IsOurs;
   readonly withVlanRanges: boolean;
@@ -55,10 +55,10 @@ function serviceTexts(view: LayeredConfig): string[] {
     if (!/^kolla_extra_/.test(key) || typeof value !== "string") return [];
     const where = location(path, line);
     const devices =
-      `${where}: ${key} has a list of devices for Nova or for the agent, which would be one of two. ` +
-      "Move it to physical_network of the PF in sriov_devices, and take it away here.";
+      `${where}: ${key} contains a list of devices for Nova or for the agent, and there would then be two lists. ` +
+      "Move it to physical_network of the PF in sriov_devices, and remove it here.";
     const filters =
-      `${where}: ${key} has enabled_filters, which those of kolla/config/nova.conf would replace. ` +
+      `${where}: ${key} contains enabled_filters, which those of kolla/config/nova.conf would replace. ` +
       `Move them below [filter_scheduler] of ${view.target}kolla/config/nova.conf, and run this again.`;
     return [
       ...(namesNics(view, value) ? [devices] : []),
@@ -77,11 +77,11 @@ function namesNics(view: LayeredConfig, text: string): boolean {
   });
 }
 
-/** Kolla's own switch, which goes before Kayobe's. */
+/** Kolla's own switch, which overrides Kayobe's. */
 function switches(view: LayeredConfig): string[] {
   const key = "enable_neutron_sriov";
   const sentence = (where: string): string =>
-    `${where}: ${key} turns Neutron's SR-IOV agent off, whatever kolla_enable_neutron_sriov says. Take it away there.`;
+    `${where}: ${key} turns Neutron's SR-IOV agent off, and overrides kolla_enable_neutron_sriov. Remove it there.`;
   const found = view.provider(globals, key);
   const isOff = found !== undefined && truth(found.yaml.data[key]) === false;
   const extras = extraGlobals(view).filter(({ data }) => key in data && truth(data[key]) === false);
@@ -103,8 +103,8 @@ function wholePassThrough(view: LayeredConfig): string[] {
   if (!found || value === null || passesOurs(value)) return [];
   return [
     `${location(found.path, lineOfKey(found.yaml, passThrough))}: ${passThrough} is set as a whole, without ` +
-      `sriov_openstack, and Kayobe does not look at ${passThrough}_extra then. Add there by hand: "sriov_openstack". ` +
-      `Or say in ${passThrough}_extra what you added, and take this away.`,
+      `sriov_openstack, and Kayobe then ignores ${passThrough}_extra. Add to it by hand: "sriov_openstack". ` +
+      `Or put what you added into ${passThrough}_extra, and remove this.`,
   ];
 }
 

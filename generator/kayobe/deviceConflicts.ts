@@ -31,11 +31,11 @@ interface Place {
   /** File and line, as messages name them. */
   readonly where: string;
   readonly kind: DeviceKind;
-  /** The layer whose file for nova-compute has what follows from sriov_devices. */
+  /** The layer whose file for nova-compute has what is derived from sriov_devices. */
   readonly homeLayer: string;
 }
 
-/** What one option comes to. */
+/** The result for one option. */
 interface Finding {
   readonly refusal?: string;
   readonly hint?: string;
@@ -100,15 +100,15 @@ function emptyOption({ inLayer, entry, where }: Place): Finding {
   if (!takesPlace) return {};
   return {
     refusal:
-      `${where}: ${shortKey(entry)} is empty, and comes on ${hostOf(inLayer)} in place of what follows from ` +
-      "sriov_devices. Take it away here.",
+      `${where}: ${shortKey(entry)} is empty, and on ${hostOf(inLayer)} it replaces what is derived from ` +
+      "sriov_devices. Remove it here.",
   };
 }
 
 function snippetOfLowerLayer({ layer, entry, where }: Place): string {
   return (
-    `${where}: ${shortKey(entry)} says what follows from sriov_physnet_mappings by itself now. ` +
-    `Run sriov-role kayobe for that layer first, which replaces it, ${optionOf(layer)}.`
+    `${where}: ${shortKey(entry)} contains what is now derived from sriov_physnet_mappings automatically. ` +
+    `To replace it, run sriov-role kayobe for that layer first, ${optionOf(layer)}.`
   );
 }
 
@@ -118,13 +118,13 @@ function otherDevices(view: LayeredConfig, place: Place): Finding {
   if (refusal !== undefined) {
     const host = hostOf(inLayer);
     if (!isForHost(inLayer) || !isOutside(view, host)) return { refusal };
-    return { hint: `${where}: ${host} is not in ${group}. Before it is: ${refusal.slice(where.length + 2)}` };
+    return { hint: `${where}: ${host} is not in ${group}. Before you add it: ${refusal.slice(where.length + 2)}` };
   }
   if (kind === "other") return {};
   return {
     hint:
-      `${where}: what ${shortKey(entry)} names is not known here. Devices of other kinds than NICs may stay. ` +
-      "A NIC must go: move it to physical_network of the PF in sriov_devices.",
+      `${where}: it is not known here which devices ${shortKey(entry)} names. Devices that are not NICs may stay. ` +
+      "A NIC must be removed: move it to physical_network of the PF in sriov_devices.",
   };
 }
 
@@ -132,25 +132,25 @@ function nicByHand(view: LayeredConfig, { inLayer, ini, entry, where }: Place, k
   const isPci = isNovas(inLayer);
   if (readsMapping(ini, entry)) return madeFromMapping(where, entry, isPci);
   if (isKnown(pairingsOf(entry), known))
-    return `${where}: ${shortKey(entry)} is set by hand, and the inventory says the same already. Take it away here.`;
+    return `${where}: ${shortKey(entry)} is set by hand, and the inventory already contains the same. Remove it here.`;
   if (isPci)
     return (
-      `${where}: ${shortKey(entry)} is set by hand, and Nova would take both lists, or this one in place of what ` +
-      "follows from sriov_devices. Move it to physical_network (and nova, for what else it says) of the PF in " +
-      "sriov_devices, and take it away here. A device that is no NIC is named by its product_id or address, and " +
-      `stands below [pci] of ${view.target}${nova}.`
+      `${where}: ${shortKey(entry)} is set by hand. Nova would use both lists, or this one in place of what ` +
+      "is derived from sriov_devices. Move it to physical_network (and its other keys to nova) of the PF in " +
+      "sriov_devices, and remove it here. Name a device that is not a NIC by its product_id or address, " +
+      `below [pci] of ${view.target}${nova}.`
     );
   return (
-    `${where}: ${entry.key} is set by hand, and the agent would take only one of both. ` +
-    `Move it to ${agentVariable(entry)} of the PF in sriov_devices, and take it away here.`
+    `${where}: ${entry.key} is set by hand, and the agent would use only one of the two values. ` +
+    `Move it to ${agentVariable(entry)} of the PF in sriov_devices, and remove it here.`
   );
 }
 
 function madeFromMapping(where: string, entry: IniEntry, isPci: boolean): string {
-  const why = isPci ? "Nova would take both lists" : "the agent would take only one of both";
+  const why = isPci ? "Nova would use both lists" : "the agent would use only one of the two values";
   return (
-    `${where}: ${shortKey(entry)} is made from sriov_physnet_mappings, which is read from the inventory now, ` +
-    `and ${why}. Take it away here; what it says besides goes to ${isPci ? "nova" : agentVariable(entry)} ` +
+    `${where}: ${shortKey(entry)} is made from sriov_physnet_mappings, which is now read from the inventory, ` +
+    `and ${why}. Remove it here, and move its other settings to ${isPci ? "nova" : agentVariable(entry)} ` +
     "of the PF in sriov_devices."
   );
 }
@@ -181,14 +181,14 @@ function hiddenDevices(view: LayeredConfig, place: Place): string | undefined {
   const home = (joiningOf(view, nova) === "joined" ? layer : view.target) + nova;
   if (/^kolla\/config\/nova\/[^/]+\//.test(inLayer))
     return (
-      `${where}: ${shortKey(entry)} comes on ${hostOf(inLayer)} in place of what follows from sriov_devices. ` +
-      `Move it below [pci] of ${home}, where Nova takes both, under a condition for the host, within {% raw %} and ` +
+      `${where}: on ${hostOf(inLayer)}, ${shortKey(entry)} replaces what is derived from sriov_devices. ` +
+      `Move it below [pci] of ${home}, where Nova uses both, under a condition for the host, within {% raw %} and ` +
       `{% endraw %}: {% if inventory_hostname == '${hostOf(inLayer)}' %}`
     );
   if (inLayer !== nova)
     return (
-      `${where}: what follows from sriov_devices would come in place of ${shortKey(entry)}. ` +
-      `Move it below [pci] of ${home}, where Nova takes both.`
+      `${where}: what is derived from sriov_devices would replace ${shortKey(entry)}. ` +
+      `Move it below [pci] of ${home}, where Nova uses both.`
     );
   return hiddenByLayer(view, place);
 }
@@ -202,7 +202,7 @@ function hiddenByLayer(view: LayeredConfig, { path, layer, homeLayer, where }: P
   const [hidden, last] = isLower ? [path, ours] : [ours, path];
   return (
     `${where}: Kayobe merges the files of an environment and of its base here (merge_configs), and [pci] device_spec ` +
-    `of ${last} comes in place of that of ${hidden}. Say both in one of them: ` +
-    `copy this one below [pci] of ${ours}, and take it away here.`
+    `of ${last} replaces that of ${hidden}. Put both into one of them: ` +
+    `copy this one below [pci] of ${ours}, and remove it here.`
   );
 }

@@ -8,7 +8,7 @@ import type { LayeredConfig } from "./layers.js";
 
 /**
  * "nothing": no device. "snippet": what sriov_physnet_mappings says, as published guides write it. "nic": a NIC.
- * "other": devices that are no NICs, such as GPUs. "unknown": only Ansible or Nova can say.
+ * "other": devices that are not NICs, such as GPUs. "unknown": only Ansible or Nova can say.
  */
 export type DeviceKind = "nothing" | "snippet" | "nic" | "other" | "unknown";
 
@@ -36,7 +36,7 @@ const nicVendors = [
 const noNetwork = /"physical_network"\s*:\s*null\b/g;
 
 export function kindOf(view: LayeredConfig, ini: Ini, entry: IniEntry): DeviceKind {
-  // Without a physical network, as for overlays, it is no entry of sriov_devices.
+  // Without a physical network, as for overlays, it is not an entry of sriov_devices.
   const bare = entry.value
     .replace(/\{%[-+]?\s*(raw|endraw)\s*[-+]?%\}/g, "")
     .replace(noNetwork, "")
@@ -52,18 +52,21 @@ export function kindOf(view: LayeredConfig, ini: Ini, entry: IniEntry): DeviceKi
   return bare.includes("{{") ? byVariables(view, ini, entry) : "nic";
 }
 
-/** Whether an option has no other source than sriov_physnet_mappings, which what follows from sriov_devices has too. */
+/**
+ * Whether an option has no other source than sriov_physnet_mappings, which is also the source of what is derived from
+ * sriov_devices.
+ */
 export function readsMapping(ini: Ini, entry: IniEntry): boolean {
   return sourcesOf(ini, entry).includes(mapping);
 }
 
 export interface Rest {
   readonly text: string;
-  /** Whether an option is gone that named devices. */
+  /** Whether an option that named devices is removed. */
   readonly hadDevices: boolean;
 }
 
-/** A text without options that say no more than what follows from sriov_devices; nothing where there are none. */
+/** A text without options that say no more than what is derived from sriov_devices; nothing where there are none. */
 export function withoutSnippets(
   view: LayeredConfig,
   text: string,
@@ -86,7 +89,7 @@ export function isBare(text: string): boolean {
   return text.replace(statements, "").trim() === "";
 }
 
-/** The variables that a value is made of, those that a loop around it goes over among them. */
+/** The variables that a value is made of, including those of a loop around it. */
 function sourcesOf({ text }: Ini, entry: IniEntry): readonly string[] {
   const headers = openAt(text, entry.start)
     .map(({ header }) => header)
@@ -102,7 +105,7 @@ function sourcesOf({ text }: Ini, entry: IniEntry): readonly string[] {
   ];
 }
 
-/** The Jinja in an option, that which stands in lines of its own among those on which its value goes on, too. */
+/** The Jinja in an option, including separate lines between those of its value. */
 function piecesOf(text: string, entry: IniEntry): readonly string[] {
   return [...text.slice(entry.start, entry.end).matchAll(/\{[{%][\s\S]*?[%}]\}/g)].map(([piece]) => piece);
 }
@@ -127,7 +130,10 @@ function isSnippet(ini: Ini, entry: IniEntry): boolean {
   );
 }
 
-/** What goes with an option: its lines, and a loop in which nothing else stands. Nothing where more would go. */
+/**
+ * What is removed with an option: its lines, and a loop that contains nothing else. Nothing where more would be
+ * removed.
+ */
 function spanOf({ text }: Ini, entry: IniEntry): { start: number; end: number } | undefined {
   const conditions = conditionsOf(text);
   if (depthAt(conditions, entry.start) !== depthAt(conditions, entry.end)) return undefined;

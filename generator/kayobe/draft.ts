@@ -5,11 +5,11 @@ import type { ConfigFile, LayeredConfig } from "./layers.js";
 /** A symbolic link to make. */
 export interface Link {
   readonly path: string;
-  /** As the link says it, from its own folder. */
+  /** As the link contains it, relative to its own folder. */
   readonly target: string;
 }
 
-/** What a merge comes to. */
+/** The result of a merge. */
 export interface Merge {
   readonly write: readonly OutFile[];
   readonly links: readonly Link[];
@@ -24,16 +24,16 @@ export interface Draft {
   readonly view: LayeredConfig;
   /** The configuration as it was found. */
   readonly before: LayeredConfig;
-  /** Whether a text has variables of the artefact in it, of whatever version: then the merge may replace it. */
+  /** Whether a text has variables of the artefact in it, of any version: then the merge may replace it. */
   readonly isOurs: (text: string) => boolean;
   /** Writes a text to a file. A text that is there already is not written. */
   readonly put: (path: string, text: string) => void;
   readonly link: (link: Link) => void;
-  /** Says why the merge cannot be; nothing is written then. */
+  /** Records why the merge is not possible; then nothing is written. */
   readonly refuse: (sentence: string) => void;
-  /** Says what a person should look at. */
+  /** Records what a person should check. */
   readonly hint: (sentence: string) => void;
-  /** What was put, linked and said so far. */
+  /** What was put, linked and recorded so far. */
   readonly outcome: () => Merge;
 }
 

@@ -23,7 +23,7 @@ export interface Variable {
 export function editable(draft: Draft, path: string, wanted: string, other?: string): string | undefined {
   const text = draft.view.textOf(path);
   if (text === undefined && draft.view.fileAt(path))
-    draft.refuse(`${path} is no file with text in UTF-8, or cannot be read.`);
+    draft.refuse(`${path} is not a file with text in UTF-8, or cannot be read.`);
   else if (text !== undefined && isVaulted(text)) {
     const orThere = other === undefined ? "" : `, or add by hand to ${other}`;
     draft.refuse(
@@ -53,9 +53,9 @@ export function editYaml(
     : readYaml(text, isTemplated(path));
   const result = isRefused(yaml) ? yaml : edit(yaml);
   if (!isRefused(result)) return draft.put(path, result.text);
-  // Jinja makes YAML of some files that are not YAML. There the site may have added it by hand.
+  // Jinja makes YAML of some files that are not YAML. There, the site may have added it by hand.
   if (text.replaceAll("\r", "").includes(wanted.trim())) return;
-  draft.refuse(`${path} ${result.refused}. Mend that, or add by hand:\n${indented(wanted)}`);
+  draft.refuse(`${path} ${result.refused}. Fix that, or add by hand:\n${indented(wanted)}`);
 }
 
 /** Adds a variable to a file that has not got it, or begins the file with it. */

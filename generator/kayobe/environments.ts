@@ -53,7 +53,7 @@ function dependenciesOf(files: Files, name: string, way: readonly string[]): Res
   const dependencies = yaml.data["dependencies"] ?? [];
   if (Array.isArray(dependencies)) return dependencies.map(String);
   const where = location(path, lineOfKey(yaml, "dependencies"));
-  return { refused: `${where}: dependencies must be a list of environments, and is none.` };
+  return { refused: `${where}: dependencies must be a list of environments, and is not a list.` };
 }
 
 function namesOf(files: Files): string[] {

@@ -13,7 +13,7 @@ const [beforeOurs, home] = ["kolla/config/global.conf", "kolla/config/nova.conf"
 const schedulerFiles = [beforeOurs, home, "kolla/config/nova/nova-scheduler.conf"];
 
 export interface FilterEdits {
-  /** Whether there is a list that all schedulers read; without one, ours is to be made. */
+  /** Whether there is a list that all schedulers read; without one, ours must be written. */
   readonly general: boolean;
   readonly texts: readonly { readonly path: string; readonly text: string }[];
   /** Lists that replace those of other layers, or go before those under a condition, as lines for the section. */
@@ -83,8 +83,8 @@ function editsOf(view: LayeredConfig, path: string, item: string): Edits {
 function decidedByCondition({ path, entry }: OptionSource, item: string): string {
   const has = entry.value.includes(item) ? `${item} under a condition only` : `no ${item}`;
   return (
-    `${location(path, entry.line)}: ${filters.key} has ${has}, and a condition of Jinja decides what it has ` +
-    `or where it holds: that is not edited here. Add ${item} to it by hand.`
+    `${location(path, entry.line)}: ${filters.key} has ${has}, and a Jinja condition decides what it contains ` +
+    `or where it applies: that is not edited here. Add ${item} to it by hand.`
   );
 }
 
@@ -94,7 +94,7 @@ function repeated({ path, entry }: OptionSource, item: string): string {
   const isExpression = /\{[{%]/.test(entry.value);
   const plain = entry.value.replaceAll("\n", " ").replace(/,\s*$/, "");
   const value = isExpression ? `${plain}, ${item}` : [...itemsOf(entry), item].join(", ");
-  return `# What ${path} has is repeated: of two lists, Nova takes the last.\n${filters.key} = ${value}\n`;
+  return `# The list of ${path}, repeated: of two lists, Nova uses the last.\n${filters.key} = ${value}\n`;
 }
 
 /** A file that may have a list which cannot be read. */
@@ -113,7 +113,7 @@ function mayReplace(view: LayeredConfig, sealed: string, ownList: string): strin
       ? "Make one of Nova's files readable, and add to it by hand"
       : `Add by hand to ${open}, which must not be encrypted, with your filters if you have some`;
   return (
-    `${sealed} is encrypted with Ansible Vault or cannot be read, and may have a list of filters, which ours would ` +
+    `${sealed} is encrypted with Ansible Vault or cannot be read, and may contain a list of filters, which this one would ` +
     `replace. ${advice}:\n${byHandLines(ownList)}`
   );
 }
@@ -138,18 +138,18 @@ function firstConditional(view: LayeredConfig): OptionSource | undefined {
 function listBefore(view: LayeredConfig, first: OptionSource, item: string, ownList: string): Edits {
   const isInGlobal = first.path === first.layer + beforeOurs;
   if (!isInGlobal) {
-    const why = "# For when no condition in the files that Nova reads after this one gives it another list.";
+    const why = "# For the case that no condition in the files that Nova reads later sets another list.";
     const chunk = `${why}\n${filters.key} = ${ownList}\n`;
     return { texts: [], lists: [{ path: view.target + beforeOurs, chunk }], refusals: [] };
   }
   const refusal =
-    `${location(first.path, first.entry.line)}: ${filters.key} stands under a condition, without which Nova has ` +
-    `its own list, in which ${item} is not; and Nova reads nothing before this file. ` +
-    `Add above that condition, by hand:\n${byHandLines(ownList)}`;
+    `${location(first.path, first.entry.line)}: ${filters.key} is under a condition. Without it Nova uses ` +
+    `its own list, which does not contain ${item}; and Nova reads nothing before this file. ` +
+    `Add by hand, above that condition:\n${byHandLines(ownList)}`;
   return { texts: [], lists: [], refusals: [refusal] };
 }
 
-/** Whether a file has a list whatever the conditions in it say. */
+/** Whether a file has a list under all conditions in it. */
 function isUnconditional(ini: Ini): boolean {
   const own = ini.entries.filter(({ section, key }) => section === filters.section && key === filters.key);
   // A condition in the line of the option itself is none that a place can be in.
@@ -158,7 +158,7 @@ function isUnconditional(ini: Ini): boolean {
   return isAlwaysReached(ini.text, places);
 }
 
-/** Whether a list has an item whatever the conditions and expressions in it say. */
+/** Whether a list has an item under all conditions and expressions in it. */
 function alwaysHas({ text }: Ini, entry: IniEntry, item: string): boolean {
   const conditions = conditionsOf(text);
   const own = text.slice(entry.start, entry.end);

@@ -8,7 +8,7 @@ import type { LayeredConfig } from "./layers.js";
 import { ml2Networks } from "./ml2.js";
 import { networkOf, vlanRangesKey } from "./vlans.js";
 
-// What a merge does not change, and a person should look at.
+// What a merge does not change, and a person should check.
 
 /** @param inventory what the files of the inventory say of physical networks, and of PFs that Nova finds by name */
 export function hintsOf(view: LayeredConfig, { networks, names }: Pick<Inventory, "networks" | "names">): string[] {
@@ -61,15 +61,15 @@ function hiddenDevices(view: LayeredConfig): string[] {
   const groups = inventoryGroups(view, view.paths());
   const lists = deviceLists(view);
   const own = lists.find(({ owner }) => owner === group);
-  // A group above is meant to be overridden.
+  // A group above is there to be overridden.
   const isRelated = (owner: string): boolean =>
     ["all", group].includes(owner) || isPartOf(groups, owner, group) || isPartOf(groups, group, owner);
   const others = lists.filter(({ owner }) => !isRelated(owner));
   if (own)
     return others.map(
       ({ path, owner }) =>
-        `${path} and ${own.path} both set sriov_devices, and of a host in both groups Ansible takes one list, by the ` +
-        `names of the groups. Make ${owner} a child of ${group}, whose list then counts for the other hosts: ` +
+        `${path} and ${own.path} both set sriov_devices, and for a host in both groups Ansible uses one list, by the ` +
+        `names of the groups. Make ${owner} a child of ${group}, whose list then applies to the other hosts: ` +
         `add ${owner} below [${group}:children] in the inventory.`,
     );
   const covered = hostsOf(groups, group);
@@ -81,8 +81,8 @@ function hiddenDevices(view: LayeredConfig): string[] {
     .filter(({ owner }) => groups.names.has(owner) && !isCovered(owner))
     .map(
       ({ path, owner }) =>
-        `${path} sets sriov_devices for ${owner}, which is no part of ${group}, on whose hosts the playbook runs: ` +
-        `add ${owner} below [${group}:children] in the inventory, unless its hosts are in ${group} by themselves.`,
+        `${path} sets sriov_devices for ${owner}, which is not part of ${group}, and the playbook runs only on hosts of that group: ` +
+        `add ${owner} below [${group}:children] in the inventory, unless its hosts are in ${group} directly.`,
     );
 }
 
@@ -92,12 +92,12 @@ function withoutHosts(view: LayeredConfig): string[] {
   if (groups.dynamic || !groups.names.has(group) || hostsOf(groups, group).length > 0) return [];
   if (mayNameHosts(view, group)) return [];
   return [
-    `No file of the inventory names a host for ${group}: the playbook runs on its hosts alone. ` +
+    `No file of the inventory names a host for ${group}: the playbook runs only on its hosts. ` +
       `Name them there, or in ${hostsMap}.`,
   ];
 }
 
-/** Ansible reads the files by their names, and passes over a child in INI of which it has read nothing yet. */
+/** Ansible reads the files by their names, and ignores a child in INI of which it has read nothing yet. */
 function unreadChildren(view: LayeredConfig): string[] {
   const files = view.layers.flatMap((layer) => view.below(`${layer}inventory`).filter(isHostsFile).toSorted());
   const all = files.map((path) => ({ path, groups: groupsOf([view.textOf(path) ?? ""]) }));
@@ -112,7 +112,7 @@ function unreadChildren(view: LayeredConfig): string[] {
         if (later === undefined) return [];
         return [
           `${path} has ${name} as a child, and only ${later.path} defines it, which Ansible reads later: ` +
-            `then it passes over that child, with a warning. Add a line [${name}] to ${path}.`,
+            `it then ignores that child, with a warning. Add a line [${name}] to ${path}.`,
         ];
       });
   });

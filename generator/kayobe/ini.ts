@@ -1,12 +1,12 @@
-// Configuration of OpenStack's services as Kayobe and Kolla have it: oslo.config's INI, in which keys may come again,
-// a value goes on in lines that begin with a space, and Jinja stands anywhere, in keys too.
+// Configuration of OpenStack's services in Kayobe and Kolla: oslo.config's INI, in which keys may be repeated,
+// a value continues in lines that begin with a space, and Jinja can be anywhere, also in keys.
 
 import { conditionsOf, depthAt, jinjaOf } from "./jinja.js";
 
 export interface IniEntry {
   readonly section: string;
   readonly key: string;
-  /** With the lines on which it goes on. */
+  /** With the lines that continue it. */
   readonly value: string;
   readonly line: number;
   /** Offsets: of the key, and of the end of the value. */
@@ -14,7 +14,7 @@ export interface IniEntry {
   readonly end: number;
   /** Whether it is there only under a condition, of Kayobe's or of Kolla's templating. */
   readonly conditional: boolean;
-  /** Whether its end is what always comes out: a condition may stand in its line, or in the lines on which it goes on. */
+  /** Whether its end is always the same: a condition may be in its line, or in the lines that continue it. */
   readonly open: boolean;
 }
 
@@ -61,7 +61,7 @@ export function readIni(text: string): Ini {
     if (inside(here)) {
       if (open) open = { ...open, value: `${open.value}\n${line}`, end: here + line.length };
     } else if (line === "") close();
-    // Statements and comments of Jinja are no lines of the file that comes out.
+    // Statements and comments of Jinja are not lines of the rendered file.
     else if (bare.trim() === "" || /^\s*\{[%#]/.test(bare)) continue;
     else if (/^\s/.test(line)) {
       if (open) open = { ...open, value: `${open.value}\n${line.trim()}`, end: here + line.length };
@@ -96,7 +96,7 @@ export function textOfEntry({ key, value }: IniEntry): string {
   return `${key} ${value}`;
 }
 
-/** Another entry, or what is to be in place of one, with the comment above it and the blank line below it that Jinja eats. */
+/** Another entry, or what replaces one, with the comment above it and the blank line below it that Jinja eats. */
 export function chunkOf(ini: Ini, entry: IniEntry): string {
   const before = ini.text.slice(0, entry.start).split("\n").slice(0, -1);
   const comment: string[] = [];
@@ -118,7 +118,7 @@ export function addToSection(ini: Ini, name: string, chunk: string, trailer = ""
   const broken = text === "" || text.endsWith("\n") ? "" : eol;
   // With a minus, Jinja takes the ends of lines away up to its next piece, Kayobe's or, in {% raw %}, Kolla's.
   const takes = /\{[%{#]-|-[%}#]\}/.test(text.trimEnd().split("\n").slice(-2).join("\n"));
-  const apart = takes ? "{% raw %}{# This keeps what follows in a line of its own. #}{% endraw %}\n\n" : "";
+  const apart = takes ? "{% raw %}{# This keeps what follows in its own line. #}{% endraw %}\n\n" : "";
   return text + broken + `${apart}\n[${name}]\n${chunk}${trailer}`.replaceAll("\n", eol);
 }
 

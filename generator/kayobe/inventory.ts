@@ -148,7 +148,7 @@ function readMappings(reading: Reading, mappings: unknown): void {
 
 function addNetwork(reading: Reading, node: unknown, what: string, device: string | undefined): void {
   const isEmpty = isScalar(node) && (node.value === null || (typeof node.value === "string" && !node.value.trim()));
-  if (isEmpty) return addFault(reading, node, `${what} is empty: name the physical network, or take the line away`);
+  if (isEmpty) return addFault(reading, node, `${what} is empty: name the physical network, or remove the line`);
   const name = mustBeText(reading, node, what);
   if (name === undefined) return;
   reading.networks.push({ name, line: reading.lineOf(node) });
@@ -164,7 +164,7 @@ function mustBeText(reading: Reading, node: unknown, what: string): string | und
   const value = textOf(node);
   if (value !== undefined) return isJinja(value) ? undefined : value.trim();
   if (isScalar(node) && (typeof node.value === "number" || typeof node.value === "boolean")) {
-    const read = `${String(node.source)}, of which YAML makes ${String(node.value)}`;
+    const read = `${String(node.source)}, which YAML reads as ${String(node.value)}`;
     addFault(reading, node, `${what} is ${read}: put it in quotes`);
   }
   return undefined;

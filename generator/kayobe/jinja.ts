@@ -3,14 +3,14 @@
 interface Statement {
   readonly start: number;
   readonly end: number;
-  /** How many statements more are open after it. */
+  /** How many more statements are open after it. */
   readonly opens: number;
 }
 
 interface Block {
   readonly header: string;
   readonly start: number;
-  /** Where what stands in it begins, and ends. */
+  /** Where its content begins and ends. */
   readonly body: number;
   readonly bodyEnd: number;
   readonly end: number;
@@ -73,7 +73,10 @@ export function openAt(text: string, at: number): readonly Block[] {
   });
 }
 
-/** Whether one of these places is reached whatever the conditions say: a condition with an `else` counts when each of its branches reaches one. */
+/**
+ * Whether one of these places is reached under all conditions: a condition with an `else` counts when each of its
+ * branches reaches one.
+ */
 export function isAlwaysReached(text: string, places: readonly number[]): boolean {
   const statements = [
     ...text.matchAll(/\{#[\s\S]*?#\}|\{%[-+]?\s*(if|elif|else|endif|for|endfor)\b[\s\S]*?%\}/g),

@@ -8,8 +8,8 @@ import type { Pairing } from "./pairings.js";
 import { isRefused, lineOfKey, readYaml } from "./yaml.js";
 import type { Yaml } from "./yaml.js";
 
-// Variables of Kolla, wherever a site may say them: those that kolla/globals.yml sets for every host now, which hides
-// all others, and those of the role, which Kayobe never sees there.
+// Variables of Kolla, in any place where a site may set them: those that kolla/globals.yml sets for every host now,
+// which hides all others, and those of the role, which Kayobe never sees there.
 
 export const globals = "kolla/globals.yml";
 const passThrough = "kolla_overcloud_inventory_pass_through_host_vars";
@@ -63,13 +63,13 @@ function setByHand(view: LayeredConfig, { where, key, value }: Definition, known
   const forOthers = view.target + novasFile;
   if (!lists.includes(key))
     return (
-      `${where}: ${key} is set by hand, and ${globals} sets it for every host, which Kolla takes in place of this. ` +
-      "Bring both together there, and take it away here."
+      `${where}: ${key} is set by hand, and ${globals} sets it for every host, which overrides this. ` +
+      "Combine both there, and remove it here."
     );
   const what = `${where}: ${key} is set by hand, and ${globals} empties it for every host`;
-  if (!isOther(value)) return `${what}, so that nothing is said twice. ${whereTo(key, value, known, forOthers)}`;
+  if (!isOther(value)) return `${what}, so that nothing is listed twice. ${whereTo(key, value, known, forOthers)}`;
   return (
-    `${what}. Take it away, and name these devices, which are no NICs, below [pci] of ${forOthers}:\n` +
+    `${what}. Remove it, and name these devices, which are not NICs, below [pci] of ${forOthers}:\n` +
     specsOf(value as unknown[])
   );
 }
@@ -87,7 +87,7 @@ function unseen({ where, key, value }: Definition): string {
 function unused({ where, key }: Definition): string {
   return (
     `${where}: only Kolla sees ${key} there, and nothing that the merge writes uses it. ` +
-    "Take it away, unless a template of yours uses it."
+    "Remove it, unless a template of yours uses it."
   );
 }
 
@@ -107,8 +107,8 @@ function sealedInventory(view: LayeredConfig): string[] {
     .once(sealed)
     .map(
       (path) =>
-        `${path} is encrypted and cannot be looked at. If it has ${lists.join(" or ")}, ${globals} empties that now: ` +
-        `say it in the inventory, as ${mapping}.`,
+        `${path} is encrypted and cannot be checked. If it contains ${lists.join(" or ")}, ${globals} empties that now: ` +
+        `set it in the inventory, as ${mapping}.`,
     );
 }
 
@@ -143,7 +143,7 @@ function ofExtraGlobals(view: LayeredConfig, keys: readonly string[]): Definitio
   );
 }
 
-/** Files of kolla/inventory, which Kayobe hands to Kolla beside its own. */
+/** Files of kolla/inventory, which Kayobe passes to Kolla in addition to its own. */
 function ofKollasInventory(view: LayeredConfig, keys: readonly string[]): Definition[] {
   return view.once(view.layers.flatMap((layer) => view.below(`${layer}kolla/inventory`))).flatMap((path) => {
     const text = view.textOf(path);
@@ -280,18 +280,20 @@ function literal(text: string): unknown {
 
 /** What to do with one of Kolla's own lists. */
 function whereTo(key: string, value: unknown, known: readonly Pairing[], forOthers: string): string {
-  if (isMadeFromMapping(value)) return `It is made from ${mapping}, which is read by itself now: take it away.`;
-  if (isKnown(asPairings(value), known)) return "The inventory says the same already: take it away.";
+  if (isMadeFromMapping(value)) return `It is made from ${mapping}, which is now read automatically: remove it.`;
+  if (isKnown(asPairings(value), known)) return "The inventory already contains the same: remove it.";
   const items = Array.isArray(value) ? (value as unknown[]) : [];
   const others = items.filter(isOtherDevice);
   const saysMore = items.some((item) => !isOtherDevice(item) && pairingsIn([item]) === undefined);
   const mayHaveOthers = key === lists[0] && items.length === 0;
   const mappings = mappingsOf(value);
   return [
-    "Take it away, and say it in the inventory as DEVICE: PHYSICAL_NETWORK (Kolla has it the other way round)",
-    saysMore ? ", and what else it says as nova of the PF in sriov_devices" : "",
-    others.length > 0 ? `; and below [pci] of ${forOthers} what is no NIC:\n${specsOf(others)}\nIn the inventory` : "",
-    mayHaveOthers ? `, and what is no NIC as device_spec below [pci] of ${forOthers}` : "",
+    "Remove it, and set it in the inventory as DEVICE: PHYSICAL_NETWORK (Kolla uses the reverse order)",
+    saysMore ? ", and its other keys as nova of the PF in sriov_devices" : "",
+    others.length > 0
+      ? `; and below [pci] of ${forOthers} what is not a NIC:\n${specsOf(others)}\nIn the inventory`
+      : "",
+    mayHaveOthers ? `, and what is not a NIC as device_spec below [pci] of ${forOthers}` : "",
     `${mappings === "" ? ", as in" : ""}:\n${indented(`${mapping}:\n${mappings || "  ens1f0: physnet2"}`)}`,
   ].join("");
 }
@@ -326,7 +328,7 @@ function isOtherDevice(item: unknown): boolean {
   );
 }
 
-/** Lines for Nova's own file, of devices that are no NICs. */
+/** Lines for Nova's own file, of devices that are not NICs. */
 function specsOf(items: readonly unknown[]): string {
   return indented(items.map((item) => `device_spec = ${JSON.stringify(item)}`).join("\n"));
 }

@@ -10,7 +10,7 @@ export interface ConfigFile {
   readonly path: string;
   /** Absent for a folder, and for what cannot be read, or is not text in UTF-8. */
   readonly text?: string;
-  /** Where a symbolic link leads, as it says itself. */
+  /** The target of a symbolic link, as the link contains it. */
   readonly link?: string;
   /** Where the file really is, relative to the configuration, when a symbolic link leads there. */
   readonly real?: string;

@@ -19,7 +19,7 @@ import { isWholeFile, wholeFile } from "./rules/wholeFile.js";
 import { refuseLinks, refuseToHide } from "./rules/writes.js";
 import type { VlanRange } from "./vlans.js";
 
-/** What a merge is to do. */
+/** What a merge must do. */
 export interface MergeOptions {
   /** The environment to write to; without it the base. */
   readonly environment?: string;
@@ -95,12 +95,12 @@ function forEnvironments(
     const paths = [...its.write, ...its.links].map(({ path }) => path);
     if (refusal !== undefined)
       return [
-        `environments/${environment} has something of its own, with which this cannot be: ${shortened(refusal)} ` +
+        `environments/${environment} has settings that conflict with this: ${shortened(refusal)} ` +
           `Then run this again with --environment ${environment}.`,
       ];
     if (paths.length === 0) return [];
     return [
-      `environments/${environment} has something of its own in place of what its base has now: ` +
+      `environments/${environment} overrides what its base sets now: ` +
         `run this again with --environment ${environment}, which writes ${paths.join(", ")}.`,
     ];
   });

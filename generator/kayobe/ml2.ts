@@ -53,15 +53,15 @@ function isVlans({ section, key }: IniEntry): boolean {
 function withoutDriver(where: string, value: string): string {
   const list = value.replaceAll("\n", " ").replace(/,\s*$/, "");
   return (
-    `${where}: mechanism_drivers comes in place of Kolla's list, and has no ${driver}. ` +
+    `${where}: mechanism_drivers replaces Kolla's list, and does not contain ${driver}. ` +
     `Add it by hand: mechanism_drivers = ${list}, ${driver}`
   );
 }
 
 function withoutEffect(where: string): string {
   return (
-    `${where}: network_vlan_ranges comes in place of what --vlan-range would set. ` +
-    "Add the range there by hand, and leave --vlan-range out."
+    `${where}: network_vlan_ranges replaces what --vlan-range would set. ` +
+    "Add the range there by hand, and omit --vlan-range."
   );
 }
 

@@ -3,7 +3,7 @@ import type { IniEntry } from "./ini.js";
 // Which device is on which physical network, as the inventory, Nova's options and the agent's say it.
 
 export interface Pairing {
-  /** Absent where it is told otherwise, as by a vendor. */
+  /** Absent where something else selects it, for example a vendor. */
   readonly device?: string;
   readonly network: string;
 }

@@ -6,7 +6,7 @@ import { lineEnd, lineStart, splice } from "../system/text.js";
 import { conditionsOf, depthAt, masked } from "./jinja.js";
 
 // Files of people, in which every byte that need not change stays: the library only says where things are, and the
-// edit is made in the text. What comes out is read again, and must have the data that was meant.
+// edit is made in the text. What comes out is read again, and must have the intended data.
 
 /** What a file or an edit comes to: or a sentence that says why it cannot be. */
 export type Result<Good> = Good | { readonly refused: string };
@@ -35,7 +35,7 @@ export type Item = string | { readonly [key: string]: string };
 type Edit = Result<{ readonly text: string }>;
 type Entry = Pair<Node, Node | null>;
 
-/** Read a document; `refused` goes on after the name of the file. */
+/** Read a document; `refused` continues after the name of the file. */
 export function readYaml(text: string, templated = false): Result<Yaml> {
   const yaml = readAs(text, text, templated);
   if (!isRefused(yaml) || !templated) return yaml;
@@ -48,10 +48,10 @@ function readAs(source: string, text: string, templated: boolean): Result<Yaml> 
   const { documents: all, lines } = parseAsAnsible(source);
   const lineOf = (offset: number): number => lines.linePos(offset).line;
   const error = all.flatMap(({ errors }) => errors)[0];
-  // What stands there is not told: it may be a secret.
+  // The message does not repeat the text: it may be a secret.
   if (error)
     return {
-      refused: `is no YAML: ${
+      refused: `is not YAML: ${
         error.message
           .split("\n")[0]
           ?.replace(/:? *"(?:[^"\\]|\\.)*"/g, "")
@@ -66,10 +66,10 @@ function readAs(source: string, text: string, templated: boolean): Result<Yaml> 
   try {
     data = all[0]!.toJS({ maxAliasCount: -1 });
   } catch {
-    return { refused: "is no YAML: an alias (*) or a merge (<<) in it leads to nothing that can be there" };
+    return { refused: "is not YAML: an alias (*) or a merge (<<) in it refers to nothing valid" };
   }
   if (isSeq(contents)) return { text, data: {}, list: data as unknown[], top: contents, lineOf, templated };
-  if (!isMap(contents)) return { refused: "is no mapping of keys to values" };
+  if (!isMap(contents)) return { refused: "is not a mapping of keys to values" };
   return { text, data: data as { [key: string]: unknown }, list: [], top: contents, lineOf, templated };
 }
 
@@ -103,7 +103,7 @@ export function valueText(yaml: Yaml, key: string): string {
  */
 export function addKey(yaml: Yaml, key: string, source: string, value: unknown): Edit {
   const { text, top } = yaml;
-  if (top && (isSeq(top) || top.flow)) return { refused: "is no mapping with a key to a line" };
+  if (top && (isSeq(top) || top.flow)) return { refused: "is not a mapping with one key on each line" };
   const indent = top ? columnOf(text, (top.items[0] as Entry).key.range![0]) : 0;
   const lines = source.replace(/^\n/, "").replace(/^(?=.)/gm, " ".repeat(indent));
   const block = lines.replaceAll("\n", eolOf(text));
@@ -140,7 +140,7 @@ function atEnd(yaml: Yaml, isNew: boolean, block: string): string[] {
 
 /** Whether a blank line keeps what is added apart from what is above it. */
 function wantsBlankLine(head: string, isNew: boolean): boolean {
-  // Jinja takes the end of its own line away.
+  // Jinja removes the line break after a statement.
   if (!isNew && !head.trimEnd().endsWith("%}")) return false;
   const isBegun = /^\s*(---[^\n]*)?\s*$/.test(head);
   return !isBegun && !/\n\r?\n$/.test(head);
@@ -224,7 +224,7 @@ export function setInItem(yaml: Yaml, list: string, index: number, key: string, 
   });
 }
 
-/** A key with a list, as text of its own. */
+/** A key with a list, as a separate text. */
 export function listSource(key: string, comment: readonly string[], items: readonly Item[]): string {
   return `${["", ...comment, `${key}:`].join("\n")}\n${items.map((item) => block(item, 2, "\n")).join("")}`;
 }
@@ -324,15 +324,15 @@ function styled(old: string, value: string): string {
   return /^['"]/.test(old) ? `${old[0]}${value}${old[0]}` : scalar(value);
 }
 
-/** The first of the texts that says what was meant. */
+/** The first of the texts with the intended meaning. */
 function proved({ templated }: Yaml, key: string, texts: readonly string[], wanted: unknown): Edit {
   for (const text of texts) {
     const after = readYaml(text, templated);
     if (!isRefused(after) && isDeepStrictEqual(after.data, wanted)) return { text };
   }
-  // The data is not told: it may be a secret.
+  // The message does not repeat the data: it may be a secret.
   return {
-    refused: `has ${key} in a way in which nothing can be changed without a change of something else, such as an anchor (&) or a comment in its line`,
+    refused: `has ${key} in a form that cannot be changed without changing something else, for example an anchor (&) or a comment in its line`,
   };
 }
 

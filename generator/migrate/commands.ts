@@ -52,7 +52,7 @@ async function given(name: string): Promise<Given[] | undefined> {
   return [...files, ...large];
 }
 
-/** Say what files that were written for a predecessor mean to this role. Returns an exit code. */
+/** Report what files that were written for a predecessor mean to this role. Returns an exit code. */
 export async function migrate(
   root: string,
   paths: readonly string[],
@@ -79,10 +79,10 @@ export async function migrate(
   const left = aside.reduce((sum, { count }) => sum + count, 0);
   if (left > 0)
     print(
-      `${left} ${left === 1 ? "file was left aside because it cannot" : "files were left aside because they cannot"} hold variables: ${aside.map(({ why, count }) => `${count} ${why}`).join(", ")}.`,
+      `${left} ${left === 1 ? "file was ignored because it cannot" : "files were ignored because they cannot"} hold variables: ${aside.map(({ why, count }) => `${count} ${why}`).join(", ")}.`,
     );
   if (findings.length === 0) {
-    console.error(`Nothing of the old roles, and no variable of this one, is in ${paths.join(", ")}.`);
+    console.error(`Nothing of the old roles, and no variable of this one, was found in ${paths.join(", ")}.`);
     return exit.failed;
   }
   const words = {

@@ -37,7 +37,7 @@ export interface Report {
   /** What changes without a word in the files. */
   readonly notes: readonly string[];
   readonly from: readonly Predecessor[];
-  /** How many files were left aside, and why. */
+  /** How many files were ignored, and why. */
   readonly aside: readonly { readonly why: Aside; readonly count: number }[];
 }
 
@@ -74,19 +74,19 @@ const grubcmdline = /^stackhpc\.grubcmdline$|[/:]ansible-role-grubcmdline(\.git)
 /** Why there is no text of a file. */
 type Unread = "denied" | "large" | "binary" | "nowhere";
 
-/** A file of somebody's. */
+/** A file of a user. */
 export interface Given {
   readonly path: string;
   /** Absent: it cannot be read as text, or it is a folder. */
   readonly text?: string;
-  /** Where it is, as far as it tells what the file is; the path when it is absent. */
+  /** Where it is, as far as that shows what the file is; the path when it is absent. */
   readonly place?: string;
   /** Where it is when links are followed: what has the same is the same file. */
   readonly real?: string;
   /** A link leads to it. */
   readonly linked?: true;
   readonly unread?: Unread;
-  /** It was named itself, so that it is read whatever it is called. */
+  /** It was named itself, so that it is read under any name. */
   readonly named?: true;
 }
 
@@ -179,15 +179,18 @@ export function judge(files: readonly Given[], present: Present, from?: Predeces
 function staleRole(folder: string, { role, collection, version }: Present): string {
   const name = folder.replace(/^.*\//, "");
   if (name === role)
-    return `the installed role is the predecessor, and ansible-galaxy leaves it there: ansible-galaxy role install --force ${role},${version}`;
-  return `this copy of the predecessor stays, and a play with the role ${name} runs it: write ${collection}.sriov there, and take the folder away`;
+    return `the installed role is the predecessor, and ansible-galaxy replaces it only with --force: ansible-galaxy role install --force ${role},${version}`;
+  return `this copy of the predecessor stays, and a play with the role ${name} runs it: write ${collection}.sriov there, and remove the folder`;
 }
 
 function placeOf({ path, place }: Given): string {
   return place ?? path;
 }
 
-/** Each file by one of its paths, that of the lowest rank: links lead to a file by several, and so do a folder and a file in it. */
+/**
+ * Each file by one of its paths, that of the lowest rank: links lead to a file by several, and so do a folder and a
+ * file in it.
+ */
 function once(files: readonly Given[], rank: (file: Given) => number): readonly Given[] {
   const best = new Map<string, Given>();
   for (const file of files) {
@@ -203,7 +206,7 @@ function isOfNoUse(file: Given): boolean {
   return file.text === undefined && file.unread !== undefined && saidBy(file).fault === undefined;
 }
 
-/** Whether a text, in include_vars say, ends as the path of a file does. */
+/** Whether a text, for example in include_vars, ends like the path of a file. */
 function leadsTo(text: string, path: string): boolean {
   const end = text
     .trim()
@@ -217,12 +220,12 @@ function saidBy(file: Given): Said {
   const place = placeOf(file);
   if (text === undefined) {
     const faults: { readonly [why in Unread]: string } = {
-      denied: "cannot be read, permission denied: what is in it, variables say, is not judged",
+      denied: "cannot be read, permission denied: its content, for example variables, is not checked",
       large: "is larger than any file of variables, and was not read: look at it by hand",
-      binary: "is no text in UTF-8: look at it by hand",
-      nowhere: "is a symbolic link that leads nowhere: what should be there is missing",
+      binary: "is not text in UTF-8: look at it by hand",
+      nowhere: "is a symbolic link that leads nowhere: its target is missing",
     };
-    // What it is says more than its name where nothing can be seen of it.
+    // Where it cannot be read, its kind says more than its name.
     const matters =
       unread === "denied"
         ? file.named === true || !/\.[^/]*$/.test(place) || holdsVariables(place)
@@ -230,7 +233,7 @@ function saidBy(file: Given): Said {
     return unread !== undefined && matters ? { ...nothing, fault: faults[unread] } : nothing;
   }
   const encrypted = isVaulted(text);
-  // A key, say, that is no file of variables.
+  // For example a key, which is not a file of variables.
   if (encrypted && file.named !== true && !holdsVariables(place)) return nothing;
   const matters = encrypted || relevant.test(text) || isOfHosts(place);
   // Data of other programs, which takes seconds to parse. Plays are not written in it.
@@ -239,7 +242,7 @@ function saidBy(file: Given): Said {
   return said.fault === undefined || matters ? said : nothing;
 }
 
-/** What an alias brings to several places is told once. */
+/** What an alias brings to several places is reported once. */
 function unique(findings: readonly Finding[]): Finding[] {
   return findings.filter(
     (finding, index) =>
@@ -317,7 +320,7 @@ function judgeFile({ file, said, kollas }: Source, context: Context, present: Pr
         : [
             found(line, {
               outcome: "different",
-              text: `${unit}: this unit goes; a unit that needs the VFs is named in numvfs_required_by of the device, and sriov-vfs.service makes all of them at boot`,
+              text: `${unit}: this unit is removed; name a unit that needs the VFs in numvfs_required_by of the device; sriov-vfs.service creates all VFs at boot`,
             }),
           ];
     }),
@@ -334,7 +337,7 @@ function linesWith({ texts }: Said, name: string): number[] {
 
 type Judged = { readonly outcome: Outcome; readonly text: string };
 
-/** A role use of this role, or of one before it, by whatever name. */
+/** A role use of this role, or of a predecessor, under any name. */
 function isSriov(name: string, { role, collection }: Present): boolean {
   return [role, `${collection}.sriov`, "stackhpc.linux.sriov", "sriov"].includes(name);
 }
@@ -351,18 +354,18 @@ function withoutDevices({ settings, sources }: Context, present: Present): Findi
         {
           ...first,
           outcome: "different",
-          text: "sriov_devices: nothing that was read sets it. The old roles took that for []; now not set is refused on a host that is configured, and [] takes the VFs away: read the inventory with it too, or set it",
+          text: "sriov_devices: nothing that was read sets it. The old roles treated that as []; this role refuses an unset list on a host that is configured, and [] removes the VFs: include the inventory in this check, or set the variable",
         },
       ];
 }
 
-/** A setting where only Kolla Ansible sees it. A variable of the site's own may well be meant for Kolla. */
+/** A setting where only Kolla Ansible sees it. A variable of the site may well be for Kolla. */
 function judgeKollas(entry: Entry, context: Context, present: Present): (Judged & { line: number })[] {
   const { key, line } = entry;
   if (!present.variables.some(({ name }) => name === key) && !(key in oldVariables) && !(key in iommuVariables))
     return judgeSetting(entry, context, present);
   const used = new RegExp(`\\b${key}\\b`).test(context.expressions)
-    ? "; a copy stays here as long as a template of Kolla's configuration reads it"
+    ? "; keep a copy here as long as a template of Kolla's configuration reads it"
     : "";
   const lost = key === "sriov_physnet_mappings" ? ", and neither Nova nor Neutron gets a physical network from it" : "";
   return [
@@ -387,7 +390,7 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
     return [
       {
         outcome: "fine",
-        text: `role ${name}: it goes on working${iommuOnly ? `; all that it sets here are parameters of the IOMMU, which ${own} sets itself: it can go where it is for SR-IOV` : ""}`,
+        text: `role ${name}: it continues to work${iommuOnly ? `; all that it sets here are parameters of the IOMMU, which ${own} sets itself: it can be removed where it is for SR-IOV` : ""}`,
       },
     ];
   }
@@ -395,7 +398,7 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
     return [
       {
         outcome: "ineffective",
-        text: `role ${name}: it can go where it is for SR-IOV, ${own} sets the IOMMU's parameters; ansible-core 2.19 and later refuse a condition in it`,
+        text: `role ${name}: it can be removed where it is for SR-IOV, because ${own} sets the IOMMU's parameters; ansible-core 2.19 and later refuse a condition in it`,
       },
     ];
   if (!isSriov(name, present)) return [];
@@ -405,7 +408,7 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
       : name === "sriov"
         ? {
             outcome: "different",
-            text: `role ${name}: write ${own}, of the collection ${collection}, or ${role}, the role alone; sriov is found only where a folder or the play's collections have it`,
+            text: `role ${name}: write ${own}, of the collection ${collection}, or ${role}, the role alone; sriov is found only where a folder or the play's collections contain it`,
           }
         : { outcome: "fine", text: `role ${name}: the same name` };
   const instead = tasksFrom === undefined ? undefined : oldTaskFiles[tasksFrom.replace(/\.ya?ml$/, "")];
@@ -415,7 +418,10 @@ function judgeRole({ name, tasksFrom }: RoleUse, context: Context, present: Pres
   ];
 }
 
-/** Whether a role is the predecessor's for the kernel line: the one from Galaxy, the collection's, or one that a requirement names so. */
+/**
+ * Whether a role is the predecessor's for the kernel line: the one from Galaxy, the collection's, or one that a
+ * requirement names so.
+ */
 function isGrubcmdline(name: string, { sources }: Context): boolean {
   if (/^(stackhpc\.(linux\.)?)?grubcmdline$/.test(name)) return true;
   return sources.some(({ said }) =>
@@ -434,13 +440,15 @@ function localName({ name }: Requirement): string {
     .replace(/(\.git|\.tar\.gz|\.tgz|\.zip)$/, "");
 }
 
-/** Roles that a play or a task names by their whole name elsewhere than where roles stand, as in a list that a loop goes through. */
+/**
+ * Roles that a play or a task names by their whole name in another place than roles, for example in a list of a loop.
+ */
 function rolesInLoops({ runs, requirements, texts }: Said, present: Present): RoleUse[] {
   if (!runs || requirements.length > 0) return [];
   return texts.flatMap(({ text, line }) => (text !== "sriov" && isSriov(text, present) ? [{ name: text, line }] : []));
 }
 
-/** Where a role is used, by its name as a role, in a list that a loop goes through, or after "name=". */
+/** Where a role is used, by its name as a role, in a list of a loop, or after "name=". */
 function usesOf(isIt: (name: string) => boolean, { sources }: Context): { file: string; line: number }[] {
   return sources.flatMap(({ file, said }) => {
     const named =
@@ -482,10 +490,12 @@ function judgeRequirement(
       return [
         {
           outcome: "unjudged",
-          text: `requirement ${name}: this role does without it, but no playbook was read: it can go unless one of yours uses that role`,
+          text: `requirement ${name}: this role does not need it, but no playbook was read: it can be removed unless one of yours uses that role`,
         },
       ];
-    return [{ outcome: "ineffective", text: `requirement ${name}: it can go, nothing that was read uses that role` }];
+    return [
+      { outcome: "ineffective", text: `requirement ${name}: it can be removed: nothing that was read uses that role` },
+    ];
   }
   if (name !== role && ![name, source].some(isOldSource)) return [];
   // An archive has its version in its address.
@@ -502,7 +512,10 @@ function judgeRequirement(
       },
     ];
   return [
-    { outcome: "fine", text: `requirement ${name}: install it with --force, or ansible-galaxy leaves what is there` },
+    {
+      outcome: "fine",
+      text: `requirement ${name}: install it with --force, otherwise ansible-galaxy keeps what is installed`,
+    },
   ];
 }
 
@@ -518,7 +531,7 @@ function judgeSetting(entry: Entry, context: Context, present: Present): (Judged
   const isEmpty = known !== undefined && refusesNull(known) && value.kind === "plain" && value.data === null;
   const emptied: Judged = {
     outcome: "different",
-    text: "it is empty, which is refused now: leave the line out, for the default",
+    text: "it is empty, which is refused now: remove the line to use the default",
   };
   if (old) {
     const judged = byRules(old, value, context);
@@ -537,8 +550,8 @@ function judgeSetting(entry: Entry, context: Context, present: Present): (Judged
       outcome: "unknown",
       text:
         near === undefined
-          ? "neither the old roles nor this one know it, and nothing that was read uses it: take it out, unless something else does"
-          : `nobody knows it; ${near} is the nearest name`,
+          ? "neither the old roles nor this one know it, and nothing that was read uses it: remove it, unless something else uses it"
+          : `unknown; ${near} is the nearest name`,
     }),
   ];
 }
@@ -557,14 +570,14 @@ function devices(
   const unjudged = (line: number, what: string): Judged & { line: number } => ({
     line,
     outcome: "unjudged",
-    text: `${what}: only a run of Ansible knows what it is: look where it comes from`,
+    text: `${what}: only a run of Ansible knows what it is: check where it comes from`,
   });
   if (value.kind === "jinja" && emptyList.test(value.text))
     return [
       {
         ...own,
         outcome: "different",
-        text: `${entry.key}: where what it comes from is not set, this is [], and that takes the VFs away now: leave the default of [] out, so that a host whose variable is lost is refused`,
+        text: `${entry.key}: where its source is not set, this is [], and that now removes the VFs: remove the default of [], so that a host whose variable is lost is refused`,
       },
     ];
   if (value.kind === "jinja" || value.kind === "vault") return [unjudged(entry.line, entry.key)];
@@ -573,7 +586,7 @@ function devices(
       {
         ...own,
         outcome: "different",
-        text: `${entry.key}: it is empty, which counts as not set: a host that is configured is refused. Write [] only where its VFs are to go`,
+        text: `${entry.key}: it is empty, which counts as not set: a host that is configured is refused. Write [] only where its VFs must be removed`,
       },
     ];
   if (value.kind === "list" && value.items.length === 0)
@@ -581,11 +594,11 @@ function devices(
       {
         ...own,
         outcome: "different",
-        text: `${entry.key}: the empty list takes the VFs away that this role or the old one configured on the host; leave the line out where no host is meant to lose VFs`,
+        text: `${entry.key}: the empty list removes the VFs that this role or the old one configured on the host; remove the line if no host is meant to lose VFs`,
       },
     ];
   if (value.kind !== "list")
-    return [{ ...own, outcome: "different", text: `${entry.key}: it is no list, and is refused now` }];
+    return [{ ...own, outcome: "different", text: `${entry.key}: it is not a list, and is refused now` }];
   const type = present.variables.find(({ name }) => name === "sriov_devices")?.type;
   const keys =
     type?.kind === "list" && type.elements.kind === "dict" ? type.elements.fields.map(({ name }) => name) : [];
@@ -595,7 +608,9 @@ function devices(
       const where = `sriov_devices[${index}]`;
       if (item.kind === "jinja" || item.kind === "vault") return [unjudged(item.line, where)];
       if (item.kind !== "map")
-        return [{ line: item.line, outcome: "different", text: `${where}: it is no dictionary, and is refused now` }];
+        return [
+          { line: item.line, outcome: "different", text: `${where}: it is not a dictionary, and is refused now` },
+        ];
       return item.entries.flatMap(({ key, line, value: of }) => {
         const old = oldKeys[key];
         const judged: Judged | undefined = old
@@ -615,7 +630,7 @@ function unknownKey(key: string, keys: readonly string[]): Judged {
   const near = nearest(key, keys);
   return {
     outcome: "unknown",
-    text: `the old roles took no notice of it, and this one refuses it: ${near === undefined ? "take it out" : `${near} is the nearest key`}`,
+    text: `the old roles ignored it, and this one refuses it: ${near === undefined ? "remove it" : `${near} is the nearest key`}`,
   };
 }
 
@@ -651,7 +666,7 @@ function byRulesOf(rules: readonly Rule[], value: Value, context: Context, from:
 function inWords({ is, isNot, text, noHandler }: Condition): string {
   if (is) return `when it is ${text ? "a text that says " : ""}${is.map((one) => one ?? "nothing").join(" or ")},`;
   if (noHandler) return "when there is no such handler,";
-  return isNot ? `when it is none of ${isNot.join(", ")},` : "when it is not of the right form,";
+  return isNot ? `when it is not one of ${isNot.join(", ")},` : "when it is not of the right form,";
 }
 
 /** Whether a condition holds; undefined when only Ansible knows. */
@@ -671,7 +686,7 @@ function unlike(value: Value, form: RegExp, inList = false): boolean {
   if (value.kind === "jinja" || value.kind === "vault") return false;
   if (value.kind === "list") return value.items.some((item) => unlike(item, form, true));
   if (value.kind === "map") return true;
-  // Text with commas is a list to Ansible, but not within one. A number is right only where a number is asked for.
+  // Text with commas is a list to Ansible, but not within one. A number is right only where a number is required.
   if (typeof value.data === "string")
     return inList ? !form.test(value.data) : !value.data.split(",").every((part) => form.test(part.trim()));
   return typeof value.data === "number"
@@ -679,7 +694,7 @@ function unlike(value: Value, form: RegExp, inList = false): boolean {
     : value.data !== null;
 }
 
-/** Equality as Ansible has it for truth: "no" and "off" are false, whatever wrote them. */
+/** Equality of truth values in Ansible: "no" and "off" are false, written in any way. */
 function same(one: Plain, data: Plain | undefined): boolean {
   if (typeof one !== "boolean" || data === undefined || data === null) return one === data;
   return booleanOf(data) === one;

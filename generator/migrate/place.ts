@@ -1,6 +1,6 @@
 // What a file can be to Ansible, by where it is and what it is called.
 
-/** Why a file is left aside: it can hold no variable, play or requirement. The words follow a number of files. */
+/** Why a file is ignored: it cannot contain a variable, play or requirement. The words follow a number of files. */
 export type Aside = "of Kolla's own configuration" | "templates" | "files that are copied to hosts" | "of another kind";
 
 const silent = /(^|\/)(\.git|\.tox|node_modules|\.?venv|ansible_collections)(\/|$)/;
@@ -9,10 +9,12 @@ const yaml = /\.(ya?ml|json)$/;
 /** What is named for a host or a group, whose names may have dots. */
 const ofHosts = /(^|\/)(host|group)_vars\/[^./][^/]*$/;
 const inHosts = /(^|\/)(host|group)_vars\//;
-/** No host is called so: what Ansible passes over in folders (REJECT_EXTS in its constants.py), copies and templates. */
+/**
+ * No host is called so: what Ansible passes over in folders (REJECT_EXTS in its constants.py), copies and templates.
+ */
 const passedOver = /(~|\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|retry|j2))$|\.(ya?ml|json)\./;
 
-/** Whether a path below a folder is looked at. Installed collections are nobody's configuration. */
+/** Whether a path below a folder is looked at. Installed collections are not configuration. */
 export function concerns(path: string): boolean {
   return !silent.test(path);
 }
@@ -22,17 +24,20 @@ export function isReadable(path: string): boolean {
   return readable.test(path) || (ofHosts.test(path) && !passedOver.test(path));
 }
 
-/** Whether Ansible reads variables from it if it reads it at all, so that what cannot be read there may be missing elsewhere. */
+/**
+ * Whether Ansible reads variables from it if it reads it at all, so that what cannot be read there may be missing
+ * elsewhere.
+ */
 export function holdsVariables(path: string): boolean {
   return (inHosts.test(path) || yaml.test(path)) && isReadable(path);
 }
 
-/** Whether it is read for a host or group whatever is in it. */
+/** Whether it is read for a host or group with any content. */
 export function isOfHosts(path: string): boolean {
   return inHosts.test(path) && isReadable(path);
 }
 
-/** Why a file is left aside; nothing when it is read. */
+/** Why a file is ignored; nothing when it is read. */
 export function asideBy(path: string): Aside | undefined {
   if (/(^|\/)kolla\/(config|certificates)\//.test(path) || /(^|\/)kolla\/passwords\.ya?ml$/.test(path))
     return "of Kolla's own configuration";

@@ -1,7 +1,8 @@
 // What the predecessors knew and did, and what becomes of it: the one place for facts about their releases.
 //
-// Sources, read at the commits named in `releases`: defaults/main.yml, tasks/config.yml (VFs and kernel line), tasks/mellanox.yml
-// and tasks/mlxconfig.yml (firmware) of each; those of stackhpc.linux.sriov are below roles/sriov of the collection.
+// Sources, read at the commits named in `releases`: defaults/main.yml, tasks/config.yml (VFs and kernel line),
+// tasks/mellanox.yml and tasks/mlxconfig.yml (firmware) of each; those of stackhpc.linux.sriov are below roles/sriov of
+// the collection.
 
 /** What becomes of a setting: nothing changes; it has no effect any more; or it has another one. */
 export type Verdict = "fine" | "ineffective" | "different";
@@ -44,7 +45,7 @@ export interface Condition {
   readonly isNot?: readonly Plain[];
   /** The value is a text, in quotes: what Ansible has not made a boolean or number of. */
   readonly text?: true;
-  /** An item of the value, or the value itself, is no text of this form. */
+  /** An item of the value, or the value itself, is not a text of this form. */
   readonly unlike?: RegExp;
   /** No handler with the value as its name, or listening to it, is in what was read. */
   readonly noHandler?: true;
@@ -57,7 +58,7 @@ export interface Rule {
   readonly from?: Predecessor;
   readonly when?: Condition;
   readonly verdict: Verdict;
-  /** Goes on after "NAME: ". */
+  /** Continues after "NAME: ". */
   readonly text: string;
 }
 
@@ -79,7 +80,7 @@ const numbers: readonly Rule[] = [
   {
     when: { unlike: /^\d+$/ },
     verdict: "different",
-    text: "it was written to the kernel as it is, and is refused now: give a whole number of 0 or more",
+    text: "it was written to the kernel unchecked, and is refused now: give a whole number of 0 or more",
   },
   { verdict: "fine", text: "the same" },
 ];
@@ -106,12 +107,12 @@ const requiredBy: readonly Rule[] = [
   {
     when: { unlike: unit },
     verdict: "different",
-    text: "a name that is no whole name of a unit is refused now: write docker.service",
+    text: "an incomplete name of a unit is refused now: write docker.service",
   },
   { verdict: "fine", text: "these units wait for the VFs of their device alone, by a drop-in" },
 ];
 
-/** The variables of the predecessors, those that nobody set from outside left out. */
+/** The variables of the predecessors, without those that no one set from outside. */
 export const oldVariables: { readonly [name: string]: OldVariable } = {
   sriov_devices: {
     defaults: { "stackhpc.sriov": "[]", "stackhpc.linux.sriov": "[]" },
@@ -153,7 +154,7 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
       },
       {
         verdict: "fine",
-        text: "keep it for the run that moves the host over: the old block is looked for in this file",
+        text: "keep it for the run that moves the host over: the role looks for the old block in this file",
       },
     ],
   },
@@ -162,11 +163,11 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
     meaning:
       "the handler that was notified when a file or the firmware had changed (tasks/config.yml, tasks/mlxconfig.yml)",
     rules: [
-      { when: { is: [null, ""] }, verdict: "different", text: "it is empty: leave the line out, for the name reboot" },
+      { when: { is: [null, ""] }, verdict: "different", text: "it is empty: remove the line to use the name reboot" },
       {
         when: { noHandler: true, isNot: ["reboot"] },
         verdict: "different",
-        text: "no handler of this name is in what was read: it must be in the play, or Ansible ends the play when a reboot is due; only for the name reboot that is no error",
+        text: "nothing that was read contains a handler of this name: it must be in the play, or Ansible ends the play when a reboot is due; only for the name reboot that is not an error",
       },
       {
         verdict: "fine",
@@ -188,21 +189,21 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
         from: "stackhpc.sriov",
         when: { is: [true] },
         verdict: "different",
-        text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now: the role itself reboots the host, and the play's handler is not notified; take the line out for the handler",
+        text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now: the role itself reboots the host, and the play's handler is not notified; remove the line to use the handler",
       },
       {
         from: "stackhpc.sriov",
         verdict: "different",
-        text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now: nothing reboots and no handler is notified; take the line out for the handler",
+        text: "stackhpc.sriov 0.2.1 did not know it, and it takes effect now: nothing reboots and no handler is notified; remove the line to use the handler",
       },
       {
         when: { is: [true] },
         verdict: "different",
-        text: "the role itself reboots the host, once, where it notified the play's handler; take the line out for the handler",
+        text: "the role itself reboots the host, once, where it notified the play's handler; remove the line to use the handler",
       },
       {
         verdict: "different",
-        text: "the role no longer fails: it does its work, says what waits for a reboot, and neither reboots nor notifies a handler",
+        text: "the role no longer fails: it does its work, reports what waits for a reboot, and neither reboots nor notifies a handler",
       },
     ],
   },
@@ -254,10 +255,10 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
     defaults: { "stackhpc.sriov": "true", "stackhpc.linux.sriov": "true" },
     meaning: "read nowhere: iommu=pt was always put on the kernel line (tasks/config.yml)",
     rules: [
-      { when: { is: [true] }, verdict: "fine", text: "iommu=pt, as it was in any case" },
+      { when: { is: [true] }, verdict: "fine", text: "iommu=pt, which was always set" },
       {
         verdict: "different",
-        text: "it had no effect and has one now: iommu=pt is not put on the kernel line; what the old role left in /etc/default/grub has to be taken off by hand",
+        text: "it had no effect and has one now: iommu=pt is not put on the kernel line; remove by hand what the old role left in /etc/default/grub",
       },
     ],
   },
@@ -272,7 +273,7 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
       {
         when: noMft,
         verdict: "ineffective",
-        text: `${mstflint}: it can go; to have MFT, set sriov_firmware_tool: mft and sriov_mft_checksum: sha256:DIGEST`,
+        text: `${mstflint}: it can be removed; to use MFT, set sriov_firmware_tool: mft and sriov_mft_checksum: sha256:DIGEST`,
       },
       {
         when: { unset: "sriov_mft_checksum" },
@@ -289,7 +290,7 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
     },
     meaning: "the folder of the installer, by the archive's name without its end (tasks/mlxconfig.yml)",
     rules: [
-      { when: noMft, verdict: "ineffective", text: `${mstflint}: it can go` },
+      { when: noMft, verdict: "ineffective", text: `${mstflint}: it can be removed` },
       {
         verdict: "different",
         text: "an archive of this name that is in sriov_workdir on the host is installed, in place of a download",
@@ -306,7 +307,7 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
       {
         when: noMft,
         verdict: "ineffective",
-        text: "only MFT's archive is kept there: it can go, and so can the old folder on the host, $HOME/.sriov by default",
+        text: "only MFT's archive is kept there: it can be removed, and so can the old folder on the host, $HOME/.sriov by default",
       },
       {
         verdict: "different",
@@ -321,14 +322,14 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
       {
         when: noMft,
         verdict: "ineffective",
-        text: "MFT is not installed: it can go; the packages with the firmware tool are in sriov_mstflint_pkgs",
+        text: "MFT is not installed: it can be removed; the packages with the firmware tool are in sriov_mstflint_pkgs",
       },
       {
         from: "stackhpc.linux.sriov",
         verdict: "different",
         text: "stackhpc.linux.sriov 1.6.4 ignored it; it counts again, before sriov_os_pkgs_rpm and sriov_os_pkgs_deb",
       },
-      { verdict: "fine", text: "the same, whatever the distribution" },
+      { verdict: "fine", text: "the same, for every distribution" },
     ],
   },
   sriov_os_pkgs_rpm: {
@@ -338,7 +339,7 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
       {
         when: noMft,
         verdict: "ineffective",
-        text: "MFT is not installed: it can go; the packages with the firmware tool are in sriov_mstflint_pkgs",
+        text: "MFT is not installed: it can be removed; the packages with the firmware tool are in sriov_mstflint_pkgs",
       },
       {
         from: "stackhpc.sriov",
@@ -355,7 +356,7 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
       {
         when: noMft,
         verdict: "ineffective",
-        text: "MFT is not installed: it can go; the packages with the firmware tool are in sriov_mstflint_pkgs",
+        text: "MFT is not installed: it can be removed; the packages with the firmware tool are in sriov_mstflint_pkgs",
       },
       {
         from: "stackhpc.sriov",
@@ -367,7 +368,10 @@ export const oldVariables: { readonly [name: string]: OldVariable } = {
   },
 };
 
-/** Variables of stackhpc.linux.iommu, the role that people run beside stackhpc.linux.sriov (roles/iommu of the collection). */
+/**
+ * Variables of stackhpc.linux.iommu, the role that people run next to stackhpc.linux.sriov (roles/iommu of the
+ * collection).
+ */
 export const iommuVariables: { readonly [name: string]: OldVariable } = {
   iommu_pt: {
     defaults: { "stackhpc.linux.sriov": "true" },
@@ -381,7 +385,7 @@ export const iommuVariables: { readonly [name: string]: OldVariable } = {
       },
       {
         verdict: "ineffective",
-        text: "it is for stackhpc.linux.iommu alone: it can go with that role; for this role it is sriov_iommu_pt_enabled",
+        text: "it is only for stackhpc.linux.iommu: it can be removed with that role; for this role it is sriov_iommu_pt_enabled",
       },
     ],
   },
@@ -391,7 +395,7 @@ export const iommuVariables: { readonly [name: string]: OldVariable } = {
     rules: [
       {
         verdict: "ineffective",
-        text: "it is for stackhpc.linux.iommu alone: it can go with that role; this role joins all reasons to one reboot, as sriov_do_reboot says",
+        text: "it is only for stackhpc.linux.iommu: it can be removed with that role; this role makes one reboot for all reasons, as sriov_do_reboot permits",
       },
     ],
   },
@@ -434,7 +438,10 @@ export const oldKeys: { readonly [name: string]: OldVariable } = {
   },
 };
 
-/** Facts and variables that the predecessors set for themselves, and that a play could read afterwards (tasks/mellanox.yml). */
+/**
+ * Facts and variables that the predecessors set for themselves, and that a play could read afterwards
+ * (tasks/mellanox.yml).
+ */
 export const goneFacts: { readonly [name: string]: string } = {
   sriov_pci_addrs: "the role no longer sets this fact; stackhpc.sriov.sriov_devices returns the addresses",
   device_meta: "the role no longer sets this fact; stackhpc.sriov.sriov_devices returns what is known of each PF",
@@ -456,22 +463,22 @@ export const changes: readonly { readonly from?: Predecessor; readonly unless?: 
   {
     from: "stackhpc.sriov",
     unless: "sriov_numvfs_driver",
-    text: "VFs come at boot by a unit that runs before the network is configured, no longer by udev; sriov_numvfs_driver: udev keeps udev.",
+    text: "VFs are created at boot by a unit that runs before the network is configured, no longer by udev; sriov_numvfs_driver: udev keeps udev.",
   },
   {
-    text: "Without sriov_devices nothing is changed, and a host that this role or the old one configured is refused; the old roles took that for []. Now [] takes all their VFs away: see that no inventory loses the variable.",
+    text: "Without sriov_devices nothing is changed, and a host that this role or the old one configured is refused; the old roles treated that as []. Now [] removes all their VFs: make sure that no inventory loses the variable.",
   },
-  { text: "The number of VFs is changed live where no VF is in use; a reboot is asked for when only that helps." },
+  { text: "The number of VFs is changed live where no VF is in use; a reboot is requested when only that helps." },
   {
-    text: "A PF that the old files gave VFs and that is not in sriov_devices goes back to none: at once when they are idle, otherwise at the next boot.",
+    text: "A PF that has VFs from the old files and is not in sriov_devices loses them: at once when they are idle, otherwise at the next boot.",
   },
   { text: "A device that a host does not have is refused; optional: true allows it." },
   {
-    text: "intel_iommu=on goes by the processor's maker, where stackhpc.sriov put it nowhere, and stackhpc.linux.sriov failed with ansible-core 2.19 and later; iommu=pt comes to Intel and AMD alone, where it came to all.",
+    text: "intel_iommu=on depends on the vendor of the processor: stackhpc.sriov set it nowhere, and stackhpc.linux.sriov failed with ansible-core 2.19 and later. iommu=pt is set on Intel and AMD only, not on all processors as before.",
   },
   {
     unless: "sriov_firmware_exact",
-    text: "The firmware of Mellanox cards offers at least as many VFs as asked for, counted for all ports of a card; sriov_firmware_exact: true lowers the number too.",
+    text: "The firmware of Mellanox cards offers at least as many VFs as requested, counted for all ports of a card; sriov_firmware_exact: true lowers the number too.",
   },
   {
     text: "Firmware is set by mstflint, or by the mlxconfig that the host has; MFT is not downloaded unless sriov_firmware_tool is mft.",

@@ -53,7 +53,7 @@ export interface Said {
   readonly texts: readonly Text[];
   /** What Ansible evaluates without braces around it. */
   readonly conditions: readonly string[];
-  /** Settings that Kayobe hands to Kolla, in variables of its own: no host of Kayobe's inventory has them. */
+  /** Settings that Kayobe passes to Kolla, in its own variables: no host of Kayobe's inventory has them. */
   readonly kollas: readonly Entry[];
   /** What `kernel_cmdline` of stackhpc.grubcmdline puts on the kernel line, and `kernel_cmdline_remove` takes off. */
   readonly kernelParameters: readonly Value[];
@@ -79,7 +79,9 @@ const named = /\.(ya?ml|json)$|(^|\/)(host|group)_vars\/[^/]+$/;
 const evaluated = /^(when|that|until|failed_when|changed_when|break_when|var)$/;
 const setFact = /^(ansible\.(builtin|legacy)\.)?set_fact$/;
 const freeForm = /^(ansible\.(builtin|legacy)\.)?(assert|debug)$/;
-/** Kayobe's variables for what it writes into Kolla's globals.yml and inventory (ansible/roles/kolla-ansible of Kayobe). */
+/**
+ * Kayobe's variables for what it writes into Kolla's globals.yml and inventory (ansible/roles/kolla-ansible of Kayobe).
+ */
 const kollasOwn = /^kolla_(extra_globals$|overcloud_inventory_custom|seed_inventory_custom)/;
 const include = /^(ansible\.(builtin|legacy)\.)?(include_role|import_role)$/;
 
@@ -103,7 +105,7 @@ export function readFile(path: string, text: string): Said {
     return isYaml(path)
       ? {
           ...nothing,
-          fault: `is no YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand`,
+          fault: `is not YAML (${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}): look at it by hand`,
         }
       : nothing;
   const values = documents.flatMap((document) =>
@@ -118,7 +120,10 @@ export function readFile(path: string, text: string): Said {
 
 type Pair = readonly [key: string, written: string];
 
-/** What an inventory in the INI format sets, for a host or below [GROUP:vars]. As Ansible does, up to the first line that no inventory can have. */
+/**
+ * What an inventory in the INI format sets, for a host or below [GROUP:vars]. As Ansible does, up to the first line
+ * that no inventory can have.
+ */
 function inventorySettings(text: string): Entry[] {
   const found: Entry[] = [];
   let section = "hosts";
@@ -140,7 +145,10 @@ function inventorySettings(text: string): Entry[] {
   return found;
 }
 
-/** What a line of an inventory sets; undefined when no inventory can have it, so that tox.ini and the like are none. */
+/**
+ * What a line of an inventory sets; undefined when no inventory can contain it, so that tox.ini and the like do not
+ * count.
+ */
 function pairsOf(line: string, section: string): Pair[] | undefined {
   if (/^\[.*\]$/.test(line)) return undefined;
   if (section === "children") return /^[^:\]\s]+\s*(#.*)?$/.test(line) ? [] : undefined;
@@ -171,7 +179,10 @@ function valueOfText(written: string, line: number): Value {
     : { kind: "plain", line, data: /^\d+$/.test(data) ? Number(data) : data, quoted: true };
 }
 
-/** Roles to install: below `roles` at the top, where no play can have it, or as a list, as requirements.yml was written before collections came. */
+/**
+ * Roles to install: below `roles` at the top, where no play can have it, or as a list, as requirements.yml was written
+ * before collections came.
+ */
 function requirementsOf(value: Value): Said {
   const isOnlyNamed = (item: Value): boolean =>
     item.kind === "map" &&

@@ -39,7 +39,10 @@ function filesOf({ role, template }: Sources, layout: Layout): OutFile[] {
   return generate(role, template, layout).map((file) => ({ ...file, path: file.path.slice(folder.length) }));
 }
 
-/** What is released of these sources. A role's repository has what the artefact has, its history and what git is to ignore. */
+/**
+ * What is released of these sources. A role's repository has what the artefact has, its history and what git is to
+ * ignore.
+ */
 export function release(sources: Sources): Release {
   const changelog = sources.template.files.filter(({ path }) => path === "CHANGELOG.md");
   const ignored: OutFile = { path: ".gitignore", text: "__pycache__/\n*.pyc\n.ansible/\n.cache/\n" };
@@ -77,7 +80,7 @@ export function disagreements(root: string, sources: Sources): Problem[] {
 /**
  * The time that a build bears: SOURCE_DATE_EPOCH (reproducible-builds.org/specs/source-date-epoch), or the commit's.
  *
- * @throws Error when the variable is no number
+ * @throws Error when the variable is not a number
  */
 export function buildTime(commitTime: number, epoch = process.env["SOURCE_DATE_EPOCH"]): number {
   if (epoch === undefined || epoch === "") return commitTime;
@@ -128,7 +131,7 @@ export interface Check {
   readonly work: () => Promise<readonly string[]>;
 }
 
-/** The checks that Galaxy makes, and those that its maintainers ask for. */
+/** The checks that Galaxy makes, and those that its maintainers recommend. */
 export function checks(context: CheckContext, { identity, collection, role }: Release, tarball: Buffer): Check[] {
   return [
     { title: "galaxy-importer, collection", work: async () => await importCollection(context, identity, tarball) },
@@ -146,7 +149,7 @@ export function fingerprint({ collection, role }: Release, ...tools: readonly st
   return sha256(Buffer.from(JSON.stringify({ collection, role, tools, checks: checksVersion })));
 }
 
-/** To be raised when the checks become other ones. */
+/** Raise this when the checks change. */
 const checksVersion = 1;
 
 /** What is in the folder of a release. */

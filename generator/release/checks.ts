@@ -12,7 +12,7 @@ export interface CheckContext {
   readonly bin: string;
   /** Folder of galaxy-importer, and of the ansible-lint that it runs. */
   readonly importer: string;
-  /** Folder for what is to be kept from one run to the next. */
+  /** Folder for what must be kept from one run to the next. */
   readonly cache: string;
   /** Folder for what is not. */
   readonly temporary: string;
@@ -91,7 +91,7 @@ export function judgeImporter(
     ...complaints,
     ...(code === 0 ? [] : [`galaxy-importer ended with ${code}`]),
     ...(complaints.length === 0 && missing.length > 0
-      ? [`galaxy-importer did not say: ${missing.map(({ source }) => source).join(", ")}`]
+      ? [`galaxy-importer did not report: ${missing.map(({ source }) => source).join(", ")}`]
       : []),
     ...(code === 0 && !(found?.namespace === namespace && found.name === name)
       ? [`galaxy-importer's result is not of ${namespace}.${name}`]
@@ -157,8 +157,8 @@ const leftOut: readonly LeftOut[] = [
 
 /**
  * In place of the script by which ansible-test gets pip into its environments: it would be downloaded from
- * ci-files.testing.ansible.com (ansible_test/_util/target/setup/requirements.py, bootstrap), and Python brings pip along.
- * pip runs in a process of its own because ensurepip turns its configuration off in the one it runs in.
+ * ci-files.testing.ansible.com (ansible_test/_util/target/setup/requirements.py, bootstrap), and Python brings pip
+ * along. pip runs in a separate process because ensurepip turns its configuration off in the one it runs in.
  */
 const getPip = `import os
 import subprocess
@@ -224,7 +224,7 @@ export function judgeSanity(
       ? [`ansible-test ended with ${code}:\n${output.trim().split("\n").slice(-15).join("\n")}`]
       : []),
     ...skipped,
-    ...(known.length === 0 ? ["ansible-test knows of no test"] : []),
+    ...(known.length === 0 ? ["ansible-test lists no tests"] : []),
     ...(missed.length === 0 ? [] : [`ansible-test did not run: ${missed.join(", ")}`]),
     ...looked,
   ];
@@ -248,7 +248,7 @@ export async function sanity(
   if (!isFile(script)) writeBytes(script, Buffer.from(getPip));
   const { code: noGit, output: gitSays } = await git(folder, "init", "--quiet");
   if (noGit !== 0)
-    return { ran: 0, complaints: [`ansible-test wants a git repository, and git init failed: ${gitSays.trim()}`] };
+    return { ran: 0, complaints: [`ansible-test needs a git repository, and git init failed: ${gitSays.trim()}`] };
   await git(folder, "add", "--all", "--force");
   const python = (
     await run({ file: join(context.bin, "python"), args: ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"] })

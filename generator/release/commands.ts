@@ -50,7 +50,7 @@ import {
 import type { Head, Push, Remote } from "./repository.js";
 
 /**
- * Do something with an empty folder, which goes also when a signal ends this.
+ * Do something with an empty folder, which is removed also when a signal ends this.
  *
  * @param lastWords what to say then
  */
@@ -85,7 +85,7 @@ interface Ready {
   readonly commit: Head;
 }
 
-/** What a release is made from, when nothing speaks against one. Tells what does. */
+/** What a release is made from, when nothing prevents one. Reports what does. */
 async function prepared(): Promise<Ready | undefined> {
   const sources = readSources(root);
   const problems =
@@ -97,7 +97,7 @@ async function prepared(): Promise<Ready | undefined> {
 }
 
 /**
- * Build, let every check pass, and put the release into a folder. Tells what a check complains of.
+ * Build, let every check pass, and put the release into a folder. Reports what a check complains of.
  *
  * @param which checks are made: all; those that have not passed on this machine with just these files and tools; none
  * @param secrets what may be in no complaint
@@ -207,7 +207,7 @@ interface RoleRepository {
   readonly name: string;
 }
 
-/** What is asked for by the options of `publish`; a failure for what they cannot mean. */
+/** What the options of `publish` request; a failure for a combination without a meaning. */
 function wanted(
   options: PublishOptions,
 ): Result<{ readonly what: What; readonly repository: RoleRepository | undefined }> {
@@ -222,7 +222,7 @@ function wanted(
   const named = address === undefined ? undefined : ownerAndName(address);
   if (what.role && (address === undefined || !named))
     return failure(
-      "The role is published through a repository of its own: --role-repository URL, or --collection to publish the collection alone.",
+      "The role is published through a separate repository: --role-repository URL, or --collection to publish the collection alone.",
     );
   // Without the address: whoever has mistyped one with a token in it does not want to see that in a log.
   if (address !== undefined && isLocal(address) && !isFolder(address))
@@ -254,7 +254,7 @@ export async function publish(options: PublishOptions): Promise<number> {
   const whatIsOut = (): string =>
     published.length === 0
       ? "Nothing was published."
-      : `Published: ${published.join(", ")}. The rest was not, or not to its end.`;
+      : `Published: ${published.join(", ")}. The rest was not, or not completely.`;
   return await inTemporary("sriov-role-publish-", whatIsOut, async (temporary) => {
     const means = { temporary, way: access(options, taken), secrets, published };
     const { what, repository } = asked.value;
@@ -268,7 +268,7 @@ interface Means {
   readonly way: Access;
   /** What may be in no output; the server's come to it. */
   readonly secrets: string[];
-  /** What is out, to be told when this is stopped. */
+  /** What is published, to report when this is stopped. */
   readonly published: string[];
 }
 
@@ -325,7 +325,7 @@ async function refusals({ ready, what, target, owner, answer }: Publication): Pr
   const { identity } = ready.sources.role;
   const { commit, changed } = ready.commit;
   const { version } = identity;
-  const dirty = `${changed.length} files are changed or not in git, ${changed[0]} among them: commit or remove them first.`;
+  const dirty = `${changed.length} files are changed or not in git, for example ${changed[0]}: commit or remove them first.`;
   // With a tag of just this name it may be what an earlier run has pushed.
   const tags = target?.remote.tags.filter((tag) => tag !== version) ?? [];
   return [
@@ -336,19 +336,19 @@ async function refusals({ ready, what, target, owner, answer }: Publication): Pr
   ];
 }
 
-/** Tell what goes where. */
+/** Report what is sent where. */
 function announce(publication: Publication, options: PublishOptions): void {
   const { ready, what, target, owner, answer, title } = publication;
   const { namespace, name, version } = ready.sources.role.identity;
   const server = `${answer.url} (${answer.name}), ${sourceInWords(answer.source)}`;
   tell(publication, `${title}, commit ${ready.commit.commit.slice(0, 12)}:`);
-  if (what.collection) tell(publication, `  the collection goes to ${server}`);
+  if (what.collection) tell(publication, `  the collection is sent to ${server}`);
   if (what.collection && !what.role && options.collection !== true)
-    tell(publication, "  the role is left out here: only with --role-repository URL is it known where it would go");
+    tell(publication, "  the role is not part of this: --role-repository URL decides where it is sent");
   if (!target) return;
   const { address, remote } = target;
   const renamed = owner === namespace ? "" : `, and called ${owner}.${name} there, not ${namespace}.${name}`;
-  tell(publication, `  the role goes to the branch ${remote.branch} of ${address}, with the tag ${version}`);
+  tell(publication, `  the role is pushed to the branch ${remote.branch} of ${address}, with the tag ${version}`);
   tell(publication, `  then the role ${target.owner}/${target.name} is imported by ${server}${renamed}`);
 }
 
@@ -376,12 +376,12 @@ async function tryPush(
   const push = { name, address, remote, files: release(ready.sources).role, version, message, time };
   const clone = join(temporary, "role");
   const { removed, there } = await prepare(clone, push);
-  if (there) tell(publication, "  the role is there already, with its tag: it is imported only");
-  for (const path of removed) tell(publication, `  ${path} is there now and goes`);
+  if (there) tell(publication, "  the role is already there, with its tag: it is only imported");
+  for (const path of removed) tell(publication, `  ${path} is there now and will be removed`);
   return { push, clone, sent: there };
 }
 
-/** Publish the collection. Returns whether that went well, and tells what became of it. */
+/** Publish the collection. Returns whether that succeeded, and reports the outcome. */
 async function sendCollection(publication: Publication, tarball: string): Promise<boolean> {
   const { ready, bin, way, owner, answer, title, published } = publication;
   const { identity } = ready.sources.role;
@@ -396,7 +396,7 @@ async function sendCollection(publication: Publication, tarball: string): Promis
   return true;
 }
 
-/** Push the role, and let Galaxy import it. Returns whether that went well, and tells what became of it. */
+/** Push the role, and let Galaxy import it. Returns whether that succeeded, and reports the outcome. */
 async function sendRole(
   publication: Publication,
   repository: RoleRepository,
@@ -407,7 +407,7 @@ async function sendRole(
     try {
       await send(clone, push);
     } catch (error) {
-      const rest = what.collection ? " The collection was: leave it out of the next run (--role)." : "";
+      const rest = what.collection ? " The collection was: omit it from the next run (--role)." : "";
       console.error(clean(publication, error));
       console.error(`The role was not published.${rest}`);
       return false;
@@ -418,7 +418,7 @@ async function sendRole(
   const { code } = await run(command, { onLine: (line) => tell(publication, line) });
   if (code !== 0) {
     console.error(
-      "The role is in its repository, and Galaxy did not import it. Once that is mended, publish again with --role: what is pushed is not pushed again.",
+      "The role is in its repository, and Galaxy did not import it. Once that is fixed, publish again with --role: what is pushed is not pushed again.",
     );
     return false;
   }

@@ -5,17 +5,21 @@ import type { Command } from "../system/process.js";
 import { programEnvironment, secretVariables, tokenVariable } from "./environment.js";
 import type { Environment } from "./environment.js";
 
-/** Where a release goes. */
+/** Where a release is sent. */
 export interface Destination {
-  /** A server's name in Ansible's configuration, or its address; absent: the first of the configuration, or Galaxy's. */
+  /**
+   * A server's name in Ansible's configuration, or its address; absent: the first of the configuration, or Galaxy's.
+   */
   readonly server?: string;
 }
 
 const publicGalaxy = "https://galaxy.ansible.com";
-/** The name under which a token in GALAXY_TOKEN is given to ansible-galaxy, which knows tokens of named servers only. */
+/**
+ * The name under which a token in GALAXY_TOKEN is given to ansible-galaxy, which knows tokens of named servers only.
+ */
 const ownServer = "sriov_role_release";
 
-/** How ansible-galaxy is told where to go: a name or an address, and an environment. No token is on a command line. */
+/** How ansible-galaxy gets its server: a name or an address, and an environment. No token is on a command line. */
 export interface Access {
   readonly server?: string;
   readonly env: Environment;
@@ -159,7 +163,8 @@ function serverOption(server: string | undefined): string[] {
 }
 
 /**
- * What became of a collection that ansible-galaxy failed to publish: it fails also when it only lost sight of an import.
+ * What became of a collection that ansible-galaxy failed to publish: it fails also when it only lost sight of an
+ * import.
  *
  * @param answer the server's after that; absent when it could not be asked
  */
@@ -170,13 +175,16 @@ export function afterFailure(
 ): string {
   const title = `${namespace}.${name} ${version}`;
   if (!answer)
-    return `Whether the collection was published is not known: ${url} could not be asked. Look there; if it has ${title}, go on with --role.`;
+    return `Whether the collection was published is not known: ${url} could not be asked. Look there; if it has ${title}, continue with --role.`;
   if (answer.collection.includes(version))
-    return `${url} has the collection ${title} now, though ansible-galaxy failed. When it is the one with the sha256 above, go on with --role.`;
-  return `The collection was not published: ${url} does not have ${title}. Where the import had begun, it may still come to its end there.`;
+    return `${url} has the collection ${title} now, though ansible-galaxy failed. When it is the one with the sha256 above, continue with --role.`;
+  return `The collection was not published: ${url} does not have ${title}. If the import has begun there, it may still finish.`;
 }
 
-/** The variable for the token of a server of Ansible's configuration; for others it is ours ("cmd_arg" is an address, "default" is galaxy.ansible.com). */
+/**
+ * The variable for the token of a server of Ansible's configuration; for others it is ours ("cmd_arg" is an address,
+ * "default" is galaxy.ansible.com).
+ */
 function variableFor(server: string): string {
   return ["cmd_arg", "default", ownServer].includes(server)
     ? tokenVariable

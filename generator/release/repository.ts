@@ -8,7 +8,7 @@ import { run } from "../system/process.js";
 import type { Outcome } from "../system/process.js";
 import { programEnvironment } from "./environment.js";
 
-/** Git asks nobody: what it may not do without a question, it does not do. */
+/** Git asks no one: it does not do what needs a question. */
 export async function git(cwd: string, ...args: readonly string[]): Promise<Outcome> {
   return await run({ file: "git", args, cwd, env: { ...programEnvironment(), GIT_TERMINAL_PROMPT: "0" } });
 }
@@ -32,19 +32,19 @@ export interface Head {
  * The commit, and what differs from it.
  *
  * @param inputs files and folders that a release is made of, relative to the repository
- * @throws Error when the folder is no git repository of its own, or that has no commit, or cannot be read
+ * @throws Error when the folder is not a separate git repository, or that has no commit, or cannot be read
  */
 export async function head(folder: string, inputs: readonly string[]): Promise<Head> {
   const top = await gitOrThrow(folder, "rev-parse", "--show-toplevel");
   if (realPath(top) !== realPath(folder))
     throw new Error(
-      `${folder} is no git repository of its own: it lies in that of ${top}, whose commits say nothing of it. Clone it.`,
+      `${folder} is not a separate git repository: it is inside that of ${top}, whose commits do not describe it. Clone it.`,
     );
   const [commit = "", time = ""] = (await gitOrThrow(folder, "log", "-1", "--format=%H %ct")).split(" ");
   const listed = (await gitOrThrow(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z"))
     .split("\0")
     .filter((entry) => entry !== "");
-  // A file that git ignores, or was told not to look at, is read and released all the same.
+  // A file that git ignores, or is configured to ignore, is read and released all the same.
   const tree = await gitOrThrow(folder, "ls-tree", "-r", "-z", "--full-tree", commit, "--", ...inputs);
   const changed = new Set([
     ...listed.map((entry) => entry.slice(3)),
@@ -57,8 +57,8 @@ export async function head(folder: string, inputs: readonly string[]): Promise<H
 }
 
 /**
- * Paths of files that a commit does not have, or has otherwise, or has alone. Bytes count, not what git makes of them on
- * the way to the disk: it is they that are released.
+ * Paths of files that a commit does not have, or has otherwise, or has alone. Bytes count, not what git makes of them
+ * on the way to the disk: it is they that are released.
  *
  * @param tree what `git ls-tree -r -z` says
  */
@@ -114,7 +114,7 @@ export interface Remote {
 /**
  * Ask a repository what it has.
  *
- * @param folder where git runs: it must be in no repository, whose configuration would have a say
+ * @param folder where git runs: it must not be in a repository, whose configuration would apply
  * @throws Error when it cannot be reached, or has branches and none of them is the default one
  */
 export async function readRemote(folder: string, address: string, version: string): Promise<Remote> {
@@ -152,14 +152,14 @@ export function absolute(address: string): string {
   return isLocal(address) ? resolve(address) : address;
 }
 
-/** Whether an address is a path on this machine, as git tells it from one of a host. */
+/** Whether an address is a path on this machine, as git distinguishes it from one of a host. */
 export function isLocal(address: string): boolean {
   return !/^[^/]+:/.test(address);
 }
 
 /**
- * Whether an address has a password or token in it, which would be seen in the list of processes and in our output. Over
- * HTTP the user may be the token; to SSH it is a name.
+ * Whether an address has a password or token in it, which would be seen in the list of processes and in our output.
+ * Over HTTP the user may be the token; to SSH it is a name.
  */
 export function hasCredentials(address: string): boolean {
   return /^https?:\/\/[^/]*@/i.test(address) || /^[\w+.-]+:\/\/[^/@]*:[^/]*@/.test(address);
@@ -206,9 +206,9 @@ export interface Prepared {
 }
 
 /**
- * Make a clone of the role's repository hold these files and a tag of the version, and let git try everything of the push
- * but the sending: after the collection is sent it is too late for what stops it here. What begins with a dot and is none
- * of the files stays (.github and the like); anything else goes.
+ * Make a clone of the role's repository hold these files and a tag of the version, and let git try everything of the
+ * push but the sending: after the collection is sent it is too late for what stops it here. What begins with a dot and
+ * is none of the files stays (.github and the like); everything else is removed.
  *
  * @param folder a new folder for the clone
  * @throws Error with git's words, or when the repository is that of something else, or has the tag for something else
@@ -226,7 +226,7 @@ export async function prepare(
     if (!fits.ok) throw new Error(fits.why);
   }
   const tagged = remote.tags.includes(version);
-  const taken = new Error(`${address} has the tag ${version} already, of something else.`);
+  const taken = new Error(`${address} already has the tag ${version}, for something else.`);
   if (tagged) {
     const { code: elsewhere } = await git(folder, "merge-base", "--is-ancestor", `refs/tags/${version}`, "HEAD");
     if (elsewhere !== 0) throw taken;
@@ -256,9 +256,7 @@ export async function prepare(
     files,
   );
   if (other !== undefined)
-    throw new Error(
-      `git made something else of ${other} in the commit for ${address}: look at its hooks and attributes.`,
-    );
+    throw new Error(`git changed ${other} in the commit for ${address}: look at its hooks and attributes.`);
   await gitOrThrow(folder, "tag", "--annotate", "--message", message, version);
   await send(folder, { address, remote, version }, "--dry-run");
   return { removed: removed.split("\0").filter((path) => path !== ""), there: false };

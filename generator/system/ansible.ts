@@ -17,7 +17,7 @@ const patience = 300;
 const margin = " ".repeat(80);
 
 /**
- * The documents, as PyYAML reads them: what goes on in quotes or brackets may begin at the margin there, which the
+ * The documents, as PyYAML reads them: what continues in quotes or brackets may begin at the margin there, which the
  * library takes for a fault. So those lines are indented, which changes nothing in quotes or brackets, and the places
  * are those of the text again.
  *
@@ -52,7 +52,7 @@ function documentsOf(text: string, lineCounter: LineCounter, uniqueKeys: boolean
   return Array.isArray(documents) ? documents : [];
 }
 
-/** The place of the first line that goes on in quotes or brackets at the margin. */
+/** The place of the first line that continues in quotes or brackets at the margin. */
 function marginPlace(text: string, documents: readonly Document.Parsed[]): number | undefined {
   const error = documents
     .flatMap(({ errors }) => errors)

@@ -48,7 +48,7 @@ export function readText(path: string): string {
 }
 
 /**
- * A file of our own below a folder; nothing when it is not there.
+ * A file of this program below a folder; nothing when it is not there.
  *
  * @throws Error when it, or a folder on the way, is a symbolic link, or it is not text in UTF-8
  */
@@ -56,7 +56,7 @@ export function readOne(root: string, path: string): OutFile | undefined {
   const file = bytesOf(root, path);
   if (!file) return undefined;
   const text = file.bytes.toString("utf8");
-  if (!Buffer.from(text, "utf8").equals(file.bytes)) throw new Error(`${join(root, path)} is no UTF-8 text`);
+  if (!Buffer.from(text, "utf8").equals(file.bytes)) throw new Error(`${join(root, path)} is not UTF-8 text`);
   return { path, text, ...(file.executable ? { executable: true } : {}) };
 }
 
@@ -77,13 +77,13 @@ export function bytesOf(root: string, path: string): { bytes: Buffer; executable
       if (!stat.isDirectory()) throw new Error(`${step} is a file where a folder must be. Remove it.`);
       continue;
     }
-    if (!stat.isFile()) throw new Error(`${step} is no file. Remove it.`);
+    if (!stat.isFile()) throw new Error(`${step} is not a file. Remove it.`);
     return { bytes: readFileSync(step), executable: (stat.mode & 0o100) !== 0 };
   }
   return undefined;
 }
 
-/** Write a file of our own below a folder that is made; it appears whole or not at all. */
+/** Write a file of this program below a folder that is made; it appears whole or not at all. */
 export function writeAtomically(
   root: string,
   file: Omit<OutFile, "text"> & { readonly text: string | Uint8Array },
@@ -159,7 +159,7 @@ export function touch(path: string): void {
   }
 }
 
-/** How many bytes are free on the disk when these folders are gone; what has a link elsewhere does not count. */
+/** How many bytes are free on the disk when these folders are removed; what has a link elsewhere does not count. */
 export function bytesFreed(folders: readonly string[]): number {
   const left = new Map<string, { links: number; readonly bytes: number }>();
   const walk = (folder: string): void => {
@@ -188,7 +188,7 @@ export function makeFolder(prefix: string): string {
   return mkdtempSync(prefix);
 }
 
-/** Remove a folder of our own and all that is in it. */
+/** Remove a folder of this program and its content. */
 export function removeFolder(path: string): void {
   rmSync(path, { recursive: true, force: true });
 }
@@ -212,7 +212,8 @@ export function isFile(path: string): boolean {
 }
 
 /**
- * @throws Error of the system, with its path, when nothing can be made in a folder, or in the one that it would be made in
+ * @throws Error of the system, with its path, when nothing can be made in a folder, or in the one that it would be made
+ *   in
  */
 export function mustBeWritable(folder: string): void {
   if (!isThere(folder)) return mustBeWritable(dirname(folder));
@@ -257,19 +258,19 @@ export function writeJson(path: string, value: unknown): void {
 /**
  * What writeJson has written; undefined when there is no such file.
  *
- * @throws SyntaxError when it is no JSON
+ * @throws SyntaxError when it is not JSON
  */
 export function readJsonIfThere(path: string): unknown {
   const text = readTextIfThere(path);
   return text === undefined ? undefined : JSON.parse(text);
 }
 
-/** Files of our own below a folder that is made, with permissions that do not depend on the umask. */
+/** Files of this program below a folder that is made, with permissions that do not depend on the umask. */
 export function writeTree(root: string, files: readonly OutFile[]): void {
   for (const file of files) writeAtomically(root, file);
 }
 
-/** Remove what lies directly in a folder of our own, but for some names. */
+/** Remove what lies directly in a folder of this program, except for some names. */
 export function emptyFolder(path: string, keep: (name: string) => boolean): void {
   for (const name of readdirSync(path)) if (!keep(name)) rmSync(join(path, name), { recursive: true, force: true });
 }

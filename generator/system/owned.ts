@@ -26,7 +26,7 @@ export function readOwned(root: string, wanted: readonly OutFile[]): { before: O
 /**
  * The manifest's list. Its content is not trusted: it decides what is deleted.
  *
- * @throws Error for an entry that is absolute, climbs out of the folder, or is no list of texts
+ * @throws Error for an entry that is absolute, climbs out of the folder, or is not a list of texts
  */
 function readManifest(root: string, name: string): string[] {
   const text = readOne(root, name)?.text;
@@ -37,13 +37,13 @@ function readManifest(root: string, name: string): string[] {
   try {
     files = (JSON.parse(text) as { files?: unknown } | null)?.files;
   } catch {
-    throw refuse("is no JSON");
+    throw refuse("is not JSON");
   }
   if (!Array.isArray(files)) throw refuse("has no list of files");
   return files.map((path: unknown) => {
-    if (typeof path !== "string" || path === "") throw refuse(`lists ${JSON.stringify(path)}, which is no path`);
+    if (typeof path !== "string" || path === "") throw refuse(`lists ${JSON.stringify(path)}, which is not a path`);
     if (path.startsWith("/") || /^[A-Za-z]:/.test(path) || /[\\\0]/.test(path))
-      throw refuse(`lists ${JSON.stringify(path)}, which is no path inside the folder`);
+      throw refuse(`lists ${JSON.stringify(path)}, which is not a path inside the folder`);
     if (path.split("/").some((part) => part === "" || part === "." || part === ".."))
       throw refuse(`lists ${JSON.stringify(path)}, which leaves the folder`);
     return path;
@@ -72,7 +72,7 @@ export function plan(before: readonly OutFile[], after: readonly OutFile[], owne
 }
 
 /**
- * Carry out a plan. Each file appears whole or not at all; whatever the moment at which the run is interrupted,
+ * Carry out a plan. Each file appears whole or not at all; at any moment at which the run is interrupted,
  * the manifest lists every file that was written.
  */
 export function apply(root: string, { write, remove }: Plan, owned: readonly string[]): void {

@@ -23,7 +23,7 @@ export interface Watch {
   readonly onLine?: (line: string) => void;
   /** The process, once it runs. */
   readonly onStart?: (pid: number) => void;
-  /** Make it the head of a process group of its own, which a signal from the terminal does not reach. */
+  /** Start it as the head of a new process group, which a signal from the terminal does not reach. */
   readonly ownGroup?: boolean;
   readonly input?: string;
 }

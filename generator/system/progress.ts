@@ -1,6 +1,6 @@
 import { Listr, PRESET_TIMER } from "listr2";
 
-/** Something that takes a while; it tells how far it is through `say`. */
+/** Something that takes a while; it reports its progress through `say`. */
 export interface Job {
   readonly title: string;
   readonly work: (say: (line: string) => void) => Promise<void>;

@@ -19,7 +19,7 @@ export function fromCwd(path: string): string {
 }
 
 const toWrite =
-  "Give a folder that this user may write to (--out, where the command has it), or work in a clone of your own.";
+  "Give a folder that this user may write to (--out, where the command has it), or work in your own clone.";
 const reading = ["stat", "lstat", "scandir", "read", "realpath", "readlink"];
 
 /** What the system refuses of a file or folder, and what to do about it. */

@@ -21,9 +21,10 @@ import { dirname, join, relative } from "node:path";
 import type { OutFile } from "../ir.js";
 import { temporaryFor, isFile, isFolder, kindOf, readable } from "./disk.js";
 
-// Folders and files that another person owns: a Kayobe configuration, and what an operator has written for another role.
+// Folders and files that another person owns: a Kayobe configuration, and what an operator has written for another
+// role.
 
-/** A file or folder of somebody else, who may have anything there. */
+/** A file or folder of another person, who may have anything there. */
 export interface Entry {
   readonly path: string;
   /** Absent for a folder, and for what cannot be read as text in UTF-8. */
@@ -35,7 +36,7 @@ export interface Entry {
 }
 
 /**
- * What lies below a folder of somebody else, sorted by path; links are followed, and told. What cannot be read, or
+ * What lies below a folder of another person, sorted by path; links are followed, and reported. What cannot be read, or
  * leads round in a circle, is there without more: only who needs it is to complain.
  *
  * @param concerns whether a path is looked at, and below it
@@ -70,7 +71,7 @@ export function readUserFiles(root: string, concerns: (path: string) => boolean)
   return below("", [home], readdirSync(root)).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** One file of somebody else, as a list; nothing when there is no such file. */
+/** One file of another person, as a list; nothing when there is no such file. */
 export function readUserFile(path: string): Entry[] | undefined {
   if (!isFile(path)) return undefined;
   const bytes = readFileSync(path);
@@ -79,8 +80,8 @@ export function readUserFile(path: string): Entry[] | undefined {
 }
 
 /**
- * Why a path has no text: permission is denied, it leads nowhere, or it is no text in UTF-8; nothing for a folder that can be
- * read.
+ * Why a path has no text: permission is denied, it leads nowhere, or it is not text in UTF-8; nothing for a folder that
+ * can be read.
  */
 export function whyNoText(path: string): "denied" | "nowhere" | "binary" | undefined {
   try {
@@ -108,8 +109,8 @@ interface Staged {
 }
 
 /**
- * Write files and links of somebody else's folder, with the owners and permissions that they have: all of them are
- * written beside their places first, so that what cannot be written stops everything before anything has changed.
+ * Write files and links of another person's folder, with the owners and permissions that they have: all of them are
+ * written next to their places first, so that what cannot be written stops everything before anything has changed.
  *
  * @throws Error that says which path it was, and what was written
  */
@@ -153,14 +154,14 @@ export function writeUserFiles(
       for (const rest of staged.slice(index)) rmSync(rest.temporary, { force: true });
       const done = staged.slice(0, index).map(({ path }) => path);
       throw new Error(
-        `${target} cannot be written: ${reason(error)}. ${done.length === 0 ? "Nothing was written." : `This was written before: ${done.join(", ")}. Mend that, and run this again for the rest.`}`,
+        `${target} cannot be written: ${reason(error)}. ${done.length === 0 ? "Nothing was written." : `This was written before: ${done.join(", ")}. Fix that, and run this again for the rest.`}`,
       );
     }
 }
 
 function makeFolders(folder: string, made: string[]): void {
   if (isFolder(folder)) return;
-  if (existsSync(folder)) throw new Error(`${folder} is no folder`);
+  if (existsSync(folder)) throw new Error(`${folder} is not a folder`);
   makeFolders(dirname(folder), made);
   mkdirSync(folder);
   made.push(folder);
@@ -172,7 +173,7 @@ interface Owner {
   readonly gid: number;
 }
 
-/** Whose a new file or folder is to be: root works in the folders of others, and they would not be able to read it. */
+/** The owner for a new file or folder: root works in the folders of others, who must be able to read it. */
 function ownerOf(path: string): Owner | undefined {
   return process.getuid?.() === 0 ? statSync(dirname(path)) : undefined;
 }

@@ -26,8 +26,8 @@ async function median(command: Command, before: () => void): Promise<number> {
 }
 
 /**
- * `sriov-role bench`: whole processes from a cold start, as a person waits for them; what the role costs the controller and a host, beside
- * the figures of the last release; then the role on a machine with eight PFs.
+ * `sriov-role bench`: whole processes from a cold start, as a person waits for them; what the role costs the controller
+ * and a host, next to the figures of the last release; then the role on a machine with eight PFs.
  *
  * @param fast leave the machine out
  * @param against the folder of another collection with a role sriov, which is measured in the same run
@@ -52,7 +52,7 @@ export async function bench({
     return exit.wrongUse;
   }
   if (against !== undefined && !["galaxy.yml", "MANIFEST.json"].some((name) => isFile(join(against, name)))) {
-    console.error(`${against} is no collection: give the folder that holds galaxy.yml or MANIFEST.json, and roles`);
+    console.error(`${against} is not a collection: give the folder that holds galaxy.yml or MANIFEST.json, and roles`);
     return exit.wrongUse;
   }
   await benchProcesses();

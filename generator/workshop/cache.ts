@@ -34,7 +34,7 @@ function tryLock(lock: string): boolean {
     if (holder === process.pid || abandoned) rmSync(lock, { force: true });
     else if (holder > 0) process.kill(holder, 0);
   } catch (error) {
-    // The holder is gone, and left its lock behind.
+    // The holder has ended, and left its lock behind.
     if ((error as NodeJS.ErrnoException).code === "ESRCH") rmSync(lock, { force: true });
   }
   return false;

@@ -4,12 +4,18 @@ import type { Result } from "../ir.js";
 import { readUserFiles } from "../system/userFiles.js";
 import { run } from "../system/process.js";
 
-// `--changed`: which tests and scenarios a change can touch, from what they use: what they import, and what their own texts name.
+// `--changed`: which tests and scenarios a change can touch, from what they use: what they import, and what their own
+// texts name.
 
-/** The scenario that goes the whole way from a bare host to VFs after a reboot; it is always among those of a change. */
+/**
+ * The scenario that covers the whole way from a bare host to VFs after a reboot; it is always among those of a change.
+ */
 export const wholeWay = "intel";
 
-/** The texts that say what uses what, by path below the repository: those of generator/, molecule/, and the code in test/. */
+/**
+ * The texts that say what uses what, by path below the repository: those of generator/, molecule/, and the code in
+ * test/.
+ */
 export type Texts = ReadonlyMap<string, string>;
 
 /** What a change can touch. */
@@ -17,7 +23,7 @@ export interface Touched {
   /** Paths of test files. */
   readonly tests: readonly string[];
   readonly scenarios: readonly string[];
-  /** Files that nothing is known of, so that they touch everything. */
+  /** Files of which nothing is known, so that they touch everything. */
   readonly unknown: readonly string[];
 }
 
@@ -40,8 +46,8 @@ const connectX = /^ +connectx: \[/m;
 const build = "main\\.js build";
 
 /**
- * Files of which this, and no import, says what uses them; the first rule that has a file decides. Of the rest of generator/ and
- * molecule/ imports and names tell. A file that no rule has touches everything.
+ * Files of which this, and no import, says what uses them; the first rule that has a file decides. Of the rest of
+ * generator/ and molecule/ imports and names tell. A file that no rule has touches everything.
  */
 const rules: readonly Rule[] = [
   // Environments that scenarios run in, whether or not their own steps say so.
@@ -65,7 +71,8 @@ const rules: readonly Rule[] = [
     scenarios: new RegExp(build),
   },
   { files: /^role-template\/kayobe\//, tests: "all", scenarios: new RegExp(`kayobe|${build}`) },
-  // Run where there is a Mellanox card, which is where a scenario puts the stand-in: `when` in tasks/firmware.yml and mlx4.yml.
+  // Run where there is a Mellanox card, which is where a scenario puts the stand-in: `when` in tasks/firmware.yml and
+  // mlx4.yml.
   {
     files: /^role-template\/(plugins\/modules\/sriov_firmware\.py|tasks\/(firmware_tool|mft)\.yml)$/,
     tests: "all",
@@ -75,7 +82,10 @@ const rules: readonly Rule[] = [
   { files: /^role-template\//, tests: "all", scenarios: "all" },
 ];
 
-/** The files of the generator without which no scenario is run, or has artefacts to run; with what they import, or read by its path. */
+/**
+ * The files of the generator without which no scenario is run, or has artefacts to run; with what they import, or read
+ * by its path.
+ */
 const verifying = ["generator/artefacts/sources.ts", "generator/workshop/scenarios.ts", "generator/workshop/setup.ts"];
 /** What scenarios start of it besides, with the word by which they do. What these import belongs to them. */
 const started: readonly (readonly [files: RegExp, word: RegExp])[] = [
@@ -99,7 +109,10 @@ function helpersOf(path: string, text: string, sources: Texts): string[] {
     .filter((to) => sources.has(to));
 }
 
-/** Whether a text of a scenario names a file of molecule/: by its folder and name; a playbook of shared/plays/ by its name. */
+/**
+ * Whether a text of a scenario names a file of molecule/: by its folder and name; a playbook of shared/plays/ by its
+ * name.
+ */
 function names(text: string, path: string): boolean {
   const tail = path.startsWith("molecule/shared/plays/") ? basename(path) : path.split("/").slice(-2).join("/");
   return text.includes(tail);
@@ -216,7 +229,7 @@ function touchedByGenerator(path: string, uses: Uses): Names {
 function testsNaming(path: string, uses: Uses): string[] {
   const isTest = uses.tests.some(({ name }) => name === path);
   const those = [...using(uses.tests, path), ...(isTest ? [] : naming(uses.tests, path))];
-  // A test that is gone touches nothing.
+  // A removed test touches nothing.
   return those.length > 0 || /(^|\/)test_\w+\.py$|\.test\.ts$/.test(path) ? those : some(uses.tests, "all");
 }
 
@@ -242,7 +255,7 @@ function touchedBy(path: string, uses: Uses): Names | undefined {
 /**
  * What a change can touch.
  *
- * @param changed paths below the repository; those of files that are gone too
+ * @param changed paths below the repository; also of removed files
  */
 export function touched(changed: readonly string[], uses: Uses): Touched {
   if (changed.length === 0) return { tests: [], scenarios: [], unknown: [] };
@@ -278,7 +291,8 @@ export interface Changed {
 }
 
 /**
- * The files that differ from where this branch left another, those included that are not committed, or not known to git.
+ * The files that differ from where this branch left another, those included that are not committed, or not known to
+ * git.
  *
  * @param base a commit, or its name; without one origin/main, else main
  * @returns a failure when git does not know
@@ -289,7 +303,7 @@ export async function changedFiles(root: string, base?: string): Promise<Result<
     return code === 0 ? stdout.trim() : undefined;
   };
   if ((await git("rev-parse", "--git-dir")) === undefined)
-    return failure(`${root} is no git repository: what has changed is not known.`);
+    return failure(`${root} is not a git repository: it is not known what has changed.`);
   const candidates = base === undefined ? ["origin/main", "main"] : [base];
   for (const candidate of candidates) {
     const commit = await git("merge-base", "HEAD", candidate);
@@ -314,9 +328,9 @@ export function choiceReport(
   const less = tests.length < all.tests || scenarios.length < all.scenarios;
   return [
     `${changed.length} ${changed.length === 1 ? "file differs" : "files differ"} from ${base}.`,
-    ...(unknown.length > 0 ? [`Of ${unknown.join(", ")} it is not known what uses them, so everything does.`] : []),
+    ...(unknown.length > 0 ? [`It is not known what uses ${unknown.join(", ")}, so everything is run.`] : []),
     ...(scenarios.length > 0
-      ? [`Scenarios that they can touch, with ${wholeWay}, which goes the whole way: ${scenarios.join(", ")}.`]
+      ? [`Scenarios that they can touch, with ${wholeWay}, which covers the whole way: ${scenarios.join(", ")}.`]
       : []),
     less
       ? `This is less than all: ${tests.length} of ${all.tests} test files and ${scenarios.length} of ${all.scenarios} scenarios. Only npm test proves everything.`

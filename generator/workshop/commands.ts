@@ -133,7 +133,7 @@ export async function verify(root: string, names: readonly string[], options: Ve
   return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
 }
 
-/** Say what this machine lacks for each command. Returns an exit code. */
+/** Report what this machine lacks for each command. Returns an exit code. */
 export async function doctor(root: string): Promise<number> {
   const noPython = await missingTools(root);
   const noPrograms = {
@@ -165,7 +165,7 @@ export interface SetupOptions {
   readonly prune?: boolean;
 }
 
-/** Install what is missing, and say what is there that nobody uses, or remove it. Returns an exit code. */
+/** Install what is missing, and report what no clone uses, or remove it. Returns an exit code. */
 export async function setup(root: string, options: SetupOptions): Promise<number> {
   const faults = await setUp(root, { machines: !options.python });
   for (const fault of faults) console.error(fault);

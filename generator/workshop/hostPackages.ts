@@ -88,7 +88,7 @@ export interface Installation {
  */
 export async function installation(root: string, packages: readonly string[]): Promise<Result<Installation>> {
   if (!hasProgram("apt-get"))
-    return failure("this is no Debian or Ubuntu; those are Debian's names, install what they hold");
+    return failure("this is not Debian or Ubuntu; those are Debian's names, install what they contain");
   const apt = (...args: string[]): Command => ({ file: "apt-get", args, env: { DEBIAN_FRONTEND: "noninteractive" } });
   const options = ["--yes", "--no-install-recommends", "--option=DPkg::Lock::Timeout=600"];
   const install = (...args: string[]): Command => apt("install", ...options, ...args);

@@ -15,7 +15,7 @@ export interface LintResult {
   readonly passed: boolean;
   /** How many files it examined, where it lists them. */
   readonly examined?: number;
-  /** Violations, or files that were not examined. Empty when it passed. */
+  /** Violations, or files that were not checked. Empty when it passed. */
   readonly report: string;
 }
 

@@ -74,7 +74,7 @@ export function environment(requirements: string, python: Python): Environment {
 
 const day = 24 * 3600 * 1000;
 
-/** Note that an environment is used, so that it is not removed as one that nobody uses. */
+/** Note that an environment is used, so that it is not removed as an unused one. */
 export function noteUse({ folder }: Environment, now = Date.now()): void {
   const mark = join(folder, completeMark);
   if (now - (modifiedAt(mark) ?? now) > day) touch(mark);

@@ -21,7 +21,7 @@ export interface ScenarioResult {
   readonly why: string;
   /** The end of the log, when it did not pass. */
   readonly tail: readonly string[];
-  /** Where its time went, when that is wanted. */
+  /** Where its time went, when requested. */
   readonly table?: string;
 }
 
@@ -72,8 +72,8 @@ export function stepsOf(root: string, scenario: string): number {
 }
 
 /**
- * Scenarios in the order in which to begin them, so that none goes on long after the others: the longest first. One that has no
- * time is as long as its steps are at the pace of those that have one.
+ * Scenarios in the order in which to begin them, so that none continues long after the others: the longest first. One
+ * that has no time is as long as its steps are at the pace of those that have one.
  */
 export function longestFirst(
   names: readonly string[],
@@ -112,7 +112,7 @@ export function moleculeCommand(
       PATH: `${bin}:${process.env["PATH"] ?? ""}`,
       // The root has a galaxy.yml; without this Molecule looks for scenarios where collections have theirs.
       MOLECULE_GLOB: "molecule/*/molecule.yml",
-      // Molecule names its own folder after the last part of the clone's path, so that two clones would share their VMs.
+      // Molecule names its folder after the last part of the clone's path, so that two clones would share their VMs.
       MOLECULE_EPHEMERAL_DIRECTORY: runFolder(root, scenario),
       ...programs,
       ANSIBLE_ROLES_PATH: join(root, "dist", "roles"),
@@ -147,7 +147,8 @@ export function imagesOf(base: string, texts: readonly string[]): string[] {
 }
 
 /**
- * What Molecule's log proves. Exit code 0 is not enough: a playbook that is missing, or that found no host, is a pass to Molecule.
+ * What Molecule's log proves. Exit code 0 is not enough: a playbook that is missing, or that found no host, is a pass
+ * to Molecule.
  */
 export function judgeScenario(code: number, log: readonly string[]): Result {
   if (code !== 0) return failure(`molecule ended with ${code}`);
@@ -331,7 +332,7 @@ async function runScenario(
     stepStart = performance.now();
     say(`${scenario}: ${step} (after ${duration(elapsed())})`);
   };
-  // A terminal's line is redrawn; elsewhere each is one more line in somebody's log.
+  // A terminal's line is redrawn; elsewhere each is one more line in a log.
   const ticking = setInterval(tell, process.stdout.isTTY ? 1000 : 60_000);
   try {
     const code = await watched(moleculeCommand(root, bin, environment, "test", scenario), keep);

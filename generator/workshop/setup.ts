@@ -22,7 +22,7 @@ import type { Job } from "../system/progress.js";
 import { run, shellLine } from "../system/process.js";
 import type { Command } from "../system/process.js";
 
-/** Programs in Python, pinned, in an environment of their own: what one needs may be at odds with another's needs. */
+/** Programs in Python, pinned, in a separate environment: their requirements may conflict. */
 interface Programs {
   readonly title: string;
   readonly requirements: string;
@@ -57,7 +57,7 @@ interface AnsibleReleases {
   readonly molecule: string;
   /** That of Kayobe's environment. */
   readonly kayobe: string;
-  /** Those with an environment of their own, with their Pythons (docs.ansible.com, "ansible-core support matrix"). */
+  /** Those with a separate environment, with their Pythons (docs.ansible.com, "ansible-core support matrix"). */
   readonly others: Readonly<Record<string, PythonRange>>;
 }
 
@@ -98,7 +98,7 @@ function noPython(programs: Programs): string {
     return `no Python 3.11 or newer with venv and ensurepip was found. On Debian 12 or newer this installs it:\n    sudo apt-get install ${pythonPackages.join(" ")}`;
   const { oldest = 11, newest } = pythons;
   const range = newest === undefined ? `3.${oldest} or newer` : `from 3.${oldest} to 3.${newest}`;
-  return `no Python ${range} with venv and ensurepip was found, and others are no good for ${programs.title}. This makes one out of Debian's packages:\n    python3 ${pythonTree} ensure ${madeRelease(programs)}`;
+  return `no Python ${range} with venv and ensurepip was found, and other versions do not work for ${programs.title}. This makes one from Debian's packages:\n    python3 ${pythonTree} ensure ${madeRelease(programs)}`;
 }
 
 /** The Python that programs run on: one of this machine's, or that which was made because it has none that will do. */
@@ -152,7 +152,7 @@ function testPrograms({ machines }: Want): readonly Programs[] {
   return [...openStackPrograms, importer, ...(machines ? ansiblePrograms : [])];
 }
 
-/** Folders of programs, by the environment variables that tell them. */
+/** Folders of programs, by the environment variables that name them. */
 export type ProgramFolders = Readonly<Record<string, string>>;
 
 /**
@@ -169,8 +169,8 @@ export async function programFolders(root: string, want: Want): Promise<ProgramF
 }
 
 /**
- * Sentences about those programs that are not there; empty when all are. What setup installs ends with "not installed", the
- * others with what to type.
+ * Sentences about those programs that are not there; empty when all are. What setup installs ends with "not installed",
+ * the others with what to type.
  */
 export async function missingPrograms(root: string, want: Want): Promise<string[]> {
   return await missingOf(root, testPrograms(want));
@@ -304,7 +304,7 @@ async function readyUv(root: string, say: Say): Promise<Result<Uv>> {
 
 /**
  * Get a Python onto this machine: Debian's own comes without venv, its containers without any; a release that the
- * distribution does not have is made. Where there is no way to one, nothing is done, which is no failure.
+ * distribution does not have is made. Where there is no way to one, nothing is done, and that is not a failure.
  */
 async function getPython(root: string, programs: Programs, say: Say): Promise<Result> {
   const release = madeRelease(programs);
@@ -343,7 +343,7 @@ async function setUpSystem(root: string, say: Say): Promise<string[]> {
   });
   if (!installed.ok) return [installed.why];
   const still = await missingPackages();
-  return still.length === 0 ? [] : [`apt installed what was asked, and this is still missing: ${still.join(" ")}`];
+  return still.length === 0 ? [] : [`apt installed what was requested, and this is still missing: ${still.join(" ")}`];
 }
 
 /** What a removal frees. */
@@ -354,8 +354,8 @@ export interface Removal {
 }
 
 /**
- * The Python environments, and Pythons, that no clone used for a month. With any, the packages that uv keeps go too: they
- * hold the same files, and are downloaded again when they are needed.
+ * The Python environments, and Pythons, that no clone used for a month. With any, the packages that uv keeps are
+ * removed too: they hold the same files, and are downloaded again when they are needed.
  */
 export function removable(): Removal {
   const folders = unusedFolders();

@@ -20,7 +20,7 @@ export interface Stage {
   /**
    * What was tested, once the command has ended: of the results that it wrote, and its exit code.
    *
-   * @throws SyntaxError when the results are no JSON
+   * @throws SyntaxError when the results are not JSON
    */
   readonly totals: (code: number) => Totals;
 }

@@ -64,7 +64,7 @@ interface Request {
   readonly report?: string;
 }
 
-/** What is asked for; a failure with the exit code that it ends with. */
+/** What is requested; a failure with the exit code that it ends with. */
 async function requested(
   patterns: readonly string[],
   { fast = false, jobs, changed }: TestOptions,

@@ -1,5 +1,5 @@
-// Where the time of a scenario goes: its log, of which every line says when it came, and what the tasks of its playbooks noted
-// (molecule/rig/callback/task_times.py).
+// Where the time of a scenario goes: its log, of which every line says when it came, and what the tasks of its
+// playbooks noted (molecule/rig/callback/task_times.py).
 
 /** What a stretch of time was spent on. */
 export const parts = ["boots", "tasks", "ansible", "step", "state"] as const;
@@ -63,7 +63,10 @@ export function readLog(log: string): LogLine[] {
   });
 }
 
-/** What tasks noted: when each began, and when a host was done with it. The end is the last such note before the next task. */
+/**
+ * What tasks noted: when each began, and when a host was done with it. The end is the last such note before the next
+ * task.
+ */
 export function readTaskTimes(notes: string): TaskTime[] {
   const tasks: { task: string; action: string; start: number; end: number }[] = [];
   for (const line of notes.split("\n").filter((text) => text !== "")) {
@@ -97,7 +100,9 @@ export const stepWords: readonly string[] = [...partOf.keys()];
 /** Commands of the rig that end when the guest has booted. */
 const bootCommand = /^\w+: \[.*\] => \(item=\[u?'(?:start|restart|wait-ssh)'/;
 
-/** Where a stretch begins that belongs to a row and a part; one without a row goes on in that of the stretch before. */
+/**
+ * Where a stretch begins that belongs to a row and a part; one without a row continues in that of the stretch before.
+ */
 interface Mark {
   readonly at: number;
   readonly row?: string;

@@ -78,7 +78,7 @@ export function scenarioTotals(results: ScenarioResults | undefined, code: numbe
   return neverZero({ passed, failed: (results ?? []).length - passed, skipped: 0 }, code);
 }
 
-/** A run that failed has a failure, and a run that tested nothing has failed, whatever its results say. */
+/** A run that failed has a failure, and a run that tested nothing has failed, with any results. */
 function neverZero(totals: Totals, code: number): Totals {
   const nothing = totals.passed + totals.failed + totals.skipped === 0;
   return (code !== 0 || nothing) && totals.failed === 0 ? { ...totals, failed: 1 } : totals;

@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "test" / folder) for folder in ("openstack", "galaxy", ".")]
 
 # Not at the top (E402): they are found by the path above.
-import galaxy_server  # noqa: E402
-from deployment import Deployment  # noqa: E402
+import galaxy_server
+from deployment import Deployment
 
 HOST = "hypervisor"
 # QEMU's user network gives it to the only guest; the interface is named by its slot in molecule/rig/machine/qemu.py.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Where apt of this machine installs from, and what follows from that for other releases of Debian.
 
-No mirror is named in this repository: the machine may be behind one of its own. It runs before any Python environment
+No mirror is named in this repository: the machine may use its own. It runs before any Python environment
 exists.
 """
 
@@ -63,7 +63,7 @@ def parse_deb822(text: str) -> list[Stanza]:
         for line in block.splitlines():
             name, colon, value = line.partition(":")
             if line[:1] in (" ", "\t"):
-                # A list may go on here, and a key may stand in the field itself.
+                # A list may continue here, and a key may be in the field itself.
                 if field:
                     stanza[field] += f"\n{line}"
             elif colon:
@@ -124,7 +124,7 @@ class AptSource:
 
 def archives(stanza: Stanza) -> list[AptSource]:
     """Return the archives of a source."""
-    # A key that stands in the field, or a fingerprint, is no path.
+    # A key in the field itself, or a fingerprint, is not a path.
     keys = re.findall(r"[^\s,]+", stanza.get("Signed-By", ""))
     signed_by = ",".join(keys) if keys and all(key.startswith("/") for key in keys) else None
     components = tuple(words(stanza, "Components"))
@@ -139,7 +139,7 @@ def sources_for(codename: str, own_codename: str, stanzas: Iterable[Stanza]) -> 
     """Return the archives of a Debian release at the mirrors this machine uses for its own.
 
     The release, its updates and its security suite are taken; backports and foreign
-    archives are not. Raises RigError when none of the sources is the machine's own release.
+    archives are not. Raises RigError when no source is for the release of the machine.
     """
     suites = {f"{own_codename}{suffix}": f"{codename}{suffix}" for suffix in ("", "-updates", "-security")}
     found = []

@@ -83,7 +83,7 @@ def measure(run: Path, pfs: int) -> None:
 
 
 def make_mellanox(run: Path) -> None:
-    """Give every PF the identity of a Mellanox card of its own, whose firmware offers enough VFs."""
+    """Give every PF the identity of a separate Mellanox card, whose firmware offers enough VFs."""
     packed = subprocess.run(["tar", "-C", str(HERE / "card"), "-cz", "."], check=True, stdout=subprocess.PIPE).stdout
     text = base64.b64encode(packed).decode()
     vm(run, "ssh", f"mkdir -p /tmp/card && echo {text} | base64 -d | tar -C /tmp/card -xz")

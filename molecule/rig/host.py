@@ -36,7 +36,7 @@ def cache_directory() -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold an exclusive lock on a file; say so when another process has it."""
+    """Hold an exclusive lock on a file; print a line when another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         try:
@@ -88,7 +88,7 @@ def run_logged(command: list[str], log: Path, what: str, timeout: float = HANG_S
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process if it still runs, and wait until it is gone."""
+    """End a process if it still runs, and wait until it has ended."""
     if process.poll() is not None:
         return
     process.terminate()
@@ -100,7 +100,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def tail_between_markers(path: Path, lines: int = 40) -> str:
-    """Return the last lines of a log, marked so that they stand out from what is said about them."""
+    """Return the last lines of a log, marked so that they differ from the message around them."""
     try:
         text = path.read_text(errors="replace").replace("\r", "")
     except OSError as error:

@@ -2,7 +2,7 @@
 """A Python of another release than this machine's, out of Debian's packages.
 
 Only unpacked: nothing is installed, and root is not needed. In place of the program there is a script that starts it
-with the loader and the libraries of its own tree. It is like any Python from then on; `-m venv` works.
+with the loader and the libraries of its tree. It is like any Python from then on; `-m venv` works.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VERSION = 1
 # What of the packages is kept. In bookworm's, the C library is outside of usr.
 KEPT = ("usr/bin/python3", "usr/lib/python3", "usr/share/python-wheels/", *(f"{folder}/" for folder in LIBRARIES))
 
-ACTIONS = "make it when it is not there; or only say where it is or would be"
+ACTIONS = "make it if it does not exist; or only print where it is or would be"
 
 SCRIPT = """\
 #!/bin/sh

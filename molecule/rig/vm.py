@@ -2,7 +2,7 @@
 """Start, change and stop one virtual machine with emulated SR-IOV network cards.
 
 Everything of a machine is in its run folder (--dir): overlay disk, UEFI variables, key
-pair, sockets, console log and vm.json, which says how it was started. Commands on a
+pair, sockets, console log and vm.json, which records how it was started. Commands on a
 running machine need no more than that folder.
 """
 
@@ -209,7 +209,7 @@ def add_start(command: argparse.ArgumentParser) -> None:
     cards = 'emulated ConnectX cards in slots, such as [{"slot": 1}]; the image must have the module'
     command.add_argument("--connectx", default="", metavar="JSON", help=cards)
     switch = argparse.BooleanOptionalAction
-    through = "the ssh connection goes through one more PF"
+    through = "the ssh connection uses one more PF"
     command.add_argument("--connection-pf", action=switch, default=False, help=through)
     driver = "whether the guest may load igbvf, which takes it seconds for each VF"
     command.add_argument("--vf-driver", action=switch, default=True, help=driver)

@@ -26,7 +26,7 @@ await() {
     return 1
 }
 
-# grep ends with 1 where it finds no line, which is a number too, and with 2 where there is no file.
+# grep ends with 1 if it finds no line, which also gives a number, and with 2 if there is no file.
 written() { grep -c "$1" $folder/events || test $? -eq 1; }
 
 case $1 in

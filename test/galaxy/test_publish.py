@@ -29,14 +29,14 @@ def galaxy(folder, *arguments, **environment):
 
 
 class TestRelease:
-    def test_says_first_what_goes_where_and_does_it(self, published):
+    def test_reports_first_what_is_sent_where_and_does_it(self, published):
         assert published.outcome.returncode == 0, published.outcome.stdout
         address = published.server.address
         told = published.outcome.stdout
         expected = [
             f"stackhpc.sriov {VERSION}, commit ",
-            f"  the collection goes to {address}/api (sriov_role_release), with the token from the environment variable GALAXY_TOKEN",
-            f"  the role goes to the branch main of {published.repository}, with the tag {VERSION}",
+            f"  the collection is sent to {address}/api (sriov_role_release), with the token from the environment variable GALAXY_TOKEN",
+            f"  the role is pushed to the branch main of {published.repository}, with the tag {VERSION}",
             f"  then the role stackhpc/ansible-role-sriov is imported by {address}/api (",
             f"Published: the collection stackhpc.sriov {VERSION}",
             f"Pushed: the role, to {published.repository}",
@@ -134,7 +134,7 @@ class TestNothingIsSent:
     def test_with_a_file_that_is_not_committed(self, checkout, place):
         (checkout.folder / "notes.txt").write_text("x")
         checkout.git("config", "status.showUntrackedFiles", "no")
-        assert "1 files are changed or not in git, notes.txt among them: commit or remove them first." in self.refused(
+        assert "1 files are changed or not in git, for example notes.txt: commit or remove them first." in self.refused(
             checkout, place
         )
 
@@ -148,7 +148,9 @@ class TestNothingIsSent:
         checkout.git("update-index", "--assume-unchanged", "role-template/tasks/summary.yml")
         checkout.edit("role-template/tasks/summary.yml", "---\n", "---\n# another\n")
         assert checkout.git("status", "--porcelain") == ""
-        assert "3 files are changed or not in git, role-template/.cache/x among them: " in self.refused(checkout, place)
+        assert "3 files are changed or not in git, for example role-template/.cache/x: " in self.refused(
+            checkout, place
+        )
 
     def test_with_an_index_that_cannot_be_read(self, checkout, place):
         (checkout.folder / ".git" / "index").write_bytes(b"x" * 100)
@@ -158,7 +160,7 @@ class TestNothingIsSent:
         checkout.git("init", "--quiet", str(checkout.folder.parent))
         (checkout.folder / ".git").rename(checkout.folder.parent / "moved")
         assert (
-            f"{checkout.folder} is no git repository of its own: it lies in that of {checkout.folder.parent},"
+            f"{checkout.folder} is not a separate git repository: it is inside that of {checkout.folder.parent},"
             in self.refused(checkout, place)
         )
 
@@ -200,7 +202,7 @@ class TestNothingIsSent:
         said = self.refused(checkout, place, "--role-repository", place.folder / TOKEN / "a" / "b.git", code=2)
         assert "The folder that --role-repository names is not there" in said
 
-    def test_with_a_folder_that_is_no_repository_and_has_the_token_in_its_path(self, checkout, place):
+    def test_with_a_folder_that_is_not_a_repository_and_has_the_token_in_its_path(self, checkout, place):
         (place.folder / TOKEN / "a" / "b.git").mkdir(parents=True)
         said = self.refused(checkout, place, "--role-repository", place.folder / TOKEN / "a" / "b.git")
         assert "git ls-remote ended with 128:" in said and "/***/a/b.git" in said
@@ -211,11 +213,11 @@ class TestNothingIsSent:
 
     def test_in_a_dry_run(self, checkout, place):
         said = self.refused(checkout, place, "--dry-run", code=0)
-        assert f"  the collection goes to {place.server.address}" in said and said.endswith(
+        assert f"  the collection is sent to {place.server.address}" in said and said.endswith(
             "Nothing was sent: this was a dry run.\n"
         )
 
-    def test_with_a_role_that_nobody_can_commit(self, checkout, place):
+    def test_with_a_role_that_no_one_can_commit(self, checkout, place):
         (place.folder / "gitconfig").write_text("[user]\nuseConfigOnly = true\n")
         nobody = {f"{role}_{part}": "" for role in ("GIT_AUTHOR", "GIT_COMMITTER") for part in ("NAME", "EMAIL")}
         assert "git commit ended with 128:" in self.refused(
@@ -284,15 +286,15 @@ class TestNothingIsSent:
         )
 
 
-def test_a_dry_run_without_a_repository_for_the_role_tells_of_the_collection(checkout, place):
+def test_a_dry_run_without_a_repository_for_the_role_reports_the_collection(checkout, place):
     """The line of the README."""
     before = list(place.sent)
     outcome = checkout.run("publish", "--dry-run", "--server", place.server.address, GALAXY_TOKEN=TOKEN)
     assert outcome.returncode == 0, outcome.stdout
     said = outcome.stdout.splitlines()
     assert [line.split(" http")[0] for line in said if line.startswith("  ")][:2] == [
-        "  the collection goes to",
-        "  the role is left out here: only with --role-repository URL is it known where it would go",
+        "  the collection is sent to",
+        "  the role is not part of this: --role-repository URL decides where it is sent",
     ]
     assert said[-1] == "Nothing was sent: this was a dry run." and place.sent == before
 
@@ -405,7 +407,7 @@ class TestTheServerRefuses:
         said = self.outcome(checkout, place, "--role")
         assert "the import failed: no such thing" in said
         assert (
-            "The role is in its repository, and Galaxy did not import it. Once that is mended, publish again with --role: what is pushed is not pushed again."
+            "The role is in its repository, and Galaxy did not import it. Once that is fixed, publish again with --role: what is pushed is not pushed again."
             in said
         )
         pushed = place.git("rev-parse", "main", VERSION)
@@ -413,7 +415,7 @@ class TestTheServerRefuses:
         place.fill({"x": "y"})
         place.git("tag", "--force", VERSION, "main")
         assert (
-            f"{place.repository} has the tag {VERSION} already, of something else.\nNothing was sent.\n"
+            f"{place.repository} already has the tag {VERSION}, for something else.\nNothing was sent.\n"
             in self.outcome(checkout, place, "--role")
         )
         main, tag = pushed.split()
@@ -447,13 +449,13 @@ class TestTheRolesRepository:
             "publish", "--role", *where, GALAXY_TOKEN=TOKEN, GIT_CONFIG_GLOBAL=str(place.folder / "gitconfig")
         )
         assert outcome.returncode == 0, outcome.stdout
-        assert re.findall("^  (.+) is there now and goes$", outcome.stdout, re.MULTILINE) == ["old.yml"]
+        assert re.findall("^  (.+) is there now and will be removed$", outcome.stdout, re.MULTILINE) == ["old.yml"]
         names = place.git("ls-tree", "-r", "--name-only", VERSION).split()
         assert ".github/ci.yml" in names and "tasks/main.yml" in names and "old.yml" not in names
         assert place.git("log", "--format=%s", "trunk").splitlines() == [f"stackhpc.sriov {VERSION}", "old"]
 
 
-def test_interrupted_it_says_what_is_out_and_leaves_nothing_behind(checkout, place, tmp_path):
+def test_interrupted_it_reports_what_is_published_and_leaves_nothing_behind(checkout, place, tmp_path):
     hook, pushing = place.folder / "pre-push", place.folder / "pushing"
     # The trial of the push comes first.
     hook.write_text(f'#!/bin/sh\ntest -e "$0.tried" || exec touch "$0.tried"\ntouch {pushing}\nexec sleep 100000\n')
@@ -477,6 +479,6 @@ def test_interrupted_it_says_what_is_out_and_leaves_nothing_behind(checkout, pla
     finally:
         process.kill()
     assert process.returncode == 130, said
-    assert said.endswith("Published: the collection. The rest was not, or not to its end.\n")
+    assert said.endswith("Published: the collection. The rest was not, or not completely.\n")
     assert list((tmp_path / "tmp").glob("sriov-role-*")) == []
     assert place.git("for-each-ref") == ""

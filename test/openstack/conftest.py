@@ -14,7 +14,7 @@ from deployment import ROOT, Deployment
 sys.path.insert(0, str(ROOT / "test" / "galaxy"))
 
 # Not at the top (E402): it is found by the path above.
-import galaxy_server  # noqa: E402
+import galaxy_server
 
 
 def _bin(variable, program):

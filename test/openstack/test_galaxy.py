@@ -45,7 +45,7 @@ def get(server, path):
 
 
 class TestServer:
-    def test_says_which_api_it_has(self, small):
+    def test_reports_which_api_it_has(self, small):
         assert get(small, "/api/") == {"available_versions": {"v1": "v1/", "v3": "v3/"}}
 
     def test_lists_versions_page_by_page(self, small):
@@ -76,7 +76,7 @@ class TestServer:
             "/api/v3/x",
         ],
     )
-    def test_says_404_of_what_it_has_not(self, small, path):
+    def test_answers_404_for_what_it_does_not_have(self, small, path):
         with pytest.raises(HTTPError) as error:
             get(small, path)
         assert error.value.code == 404
@@ -119,7 +119,7 @@ class TestBootstrap:
             if not (there / name).is_file() or (there / name).read_bytes() != (generated / name).read_bytes()
         ] == []
 
-    def test_where_the_file_of_the_devices_says_that_its_schema_is(self, installed):
+    def test_where_the_file_of_the_devices_names_its_schema(self, installed):
         devices = installed.kayobe / "inventory" / "group_vars" / "compute_sriov" / "sriov"
         path = re.search(r"^# yaml-language-server: \$schema=(.+)$", devices.read_text(), re.MULTILINE).group(1)
         assert "sriov_devices" in json.loads((devices.parent / path).read_text())["properties"]

@@ -141,7 +141,7 @@ def test_a_few_at_a_time(deployment):
     assert reboots(run(deployment, "sriov_reboot_serial=2")) == ["hv1 hv2", "hv4"]
 
 
-def test_permission_from_the_command_line_is_no_way_around_it(deployment):
+def test_permission_from_the_command_line_is_not_a_way_around_it(deployment):
     assert reboots(run(deployment, "sriov_do_reboot=true", permission=None)) == ["hv1", "hv2", "hv4"]
 
 
@@ -156,7 +156,7 @@ def test_without_permission_it_is_said_what_waits(deployment, extra, permission)
     assert len(re.findall("A reboot is due and sriov_do_reboot does not permit it: kernel", said)) == 3
 
 
-def test_a_group_without_hosts_is_told(deployment):
+def test_a_group_without_hosts_is_reported(deployment):
     playbook = str(deployment.kayobe / "ansible" / "sriov.yml")
     # A copy of the inventory in which nobody is in the group.
     inventory = deployment.kayobe / "inventory" / "sriov"
@@ -171,7 +171,7 @@ def test_a_group_without_hosts_is_told(deployment):
     ), result.stdout[-4000:]
 
 
-def test_the_agent_starts_anew_where_vfs_changed_and_where_the_role_failed_after_that(deployment):
+def test_the_agent_restarts_where_vfs_changed_and_where_the_role_failed_after_that(deployment):
     run(deployment)
     agents = {path.name: path.read_text().splitlines() for path in (deployment.folder / "agents").iterdir()}
     assert agents == dict.fromkeys(["hv5", "hv7"], ["try-restart kolla-neutron_sriov_agent-container.service"])

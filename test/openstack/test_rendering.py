@@ -151,7 +151,7 @@ def test_nova_takes_the_devices_of_each_host_and_no_other(nova):
     } == TAKEN
 
 
-def test_nova_takes_devices_of_other_kinds_beside_them(result, nova):
+def test_nova_takes_devices_of_other_kinds_next_to_them(result, nova):
     assert {nova[host]["gpu"] for host in COMPUTES} == {result.way is ovn_in_an_environment}
 
 

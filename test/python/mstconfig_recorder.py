@@ -1,10 +1,10 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Debian's unmodified mstconfig says of the rig's emulated card, in the situations that are listed here.
+"""What Debian's unmodified mstconfig prints for the rig's emulated card, in the situations that are listed here.
 
 `python3 test/python/mstconfig_recorder.py` runs the tools of all releases and writes mstconfig_corpus/*_real_*.txt and
-their cases anew; the other files of the corpus stay. test_mstconfig_real.py runs them too, and wants the same texts.
+their cases again; the other files of the corpus stay. test_mstconfig_real.py runs them too, and compares the texts.
 """
 
 import json
@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "test" / "python" / "mstconfig_corpus"
 sys.path.insert(0, str(ROOT / "molecule" / "rig" / "connectx" / "native"))
 
-import tools  # noqa: E402
-from tools import cards  # noqa: E402
+import tools
+from tools import cards
 
 SET = "-y set NUM_OF_VFS=8 SRIOV_EN=1"
 WANTED = {"NUM_OF_VFS": 8, "SRIOV_EN": True}
@@ -44,10 +44,10 @@ def case(
     but=(),
     **more,
 ):
-    """One situation: how the card is and behaves, how the tool is called, and what the role has to make of it.
+    """One situation: the card and its behaviour, the call of the tool, and what the role must read from the output.
 
-    complaint and advice may differ by release: a text for all, or a map by version. only, but: the versions that have
-    it, and those that have not.
+    complaint and advice are a text for all releases, or a map by version. only: the versions that have the situation;
+    but: those that do not.
     """
     return {
         "name": name,
@@ -89,9 +89,9 @@ CASES = [
         expect=HAVE,
         columns=1,
     ),
-    # Two rows would be one parameter twice: the tool prints one.
+    # The tool prints one row for a name that is given twice.
     case("query_twice", "-e q NUM_OF_VFS NUM_OF_VFS", "query", expect={"NUM_OF_VFS": HAVE["NUM_OF_VFS"]}, columns=3),
-    # To 4.21, what cannot be written is not there.
+    # 4.21 treats a parameter that cannot be written as absent.
     case(
         "query_read_only",
         "-e q NUM_OF_VFS SRIOV_EN",
@@ -206,7 +206,7 @@ CASES = [
         SET,
         behave={"refuse": "NVDA.set=8"},
         wanted=WANTED,
-        advice="where several hosts share it",
+        advice="if several hosts share it",
         complaint={"4.33": rejected("Register access resource unavailable"), None: rejected("Resource unavailable")},
     ),
     case(
@@ -223,7 +223,7 @@ CASES = [
         behave={"refuse": "NVDA.set=0x21"},
         wanted=WANTED,
         complaint=rejected("The erase count exceeds its limit"),
-        advice="wear of its flash",
+        advice="flash wear",
     ),
     case(
         "set_corrupt",
@@ -252,14 +252,14 @@ CASES = [
         "nvqc",
         "-e q NUM_OF_VFS",
         behave={"refuse": "NVQC.get=4"},
-        advice="does not let this host at its configuration",
+        advice="does not let this host access its configuration",
         complaint="NVQC access register is not supported. Try a different type of access to the device.",
     ),
     case(
         "nv_access",
         "-e q NUM_OF_VFS",
         behave={"refuse": "NVQC.get=7"},
-        advice="does not let this host at its configuration",
+        advice="does not let this host access its configuration",
         complaint="Cannot access NV register. Either FW does not support NV access register, or HW access is disabled.",
     ),
     case(
@@ -277,13 +277,13 @@ CASES = [
         complaint="Failed to open the device",
         advice="cannot open the card",
     ),
-    # What is no chip that the tool knows says nothing that it understands.
+    # A chip that the tool does not know.
     case(
         "identify",
         "-e q NUM_OF_VFS",
         card={"hardware": 0},
         complaint="Failed to identify the device",
-        advice="cannot tell what the card is",
+        advice="cannot identify the card",
     ),
     case(
         "usage_option",
@@ -291,7 +291,7 @@ CASES = [
         complaint="invalid argument: --frobnicate",
         advice="does not understand how it was called",
     ),
-    case("set_table", "-y set NUM_OF_VFS=8", "unreadable", message="of a change, not of a query"),
+    case("set_table", "-y set NUM_OF_VFS=8", "unreadable", message="from a change, not from a query"),
     case(
         "array",
         "-y set HOST_CHAINING_DESCRIPTORS=1",
@@ -325,17 +325,17 @@ TYPES = {
 
 
 def by_version(value, version):
-    """The text of a version: of one for all releases, or of a map by version with that of all others under None."""
+    """The text of a version. value: a text for all, or a map by version, with the text of all others under None."""
     return value.get(version, value.get(None)) if isinstance(value, dict) else value
 
 
 def of_version(version):
-    """The situations that a version is to be in."""
+    """The situations of a version."""
     return [one for one in CASES if version not in one["but"] and version in (one["only"] or [version])]
 
 
 def expectation(situation, version):
-    """What parse_query has to make of a table: the card's own values, and no others than the columns have."""
+    """What parse_query must return for a table: the card's own values, in the columns that the table has."""
     card = {"model": "connectx5", "at": tools.FUNCTION, **situation["card"]}
     columns = situation["columns"]
     rows = {
@@ -352,7 +352,7 @@ def expectation(situation, version):
 
 
 def play(situation, tree, shim, folder):
-    """The situation with a tool: (the card's bench, the exit code, what it printed)."""
+    """Play a situation with a tool. Returns (the card's bench, the exit code, the output)."""
     wish = {"model": "connectx5", "table": "basic", "at": tools.FUNCTION, **situation["card"]}
     bench = tools.Bench(folder, tree, shim, cards.new(wish["model"], 2, 127, wish["table"]))
     for column, values in (("current", (5, 1)), ("next", (16, 1))):
@@ -364,7 +364,6 @@ def play(situation, tree, shim, folder):
             place.write_bytes(wish["hardware"].to_bytes(4, "little"))
     with bench.serving():
         code, text = bench.run(*(["-d", wish["at"]] if wish["at"] else []), *situation["arguments"].split())
-    # The dash of a prompt without an answer has no line end in all releases; the text is as it came.
     return bench, code, text
 
 
@@ -392,7 +391,7 @@ def recorded(situation, version, package, code):
 
 
 def main():
-    """Record everything anew."""
+    """Record everything again."""
     path = CORPUS / "cases.json"
     kept = [one for one in json.loads(path.read_text(encoding="utf-8")) if "molecule/rig/connectx" not in one["source"]]
     for old in CORPUS.glob("*_real_*.txt"):

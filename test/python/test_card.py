@@ -433,7 +433,7 @@ def test_supported_maximum_and_unsupported_by_behaviour(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "n\n", "\n", "yep\n"])
-def test_nobody_said_yes(guest: Guest, answer: str) -> None:
+def test_no_one_said_yes(guest: Guest, answer: str) -> None:
     output = guest.run("mstconfig", "-d", ONE, "set", "NUM_OF_VFS=3", code=2, answer=answer)
     assert output.endswith("\n Apply new Configuration? (y/n) [n] : -E- Aborted by user.\n")
     assert guest.values("NUM_OF_VFS") == [0, 0]
@@ -462,7 +462,7 @@ def test_parallel_queries_and_sets(guest: Guest) -> None:
         ("rig-card", "show", "SRIOV_EN", "--card", ONE),
     ],
 )
-def test_a_program_of_each_name_says_what_is_tested_here(guest: Guest, words: tuple[str, ...]) -> None:
+def test_a_program_of_each_name_reports_what_is_tested_here(guest: Guest, words: tuple[str, ...]) -> None:
     process = guest.start(*words)
     output, errors = process.communicate("")
     assert (output, errors) == (guest.run(*words, code=process.returncode), "") and output

@@ -73,7 +73,7 @@ def of_entry(**keys):
         ),
     ],
 )
-def test_what_is_wrong_in_an_entry_is_told_with_its_index(key, value, told):
+def test_what_is_wrong_in_an_entry_is_reported_with_its_index(key, value, told):
     same = {"address": ENTRY[:16], "mac": ENTRY[:16]}.get(key, ENTRY)
     assert of_entry(**{key: value}) == same + told
 
@@ -84,7 +84,7 @@ def test_a_number_that_python_does_not_write_is_refused():
 
 
 @pytest.mark.parametrize("key, shown", [(5, "5"), (None, "null"), ("a\nb", r"'a\nb'"), (("a", 1), "('a', 1)")])
-def test_a_key_that_is_no_word_is_unknown(key, shown):
+def test_a_key_that_is_not_a_word_is_unknown(key, shown):
     assert refusal(sriov_devices=[{"name": "ens1f0", key: 1}]).startswith(
         f"sriov_devices[0] (name ens1f0) has {shown}, which is none of its keys: "
     )
@@ -185,7 +185,7 @@ def test_anything_else_is_set(devices):
         ({"sriov_os_pkgs": [["gcc"]]}, "sriov_os_pkgs[0] is ['gcc']: give text"),
     ],
 )
-def test_what_is_wrong_in_a_variable_is_told_by_its_name(variables, told):
+def test_what_is_wrong_in_a_variable_is_reported_by_its_name(variables, told):
     assert refusal(**variables) == told
 
 
@@ -209,7 +209,7 @@ def test_variables_that_ansible_has_made_one_text_of_are_a_sentence(text, subjec
     )
 
 
-def test_all_that_is_wrong_is_told_at_once():
+def test_all_that_is_wrong_is_reported_at_once():
     text = refusal(
         sriov_devices=[{"name": "ens1f0", "numvf": 2}, {"name": "ens1f1", "numvfs": "x"}], sriov_reboot_timeout=0
     )

@@ -103,7 +103,7 @@ def test_a_name_that_changed_is_written_down_by_the_module(two):
     assert json.loads((two.root / CONFIG).read_text()) == configuration
 
 
-def test_concerns_that_go_by_the_firmware_wait_for_it(monkeypatch):
+def test_concerns_that_depend_on_the_firmware_wait_for_it(monkeypatch):
     called = []
 
     def look(name, *_more):
@@ -184,7 +184,7 @@ def test_a_refusal_comes_with_the_reasons_of_the_others(monkeypatch, capsys):
     assert said["msg"] == "kernel is due; kernel is stuck; vfs is wrong"
 
 
-def test_the_module_tells_all_that_is_refused(monkeypatch, capsys):
+def test_the_module_reports_all_that_is_refused(monkeypatch, capsys):
     def look(name, *_more):
         raise Refusal("no " + name)
 

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "bench"))
 
-import controller  # noqa: E402  pylint: disable=wrong-import-position
+import controller
 
 HOSTS = 3
 
@@ -55,11 +55,11 @@ def edit(rig, **keywords):
     path.write_text(json.dumps([dict(play, **keywords)]))
 
 
-def test_a_host_where_nothing_is_to_be_done_takes_one_remote_execution_and_five_results(rig):
+def test_a_host_where_nothing_must_be_done_takes_one_remote_execution_and_five_results(rig):
     assert of_each(rig, "converged") == ({"ok": 3, "skipped": 2}, {"sriov_devices": 1})
 
 
-def test_a_host_where_much_is_to_be_done_takes_a_remote_execution_for_each_concern(rig):
+def test_a_host_where_much_must_be_done_takes_a_remote_execution_for_each_concern(rig):
     assert of_each(rig, "fresh") == (
         {"ok": 7, "skipped": 6, "included": 1},
         {"sriov_devices": 1, "sriov_kernel_parameters": 1, "sriov_vfs": 1},
@@ -104,7 +104,7 @@ def test_after_a_reboot_that_did_not_help_nothing_is_notified_and_the_run_fails(
     )
 
 
-def test_the_second_part_of_a_play_says_what_is_due_for_the_first(rig):
+def test_the_second_part_of_a_play_reports_what_is_due_for_the_first(rig):
     """What a run of the firmware alone has left is not lost where a run of the rest finds nothing to do."""
     first = {
         "sriov_reboot_required": True,

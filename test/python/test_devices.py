@@ -101,7 +101,7 @@ def test_each_selector_chooses_what_it_names(nics, selector, addresses):
     assert chosen(selector) == addresses
 
 
-def test_a_device_says_all_that_the_next_step_needs(nics):
+def test_a_device_contains_all_that_the_next_step_needs(nics):
     assert select({"name": "enp1s0f0", "numvfs": 7}, required_by=["docker.service"]) == [
         {
             "address": A0,
@@ -247,7 +247,7 @@ def test_an_optional_nic_is_not_taken_for_absent_when_ip_fails(nics):
         assert "did not list the interfaces of this host" in refusal(dict(selector, optional=True))
 
 
-def test_a_host_without_pf_says_so(fake):
+def test_a_host_without_pf_reports_it(fake):
     fake.answer("ip -d -j link show", [])
     assert refusal({"name": "ens9"}) == (
         "sriov_devices[0] (name ens9) chooses nothing: this host has no PF at all: where its NIC has SR-IOV, enable it in the "
@@ -455,7 +455,7 @@ def test_an_address_with_anything_more_is_refused(unread, value):
 
 
 @pytest.mark.parametrize("value", [-1, "-1", "many", "", "4.0", 4.0, 4.5, True, False, [4], {"a": 1}, "0x8", "8 VFs"])
-def test_a_count_that_is_no_whole_number_of_0_or_more_is_refused(unread, value):
+def test_a_count_that_is_not_a_whole_number_of_0_or_more_is_refused(unread, value):
     assert refusal({"name": "ens1", "numvfs": value}) == (
         f"sriov_devices[0] (name ens1): numvfs is {value!r}: give a whole number from 0 to 65535"
     )
@@ -499,7 +499,7 @@ def test_an_unknown_boot_driver_is_refused(nics):
     )
 
 
-def test_the_first_of_several_mistakes_is_told_and_nothing_is_chosen(nics):
+def test_the_first_of_several_mistakes_is_reported_and_nothing_is_chosen(nics):
     assert refusal({"name": "ens2"}, {"name": "ens9"}, {"address": A0, "numvfs": 99}).startswith(
         "sriov_devices[1] (name ens9)"
     )
@@ -590,7 +590,7 @@ def test_a_card_whose_firmware_has_sriov_off_can_be_chosen_every_way(mellanox, s
     ]
 
 
-def test_without_leave_to_set_firmware_such_a_card_is_no_pf(mellanox):
+def test_without_leave_to_set_firmware_such_a_card_is_not_a_pf(mellanox):
     assert "ens5f0 (0000:5e:00.0) is no PF: enable SR-IOV in the card's firmware" in refusal({"name": "ens5f0"})
 
 
@@ -601,7 +601,7 @@ def test_after_the_firmware_was_set_the_rest_waits_for_the_reboot(mellanox, monk
     assert (device["firmware"], device["enough"]) == (None, False)
 
 
-def test_a_card_offers_enough_when_no_firmware_parameter_is_asked_for(mellanox):
+def test_a_card_offers_enough_when_no_firmware_parameter_is_requested(mellanox):
     mellanox.add_function(B0, "15b3:1017", "mlx5_core", ["ens2"], totalvfs=4)
     devices = [
         select({"address": B0, "numvfs": 4, "firmware": wish}, firmware=True)[0] for wish in ({}, {"LINK_TYPE_P1": 2})
@@ -624,19 +624,19 @@ def test_a_vf_of_a_mellanox_card_is_still_no_pf(mellanox):
     assert chosen({"driver": "mlx5_core"}, firmware=True) == [B0, M0, M1]
 
 
-def test_a_mellanox_function_that_is_no_nic_is_left_out(mellanox):
+def test_a_mellanox_function_that_is_not_a_nic_is_left_out(mellanox):
     mellanox.add_function(B0, "15b3:c2d2", None)
     (mellanox.pci(B0) / "class").write_text("0x080100\n")
     assert "is no PF: " in refusal({"address": B0}, firmware=True)
 
 
-def test_the_pfs_of_the_host_are_told_with_those_that_have_no_vfs_yet(mellanox):
+def test_the_pfs_of_the_host_are_reported_with_those_that_have_no_vfs_yet(mellanox):
     assert "ens5f0 (0000:5e:00.0), driver mlx5_core, no VFs before its firmware is set" in refusal(
         {"name": "ens9"}, firmware=True
     )
 
 
-def test_firmware_parameters_are_checked_and_go_with_the_device(mellanox):
+def test_firmware_parameters_are_checked_and_stay_with_the_device(mellanox):
     [device] = select({"name": "ens5f0", "firmware": {"LINK_TYPE_P1": "ETH", "num_pf_msix": 63}}, firmware=True)
     assert device["firmware"] == {"LINK_TYPE_P1": "ETH", "NUM_PF_MSIX": 63}
 
@@ -658,8 +658,7 @@ def test_firmware_parameters_that_cannot_be_right_are_refused(mellanox, firmware
 def test_firmware_parameters_of_another_makers_card_are_refused(mellanox):
     mellanox.answers["ip -d -j link show"].append({"ifname": "ens1f0", "address": "02:00:00:00:00:10"})
     assert refusal({"name": "ens1f0", "numvfs": 2, "firmware": {"LINK_TYPE_P1": 2}}, firmware=True) == (
-        "sriov_devices[0] (name ens1f0): ens1f0 (0000:01:00.0) is no Mellanox card (vendor 8086), only their firmware can be set: "
-        "remove firmware from it"
+        "sriov_devices[0] (name ens1f0): ens1f0 (0000:01:00.0) is not a Mellanox card (vendor 8086), and only their firmware can be set: remove firmware from it"
     )
 
 
@@ -704,15 +703,14 @@ def test_one_port_of_a_connectx3_twice_is_refused(mellanox, second):
     )
 
 
-def test_a_connectx3_that_is_to_be_left_alone_is(mellanox):
+def test_a_connectx3_that_must_be_left_alone_is(mellanox):
     assert select({"name": "ens4", "on_boot_configuration_enabled": False})[0]["boot"] == "none"
 
 
-def test_a_connectx3_whose_driver_has_let_go_of_it_is_refused_unless_it_is_to_have_no_vfs(mellanox):
+def test_a_connectx3_whose_driver_has_released_it_is_refused_unless_it_must_have_no_vfs(mellanox):
     mellanox.bind(X0, None)
     assert refusal({"address": X0, "numvfs": 4}, firmware=True) == (
-        "sriov_devices[0] (address 0000:04:00.0): ens4, ens4d1 (0000:04:00.0) is a ConnectX-3 without its driver: load mlx4_core and see the "
-        "kernel log, it lets go of a card whose options in /etc/modprobe.d are not to its liking"
+        "sriov_devices[0] (address 0000:04:00.0): ens4, ens4d1 (0000:04:00.0) is a ConnectX-3 without its driver: load mlx4_core and see the kernel log: the driver releases a card whose options in /etc/modprobe.d it rejects"
     )
     assert select({"address": X0, "numvfs": 0}, firmware=True)[0]["numvfs"] == 0
 
@@ -792,7 +790,7 @@ def test_a_mapping_by_another_name_than_the_selectors_is_refused(nics, entry, ke
     )
 
 
-def test_a_mapping_that_says_the_same_by_another_name_is_fine(nics):
+def test_an_equal_mapping_by_another_name_is_fine(nics):
     assert select({"address": A0, "numvfs": 4, "physical_network": NETWORK}, mappings={"ens1f0": NETWORK})
 
 
@@ -843,7 +841,7 @@ def test_ids_that_are_not_the_vfs_are_refused(nics, ids, text):
     )
 
 
-def test_ids_cannot_be_checked_on_a_kernel_that_does_not_tell_them(nics):
+def test_ids_cannot_be_checked_on_a_kernel_that_does_not_report_them(nics):
     (nics.pci(A0) / "sriov_vf_device").unlink()
     assert select(nova(vendor_id="8086", product_id="1889"))
 
@@ -917,7 +915,7 @@ def test_where_vfs_will_be_is_not_guessed(nics, attribute, text):
     assert "takes none of its VFs" in refusal(nova(address="0000:01:11.*"))
 
 
-def test_vfs_that_will_go_may_be_taken_as_long_as_they_are_there(nics):
+def test_vfs_that_will_be_removed_may_be_taken_as_long_as_they_are_there(nics):
     nics.create(A0, 7)
     assert select(nova(address={"bus": "01", "slot": "1[01]", "function": "[0246]"}))
 
@@ -938,7 +936,7 @@ def test_a_pf_that_is_left_alone_is_judged_by_the_vfs_that_it_has(nics):
     assert refusal(entry).endswith("are 0000:01:10.0, 0000:01:10.2")
 
 
-def test_excluded_vfs_that_nobody_takes_are_fine(nics):
+def test_excluded_vfs_that_no_one_takes_are_fine(nics):
     assert select(ens1f0(exclude_vfs=[VFS_OF_A0[0]], nova={"address": VFS_OF_A0[1:]}))
     # There may be such a VF one day.
     assert select(ens1f0(1, exclude_vfs=["0000:01:11.4"], nova={"address": VFS_OF_A0[0]}))
@@ -1009,7 +1007,7 @@ def test_an_absent_optional_device_gives_nova_nothing_of_what_is_there(nics):
     assert chosen({"name": "ens1f0", "numvfs": 2, "physical_network": NETWORK}, absent) == [A0]
 
 
-def test_a_pf_with_the_connection_that_a_guest_could_be_given_whole_is_told(nics, monkeypatch):
+def test_a_pf_with_the_connection_that_a_guest_could_be_given_whole_is_reported(nics, monkeypatch):
     monkeypatch.setattr(sriov_devices.connection, "connection_functions", lambda: {A0})
     whole = select(ens1f0(), {"name": "ens1f1", "numvfs": 2, "physical_network": NETWORK})
     assert sriov_devices.warnings_about(whole) == [
@@ -1176,7 +1174,7 @@ def unset(monkeypatch, capsys, **parameters):
 
 @pytest.mark.parametrize("parameters", [{}, {"devices": None}, {"devices": ""}, {"devices": " "}])
 @pytest.mark.parametrize("check_mode", [False, True])
-def test_on_a_bare_host_they_are_told_and_nothing_is_chosen(places, monkeypatch, capsys, parameters, check_mode):
+def test_on_a_bare_host_they_are_reported_and_nothing_is_chosen(places, monkeypatch, capsys, parameters, check_mode):
     places.create(A0, 2)
     result = unset(monkeypatch, capsys, check_mode=check_mode, **parameters)
     assert (result["is_set"], result["devices"], result["notice"], result["warnings"]) == (False, [], BARE, [BARE])
@@ -1250,7 +1248,7 @@ def test_on_a_configured_host_they_are_refused_with_what_is_configured(
         {"var/lib/sriov/pending-firmware.json": {"firmware:x=1": "an earlier boot"}},
     ],
 )
-def test_what_was_and_is_no_more_is_no_configuration(places, monkeypatch, capsys, files):
+def test_what_was_configured_before_is_not_a_configuration(places, monkeypatch, capsys, files):
     for path, text in files.items():
         leave(places, path, text)
     assert unset(monkeypatch, capsys)["notice"] == BARE
@@ -1299,7 +1297,7 @@ def test_the_variables_are_checked_together_with_the_devices_and_before_the_host
     )
 
 
-def test_all_selectors_that_cannot_be_right_are_told_at_once(unread):
+def test_all_selectors_that_cannot_be_right_are_reported_at_once(unread):
     assert refusal({"name": "a b"}, {"name": "ens1"}, {}) == (
         "sriov_devices[0]: name 'a b' has characters that no interface or driver name has: correct it; "
         "sriov_devices[2] has no selector: give it one of name, address, mac, vendor_id with product_id, driver"
@@ -1356,7 +1354,7 @@ def test_rules_that_udev_would_not_read_are_warned_of(places, monkeypatch, capsy
 
 @pytest.mark.parametrize("action", [True, False])
 @pytest.mark.parametrize("vendors, told", [([0x15B3], "5555"), (["15b"], "'15b'"), ([None], "null")])
-def test_vendors_that_no_card_can_have_are_refused_whatever_the_action(
+def test_vendors_that_no_card_can_have_are_refused_with_every_action(
     places, monkeypatch, capsys, action, vendors, told
 ):
     message = unset(monkeypatch, capsys, devices=[], mellanox_vendor_ids=vendors, firmware=action)["msg"]

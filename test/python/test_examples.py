@@ -497,7 +497,7 @@ def test_commands_and_their_options_are_there(examples, pages):
         ("echo anything --at-all", None),
     ],
 )
-def test_a_command_that_is_not_there_is_told(line, want):
+def test_a_command_that_is_not_there_is_reported(line, want):
     [words] = commands(line)
     assert fault(words) == want
 
@@ -516,5 +516,5 @@ def test_a_command_that_is_not_there_is_told(line, want):
         ("indented", "npm test\n", "commands"),
     ],
 )
-def test_examples_are_told_apart(language, text, want):
+def test_examples_are_distinguished(language, text, want):
     assert kind(language, text) == want

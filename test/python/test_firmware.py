@@ -365,7 +365,7 @@ def test_what_an_administrator_has_set_and_does_not_run_yet_is_due_too(tool):
 
 
 @pytest.mark.parametrize("first, second", [(8, 16), (16, 8)])
-def test_the_ports_of_a_card_get_the_maximum_in_one_go(tool, first, second):
+def test_the_ports_of_a_card_get_the_maximum_at_once(tool, first, second):
     tool.add(A0, A1)
     run(tool, device(A0, first), device(A1, second, index=1))
     assert tool.sets() == [(A0, ["SRIOV_EN=1", "NUM_OF_VFS=16"])]
@@ -386,7 +386,7 @@ def test_a_number_that_is_part_of_another_is_another(tool, wanted):
     assert due(result) == ["firmware:%s:NUM_OF_VFS=%d" % (A0, wanted)]
 
 
-def test_a_number_is_raised_whatever_exact_says(tool):
+def test_a_number_is_raised_with_and_without_exact(tool):
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="4")
     run(tool, device(numvfs=44))
     assert tool.sets() == [(A0, ["NUM_OF_VFS=44"])]
@@ -463,7 +463,7 @@ def test_where_it_is_not_valid_the_number_of_the_card_counts(tool):
     assert tool.sets() == [(A0, ["NUM_OF_VFS=8"])]
 
 
-def test_to_make_it_valid_is_a_step_of_its_own_because_the_card_does_not_know_the_number_before(tool):
+def test_to_make_it_valid_is_a_separate_step_because_the_card_does_not_know_the_number_before(tool):
     tool.add(A0, SRIOV_EN="True(1)", PF_NUM_OF_VF_VALID="False(0)")
     wish = device(numvfs=8, parameters={"PF_NUM_OF_VF_VALID": True})
     assert run_once(wish, check_mode=True)["changed"] is True
@@ -481,7 +481,7 @@ def test_what_each_function_has_for_itself_may_differ(tool):
 # --- firmware that does not tell what it runs with
 
 
-def test_without_current_the_kernel_tells_how_many_vfs_are_offered(tool):
+def test_without_current_the_kernel_reports_how_many_vfs_are_offered(tool):
     tool.reads_current = False
     tool.add(A0)
     result = run(tool, device())
@@ -523,7 +523,7 @@ def test_a_change_that_a_reboot_did_not_bring_asks_for_a_power_cycle_and_never_f
     assert run_once(device())["stuck"] == []
 
 
-def test_what_something_sets_back_at_every_boot_is_told_and_never_another_reboots_reason(tool):
+def test_what_something_sets_back_at_every_boot_is_reported_and_never_another_reboots_reason(tool):
     state = tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="4")
     assert due(run_once(device()))
     for boot in ("boot-2", "boot-3"):
@@ -546,7 +546,7 @@ def test_what_was_set_before_another_card_refused_is_not_forgotten(tool):
     tool.add(B0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     tool.ignores = {"LINK_TYPE_P2"}
     wishes = device(A0, parameters={"NUM_PF_MSIX": 127}), device(B0, parameters={"LINK_TYPE_P2": "IB"}, index=1)
-    assert "was taken by the firmware and is ETH(2) all the same" in refusal(*wishes)
+    assert "was accepted by the firmware but is still ETH(2)" in refusal(*wishes)
     assert due(run_once(device(A0, parameters={"NUM_PF_MSIX": 127}))) == [f"firmware:{A0}:NUM_PF_MSIX=127"]
 
 
@@ -560,8 +560,8 @@ def test_a_parameter_that_is_taken_and_is_not_there_is_an_error_and_no_loop(tool
     tool.add(A0)
     tool.ignores = {"NUM_OF_VFS"}
     assert refusal(device()) == (
-        "ens3bf0 (0000:3b:00.0): NUM_OF_VFS=8 was taken by the firmware and is 0 all the same: set it by hand with "
-        "/usr/bin/mstconfig and see what it says; what this run has changed before that stays (ens3bf0 "
+        "ens3bf0 (0000:3b:00.0): NUM_OF_VFS=8 was accepted by the firmware but is still 0: set it by hand with "
+        "/usr/bin/mstconfig and see what it says; earlier changes of this run are kept (ens3bf0 "
         "(0000:3b:00.0): SRIOV_EN=1)"
     )
     assert len(tool.sets()) == 1
@@ -583,12 +583,12 @@ def test_different_wishes_for_what_the_ports_share_are_refused(tool):
     )
     assert text == (
         "sriov_devices[0] (address 0000:3b:00.0) and sriov_devices[1] (address 0000:3b:00.1) are ports of one card (0000:3b:00), "
-        "whose firmware has one LINK_TYPE_P1 for both, and ask for ETH and IB: give them the same value"
+        "whose firmware has one LINK_TYPE_P1 for both, and request ETH and IB: give them the same value"
     )
     assert tool.calls == []
 
 
-def test_equal_wishes_in_other_words_are_no_conflict(tool):
+def test_equal_wishes_in_other_words_are_not_a_conflict(tool):
     tool.add(A0, A1)
     run(tool, device(A0, parameters={"NUM_PF_MSIX": 127}), device(A1, parameters={"NUM_PF_MSIX": "0x7f"}, index=1))
 
@@ -596,9 +596,9 @@ def test_equal_wishes_in_other_words_are_no_conflict(tool):
 @pytest.mark.parametrize(
     "parameters, text",
     [
-        ({"SRIOV_EN": False}, "firmware: SRIOV_EN is False, and 8 VFs are asked for: remove one of the two"),
-        ({"NUM_OF_VFS": 4}, "firmware: NUM_OF_VFS is 4, and 8 VFs are asked for: raise it, or leave it out"),
-        ({"PF_NUM_OF_VF": 4}, "firmware: PF_NUM_OF_VF is 4, and 8 VFs are asked for: raise it, or leave it out"),
+        ({"SRIOV_EN": False}, "firmware: SRIOV_EN is False, and 8 VFs are requested: remove one of the two"),
+        ({"NUM_OF_VFS": 4}, "firmware: NUM_OF_VFS is 4, and 8 VFs are requested: raise it, or leave it out"),
+        ({"PF_NUM_OF_VF": 4}, "firmware: PF_NUM_OF_VF is 4, and 8 VFs are requested: raise it, or leave it out"),
     ],
 )
 def test_a_list_that_contradicts_numvfs_is_refused(tool, parameters, text):
@@ -628,16 +628,15 @@ def test_a_read_only_parameter_is_refused_unless_it_is_right(tool):
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     tool.read_only = {"NUM_PF_MSIX"}
     assert refused_untouched(tool, device(parameters={"NUM_PF_MSIX": 127})) == (
-        "ens3bf0 (0000:3b:00.0): firmware parameter NUM_PF_MSIX is read-only and 63, 127 is asked for: leave it out"
+        "ens3bf0 (0000:3b:00.0): firmware parameter NUM_PF_MSIX is read-only and 63, 127 is requested: leave it out"
     )
     assert run_once(device(parameters={"NUM_PF_MSIX": 63}))["changed"] is False
 
 
 def test_an_array_is_refused(tool):
     tool.add(A0)
-    assert (
-        "shows HOST_CHAINING_DESCRIPTORS as Array[0..7], which is no value that could be compared"
-        in refused_untouched(tool, device(parameters={"HOST_CHAINING_DESCRIPTORS": 3}))
+    assert "shows HOST_CHAINING_DESCRIPTORS as Array[0..7], which the role cannot compare" in refused_untouched(
+        tool, device(parameters={"HOST_CHAINING_DESCRIPTORS": 3})
     )
 
 
@@ -693,7 +692,7 @@ def bluefield(tool, kind, identity, *right):
 def test_a_bluefield_in_dpu_mode_is_refused_with_what_its_model_needs(tool, kind, identity, settings):
     bluefield(tool, kind, identity)
     assert refused_untouched(tool, device()) == (
-        f"ens3bf0 (0000:3b:00.0) is a BlueField in DPU mode, whose own processor decides about VFs: set them there, or put it into NIC mode ({settings}, then a power cycle)"
+        f"ens3bf0 (0000:3b:00.0) is a BlueField in DPU mode, where its own processor controls the VFs: set them there, or put it into NIC mode ({settings}, then a power cycle)"
     )
 
 
@@ -704,7 +703,7 @@ def test_a_bluefield_in_dpu_mode_that_offers_enough_is_left_with_the_same_advice
     tool.promote(A0)
     [warning] = run_once(device())["warnings"]
     assert "INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 " in warning and warning.endswith(
-        "so the role goes on"
+        "so the role continues"
     )
     assert tool.sets() == []
 
@@ -737,7 +736,7 @@ def test_what_numvfs_needs_and_is_read_only_is_not_to_be_left_out(tool, identity
     )
 
 
-def test_a_listed_parameter_of_counting_that_the_card_lacks_is_no_lack_of_vfs(tool):
+def test_a_listed_parameter_of_counting_that_the_card_lacks_is_not_a_lack_of_vfs(tool):
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     text = refused_untouched(tool, device(parameters={"PF_NUM_OF_VF": 8}))
     assert (
@@ -753,13 +752,13 @@ def test_a_listed_parameter_of_counting_that_the_card_lacks_is_no_lack_of_vfs(to
         ("15b3:1021", "which is newer: install a newer mstflint"),
     ],
 )
-def test_a_card_that_the_tool_does_not_know_is_told_by_its_family(tool, identity, advice):
+def test_a_card_that_the_tool_does_not_know_is_reported_by_its_family(tool, identity, advice):
     tool.add(A0, identity=identity)
     tool.query_answer[A0] = (3, "-E- Unsupported device\n")
     assert advice in refused_untouched(tool, device())
 
 
-def test_the_tools_refusal_of_a_value_is_told(tool):
+def test_the_tools_refusal_of_a_value_is_reported(tool):
     tool.add(A0)
     tool.set_answer = (3, "Applying... Failed!\n-E- Parameter NUM_OF_VFS' value is larger than maximum allowed 127\n")
     text = refusal(device(numvfs=200))
@@ -774,7 +773,7 @@ def test_the_tools_refusal_of_a_value_is_told(tool):
         ("[none] integrity confidentiality", False),
     ],
 )
-def test_a_card_that_cannot_be_opened_is_told_with_lockdown_as_the_reason(tool, lockdown, hint):
+def test_a_card_that_cannot_be_opened_is_reported_with_lockdown_as_the_reason(tool, lockdown, hint):
     tool.add(A0)
     tool.query_answer[A0] = (3, OPEN_FAILED)
     path = tool.fake.sys / "kernel/security/lockdown"
@@ -787,7 +786,7 @@ def test_a_card_that_cannot_be_opened_is_told_with_lockdown_as_the_reason(tool, 
     )
 
 
-def test_all_cards_that_cannot_be_read_are_told_together_and_none_is_set(tool):
+def test_all_cards_that_cannot_be_read_are_reported_together_and_none_is_set(tool):
     tool.add(A0)
     tool.add(B0)
     tool.add("0000:70:00.0")
@@ -804,13 +803,13 @@ def test_a_card_that_cannot_be_read_and_offers_enough_is_left_with_a_warning(too
     tool.query_answer[A0] = answer
     result = run_once(device())
     assert (result["changed"], result["reboot"], len(result["warnings"])) == (False, [], 1)
-    assert result["warnings"][0].endswith("; it offers enough VFs, so the role goes on")
+    assert result["warnings"][0].endswith("; it offers enough VFs, so the role continues")
     assert refused_untouched(tool, device(numvfs=9))
     assert refused_untouched(tool, device(parameters={"NUM_PF_MSIX": 63}))
     assert refused_untouched(tool, device(), exact=True)
 
 
-def test_output_that_cannot_be_read_is_told_with_the_command_that_shows_it(tool):
+def test_output_that_cannot_be_read_is_reported_with_the_command_that_shows_it(tool):
     tool.add(A0)
     tool.query_answer[A0] = (0, "no table at all\n")
     assert re.search(r"report it with `/usr/bin/mstconfig -d 0000:3b:00\.0 -e q`$", refused_untouched(tool, device()))
@@ -921,7 +920,7 @@ def told_truly(half, error, where):
         # main() says then that no card was changed.
         assert not changed, where
     if isinstance(error, host.Refusal):
-        stays = re.search(r"; what this run has changed before that stays \((.*)\)$", str(error))
+        stays = re.search(r"; earlier changes of this run are kept \((.*)\)$", str(error))
         told = stays.group(1) if stays else ""
         assert {function.rpartition(".")[0] for function, _name in changed} == {
             card for card in ("0000:3b:00", "0000:5e:00") if card in told
@@ -962,7 +961,7 @@ def test_a_tool_that_ends_half_way_leaves_a_message_of_what_it_took(tool, monkey
         "ens3bf0 (0000:3b:00.0): the tool ended with exit code None and said: it did not finish within 120 s"
     )
     assert text.endswith(
-        "; what this run has changed before that stays (ens3bf0 (0000:3b:00.0): SRIOV_EN=1; ens5ef0 (0000:5e:00.0): "
+        "; earlier changes of this run are kept (ens3bf0 (0000:3b:00.0): SRIOV_EN=1; ens5ef0 (0000:5e:00.0): "
         "SRIOV_EN=1, NUM_OF_VFS=8)"
     )
     monkeypatch.setattr(firmware, "run", tool)
@@ -980,13 +979,13 @@ def test_a_card_that_cannot_be_read_after_it_was_set_is_said_to_be_unknown(tool,
         return answer
 
     monkeypatch.setattr(firmware, "run", gone)
-    assert refusal(device()).endswith("; whether it has taken SRIOV_EN=1 NUM_OF_VFS=8 is not known")
+    assert refusal(device()).endswith("; it is unknown whether the card took SRIOV_EN=1 NUM_OF_VFS=8")
 
 
 # --- the tool itself
 
 
-def test_a_tool_that_is_missing_is_told_unless_the_cards_offer_enough(tool, monkeypatch):
+def test_a_tool_that_is_missing_is_reported_unless_the_cards_offer_enough(tool, monkeypatch):
     monkeypatch.setattr(firmware, "find_tools", lambda choice: None)
     tool.add(A0, SRIOV_EN="True(1)", NUM_OF_VFS="8")
     assert run_once(device())["warnings"]
@@ -999,11 +998,11 @@ def test_a_tool_that_is_missing_is_told_unless_the_cards_offer_enough(tool, monk
     assert refusal(device(numvfs=9), later=True) == text
 
 
-def test_check_mode_goes_on_without_a_tool_that_is_to_be_installed(tool, monkeypatch):
+def test_check_mode_continues_without_a_tool_that_must_be_installed(tool, monkeypatch):
     monkeypatch.setattr(firmware, "find_tools", lambda choice: None)
     tool.add(A0)
     result = run_once(device(), check_mode=True, later=True)
-    assert result["devices"][0]["waits"] == "mstconfig is to be installed first, then its firmware can be read"
+    assert result["devices"][0]["waits"] == "mstconfig must be installed first, then its firmware can be read"
 
 
 @pytest.mark.parametrize(
@@ -1018,7 +1017,7 @@ def test_check_mode_goes_on_without_a_tool_that_is_to_be_installed(tool, monkeyp
         ([], "auto", None),
     ],
 )
-def test_the_tool_is_the_one_asked_for_that_is_there(tmp_path, monkeypatch, present, choice, found):
+def test_the_tool_is_the_one_requested_that_is_there(tmp_path, monkeypatch, present, choice, found):
     for name in present:
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
@@ -1132,8 +1131,7 @@ def test_a_refused_reset_falls_back_to_the_reboot_with_its_reason(set_card):
 def test_a_reset_after_which_it_does_not_run_falls_back_to_the_reboot(set_card):
     set_card.reset_works = False
     assert (
-        not_reset(set_card, run_once(device(numvfs=16), reset=True))
-        == "it was reset and does not run with it all the same"
+        not_reset(set_card, run_once(device(numvfs=16), reset=True)) == "it was reset, but still does not run with it"
     )
 
 
@@ -1177,7 +1175,7 @@ def test_a_reset_after_which_the_vfs_do_not_come_back_is_said_with_what_was_done
     text = refusal(device(numvfs=16), reset=True)
     assert calls == [{A0: 0, A1: 0}, {A0: 2, A1: 3}]
     assert text == (
-        "0000:3b:00.0: no; 0000:3b:00.1: no; what this run has changed before that stays (ens3bf0 (0000:3b:00.0): NUM_OF_VFS=16, "
+        "0000:3b:00.0: no; 0000:3b:00.1: no; earlier changes of this run are kept (ens3bf0 (0000:3b:00.0): NUM_OF_VFS=16, "
         "reset)"
     )
 

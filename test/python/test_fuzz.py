@@ -329,7 +329,7 @@ def test_the_connectx3_module_with_mangled_files_and_programs(cards, monkeypatch
     assert TURNS / 4 < failed < TURNS and beginnings > 5
 
 
-def test_a_directory_that_is_no_directory_and_a_file_that_is_none(cards, monkeypatch, capsys):
+def test_a_directory_that_is_not_a_directory_and_a_file_that_is_none(cards, monkeypatch, capsys):
     ours = str(cards.root / OPTIONS)
     os.mkdir(ours)
     assert answer(sriov_mlx4, monkeypatch, capsys, devices=MLX4[:1], options_path=ours)[0]

@@ -555,7 +555,7 @@ def test_a_damaged_list_of_what_is_owed_stops_nothing(machine, text):
     assert not (machine.root / "run/sriov-vfs.owed").exists()
 
 
-def test_temporary_files_of_a_killed_run_go_and_are_no_change_also_where_nothing_of_the_role_is_left(machine):
+def test_temporary_files_of_a_killed_run_are_removed_without_a_change_also_where_nothing_of_the_role_is_left(machine):
     folders = [
         "etc/systemd/system",
         "etc/systemd/system/multi-user.target.wants",

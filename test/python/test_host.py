@@ -130,7 +130,7 @@ def test_another_card_in_the_slot_is_refused(fake, pf):
     assert decide(device(id=None))["do"] == "set"
 
 
-def test_a_vf_is_no_pf(fake, pf):
+def test_a_vf_is_not_a_pf(fake, pf):
     fake.create(pf, 1)
     vf = fake.vf(pf, 0)
     assert decide(device(vf, id=None)) == {
@@ -221,14 +221,14 @@ NO_SRIOV = "the card has no SR-IOV: name another NIC"
         ("8086:2918", "pcieport", "0x060400", None, 4096, "it is no NIC: name a NIC"),
     ],
 )
-def test_a_function_without_sriov_is_told_why_by_what_the_kernel_shows(fake, ids, driver, kind, total, size, why):
+def test_why_a_function_has_no_sriov_is_reported_by_what_the_kernel_shows(fake, ids, driver, kind, total, size, why):
     fake.add_function(ONE, ids, driver, ["ens1"])
     (fake.pci(ONE) / "class").write_text(kind + "\n")
     fake.configuration_space(ONE, total, size)
     assert host.why_no_vfs(host.read_function(ONE)) == why
 
 
-def test_a_capability_that_the_kernel_could_not_set_up_is_told_apart_from_a_kernel_without(fake, pf):
+def test_a_capability_that_the_kernel_could_not_set_up_is_distinguished_from_a_kernel_without(fake, pf):
     fake.add_function(TWO, "8086:1572", "i40e", ["ens2"])
     fake.configuration_space(TWO, 64)
     assert host.why_no_vfs(host.read_function(TWO)).startswith("it has SR-IOV, and the kernel could not set that up")
@@ -266,7 +266,7 @@ def test_a_configuration_space_that_runs_in_a_circle_or_cannot_be_read_ends_the_
     assert host.total_in_config(ONE) is None
 
 
-def test_vfs_that_wait_for_something_are_no_error_and_what_can_be_made_now_is(fake, pf):
+def test_vfs_that_wait_for_something_are_not_an_error_and_what_can_be_made_now_is(fake, pf):
     fake.add_function(TWO, "15b3:1017", netdevs=["ens2"])
     assert decide(device(TWO, id="15b3:1017", waits="its firmware is set")) == {
         "do": "later",
@@ -477,7 +477,7 @@ NO_INTERFACE = "which shows no network interface: whether it is idle cannot be s
         ("ice", "acme_uio", "0x020000", "uio", "acme_uio, used by qemu-kvm (pid 4711)"),
     ],
 )
-def test_a_vf_that_is_no_nic_or_in_a_drivers_hands_is_in_use_for_the_true_reason(
+def test_a_vf_that_is_not_a_nic_or_in_a_drivers_hands_is_in_use_for_the_true_reason(
     fake, pf_driver, vf_driver, kind, sign, why
 ):
     fake.add_function(ONE, "8086:1592", pf_driver, totalvfs=16, vf_driver=vf_driver, vf_netdevs=False)
@@ -553,7 +553,7 @@ def test_what_is_under_a_virtual_interface_carries_it(nics, kind):
     assert host.connection_functions() == {ONE}
 
 
-def test_what_lies_beside_it_on_the_same_bridge_does_not_carry_it(nics):
+def test_what_lies_next_to_it_on_the_same_bridge_does_not_carry_it(nics):
     nics.connect_over_ssh()
     nics.add_netdev("bond0", lowers=["ens1"])
     nics.add_netdev("br0", lowers=["bond0", "ens2"])
@@ -765,7 +765,7 @@ def test_a_connection_through_a_tunnel_or_from_nowhere_is_unknown(nics):
     ],
 )
 @pytest.mark.parametrize("over_ssh", [True, False])
-def test_a_tunnel_is_no_port_of_open_vswitch(nics, name, kind, over_ssh):
+def test_a_tunnel_is_not_a_port_of_open_vswitch(nics, name, kind, over_ssh):
     nics.add_netdev("ovs-system")
     nics.enslave("ens1", "ovs-system")
     nics.add_netdev(name)
@@ -799,7 +799,7 @@ def test_an_unreachable_default_route_leads_nowhere(nics):
     assert host.connection_functions() == set()
 
 
-def test_a_nic_that_is_not_on_pci_is_no_unknown(nics):
+def test_a_nic_that_is_not_on_pci_is_not_unknown(nics):
     nics.connect_over_ssh()
     nics.add_netdev("end0")
     (nics.netdev("end0") / "device").symlink_to(nics.sys / "devices")
@@ -841,7 +841,7 @@ def named_by_udev(fake, monkeypatch, tmp_path, netdev):
     (tmp_path / "n7").write_text("")
 
 
-def test_setting_a_link_up_says_whether_it_worked(fake, pf, monkeypatch, tmp_path):
+def test_setting_a_link_up_reports_whether_it_worked(fake, pf, monkeypatch, tmp_path):
     named_by_udev(fake, monkeypatch, tmp_path, "ens1")
     (tmp_path / "ip").write_text("#!/bin/sh\n[ \"$*\" = 'link set dev ens1 up' ]\n")
     (tmp_path / "ip").chmod(0o755)
@@ -888,7 +888,7 @@ def test_vfs_are_made_and_the_kernel_is_written_once(fake, pf):
     assert (result["state"], fake.writes(pf)) == ("ok", [4])
 
 
-def test_another_number_goes_by_way_of_0(fake, pf):
+def test_another_number_is_set_through_0(fake, pf):
     fake.create(pf, 2)
     [result] = host.apply([device(numvfs=5)], 5)
     assert (result["state"], result["before"], result["now"], fake.writes(pf)) == ("changed", 2, 5, [0, 5])
@@ -900,7 +900,7 @@ def test_vfs_are_removed(fake, pf):
     assert (fake.numvfs(pf), host.vf_addresses(pf), fake.writes(pf)) == (0, [], [0])
 
 
-def test_check_tells_what_would_be_and_writes_nothing(fake, pf):
+def test_check_reports_what_would_change_and_writes_nothing(fake, pf):
     fake.create(pf, 2)
     checked = host.apply([device(numvfs=5)], 5, check=True)
     assert (fake.writes(pf), fake.numvfs(pf)) == ([], 2)
@@ -995,7 +995,7 @@ OF_DRIVERS = {
 
 
 @pytest.mark.parametrize("ids, driver, name, module", sorted(OF_DRIVERS))
-def test_a_drivers_own_meaning_of_an_errno_is_told(fake, ids, driver, name, module):
+def test_a_drivers_own_meaning_of_an_errno_is_reported(fake, ids, driver, name, module):
     fake.add_function(ONE, ids, driver, ["ens1"], totalvfs=64, errors={"16": name})
     if module:
         (fake.sys / "module" / module).mkdir(parents=True)
@@ -1025,7 +1025,7 @@ def test_vfs_that_a_driver_does_not_give_up_are_a_guests(fake, pf, name):
 
 @pytest.mark.parametrize("wanted", [0, 4])
 @pytest.mark.parametrize("name", sorted(set(ADVICE) - {"EBUSY", "EPERM", "EINVAL"}))
-def test_vfs_that_do_not_go_are_not_explained_with_what_keeps_them_from_being_made(fake, pf, name, wanted):
+def test_vfs_that_are_not_removed_are_not_explained_with_what_prevents_their_creation(fake, pf, name, wanted):
     fake.bind(pf, "ice")
     fake.create(pf, 2)
     fake.behave(pf, errors={"0": name})
@@ -1076,7 +1076,7 @@ def test_a_driver_that_is_unbound_before_the_write_went_away(fake, pf, monkeypat
     assert "(No such file or directory): the card, or its driver, went away meanwhile" in host.set_numvfs(pf, 4, 5)
 
 
-def test_vfs_that_another_program_made_meanwhile_are_told(fake, pf, monkeypatch):
+def test_vfs_that_another_program_made_meanwhile_are_reported(fake, pf, monkeypatch):
     def between(address, count):
         fake.create(address, 3)
         fake.write_numvfs(address, count)
@@ -1182,7 +1182,7 @@ def test_the_words_of_putting_back_are_not_those_of_the_failure(fake, pf):
 
 
 @pytest.mark.parametrize("how", ["absent", "a directory"])
-def test_a_kernel_log_that_cannot_be_read_is_no_error_of_its_own(fake, pf, how):
+def test_a_kernel_log_that_cannot_be_read_is_not_a_separate_error(fake, pf, how):
     fake.kmsg.unlink()
     if how == "a directory":
         fake.kmsg.mkdir()
@@ -1198,7 +1198,7 @@ def test_the_kernel_log_of_this_machine_can_be_opened_or_is_none():
     log.close()
 
 
-def test_records_that_were_overwritten_are_no_end_of_the_kernel_log(fake, pf, monkeypatch):
+def test_records_that_were_overwritten_are_not_the_end_of_the_kernel_log(fake, pf, monkeypatch):
     log = host.KernelLog(pf)
     fake.say("3,2,200,-;igb 0000:01:00.0: later")
     real, answers = os.read, [BrokenPipeError]
@@ -1221,7 +1221,7 @@ def test_a_driver_without_sriov_in_sysfs_is_named(fake, pf):
     )
 
 
-def test_a_device_that_goes_away_before_the_write_is_not_taken_for_a_driver_without_sriov(fake, pf, monkeypatch):
+def test_a_device_that_disappears_before_the_write_is_not_taken_for_a_driver_without_sriov(fake, pf, monkeypatch):
     def unplug_and_write(address, count):
         fake.remove_function(address)
         fake.write_numvfs(address, count)
@@ -1245,7 +1245,7 @@ def test_a_card_that_is_pulled_out_in_the_middle_is_not_called_slow(fake, pf, mo
     assert (result["state"], result["message"], result["now"]) == ("failed", GONE + SILENT, 0)
 
 
-def test_vfs_that_never_show_because_the_card_is_gone_are_told_so(fake, pf, monkeypatch):
+def test_vfs_that_never_show_because_the_card_is_gone_are_reported(fake, pf, monkeypatch):
     monkeypatch.setattr(
         host, "write_numvfs", lambda address, count: (fake.write_numvfs(address, count), fake.remove_function(address))
     )
@@ -1263,7 +1263,7 @@ def test_a_driver_that_enables_fewer_is_an_error_and_the_pf_is_as_it_was(fake, p
     )
 
 
-def test_a_put_back_that_fails_is_told(fake, pf):
+def test_a_put_back_that_fails_is_reported(fake, pf):
     fake.create(pf, 2)
     fake.behave(pf, errors={"4": "EIO", "2": "ENOMEM"})
     [result] = host.apply([device(numvfs=4)], 5)
@@ -1271,14 +1271,14 @@ def test_a_put_back_that_fails_is_told(fake, pf):
     assert result["now"] == 0
 
 
-def test_a_put_back_that_brings_fewer_is_told(fake, pf):
+def test_a_put_back_that_brings_fewer_is_reported(fake, pf):
     fake.create(pf, 5)
     fake.behave(pf, errors={"6": "EIO"}, enables={"5": 1})
     [result] = host.apply([device(numvfs=6)], 5)
     assert result["message"].endswith("; putting back its 5 VFs failed too (it has 1 now)")
 
 
-def test_a_pf_that_goes_away_before_its_turn_is_told(fake):
+def test_a_pf_that_disappears_before_its_turn_is_reported(fake):
     assert host.set_numvfs(ONE, 4) == "0000:01:00.0 went away, or its driver let go of it, before its VFs could be set"
 
 
@@ -1288,7 +1288,7 @@ def test_bnxt_gets_its_link_up_and_is_asked_again(fake):
     assert (result["state"], result["now"], fake.writes(ONE)) == ("changed", 4, [4, 4])
 
 
-def test_bnxt_whose_link_cannot_be_set_up_is_told_so(fake, monkeypatch):
+def test_bnxt_whose_link_cannot_be_set_up_is_reported(fake, monkeypatch):
     fake.add_function(ONE, "14e4:16d7", "bnxt_en", ["ens1"], totalvfs=8, needs_link_up=True)
     monkeypatch.setattr(host, "link_up", lambda *_arguments: False)
     assert host.set_numvfs(ONE, 4, 5) == (
@@ -1401,7 +1401,7 @@ def test_a_write_that_was_late_and_went_through_is_a_change_and_no_failure(fake,
     assert (result["state"], result["now"], fake.numvfs(pf)) == ("changed", 1, 1)
 
 
-def test_a_process_that_the_kernel_does_not_let_go_is_named_and_its_pf_is_not_written_again(fake, pf, monkeypatch):
+def test_a_process_that_the_kernel_does_not_release_is_named_and_its_pf_is_not_written_again(fake, pf, monkeypatch):
     # As in an uninterruptible wait, in which a kill has to wait too.
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     results = host.apply([device(TWO)], 60)
@@ -1453,12 +1453,12 @@ def test_a_child_that_hangs_does_not_keep_the_lock(fake, pf):
         hung[0].join()
 
 
-def test_a_child_that_is_killed_is_told(fake, pf, monkeypatch):
+def test_a_child_that_is_killed_is_reported(fake, pf, monkeypatch):
     monkeypatch.setattr(host, "write_numvfs", lambda *_arguments: os.kill(os.getpid(), signal.SIGKILL))
     assert host.set_all({pf: 1}, 5) == {pf: "ens1 (0000:01:00.0): the process that set its VFs was killed"}
 
 
-def test_a_surprise_in_a_child_is_told(fake, pf, monkeypatch):
+def test_a_surprise_in_a_child_is_reported(fake, pf, monkeypatch):
     monkeypatch.setattr(host, "write_numvfs", lambda *_arguments: 1 / 0)
     assert host.set_all({pf: 1}, 5) == {pf: "ens1 (0000:01:00.0): division by zero"}
 
@@ -1540,7 +1540,7 @@ def test_one_that_waits_gets_the_lock_when_the_other_is_done(fake, tmp_path):
     assert (tmp_path / "count").read_text() == "10"
 
 
-def test_a_killed_holder_leaves_no_lock_and_its_longer_number_goes(fake):
+def test_a_killed_holder_leaves_no_lock_and_its_longer_number_is_removed(fake):
     host.write_atomically(host.HOST.lock, "9" * 20)
     taken = FORK.Event()
 
@@ -1635,7 +1635,7 @@ def test_boot_sets_the_pfs_of_the_boot_unit_and_no_others(fake, pf, capsys):
     assert capsys.readouterr().out == "changed: ens1 (0000:01:00.0) has 3 VFs\n"
 
 
-def test_device_sets_one_pf_whatever_starts_it(fake, pf, capsys):
+def test_device_sets_one_pf_for_everything_that_starts_it(fake, pf, capsys):
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     configure(device(ONE, 3), device(TWO, 2, boot="udev"))
     assert host.main(["device", TWO]) == 0
@@ -1709,7 +1709,7 @@ def test_ready_is_good_with_vfs_of_another_number_that_wait_for_the_next_boot(fa
     assert capsys.readouterr().out.startswith("ok: ens1 (0000:01:00.0) keeps its 2 VFs until the next boot")
 
 
-def test_status_tells_as_wanted_waits_and_failed_apart_in_words_and_exit_code(fake, pf, capsys):
+def test_status_distinguishes_as_wanted_waits_and_failed_in_words_and_exit_code(fake, pf, capsys):
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     configure(device(ONE, 3), device(TWO, 2, boot="udev"))
     assert host.main(["status"]) == 1
@@ -1775,13 +1775,13 @@ def test_vfs_that_wait_for_the_firmware_of_the_next_boot_have_not_failed(fake, c
         '{"firmware:0000:02:00.0:A=1": "boot-1"}',
     ],
 )
-def test_a_note_about_firmware_that_says_nothing_of_the_card_counts_for_nothing(fake, pf, text):
+def test_a_note_about_firmware_without_the_card_has_no_effect(fake, pf, text):
     configure(device(ONE, 9))
     note_firmware(text)
     assert host.main(["status"]) == 1
 
 
-def test_a_pf_that_is_gone_is_told_with_its_last_known_interface(fake, capsys):
+def test_a_pf_that_is_gone_is_reported_with_its_last_known_interface(fake, capsys):
     configure(
         device(name="ens9"),
         device(TWO, name="ens8", optional=True),
@@ -1880,7 +1880,7 @@ def spoilt(random):
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_the_configuration_says_the_program_ends_with_a_sentence(fake, pf, capsys, seed):
+def test_with_any_configuration_the_program_ends_with_a_sentence(fake, pf, capsys, seed):
     random, seen = Random(seed), set()
     fake.add_function(TWO, netdevs=["ens2"], totalvfs=7)
     for _turn in range(100):
@@ -1937,7 +1937,7 @@ def test_a_configuration_that_is_nested_too_deep_is_unreadable(fake, capsys):
 
 
 @pytest.mark.parametrize("command", [["boot"], ["device", ONE], ["ready", ONE], ["status"]])
-def test_without_configuration_the_role_is_asked_for(fake, capsys, command):
+def test_without_configuration_the_message_names_the_role(fake, capsys, command):
     assert host.main(command) == 2
     assert capsys.readouterr().err == f"sriov-vfs: {host.HOST.config} is not there: run the role\n"
 

@@ -110,7 +110,7 @@ def test_it_is_the_same_each_time():
     assert joined.program_text() == joined.program_text()
 
 
-def test_it_tells_what_it_is():
+def test_it_reports_what_it_is():
     assert inspect.cleandoc(ast.get_docstring(ast.parse(joined.program_text()))) == inspect.cleandoc(cli.__doc__)
 
 

@@ -280,7 +280,7 @@ def test_arguments_of_the_wrong_type_are_a_sentence(name, value, monkeypatch, ca
         ),
     ],
 )
-def test_a_failure_says_whether_anything_changed(error, message, changed, monkeypatch, capsys):
+def test_a_failure_reports_whether_anything_changed(error, message, changed, monkeypatch, capsys):
     def fails(*_arguments):
         raise error
 

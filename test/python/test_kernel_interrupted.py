@@ -231,7 +231,7 @@ def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
                 assert changed and all(f"{path} (No space left on device)" in text for path in changed)
             else:
                 said.add("not written down")
-                assert "cannot write down what it did" in text
+                assert "cannot save what it did" in text
                 assert all(path.startswith("/var/lib/sriov") for path in differing(wanted, snapshot(machine)))
                 assert error.changed is True
         machine.ensure(**arguments)
@@ -271,7 +271,7 @@ def test_a_tool_that_fails_leaves_everything_as_it_was(kind, tool, message, run,
     assert machine.ensure(**arguments)["changed"] is True
 
 
-def test_a_file_that_the_role_made_goes_even_when_another_tool_took_the_parameters_off_before(tmp_path):
+def test_a_file_that_the_role_made_is_removed_even_when_another_tool_removed_the_parameters_before(tmp_path):
     machine = host("EL with neither that nor /etc/default/grub", tmp_path / "host")
     as_found = snapshot(machine)
     machine.ensure()

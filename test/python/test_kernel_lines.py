@@ -134,7 +134,7 @@ def later(machine, kind):
         "  # a\n#b\n\nroot=UUID=a3 rw\n\t#c\nquiet\n#d",
     ],
 )
-def test_a_kernel_installed_later_has_root_and_the_parameters_whatever_becomes_of_comments(text, place, kind, tmp_path):
+def test_a_kernel_installed_later_has_root_and_the_parameters_with_and_without_comments(text, place, kind, tmp_path):
     machine = systemd_boot(tmp_path, **{"cmdline" if place == CMDLINE else "vendor": text})
     assert machine.ensure()["changed"] is True
     words = bootloader.split_raw(later(machine, kind))
@@ -194,7 +194,7 @@ def test_a_comment_that_is_a_word_on_the_line_is_named_as_that(version, scripts,
         (COMMENT_AGAINST, "iommu=off is configured in a line of /usr/lib/kernel/cmdline that begins with #"),
     ],
 )
-def test_what_the_images_file_says_counts_before_a_file_is_made_from_it(text, where, tmp_path):
+def test_the_images_file_counts_before_a_file_is_made_from_it(text, where, tmp_path):
     machine = systemd_boot(tmp_path, vendor=text, version="252.38-1~deb12u1")
     before = machine.tree()
     with pytest.raises(Refusal, match=where):
@@ -202,7 +202,7 @@ def test_what_the_images_file_says_counts_before_a_file_is_made_from_it(text, wh
     assert machine.tree() == before
 
 
-def test_a_later_comment_that_is_a_word_is_outdone_on_a_line_of_its_own(tmp_path):
+def test_a_later_comment_that_is_a_word_is_overridden_on_a_separate_line(tmp_path):
     machine = systemd_boot(tmp_path, "root=UUID=a3\n# intel_iommu=off was for the old board\n", version="252.38")
     assert machine.ensure()["changed"] is True
     for kind in LATER:
@@ -261,7 +261,7 @@ def test_a_file_made_from_the_entry_does_not_begin_with_what_an_interrupted_run_
     assert machine.tree() == found
 
 
-def test_a_file_that_release_1_3_made_goes_with_the_parameters(tmp_path):
+def test_a_file_that_release_1_3_made_is_removed_with_the_parameters(tmp_path):
     machine = systemd_boot(tmp_path, vendor="root=UUID=a3 rw\nquiet\n", options="root=UUID=a3 rw quiet " + BOTH)
     machine.put(CMDLINE, f"root=UUID=a3 rw quiet {BOTH}\n")
     machine.put(
@@ -304,7 +304,7 @@ def test_a_host_that_a_unified_image_started_is_not_taken_for_one_with_entries(t
     machine.put("/efi/EFI/Linux/debian-6.12.efi", "MZ")
     assert machine.ensure(check_mode=True)["bootloader"] == "systemd-boot"
     machine.loader_info("debian-6.12.efi", "LoaderEntrySelected")
-    with pytest.raises(Refusal, match=r"unified kernel images here \(/efi/EFI/Linux/debian-6.12.efi\)"):
+    with pytest.raises(Refusal, match=r"unified kernel images on this host \(/efi/EFI/Linux/debian-6.12.efi\)"):
         machine.ensure()
 
 
@@ -378,7 +378,7 @@ def test_other_dashes_are_ordinary_words_and_what_stands_before_counts(default, 
     assert machine.ensure()["changed"] is False
 
 
-def test_parameters_go_although_a_separator_came_later(tmp_path):
+def test_parameters_are_removed_although_a_separator_came_later(tmp_path):
     machine = grub(tmp_path)
     machine.ensure()
     machine.put("/etc/default/grub.d/zzz.cfg", 'GRUB_CMDLINE_LINUX="-- 3"\n')
@@ -556,7 +556,7 @@ def test_a_recovery_entry_without_the_parameters_is_right(template, default, tmp
         "init=/bin/sh",
     ],
 )
-def test_whatever_ends_in_a_shell_for_repairs_is_no_entry_that_lacks_the_parameters(words, tmp_path):
+def test_an_entry_that_ends_in_a_shell_for_repairs_does_not_lack_the_parameters(words, tmp_path):
     machine = with_menu(
         grub(tmp_path), section("10_linux_site", NORMAL, entry("'Wartung'", "root=UUID=abc ro " + words))
     )
@@ -640,8 +640,7 @@ def test_an_entry_that_cannot_be_judged_is_named_once_and_puts_nothing_back(tmp_
     done = machine.ensure()
     assert done["changed"] is True
     assert done["warnings"] == [
-        "The entry 'Kiosk' of /boot/grub/grub.cfg does not have intel_iommu=on iommu=pt, because the script in /etc/grub.d that "
-        "makes it takes a line of its own: a host that is started from this entry runs without."
+        "The entry 'Kiosk' of /boot/grub/grub.cfg does not have intel_iommu=on iommu=pt, because the script in /etc/grub.d that makes it uses its own line: a host that is started from this entry runs without them."
     ]
     assert BOTH in machine.read("/boot/grub/grub.cfg")
     again = machine.ensure()
@@ -691,7 +690,7 @@ def test_a_menu_without_any_entry_to_judge_puts_nothing_back(template, tmp_path)
     assert done["changed"] is True and machine.read(DROP_IN) is not None
     assert done["warnings"] == [
         "/boot/grub/grub.cfg has no Linux entry that is known to take its line from /etc/default/grub: whether the next boot has "
-        "intel_iommu=on iommu=pt will be seen after it."
+        "intel_iommu=on iommu=pt is known only after it."
     ]
     assert machine.ensure()["changed"] is False
 

@@ -602,7 +602,7 @@ def test_no_known_loader_is_an_error_before_anything_changes(machine, check_mode
     assert not (machine.root / "var").exists()
 
 
-def test_with_everything_running_an_unknown_loader_is_no_matter(machine):
+def test_with_everything_running_an_unknown_loader_does_not_matter(machine):
     machine.boot("intel_iommu=on iommu=pt", "boot-1")
     done = machine.ensure()
     assert (done["changed"], done["bootloader"], done["reboot"]) == (False, "", [])
@@ -644,7 +644,7 @@ def test_update_grub_that_ignores_the_settings_is_found_out(machine):
     assert machine.tree() == before
 
 
-def test_a_stale_grub_cfg_is_made_anew(machine):
+def test_a_stale_grub_cfg_is_made_again(machine):
     machine.with_grub()
     stale = machine.read("/boot/grub/grub.cfg")
     machine.ensure()
@@ -675,7 +675,7 @@ def test_a_run_that_was_interrupted_is_finished_by_the_next(machine):
         assert has is not ("iommu" in arguments)
 
 
-def test_the_drop_in_is_written_anew_when_somebody_changed_it(machine):
+def test_the_drop_in_is_written_again_when_another_program_changed_it(machine):
     machine.with_grub().ensure()
     good = machine.read(DROP_IN)
     machine.put(DROP_IN, "# emptied\n")
@@ -746,7 +746,7 @@ def test_together_with_stackhpc_linux_iommu_a_fixed_point_is_reached(machine, fi
     assert machine.tree() == seen[3]
 
 
-def test_when_theirs_goes_ours_comes_without_a_word_from_us(machine):
+def test_when_their_parameter_is_removed_ours_is_set_without_a_message(machine):
     machine.with_grub().ensure()
     text = machine.read(DROP_IN)
     linux_iommu(machine)
@@ -894,13 +894,13 @@ def test_of_two_installed_loaders_the_one_that_started_the_system_counts(said, r
     assert machine.ensure(check_mode=True)["bootloader"] == expected
 
 
-def test_a_kernel_started_by_the_firmware_is_nobodys(tmp_path):
+def test_a_kernel_started_by_the_firmware_has_no_owner(tmp_path):
     machine = Machine(tmp_path, running=r"initrd=\initrd root=UUID=abc").with_grub()
     with pytest.raises(Refusal, match="No boot loader"):
         machine.ensure()
 
 
-def test_unified_kernel_images_are_refused_with_the_way_to_go(tmp_path):
+def test_unified_kernel_images_are_refused_with_what_to_do(tmp_path):
     machine = Machine(tmp_path, running="root=UUID=abc")
     machine.put("/efi/EFI/Linux/debian-6.12.efi", "MZ")
     machine.loader_info("systemd-boot 257")
@@ -909,13 +909,13 @@ def test_unified_kernel_images_are_refused_with_the_way_to_go(tmp_path):
     assert_one_sentence(error)
 
 
-def test_an_ostree_host_is_refused_with_the_way_to_go(machine):
+def test_an_ostree_host_is_refused_with_what_to_do(machine):
     machine.with_grub().put("/run/ostree-booted", "")
     with pytest.raises(Refusal, match="rpm-ostree kargs"):
         machine.ensure()
 
 
-def test_bootctl_says_where_the_entries_are(tmp_path):
+def test_bootctl_reports_where_the_entries_are(tmp_path):
     machine = Machine(tmp_path, running="root=UUID=abc")
     machine.with_systemd_boot({"/mnt/esp/loader/entries/x.conf": "linux /l\noptions root=UUID=abc\n"})
     answers = {"--print-esp-path": (0, "/mnt/esp\n", ""), "--print-boot-path": (1, "", "no such partition\n")}
@@ -969,7 +969,7 @@ def test_a_link_that_the_role_writes_itself_stays_a_link(tmp_path):
     assert machine.read("/etc/kernel/line") == "root=UUID=abc intel_iommu=on iommu=pt\n"
 
 
-def test_bytes_that_are_no_text_stay(tmp_path):
+def test_bytes_that_are_not_text_stay(tmp_path):
     machine = Machine(tmp_path).with_grub()
     settings = tmp_path / "etc/default/grub"
     settings.write_bytes(b'# caf\xe9\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\n')

@@ -398,7 +398,7 @@ def test_types_that_are_not_known_are_not_written(cards, parm, content):
     run(cards, device())
     assert [word.partition("=")[0] for word in options(cards).split()] == ["num_vfs", "probe_vf"]
     assert refused(cards, device(port=1)) == (
-        f"sriov_devices[0]: it is not known what ports ens1, ens1d1 (0000:04:00.0) has (no mlx4_port1 in {cards.fake.sys}/bus/pci/devices/0000:04:00.0 that says ib or eth): see the kernel log, or choose the whole card by its address"
+        f"sriov_devices[0]: the port types of ens1, ens1d1 (0000:04:00.0) are unknown (no mlx4_port1 in {cards.fake.sys}/bus/pci/devices/0000:04:00.0 that says ib or eth): see the kernel log, or choose the whole card by its address"
     )
 
 
@@ -482,7 +482,7 @@ def test_inbox_a_card_with_one_port_and_one_with_two(cards):
 def test_inbox_cards_that_want_something_different(cards, second, says):
     cards.add(TWO, ["ens2"])
     assert refused(cards, device(), *second) == (
-        f"the driver mlx4_core of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones (ens1, ens1d1 (0000:04:00.0) num_vfs=8 probe_vf=0, ens2 (0000:05:00.0) {says}): give them all the same, or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution: it takes them for each address"
+        f"the driver mlx4_core of this kernel takes one num_vfs and one probe_vf for all cards, but the cards need different ones (ens1, ens1d1 (0000:04:00.0) num_vfs=8 probe_vf=0, ens2 (0000:05:00.0) {says}): give all cards the same, or install the driver of MLNX_OFED 4.9, the last for ConnectX-3, if it supports the distribution: it takes them for each address"
     )
     cards.modinfo(OFED)
     booted(cards, device(), *second)
@@ -494,7 +494,7 @@ def test_inbox_a_card_without_sriov_in_its_firmware_needs_no_name(cards):
     assert cards.fake.numvfs(TWO) == 0
 
 
-def test_a_vf_is_no_card(cards):
+def test_a_vf_is_not_a_card(cards):
     booted(cards, device(numvfs=2))
     assert host.link_name(host.device_path(host.vf_addresses(ONE)[0], "driver")) == "mlx4_core"
     assert [pf["address"] for pf in run(cards, device(numvfs=3))["pfs"]] == [ONE]
@@ -507,9 +507,8 @@ def test_inbox_cards_with_other_types_of_ports(cards):
     cards.types[TWO] = ("auto (ib)", "ib")
     cards.show_ports(TWO)
     assert refused(cards, device(numvfs=7), device(TWO, numvfs=7)) == (
-        "the ports of ib0 (0000:05:00.0) sense their type, which ends when there are VFs, and the driver mlx4_core of this kernel takes "
-        "one port_type_array for all cards, whose types differ: set the types in the cards' firmware (LINK_TYPE_P1, LINK_TYPE_P2), or "
-        "install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the distribution"
+        "the ports of ib0 (0000:05:00.0) detect their type, which stops once there are VFs, and the driver mlx4_core of this kernel takes "
+        "one port_type_array for all cards, whose types differ: set the types in the cards' firmware (LINK_TYPE_P1, LINK_TYPE_P2), or install the driver of MLNX_OFED 4.9, the last for ConnectX-3, if it supports the distribution"
     )
 
 
@@ -569,7 +568,7 @@ def test_a_port_has_63_vfs_and_a_card_126(cards, parm, wanted, port, count):
     ]
     assert refused(
         cards, *devices
-    ) == "%s: port %d of ens1, ens1d1 (0000:04:00.0) has at most 63 VFs, %d are asked for: lower numvfs" % (
+    ) == "%s: port %d of ens1, ens1d1 (0000:04:00.0) supports at most 63 VFs, %d are requested: lower numvfs" % (
         " and ".join(entry["selector"] for entry in devices),
         port,
         count,
@@ -618,7 +617,7 @@ def test_vfs_of_one_port_need_ethernet(cards, types, port):
     cards.show_ports(ONE)
     words = " and ".join(kind.replace("auto (ib)", "ib") for kind in types)
     assert refused(cards, device(port=port)) == (
-        "sriov_devices[0]: VFs of port %d alone need all ports of ens1, ens1d1 (0000:04:00.0) to be Ethernet, they are %s: set them to "
+        "sriov_devices[0]: VFs of port %d alone need all ports of ens1, ens1d1 (0000:04:00.0) to be Ethernet, but they are %s: set them to "
         "Ethernet, or choose the whole card by its address" % (port, words)
     )
     booted(cards, device())
@@ -628,14 +627,14 @@ def test_vfs_of_one_port_need_ethernet(cards, types, port):
 def test_port_2_of_a_card_with_one(cards):
     (cards.fake.pci(ONE) / "mlx4_port2").unlink()
     assert refused(cards, device(port=2)) == (
-        "sriov_devices[0]: ens1, ens1d1 (0000:04:00.0) has one port, port 2 is asked for: choose the card by its address"
+        "sriov_devices[0]: ens1, ens1d1 (0000:04:00.0) has one port, and port 2 is requested: choose the card by its address"
     )
 
 
 @pytest.mark.parametrize("numvfs, probe_vf", [(8, 9), (8, -1), (0, 1)])
 def test_the_host_cannot_take_more_vfs_than_there_are(cards, numvfs, probe_vf):
     assert refused(cards, device(numvfs=numvfs, probe_vf=probe_vf)) == (
-        "sriov_devices[0]: probe_vf is %d, and is to be from 0 to numvfs, which is %d: correct it" % (probe_vf, numvfs)
+        "sriov_devices[0]: probe_vf is %d, and must be from 0 to numvfs, which is %d: correct it" % (probe_vf, numvfs)
     )
 
 
@@ -657,11 +656,11 @@ def test_without_modinfo_or_driver_nothing_is_written(cards):
     )
     cards.remove_program("modinfo")
     assert refused(cards, device()) == (
-        "the program modinfo, which tells what options mlx4_core takes, is not on this host: install kmod"
+        "the program modinfo, which shows the options of mlx4_core, is not on this host: install kmod"
     )
     cards.modinfo(OLD)
     assert refused(cards, device()) == (
-        "the driver mlx4_core of this kernel has no option num_vfs of a form that is known here (modinfo -F parm mlx4_core): "
+        "the driver mlx4_core of this kernel has no option num_vfs in a form that the role knows (modinfo -F parm mlx4_core): "
         "use the driver of a newer kernel"
     )
 
@@ -679,7 +678,7 @@ def test_the_options_file_is_one_that_modprobe_reads(cards):
 
 
 @pytest.mark.parametrize("devices", [[device()], []])
-def test_a_file_of_somebody_else_is_not_touched(cards, devices):
+def test_a_file_of_another_program_is_not_touched(cards, devices):
     put(cards, OPTIONS, "options mlx4_core log_num_mac=5\n")
     assert refused(cards, *devices) == (
         f"{cards.root / OPTIONS} is not a file that this role wrote: move it away, or choose another options_path"
@@ -734,7 +733,7 @@ def test_other_files_that_say_the_same_or_nothing_of_ours(cards, line):
     assert options(cards) == "num_vfs=8 probe_vf=0 port_type_array=2,2"
 
 
-def test_a_file_that_modprobe_does_not_read_says_nothing(cards):
+def test_a_file_that_modprobe_does_not_read_has_no_effect(cards):
     put(cards, "etc/modprobe.d/mlx4.conf.rpmsave", "options mlx4_core num_vfs=4\n")
     put(cards, "etc/modprobe.d/mlx4.conf", "\n")
     put(cards, "usr/lib/modprobe.d/mlx4.conf", "options mlx4_core num_vfs=4\n")
@@ -781,7 +780,7 @@ def test_no_vfs_are_wanted_and_another_file_makes_none(cards, line):
 
 @pytest.mark.parametrize("parm", [INBOX, OFED])
 @pytest.mark.parametrize("devices", [[], [device(numvfs=0)], [device(boot="none")]])
-def test_what_nobody_wants_any_more_goes_with_the_next_boot(cards, parm, devices):
+def test_vfs_that_are_no_longer_wanted_are_removed_by_the_next_boot(cards, parm, devices):
     cards.modinfo(parm)
     booted(cards, device())
     result = run(cards, *devices)
@@ -797,7 +796,7 @@ def test_what_nobody_wants_any_more_goes_with_the_next_boot(cards, parm, devices
     assert run_once(cards, [])["pfs"] == []
 
 
-def test_the_first_boot_never_came_and_nobody_wants_them_any_more(cards):
+def test_the_first_boot_never_came_and_they_are_no_longer_wanted(cards):
     run(cards, device())
     result = run(cards)
     assert (result["changed"], result["pfs"], result["reboot"], cards.fake.files("etc", "var")) == (True, [], [], {})
@@ -871,7 +870,7 @@ def test_update_initramfs_comes_before_dracut(cards):
 def test_a_host_without_a_tool_is_not_changed(cards):
     cards.remove_program("update-initramfs")
     assert refused(cards, device()) == (
-        "neither update-initramfs nor dracut is on this host, and the initramfs must have the options of mlx4_core: install the one that "
+        "neither update-initramfs nor dracut is on this host, and the initramfs must contain the options of mlx4_core: install the one that "
         "this distribution uses"
     )
 
@@ -895,9 +894,9 @@ def test_a_rebuild_that_failed_is_done_again(cards, devices, there):
         "the initramfs could not be rebuilt, and %s: update-initramfs -u -k all ended with 1 (gzip: stdout: No space left on device): "
         "correct that, then run the role again"
         % (
-            "may not have the options that %s has" % path
+            "may lack the options in %s" % path
             if there
-            else "may have the options of %s, which is removed" % path
+            else "may still have the options of %s, which is removed" % path
         )
     )
     assert (cards.root / OPTIONS).exists() == there and (cards.root / STALE).exists()
@@ -1003,7 +1002,7 @@ def test_a_run_that_ends_at_any_change_is_finished_by_the_next(cards, monkeypatc
     assert at > (4 if what == "rebuilt" else 8) and changes.count < at
 
 
-def test_a_run_that_was_killed_before_the_initramfs_was_rebuilt_is_told_in_check_mode_too(cards, monkeypatch):
+def test_a_run_that_was_killed_before_the_initramfs_was_rebuilt_is_reported_in_check_mode_too(cards, monkeypatch):
     def killed(*_arguments):
         raise Killed
 
@@ -1075,7 +1074,7 @@ def test_what_cannot_be_remembered_after_all_is_done_is_said_as_that(cards, monk
         with pytest.raises(host.Refusal) as caught:
             run_once(cards, [device()])
     assert str(caught.value) == (
-        f"{cards.root / OPTIONS} is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be remembered ([Errno 28] No space left on device): correct that, then run the role again"
+        f"{cards.root / OPTIONS} is as wanted and the initramfs is rebuilt, but the role cannot save what waits for the reboot ([Errno 28] No space left on device): correct that, then run the role again"
     )
 
 
@@ -1091,13 +1090,13 @@ def test_a_name_that_is_not_sure_to_be_on_the_disk_is_said(cards, monkeypatch):
         patch.setattr(host, "sync_directory", failing)
         with pytest.raises(
             host.Refusal,
-            match="is changed, but it is not sure to be on the disk .*, and the initramfs is not rebuilt: correct that",
+            match="is changed, but may not be on the disk yet .*, and the initramfs is not rebuilt: correct that",
         ):
             run_once(cards, [device()])
     assert (cards.root / STALE).exists()
 
 
-def test_check_mode_tells_of_a_stale_initramfs_and_leaves_it(cards):
+def test_check_mode_reports_a_stale_initramfs_and_leaves_it(cards):
     run(cards, device())
     put(cards, STALE, "")
     cards.commands.clear()
@@ -1173,7 +1172,7 @@ def test_a_padded_value_is_the_same(cards):
         assert run(cards, device(port=1))["reboot"] == []
 
 
-def test_a_boot_that_did_not_bring_the_vfs_is_told_once_to_the_operator(cards):
+def test_a_boot_that_did_not_bring_the_vfs_is_reported_once_to_the_operator(cards):
     run(cards, device())
     shutil.rmtree(cards.root / "boot/initrd")
     assert cards.reboot() == []
@@ -1191,7 +1190,7 @@ def test_a_boot_that_did_not_bring_the_vfs_is_told_once_to_the_operator(cards):
     assert reason["key"] == "mlx4:0000:04:00.0=0,0,9"
 
 
-def test_a_boot_that_did_not_take_the_vfs_away_is_told_too(cards):
+def test_a_boot_that_did_not_remove_the_vfs_is_reported_too(cards):
     booted(cards, device())
     run(cards)
     put(cards, "boot/initrd/stackhpc-sriov-mlx4.conf", "options mlx4_core num_vfs=8\n")

@@ -72,7 +72,7 @@ def test_no_value_of_a_row_may_be_lost(case):
 
 
 @cases("unreadable")
-def test_what_is_no_table_of_one_device_is_refused(case):
+def test_what_is_not_a_table_of_one_device_is_refused(case):
     with pytest.raises(Refusal) as caught:
         mstconfig.parse_query(output(case))
     assert case["message"] in str(caught.value)
@@ -80,7 +80,7 @@ def test_what_is_no_table_of_one_device_is_refused(case):
 
 
 @cases("error")
-def test_a_complaint_is_no_table(case):
+def test_a_complaint_is_not_a_table(case):
     with pytest.raises(Refusal) as caught:
         mstconfig.parse_query(output(case))
     assert "\n" not in str(caught.value)
@@ -89,7 +89,7 @@ def test_a_complaint_is_no_table(case):
 
 
 @cases("reset")
-def test_a_reset_is_no_table(case):
+def test_a_reset_is_not_a_table(case):
     with pytest.raises(Refusal, match="^the output has no table of configurations"):
         mstconfig.parse_query(output(case))
 
@@ -106,12 +106,12 @@ def test_warnings_may_stand_between_rows():
 
 @pytest.mark.parametrize("line", ["B    2", "- B    2", "        b    2", "        *", "        B=    2"])
 def test_anything_else_may_not(line):
-    with pytest.raises(Refusal, match="^the table has a line that is no row of a parameter: "):
+    with pytest.raises(Refusal, match="^the table has a line that is not a parameter row: "):
         mstconfig.parse_query(f"Configurations:    Next Boot\n         A    1\n{line}\n")
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", None])
-def test_nothing_at_all_is_no_table(text):
+def test_nothing_at_all_is_not_a_table(text):
     with pytest.raises(Refusal, match="^the output has no table of configurations$"):
         mstconfig.parse_query(text)
 
@@ -265,9 +265,9 @@ def test_no_parameters_are_fine():
 @pytest.mark.parametrize(
     "parameters, message",
     [
-        (None, "empty is no map: write one line NAME: value for each parameter"),
-        ("NUM_OF_VFS=8", "of type str is no map: write one line NAME: value for each parameter"),
-        (["NUM_OF_VFS=8"], "a list is no map: write one line NAME: value for each parameter"),
+        (None, "empty is not a map: write one line NAME: value for each parameter"),
+        ("NUM_OF_VFS=8", "of type str is not a map: write one line NAME: value for each parameter"),
+        (["NUM_OF_VFS=8"], "a list is not a map: write one line NAME: value for each parameter"),
         (
             {"HOST_CHAINING_DESCRIPTORS[0]": 1},
             "HOST_CHAINING_DESCRIPTORS[0] is an element of an array, which cannot be compared: set it by hand with mstconfig",
@@ -278,15 +278,15 @@ def test_no_parameters_are_fine():
         ),
         (
             {"NUM-OF-VFS": 1},
-            "'NUM-OF-VFS' is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS",
+            "'NUM-OF-VFS' is not a parameter name: write it as `mstconfig q` shows it, such as NUM_OF_VFS",
         ),
-        ({"A B": 1}, "'A B' is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS"),
-        ({"A=1 B": 1}, "'A=1 B' is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS"),
-        ({"A\n": 1, "a": 2}, "A is there twice: write it once, in upper case"),
-        ({"": 1}, "'' is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS"),
-        ({True: 1}, "True is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS"),
-        ({"8": 1}, "'8' is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS"),
-        ({"sriov_en": 1, "SRIOV_EN": 1}, "SRIOV_EN is there twice: write it once, in upper case"),
+        ({"A B": 1}, "'A B' is not a parameter name: write it as `mstconfig q` shows it, such as NUM_OF_VFS"),
+        ({"A=1 B": 1}, "'A=1 B' is not a parameter name: write it as `mstconfig q` shows it, such as NUM_OF_VFS"),
+        ({"A\n": 1, "a": 2}, "A is listed twice: write it once, in upper case"),
+        ({"": 1}, "'' is not a parameter name: write it as `mstconfig q` shows it, such as NUM_OF_VFS"),
+        ({True: 1}, "True is not a parameter name: write it as `mstconfig q` shows it, such as NUM_OF_VFS"),
+        ({"8": 1}, "'8' is not a parameter name: write it as `mstconfig q` shows it, such as NUM_OF_VFS"),
+        ({"sriov_en": 1, "SRIOV_EN": 1}, "SRIOV_EN is listed twice: write it once, in upper case"),
         ({"A": None}, "A is empty: write a number, true, false, or a name such as ETH"),
         ({"A": ""}, "A is empty: write a number, true, false, or a name such as ETH"),
         ({"A": "  "}, "A is empty: write a number, true, false, or a name such as ETH"),
@@ -306,7 +306,7 @@ def test_no_parameters_are_fine():
             {"A": "1\n2"},
             "A is '1\\n2', with characters that no value has: write a number, true, false, or a name such as ETH",
         ),
-        ({"A": "010"}, "A is '010', which the tool would take for octal: write it without leading zeros"),
+        ({"A": "010"}, "A is '010', which the tool would read as octal: write it without leading zeros"),
         ({"A": "1.5"}, "A is '1.5': write a whole number from 0 to 4294967294"),
         ({"A": "-1"}, "A is '-1': write a whole number from 0 to 4294967294"),
         ({"A": -1}, "A is -1: write a whole number from 0 to 4294967294"),
@@ -425,12 +425,12 @@ HOST = {
     "INTERNAL_CPU_OFFLOAD_ENGINE": "DISABLED(1)",
 }
 ENGINE = {"INTERNAL_CPU_OFFLOAD_ENGINE": "DISABLED(1)"}
-DPU_MODE = "is a BlueField in DPU mode, whose own processor decides about VFs: "
+DPU_MODE = "is a BlueField in DPU mode, where its own processor controls the VFs: "
 FOUR = (
     "set them there, or put it into NIC mode (INTERNAL_CPU_PAGE_SUPPLIER=1 INTERNAL_CPU_ESWITCH_MANAGER=1 INTERNAL_CPU_IB_VPORT0=1 "
     "INTERNAL_CPU_OFFLOAD_ENGINE=1, then a power cycle)"
 )
-PENDING = "it is set for NIC mode and does not run with that yet: power-cycle the host, then run the role again"
+PENDING = "it is set to NIC mode, but does not run in it yet: power-cycle the host, then run the role again"
 
 
 def whose(kind, current, following=None, read_only=(), reads_current=True):
@@ -483,7 +483,7 @@ def whose(kind, current, following=None, read_only=(), reads_current=True):
             "BlueField2",
             ECPF,
             {"INTERNAL_CPU_MODEL": "SEPARATED_HOST(0)"},
-            "it is set for separated host mode and does not run with that yet: power-cycle the host, then run the role again",
+            "it is set to separated host mode, but does not run in it yet: power-cycle the host, then run the role again",
         ),
         # Firmware without NIC mode, and models that are not known.
         (
@@ -543,7 +543,7 @@ def test_how_a_bluefield_becomes_the_hosts_is_said_for_its_model(kind, current, 
 )
 def test_a_bluefield_that_will_be_in_dpu_mode_is_not_said_to_offer_more_then(kind, current, following, back):
     assert whose(kind, current, following) == (
-        f"is a BlueField that is set for DPU mode from its next power cycle on, in which its own processor decides about VFs: set that back ({back}), or set the VFs there"
+        f"is a BlueField that is set to DPU mode from its next power cycle on, where its own processor controls the VFs: set that back ({back}), or set the VFs there"
     )
 
 
@@ -580,13 +580,13 @@ def test_what_was_to_be_set_is_named():
     told = mstconfig.explain(
         "-E- Operation is not supported (Read only TLV: nv_x)\n", 3, WHERE, {"SRIOV_EN": True, "LINK_TYPE_P1": "eth"}
     )
-    assert "change LINK_TYPE_P1=ETH, SRIOV_EN=1, it is marked RO" in told
-    assert "lets nobody change what was asked for" in mstconfig.explain(
+    assert "changes of LINK_TYPE_P1=ETH, SRIOV_EN=1, which is marked RO" in told
+    assert "does not allow changes of the requested values" in mstconfig.explain(
         "-E- Operation is not supported (Read only TLV: nv_x)\n", 3, WHERE
     )
 
 
-def test_a_stored_configuration_that_needs_power_to_go_is_explained():
+def test_a_stored_configuration_that_needs_a_power_cycle_is_explained():
     text = "Applying... Done!\n-I- Please power cycle machine to load new configurations.\n"
     assert mstconfig.explain(text, 0, WHERE).startswith(
         WHERE + ": the configuration is stored, but the card loads it only when it loses"
@@ -607,7 +607,7 @@ def test_a_stored_configuration_that_needs_power_to_go_is_explained():
         ("usage: mstfwreset\nmstfwreset: error: no device\n", "no device"),
     ],
 )
-def test_the_last_complaint_counts_and_goes_on_to_the_next_message(text, words):
+def test_the_last_complaint_counts_and_continues_to_the_next_message(text, words):
     assert mstconfig.complaint(text) == words
 
 
@@ -636,8 +636,8 @@ def test_a_reset_must_say_so_and_end_well():
     assert mstconfig.reset_refusal("", 0) == "it ended with exit code 0 and did not say that the firmware was loaded"
 
 
-def test_a_hint_that_was_printed_before_the_reset_is_no_reason():
+def test_a_hint_that_was_printed_before_the_reset_is_not_a_reason():
     text = "-W- PCI rescan is required after device reset.\n-I- Resetting PCI                           -"
     assert mstconfig.reset_refusal(text, 137) == (
-        "it ended with exit code 137 and did not say that the firmware was loaded, its last words: -I- Resetting PCI -"
+        "it ended with exit code 137 and did not say that the firmware was loaded, its last line: -I- Resetting PCI -"
     )

@@ -52,7 +52,7 @@ def nova_refusal(release=None, **nova):
 # --- from the variables to what is told
 
 
-def test_an_entry_is_told_by_its_name_and_one_by_its_address():
+def test_an_entry_is_passed_on_by_its_name_and_one_by_its_address():
     assert answer(entry(numvfs=8), {"address": "3B:00.1", "physical_network": " physnet3 ", "optional": "yes"}) == {
         "devices": [
             {
@@ -93,7 +93,7 @@ NOTHING = {"devices": [], "device_specs": []}
         ([{"name": "ens1f0", "nova": None, "physical_network": None}], None),
     ],
 )
-def test_without_a_physical_network_nothing_is_told(devices, mappings):
+def test_without_a_physical_network_nothing_is_passed_on(devices, mappings):
     assert openstack.openstack_devices(devices, mappings) == NOTHING
 
 
@@ -116,7 +116,7 @@ def test_a_mapping_is_the_same_as_physical_network(device, key):
     assert by_mapping == answer(dict(device, physical_network="physnet2"), mappings={key: "physnet2"})
 
 
-def test_mappings_of_other_hosts_are_left_aside():
+def test_mappings_of_other_hosts_are_ignored():
     mappings = {"p4p1": "physnet4", "ens1f0": "physnet2", "0000:81:00.0": "physnet3"}
     assert [
         one["physical_network"] for one in answer({"name": "ens1f0"}, {"driver": "ice"}, mappings=mappings)["devices"]
@@ -161,7 +161,7 @@ def test_every_way_to_name_a_device_to_nova(nova, naming):
     assert specs(**nova) == [dict(one, physical_network="physnet2") for one in naming]
 
 
-def test_tags_are_text_and_go_with_every_device_spec():
+def test_tags_are_text_and_are_in_every_device_spec():
     assert specs(
         address=["3b:02.0", "3b:02.1"],
         trusted=True,
@@ -188,7 +188,7 @@ def test_tags_are_text_and_go_with_every_device_spec():
     assert specs(traits="CUSTOM_A,CUSTOM_B")[0]["traits"] == "CUSTOM_A,CUSTOM_B"
 
 
-def test_excluded_vfs_are_told_in_full_when_nova_is_told_of_the_others():
+def test_excluded_vfs_are_listed_in_full_when_nova_gets_the_others():
     result = answer(
         entry(exclude_vfs=["3B:02.0"], nova={"address": ["0000:3b:02.1", {"slot": "02", "function": "[2-7]"}]})
     )
@@ -257,7 +257,7 @@ NO_SUCH_RELEASE = (
         ],
     ],
 )
-def test_what_is_no_release_is_refused(release, told):
+def test_what_is_not_a_release_is_refused(release, told):
     text = "sriov_openstack_release is " + told
     assert refusal(release=release) == text
     with pytest.raises(AnsibleFilterError, match=re.escape(text)):
@@ -489,7 +489,7 @@ def test_a_bad_entry_is_refused(devices, text):
 
 
 @pytest.mark.parametrize("devices", [None, "", " "])
-def test_devices_that_are_not_set_are_refused_for_nova_would_lose_its_own(devices):
+def test_devices_that_are_not_set_are_refused_because_nova_would_lose_its_own(devices):
     with pytest.raises(AnsibleFilterError) as caught:
         filters.openstack_devices(devices, {"ens1f0": "physnet2"})
     assert str(caught.value) == (
@@ -498,7 +498,7 @@ def test_devices_that_are_not_set_are_refused_for_nova_would_lose_its_own(device
 
 
 @pytest.mark.parametrize("devices", ["ens1f0", {"name": "ens1f0"}, 1])
-def test_devices_that_are_no_list_are_refused(devices):
+def test_devices_that_are_not_a_list_are_refused(devices):
     with pytest.raises(Refusal) as caught:
         openstack.openstack_devices(devices)
     assert str(caught.value) == f"sriov_devices is {devices!r}: give a list"
@@ -723,7 +723,7 @@ def test_a_device_spec_takes_what_nova_takes(spec, expected):
         assert [function["address"] for function in CORPUS["functions"] if openstack.takes(spec, function)] == expected
 
 
-def test_the_corpus_has_what_tells_forms_apart():
+def test_the_corpus_has_what_distinguishes_forms():
     taken = [expected for _spec, expected in CORPUS["answers"]]
     assert len(taken) > 300 and taken.count(None) > 20 and taken.count([]) > 50
     assert sum(len(expected or []) == 1 for expected in taken) > 20

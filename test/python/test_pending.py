@@ -44,7 +44,7 @@ def test_a_new_reason_is_due_and_recorded_with_the_boot_that_reported_it(state):
     assert recorded(state) == {ON["key"]: "boot-1", PT["key"]: "boot-1"}
 
 
-def test_a_reason_stays_due_while_nobody_reboots(state):
+def test_a_reason_stays_due_while_no_one_reboots(state):
     ask(state, [ON])
     assert ask(state, [ON]) == ([ON], [])
 
@@ -56,7 +56,7 @@ def test_a_reason_that_a_reboot_did_not_clear_is_stuck_and_stays_so(state):
     assert ask(state, [ON], boot="boot-3") == ([], [ON])
 
 
-def test_a_stuck_reason_whose_configuration_is_written_anew_is_due_again(state):
+def test_a_stuck_reason_whose_configuration_is_written_again_is_due_again(state):
     ask(state, [ON, PT])
     assert ask(state, [ON, PT], touched=[ON["key"]], boot="boot-2") == ([ON], [PT])
     assert recorded(state) == {ON["key"]: "boot-2", PT["key"]: "boot-1"}
@@ -107,7 +107,7 @@ def test_the_boot_id_is_the_kernels(state, tmp_path):
     assert recorded(state) == {ON["key"]: "boot-9"}
 
 
-def test_the_keys_of_this_boot_are_told_from_older_ones(state):
+def test_the_keys_of_this_boot_are_distinguished_from_older_ones(state):
     ask(state, [ON])
     assert sriov_pending.of_this_boot(at(state, "boot-1"), "kernel") == {ON["key"]}
     assert sriov_pending.of_this_boot(at(state, "boot-2"), "kernel") == set()
@@ -148,7 +148,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_written_file_has_the_mode_asked_for(tmp_path):
+def test_a_written_file_has_the_requested_mode(tmp_path):
     write_atomically(str(tmp_path / "deep" / "file"), "text\n", 0o600)
     assert os.stat(tmp_path / "deep" / "file").st_mode & 0o7777 == 0o600
     assert (tmp_path / "deep" / "file").read_text() == "text\n"

@@ -37,7 +37,7 @@ def option(machine: Machine, name: str) -> str:
     return arguments[arguments.index(name) + 1]
 
 
-def test_each_pf_has_a_root_port_of_its_own_that_stays_when_the_pf_is_missing() -> None:
+def test_each_pf_has_its_own_root_port_that_stays_when_the_pf_is_missing() -> None:
     whole = devices(Machine("debian12", pfs=3))
     without = devices(Machine("debian12", pfs=3, missing=(2,)))
     ports = [device for device in whole if device.startswith("pcie-root-port")]
@@ -46,7 +46,7 @@ def test_each_pf_has_a_root_port_of_its_own_that_stays_when_the_pf_is_missing() 
     assert set(whole) - set(without) == {"igb,id=pf2,bus=port2,netdev=wire2,mac=52:54:00:5a:01:02,romfile="}
 
 
-def test_a_card_with_two_ports_has_two_functions_with_addresses_and_hubs_of_their_own() -> None:
+def test_a_card_with_two_ports_has_two_functions_with_separate_addresses_and_hubs() -> None:
     machine = Machine("debian12", pfs=2, missing=(2,), connection_pf=True, functions=2)
     assert [device for device in devices(machine) if device.startswith("igb,")] == [
         "igb,id=pf3,bus=port3,netdev=management,mac=52:54:00:5a:00:01,romfile=",
@@ -175,7 +175,7 @@ def test_only_kvm_shows_the_guest_the_cpu_of_the_host() -> None:
 
 
 @pytest.mark.parametrize(("through_pf", "driver"), [(False, "virtio-net-pci"), (True, "igb")])
-def test_the_connection_has_the_management_address_whatever_carries_it(through_pf: bool, driver: str) -> None:
+def test_the_connection_has_the_management_address_over_every_carrier(through_pf: bool, driver: str) -> None:
     found = [
         device for device in devices(Machine("debian12", pfs=2, connection_pf=through_pf)) if "=management" in device
     ]
@@ -228,7 +228,7 @@ def test_a_zombie_is_not_alive() -> None:
     child.wait()
 
 
-def test_a_leased_port_is_nobody_elses_until_the_last_holder_closes_it(tmp_path: Path) -> None:
+def test_a_leased_port_stays_taken_until_the_last_holder_closes_it(tmp_path: Path) -> None:
     port, lease = process.lease_port(tmp_path)
     assert port in process.PORTS
     with pytest.raises(host.RigError, match=str(port)):
@@ -249,7 +249,7 @@ def test_a_port_in_use_by_others_is_not_leased(tmp_path: Path) -> None:
             process.lease_port(tmp_path, other.getsockname()[1])
 
 
-def test_a_wait_ends_and_says_what_was_awaited() -> None:
+def test_a_wait_ends_and_reports_what_was_awaited() -> None:
     with pytest.raises(host.RigError, match="waited for the moon: not within 0 s"):
         wait.wait_until(lambda: False, "the moon", 0.2, pause=0.05)
 

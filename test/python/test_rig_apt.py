@@ -90,7 +90,7 @@ def test_both_syntaxes_are_read_from_the_folder_of_apt(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "deb http://mirror.example/ubuntu noble main\n", "deb http://mirror.example/debian bookworm contrib\n"]
 )
-def test_a_machine_without_debian_sources_is_told_what_to_set(text: str, tmp_path: Path) -> None:
+def test_a_machine_without_debian_sources_gets_a_message_what_to_set(text: str, tmp_path: Path) -> None:
     with pytest.raises(RigError, match="SRIOV_ROLE_DEBIAN_MIRROR"):
         lines(folder(tmp_path, text))
 
@@ -123,7 +123,7 @@ def added(apt: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def test_backports_come_from_where_a_line_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_backports_come_from_the_address_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (
         "# a\ndeb-src http://m/debian bookworm main\n"
         "deb [arch=amd64 signed-by=/k.gpg] http://m/debian bookworm main contrib # x\n"
@@ -134,7 +134,7 @@ def test_backports_come_from_where_a_line_says(tmp_path: Path, capsys: pytest.Ca
     )
 
 
-def test_backports_come_from_where_a_stanza_says_with_the_key_in_it(
+def test_backports_come_from_the_address_in_a_stanza_with_the_key_in_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (

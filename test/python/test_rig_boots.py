@@ -116,13 +116,13 @@ def rig(run: Run, command: str, *arguments: str) -> int:
 WAIT = ("--wait", str(hang.SECONDS))
 
 
-def test_a_panic_in_the_first_boot_is_told_and_the_machine_started_once_more(
+def test_a_panic_in_the_first_boot_is_reported_and_the_machine_started_once_more(
     guest: Callable[..., Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = guest(f"{NO_TIMER}\r\n", "rig login:")
     assert rig(run, "start", *WAIT) == 0
     assert (
-        "rig: started once more, with a new disk, because of a panic in the first boot; waited for ssh: the guest says"
+        "rig: started once more, with a new disk, because of a panic in the first boot; waited for ssh: the guest printed"
         f" {NO_TIMER!r}\n---- console.log starts here ----\n{NO_TIMER}\n---- console.log ends here ----\nrig: ssh after "
     ) in capsys.readouterr().err
     assert started(run) == 2
@@ -165,7 +165,7 @@ def test_a_guest_in_emergency_mode_is_a_failure_at_once(
     run = guest(f"\r\n{text}\r\nPress Enter", "rig login:")
     assert rig(run, "start", *WAIT) == 1
     assert (
-        f"rig: waited for ssh: the guest says {text!r}\n---- console.log starts here ----\n\n{text}\nPress Enter"
+        f"rig: waited for ssh: the guest printed {text!r}\n---- console.log starts here ----\n\n{text}\nPress Enter"
         in capsys.readouterr().err
     )
     assert started(run) == 1
@@ -181,7 +181,7 @@ def test_a_panic_while_the_guest_starts_its_units_is_noticed(
     program.write_text(STAND_IN_SSH.format(units=late))
     assert rig(run, "restart", *WAIT) == 1
     assert (
-        "rig: waited for the guest to start all units: the guest says 'rig login:Kernel panic - not syncing: late'\n----"
+        "rig: waited for the guest to start all units: the guest printed 'rig login:Kernel panic - not syncing: late'\n----"
         in capsys.readouterr().err
     )
     # Not a first boot, so that what was on the disk would be lost.

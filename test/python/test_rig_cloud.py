@@ -182,7 +182,7 @@ def test_files_are_cloud_images_unless_the_rig_made_them(mirror: Mirror, tmp_pat
     assert vm.resolve_image(f"{mirror.url}/stock.img") == (cloud.download_path(f"{mirror.url}/stock.img"), True)
 
 
-def test_a_name_is_an_image_of_the_rig_even_beside_a_file_of_that_name(
+def test_a_name_is_an_image_of_the_rig_even_next_to_a_file_of_that_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "ensure", lambda name: Path("/images") / name)
@@ -192,7 +192,7 @@ def test_a_name_is_an_image_of_the_rig_even_beside_a_file_of_that_name(
 
 
 @needs_qemu
-def test_what_is_no_disk_is_refused_in_one_sentence(
+def test_what_is_not_a_disk_is_refused_in_one_sentence(
     mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(
@@ -205,7 +205,7 @@ def test_what_is_no_disk_is_refused_in_one_sentence(
     (tmp_path / "empty.img").write_bytes(b"")
     mirror.files = {"/page.img": page.read_bytes()}
     for name in (str(page), str(tmp_path / "empty.img"), f"{mirror.url}/page.img"):
-        with pytest.raises(host.RigError, match=f"^{name} is no bootable disk: [^\n]*$"):
+        with pytest.raises(host.RigError, match=f"^{name} is not a bootable disk: [^\n]*$"):
             vm.resolve_image(name)
     stock = disk(tmp_path / "stock.img")
     overlay = tmp_path / "overlay.qcow2"
@@ -223,7 +223,7 @@ def seed() -> dict[str, str]:
     return cloud.seed_files("ssh-ed25519 AAAA rig\n", "molecule", qemu.MANAGEMENT_MAC, "sriov-rig-1")
 
 
-def test_cloud_init_is_told_of_the_user_the_key_and_the_counter_of_boots() -> None:
+def test_cloud_init_gets_the_user_the_key_and_the_counter_of_boots() -> None:
     first, _, rest = seed()["user-data"].partition("\n")
     assert first == "#cloud-config"
     user_data = json.loads(rest)

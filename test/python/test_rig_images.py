@@ -75,7 +75,7 @@ def customize_hooks(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     return [argument.removeprefix(start) for argument in commands[0] if argument.startswith(start)]
 
 
-def test_tests_and_services_of_nova_are_taken_away_before_the_tree_is_set_up(
+def test_tests_and_services_of_nova_are_removed_before_the_tree_is_set_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = tmp_path / "tree"
@@ -133,7 +133,7 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_superseded_images_go_unless_they_are_in_use(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_superseded_images_are_removed_unless_they_are_in_use(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     current = recipes.image_path("debian13")
     with contextlib.ExitStack() as stack:
         # As QEMU has the image under a machine's disk.
@@ -237,7 +237,7 @@ class TestPythonTree:
         assert len(packages) == 1
         assert packages[0][-1] == f"deb http://mirror.example {python_tree.CODENAMES[release]} main"
 
-    def test_a_failure_is_told_and_leaves_nothing(
+    def test_a_failure_is_reported_and_leaves_nothing(
         self,
         packages: list[list[str]],
         release: str,

@@ -27,7 +27,7 @@ PIECES = (
     # They fill the placeholders of messages.
     "the entries",
     "everything is as it was",
-    "a line of %s that begins with # (which kernel-install takes for a word here)",
+    "a line of %s that begins with # (which kernel-install reads as words here)",
     "a name",
     "a name or a list of names",
     "name or address",
@@ -42,7 +42,7 @@ PIECES = (
     "%s num_vfs=%s probe_vf=%s",
     "no longer has",
     "no output",
-    "what was asked for",
+    "the requested values",
     "the PFs of this host are ",
     "the run failed",
     "the run was ended",
@@ -221,11 +221,11 @@ def test_every_message_has_a_cause_and_a_cure():
         ("- `a` shows what there is.\n", []),
     ],
 )
-def test_a_message_without_a_cause_or_a_cure_is_told(page, want):
+def test_a_message_without_a_cause_or_a_cure_is_reported(page, want):
     assert unexplained(page) == want
 
 
-def test_what_is_set_aside_is_there():
+def test_the_excluded_messages_exist():
     every = {
         text for path in TEMPLATE.glob("plugins/**/*.py") for text, _raised in constants(ast.parse(path.read_text()))
     }

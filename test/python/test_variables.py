@@ -235,7 +235,7 @@ def test_a_wrong_variable_is_one_short_sentence(said, case):
 
 
 @pytest.mark.parametrize("case", UNSET)
-def test_devices_that_are_not_set_are_told(said, case):
+def test_devices_that_are_not_set_are_reported(said, case):
     assert "reached, " + BARE in said[1][case][-1], said[1][case]
 
 

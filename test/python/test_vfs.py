@@ -186,7 +186,7 @@ def test_none_a_host_that_was_never_ours_gets_no_file(two, devices):
     assert two.files() == {}
 
 
-def test_a_pf_whose_firmware_waits_for_the_reboot_is_configured_and_makes_no_reboot_due_of_its_own(two):
+def test_a_pf_whose_firmware_waits_for_the_reboot_is_configured_and_adds_no_reason_for_one(two):
     two.add_function("0000:5e:00.0", "15b3:1017", "mlx5_core", ["ens5"])
     waiting = device("0000:5e:00.0", 8, id="15b3:1017", waits="its firmware offers more from the next boot on")
     result = run(two, device(ONE, 4), waiting)
@@ -220,7 +220,7 @@ def test_check_mode_on_a_fresh_host_leaves_nothing_behind(two):
     assert (two.files(), two.writes(ONE), two.commands) == ({}, [], [])
 
 
-def test_the_program_is_the_source_of_the_module_utils_and_its_change_is_told_in_lines(two):
+def test_the_program_is_the_source_of_the_module_utils_and_its_change_is_reported_in_lines(two):
     result = run(two, device())
     assert text(two, PROGRAM) == program_text()
     [diff] = [diff for diff in result["diff"] if diff["after_header"].endswith(PROGRAM)]
@@ -242,7 +242,7 @@ def test_a_file_changed_by_hand_or_of_another_mode_is_made_right(two):
     assert two.files()[PROGRAM][1] == 0o755
 
 
-def test_systemd_and_udev_are_told_only_when_something_of_theirs_changed(two, monkeypatch):
+def test_systemd_and_udev_are_reloaded_only_when_something_of_theirs_changed(two, monkeypatch):
     isdir, exists = os.path.isdir, os.path.exists
     monkeypatch.setattr(os.path, "isdir", lambda path: path == "/run/systemd/system" or isdir(path))
     monkeypatch.setattr(os.path, "exists", lambda path: path == "/run/udev/control" or exists(path))
@@ -326,7 +326,7 @@ def test_a_device_that_leaves_the_list_loses_its_vfs_and_the_other_stays(two):
 
 
 @pytest.mark.parametrize("devices", [[], [device(numvfs=0)]])
-def test_when_the_last_leaves_or_is_to_have_none_everything_of_ours_goes(two, devices):
+def test_when_the_last_leaves_or_must_have_none_everything_of_ours_is_removed(two, devices):
     run(two, device(required_by=["docker.service"]))
     run(two, *devices)
     assert two.numvfs(ONE) == 0
@@ -334,7 +334,7 @@ def test_when_the_last_leaves_or_is_to_have_none_everything_of_ours_goes(two, de
     assert not (two.etc / "sriov").exists() and not (two.etc / "systemd/system/docker.service.d").exists()
 
 
-def test_vfs_that_somebody_else_made_on_a_pf_that_was_never_ours_stay(two):
+def test_vfs_that_another_program_made_on_a_pf_that_was_never_ours_stay(two):
     two.create(TWO, 3)
     run(two, device(ONE))
     run(two)
@@ -358,7 +358,7 @@ def test_a_device_that_is_now_left_alone_keeps_its_vfs_and_loses_its_files(two):
     assert two.numvfs(ONE) == 4
 
 
-def test_a_pf_that_left_and_is_gone_is_no_error(two):
+def test_a_pf_that_left_and_is_gone_is_not_an_error(two):
     run(two, device(ONE), device(TWO))
     two.remove_function(ONE)
     assert [pf["address"] for pf in run(two, device(TWO))["pfs"]] == [TWO]
@@ -404,7 +404,7 @@ def test_a_pf_that_left_while_in_use_is_cleared_live_as_soon_as_it_is_idle(two):
     )
 
 
-def test_vfs_that_appear_on_a_released_pf_after_a_reboot_are_somebody_elses(two):
+def test_vfs_that_appear_on_a_released_pf_after_a_reboot_belong_to_another_program(two):
     run(two, device())
     two.set_up(two.vf_netdev(ONE, 1))
     run(two)
@@ -491,7 +491,7 @@ def test_units_that_need_the_vfs_get_a_drop_in_which_names_each_pf(two):
     assert text(two, SYSTEMD + "libvirtd.service.d/sriov-vfs.conf").count(ONE) == 2
 
 
-def test_a_drop_in_goes_with_the_need_and_the_administrators_own_stays(two):
+def test_a_drop_in_is_removed_with_the_need_and_the_administrators_own_stays(two):
     put(two, SYSTEMD + "docker.service.d/override.conf", "[Service]\n")
     run(two, device(required_by=["docker.service", "libvirtd.service"]))
     run(two, device(required_by=[]))
@@ -517,7 +517,7 @@ def predecessor(fake, name, numvfs, address):
     fake.create(address, numvfs)
 
 
-def test_the_predecessors_units_and_links_go_and_the_vfs_stay(two):
+def test_the_predecessors_units_and_links_are_removed_and_the_vfs_stay(two):
     predecessor(two, "ens1", 4, ONE)
     result = run(two, device(ONE, 4))
     assert set(two.files()) == AT_BOOT
@@ -570,7 +570,7 @@ def test_the_predecessors_unit_of_a_nic_that_is_gone_is_removed_all_the_same(two
     assert two.files() == {}
 
 
-def test_links_of_a_unit_that_the_predecessor_removed_without_disabling_it_go(two):
+def test_links_of_a_unit_that_the_predecessor_removed_without_disabling_it_are_removed(two):
     predecessor(two, "ens2", 3, TWO)
     (two.root / SYSTEMD / "virtual-functions-ens2.service").unlink()
     result = run(two, device(ONE), device(TWO, boot="none"))
@@ -580,7 +580,7 @@ def test_links_of_a_unit_that_the_predecessor_removed_without_disabling_it_go(tw
 
 
 @pytest.mark.parametrize("target", ["../virtual-functions-mine.service", "/usr/lib/systemd/system/gone.service"])
-def test_a_link_of_somebody_elses_under_such_a_name_stays(two, target):
+def test_a_link_of_another_program_under_such_a_name_stays(two, target):
     put(two, SYSTEMD + "virtual-functions-mine.service", "[Service]\nExecStart=/bin/true\n")
     link = SYSTEMD + "docker.service.requires/virtual-functions-mine.service"
     (two.root / link).parent.mkdir()
@@ -589,7 +589,7 @@ def test_a_link_of_somebody_elses_under_such_a_name_stays(two, target):
     assert (two.root / link).is_symlink()
 
 
-def test_a_unit_of_somebody_elses_under_such_a_name_stays(two):
+def test_a_unit_of_another_program_under_such_a_name_stays(two):
     put(two, SYSTEMD + "virtual-functions-mine.service", "[Service]\nExecStart=/bin/true\n")
     run(two, device())
     assert SYSTEMD + "virtual-functions-mine.service" in two.files()
@@ -671,7 +671,7 @@ def test_a_device_that_left_is_put_back_too(two):
     assert (two.numvfs(ONE), two.numvfs(TWO), two.files()) == (0, 3, before)
 
 
-def test_a_put_back_that_fails_is_told_as_well(two):
+def test_a_put_back_that_fails_is_reported_too(two):
     two.create(TWO, 2)
     two.behave(ONE, errors={"4": "ENOMEM"})
     two.behave(TWO, errors={"2": "EIO"})
@@ -694,7 +694,7 @@ def test_what_cannot_be_is_refused_before_any_pf_is_touched(two, check_mode):
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
-def test_pfs_that_would_have_been_changed_are_told_as_unchanged(two, check_mode):
+def test_pfs_that_would_have_been_changed_are_reported_as_unchanged(two, check_mode):
     with pytest.raises(host.Refusal) as caught:
         run_once(two, [device(TWO, 2), device(ONE, 8)], check_mode=check_mode)
     assert [(pf["state"], pf["now"]) for pf in caught.value.details["pfs"]] == [("unchanged", 0), ("failed", 0)]
@@ -732,7 +732,7 @@ def test_a_change_that_a_reboot_did_not_bring_is_stuck(two):
     assert (result["reboot"], result["stuck"]) == ([], waiting)
 
 
-def test_another_wish_after_that_reboot_is_due_anew(two):
+def test_another_wish_after_that_reboot_is_due_again(two):
     run(two, device(ONE, 4))
     two.set_up(two.vf_netdev(ONE, 0))
     run(two, device(ONE, 6))
@@ -753,7 +753,7 @@ def test_the_connections_pf_waits_unless_allowed(two):
     assert (two.numvfs(ONE), result["reboot"]) == (6, [])
 
 
-def test_a_wish_withdrawn_is_no_reason_any_more(two):
+def test_a_withdrawn_wish_is_no_longer_a_reason(two):
     run(two, device(ONE, 4))
     two.set_up(two.vf_netdev(ONE, 0))
     run(two, device(ONE, 6))
@@ -765,7 +765,7 @@ def test_a_wish_withdrawn_is_no_reason_any_more(two):
 
 
 @pytest.mark.parametrize("content", ["{", "", "[]", '{"format": 99}', '{"format": 1}', "\udcff"])
-def test_a_corrupt_configuration_is_written_anew(two, content):
+def test_a_corrupt_configuration_is_written_again(two, content):
     run(two, device())
     before = two.files()
     (two.root / CONFIG).write_text(content, errors="surrogateescape")

@@ -29,7 +29,7 @@ export function changelog(authored: string): OutFile {
       const [title = "", ...body] = group.split("\n");
       const kind = kinds[title.trim()];
       if (!kind)
-        throw new Error(`role-template/CHANGELOG.md: "### ${title}" is none of ${Object.keys(kinds).join(", ")}`);
+        throw new Error(`role-template/CHANGELOG.md: "### ${title}" is not one of ${Object.keys(kinds).join(", ")}`);
       const items = body.join("\n").split(/^- /m).slice(1).map(oneLine);
       changes[kind] = [...(changes[kind] ?? []), ...items];
     }

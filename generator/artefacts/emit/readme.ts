@@ -21,7 +21,7 @@ export function readme(
   const { namespace, name } = role.identity;
   const data = {
     identity: role.identity,
-    // HEAD is the branch that the repository shows, whatever its name is.
+    // HEAD is the branch that the repository shows, under any name.
     troubleshooting: `${role.identity.repository}/blob/HEAD/docs/troubleshooting.md`,
     title: `${namespace}.${name}`,
     short_description: role.shortDescription,
@@ -33,7 +33,7 @@ export function readme(
     pictures: pictures.map((picture) => ({ title: picture.title, text: plain(picture) })),
     examples: examples.map(({ path, text }) => ({ title: exampleTitle(path), text: text.trimEnd() })),
   };
-  // An engine of our own, not the global one; noEscape because this is Markdown and "=" is no HTML; strict because
+  // A separate engine, not the global one; noEscape because this is Markdown and "=" is not HTML; strict because
   // an unknown name would be an empty text in silence.
   const render = Handlebars.create().compile(template, { strict: true, noEscape: true });
   return { path: "README.md", text: render(data) };

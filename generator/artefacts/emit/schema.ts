@@ -7,8 +7,9 @@ type Schema = { readonly [key: string]: Json };
  * schema.json: JSON Schema of the variables, for editors that open group_vars
  * (`# yaml-language-server: $schema=..`). Variables of other roles in the same file are none of its business.
  *
- * Wherever a value may stand, so may Jinja, of which only Ansible knows what comes out. `errorMessage` is read by editors, and by no
- * validator. What editors complete is in `anyOf`, never in `else`, and they report the first alternative, if none fits.
+ * In place of any value there may be Jinja, which only Ansible can evaluate. `errorMessage` is read by editors, and by
+ * no validator. What editors complete is in `anyOf`, never in `else`, and they report the first alternative, if none
+ * fits.
  *
  * @param others variables with the role's prefix that are not the role's own, and may stand next to its variables
  */
@@ -22,7 +23,8 @@ export function schema(role: Role, others: readonly string[] = []): OutFile {
     definitions: { jinja, unset, open: { anyOf: [reference("jinja"), reference("unset")] } },
     // A file in which everything is a comment is null.
     ...object(role.variables, ["object", "null"], (variable) => variable.required || refusesNull(variable)),
-    // Names that no variable has: a misspelt one would be ignored without a word. After a prefix of nothing, none is known to be wrong.
+    // Names that no variable has: a misspelt one would be ignored without a word. After a prefix of nothing, none is
+    // known to be wrong.
     ...(prefix === ""
       ? {}
       : {
@@ -38,8 +40,9 @@ export function schema(role: Role, others: readonly string[] = []): OutFile {
 /**
  * An expression or statement of Jinja, or what `ansible-vault encrypt_string` made of a value.
  *
- * Two things here are for yaml-language-server (1.25.0). The type is a list of one: the names of others are joined in its messages, and
- * the errorMessage of the alternative before is dropped. It has a title: alternatives without any are all shown in a hover.
+ * Two things here are for yaml-language-server (1.25.0). The type is a list of one: the names of others are joined in
+ * its messages, and the errorMessage of the alternative before is dropped. It has a title: alternatives without any are
+ * all shown in a hover.
  */
 const jinja: Schema = { title: "Jinja", type: ["string"], pattern: "\\{[{%#]|^\\$ANSIBLE_VAULT;" };
 const unset: Schema = { title: "not set", type: ["null"] };
@@ -123,20 +126,21 @@ function alternatives(of: VarType): Schema[] {
       const rules = [...selectorRules(of.fields), ...neighbourRules(of.fields)];
       return [{ ...object(of.fields), ...(rules.length > 0 ? { allOf: rules } : {}) }];
     }
-    case "map": {
-      const numbers = of.textOnly ? [] : [bounded(of), { type: "boolean" }];
-      const value = { anyOf: orJinja([...numbers, text(of.form)]) };
-      // Not propertyNames: there the key of a merge, <<, would have to be such a name.
-      return [
-        {
-          type: "object",
-          ...(of.keys
-            ? { patternProperties: { [of.keys.pattern]: value }, additionalProperties: false }
-            : { additionalProperties: value }),
-        },
-      ];
-    }
+    case "map":
+      return [mapping(of)];
   }
+}
+
+function mapping(of: Extract<VarType, { readonly kind: "map" }>): Schema {
+  const numbers = of.textOnly ? [] : [bounded(of), { type: "boolean" }];
+  const value = { anyOf: orJinja([...numbers, text(of.form)]) };
+  // Not propertyNames: there the key of a merge, <<, would have to be such a name.
+  return {
+    type: "object",
+    ...(of.keys
+      ? { patternProperties: { [of.keys.pattern]: value }, additionalProperties: false }
+      : { additionalProperties: value }),
+  };
 }
 
 function text(form: Form | undefined): Schema {
@@ -185,7 +189,8 @@ function bounded({ minimum, maximum }: { readonly minimum?: number; readonly max
 /**
  * An entry has exactly one selector, with the keys that it cannot do without.
  *
- * What is null is not given. What is Jinja may turn out to be omitted, so that it counts as a selector, and never as one too many.
+ * What is null is not given. What is Jinja may turn out to be omitted, so that it counts as a selector, and never as
+ * one too many.
  */
 function selectorRules(fields: readonly Variable[]): Schema[] {
   const selectors = fields.flatMap(({ name, selector }) => (selector ? [{ name, others: selector }] : []));
@@ -232,7 +237,7 @@ function given(name: string): Schema {
   return { required: [name], properties: { [name]: { not: { type: "null" } } } };
 }
 
-/** A key is given, and is no Jinja, of which nothing may come out. */
+/** A key is given, and is not Jinja, which may evaluate to nothing. */
 function certain(name: string): Schema {
   return { required: [name], properties: { [name]: { not: reference("open") } } };
 }

@@ -11,7 +11,7 @@ export interface Entry {
 }
 
 /**
- * Words as lines of at most `width` characters; a longer word has a line of its own.
+ * Words as lines of at most `width` characters; a longer word has its own line.
  */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
@@ -56,7 +56,7 @@ export function yaml(entries: readonly Entry[], { prose = false } = {}): string 
   return doc.toString({ lineWidth: prose ? 120 : 0 });
 }
 
-/** "=" has a type of its own in YAML 1.1, which the library does not know and which PyYAML refuses. */
+/** "=" has its own type in YAML 1.1, which the library does not know and which PyYAML refuses. */
 function quoted(node: Node): Node {
   visit(node, (_, scalar) => {
     if (scalar instanceof Scalar && scalar.value === "=") scalar.type = "QUOTE_DOUBLE";

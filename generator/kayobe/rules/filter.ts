@@ -9,7 +9,7 @@ import type { IniEntry } from "../ini.js";
  *
  * @param wanted the artefact's own list, whose last item is the filter
  * @param trailer what is to end a file
- * @returns whether all schedulers read a list then; otherwise the artefact's own is to be made
+ * @returns whether all schedulers read a list then; otherwise the artefact's own must be written
  */
 export function addFilter(draft: Draft, wanted: IniEntry, trailer: string): boolean {
   const edits = filterEdits(draft.view, itemsOf(wanted).at(-1)!, wanted.value);

@@ -14,8 +14,8 @@ export function groupFile(draft: Draft, file: OutFile): void {
   const all = groupsOf(hosts.map(textOf));
   if (all.dynamic || isPartOf(all, group, "compute")) return;
   draft.hint(
-    `${home} has the group ${group}, and nothing makes it part of compute: Kayobe passes over its hosts, unless they ` +
-      `are in compute by themselves. Otherwise add ${group} below [compute:children].`,
+    `${home} contains the group ${group}, and nothing makes it part of compute: Kayobe ignores its hosts, unless they ` +
+      `are in compute directly. Otherwise add ${group} below [compute:children].`,
   );
 }
 
@@ -26,10 +26,11 @@ function makeGroup(draft: Draft, { path, text }: OutFile): void {
   const free = [path, "inventory/sriov_group", "inventory/sriov_group_2"].find((name) => !view.has(view.target + name));
   if (free === undefined)
     return draft.refuse(
-      `No file of ${view.target}inventory has the group ${group}, and ${path} and the names that would come in its ` +
+      `No file of ${view.target}inventory contains the group ${group}, and ${path} and the names to use in its ` +
         `place are taken. Add by hand to a file of ${view.target}inventory:\n${indented(text)}`,
     );
   const [taken, made] = [view.target + path, view.target + free];
-  if (free !== path) draft.hint(`${taken} has no group ${group}, and is left. The group is in ${made}.`);
+  if (free !== path)
+    draft.hint(`${taken} does not contain the group ${group}, and is left unchanged. The group is in ${made}.`);
   draft.put(made, text);
 }

@@ -12,9 +12,7 @@ export function hook(draft: Draft): void {
   if (last !== undefined && leadsToPlaybook(draft, last + hookPath)) return;
   const path = view.homeOf(view.target + hookPath);
   if (view.fileAt(path))
-    draft.refuse(
-      `${path} is something else than a symbolic link to ${playbookPath}. Move it away, and run this again.`,
-    );
+    draft.refuse(`${path} is not a symbolic link to ${playbookPath}. Move it elsewhere, and run this again.`);
   else draft.link({ path, target: posix.relative(posix.dirname(path), playbookPath) });
 }
 

@@ -35,7 +35,7 @@ export function extendList(
         `where it would be replaced as a whole. Copy it by hand, and add: ${asJson(items)}`,
     );
   const all = [...before, ...missing];
-  const why = `# What ${found.path} has is repeated: the list of an environment replaces it.`;
+  const why = `# The items of ${found.path}, repeated: the list of an environment replaces them.`;
   const copy = listSource(key, [...comment, why], all);
   addVariable(draft, view.target + path, { key, source: copy, value: all });
 }
@@ -64,7 +64,7 @@ function missingItems(draft: Draft, found: Provider, key: string, items: readonl
   if (typeof value === "string" && items.every((item) => typeof item === "string" && value.includes(item))) return [];
   draft.refuse(
     `${location(found.path, lineOfKey(found.yaml, key))}: ${key} is ` +
-      `${typeof value === "string" ? "an expression" : "no list"}, to which nothing can be added here. ` +
+      `${typeof value === "string" ? "an expression" : "not a list"}, and nothing can be added to it here. ` +
       `Add by hand: ${asJson(items)}`,
   );
   return [];

@@ -36,7 +36,7 @@ export function vlanRanges(draft: Draft, wanted: readonly VlanRange[]): void {
   // Kolla's own default, group_vars/all.yml: a list replaces it.
   if (old.length === 0 && !wanted.some(({ network }) => network === "physnet1"))
     draft.hint(
-      `${vlanRangesKey} was not set: with Ironic, Kolla took physnet1 for it by itself. ` +
+      `${vlanRangesKey} was not set: with Ironic, Kolla used physnet1 by default. ` +
         "Add --vlan-range physnet1 if that is in use.",
     );
 }
@@ -54,11 +54,11 @@ function faultOf(
 ): string | undefined {
   const number = given.find((other) => typeof other === "number");
   if (number !== undefined)
-    return `a range of ${network} of which YAML makes the number ${String(number)}: put it in quotes.`;
+    return `a range of ${network} that YAML reads as the number ${String(number)}: put it in quotes.`;
   // Neutron takes several ranges of a network.
   if (range !== undefined || given.length === 0) return undefined;
   return (
-    `${network} with the range ${String(given[0])}, which is not what was asked for, no range. ` +
-    `Change it by hand, or leave --vlan-range ${network} out.`
+    `${network} with the range ${String(given[0])}, but no range was requested. ` +
+    `Change it by hand, or omit --vlan-range ${network}.`
   );
 }

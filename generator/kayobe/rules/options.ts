@@ -31,7 +31,7 @@ export function options(draft: Draft, file: OutFile): void {
   }
 }
 
-/** Edits an option that is there already. Whether that was enough; otherwise the option is to be added. */
+/** Edits an option that is there already. Whether that was enough; otherwise the option must be added. */
 function settle(draft: Draft, file: OutFile, wanted: Ini, entry: IniEntry): boolean {
   const isFilters = entry.section === filters.section && entry.key === filters.key;
   return isFilters ? addFilter(draft, entry, trailerOf(wanted)) : settleOwn(draft, file.path, entry);
@@ -44,7 +44,7 @@ function settleOwn(draft: Draft, path: string, wanted: IniEntry): boolean {
   const where = location(first.path, first.entry.line);
   if (second)
     draft.refuse(
-      `${location(second.path, second.entry.line)}: ${shortKey(wanted)} is there twice, the first time in ${where}. ` +
+      `${location(second.path, second.entry.line)}: ${shortKey(wanted)} is set twice, first in ${where}. ` +
         "Delete this one.",
     );
   if (first.entry.key === wanted.key && first.entry.value === wanted.value) return true;
@@ -52,7 +52,7 @@ function settleOwn(draft: Draft, path: string, wanted: IniEntry): boolean {
     draft.put(first.path, replaceEntry(first.ini, first.entry, `${wanted.key} = ${wanted.value}`));
   else
     draft.refuse(
-      `${where}: ${shortKey(wanted)} is by an earlier version. ` +
+      `${where}: ${shortKey(wanted)} was written by an earlier version. ` +
         `Run ${command} for that layer first, ${optionOf(first.layer)}.`,
     );
   return true;

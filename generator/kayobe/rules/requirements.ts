@@ -19,8 +19,8 @@ export function requirements(draft: Draft, file: OutFile): void {
   const [wanted] = artefactYaml(file).data["collections"] as readonly [Collection];
   const hint = (item: unknown): void =>
     draft.hint(
-      `${path} takes ${wanted.name} in its own way (${JSON.stringify(item)}), which is left so: ` +
-        `see that it is version ${wanted.version}.`,
+      `${path} chooses ${wanted.name} in its own way (${JSON.stringify(item)}), which is left unchanged: ` +
+        `make sure that it is version ${wanted.version}.`,
     );
   editYaml(draft, path, listSource("collections", [], [{ ...wanted }]), (yaml) => withCollection(yaml, wanted, hint));
 }
@@ -40,7 +40,7 @@ function withCollection(read: Yaml, wanted: Collection, hint: (item: unknown) =>
     return addKey(yaml, "collections", listSource("collections", comment, [item]), [item]);
   }
   if (list === null) return addItems(yaml, "collections", [item]);
-  if (!Array.isArray(list)) return { refused: "has collections that are no list" };
+  if (!Array.isArray(list)) return { refused: "has collections that are not a list" };
   const index = list.findIndex((candidate) => isOurCollection(candidate, name));
   if (index === -1) return addItems(yaml, "collections", [item]);
   const old = plainVersion(list[index]);

@@ -19,8 +19,8 @@ export function removeSnippets(draft: Draft): void {
     draft.put(path, rest.text);
     if (rest.hadDevices)
       draft.hint(
-        `${path}: what it made from sriov_physnet_mappings is taken away. It follows from the inventory now, on the ` +
-          `hosts of ${group} alone: see before a deploy that all hosts with VFs are in that group.`,
+        `${path}: what it made from sriov_physnet_mappings is removed. It is now derived from the inventory, only on the ` +
+          `hosts of ${group}: before a deploy, make sure that all hosts with VFs are in that group.`,
       );
   }
 }

@@ -40,8 +40,8 @@ function setSwitch(
   if (is === value) return;
   if (is === undefined)
     return draft.refuse(
-      `${location(path, lineOfKey(yaml, key))}: ${key} is ${JSON.stringify(old)}, of which only Ansible knows what ` +
-        `comes out. Set it to ${String(value)} by hand.`,
+      `${location(path, lineOfKey(yaml, key))}: ${key} is ${JSON.stringify(old)}, and only Ansible knows what ` +
+        `that gives. Set it to ${String(value)} by hand.`,
     );
   change((file) => setValue(file, key, String(value), value));
 }
@@ -61,13 +61,13 @@ function setText(draft: Draft, { path, yaml }: Provider, { key, source, value }:
     return change((file) => replaceKey(file, key, source, value));
   if (key === agentMappings)
     return draft.refuse(
-      `${where}: ${key} is set already. It follows from sriov_devices now: say it there, by physical_network or in ` +
-        "sriov_physnet_mappings, and take this away.",
+      `${where}: ${key} is already set. It is now derived from sriov_devices: set it there, by physical_network or in ` +
+        "sriov_physnet_mappings, and remove this.",
     );
   // Either the site has brought both together, or an earlier version wrote it: the text does not tell which.
   if (isOurs)
     draft.hint(
-      `${where}: ${key} is not as it is written here, and is left. See that it does the same:\n${indented(source)}`,
+      `${where}: ${key} differs from the lines below, and is left unchanged. Make sure that it does the same:\n${indented(source)}`,
     );
-  else draft.refuse(`${where}: ${key} is set already. Bring it together by hand with:\n${indented(source)}`);
+  else draft.refuse(`${where}: ${key} is already set. Combine it by hand with:\n${indented(source)}`);
 }

@@ -33,7 +33,7 @@ function isUnreadable(draft: Draft, inLayer: string, wanted: Yaml): boolean {
     .filter((source) => !isThere(source));
   if (missing.length > 0)
     draft.refuse(
-      `${path} ${read.refused}. Kayobe makes YAML of it with Jinja, and it cannot be edited here. ` +
+      `${path} ${read.refused}. Kayobe renders it with Jinja, and it cannot be edited here. ` +
         `Add by hand:\n${indented(missing.join(""))}`,
     );
   return true;

@@ -6,7 +6,7 @@ import { isPublished } from "../playbook.js";
 /** In the first comment of files that belong to the artefact as a whole. */
 const mark = /^(---\s*)?# Written by sriov-role kayobe, which replaces it/;
 
-/** Whether a file belongs to the artefact as a whole, of whatever version. */
+/** Whether a file belongs to the artefact as a whole, of any version. */
 export function isWholeFile({ text }: { readonly text: string }): boolean {
   return mark.test(text);
 }
@@ -26,8 +26,8 @@ export function wholeFile(draft: Draft, file: OutFile): void {
     );
   else if (view.fileAt(path) && !isOwn)
     return draft.refuse(
-      `${path} is not by ${command}, or no longer: its first comment does not say so. ` +
-        "Move it away, and run this again.",
+      `${path} does not belong to ${command}, or no longer does: its first comment does not say so. ` +
+        "Move it elsewhere, and run this again.",
     );
   draft.put(path, file.text);
 }
@@ -39,8 +39,8 @@ function hasRoomForFolder(draft: Draft): boolean {
   for (const extension of [".yml", ".yaml", ".json"])
     if (view.fileAt(folder + extension))
       draft.refuse(
-        `${folder}${extension} and a folder ${group} cannot be both: ` +
-          "Ansible reads the folder, and leaves the file out. " +
+        `${folder}${extension} and a folder ${group} cannot both exist: ` +
+          "Ansible reads the folder, and ignores the file. " +
           `Type: mkdir -p ${folder} && git mv ${folder}${extension} ${folder}/sriov${extension}`,
       );
   if (view.fileAt(folder)?.text === undefined) return true;

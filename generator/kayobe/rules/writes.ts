@@ -11,7 +11,7 @@ export function refuseLinks(draft: Draft): void {
     if (!found) continue;
     draft.refuse(
       `${found.path} is a symbolic link to ${found.link}, and nothing is written through one. ` +
-        `Put a ${found.path === path ? "file" : "folder"} of its own there, with a copy of what it leads to.`,
+        `Put a ${found.path === path ? "file" : "folder"} there that is a copy of the link's target.`,
     );
   }
 }
@@ -30,7 +30,7 @@ export function refuseToHide(draft: Draft): void {
     if (hidden === undefined || view.has(path) || !inLayer.startsWith("kolla/config/")) continue;
     if (joiningOf(view, inLayer) !== "last") continue;
     draft.refuse(
-      `${path} would come in place of ${hidden}${inLayer}: Kayobe takes only the last of them here. ` +
+      `${path} would replace ${hidden}${inLayer}: Kayobe uses only the last of them here. ` +
         `Copy ${hidden}${inLayer} there, and run this again.`,
     );
   }

@@ -22,7 +22,7 @@ COMMANDS = {word: command for command in ("query", "set", "reset") for word in (
 
 
 def check_assignments(arguments: list[str]) -> None:
-    """Refuse what is no NAME=VALUE, and a name that comes twice."""
+    """Refuse an argument that is not NAME=VALUE, and a repeated name."""
     seen = set()
     for argument in arguments:
         parts = [part for part in argument.split("=") if part]
@@ -50,7 +50,7 @@ class ConfigTool:
     # -- the command line --
 
     def run(self, arguments: list[str]) -> int:
-        """Do what the command line says and return the exit code."""
+        """Run the command line and return the exit code."""
         try:
             if not self.parse(arguments):
                 return 0
@@ -175,7 +175,7 @@ class ConfigTool:
         time.sleep(float(self.state["behave"].get("delay", BEHAVIOUR["delay"])))
 
     def ask(self, question: str) -> bool:
-        """Ask; no answer is no."""
+        """Ask; without an answer the answer is no."""
         print(f"\n {question} (y/n) [n] : ", end="", flush=True)
         if self.yes:
             print("y")
@@ -202,7 +202,7 @@ class ConfigTool:
         return ERROR if failed else 0
 
     def print_no_devices(self) -> None:
-        """Say that there is no device."""
+        """Report that there is no device."""
         hint = ", mst might be stopped. You may need to run 'mst start' to load MST modules. "
         end = "." if self.name.startswith("mst") else hint
         print(f"-E- No devices found{end}" if is_root() else "-E- Failed to get devices.")

@@ -119,7 +119,7 @@ def probe_fourth(card: Card, function: str, options: dict[str, str]) -> Probe:
         return Probe(bound=False, message=text + "ports are configured as ethernet")
     total, offered = sum(vfs), card.total_vfs(function)
     if total > offered:
-        # As in the kernel this is no error of the probe: the driver stays, without a VF.
+        # As in the kernel, this is not an error of the probe: the driver stays, without a VF.
         return Probe(message=f"requested vfs ({total}) > available vfs ({offered}). Continuing without SR_IOV")
     return Probe(total, sum(probes))
 

@@ -143,7 +143,7 @@ def control_install(options: argparse.Namespace) -> None:
         for source in here.glob("*.py"):
             shutil.copyfile(source, PROGRAM / source.name)
         (PROGRAM / "card.py").chmod(0o755)
-        # Now, for a later call would change files below /usr/local, which a step may say to be untouched.
+        # Now, because a later call would change files below /usr/local, which a step may require to be untouched.
         compileall.compile_dir(PROGRAM, quiet=1)
         units = ROOT / "etc/systemd/system"
         units.mkdir(parents=True, exist_ok=True)

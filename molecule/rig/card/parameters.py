@@ -265,7 +265,7 @@ def read_parameters(table: str, ports: int) -> dict[str, Parameter]:
     return found
 
 
-# Every name the tool's own database knows, whatever the device supports.
+# Every name in the tool's own database, also those that the device does not support.
 KNOWN = {name for model in MODELS.values() for name in read_parameters(model.parameters, 2)} - set(
     read_parameters(FOURTH, 2)
 ) | set(read_parameters(FIFTH + ADAPTER_6 + BLUEFIELD, 2))

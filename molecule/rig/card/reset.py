@@ -97,7 +97,7 @@ def open_device(name: str, device: str) -> Card:
 
 
 def confirm(yes: bool) -> None:
-    """Ask before a reset; no answer is no."""
+    """Ask before a reset; without an answer the answer is no."""
     print("Continue with reset?[y/N] ", end="", flush=True)
     if yes:
         print("y")

@@ -110,7 +110,7 @@ def check_support(card: Card, name: str, text: str | None) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """What the command line says of tables."""
+    """The options of the command line for tables."""
 
     version: tuple[int, int]
     # Whether there is a column of new values.

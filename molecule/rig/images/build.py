@@ -1,4 +1,4 @@
-"""Build a bootable disk from Debian packages, as a recipe says."""
+"""Build a bootable disk from Debian packages, by a recipe."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def build_module() -> list[str]:
 
 
 def make_root_filesystem(recipe: Recipe, work: Path, log: Path) -> None:
-    """Install the packages into a tree and turn it into work/root.ext4; kernel and initrd go next to it."""
+    """Install the packages into a tree and turn it into work/root.ext4; kernel and initrd are written next to it."""
     excluded = ("doc", "man", "locale", "info", "groff", "lintian")
     options = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in excluded]
     options += ["--dpkgopt=force-unsafe-io", '--aptopt=Acquire::Languages "none"']

@@ -111,7 +111,7 @@ def fetch(url: str, destination: Path) -> None:
 
 
 def disk_head(path: Path) -> bytes:
-    """Return the first 2 MiB of a disk, whatever its file's format."""
+    """Return the first 2 MiB of a disk, in any file format."""
     with tempfile.TemporaryDirectory(prefix="sriov-rig-head-") as folder:
         head = Path(folder) / "head"
         run_tool(["qemu-img", "dd", "-O", "raw", "bs=1M", "count=2", f"if={path}", f"of={head}"])
@@ -126,7 +126,7 @@ def check_disk(path: Path, name: str) -> bytes:
         head = b""
     # Anything is a raw disk to qemu-img, be it a web page or a compressed image.
     if head[510:512] != b"\x55\xaa":
-        raise RigError(f"{name} is no bootable disk: neither a qcow2 nor a raw image with a partition table")
+        raise RigError(f"{name} is not a bootable disk: neither a qcow2 nor a raw image with a partition table")
     return head
 
 

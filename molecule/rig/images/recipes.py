@@ -1,4 +1,4 @@
-"""What goes into the images that the scenarios start from, and how an image is named.
+"""The content of the images that the scenarios start from, and how an image is named.
 
 An image is named after a hash of its recipe: what is listed below and every file in guest/. A recipe that changed gives
 another name, so nothing stale is ever booted. The text of this program is not hashed.
@@ -42,7 +42,7 @@ ARCHIVE_PACKAGES = ("mstflint",)
 # For the build of the module, and purged after it. The headers depend on the compiler of their kernel.
 MODULE_PACKAGES = ("make", "linux-headers-amd64")
 
-# The last console is the one that programs write to. The kernel's log goes to the serial line, without interrupts;
+# The last console is the one that programs write to. The serial line gets the kernel's log, without interrupts;
 # programs would wait there half a minute for each close, because no IO-APIC interrupt arrives with QEMU's AMD IOMMU.
 # no_timer_check: with the Intel IOMMU, on a busy machine, the kernel may take its timer for broken in its first 0.2 s,
 # and panic.
@@ -51,7 +51,7 @@ CMDLINE = "console=ttyS0 console=tty0 quiet mitigations=off no_timer_check"
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What goes into one image."""
+    """The content of one image."""
 
     codename: str
     loader: str

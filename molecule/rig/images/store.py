@@ -45,7 +45,7 @@ def prune(name: str, current: Path) -> list[Path]:
     removed: list[Path] = []
     in_use = open_files() if others else set()
     for path in others:
-        # It may be gone already, or belong to another user.
+        # It may be removed already, or belong to another user.
         with contextlib.suppress(OSError):
             status = path.stat()
             if (status.st_dev, status.st_ino) not in in_use and time.time() - status.st_mtime > KEEP_SECONDS:

@@ -18,7 +18,7 @@ NO_VF_DRIVER = (
 
 
 def ask_guest(run: Run, what: str, timeout: float, *words: str) -> tuple[int, str]:
-    """Return the exit code of a command in the guest and what it prints; RigError as soon as the guest cannot go on."""
+    """Return the exit code of a command in the guest, and its output; RigError as soon as the guest cannot continue."""
     process = subprocess.Popen(
         run.ssh_command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -31,7 +31,7 @@ def ask_guest(run: Run, what: str, timeout: float, *words: str) -> tuple[int, st
 
 
 def wait_for_boot(run: Run, timeout: float) -> None:
-    """Wait for ssh, then until the guest has started all its units, and say how long it took."""
+    """Wait for ssh, then until the guest has started all its units, and print how long it took."""
     started = time.monotonic()
     run.wait_ssh(timeout)
     seconds = time.monotonic() - started

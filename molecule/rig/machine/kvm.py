@@ -64,7 +64,7 @@ def seen(process: subprocess.Popen[bytes], directory: Path) -> tuple[bool, str] 
         lines = (directory / "qemu.log").read_text(errors="replace").splitlines()
         return False, f"QEMU ended: {lines[0] if lines else process.returncode}"
     with contextlib.suppress(OSError):
-        # What the boot manager says once the firmware is through with everything else.
+        # What the boot manager prints after the firmware has done everything else.
         if b"BdsDxe" in (directory / "serial.log").read_bytes():
             return True, "the firmware boots"
     with contextlib.suppress(OSError, RigError, ValueError), Monitor(directory, 5) as monitor:
@@ -79,7 +79,7 @@ def choose_accelerator(wanted: str) -> str:
     if wanted != "auto":
         return wanted
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        say("WARNING: emulation (TCG), which is many times slower: /dev/kvm is not there, or not accessible")
+        say("WARNING: emulation (TCG), which is many times slower: /dev/kvm does not exist, or is not accessible")
         return "tcg"
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     verdict_path = host.cache_directory() / "kvm-verdict.json"

@@ -21,7 +21,7 @@ DISK_SLOT = 0x1D
 # Behind the disk, so that the disk is /dev/vda.
 SEED_SLOT = 0x1E
 MAX_PFS = 16
-# Where VFs may have functions of their own (ARI), a function says which is the next. QEMU's functions can name no other
+# Where VFs may have their own functions (ARI), a function names the next one. QEMU's functions can name no other
 # than 1.
 MAX_FUNCTIONS = 2
 
@@ -186,7 +186,7 @@ def network(machine: Machine) -> list[str]:
     arguments += ["-device", device_argument(management)]
     for number in range(1, machine.pfs + 1):
         for function, device in enumerate(card_devices(number, machine.functions)):
-            # A hub of its own: the link is up and leads nowhere.
+            # A separate hub: the link is up and leads nowhere.
             arguments += ["-netdev", f"hubport,id={device['netdev']},hubid={number + function * MAX_PFS}"]
             if number not in machine.empty():
                 arguments += ["-device", device_argument(device)]

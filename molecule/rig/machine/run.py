@@ -71,13 +71,13 @@ class Run:
         return "\n".join([*texts, tail_between_markers(self.directory / "console.log", 60)])
 
     def note_boot(self) -> None:
-        """Note where the console of a boot begins: what it says of earlier ones is over."""
+        """Note where the console of a boot begins: what it printed in earlier ones no longer counts."""
         console = self.directory / "console.log"
         console.touch()
         (self.directory / "console.start").write_text(str(console.stat().st_size))
 
     def dead_end(self) -> str | None:
-        """Return the line of the console, since the last start or reset, after which the guest cannot go on.
+        """Return the line of the console, since the last start or reset, after which the guest cannot continue.
 
         None while there is none.
         """
@@ -179,7 +179,7 @@ class Run:
         return None
 
     def stop(self) -> None:
-        """End the machine without asking the guest, and wait until its processes are gone."""
+        """End the machine without asking the guest, and wait until its processes have ended."""
         if not (self.directory / "vm.json").exists():
             return
         if self.running():
@@ -217,7 +217,7 @@ class Run:
                 command, capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL
             )
         except subprocess.TimeoutExpired:
-            # A connection of a machine that has gone down meanwhile; the next one may be answered.
+            # A connection of a machine that has shut down meanwhile; the next one may be answered.
             return None
         return result.stdout.strip() or None if result.returncode == 0 else None
 
@@ -231,16 +231,16 @@ class Run:
             return False
 
     def unplug(self, number: int, timeout: float) -> None:
-        """Take a card out of the running machine and wait until the guest has let go of it."""
+        """Take a card out of the running machine and wait until the guest has released it."""
         devices = [device["id"] for device in card_devices(number, self.machine().functions)]
         with self.monitor() as monitor:
-            # The guest lets go of all functions of a slot.
+            # The guest releases all functions of a slot.
             monitor.execute("device_del", id=devices[0])
             try:
                 monitor.wait_events("DEVICE_DELETED", devices, timeout)
             except TimeoutError:
                 raise RigError(
-                    f"the guest did not let go of card {number} within {timeout:.0f} s\n{self.logs()}"
+                    f"the guest did not release card {number} within {timeout:.0f} s\n{self.logs()}"
                 ) from None
 
     def plug(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for a machine, which ends when its guest cannot go on."""
+"""Waiting for a machine, which ends when its guest cannot continue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from host import RigError, say
 if TYPE_CHECKING:
     from machine.run import Run
 
-# What a guest's console says when no ssh will come any more: the kernel's panic() and systemd's emergency shell, with
+# What a guest's console prints when ssh will no longer start: the kernel's panic() and systemd's emergency shell, with
 # util-linux's words where root has no password for it.
 PANIC = "Kernel panic - not syncing"
 DEAD_ENDS = (PANIC, "You are in emergency mode", "Cannot open access to console, the root account is locked")
@@ -27,7 +27,7 @@ def wait_until(
     """Return the first true value of condition.
 
     Raises RigError saying what was awaited, with the console's tail, after timeout seconds
-    or as soon as the machine is gone or its guest cannot go on; GuestPanic when it is the guest's kernel.
+    or as soon as the machine has ended or its guest cannot continue; GuestPanic when it is the guest's kernel.
     """
     deadline = time.monotonic() + timeout
     spoken = time.monotonic()
@@ -38,7 +38,7 @@ def wait_until(
         dead_end = run.dead_end() if run else None
         if run and dead_end:
             error = GuestPanic if PANIC in dead_end else RigError
-            raise error(f"waited for {what}: the guest says {dead_end!r}\n{run.logs()}")
+            raise error(f"waited for {what}: the guest printed {dead_end!r}\n{run.logs()}")
         gone = run is not None and not run.running()
         if gone or time.monotonic() > deadline:
             reason = "the machine has ended" if gone else f"not within {timeout:.0f} s"

@@ -34,7 +34,7 @@ options:
     default: auto
   exact:
     description:
-      - Also lower the number of VFs that a firmware offers, and turn off SR-IOV in a firmware that is to offer none.
+      - Also lower the number of VFs that a firmware offers, and turn off SR-IOV in a firmware that must offer none.
     type: bool
     default: false
   reset:
@@ -47,6 +47,12 @@ options:
     description: The role will install the missing tool later, so a card that cannot be read is not an error. For check mode only.
     type: bool
     default: false
+requirements:
+  - C(mstconfig) of mstflint, or C(mlxconfig) of MFT. The role installs it.
+seealso:
+  - module: stackhpc.sriov.sriov_devices
+  - module: stackhpc.sriov.sriov_mlx4
+  - module: stackhpc.sriov.sriov_look
 attributes:
   check_mode:
     description: Reports what it would set, and sets nothing.

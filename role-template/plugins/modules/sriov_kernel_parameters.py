@@ -30,6 +30,11 @@ options:
       - Whether devices of the host itself bypass the IOMMU's translation (V(iommu=pt)).
     type: bool
     default: true
+requirements:
+  - The programs of one of these boot loaders, which every host that it started has.
+seealso:
+  - module: stackhpc.sriov.sriov_look
+  - module: ansible.builtin.reboot
 attributes:
   check_mode:
     support: full

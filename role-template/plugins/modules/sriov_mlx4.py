@@ -34,6 +34,12 @@ options:
     description: The file for the options, in a directory that modprobe reads. Its name ends in C(.conf); only this module uses it.
     type: path
     default: /etc/modprobe.d/stackhpc-sriov-mlx4.conf
+requirements:
+  - C(update-initramfs) or C(dracut)
+seealso:
+  - module: stackhpc.sriov.sriov_devices
+  - module: stackhpc.sriov.sriov_firmware
+  - module: stackhpc.sriov.sriov_look
 attributes:
   check_mode:
     description: Reports what would change, and changes nothing.

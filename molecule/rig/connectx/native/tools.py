@@ -27,10 +27,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "firmware"), str(HERE.parents[1])]
 
-import apt_sources  # noqa: E402
-import cards  # noqa: E402
-import host  # noqa: E402
-import registers  # noqa: E402
+import apt_sources
+import cards
+import host
+import registers
 
 # Debian's releases, the oldest first. The last one gets new versions, so the version of its tool changes.
 CODENAMES = ("bookworm", "trixie", "sid")

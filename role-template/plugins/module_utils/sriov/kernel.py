@@ -83,7 +83,7 @@ def ensure(host, iommu, passthrough, check_mode):
     except OSError as error:
         raise Refusal(
             "The kernel parameters of the next boot are as wanted, but the role cannot "
-            f"write down what it did ({error}): make room in {STATE_DIRECTORY} or make it "
+            f"save what it did ({error}): make room in {STATE_DIRECTORY} or make it "
             "writable, then run the role again.",
             changed=changes.changed,
         ) from error
@@ -151,15 +151,17 @@ def conflicts(lines, wanted, vendor):
         state = iommu_state(line)
         if wanted and state["off"]:
             raise Refusal(
-                f"iommu=off is configured in {where} and no other parameter can take it back: remove it, or do not ask "
-                "for the IOMMU."
+                f"iommu=off is configured in {where} and no other parameter can undo it: remove it, or do not "
+                "request the IOMMU."
             )
         if INTEL_ON in wanted and state["intel"] is False:
             warnings.append(f"intel_iommu=off in {where} is overridden by intel_iommu=on after it.")
         if PASSTHROUGH in wanted and state["passthrough"] is False:
             warnings.append(f"A parameter against iommu=pt in {where} is overridden by iommu=pt after it.")
         if wanted and vendor == "amd" and state["amd_off"]:
-            warnings.append(f"amd_iommu=off in {where} keeps the IOMMU off; iommu=pt has no effect until it goes.")
+            warnings.append(
+                f"amd_iommu=off in {where} keeps the IOMMU off; iommu=pt has no effect until it is removed."
+            )
     return warnings
 
 

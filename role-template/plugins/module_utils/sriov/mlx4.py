@@ -25,29 +25,29 @@ from .program import causes, disk, lock, programs, sysfs
 from .program.host import HOST
 
 OPTIONS_PATH = "/etc/modprobe.d/stackhpc-sriov-mlx4.conf"
-# The mark that the initramfs has options that have changed since.
+# The mark that the options have changed since the initramfs was built.
 STALE = "mlx4-initramfs-stale"
 HEADER = "# Written by Ansible (stackhpc.sriov), changes here are lost\n"
 INITRAMFS_COMMANDS = (["update-initramfs", "-u", "-k", "all"], ["dracut", "--force", "--regenerate-all"])
 INITRAMFS_SECONDS = 900
 # What the manual of MLNX_OFED allows: 128 MAC addresses, two for each VF and for the PF. The driver's own check
-# (MLX4_MAX_NUM_VF_P_PORT in include/linux/mlx4/device.h) is at 64, but with firmware that knows no more than 63 VFs
-# mlx4_check_dev_cap() then leaves the card without its interfaces. Two ports of 63 are the 126 of MLX4_MAX_NUM_VF.
+# (MLX4_MAX_NUM_VF_P_PORT in include/linux/mlx4/device.h) is at 64, but with firmware that supports no more than 63
+# VFs, mlx4_check_dev_cap() then leaves the card without its interfaces. Two ports of 63 are the 126 of MLX4_MAX_NUM_VF.
 MAX_VFS_OF_PORT = 63
 PORT_TYPE_NUMBERS = {"ib": 1, "eth": 2}
 NO_SECOND_PORT = 4
 
 
 def traces() -> list[str]:
-    """What this concern has left on the host and may have to take away, as paths."""
+    """The paths of what this concern has left on the host and may have to remove."""
     paths = (HOST.real(OPTIONS_PATH), os.path.join(HOST.state, STALE), pending.path_of(HOST, "mlx4"))
     return [path for path in paths if os.path.exists(path)]
 
 
 def wanted_vfs(card, entries):
-    """The triplets (num_vfs, probe_vf) that the entries of one card ask for: VFs of port 1, of port 2, of all ports.
+    """The triplets (num_vfs, probe_vf) that the entries of one card request: VFs of port 1, of port 2, of all ports.
 
-    Raises Refusal for what the driver or the card would not do.
+    Raises Refusal for a request that the driver or the card does not support.
     """
     types, function, name = card["types"], card["function"], card["name"]
     num_vfs, probe_vf = [0, 0, 0], [0, 0, 0]
@@ -55,23 +55,22 @@ def wanted_vfs(card, entries):
         where, count, port = entry["selector"], entry["numvfs"], entry.get("port")
         probed = entry.get("probe_vf") or 0
         if not 0 <= probed <= count:
-            raise Refusal(f"{where}: probe_vf is {probed}, and is to be from 0 to numvfs, which is {count}: correct it")
+            raise Refusal(f"{where}: probe_vf is {probed}, and must be from 0 to numvfs, which is {count}: correct it")
         if count == 0:
             continue
         if port and not types:
             raise Refusal(
-                f"{where}: it is not known what ports {name} has (no mlx4_port1 in "
+                f"{where}: the port types of {name} are unknown (no mlx4_port1 in "
                 f"{sysfs.device_path(function['address'])} that says ib or eth): see the kernel log, or choose the "
                 "whole card by its address"
             )
         if port and port > len(types):
-            raise Refusal(f"{where}: {name} has one port, port {port} is asked for: choose the card by its address")
+            raise Refusal(f"{where}: {name} has one port, and port {port} is requested: choose the card by its address")
         if port and len(types) > 1 and "ib" in types:
             raise Refusal(
-                f"{where}: VFs of port {port} alone need all ports of {name} to be Ethernet, they are "
-                f"{' and '.join(types)}: set them to Ethernet, or choose the whole card by its address"
+                f"{where}: VFs of port {port} alone need all ports of {name} to be Ethernet, but they are {' and '.join(types)}: set them to Ethernet, or choose the whole card by its address"
             )
-        # A card with one port fails to load with more than a single value, which stands for VFs of all ports.
+        # A card with one port fails to load with more than a single value. That value stands for VFs of all ports.
         column = port - 1 if port and len(types) > 1 else 2
         num_vfs[column] += count
         probe_vf[column] += probed
@@ -79,8 +78,8 @@ def wanted_vfs(card, entries):
     for port in (0, 1):
         if num_vfs[port] + num_vfs[2] > MAX_VFS_OF_PORT:
             raise Refusal(
-                f"{where}: port {port + 1} of {name} has at most {MAX_VFS_OF_PORT} VFs, {num_vfs[port] + num_vfs[2]} "
-                "are asked for: lower numvfs"
+                f"{where}: port {port + 1} of {name} supports at most {MAX_VFS_OF_PORT} VFs, {num_vfs[port] + num_vfs[2]} "
+                "are requested: lower numvfs"
             )
     total = sum(num_vfs)
     if total > (function["totalvfs"] or 0) and not any(entry.get("waits") for entry in entries):
@@ -91,8 +90,8 @@ def wanted_vfs(card, entries):
 
 
 def is_single(num_vfs):
-    """Whether a triplet is to be written as a single value: more than one fails with InfiniBand, and with a card of one
-    port.
+    """Whether a triplet must be written as a single value: more than one fails with InfiniBand, and with a card with
+    one port.
     """
     return num_vfs[:2] == (0, 0)
 
@@ -100,10 +99,10 @@ def is_single(num_vfs):
 def options_for_all(cards, wishes):
     """The options of the kernel's own driver, as {name: value}: one set for every card of the host.
 
-    cards: as of read_cards. wishes: {address: (num_vfs, probe_vf)} of the chosen ones, some more than 0.
-    Raises Refusal when the cards of the host are not to have the same.
+    cards: from read_cards(). wishes: {address: (num_vfs, probe_vf)} of the chosen ones, some more than 0.
+    Raises Refusal if the cards of the host need different options.
     """
-    # One that offers no VFs gets none, whatever the options are (mlx4_enable_sriov()).
+    # A card that offers no VFs gets none with any options (mlx4_enable_sriov()).
     concerned = {
         address: wishes.get(address, (NONE, NONE))
         for address, card in sorted(cards.items())
@@ -111,9 +110,7 @@ def options_for_all(cards, wishes):
     }
     if len(set(concerned.values())) > 1:
         raise Refusal(
-            "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, and they are to have different ones (%s): "
-            "give them all the same, or install the driver of MLNX_OFED 4.9, the last that has it for ConnectX-3, where that supports the "
-            "distribution: it takes them for each address"
+            "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, but the cards need different ones (%s): give all cards the same, or install the driver of MLNX_OFED 4.9, the last for ConnectX-3, if it supports the distribution: it takes them for each address"
             % (
                 DRIVER,
                 ", ".join(
@@ -129,25 +126,23 @@ def options_for_all(cards, wishes):
         if all(len(types) < 2 for types in ports):
             options["port_type_array"] = ",".join(str(PORT_TYPE_NUMBERS[min(types)]) for types in ports if types)
         elif any(card["senses"] for card in cards.values()):
-            # The driver no longer senses a type once it has VFs (mlx4_dev_cap()), and would take the firmware's
+            # The driver no longer detects a type once there are VFs (mlx4_dev_cap()), and would use the firmware's
             # default.
             raise Refusal(
-                f"the ports of {', '.join(card['name'] for card in cards.values() if card['senses'])} sense their "
-                f"type, which ends when there are VFs, and the driver {DRIVER} of this kernel takes one "
+                f"the ports of {', '.join(card['name'] for card in cards.values() if card['senses'])} detect their type, which stops once there are VFs, and the driver {DRIVER} of this kernel takes one "
                 "port_type_array for all cards, whose types differ: set the types in the cards' firmware "
-                "(LINK_TYPE_P1, LINK_TYPE_P2), or install the driver of MLNX_OFED 4.9, the last that has it for "
-                "ConnectX-3, where that supports the distribution"
+                "(LINK_TYPE_P1, LINK_TYPE_P2), or install the driver of MLNX_OFED 4.9, the last for ConnectX-3, if it supports the distribution"
             )
     return options
 
 
 def options_for_each(cards, wishes):
-    """The options of MLNX_OFED's driver, as {name: value}: each value lists addresses with what holds for them.
+    """The options of MLNX_OFED's driver, as {name: value}: each value lists addresses, each with its own value.
 
-    cards, wishes: as of options_for_all.
+    cards, wishes: as for options_for_all().
     """
-    # mlx4_fill_dbdf2val_tbl() takes a single value for an error when a triplet follows it anywhere, and the driver is
-    # not loaded at all.
+    # mlx4_fill_dbdf2val_tbl() treats a single value as an error if a triplet follows it anywhere, and then the driver
+    # is not loaded at all.
     chosen = sorted((is_single(vfs), address) for address, (vfs, _probed) in wishes.items() if sum(vfs))
     options = {
         name: ",".join(
@@ -164,14 +159,14 @@ def options_for_each(cards, wishes):
 
 
 def written(values, num_vfs, separator):
-    """A triplet in the form that num_vfs of the same card has."""
+    """A triplet in the same form as num_vfs of its card."""
     return str(values[2]) if is_single(num_vfs) else separator.join(str(value) for value in values)
 
 
 def refuse_other_sources(sources, options):
-    """Raise Refusal when the host sets, in another place, one of the options to something else than wanted.
+    """Raise Refusal if the host sets one of the options to another value in another place.
 
-    modprobe hands the driver all of them, one after the other. options: {name: value}, none when no VFs are wanted.
+    modprobe passes all of them to the driver, one after the other. options: {name: value}, empty if no VFs are wanted.
     """
     for place, name, value in sources:
         wanted = options.get(name)
@@ -185,7 +180,7 @@ def refuse_other_sources(sources, options):
 
 
 def judge_card(card, num_vfs, probe_vf):
-    """What a card has and what it waits for: (its entry of `pfs`, its reason for a reboot or None)."""
+    """The state of a card: (its entry of `pfs`, its reason for a reboot or None)."""
     function, name = card["function"], card["name"]
     address, has, wanted = function["address"], function["numvfs"] or 0, sum(num_vfs)
     ways = {"num_vfs": num_vfs, "probe_vf": probe_vf}
@@ -225,13 +220,13 @@ def judge_card(card, num_vfs, probe_vf):
 
 
 def initramfs_command():
-    """The command that rebuilds every initramfs of this host. Raises Refusal when it has none."""
+    """The command that rebuilds every initramfs of this host. Raises Refusal if the host has none."""
     for command in INITRAMFS_COMMANDS:
         program = programs.find_program(command[0])
         if program:
             return [program] + command[1:]
     raise Refusal(
-        f"neither update-initramfs nor dracut is on this host, and the initramfs must have the options of {DRIVER}: "
+        f"neither update-initramfs nor dracut is on this host, and the initramfs must contain the options of {DRIVER}: "
         "install the one that this distribution uses"
     )
 
@@ -242,36 +237,36 @@ def command_text(command):
 
 
 def rebuild_initramfs(command, run, path):
-    """Rebuild every initramfs, and bring it to the disk. Raises Refusal when that fails or takes too long. path: the
+    """Rebuild every initramfs, and sync it to the disk. Raises Refusal if that fails or takes too long. path: the
     options file.
     """
     code, output, errors = run(["timeout", "--kill-after=10", str(INITRAMFS_SECONDS)] + command)
     if code:
-        # 124 and 137 are timeout(1)'s own: ended, and killed, because the time was up.
+        # 124 and 137 come from timeout(1): the command was ended, or killed, because the time was up.
         how = f"did not finish in {INITRAMFS_SECONDS} s" if code in (124, 137) else f"ended with {code}"
         what = (
-            "may not have the options that %s has"
+            "may lack the options in %s"
             if os.path.exists(path)
-            else "may have the options of %s, which is removed"
+            else "may still have the options of %s, which is removed"
         )
         raise Refusal(
             f"the initramfs could not be rebuilt, and {what % path}: {command_text(command)} {how} "
             f"({last_lines(errors) or last_lines(output) or 'no output'}): correct that, then run the role again"
         )
-    # It is some file system's, /boot or an EFI system partition, and neither tool brings it to the disk in every
-    # release.
+    # The initramfs may be on any file system, such as /boot or an EFI system partition, and neither tool syncs it in
+    # every release.
     os.sync()
 
 
 def write_options(path, before, text, stale):
-    """Bring the options file to what it shall be, the mark that the initramfs has the old ones first.
+    """Write the options file, after the mark that the initramfs has the old options.
 
-    before, text: the file's, None for no file. stale: the path of the mark. Raises OSError with both as they were, or
-    Refusal.
+    before, text: the old and the new text, None for no file. stale: the path of the mark. Raises OSError with both
+    files as they were, or Refusal.
     """
     marked = os.path.exists(stale)
     try:
-        # First, so that a run that is interrupted leaves the next one to know that the initramfs has the old options.
+        # First: if the run is interrupted, the next one knows from it that the initramfs has the old options.
         disk.write_atomically(stale, "")
         if text is None:
             disk.remove_file(path)
@@ -280,7 +275,7 @@ def write_options(path, before, text, stale):
     except OSError as error:
         if sysfs.read_file(path) != before:
             raise Refusal(
-                f"{path} is changed, but it is not sure to be on the disk ({error}), and the initramfs is not rebuilt: "
+                f"{path} is changed, but may not be on the disk yet ({error}), and the initramfs is not rebuilt: "
                 "correct that, then run the role again"
             ) from error
         if not marked:
@@ -290,10 +285,10 @@ def write_options(path, before, text, stale):
 
 
 def plan(cards, entries, run, path, is_ours):
-    """What each card is to have, {address: (num_vfs, probe_vf)}, and the options for it, {name: value}. Raises Refusal.
+    """What each card must have, {address: (num_vfs, probe_vf)}, and the options for it, {name: value}. Raises Refusal.
 
-    cards: as of read_cards. entries: {address: those that choose it}. path: the options file. is_ours: whether the VFs
-    of a card, by its address, may have come from this module: then they go when no entry chooses it.
+    cards: from read_cards(). entries: {address: those that choose it}. path: the options file. is_ours: whether this
+    module may have created the VFs of a card, by its address: then they are removed if no entry chooses it.
     """
     for address in sorted(set(entries) - set(cards)):
         raise Refusal(
@@ -316,7 +311,7 @@ def plan(cards, entries, run, path, is_ours):
 
 
 def ensure(parameters, check_mode, run):
-    """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done.
+    """The module's work, under the lock. Returns its result; raises Refusal if something cannot be done.
 
     run: runs a command and returns (code, output, errors).
     """
@@ -348,7 +343,7 @@ def ensure(parameters, check_mode, run):
         run,
         path,
         lambda address: (
-            # Options without addresses hold for every card.
+            # Options without addresses apply to every card.
             before is not None
             and (address in before or ":" not in before)
             or os.path.exists(stale)
@@ -384,32 +379,31 @@ def ensure(parameters, check_mode, run):
 
 
 def remember(reasons, rebuild, check_mode, path, stale):
-    """Remember what waits for a reboot, and that the initramfs has the options. Returns (due, stuck), as of
-    pending.judge.
+    """Save what waits for a reboot, and that the initramfs has the options. Returns (due, stuck), as pending.judge()
+    does.
 
-    rebuild: whether it has been rebuilt. path: the options file; stale: the mark. Raises OSError with nothing changed
+    rebuild: whether it has been rebuilt. path: the options file; stale: the mark. Raises OSError if nothing was changed
     before, or Refusal.
     """
-    # A new initramfs may bring what the one before did not.
+    # A new initramfs may contain what the one before did not.
     touched = {reason["key"] for reason in reasons} if rebuild else set()
     try:
         due, stuck = pending.judge(HOST, "mlx4", reasons, touched, check_mode)
         if rebuild and not check_mode:
-            # Last, for it also tells the next run that no reboot has failed to bring these options yet.
+            # Last: the mark also shows the next run that no reboot has failed to apply these options yet.
             disk.remove_file(stale)
     except OSError as error:
         if not rebuild:
             raise
         raise Refusal(
-            f"{path} is as it shall be and the initramfs is rebuilt, but what waits for the reboot cannot be "
-            f"remembered ({error}): correct that, then run the role again"
+            f"{path} is as wanted and the initramfs is rebuilt, but the role cannot save what waits for the reboot ({error}): correct that, then run the role again"
         ) from error
     return due, stuck
 
 
 def diff_of(path, before, after, differs, command):
-    """What changes, as modules return it. before, after: the text of the file; command: that rebuilds the initramfs,
-    empty for none.
+    """The diff, as modules return it. before, after: the text of the file; command: the one that rebuilds the
+    initramfs, empty for none.
     """
     diff = []
     if differs:
@@ -427,7 +421,7 @@ def diff_of(path, before, after, differs, command):
 
 
 def advice(text, path, there):
-    """What to look at when a reboot did not bring the VFs."""
+    """What to look at if a reboot did not create the VFs."""
     return (
         f"{text}, although the host has been rebooted since: look at the kernel log (dmesg | grep mlx4), and check "
         f"that the initramfs {'has' if there else 'no longer has'} {path} (lsinitramfs or lsinitrd)"
@@ -437,11 +431,11 @@ def advice(text, path, there):
 def work(module: Any) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
-    module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`.
+    module: an AnsibleModule, or an object with its `params`, `check_mode` and `run_command`.
     """
 
     def run(argv):
-        # The tools' messages are quoted in ours.
+        # Our messages quote those of the tools.
         return module.run_command(argv, environ_update={"LANGUAGE": "C", "LC_ALL": "C"})
 
     try:

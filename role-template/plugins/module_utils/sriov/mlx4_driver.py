@@ -13,7 +13,7 @@ from .program import programs, sysfs
 from .program.host import HOST
 
 DRIVER = "mlx4_core"
-# modprobe.d(5). Of two files with the same name, the one in the earlier directory counts.
+# modprobe.d(5). Of two files with the same name, modprobe uses the one in the earlier directory.
 MODPROBE_DIRECTORIES = (
     "/etc/modprobe.d",
     "/run/modprobe.d",
@@ -29,8 +29,8 @@ NONE = (0, 0, 0)
 def read_card(function):
     """A ConnectX-3 function with its ports: {"function", "name", "types": "ib" or "eth" of each port, "senses": bool}.
 
-    function: as of sysfs.read_function. No types when the ports cannot be read (show_port_type() in the driver's main.c
-    writes "ib", "eth", "auto (ib)" or "auto (eth)"). senses: whether a port finds out its type by itself.
+    function: from sysfs.read_function(). No types if the ports cannot be read (show_port_type() in the driver's main.c
+    writes "ib", "eth", "auto (ib)" or "auto (eth)"). senses: whether a port detects its type by itself.
     """
     texts = [sysfs.read_text(sysfs.device_path(function["address"], f"mlx4_port{port}")) for port in (1, 2)]
     matches = [PORT_TYPE.match(text) for text in texts if text is not None]
@@ -44,7 +44,7 @@ def read_card(function):
 
 
 def read_cards():
-    """Every function of this host that mlx4_core drives and that is no VF, by address."""
+    """Every function of this host that mlx4_core drives and that is not a VF, by address."""
     functions = [
         sysfs.read_function(address)
         for address in sysfs.list_names(HOST.sys + "/bus/pci/devices")
@@ -54,16 +54,14 @@ def read_cards():
 
 
 def takes_addresses(run):
-    """Whether the driver takes its options for each address, as that of MLNX_OFED, or once for all cards.
+    """Whether the driver takes its options for each address, like that of MLNX_OFED, or once for all cards.
 
-    The kernel's own declares them with module_param_array, the other with module_param_string.
-    run: runs a command and returns (code, output, errors). Raises Refusal when that cannot be found out.
+    The kernel's own driver declares them with module_param_array, the other with module_param_string.
+    run: runs a command and returns (code, output, errors). Raises Refusal if it cannot find out.
     """
     program = programs.find_program("modinfo")
     if program is None:
-        raise Refusal(
-            f"the program modinfo, which tells what options {DRIVER} takes, is not on this host: install kmod"
-        )
+        raise Refusal(f"the program modinfo, which shows the options of {DRIVER}, is not on this host: install kmod")
     code, output, errors = run([program, "-F", "parm", DRIVER])
     if code:
         raise Refusal(
@@ -75,21 +73,21 @@ def takes_addresses(run):
     )
     if match is None:
         raise Refusal(
-            f"the driver {DRIVER} of this kernel has no option num_vfs of a form that is known here (modinfo -F parm "
+            f"the driver {DRIVER} of this kernel has no option num_vfs in a form that the role knows (modinfo -F parm "
             f"{DRIVER}): use the driver of a newer kernel"
         )
     return match.group(1) != "array of byte"
 
 
 def last_lines(text):
-    """The last lines of what a program said, as one line."""
+    """The last lines of a program's output, as one line."""
     return "; ".join(line.strip() for line in text.strip().splitlines()[-3:])
 
 
 def option_sources(options_path):
     """Where else this host sets one of our options: a list of (place, name, value).
 
-    options_path: the file that is ours. Comments, continued lines and masked files are taken as modprobe takes them.
+    options_path: our own file. Comments, continued lines and masked files are read as modprobe reads them.
     """
     found, seen = [], {os.path.basename(options_path)}
     for directory in map(HOST.real, MODPROBE_DIRECTORIES):
@@ -115,15 +113,15 @@ def option_sources(options_path):
 
 
 def our_options(words):
-    """Those of a line's NAME=VALUE words that are options of ours, as (name, value)."""
+    """Those of a line's NAME=VALUE words that set one of our options, as (name, value)."""
     pairs = [word.replace('"', "").partition("=") for word in words]
     return [(name, value) for name, _equals, value in pairs if name in PARAMETERS]
 
 
 def parse_vfs(text):
-    """The triplet of each address in a value of num_vfs or probe_vf, under "" the one that holds for all cards.
+    """The triplet of each address in a value of num_vfs or probe_vf; under "" the one that applies to all cards.
 
-    A single value is VFs with all ports (param_map in __mlx4_init_one()). None for what is no such value.
+    A single value means VFs with all ports (param_map in __mlx4_init_one()). None for any other text.
     """
     found = {}
     try:
@@ -143,7 +141,7 @@ def parse_vfs(text):
 
 
 def running_option(name, address):
-    """The triplet with which the running driver was loaded, for one card; None when that cannot be read."""
+    """The triplet with which the running driver was loaded, for one card; None if it cannot be read."""
     text = sysfs.read_text(f"{HOST.sys}/module/{DRIVER}/parameters/{name}")
     values = parse_vfs(text) if text is not None else None
     return values.get(address, values.get("", NONE)) if values is not None else None

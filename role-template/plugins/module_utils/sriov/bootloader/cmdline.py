@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a kernel command line means to the kernel, and how words are added to it and taken off."""
+"""What a kernel command line means to the kernel, and how to add words to it and remove them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from collections.abc import Collection
 INTEL_ON = "intel_iommu=on"
 PASSTHROUGH = "iommu=pt"
 MANAGED_NAMES = ("intel_iommu", "amd_iommu", "iommu", "iommu.passthrough")
-# What hands the rest of the line to init: parse_args() of kernel/params.c compares after next_arg() has taken the
-# quotes off.
+# What passes the rest of the line to init: parse_args() of kernel/params.c compares after next_arg() has removed the
+# quotes.
 TO_INIT = ("--", '"--"')
 
 
 def parse_line(line: str) -> list[tuple[str, str, str | None]]:
     """Split a kernel command line as next_arg() of the kernel's lib/cmdline.c does.
 
-    Returns a list of (raw, name, value): the text as it stands, the name with `-` read as `_` (parameq() holds them
-    equal), the value without its quotes, None when there is no `=`. A lone `--` ends it: the rest goes to init.
+    Returns a list of (raw, name, value): the unchanged text, the name with `-` read as `_` (parameq() treats them as
+    equal), and the value without its quotes, or None if there is no `=`. A lone `--` ends the list: the kernel passes
+    the rest to init.
     """
     parameters = []
     for raw in split_raw(line):
@@ -43,7 +44,7 @@ def parse_line(line: str) -> list[tuple[str, str, str | None]]:
 
 
 def split_raw(line: str) -> list[str]:
-    """The words of a kernel command line as they stand; whitespace between double quotes does not divide."""
+    """The unchanged words of a kernel command line; whitespace between double quotes does not separate words."""
     return [line[start:end] for start, end in _spans(line)]
 
 
@@ -62,24 +63,24 @@ def _spans(line: str) -> list[tuple[int, int]]:
     return spans + [(start, len(line))] if start is not None else spans
 
 
-# The fields of a parameter: what one begins with (the kernel's strncmp() compares so far), and what it then says.
+# The fields of a parameter: how one begins (the kernel's strncmp() compares that many characters), and what it means.
 FIELD_STATES = {
     "intel_iommu": (("on", "intel", True), ("off", "intel", False)),
     "iommu": (("off", "off", True), ("pt", "passthrough", True), ("nopt", "passthrough", False)),
 }
-# What kstrtobool() takes, and the words for it.
+# What kstrtobool() takes as true and as false.
 KERNEL_YES, KERNEL_NO = ("1", "y", "yes", "on", "t", "true"), ("0", "n", "no", "off", "f", "false")
 
 
 def iommu_state(line: str) -> dict:
-    """What the kernel makes of the IOMMU parameters of a line.
+    """How the kernel understands the IOMMU parameters of a line.
 
     Returns {"intel": True|False|None, "passthrough": True|False|None, "off": bool, "amd_off": bool}; None: the line
     does not say.
-    Every occurrence is parsed, in order, and each field of a comma separated list for itself: `intel_iommu=`
+    The kernel parses every occurrence, in order, and each field of a comma-separated list separately: `intel_iommu=`
     by intel_iommu_setup() (drivers/iommu/intel/iommu.c), `iommu=` by iommu_setup() (arch/x86/kernel/pci-dma.c),
-    where nothing takes `off` back, `iommu.passthrough=` by iommu_set_def_domain_type() (drivers/iommu/iommu.c), and
-    `amd_iommu=` by parse_amd_iommu_options() (drivers/iommu/amd/init.c), where nothing takes `off` back either.
+    where nothing undoes `off`, `iommu.passthrough=` by iommu_set_def_domain_type() (drivers/iommu/iommu.c), and
+    `amd_iommu=` by parse_amd_iommu_options() (drivers/iommu/amd/init.c), where nothing undoes `off` either.
     """
     state = {"intel": None, "passthrough": None, "off": False, "amd_off": False}
     for _raw, name, value in parse_line(line):
@@ -96,23 +97,23 @@ def iommu_state(line: str) -> dict:
 
 
 def has(line: str, token: str) -> bool:
-    """Whether a line gives what `token` (INTEL_ON or PASSTHROUGH) is there for. With iommu=off it gives nothing."""
+    """Whether a line has the effect of `token` (INTEL_ON or PASSTHROUGH). With iommu=off it has none."""
     state = iommu_state(line)
     return bool(state["intel"] if token == INTEL_ON else state["passthrough"]) and not state["off"]
 
 
 def missing(line: str, wanted: list[str]) -> list[str]:
-    """The wanted tokens that a line does not give, in order."""
+    """The wanted tokens whose effect a line does not have, in order."""
     return [token for token in wanted if not has(line, token)]
 
 
 def managed_tokens(line: str) -> list[str]:
-    """The words of a line that concern the IOMMU, as they stand."""
+    """The unchanged words of a line that concern the IOMMU."""
     return [raw for raw, name, _value in parse_line(line) if name in MANAGED_NAMES]
 
 
 def remove_tokens(line: str, tokens: Collection[str]) -> str:
-    """The line without the words that are exactly one of `tokens`; every other word, and what is init's, stays."""
+    """The line without the words that are exactly one of `tokens`; every other word, and the part for init, stays."""
     kernels, separator, rest = _before_init(line)
     for start, end in reversed(_spans(kernels)):
         if kernels[start:end] in tokens:
@@ -121,7 +122,7 @@ def remove_tokens(line: str, tokens: Collection[str]) -> str:
 
 
 def append(line: str, tokens: Collection[str]) -> str:
-    """The line with the tokens at its end, before a `--` that hands the rest to init and before a quote that is never
+    """The line with the tokens at its end, before a `--` that passes the rest to init and before a quote that is never
     closed.
     """
     end = _kernels_end(line)
@@ -130,7 +131,7 @@ def append(line: str, tokens: Collection[str]) -> str:
 
 
 def _kernels_end(line: str) -> int:
-    """Where the part of a line ends to which a word can be added that reaches the kernel."""
+    """The end of the part of a line where an added word reaches the kernel."""
     spans = _spans(line)
     for start, end in spans:
         if line[start:end] in TO_INIT:

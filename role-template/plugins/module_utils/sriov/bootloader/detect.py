@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which boot loader keeps this host's next kernel line. docs/kernel-parameters.md says what each writes."""
+"""Which boot loader keeps this host's next kernel line. docs/kernel-parameters.md describes what each writes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from .systemd_boot import SystemdBoot
 
 
 def has_traces(host: Machine) -> bool:
-    """Whether a file of the role's own is left on a host, by which it is known without any record."""
+    """Whether a host still has a file of the role that shows its work without any record."""
     return host.is_file(MkconfigGrub.DROP_IN)
 
 
 def detect(host: Machine, running: str) -> BootLoader:
     """The boot loader that keeps this host's next kernel line.
 
-    running: /proc/cmdline. Several may be installed: what the running system was started by decides. systemd-boot
-    always says so in the UEFI variable LoaderInfo, GRUB leaves BOOT_IMAGE= on the line, an EFI stub `initrd=\\`.
-    Raises Refusal, naming what was looked for, when there is none to be found.
+    running: /proc/cmdline. Several may be installed: the one that started the running system counts. systemd-boot
+    always names itself in the UEFI variable LoaderInfo, GRUB leaves BOOT_IMAGE= on the line, an EFI stub `initrd=\\`.
+    Raises Refusal, naming what was looked for, if none is found.
     """
     if host.is_file("/run/ostree-booted"):
         raise Refusal(
-            "This host is kept by ostree, which makes the boot entries itself: add the kernel parameters with "
-            "rpm-ostree kargs, and the role will take them as they are."
+            "This host is managed by ostree, which makes the boot entries itself: add the kernel parameters with "
+            "rpm-ostree kargs, and the role will accept them as they are."
         )
     said = (host.uefi_loader() or "").lower()
     stub = re.search(r"(?:^|\s)initrd=\\", running) is not None
@@ -47,13 +47,10 @@ def detect(host: Machine, running: str) -> BootLoader:
         return systemd
     if images:
         raise Refusal(
-            f"systemd-boot starts unified kernel images here ({image or images[0]}), whose command line is inside "
-            "them: add the parameters to /etc/kernel/cmdline, make the images anew (kernel-install add-all), and the "
-            "role will take them as they are."
+            f"systemd-boot starts unified kernel images on this host ({image or images[0]}), which contain their command line: add the parameters to /etc/kernel/cmdline, rebuild the images (kernel-install add-all), and the role will accept them as they are."
         )
     raise Refusal(
         "No boot loader that this role knows was found: it looked for GRUB (/boot/grub/grub.cfg with "
         "/etc/default/grub and a grub-mkconfig that reads /etc/default/grub.d), for grubby with entries in "
-        "/boot/loader/entries, and for systemd-boot with entries in loader/entries; put the parameters on the line "
-        "yourself, and the role will take them as they are."
+        "/boot/loader/entries, and for systemd-boot with entries in loader/entries; add the parameters to the kernel line yourself, and the role will accept them as they are."
     )

@@ -26,9 +26,9 @@ def _option_lines(lines):
 
 
 def edit_entry(text, add, drop):
-    """The text of a boot entry with the tokens of `add` at the end of its options and those of `drop` taken off.
+    """The text of a boot entry with the tokens of `add` at the end of its options and without those of `drop`.
 
-    Every other character stays. An entry without options gets a line of them, and loses it when nothing is left on it.
+    Every other character stays. An entry without options gets a line of them; the line is removed once it is empty.
     """
     lines = text.split("\n")
     for number in _option_lines(lines) if drop else []:
@@ -38,7 +38,7 @@ def edit_entry(text, add, drop):
             lines[number] = key + space + kept + end if kept else None
     lines = [line for line in lines if line is not None]
     places = _option_lines(lines) if add else []
-    # The last line is the usual place. With a ` -- ` or an open quote in a line before, it is init's or within the
+    # The last line is the usual place. After a ` -- ` or an open quote in an earlier line, it belongs to init or to the
     # quote.
     for place in places[-1:] + places[:-1]:
         key, space, value, end = OPTIONS.match(lines[place]).groups()
@@ -57,9 +57,9 @@ class EntryLoader(BootLoader):
 
     KERNEL_CMDLINE = "/etc/kernel/cmdline"
     VENDOR_CMDLINE = "/usr/lib/kernel/cmdline"
-    # Files whose times are compared by others, and stay.
+    # Files whose times other programs compare, so the role keeps them.
     SAME_TIMES = ()
-    # Where kernel-install looks for its scripts, the first one of a name wins.
+    # Where kernel-install looks for its scripts; it uses the first one of each name.
     INSTALL = ("/etc/kernel/install.d", "/run/kernel/install.d", "/usr/lib/kernel/install.d", "/lib/kernel/install.d")
 
     def __init__(self, host, running):
@@ -78,11 +78,11 @@ class EntryLoader(BootLoader):
         )
 
     def script(self):
-        """The name of kernel-install's script that makes an entry of /etc/kernel/cmdline."""
+        """The name of kernel-install's script that makes an entry from /etc/kernel/cmdline."""
         raise NotImplementedError
 
     def takes_comments_by_default(self):
-        """Whether that script takes comments for words where it cannot be read."""
+        """Whether to assume, if that script cannot be read, that it treats comments as words."""
         raise NotImplementedError
 
     def takes_comments(self):
@@ -97,12 +97,12 @@ class EntryLoader(BootLoader):
         return self._takes_comments
 
     def readings(self):
-        """What may make a kernel line of /etc/kernel/cmdline here, as functions from its text to that line."""
+        """How this host may make a kernel line from /etc/kernel/cmdline, as functions from text to line."""
         proxmox = self.host.which("proxmox-boot-tool") or self.host.is_file("/etc/kernel/proxmox-boot-uuids")
         return [kernel_line] + ([every_word] if self.takes_comments() else []) + ([first_line] if proxmox else [])
 
     def expand(self, line):
-        """A line with the loader's variables put in."""
+        """A line with the loader's variables replaced by their values."""
         return line
 
     def options(self, text):
@@ -114,14 +114,14 @@ class EntryLoader(BootLoader):
         return lines + ([] if later is None else [(self.KERNEL_CMDLINE, kernel_line(later))])
 
     def also_read(self, changes):
-        """Further lines whose words end up on a later kernel's line, as (where, line): comments, and the file that ours
-        is made from.
+        """Further lines whose words end up on a later kernel's line, as (where, line): comments, and the file
+        from which ours is made.
         """
         later = changes.read(self.KERNEL_CMDLINE)
         path = self.VENDOR_CMDLINE if later is None else self.KERNEL_CMDLINE
         text = self.host.read(self.VENDOR_CMDLINE) or "" if later is None else later
         comments = [line for line in text.split("\n") if line.lstrip().startswith("#")] if self.takes_comments() else []
-        where = f"a line of {path} that begins with # (which kernel-install takes for a word here)"
+        where = f"a line of {path} that begins with # (which kernel-install reads as words here)"
         return [(path, kernel_line(text))] + [(where, comment) for comment in comments]
 
     def lacking(self, changes, wanted):
@@ -132,8 +132,8 @@ class EntryLoader(BootLoader):
         return [token for token in wanted if any(not has(line, token) for line in lines)]
 
     def _default_text(self, changes, ours):
-        """The text to begin /etc/kernel/cmdline with: kernel-install's own default, or the booted entry's options
-        without `ours`.
+        """The initial text of /etc/kernel/cmdline: kernel-install's own default, or the booted entry's options without
+        `ours`.
         """
         vendor = self.host.read(self.VENDOR_CMDLINE)
         if vendor is not None:
@@ -144,11 +144,11 @@ class EntryLoader(BootLoader):
         return remove_tokens(self.options((alike or [text for _path, text in entries])[-1]), ours) + "\n"
 
     def prepare(self, changes, wanted, record):
-        """Put into the record what a run that is interrupted has to leave to the next: with what /etc/kernel/cmdline
-        begins.
+        """Put into the record what the next run needs if this one is interrupted: the initial text of
+        /etc/kernel/cmdline.
 
-        Without the file kernel-install takes the running line, and a kernel that is installed before the reboot would
-        come up without the parameters.
+        Without the file kernel-install uses the running line, and a kernel that is installed before the reboot would
+        start without the parameters.
         """
         if wanted and changes.read(self.KERNEL_CMDLINE) is None and self.needs(changes, wanted, record):
             # After an interrupted run the entries may have the role's own tokens already.
@@ -157,7 +157,7 @@ class EntryLoader(BootLoader):
             ).rstrip("\n")
 
     def _made_by_role(self, text, record):
-        """Whether /etc/kernel/cmdline is the file that the role made, changed by nobody but the role."""
+        """Whether /etc/kernel/cmdline is the file that the role made, and only the role has changed it."""
         made = record.get("created", {}).get(self.KERNEL_CMDLINE)
         ours = (INTEL_ON, PASSTHROUGH)
         return made is not None and _without_words(text, ours).rstrip("\n") == _without_words(made, ours).rstrip("\n")
@@ -181,10 +181,10 @@ class EntryLoader(BootLoader):
         return plan
 
     def needs(self, changes, wanted, record):
-        """Whether anything lacks a wanted token, or still has what this role added and is not wanted."""
+        """Whether any line lacks a wanted token, or still has a token that this role added and that is not wanted."""
         drop = [token for token in record["tokens"] if token not in wanted]
         later = changes.read(self.KERNEL_CMDLINE)
-        # A run that was interrupted leaves its record, and may have written the entries only.
+        # A run that was interrupted leaves its record, and may have written only the entries.
         begun = any(token in record["tokens"] for token in wanted)
         return (
             bool(self.lacking(changes, wanted))
@@ -198,8 +198,8 @@ class EntryLoader(BootLoader):
             changes.put(path, text, keep_times=path in self.SAME_TIMES)
 
     def apply(self, changes, wanted, record):
-        """Make the next boot have `wanted`, and not what `record` says this role added before. Returns sentences for
-        the operator.
+        """Make the next boot have `wanted`, and not the other tokens that this role added before, as in `record`.
+        Returns sentences for the operator.
         """
         if self.needs(changes, wanted, record):
             drop = [token for token in record["tokens"] if token not in wanted]

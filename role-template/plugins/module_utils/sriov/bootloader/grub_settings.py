@@ -13,8 +13,8 @@ from .cmdline import INTEL_ON, PASSTHROUGH
 def drop_in(wanted: list[str]) -> str:
     """The shell text that puts the wanted tokens on the line unless it already gives them.
 
-    grub-mkconfig sources it under `set -e`. It goes by what the variables hold at that moment and never by what
-    they held when it was written: others may add and take off the same tokens, and this text need not change.
+    grub-mkconfig sources it under `set -e`. It checks the values of the variables at that moment, not at the time of
+    writing: other programs may add and remove the same tokens, and this text need not change.
     """
     lines = []
     if INTEL_ON in wanted:

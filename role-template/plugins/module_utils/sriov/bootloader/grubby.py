@@ -17,12 +17,11 @@ from .tools import last_line
 
 
 class Grubby(EntryLoader):
-    """GRUB that reads boot entries (blscfg), as on Enterprise Linux 9 and 10, where grubby is the tool to look at and
-    edit them.
+    """GRUB that reads boot entries (blscfg), as on Enterprise Linux 9 and 10, where grubby shows and edits them.
 
-    grubby 8.40 loses words when it edits: other values of a name that it adds, `&` and `\\`, blanks in quotes, all but
-    the first line of /etc/kernel/cmdline. A run that is killed after it could not bring them back. So the role writes
-    the files itself, each in one step, and has grubby show what it sees then.
+    grubby 8.40 loses words when it edits: other values of a name that it adds, `&` and `\\`, spaces in quotes, all but
+    the first line of /etc/kernel/cmdline. After a run that is killed at that point, nothing can restore them. So the
+    role writes the files itself, each in one step, and then reads what grubby shows.
     """
 
     name = "grubby"
@@ -30,8 +29,8 @@ class Grubby(EntryLoader):
     ENVIRONMENT = "/boot/grub2/grubenv"
     DEFAULTS = "/etc/default/grub"
     BEGIN, END = "# BEGIN stackhpc.sriov", "# END stackhpc.sriov"
-    # kernel-install takes /etc/default/grub as edited by hand when it is newer than /etc/kernel/cmdline, and
-    # runs grub2-mkconfig: whichever was newer stays so.
+    # If /etc/default/grub is newer than /etc/kernel/cmdline, kernel-install assumes that it was edited by hand, and
+    # runs grub2-mkconfig. So the newer one stays the newer one.
     SAME_TIMES = (DEFAULTS, EntryLoader.KERNEL_CMDLINE)
 
     def __init__(self, host, running, grubby):
@@ -88,7 +87,7 @@ class Grubby(EntryLoader):
         plan = super().plan(changes, wanted, drop, record)
         text = changes.read(self.DEFAULTS)
         if text is not None:
-            # grub2-mkconfig makes the entries' options anew from this file: always before EL 9.3, on request since.
+            # grub2-mkconfig regenerates the entries' options from this file: always before EL 9.3, on request since.
             # It reads no drop-ins.
             kept = re.sub(rf"^{self.BEGIN}\n.*?^{self.END}\n", "", text, flags=re.MULTILINE | re.DOTALL)
             if wanted and kept and not kept.endswith("\n"):
@@ -111,7 +110,7 @@ class Grubby(EntryLoader):
         lines = [self.options(text) for _path, text in self.entries(changes)]
         lacking = [token for token in wanted if any(not has(line, token) for line in lines)]
         plan = self.plan(changes, wanted, drop, record)
-        # First: as long as the entries or the block below are not written, the next run finds something to do.
+        # First: until the entries and the block below are written, the next run finds something to do.
         self._set_kernelopts(changes, lacking, drop)
         self.write(changes, plan)
         if not changes.check_mode:
@@ -119,12 +118,12 @@ class Grubby(EntryLoader):
         if wanted and sets_separator(changes.read(self.DEFAULTS) or "", "GRUB_CMDLINE_LINUX"):
             return [
                 f"{' '.join(wanted)} will go to init and not to the kernel when grub2-mkconfig makes the entries of "
-                f"{self.DEFAULTS}, because of the ' -- ' in its GRUB_CMDLINE_LINUX: take the ' -- ' out."
+                f"{self.DEFAULTS}, because of the ' -- ' in its GRUB_CMDLINE_LINUX: remove the ' -- '."
             ]
         return []
 
     def _set_kernelopts(self, changes, lacking, drop):
-        """Bring the variable kernelopts, where there is one, to what it has to be."""
+        """Set the variable kernelopts, if there is one, to what it must be."""
         value = self.kernelopts()
         if value is None:
             return
@@ -147,7 +146,7 @@ class Grubby(EntryLoader):
 
     def _read_back(self, changes, wanted):
         rc, out, err = self.host.run([self.grubby, "--info=ALL"], None)
-        # A block per entry; one that starts no kernel has nothing to show.
+        # A block for each entry; an entry that starts no kernel has no arguments.
         blocks = re.split(r"^(?=index=)", out, flags=re.MULTILINE)
         args = re.compile(r'^args="(.*?)"\s*(?=^(?:root|initrd|title|id)=|\Z)', re.MULTILINE | re.DOTALL)
         shown = [args.search(block) for block in blocks if re.search(r'^kernel="?/', block, re.MULTILINE)]

@@ -13,31 +13,31 @@ from .cmdline import _before_init, _kernels_end, _spans, missing
 
 
 def without_comments(text):
-    """The text with every line that begins with # turned into blanks, so that positions stay the same.
+    """The text with every line that begins with # replaced by spaces, so that positions stay the same.
 
-    What counts as a comment is what 90-loaderentry.install of systemd 257 and later leaves out (`grep -v '^\\s*#'`); a
-    # further on in a line is a word like any other.
+    A comment is what 90-loaderentry.install of systemd 257 and later leaves out (`grep -v '^\\s*#'`); a # later in a
+    line is part of a normal word.
     """
     return re.sub(r"^[^\S\n]*#[^\n]*", lambda match: " " * len(match.group(0)), text, flags=re.MULTILINE | re.ASCII)
 
 
 def kernel_line(text: str) -> str:
-    """The kernel line that a /etc/kernel/cmdline gives: its lines joined, without comments."""
+    """The kernel line from the text of /etc/kernel/cmdline: its lines joined, without comments."""
     return " ".join(without_comments(text).split())
 
 
 def every_word(text: str) -> str:
-    """The kernel line as kernel-install before systemd 257 and EL's 20-grub.install take it: comments are words too."""
+    """The kernel line as kernel-install before systemd 257 and EL's 20-grub.install read it: comments are words too."""
     return " ".join(text.split())
 
 
 def first_line(text: str) -> str:
-    """The kernel line as proxmox-boot-tool takes it."""
+    """The kernel line as proxmox-boot-tool reads it."""
     return text.split("\n", 1)[0]
 
 
 def up_to_return(text: str) -> str:
-    """The kernel line of an entry that kernel-install makes of a file with carriage returns: systemd-boot ends a line
+    """The kernel line of an entry that kernel-install makes from a file with carriage returns: systemd-boot ends a line
     at them.
     """
     return without_comments(text).split("\r", 1)[0]
@@ -49,11 +49,10 @@ def edit_line_file(
     drop: Collection[str],
     readings: Collection[Callable[[str], str]] = (kernel_line,),
 ) -> str:
-    """The text of /etc/kernel/cmdline with the tokens of `drop` taken off and those of `add` put on. Comments stay as
-    they are.
+    """The text of /etc/kernel/cmdline without the tokens of `drop` and with those of `add`. Comments stay as they are.
 
-    readings: functions from the text to a kernel line, each of which has to give what was added.
-    Raises Refusal when there is no such place.
+    readings: functions from the text to a kernel line; the result of each must have what was added.
+    Raises Refusal if no place in the text is right for all of them.
     """
     text = _without_words(text, drop)
     if not add:
@@ -63,13 +62,13 @@ def edit_line_file(
             return candidate
     raise Refusal(
         f"There is no place in /etc/kernel/cmdline where {' '.join(add)} would reach a kernel that is installed later: "
-        "bring what the kernel needs to the first line, before any comment and any ' -- ', and close every quote."
+        "put what the kernel needs on the first line, before any comment and any ' -- ', and close every quote."
     )
 
 
 def _placings(text, words):
-    """The texts with the words put in, the usual place first: the last line, the first, a line of their own, right
-    before the rest.
+    """The texts with the words added, the usual place first: the last line, the first, a separate line, directly before
+    the rest.
     """
     blanked = without_comments(text)
     end = _kernels_end(blanked)
@@ -88,7 +87,7 @@ def _placings(text, words):
 
 
 def _without_words(text: str, drop: Collection[str]) -> str:
-    """The text without the words that are exactly one of `drop`, as far as they are the kernel's and in no comment."""
+    """The text without the words that are exactly one of `drop`; the part for init and comments stay."""
     blanked = without_comments(text)
     kernels = _before_init(blanked)[0]
     for start, end in reversed(_spans(kernels)):

@@ -24,7 +24,7 @@ DROP_IN_HEADER = """\
 
 
 class MkconfigGrub(BootLoader):
-    """GRUB whose entries grub-mkconfig makes from /etc/default/grub and the drop-ins beside it."""
+    """GRUB whose entries grub-mkconfig makes from /etc/default/grub and its drop-ins."""
 
     name = "grub"
     DEFAULTS = "/etc/default/grub"
@@ -47,7 +47,7 @@ class MkconfigGrub(BootLoader):
         settings = host.is_file(cls.DEFAULTS) or host.is_directory(cls.DROP_INS)
         update = host.which("update-grub")
         mkconfig = host.which("grub-mkconfig", "grub2-mkconfig")
-        # Only a generator that reads drop-ins can be served by one; Debian's is patched to, EL's is not.
+        # A drop-in works only with a generator that reads drop-ins; Debian's is patched to do so, EL's is not.
         reads = mkconfig and "default/grub.d" in (host.read(mkconfig) or "")
         if not (config and settings and reads):
             return None
@@ -63,8 +63,8 @@ class MkconfigGrub(BootLoader):
     def settings(self, changes):
         """The variables of VARIABLES as grub-mkconfig would have them, by name; empty where one is not set.
 
-        The files are sourced by sh, in grub-mkconfig's order and under its `set -e`: nothing else knows what
-        `+=`, `$( )` or a continued line come to.
+        sh sources the files, in grub-mkconfig's order and under its `set -e`: nothing else can evaluate `+=`, `$( )`
+        or a continued line.
         """
         texts = tuple((path, changes.read(path)) for path in self._files(changes))
         if texts not in self._known:
@@ -98,7 +98,7 @@ class MkconfigGrub(BootLoader):
         if "\n" in settings["GRUB_CMDLINE_LINUX"] + settings["GRUB_CMDLINE_LINUX_DEFAULT"]:
             raise Refusal(
                 f"A value of GRUB_CMDLINE_LINUX or GRUB_CMDLINE_LINUX_DEFAULT in {self.DEFAULTS} or {self.DROP_INS} "
-                "has a line break inside its quotes, at which GRUB ends the kernel's line: put it on one line."
+                "has a line break inside its quotes, and GRUB ends the kernel's line there: put it on one line."
             )
         return settings
 
@@ -109,7 +109,7 @@ class MkconfigGrub(BootLoader):
             for name in self.host.names(self.DROP_INS)
             if name.endswith(".cfg") and not name.startswith(".")
         }
-        # What check mode would write sorts where the real file will.
+        # In check mode the file that would be written has the same place in the order.
         return [self.DEFAULTS] + sorted(
             drop_ins | ({self.DROP_IN} if changes.read(self.DROP_IN) is not None else set())
         )
@@ -129,7 +129,7 @@ class MkconfigGrub(BootLoader):
         return [(self.config + ": " + title, line) for title, line in made] + self.sources(changes)
 
     def lacking(self, changes, wanted):
-        """The wanted tokens that a run would bring to the next boot."""
+        """The wanted tokens that a run would add to the next boot."""
         line, entries = self.evaluate(changes), self.lines(changes)
         return [
             token
@@ -138,7 +138,7 @@ class MkconfigGrub(BootLoader):
         ]
 
     def apply(self, changes, wanted, record):
-        """Make the next boot have `wanted`, and not what `record` says this role added before.
+        """Make the next boot have `wanted`, and not the other tokens that this role added before, as in `record`.
 
         Returns sentences for the operator about entries that do not follow the settings.
         """
@@ -161,18 +161,17 @@ class MkconfigGrub(BootLoader):
         for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"):
             if any(word in TO_INIT for word in split_raw(settings[name])):
                 files = [path for path in self._files(changes) if sets_separator(changes.read(path) or "", name)]
-                return f"{tokens} would go to init and not to the kernel, as every word after the ' -- ' in {name} of {(files or [f'{self.DEFAULTS} or {self.DROP_INS}'])[-1]} does: take the ' -- ' out, or put in front of it what the kernel needs ('---' is an ordinary word)."
+                return f"{tokens} would go to init and not to the kernel, as every word after the ' -- ' in {name} of {(files or [f'{self.DEFAULTS} or {self.DROP_INS}'])[-1]} does: remove the ' -- ', or put what the kernel needs before it ('---' is an ordinary word)."
         return (
             f"{tokens} is not on the line that GRUB would get: a file in {self.DROP_INS} that sorts after "
-            f"{os.path.basename(self.DROP_IN)} sets GRUB_CMDLINE_LINUX_DEFAULT anew (rename it or let it append), or "
-            "the word stands in a quoted value."
+            f"{os.path.basename(self.DROP_IN)} replaces GRUB_CMDLINE_LINUX_DEFAULT (rename it or let it append), or the word is in a quoted value."
         )
 
     def _stale(self, changes, line, wanted, recorded):
         """Whether grub.cfg is older than the settings.
 
-        One entry that has the tokens shows that it is not: those that lack them then are made by a script with a line
-        of its own.
+        One entry that has the tokens shows that it is not older: a script with its own line then makes the entries that
+        lack them.
         """
         entries = self.lines(changes)
         return (
@@ -207,7 +206,7 @@ class MkconfigGrub(BootLoader):
         if wanted and not entries:
             return [
                 f"{self.config} has no Linux entry that is known to take its line from {self.DEFAULTS}: whether the "
-                f"next boot has {' '.join(wanted)} will be seen after it."
+                f"next boot has {' '.join(wanted)} is known only after it."
             ]
         if lacking and len(lacking) == len(entries):
             raise Refusal(
@@ -216,32 +215,31 @@ class MkconfigGrub(BootLoader):
             )
         return [
             f"The entry '{title}' of {self.config} does not have {' '.join(tokens)}, "
-            "because the script in /etc/grub.d that makes it takes a line of its own: a "
-            "host that is started from this entry runs without."
+            "because the script in /etc/grub.d that makes it uses its own line: a host that is started from this entry runs without them."
             for title, tokens in lacking
         ]
 
 
-# Words that make a boot end in a shell for repairs: systemd's generator and run level names (kernel-command-line(7)),
+# Words with which a boot ends in a shell for repairs: systemd's generator and run level names (kernel-command-line(7)),
 # Ubuntu's friendly-recovery, the stops of dracut (dracut.cmdline(7)) and initramfs-tools(7), and a shell instead of
 # init.
 REPAIR = re.compile(
     r"^(single|-s|s|S|1|-b|recovery|(rd\.)?(rescue|emergency)|(rd\.)?break(=.*)?"
     r"|(rd\.)?systemd\.unit=(rescue|emergency)(\.target)?|(rd)?init=/\S*/?(ba|da|z|k|a)?sh)$"
 )
-# The id of a recovery entry of 10_linux, gnulinux-VERSION-recovery-DEVICE, where the device can be of any name.
+# The id of a recovery entry of 10_linux, gnulinux-VERSION-recovery-DEVICE; the device can have any name.
 RECOVERY_ID = re.compile(r"gnulinux-(?!simple-)(?:(?!-advanced-|-recovery-)[^/'\"\s])*-recovery-")
-# Scripts whose entries are other systems' and the administrator's own.
+# Scripts that make entries of other systems and the administrator's own entries.
 NOT_MADE = ("30_os-prober", "40_custom", "41_custom")
 
 
 def grub_entries(text, settings=None):
     """The Linux entries that boot normally in a grub.cfg, as (title, kernel line without the kernel's path).
 
-    Those of 10_linux (and 10_linux_zfs) when there are any: entries of other systems and the administrator's own are
-    not made from /etc/default/grub. Recovery entries do not get GRUB_CMDLINE_LINUX_DEFAULT. They are known by
-    10_linux's id, and in whatever other script by their line: it has a word that REPAIR knows or the words of
-    GRUB_CMDLINE_LINUX_RECOVERY, which the line of a normal entry (`settings`, by name of the variable) does not have.
+    Only those of 10_linux (and 10_linux_zfs) if there are any: entries of other systems and the administrator's own are
+    not made from /etc/default/grub. Recovery entries do not get GRUB_CMDLINE_LINUX_DEFAULT. They are recognised by
+    10_linux's id, and in any other script by their line: it has a word that REPAIR matches, or the words of
+    GRUB_CMDLINE_LINUX_RECOVERY, and the line of a normal entry (`settings`, by name of the variable) does not.
     """
     settings = settings or {}
     usual = set(

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record of what this role has added to the line: nothing else is its own to take off again."""
+"""The record of what this role has added to the line: it removes nothing else again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECORD = "/var/lib/sriov/kernel-parameters.json"
 
 
 def read_record(host: Machine) -> dict:
-    """What this role has added: {"bootloader": str, "tokens": [str], ...}; empty tokens when there is no usable
+    """What this role has added: {"bootloader": str, "tokens": [str], ...}; empty tokens if there is no usable
     record.
     """
     try:
@@ -36,7 +36,7 @@ def read_record(host: Machine) -> dict:
 
 
 def write_record(host: Machine, record: dict, check_mode: bool) -> None:
-    """Keep the record, without counting it as a change: it is bookkeeping of the change itself."""
+    """Save the record, without counting it as a change: it only describes the change."""
     if check_mode or record == read_record(host):
         return
     real = host.real(RECORD)

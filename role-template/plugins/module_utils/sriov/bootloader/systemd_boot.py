@@ -23,7 +23,7 @@ class SystemdBoot(EntryLoader):
 
     @classmethod
     def partitions(cls, host):
-        """Where entries may be: what bootctl says, and the usual mount points."""
+        """Where entries may be: the paths that bootctl prints, and the usual mount points."""
         places, bootctl = [], host.which("bootctl")
         for option in ("--print-boot-path", "--print-esp-path") if bootctl else ():
             rc, out, _err = host.run([bootctl, option], None)
@@ -49,7 +49,7 @@ class SystemdBoot(EntryLoader):
 
     @classmethod
     def unified_images(cls, host):
-        """Paths of unified kernel images (entries of type 2), which carry their kernel line inside."""
+        """Paths of unified kernel images (entries of type 2), which contain their kernel line."""
         return [
             f"{place}/EFI/Linux/{name}"
             for place in cls.partitions(host)
@@ -58,7 +58,7 @@ class SystemdBoot(EntryLoader):
         ]
 
     def entries(self, changes):
-        """Entries of this system only: an EFI system partition may be shared with others."""
+        """The entries of this system only: several systems may share an EFI system partition."""
         machine = (self.host.read("/etc/machine-id") or "").strip()
         found = []
         for directory in self.directories:

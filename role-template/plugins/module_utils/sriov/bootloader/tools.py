@@ -1,13 +1,13 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What programs of boot loaders say."""
+"""The output of programs of boot loaders."""
 
 from __future__ import annotations
 
 
 def last_line(*outputs: str | None) -> str:
-    """The last line with anything in it of the first output that has one: where tools say what went wrong."""
+    """The last line that is not blank, from the first output that has one: there, tools say what went wrong."""
     for output in outputs:
         lines = [line.strip() for line in (output or "").splitlines() if line.strip()]
         if lines:

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cards read by the tool, compared with what is wanted, and set."""
+"""Reads cards with the tool, compares them with what is wanted, and sets them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COUNTS = ("SRIOV_EN", "NUM_OF_VFS", "PF_NUM_OF_VF")
 
 
 def read_card(tool, card, exact):
-    """Ask for a card, and where its functions differ for each of those. Returns {function: table}; raises Refusal."""
+    """Query a card, and each of its functions if they differ. Returns {function: table}; raises Refusal."""
     first = min(card["counts"])
     # The kernel shows how many VFs the card runs with: the tool is not needed for that where they are enough.
     running = not (card["connectx"] and enough_without(card, exact))
@@ -43,7 +43,7 @@ def read_card(tool, card, exact):
 
 
 def enough_without(card: dict, exact: bool) -> bool:
-    """Whether what the kernel sees of a card is all that is wanted, so that its firmware need not be read."""
+    """Whether the kernel sees all that is wanted of a card, so that its firmware need not be read."""
 
     def offered(function):
         return (sysfs.read_function(function) or {}).get("totalvfs") or 0
@@ -56,9 +56,9 @@ def enough_without(card: dict, exact: bool) -> bool:
 
 
 def look(card: dict, need: dict, tables: dict[str, dict]) -> dict:
-    """A need with what the card has: adds "next" and "current", as the tool shows them; current None when nobody knows.
+    """A need with what the card has: adds "next" and "current", as the tool shows them; current is None if unknown.
 
-    Raises Refusal when the card has no such parameter or does not let it be changed.
+    Raises Refusal if the card does not have the parameter or does not allow its change.
     """
     table = tables[need["function"]]
     name = need["name"]
@@ -68,8 +68,7 @@ def look(card: dict, need: dict, tables: dict[str, dict]) -> dict:
     number, text = number_and_name(row["next"])
     if number is None and text is None:
         raise Refusal(
-            f"{card['label']}: its firmware shows {name} as {row['next']}, which is no value that could be compared: "
-            "set it by hand"
+            f"{card['label']}: its firmware shows {name} as {row['next']}, which the role cannot compare: set it by hand"
         )
     if row["read_only"] and not met(need, row["next"]):
         raise Refusal(read_only(card, need, row["next"]))
@@ -82,12 +81,9 @@ def look(card: dict, need: dict, tables: dict[str, dict]) -> dict:
 
 
 def read_only(card, need, shown):
-    """The sentence for a parameter that the firmware does not let this host change. shown: what it is."""
+    """The sentence for a parameter that the firmware does not let this host change. shown: its value."""
     if need["listed"]:
-        return (
-            f"{card['label']}: firmware parameter {need['name']} is read-only and {shown}, {text_of(need)} is asked "
-            "for: leave it out"
-        )
+        return f"{card['label']}: firmware parameter {need['name']} is read-only and {shown}, {text_of(need)} is requested: leave it out"
     if card["family"] == "BlueField":
         return (
             f"{card['label']}: firmware parameter {need['name']} is read-only and {shown}, numvfs needs "
@@ -117,9 +113,9 @@ def key_of(need: dict) -> str:
 
 
 def not_running(needs_of_card: list[dict], remembered: set[str]) -> list[dict]:
-    """Those needs that the card does not run with, and shall from the next boot on.
+    """Those needs that the card does not run with now, and must run with from the next boot on.
 
-    remembered: the keys that were reported in this boot; they tell of a card that does not show what it runs with.
+    remembered: the keys that were reported in this boot, for a card that does not show what it runs with.
     """
     return [
         need
@@ -131,7 +127,7 @@ def not_running(needs_of_card: list[dict], remembered: set[str]) -> list[dict]:
 
 
 def reason(card: dict, need: dict) -> dict[str, str]:
-    """Why a reboot is due, as judge() takes it."""
+    """Why a reboot is due, in the form that judge() takes."""
     runs = (
         (f" and the card runs with {plain(need['current'])}")
         if need["current"] is not None
@@ -149,7 +145,7 @@ def reason(card: dict, need: dict) -> dict[str, str]:
 
 
 def set_card(tool, card, wanted):
-    """Set what differs and read it back, also after a failure; what is set is in card["done"]. Returns None, or one
+    """Set what differs and read it back, also after a failure; card["done"] gets what was set. Returns None, or one
     sentence.
     """
     for function in sorted({need["function"] for need in wanted}):
@@ -164,7 +160,7 @@ def set_card(tool, card, wanted):
             names = [need["name"] for need in own] if card["connectx"] else []
             rows = query(tool, function, card, names=names)["parameters"]
         except Refusal as refusal:
-            return f"{failed or refusal}; whether it has taken {' '.join(arguments)} is not known"
+            return f"{failed or refusal}; it is unknown whether the card took {' '.join(arguments)}"
         for need, setting in zip(own, arguments):
             shown = rows.get(need["name"], {}).get("next", "nothing")
             if met(need, shown):
@@ -176,7 +172,7 @@ def set_card(tool, card, wanted):
                 )
             elif not failed:
                 failed = (
-                    f"{card['label']}: {setting} was taken by the firmware and is {shown} all the same: set it by hand "
+                    f"{card['label']}: {setting} was accepted by the firmware but is still {shown}: set it by hand "
                     f"with {tool} and see what it says"
                 )
         if failed:
@@ -185,8 +181,8 @@ def set_card(tool, card, wanted):
 
 
 def set_all(tool: str, cards: list[dict], check_mode: bool) -> tuple[list[dict], list[dict]]:
-    """Set what differs on every card at once, unless in check mode. Returns (the needs that were set, the difference);
-    raises Refusal.
+    """Set what differs on all cards at the same time, except in check mode. Returns (the needs that were set, the
+    diff); raises Refusal.
     """
     wanted = [(card, [need for need in card["needs"] if need["set"]]) for card in cards]
     wanted = [(card, differing) for card, differing in wanted if differing]
@@ -200,25 +196,24 @@ def set_all(tool: str, cards: list[dict], check_mode: bool) -> tuple[list[dict],
         for card, differing in wanted
     ]
     if not check_mode:
-        # First: a run that ends in between would leave nobody who knows that a card without Current does not run with
-        # it yet.
+        # First: if the run ends in between, nothing else shows that a card without the column Current does not run
+        # with it yet.
         pending.note(HOST, "firmware", {key_of(need) for _card, differing in wanted for need in differing})
         refuse_all(at_once(lambda pair: set_card(tool, *pair), wanted))
     return [need for _card, differing in wanted for need in differing], diff
 
 
 def refuse_all(sentences):
-    """Raise one Refusal for all that is wrong, if anything is."""
+    """Raise one Refusal with all sentences, if there are any."""
     found = [sentence for sentence in sentences if sentence]
     if found:
         raise Refusal("; ".join(found))
 
 
 def read_all(tool: str, cards: list[dict], exact: bool, warn: Callable[[str], object]) -> list[dict]:
-    """Read every card at once and decide. Adds "tables" and "needs" to each; returns those that could be read.
+    """Read all cards at the same time and decide. Adds "tables" and "needs" to each; returns those that could be read.
 
-    A card that cannot be read and of which the kernel sees enough is left alone, with a warning. Raises Refusal
-    otherwise.
+    A card that cannot be read is left alone, with a warning, if the kernel sees enough VFs. Otherwise raises Refusal.
     """
 
     def one(card):
@@ -237,5 +232,5 @@ def read_all(tool: str, cards: list[dict], exact: bool, warn: Callable[[str], ob
     )
     for sentence in sentences:
         if sentence:
-            warn(f"{sentence}; it offers enough VFs, so the role goes on")
+            warn(f"{sentence}; it offers enough VFs, so the role continues")
     return [card for card in cards if "needs" in card]

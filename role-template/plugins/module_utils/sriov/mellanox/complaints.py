@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What mstconfig and mlxconfig complain about, and what an operator can do about it.
 
-Sources are named as file and release of github.com/Mellanox/mstflint. Errors go to standard output too; standard error
-has the usage errors of mstfwreset and warnings of the access library.
+Sources are named as file and release of github.com/Mellanox/mstflint. The tools print errors to standard output too;
+standard error has the usage errors of mstfwreset and warnings of the access library.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def _clean(text: str | None) -> str:
 
 
 def complaint(text: str) -> str | None:
-    """The tool's own last error, in one line without its prefix "-E- ", or None when it printed none.
+    """The tool's own last error, in one line without its prefix "-E- ", or None if it printed none.
 
-    Some messages go on in the following lines. After a usage error stands the whole help, which begins with NAME.
+    Some messages continue in the following lines. The whole help, which begins with NAME, follows a usage error.
     mstfwreset reports wrong use as argparse does ("mstfwreset: error: ...").
     """
     lines = _clean(text).splitlines()
@@ -38,7 +38,7 @@ def complaint(text: str) -> str | None:
         if not line.strip() or re.match(r"^(-[A-Z]- |\s+NAME:$|Query output saved to |Device #\d+:)", line):
             break
         parts.append(line)
-    # mstfwreset adds its full stop to texts that end with a newline.
+    # mstfwreset adds a full stop even to texts that end with a newline.
     return re.sub(r"\s+\.$", ".", " ".join(" ".join(parts).split()))
 
 
@@ -53,18 +53,17 @@ PERMISSION = (
 )
 UNSUPPORTED = r"Unsupported [Dd]evice"
 NO_ACCESS = r"Cannot access NV register|NVQC access register is not supported|NV access registers"
-# What the tools say, and what the operator can do about it; the first that fits counts, so reasons stand before the
-# general failures that quote them. %(...)s are groups of the expression, `wanted` is what was to be set, `package` what
-# the tool is of. The third is the family of cards that the advice is for, see family(); that for one stands before that
-# for any.
+# What the tools say, and what the operator can do about it. The first match counts, so reasons come before the general
+# failures that quote them. %(...)s are groups of the expression; `wanted` is what should be set, `package` the package
+# of the tool. The third value is the family of cards that the advice is for, see family(); advice for one family comes
+# before advice for any.
 ADVICE = tuple(
     (re.compile(expression), advice, (of + [None])[0])
     for expression, advice, *of in (
-        # mtcr_ul/mtcr_ul_com.c (4.21) and mtcr_common.c (4.36), m_err2str(): they come as the end of other messages.
+        # mtcr_ul/mtcr_ul_com.c (4.21) and mtcr_common.c (4.36), m_err2str(): they are the ends of other messages.
         (
             BUSY,
-            "another program is using the configuration interface of the card: wait until it is done and run the role again, and when "
-            "there is none, clear a lock that was left behind with the tool's command clear_semaphore",
+            "another program is using the configuration interface of the card: wait until it is done and run the role again; if there is none, clear the leftover lock with the tool's command clear_semaphore",
         ),
         (
             r"The configuration is rejected",
@@ -73,7 +72,7 @@ ADVICE = tuple(
         ),
         (
             r"The erase count exceeds its limit",
-            "the card refuses more changes of its configuration because of wear of its flash: power cycle the machine and set the rest later",
+            "the card refuses more changes of its configuration because of flash wear: power cycle the machine and set the rest later",
         ),
         (
             r"Config Section Corrupted|Configuration is corrupted",
@@ -87,7 +86,7 @@ ADVICE = tuple(
         ),
         (
             PERMISSION,
-            "the card does not let this host change its configuration: where several hosts share it, set it from the one that may, otherwise "
+            "the card does not let this host change its configuration: if several hosts share it, set it from the one that is allowed to, otherwise "
             "update its firmware",
         ),
         # mlxcfg_4thgen_commander.cpp: ConnectX-3 and ConnectX-3 Pro.
@@ -101,12 +100,11 @@ ADVICE = tuple(
         ),
         (
             r"Access to device should be through PCI",
-            "the tool reaches this ConnectX-3 by its PCI address only: name it so",
+            "the tool reaches this ConnectX-3 only by its PCI address: name it by that",
         ),
         (
             r"Failed to query device (?P<kind>current|default) configuration",
-            "the firmware of this ConnectX-3 does not answer queries of its %(kind)s configuration: update it to 2.42.5000, and when that does "
-            "not help, take `firmware` out of this device and set num_vfs in the firmware image with mstflint",
+            "the firmware of this ConnectX-3 does not answer queries of its %(kind)s configuration: update it to 2.42.5000, and if that does not help, take `firmware` out of this device and set num_vfs in the firmware image with mstflint",
         ),
         (
             r"Number of VFs exceeds limit \((?P<limit>\d+)\)|Maximal number of VFs: (?P<most>\d+)",
@@ -114,11 +112,11 @@ ADVICE = tuple(
         ),
         (
             r"bar size is too large|illegal Bar Size",
-            "the memory that LOG_BAR_SIZE asks for is more than the card can have for so many VFs: lower LOG_BAR_SIZE or NUM_OF_VFS",
+            "LOG_BAR_SIZE requests more memory than the card can have for so many VFs: lower LOG_BAR_SIZE or NUM_OF_VFS",
         ),
         (
             r"please specify all (the )?parameters for (?P<group>[\w -]+)",
-            "the card stores its parameters for %(group)s in one piece and has none yet: set all of them, for SRIOV both SRIOV_EN and NUM_OF_VFS",
+            "the card stores its parameters for %(group)s together and has none yet: set all of them, for SRIOV both SRIOV_EN and NUM_OF_VFS",
         ),
         # mlxcfg_commander.cpp
         (
@@ -127,7 +125,7 @@ ADVICE = tuple(
         ),
         (
             r"mst might be stopped",
-            "mlxconfig finds no card because MST is not running: run `mst start`, or install mstflint, which does without",
+            "mlxconfig finds no card because MST is not running: run `mst start`, or install mstflint, which does not need it",
         ),
         (
             r"No devices found|Failed to get devices",
@@ -145,11 +143,11 @@ ADVICE = tuple(
         (UNSUPPORTED, "this version of the tool does not know the card, which is newer: install a newer %(package)s"),
         (
             r"Failed to [Ii]dentify (the )?[Dd]evice|Failed to get device type|Failed to get Device PARAMS",
-            "the tool cannot tell what the card is: it may hang, see the kernel log, and power cycle the machine",
+            "the tool cannot identify the card: it may hang, see the kernel log, and power cycle the machine",
         ),
         (
             r"MTUSB device is not supported|Device type mismatch",
-            "the tool was given another device than a network card: check the PCI address",
+            "the tool was given a device that is not a network card: check the PCI address",
         ),
         # mlxcfg_db_manager.cpp, and getDefaultDBName() in mlxcfg_commander.cpp
         (
@@ -159,8 +157,7 @@ ADVICE = tuple(
         (
             r"Unknown [Pp]arameter:? (?P<name>[\w\[\].]+)|Failed to find Param / TLV with name '(?P<found>[^']+)'"
             r"|Failed to find Param / index out of range: (?P<index>[\w\[\].]+)",
-            "the tool has no parameter %(name)s%(found)s%(index)s for this card: check the spelling, where those of a port end in _P1 or _P2, "
-            "or install a newer %(package)s",
+            "the tool has no parameter %(name)s%(found)s%(index)s for this card: check the spelling (parameters of a port end in _P1 or _P2), or install a newer %(package)s",
         ),
         # mlxcfg_ui.cpp, then mlxcfg_generic_commander.cpp
         (
@@ -169,29 +166,28 @@ ADVICE = tuple(
         ),
         (
             r"[Dd]evice doesn't support (?P<name>\w+(\[\d+\])?) (parameter|configuration)|Unsupported Configuration: (?P<other>\w+)",
-            "the firmware of the card does not have the parameter %(name)s%(other)s: take it out of `firmware`, or update the firmware; a card "
-            "with one kind of port has no LINK_TYPE, and one whose SR-IOV the manufacturer switched off has no SRIOV_EN",
+            "the firmware of the card does not have the parameter %(name)s%(other)s: take it out of `firmware`, or update the firmware; a card with one kind of port has no LINK_TYPE, and a card whose manufacturer turned SR-IOV off has no SRIOV_EN",
         ),
         (
             NO_ACCESS,
-            "the BlueField does not let this host at its configuration: allow it with mlxprivhost on its ARM side, or update its firmware",
+            "the BlueField does not let this host access its configuration: allow it with mlxprivhost on its ARM side, or update its firmware",
             "BlueField",
         ),
         (
             NO_ACCESS,
-            "the card does not let this host at its configuration: its firmware is too old, or this is a virtual machine",
+            "the card does not let this host access its configuration: its firmware is too old, or this is a virtual machine",
         ),
         (
             r"Error when checked if Firmware supports",
-            "the card did not say what its firmware can report: run the role again, and when that does not help, power cycle the machine",
+            "the card did not say what its firmware can report: run the role again, and if that does not help, power cycle the machine",
         ),
         (
             r"Read only TLV: (?P<name>\w+)",
-            "the firmware lets nobody change %(wanted)s, it is marked RO in the output of a query: take it out of `firmware`",
+            "the firmware does not allow changes of %(wanted)s, which is marked RO in the output of a query: take it out of `firmware`",
         ),
         (
             r"The Rule TLV configuration (?P<name>\w+) is not supported",
-            "the firmware of the card cannot say its own limits, so %(wanted)s cannot be checked: update the firmware",
+            "the firmware of the card does not report its own limits, so %(wanted)s cannot be checked: update the firmware",
         ),
         # mlxcfg_tlv.cpp, checkRules(). With no maximum from the firmware, the rule of NUM_OF_VFS in mlxconfig_host.db
         # gives 0.
@@ -209,7 +205,7 @@ ADVICE = tuple(
         ),
         (
             r"The Parameter (?P<name>\w+) has Illegal constraint",
-            "%(name)s does not fit the other parameters of the card, whose MSI-X vectors and memory for VFs are limited in sum: lower NUM_OF_VFS, "
+            "%(name)s does not fit the other parameters of the card, whose MSI-X vectors and memory for VFs are limited in total: lower NUM_OF_VFS, "
             "NUM_VF_MSIX or VF_LOG_BAR_SIZE",
         ),
         # mlxcfg_param.cpp; Param::setVal() puts "Cannot set the value ... for the parameter ...: " before them.
@@ -244,7 +240,7 @@ ADVICE = tuple(
             "the firmware of the card did not do what was asked: run the role again, then power cycle the machine, then update the firmware",
         ),
         # mlxcfg_ui.cpp and mlxcfg_parser.cpp
-        (r"Aborted by user", "the tool asked whether to go on and had no answer: run it with -y"),
+        (r"Aborted by user", "the tool asked whether to continue and got no answer: run it with -y"),
         (
             r"invalid argument|[Ii]nvalid Configuration argument|missing (configuration|device|database|file)|No command found|Duplicate parameter"
             r"|command expects|the following arguments are required|unrecognized arguments|invalid choice",
@@ -268,9 +264,9 @@ def explain(
 ) -> str:
     """One sentence for the operator on what a tool complained about: where, what, what to do, and the tool's own words.
 
-    text: all that the tool printed; rc: its exit code (mstconfig: 2 not confirmed, 3 error); where: what names the
-    card; wanted: {name: value} that was to be set, or None for a query; model: the card's family(); package: what the
-    tool is of.
+    text: all output of the tool; rc: its exit code (mstconfig: 2 not confirmed, 3 error); where: names the card;
+    wanted: {name: value} that should be set, or None for a query; model: the card's family(); package: the package of
+    the tool.
     """
     words = complaint(text)
     if words is None and rc == 0 and needs_power_cycle(text):
@@ -292,30 +288,30 @@ def explain(
 
 
 def _listed(wanted):
-    """What was to be set, in words."""
-    return ", ".join(argument(name, value) for name, value in sorted((wanted or {}).items())) or "what was asked for"
+    """What should be set, in words."""
+    return ", ".join(argument(name, value) for name, value in sorted((wanted or {}).items())) or "the requested values"
 
 
 def _last_line(text):
-    """The last line with anything in it, its blanks made single; empty when there is none."""
+    """The last line that is not blank, with single spaces; empty if there is none."""
     lines = [" ".join(line.split()) for line in _clean(text).splitlines() if line.strip()]
     return lines[-1] if lines else ""
 
 
 def needs_power_cycle(text: str) -> bool:
-    """Whether a `set` that went well says that a reboot will not do.
+    """Whether a successful `set` says that a reboot is not enough.
 
-    GenericCommander::loadConfigurationGetStr() asks the firmware to reload at the next warm boot, and when the firmware
-    does not take that, says "Please power cycle machine" in place of "Please reboot machine" (4.13 to 4.36).
+    GenericCommander::loadConfigurationGetStr() requests that the firmware reload at the next warm boot. If the firmware
+    does not accept that, it says "Please power cycle machine" instead of "Please reboot machine" (4.13 to 4.36).
     """
     return bool(POWER_CYCLE.search(_clean(text)))
 
 
 def reset_refusal(text: str, rc: int | None) -> str | None:
     """Why `mstfwreset -y reset` or `mlxfwreset -y reset` did not load the firmware, as a clause without full stop; None
-    when it did.
+    if it did.
 
-    The exit code alone does not tell: a WarningException ("-W- ...") and, in 4.36, an OperationTerminated end with 0
+    The exit code alone does not show it: a WarningException ("-W- ...") and, in 4.36, an OperationTerminated end with 0
     (the end of small_utils/mstfwreset.py).
     """
     cleaned = _clean(text)
@@ -323,9 +319,9 @@ def reset_refusal(text: str, rc: int | None) -> str | None:
         return None
     reason = complaint(cleaned)
     if reason is None:
-        told = re.findall(r"^(?:-W- |ERROR: )(.+)$", cleaned, re.MULTILINE)
-        # That one is printed before the reset, as a hint for after it.
-        told = [line for line in told if not line.startswith("PCI rescan is required")]
-        last = " ".join(told[-1].split()) if told else _last_line(cleaned)
-        reason = f"it ended with exit code {rc} and did not say that the firmware was loaded{(f', its last words: {last}' if last else '')}"
+        warnings = re.findall(r"^(?:-W- |ERROR: )(.+)$", cleaned, re.MULTILINE)
+        # The tool prints this one before the reset, as a hint for afterwards.
+        warnings = [line for line in warnings if not line.startswith("PCI rescan is required")]
+        last = " ".join(warnings[-1].split()) if warnings else _last_line(cleaned)
+        reason = f"it ended with exit code {rc} and did not say that the firmware was loaded{(f', its last line: {last}' if last else '')}"
     return reason[:QUOTED].rstrip(" .:")

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The concern of the firmware of Mellanox cards: what it is to say, and what only a reboot brings."""
+"""The concern of the firmware of Mellanox cards: what must be set, and what waits for a reboot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .wanted import becomes_per_function, card_of, gather, text_of
 
 
 def with_waits(devices, cards):
-    """The devices, those with `waits` whose VFs can only come once their card runs with what is set."""
+    """The devices; a device whose VFs come only once its card runs with what is set gets `waits`."""
     texts = {card["card"]: card["waits"] for card in cards if card.get("waits")}
     result = []
     for device in devices:
@@ -31,7 +31,7 @@ def with_waits(devices, cards):
 
 
 def ensure(parameters, check_mode, warn):
-    """The module's work, under the lock. Returns its result; raises Refusal, or OSError when nothing was changed before
+    """The module's work, under the lock. Returns its result; raises Refusal, or OSError if nothing was changed before
     it.
     """
     cards = gather(parameters["devices"], parameters["exact"])
@@ -41,7 +41,7 @@ def ensure(parameters, check_mode, warn):
         done = [f"{card['label']}: {', '.join(card['done'])}" for card in cards if card["done"]]
         if not done:
             raise
-        raise Refusal(f"{error}; what this run has changed before that stays ({'; '.join(done)})") from error
+        raise Refusal(f"{error}; earlier changes of this run are kept ({'; '.join(done)})") from error
 
 
 def look_after(parameters, cards, check_mode, warn):
@@ -49,18 +49,7 @@ def look_after(parameters, cards, check_mode, warn):
     devices, exact = parameters["devices"], parameters["exact"]
     tools = find_tools(parameters["tool"]) if cards else ("", None)
     if tools is None:
-        missing = TOOLS["mstflint" if parameters["tool"] == "auto" else parameters["tool"]][0]
-        sentence = (
-            f"{missing} is not on this host, and the firmware of {', '.join(card['label'] for card in cards)} has to "
-            "be read"
-        )
-        if all(enough_without(card, exact) for card in cards):
-            warn(f"{sentence}; it offers enough VFs, so the role goes on")
-        elif parameters["tool_comes_later"] and check_mode:
-            for card in cards:
-                card["waits"] = f"{missing} is to be installed first, then its firmware can be read"
-        else:
-            raise Refusal(f"{sentence}: install it, or let the role do it (sriov_install_enabled)")
+        go_without_tool(parameters, cards, check_mode, warn)
         return result_of(devices, cards, "", [], [], [])
     tool, reset_tool = tools
     readable = read_all(tool, cards, exact, warn)
@@ -84,23 +73,9 @@ def look_after(parameters, cards, check_mode, warn):
     reasons = [reason(card, need) for card, waiting in asks for need in waiting]
     touched = {key_of(need) for need in changed}
     set_back = touched & before
-    # One that was set in an earlier boot and has to be set again: a reboot more would not bring it either.
+    # A parameter that was set in an earlier boot and must be set again: another reboot would not apply it either.
     due, stuck = pending.judge(HOST, "firmware", reasons, touched - set_back, check_mode)
-    advised = [
-        {
-            "key": item["key"],
-            "text": "%s, although the host has been rebooted since: %s"
-            % (
-                item["text"],
-                (
-                    "something sets it back when the host boots, look at the card's settings in the BIOS and in the BMC"
-                    if item["key"] in set_back
-                    else "power-cycle it, as a reboot does not reset every card, then run the role again"
-                ),
-            ),
-        }
-        for item in stuck
-    ]
+    advised = [with_advice(item, item["key"] in set_back) for item in stuck]
     was_reset = [card for card in readable if card.get("reset")]
     diff += [
         {"before_header": card["card"], "after_header": card["card"], "before": "", "after": "reset\n"}
@@ -109,8 +84,34 @@ def look_after(parameters, cards, check_mode, warn):
     return result_of(devices, cards, tool, diff, due, advised, clean)
 
 
+def go_without_tool(parameters, cards, check_mode, warn):
+    """Accept that the host has no tool, if no card needs it, or it comes later. Otherwise raises Refusal."""
+    missing = TOOLS["mstflint" if parameters["tool"] == "auto" else parameters["tool"]][0]
+    labels = ", ".join(card["label"] for card in cards)
+    sentence = f"{missing} is not on this host, and the firmware of {labels} has to be read"
+    if all(enough_without(card, parameters["exact"]) for card in cards):
+        warn(f"{sentence}; it offers enough VFs, so the role continues")
+    elif parameters["tool_comes_later"] and check_mode:
+        for card in cards:
+            card["waits"] = f"{missing} must be installed first, then its firmware can be read"
+    else:
+        raise Refusal(f"{sentence}: install it, or let the role do it (sriov_install_enabled)")
+
+
+def with_advice(item, is_set_back):
+    """A reason that a reboot has not cleared, with what to do about it.
+
+    is_set_back: whether the role had to set the parameter again after that reboot.
+    """
+    if is_set_back:
+        advice = "something sets it back when the host boots, look at the card's settings in the BIOS and in the BMC"
+    else:
+        advice = "power-cycle it, as a reboot does not reset every card, then run the role again"
+    return {"key": item["key"], "text": f"{item['text']}, although the host has been rebooted since: {advice}"}
+
+
 def result_of(devices, cards, tool, diff, due, stuck, clean=True):
-    """What the module returns. clean: as of nothing_left() before the module did anything."""
+    """What the module returns. clean: from nothing_left(), before the module did anything."""
     waits = any(card.get("waits") for card in cards)
     return {
         "changed": bool(diff),
@@ -145,13 +146,13 @@ def result_of(devices, cards, tool, diff, due, stuck, clean=True):
 def work(module: Any) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
-    module: an AnsibleModule, or what has its `params`, `check_mode` and `warn`.
+    module: an AnsibleModule, or an object with its `params`, `check_mode` and `warn`.
     """
     try:
         with lock.locked():
             return ensure(module.params, module.check_mode, module.warn)
     except OSError as error:
-        raise Refusal(f"The firmware cannot be looked after: {error}; no card was changed") from error
+        raise Refusal(f"The firmware cannot be set: {error}; no card was changed") from error
 
 
 # The module's options, as AnsibleModule takes them.

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Families of cards, where they differ for the role."""
+"""Families of cards, as far as they differ for the role."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .values import same
 # Cards for which advice differs, by their PCI ids (mlx4_pci_table, mlx5_core_pci_table of the kernel's drivers).
 CONNECTX3_IDS = ("15b3:1003", "15b3:1007")
 BLUEFIELD_IDS = ("15b3:a2d2", "15b3:a2d6", "15b3:a2dc", "15b3:a2df")
-# What the card shows as its type, with the parameters that are all 1 in NIC mode: EXT_HOST_PF, and DISABLED for the
+# The type that the card shows, with the parameters that are all 1 in NIC mode: EXT_HOST_PF, and DISABLED for the
 # engine (NVIDIA BlueField Modes of Operation, "NIC Mode for BlueField-2" and "for BlueField-3" in DOCA 2.2 to 2.9).
 NIC_MODE = {
     "BlueField2": (
@@ -25,8 +25,8 @@ NIC_MODE = {
 
 
 def family(identity: str) -> str | None:
-    """The family whose advice fits a card: "ConnectX-3", "BlueField", "ConnectX" for any other of NVIDIA; None for an
-    unknown vendor.
+    """The family whose advice fits a card: "ConnectX-3", "BlueField", "ConnectX" for any other NVIDIA card; None
+    for an unknown vendor.
 
     identity: the PCI id of one of its functions, "vendor:product".
     """
@@ -43,11 +43,11 @@ def is_connectx(identity: str) -> bool:
 
 
 def why_not_of_the_host(table: dict) -> str | None:
-    """Why the VFs of a card are not the host's to set, or will not be, as a clause with advice that fits its model;
-    None when they are.
+    """Why the host does not control the VFs of a card, or will not, as a clause with advice for its model; None if it
+    does.
 
-    A BlueField's own processor owns the card in DPU mode: INTERNAL_CPU_MODEL is EMBEDDED_CPU(1) there and in NIC mode,
-    in which the host owns it; with SEPARATED_HOST(0) the host has SR-IOV of its own. table: as of parse_query.
+    In DPU mode a BlueField's own processor owns the card. In NIC mode the host owns it. INTERNAL_CPU_MODEL is
+    EMBEDDED_CPU(1) in both; with SEPARATED_HOST(0) the host has its own SR-IOV. table: from parse_query().
     """
     rows = table["parameters"]
 
@@ -69,15 +69,12 @@ def why_not_of_the_host(table: dict) -> str | None:
             if shows("INTERNAL_CPU_MODEL", 1, "current")
             else "INTERNAL_CPU_MODEL=0"
         )
-        return (
-            "is a BlueField that is set for DPU mode from its next power cycle on, in which its own processor decides "
-            f"about VFs: set that back ({values}), or set the VFs there"
-        )
-    start = "is a BlueField in DPU mode, whose own processor decides about VFs: "
+        return f"is a BlueField that is set to DPU mode from its next power cycle on, where its own processor controls the VFs: set that back ({values}), or set the VFs there"
+    start = "is a BlueField in DPU mode, where its own processor controls the VFs: "
     if shows("INTERNAL_CPU_MODEL", 0, "next"):
         return (
             start
-            + "it is set for separated host mode and does not run with that yet: power-cycle the host, then run the role again"
+            + "it is set to separated host mode, but does not run in it yet: power-cycle the host, then run the role again"
         )
     if table["type"] == "BlueField":
         return start + "set them there, or put it into separated host mode (INTERNAL_CPU_MODEL=0, then a power cycle)"
@@ -89,8 +86,7 @@ def why_not_of_the_host(table: dict) -> str | None:
     wrong = [name for name in names if not shows(name, 1, "next")]
     if not wrong:
         return (
-            start
-            + "it is set for NIC mode and does not run with that yet: power-cycle the host, then run the role again"
+            start + "it is set to NIC mode, but does not run in it yet: power-cycle the host, then run the role again"
         )
     if any(rows[name]["read_only"] for name in wrong):
         return start + (

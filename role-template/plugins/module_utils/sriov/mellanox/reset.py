@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cards reset, so that they run with what is set without a reboot."""
+"""Resets cards, so that they run with what is set without a reboot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RETURN_SECONDS = 90
 
 
 def obstacle(card, carriers):
-    """Why a card must not be reset, in words, or None. carriers: as of connection.connection_functions."""
+    """Why a card must not be reset, in words, or None. carriers: from connection.connection_functions()."""
     functions = functions_of(card["card"])
     if carriers is None:
         return "it is not known whether it carries the connection to this host"
@@ -34,8 +34,9 @@ def obstacle(card, carriers):
 
 
 def reset_card(config_tool, tool, card, waiting):
-    """Reset a card, its VFs gone first, so that it runs with what is set. Returns None, or why it does not; its VFs are
-    then back.
+    """Remove the VFs of a card and reset it, so that it runs with what is set. Returns None, or why it does not.
+
+    Either way it gets its VFs back.
 
     waiting: what the card does not run with.
     """
@@ -45,7 +46,7 @@ def reset_card(config_tool, tool, card, waiting):
         failed = [message for message in writers.set_all(dict.fromkeys(had, 0), TOOL_SECONDS).values() if message]
         why = "; ".join(failed) or do_reset(tool, before) or still_not_running(config_tool, card, waiting)
     finally:
-        # Not all of them need be the role's, and where they are it sets their number afterwards.
+        # The role may not manage all of them. It sets the number of those that it manages afterwards.
         back = {
             function: min(count, (sysfs.read_function(function) or {}).get("totalvfs") or 0)
             for function, count in had.items()
@@ -64,7 +65,7 @@ def do_reset(tool, before):
     Returns None, or why it was not reset.
     """
     functions = sorted(before)
-    # Level 3 stops the driver of this card's functions alone, and starts it again (mlxfwreset_mlnxdriver.py).
+    # Level 3 stops only the driver of this card's functions, and starts it again (mlxfwreset_mlnxdriver.py).
     code, text = run([tool, "-d", min(functions), "-l", "3", "-y", "reset"], RESET_SECONDS)
     refused = f"it did not finish within {RESET_SECONDS} s" if code is None else reset_refusal(text, code)
     if refused:
@@ -91,10 +92,10 @@ def made_current(
     carriers: set[str] | None,
     check_mode: bool,
 ) -> bool:
-    """Reset a card so that it runs with what is set; whether it does, or in check mode would.
+    """Reset a card so that it runs with what is set. Returns whether it does, or in check mode would.
 
-    waiting: what it does not run with. carriers: as of connection.connection_functions. Otherwise card["not_reset"]
-    says why not.
+    waiting: what it does not run with. carriers: from connection.connection_functions(). If it does not,
+    card["not_reset"] says why.
     """
     why = (
         obstacle(card, carriers)
@@ -111,10 +112,10 @@ def made_current(
 
 
 def still_not_running(tool, card, waiting):
-    """Ask again after a reset. Returns None when the card runs with what is set, else a clause."""
+    """Query again after a reset. Returns None if the card runs with what is set, else a clause."""
     try:
         for need in waiting:
             need.update(look(card, need, {need["function"]: query(tool, need["function"], card)}))
     except Refusal as refusal:
         return f"after its reset: {refusal}"
-    return "it was reset and does not run with it all the same" if not_running(waiting, set()) else None
+    return "it was reset, but still does not run with it" if not_running(waiting, set()) else None

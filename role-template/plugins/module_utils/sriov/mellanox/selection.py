@@ -1,11 +1,11 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the choice of PFs has to know of Mellanox cards: the one door through which selection/ sees a vendor.
+"""What the choice of PFs must know about Mellanox cards: the only interface between selection/ and a vendor.
 
-A second vendor whose firmware the role sets would offer the same: an object as of Cards, checked_firmware() for what
-its entries ask for, and port_of() where several ports are one PF. What Cards says of a PF, choice.py then asks of the
-vendor that claims it.
+A second vendor whose firmware the role sets would offer the same: an object like Cards, checked_firmware() for what
+its entries request, and port_of() where several ports are one PF. choice.py would then ask the vendor that claims a PF,
+as it asks Cards now.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ..program.host import HOST
 from .models import CONNECTX3_IDS
 from .values import checked_parameters
 
-# The driver of ConnectX-3 makes VFs when it is loaded, as its module options say.
+# The driver of ConnectX-3 creates VFs when it is loaded; its module options set how many.
 MLX4 = "mlx4_core"
 
 
 class Cards:
     """Which functions are cards whose firmware this run sets, or has set, and what follows from that for a PF.
 
-    parameters: the module's. Raises Refusal for vendor ids that are none. Reads nothing of the host before read().
+    parameters: the module's. Raises Refusal for an invalid vendor id. Reads nothing from the host before read().
     """
 
     def __init__(self, parameters: dict) -> None:
@@ -36,11 +36,11 @@ class Cards:
         self._waiting: set[str] = set()
 
     def read(self) -> None:
-        """Read which cards wait for a reboot, where this run does not set their firmware."""
+        """Read which cards wait for a reboot, if this run does not set their firmware."""
         self._waiting = set() if self.sets_firmware else cards_that_wait()
 
     def claims(self, function: dict) -> bool:
-        """Whether this run sets the firmware of a function, so that what it offers comes later."""
+        """Whether this run sets the firmware of a function, so that its VFs may come later."""
         return function["id"][:4] in self.vendors
 
     def may_have_vfs_later(self, function: dict) -> bool:
@@ -52,19 +52,17 @@ class Cards:
         return pf["address"].rpartition(".")[0] in self._waiting and count > (pf["totalvfs"] or 0)
 
     def refuse(self, pf: dict, count: int, firmware: dict, where: str) -> None:
-        """Raise Refusal for an entry whose firmware is not this vendor's, and for a card that its driver has let go.
+        """Raise Refusal for an entry whose firmware is not this vendor's, and for a card that its driver has released.
 
-        firmware: as of checked_firmware(). count: the VFs wanted. where: names the entry.
+        firmware: from checked_firmware(). count: the VFs wanted. where: names the entry.
         """
         if firmware and self.sets_firmware and not self.claims(pf):
             raise Refusal(
-                f"{where}: {sysfs.describe(pf)} is no Mellanox card (vendor {pf['id'][:4]}), only their firmware "
-                "can be set: remove firmware from it"
+                f"{where}: {sysfs.describe(pf)} is not a Mellanox card (vendor {pf['id'][:4]}), and only their firmware can be set: remove firmware from it"
             )
         if pf["driver"] is None and pf["id"] in CONNECTX3_IDS and count > 0:
             raise Refusal(
-                f"{where}: {sysfs.describe(pf)} is a ConnectX-3 without its driver: load {MLX4} and see the kernel "
-                "log, it lets go of a card whose options in /etc/modprobe.d are not to its liking"
+                f"{where}: {sysfs.describe(pf)} is a ConnectX-3 without its driver: load {MLX4} and see the kernel log: the driver releases a card whose options in /etc/modprobe.d it rejects"
             )
 
 
@@ -75,8 +73,8 @@ def cards_that_wait() -> set[str]:
 
 
 def checked_vendors(parameters: dict) -> list[str]:
-    """The vendor ids of cards whose firmware this run sets, four hexadecimal digits each. Raises Refusal for one that
-    is none.
+    """The vendor ids of cards whose firmware this run sets, four hexadecimal digits each. Raises Refusal for an
+    invalid one.
     """
     vendors = []
     for vendor in check.words(parameters["mellanox_vendor_ids"]):
@@ -91,13 +89,13 @@ def checked_vendors(parameters: dict) -> list[str]:
 
 
 def checked_firmware(entry: dict, where: str) -> dict:
-    """The parameters in `firmware` of an entry. Raises Refusal for what no firmware parameter can be."""
+    """The parameters in `firmware` of an entry. Raises Refusal for an invalid name or value."""
     given = entry.get("firmware")
     return {} if given is None else checked_parameters(given, where)
 
 
 def port_of(pf: dict, kind: str, value: str, details: dict | None) -> int | None:
-    """Which port of a ConnectX-3 an interface's name or MAC address chooses: 1 or 2; None for the card as a whole.
+    """The port of a ConnectX-3 that an interface's name or MAC address chooses: 1 or 2; None for the whole card.
 
     Both ports of these cards are on one PCI function (dev_port: Documentation/ABI/testing/sysfs-class-net).
     """

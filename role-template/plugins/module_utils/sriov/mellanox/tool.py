@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The configuration tool: found, run, and its answers taken apart."""
+"""Finds and runs the configuration tool, and parses its answers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .mstconfig import parse_query
 TOOLS = {"mstflint": ("mstconfig", "mstfwreset"), "mft": ("mlxconfig", "mlxfwreset")}
 LOCKDOWN = "kernel/security/lockdown"
 TOOL_SECONDS = 120
-# A query takes a second and hardly any processor.
+# A query takes a second and hardly any processor time.
 AT_ONCE = 16
 
 
 def find_tools(choice: str) -> tuple[str, str | None] | None:
     """The programs (configuration, reset) to use. choice: auto, mstflint or mft.
 
-    The reset program is None when it is not there. Returns None when the host has none that fits.
+    The reset program is None if the host does not have it. Returns None if the host has no suitable tool.
     """
     for package in ("mstflint", "mft") if choice == "auto" else (choice,):
         config = programs.find_program(TOOLS[package][0])
@@ -37,9 +37,9 @@ def find_tools(choice: str) -> tuple[str, str | None] | None:
 
 
 def run(command: list[str], seconds: float = TOOL_SECONDS) -> tuple[int | None, str]:
-    """Run the tool; returns (exit code, what it printed). Its messages go to standard output, those of errors too.
+    """Run the tool; returns (exit code, what it printed). It prints errors to standard output too.
 
-    The exit code is None when it could not be run, or did not end in time; the text then says so.
+    The exit code is None if the tool could not be run, or did not end in time; the text then says so.
     """
     environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
     try:
@@ -62,13 +62,13 @@ def run(command: list[str], seconds: float = TOOL_SECONDS) -> tuple[int | None, 
 
 
 def at_once(work: Callable, items: Sequence) -> list:
-    """[work(item) for item in items], all at the same time. An exception of one is raised when all have ended."""
+    """[work(item) for item in items], all at the same time. An exception is raised after all have ended."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(AT_ONCE, len(items)))) as pool:
         return [future.result() for future in [pool.submit(work, item) for item in items]]
 
 
 def package_of(tool):
-    """The package that a configuration tool is of."""
+    """The package that contains a configuration tool."""
     return "MFT" if os.path.basename(tool) == TOOLS["mft"][0] else "mstflint"
 
 
@@ -81,7 +81,7 @@ def complain(
     wanted: dict | None = None,
 ) -> str:
     """The sentence for a call of the tool that failed. wanted: {name: value} that was to be set; label: of the
-    function, the card's own when None.
+    function, or None for the card's.
     """
     return explain(text, code, label or card["label"], wanted, card["family"], package_of(tool)) + lockdown_hint(text)
 
@@ -98,7 +98,7 @@ def query(
     names: Sequence[str] = (),
     running: bool = True,
 ) -> dict:
-    """What the tool says of one function of a card. label: as of complain. Raises Refusal with the tool's reason.
+    """What the tool shows for a function of a card. label: as for complain(). Raises Refusal with the tool's reason.
 
     names: the parameters to read, because each costs the tool time. All are read when it is empty, and when the card
     does not have one of them. running: whether to read also what the card runs with.
@@ -117,17 +117,14 @@ def query(
         return parse_query(text)
     except Refusal as error:
         raise Refusal(
-            f"{label}: {tool} printed what this role cannot read ({error}): report it with `{tool} -d {function} -e q`"
+            f"{label}: {tool} printed output that this role cannot read ({error}): report it with `{tool} -d {function} -e q`"
         ) from error
 
 
 def lockdown_hint(text):
-    """A reason of this host's for a device that the tool could not open."""
+    """Why this host may have kept the tool from opening a device, as a clause; "" if it did not."""
     state = sysfs.read_text(os.path.join(HOST.sys, LOCKDOWN), "")
     active = re.search(r"\[(integrity|confidentiality)\]", state)
     if not active or "open" not in (complaint(text) or ""):
         return ""
-    return (
-        f"; the kernel is locked down ({active.group(1)}, as with Secure Boot), which keeps every such tool from the "
-        "card: set the firmware with Secure Boot turned off"
-    )
+    return f"; the kernel is locked down ({active.group(1)}, as with Secure Boot), which keeps every tool of this kind from the card: set the firmware with Secure Boot turned off"

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values of firmware parameters: as a user writes them, as the tool takes them and as it shows them."""
+"""Values of firmware parameters: as a user writes them, as the tool reads them and as it shows them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 
 from ..errors import Refusal
 
-# No value of a card has more digits than one of 64 bits, and int() refuses those of 4300.
+# No value of a card has more digits than a number of 64 bits, and int() refuses 4300 digits or more.
 NUMBER = re.compile(r"^(0[xX][0-9A-Fa-f]{1,16}|0|[1-9][0-9]{0,19})\Z")
 NAMED_NUMBER = re.compile(r"^([^()\s]+)\(([0-9]{1,20})\)\Z")
 TRUTH = {"true": 1, "false": 0}
@@ -18,10 +18,10 @@ LARGEST = 0xFFFFFFFE
 
 
 def number_and_name(shown: object) -> tuple[int | None, str | None]:
-    """What a table shows as a value, taken apart: (int or None, str or None).
+    """The number and the name in a value that a table shows: (int or None, str or None).
 
     MlxCfg::printValue() in mlxcfg_ui.cpp prints a number with a name as NAME(NUMBER), else the number alone.
-    What is not one value, N/A and Array[0..7], gives (None, None).
+    N/A and Array[0..7] are not single values and give (None, None).
     """
     shown = str(shown).strip() if shown is not None else ""
     both = NAMED_NUMBER.match(shown)
@@ -37,9 +37,7 @@ def number_and_name(shown: object) -> tuple[int | None, str | None]:
 
 
 def _number_or_name(wanted):
-    """What a user wrote, as an int where it is a number or a truth value, else as a str in upper case; None for
-    anything else.
-    """
+    """What a user wrote: an int for a number or a truth value, an upper-case str for a name, else None."""
     if isinstance(wanted, (bool, int)):
         return int(wanted)
     if not isinstance(wanted, str) or not wanted.strip():
@@ -54,7 +52,7 @@ def same(wanted: object, shown: str | None) -> bool:
     """Whether a table shows the value that a user wrote (bool, int, or str: a number or a name in any case).
 
     Numbers are compared with numbers and names with whole names, as EnumParamValue::parseValue() in mlxcfg_param.cpp
-    does (strcasecmp). False when the table shows no value.
+    does (strcasecmp). False if the table shows no value.
     """
     wanted = _number_or_name(wanted)
     number, name = number_and_name(shown)
@@ -67,26 +65,26 @@ def argument(name: str, wanted: object) -> str:
     """NAME=VALUE as `set` takes it: truth values as 1 and 0, numbers decimal, names in upper case.
 
     Decimal, because the tool reads numbers with strtoul(..., 0): 010 would be 8 (strToNum() in mlxcfg_utils.h).
-    wanted: a value that checked_parameters() let pass.
+    wanted: a value that checked_parameters() accepted.
     """
     return f"{name}={_number_or_name(wanted)}"
 
 
 def checked_parameters(parameters: object, where: str) -> dict:
-    """The parameters that a user wants, with the names as the tool spells them; values as given, text stripped.
+    """The parameters that a user requests, with the names as the tool spells them; values as given, text stripped.
 
-    parameters: the map `firmware` of a device, {name: bool, int or str}; where: what names the device in the message.
-    An array cannot be compared, the table shows Array[0..7] for it, so its elements are refused.
+    parameters: the map `firmware` of a device, {name: bool, int or str}; where: names the device in the message.
+    The elements of an array are refused: the role cannot compare them, because the table shows Array[0..7].
     Raises Refusal with one sentence that starts with `where`.
     """
     start = where + ": firmware: "
     if not isinstance(parameters, dict):
-        raise Refusal(start + f"{_kind(parameters)} is no map: write one line NAME: value for each parameter")
+        raise Refusal(start + f"{_kind(parameters)} is not a map: write one line NAME: value for each parameter")
     checked = {}
     for given, value in parameters.items():
         name = _checked_name(given, start)
         if name in checked:
-            raise Refusal(start + f"{name} is there twice: write it once, in upper case")
+            raise Refusal(start + f"{name} is listed twice: write it once, in upper case")
         checked[name] = _checked_value(name, value, start)
     return checked
 
@@ -100,13 +98,13 @@ def _checked_name(given, start):
         )
     if not re.match(r"^[A-Z][A-Z0-9_]*$", name):
         raise Refusal(
-            start + f"{given!r:.60} is no name of a parameter: write it as `mstconfig q` shows it, such as NUM_OF_VFS"
+            start + f"{given!r:.60} is not a parameter name: write it as `mstconfig q` shows it, such as NUM_OF_VFS"
         )
     return re.sub(r"_X86(?=_|$)", "_x86", name)
 
 
 def _checked_value(name, value, start):
-    """A value that may be set and compared. Raises Refusal."""
+    """A value that the role can set and compare. Raises Refusal."""
     if isinstance(value, str):
         value = value.strip()
         if not re.match(r"^[A-Za-z0-9_.-]+$", value):
@@ -116,7 +114,7 @@ def _checked_value(name, value, start):
             )
         if re.match(r"^0[0-9]", value):
             raise Refusal(
-                start + f"{name} is {value!r}, which the tool would take for octal: write it without leading zeros"
+                start + f"{name} is {value!r}, which the tool would read as octal: write it without leading zeros"
             )
         if re.match(r"^(-?[0-9]+\.?[0-9]*|0[xX][0-9A-Fa-f]+)$", value) and not NUMBER.match(value):
             raise Refusal(start + f"{name} is {value!r}: write a whole number from 0 to {LARGEST}")
@@ -129,7 +127,7 @@ def _checked_value(name, value, start):
 
 
 def _kind(value):
-    """A value that is of a wrong kind, in a few words."""
+    """A value of the wrong kind, in a few words."""
     if value is None:
         return "empty"
     names = {float: f"the fraction {value}", dict: "a map", list: "a list", tuple: "a list"}

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wanted of the firmware of cards, from the entries of sriov_devices."""
+"""What the entries of sriov_devices request of the firmware of cards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..program.host import HOST
 from .models import family, is_connectx
 from .values import argument, checked_parameters, number_and_name, same
 
-# What each function of a card has for itself: the parameters of class 3 in mstflint's mlxconfig_host.db (4.36).
+# What each function of a card has separately: the parameters of class 3 in mstflint's mlxconfig_host.db (4.36).
 OF_A_FUNCTION = re.compile(
     r"^(PF_(TOTAL_SF|SD_GROUP|VF_BAR2_MODE|DEVICE_ID|DEVICE_ID_ENABLE|SF_BAR_SIZE|NUM_PF_MSIX|NUM_VF_MSIX|NUM_SAT_PF|NUM_OF_VF)"
     r"|(ECPF|NVME_EMU_MNG|PCI_SWITCH_EMU_MNG|VIRTIO_(BLK|FS|NET)_EMU_MNG|BOOT|UEFI)_\w+|LEGACY_BOOT_PROTOCOL|IP_VER|WOL_MAGIC_EN"
@@ -29,7 +29,7 @@ def card_of(address: str) -> str:
 
 
 def functions_of(card: dict) -> list[str]:
-    """The addresses of the PFs of a card that are on the host, VFs left out."""
+    """The addresses of the PFs of a card that are on the host, without VFs."""
     return [
         address
         for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
@@ -38,12 +38,12 @@ def functions_of(card: dict) -> list[str]:
 
 
 def gather(devices: list[dict], exact: bool) -> list[dict]:
-    """The cards of which something is wanted, in the order of their addresses.
+    """The cards for which the devices request something, in the order of their addresses.
 
-    devices: as sriov_devices returns them; those without `firmware`, and those that are not there, are no concern of
-    ours. Returns a list of {"card", "label", "family": as of family, "connectx": as of is_connectx, "counts":
-    {function: VFs}, "listed": [(function, name, value, selector)], "done": what this run has changed on it, in words}.
-    Raises Refusal when the ports of a card want different things, or a device contradicts itself or has no known form.
+    devices: as sriov_devices returns them; those without `firmware`, and those that are not on the host, are ignored.
+    Returns a list of {"card", "label", "family": from family(), "connectx": from is_connectx(), "counts": {function:
+    VFs}, "listed": [(function, name, value, selector)], "done": what this run has changed on it, in words}. Raises
+    Refusal if the ports of a card request different things, or if a device contradicts itself or has an unknown form.
     """
     given.refuse_wrong(devices, ("address", "numvfs", "selector"))
     cards = {}
@@ -79,7 +79,7 @@ def gather(devices: list[dict], exact: bool) -> list[dict]:
 
 
 def refuse_conflicts(card):
-    """Raise Refusal when what is listed for a card cannot all hold."""
+    """Raise Refusal if the parameters listed for a card contradict each other or numvfs."""
     known = {}
     for function, name, value, selector in card["listed"]:
         key = (function if OF_A_FUNCTION.match(name) else None, name)
@@ -87,19 +87,19 @@ def refuse_conflicts(card):
         if argument(name, value) != argument(name, other_value):
             raise Refusal(
                 f"{other_selector} and {selector} are ports of one card ({card['card']}), whose firmware has one "
-                f"{name} for both, and ask for {other_value} and {value}: give them the same value"
+                f"{name} for both, and request {other_value} and {value}: give them the same value"
             )
     most = max(card["counts"].values())
     for function, name, value, selector in card["listed"]:
         if name == "SRIOV_EN" and most > 0 and not same(True, str(value)):
             raise Refusal(
-                f"{selector}: firmware: SRIOV_EN is {value}, and {most} VFs are asked for: remove one of the two"
+                f"{selector}: firmware: SRIOV_EN is {value}, and {most} VFs are requested: remove one of the two"
             )
         least = {"NUM_OF_VFS": most, "PF_NUM_OF_VF": card["counts"][function]}.get(name)
         number = number_and_name(str(value))[0]
         if least is not None and (number is None or number < least):
             raise Refusal(
-                f"{selector}: firmware: {name} is {value}, and {least} VFs are asked for: raise it, or leave it out"
+                f"{selector}: firmware: {name} is {value}, and {least} VFs are requested: raise it, or leave it out"
             )
 
 
@@ -115,9 +115,9 @@ def names_of(card: dict) -> list[str]:
 
 
 def needs(card: dict, tables: dict[str, dict], exact: bool) -> list[dict]:
-    """What a card's firmware has to say, in the order in which it is set.
+    """What a card's firmware must be set to, in the order of setting.
 
-    tables: what the tool said of each function that was asked, by address. Returns a list of {"function", "name",
+    tables: what the tool printed for each function that was queried, by address. Returns a list of {"function", "name",
     "value", "least": whether more is fine too, "listed": whether a device lists it in `firmware`}.
     """
     first = min(tables)
@@ -137,7 +137,7 @@ def needs(card: dict, tables: dict[str, dict], exact: bool) -> list[dict]:
     if most > 0:
         add(first, "SRIOV_EN", True, False)
         if becomes_per_function(card, tables):
-            # A card does not know PF_NUM_OF_VF before that is set.
+            # A card does not have PF_NUM_OF_VF before PF_NUM_OF_VF_VALID is set.
             return result
         if counts_per_function(card, tables):
             for function, count in sorted(card["counts"].items()):
@@ -159,12 +159,12 @@ def counts_per_function(card: dict, tables: dict[str, dict]) -> bool:
 
 
 def becomes_per_function(card: dict, tables: dict[str, dict]) -> bool:
-    """Whether PF_NUM_OF_VF is to count for a card and does not yet."""
+    """Whether PF_NUM_OF_VF must count for a card and does not yet."""
     return listed_valid(card) is True and not counts_per_function(card, tables)
 
 
 def listed_valid(card):
-    """What PF_NUM_OF_VF_VALID is listed as for a card: True, False, or None when it is not."""
+    """The value listed for PF_NUM_OF_VF_VALID of a card: True, False, or None if it is not listed."""
     for _function, name, value, _selector in card["listed"]:
         if name == "PF_NUM_OF_VF_VALID":
             return same(True, str(value))
@@ -180,10 +180,10 @@ def met(need: dict, shown: str | None) -> bool:
 
 
 def text_of(need: dict) -> str:
-    """The wanted value as it is told to people: 16, True, ETH."""
+    """The wanted value as messages show it: 16, True, ETH."""
     return str(need["value"])
 
 
 def plain(shown: str | None) -> str:
-    """A value that the tool shows, as it is told to people: True(1) is True, 8 is 8."""
+    """A value that the tool shows, as messages show it: True(1) is True, 8 is 8."""
     return number_and_name(shown)[1] or shown

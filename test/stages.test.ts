@@ -56,7 +56,13 @@ describe("long tests", () => {
     const { whole } = longTests(texts);
     deepStrictEqual(
       whole.filter((path) => !path.startsWith("test/openstack/")),
-      ["test/bootstrap.test.ts", "test/fork.test.ts", "test/python/test_variables.py"],
+      [
+        "test/bootstrap.test.ts",
+        "test/fork.test.ts",
+        "test/python/test_cards_real.py",
+        "test/python/test_mstconfig_real.py",
+        "test/python/test_variables.py",
+      ],
     );
     deepStrictEqual(
       whole.filter((path) => path.startsWith("test/openstack/")),

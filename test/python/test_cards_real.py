@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the firmware module decides and does with Debian's unmodified mstconfig, of three releases, without a machine.
 
-The card is the rig's emulated one (molecule/rig/connectx); the kernel's view of it, its number of VFs, is the fake
-sysfs of the other tests, which follows what the card runs with. The whole path on a machine, with the real mstfwreset,
-is molecule/connectx5.
+The card is the rig's emulated one (molecule/rig/connectx). The kernel's view of it is the fake sysfs of the other tests,
+whose number of VFs follows what the card runs with. The whole path on a machine, with the real mstfwreset, is in
+molecule/connectx5 and molecule/connectx6dx.
 """
 
 import pytest
@@ -45,7 +45,7 @@ def texts(reasons):
     return [reason["text"].partition(" of ens")[0] + reason["text"].partition("is set")[2] for reason in reasons]
 
 
-def test_a_fresh_card_comes_to_its_vfs_with_one_reboot(tool, card):
+def test_a_fresh_card_gets_its_vfs_with_one_reboot(tool, card):
     devices = [device(P0, 3), device(P1, 5, index=1)]
     done = run(tool, *devices)
     assert tool.sets() == [(P0, ["SRIOV_EN=1", "NUM_OF_VFS=5"])]
@@ -60,7 +60,7 @@ def test_a_fresh_card_comes_to_its_vfs_with_one_reboot(tool, card):
     assert tool.calls == [["-d", P0, "q", *COUNTS]]
 
 
-def test_a_card_that_offers_more_is_left_alone_unless_it_is_to_be_exact(tool, card):
+def test_a_card_that_offers_more_is_unchanged_unless_the_number_must_be_exact(tool, card):
     for column in ("current", "next"):
         for name, value in (("SRIOV_EN", 1), ("NUM_OF_VFS", 127)):
             with card.state.locked():
@@ -81,7 +81,7 @@ def test_more_vfs_than_a_port_can_have_are_refused_in_the_tools_words(tool, card
     assert (card.parameter("next", "NUM_OF_VFS"), card.parameter("next", "SRIOV_EN")) == (0, 0)
 
 
-def test_a_card_that_keeps_its_values_is_told_with_the_advice_to_power_cycle(tool, card):
+def test_a_card_that_keeps_its_values_is_reported_with_the_advice_to_power_cycle(tool, card):
     card.behave(keeps="true")
     run(tool, device(P0, 4))
     tool.boot("boot-2")
@@ -91,7 +91,7 @@ def test_a_card_that_keeps_its_values_is_told_with_the_advice_to_power_cycle(too
     )
 
 
-def test_each_port_has_its_own_number_where_that_counts(tool, card):
+def test_each_port_has_its_own_number_if_that_counts(tool, card):
     per_port = {"PF_NUM_OF_VF_VALID": True}
     run_once(device(P0, 3, per_port), device(P1, 9, per_port, index=1))
     assert [card.parameter("next", "PF_NUM_OF_VF", function) for function in (0, 1)] == [3, 9]
@@ -102,7 +102,7 @@ def test_each_port_has_its_own_number_where_that_counts(tool, card):
     assert (again["changed"], again["reboot"], again["stuck"]) == (False, [], [])
 
 
-def test_a_card_that_counts_for_each_port_already_is_set_so(tool, card):
+def test_a_card_that_already_counts_for_each_port_is_set_for_each_port(tool, card):
     for column in ("current", "next"):
         with card.state.locked():
             card.card.set_parameter(column, "PF_NUM_OF_VF_VALID", 0, 1)
@@ -112,7 +112,7 @@ def test_a_card_that_counts_for_each_port_already_is_set_so(tool, card):
     assert card.parameter("next", "NUM_OF_VFS") == 0
 
 
-def test_what_sets_the_next_boot_back_is_seen(tool, card):
+def test_a_change_of_the_next_boot_by_another_program_is_seen(tool, card):
     run(tool, device(P0, 6))
     tool.boot("boot-2")
     with card.state.locked():
@@ -122,7 +122,7 @@ def test_what_sets_the_next_boot_back_is_seen(tool, card):
     assert (done["changed"], done["reboot"], card.parameter("next", "NUM_OF_VFS")) == (True, [], 6)
 
 
-def test_firmware_that_shows_the_next_boot_only_is_judged_by_what_the_kernel_sees(tool, card):
+def test_firmware_that_shows_only_the_next_boot_is_judged_by_the_kernels_view(tool, card):
     card.behave(columns="none")
     done = run(tool, device(P0, 6))
     assert "is set to 6 and the card runs with 0" in done["reboot"][1]["text"]
@@ -136,11 +136,41 @@ def test_a_parameter_of_a_port_is_set_and_shown_as_a_name(tool, card):
     assert "firmware parameter LINK_TYPE_P2 to ib and the card runs with ETH" in texts(done["reboot"])
 
 
-def test_a_misspelt_parameter_is_told_the_nearest_of_those_that_the_card_has(tool, card):
+def test_a_misspelt_parameter_is_refused_with_the_nearest_name_of_the_card(tool, card):
     with pytest.raises(Refusal, match="has no parameter NUM_OF_VF, NUM_OF_VFS is the nearest"):
         run_once(device(P0, 2, {"NUM_OF_VF": 9}))
 
 
-def test_a_card_that_takes_a_change_only_with_power_is_said_so(tool, card):
+def test_a_card_that_needs_a_power_cycle_is_reported(tool, card):
     card.behave(power_cycle="true")
     assert all("needs a power cycle" in one["text"] for one in run_once(device(P0, 4))["reboot"])
+
+
+def test_check_mode_reads_the_card_and_sets_nothing(tool, card):
+    done = run_once(device(P0, 4), check_mode=True)
+    assert texts(done["reboot"])[1] == "firmware parameter NUM_OF_VFS to 4 and the card runs with 0"
+    assert (tool.sets(), card.parameter("next", "NUM_OF_VFS")) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "behaviour, sentence",
+    [
+        ({"refuse": "NVDA.set=0x20"}, "rejected SRIOV_EN=1, NUM_OF_VFS=4 as a whole"),
+        ({"livefish": "true"}, "Device in Livefish mode is not supported"),
+        ({"refuse": "NVQC.get=7"}, "does not let this host access its configuration"),
+    ],
+)
+def test_a_card_that_refuses_is_reported_in_the_tools_words_and_not_changed(tool, card, behaviour, sentence):
+    card.behave(**behaviour)
+    with pytest.raises(Refusal) as refusal:
+        run_once(device(P0, 4))
+    assert sentence in str(refusal.value)
+    card.behave(refuse="", livefish="false")
+    assert (card.parameter("next", "NUM_OF_VFS"), card.parameter("next", "SRIOV_EN")) == (0, 0)
+
+
+def test_a_parameter_that_the_card_does_not_have_is_searched_among_all(tool, card):
+    card.behave(absent="LINK_TYPE_P1")
+    with pytest.raises(Refusal, match="has no parameter LINK_TYPE_P1"):
+        run_once(device(P0, 4, {"LINK_TYPE_P1": "ETH"}))
+    assert [call[2:] for call in tool.calls] == [["-e", "q", *COUNTS, "LINK_TYPE_P1"], ["-e", "q"]]

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Debian's unmodified mstconfig, of three releases, against the firmware of the rig's emulated card, without a machine.
 
-What the tools print is what mstconfig_corpus has of them; the parser and the advice are judged on what they print, and
-tables by what the card really has. They are unpacked into the cache when they are not there, and need no root
+The tools must print what mstconfig_corpus has recorded. The parser and the advice are checked against what they print,
+and tables against the card's own values. The tools are unpacked into the cache if they are not there, and need no root
 (molecule/rig/connectx/native).
 """
 
@@ -14,7 +14,7 @@ import pytest
 from mstconfig_recorder import CASES, CORPUS, by_version, expectation, of_version, play, tools
 from parts import mstconfig
 
-# They need packages of the system, which `npm test` sees to; what the tools have printed is in the corpus.
+# They need packages of the system, which `npm test` installs. The corpus has what the tools printed.
 pytestmark = pytest.mark.long
 
 RECORDED = {case["file"]: case for case in json.loads((CORPUS / "cases.json").read_text(encoding="utf-8"))}
@@ -46,8 +46,8 @@ def release(request, shim):
     return Release(request.param, shim)
 
 
-def test_the_releases_are_those_that_the_corpus_has(release):
-    """The newest may be a newer one than was recorded: it is judged all the same, and its texts are not compared."""
+def test_the_releases_are_those_in_the_corpus(release):
+    """The newest may be newer than the recorded one: its output is checked, and its text is not compared."""
     versions = {case["version"] for case in RECORDED.values() if "molecule/rig/connectx" in case["source"]}
     assert release.codename == tools.NEWEST or release.version in versions
 
@@ -72,7 +72,7 @@ def test_a_situation(release, name, tmp_path):
 
 
 def judge(situation, version, code, text):
-    """The role makes of it what the situation says, of whatever version the text is."""
+    """The role reads from the text what the situation expects, for all versions."""
     if situation["kind"] == "query":
         want = expectation(situation, version)
         want["parameters"] = {
@@ -88,8 +88,8 @@ def judge(situation, version, code, text):
         )
     elif situation["kind"] == "error":
         assert code == (situation["rc"] or 3)
-        told = mstconfig.explain(text, code, "ens1 (0000:04:00.0)", situation["wanted"], situation["model"])
-        assert by_version(situation["advice"], version) in told
+        sentence = mstconfig.explain(text, code, "ens1 (0000:04:00.0)", situation["wanted"], situation["model"])
+        assert by_version(situation["advice"], version) in sentence
         known = {case["version"] for case in RECORDED.values()}
         assert version not in known or mstconfig.complaint(text) == by_version(situation["complaint"], version)
 
@@ -112,7 +112,7 @@ def test_a_reboot_makes_next_current_and_both_ports_share_it(release, tmp_path):
         assert rows(tools.FUNCTION) == {"SRIOV_EN": ("True(1)", "True(1)"), "NUM_OF_VFS": ("9", "9")}
 
 
-def test_a_function_has_a_number_of_its_own_where_that_counts(release, tmp_path):
+def test_a_function_has_its_own_number_if_that_counts(release, tmp_path):
     bench = release.bench(tmp_path)
     other = tools.FUNCTION[:-1] + "1"
     with bench.serving():

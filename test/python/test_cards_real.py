@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the firmware module decides and does with Debian's unmodified mstconfig, of three releases, without a machine.
 
-The card is the rig's emulated one (molecule/rig/connectx). The kernel's view of it is the fake sysfs of the other tests,
+The card is the emulated one of molecule/rig/connectx. The kernel's view of it is the fake sysfs of the other tests,
 whose number of VFs follows what the card runs with. The whole path on a machine, with the real mstfwreset, is in
 molecule/connectx5 and molecule/connectx6dx.
 """

@@ -142,7 +142,7 @@ def answers(case: str) -> dict:
             "machine": "x86_64",
             "package_format": "deb",
             "look_again": options,
-            "summary": ["No PF has VFs of the role."] if fresh else lines,
+            "summary": ["No PF has VFs that the role manages."] if fresh else lines,
             "settled": {"firmware": nothing, "mlx4": nothing}
             if fresh
             else {"firmware": nothing, "mlx4": nothing, "kernel": kernel, "vfs": vfs},

@@ -196,9 +196,9 @@ def summary_of(wanted, found, devices, notice):
         if notice
         else "No PF is configured."
         if not devices
-        else "No PF has VFs of the role."
+        else "No PF has VFs that the role manages."
         if "vfs" in wanted
-        else "No VFs are set, as sriov_action says."
+        else "No VFs are set, because of sriov_action."
     ]
 
 
@@ -256,7 +256,7 @@ def main():
         module.warn(sentence)
     wanted = module.params["concerns"]
     if not isinstance(wanted, dict):
-        module.fail_json(msg=f"concerns is {wanted!r:.80}, and must be a dictionary: correct it")
+        module.fail_json(msg=f"concerns is {wanted!r:.80}, but must be a dictionary: correct it")
     found = concerns.settled(wanted, devices, module.run_command) if is_set else {}
     for _result, warnings in found.values():
         for sentence in warnings:

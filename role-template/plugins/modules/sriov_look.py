@@ -86,7 +86,9 @@ def main():
     wanted, devices, found, faults = module.params["concerns"], module.params["devices"], {}, []
     for name in wanted:
         if name not in concerns.CONCERNS:
-            module.fail_json(msg=f"concerns has {name!r:.80}, and there are {', '.join(concerns.CONCERNS)}: correct it")
+            module.fail_json(
+                msg=f"concerns contains {name!r:.80}, and the known ones are {', '.join(concerns.CONCERNS)}: correct it"
+            )
     concerns.wait_for_units(module.params["settle"], module.run_command)
     for name in [name for name in concerns.CONCERNS if name in wanted]:
         try:

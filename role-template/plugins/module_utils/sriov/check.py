@@ -87,7 +87,7 @@ def unknown_variables(names: Iterable[str]) -> list[str]:
     """
     unknown = sorted(name for name in set(names) - set(VARIABLES) - set(OTHERS) if name.lower().startswith(PREFIX))
     return [
-        f"{name} is no variable of this role: {did_you_mean(name, VARIABLES, 'the role does not read it')}"
+        f"{name} is not a variable of this role: {did_you_mean(name, VARIABLES, 'the role does not read it')}"
         for name in unknown
     ]
 
@@ -104,7 +104,7 @@ def misspelt_devices(names: Iterable[str]) -> list[str]:
         )
         == "sriov_devices"
     ]
-    return [f"{name} is no variable of this role: did you mean sriov_devices?" for name in sorted(meant)]
+    return [f"{name} is not a variable of this role: did you mean sriov_devices?" for name in sorted(meant)]
 
 
 def not_handed_over(text: str) -> str:
@@ -114,7 +114,7 @@ def not_handed_over(text: str) -> str:
     """
     found = NO_JSON.search(text)
     subject = "%s is %s" % found.groups() if found else "a variable of this role is a date, or an infinite number"
-    return f"{subject}, which Ansible cannot hand to a module: give a number, or put text in quotes"
+    return f"{subject}, which Ansible cannot pass to a module: give a number, or put text in quotes"
 
 
 def range_of(spec):
@@ -148,7 +148,7 @@ def fault_of_scalar(value, spec):
 def fault_of_characters(text, unfit):
     """As fault_of_scalar(), of what a text may not have in it. unfit: whether a character is such a one."""
     found = next(filter(unfit, text), None)
-    return None if found is None else f"take the character U+{ord(found):04X} out of it"
+    return None if found is None else f"remove the character U+{ord(found):04X} from it"
 
 
 def fault_of_path(value, ending):
@@ -177,7 +177,7 @@ def faults_of(value, spec, subject):
             value = words(value)
         if not isinstance(value, list):
             hint = (
-                ", in -e as -e '{\"sriov_devices\": []}'"
+                ", for example with -e '{\"sriov_devices\": []}'"
                 if isinstance(value, str) and value.strip().startswith("[")
                 else ""
             )
@@ -204,7 +204,7 @@ def faults_of_keys(given, fields, subject, separator):
     for key, value in given.items():
         if key not in fields:
             faults.append(
-                f"{subject} has {key if isinstance(key, str) and (not NO_TEXT.search(key)) and (len(key) <= SHOWN) else shown(key)}, which is none of its keys: {did_you_mean(str(key), fields, 'they are ' + ', '.join(fields))}"
+                f"{subject} has {key if isinstance(key, str) and (not NO_TEXT.search(key)) and (len(key) <= SHOWN) else shown(key)}, which is not one of its keys: {did_you_mean(str(key), fields, 'they are ' + ', '.join(fields))}"
             )
         elif value is not None:
             faults += faults_of(value, fields[key], subject + separator + key)

@@ -73,7 +73,7 @@ def checked_selector(entry: dict, index: int) -> tuple[str, str, str]:
     where = f"sriov_devices[{index}]"
     given = [key for key in SELECTORS if entry.get(key) is not None]
     if entry.get("product_id") is not None and "vendor_id" not in given:
-        raise Refusal(f"{where}: product_id needs vendor_id beside it")
+        raise Refusal(f"{where}: product_id needs vendor_id too")
     if not given:
         raise Refusal(f"{where} has no selector: give it one of name, address, mac, vendor_id with product_id, driver")
     if len(given) > 1:
@@ -81,19 +81,21 @@ def checked_selector(entry: dict, index: int) -> tuple[str, str, str]:
     kind = given[0]
     value = text_of(entry, kind, where)
     if kind in ("name", "driver") and not ORDINARY_NAME.match(value):
-        raise Refusal(f"{where}: {kind} {value!r} has characters that no interface or driver name has: correct it")
+        raise Refusal(
+            f"{where}: {kind} {value!r} has characters that no interface or driver name may contain: correct it"
+        )
     if kind == "address":
         address = pci_address(value)
         if address is None:
-            raise Refusal(f'{where}: address {value!r} is no PCI address: write it as "0000:3b:00.0"')
+            raise Refusal(f'{where}: address {value!r} is not a PCI address: write it as "0000:3b:00.0"')
         value = address
     if kind == "mac":
         value = value.replace("-", ":")
         if not MAC.match(value):
-            raise Refusal(f'{where}: mac {value!r} is no MAC address: write it as "b8:59:9f:0c:aa:02"')
+            raise Refusal(f'{where}: mac {value!r} is not a MAC address: write it as "b8:59:9f:0c:aa:02"')
     if kind == "vendor_id":
         if entry.get("product_id") is None:
-            raise Refusal(f"{where}: vendor_id needs product_id beside it")
+            raise Refusal(f"{where}: vendor_id needs product_id too")
         vendor, product = (checked_digits(entry, key, where) for key in ("vendor_id", "product_id"))
         return "id", f"{vendor}:{product}", f"{where} (vendor_id {vendor}, product_id {product})"
     return kind, value, f"{where} ({kind} {value})"

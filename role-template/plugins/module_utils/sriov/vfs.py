@@ -88,7 +88,7 @@ def checked(parameters):
         # Half of a surrogate pair cannot be written.
         if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text) or not given.is_file_name(name):
             raise Refusal(
-                f"units has {name!r:.80}: {text!r:.80}, and takes the name of a unit and its text: correct it"
+                f"units has {name!r:.80}: {text!r:.80}, but needs the name of a unit and its text: correct it"
             )
     given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
     numbers = {
@@ -102,7 +102,7 @@ def checked_path(path):
     """Raise Refusal when udev would not read a file of that path."""
     if not (isinstance(path, str) and path.startswith("/") and path.endswith(".rules") and path.isprintable()):
         raise Refusal(
-            f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, as udev reads no other"
+            f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, because udev reads no other"
         )
 
 
@@ -201,7 +201,7 @@ def untouched(attempt, results):
     except Refusal as refusal:
         for result in results:
             if result["state"] == "changed":
-                message = f"{pfs.described(result)} was not changed because a file cannot be"
+                message = f"{pfs.described(result)} was not changed because a file cannot be changed"
                 result.update(state="unchanged", now=result["before"], message=message)
         raise Refusal(f"{refusal}; {AS_BEFORE}", pfs=results) from refusal
 
@@ -213,7 +213,7 @@ def put_back(results, timeout, refusal, cause):
     """
     if HOST.config in refusal.details.get("files", []):
         # The next boot goes by that file, and a PF that is no longer in it would have VFs that nobody takes away.
-        return Refusal(f"{refusal}; the VFs are as they were wanted", **dict(refusal.details, pfs=results))
+        return Refusal(f"{refusal}; the VFs keep their new numbers", **dict(refusal.details, pfs=results))
     results = pfs.put_back(results, timeout)
     for result in results:
         if result["state"] == "put back":

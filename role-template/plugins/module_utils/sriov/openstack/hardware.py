@@ -27,8 +27,8 @@ def refuse_other_names(mappings: dict | None, choices: list[dict], selectors: Co
             if device in networks and device not in selectors and networks[device][0] != choice["physical_network"]:
                 raise Refusal(
                     f"{choice['selector']} chooses {describe({'address': pf['address'], 'names': pf['netdevs']})}, for "
-                    f"which sriov_physnet_mappings has {networks[device][0]} by the name of {networks[device][1]}: "
-                    f"write physical_network: {networks[device][0]} at the one that is right, and choose by name or "
+                    f"which sriov_physnet_mappings has {networks[device][0]} under the name {networks[device][1]}: write "
+                    f"physical_network: {networks[device][0]} in the right entry, and choose by name or "
                     "address"
                 )
 
@@ -119,8 +119,8 @@ def check_names(choice):
         )
     if one["kind"] == "name" and one["value"] not in names:
         raise Refusal(
-            f"{where}: {one['value']} is an alternative name, and Nova and Neutron's agent know an interface by its "
-            f"own: write name: {names[0]}"
+            f"{where}: {one['value']} is an alternative name, but Nova and Neutron's agent know an interface only by "
+            f"its own name: write name: {names[0]}"
         )
     if one["kind"] == "address" and len(names) > 1:
         raise Refusal(
@@ -130,7 +130,7 @@ def check_names(choice):
     if not names and not choice["later"]:
         raise Refusal(
             f"{where}: {pf['address']} has no network interface (driver {pf['driver'] or 'none'}), and Neutron's agent "
-            "needs one: give it back to the driver of the NIC, or remove physical_network"
+            "needs one: bind it to the NIC's own driver again, or remove physical_network"
         )
 
 
@@ -195,7 +195,7 @@ def check_exclusions(choice, functions):
             continue
         if possible is not None or address in there:
             raise Refusal(
-                f"{one['selector']}: exclude_vfs has {address}, which is no VF of {describe(pf)}: its VFs are "
+                f"{one['selector']}: exclude_vfs has {address}, which is not a VF of {describe(pf)}: its VFs are "
                 f"{vfs_in_words(possible or pf['vfs'])}"
             )
 
@@ -223,14 +223,14 @@ def check_spec(spec, choice, every, owners, excluded):
         address = function["address"]
         if address in excluded:
             raise Refusal(
-                f"{where}: {named(spec)} takes {address}, which exclude_vfs of {excluded[address]} leaves out: write "
-                f"nova.address as a list of the VFs left; {theirs}"
+                f"{where}: {named(spec)} matches {address}, which exclude_vfs of {excluded[address]} excludes: write nova.address "
+                f"as a list of the remaining VFs; {theirs}"
             )
         of = owners[address][1] if address in owners else None
         if of != network:
             raise Refusal(
-                f"{where}: {named(spec)} takes {describe(function)} too, which is {'of' if of else 'not of'} "
+                f"{where}: {named(spec)} also matches {describe(function)}, which is {'of' if of else 'not of'} "
                 f"{of or network}: narrow it down in nova; {theirs}"
             )
     if wanted and not {function["address"] for function in taken} & set(wanted):
-        raise Refusal(f"{where}: {named(spec)} takes none of its VFs: correct nova; {theirs}")
+        raise Refusal(f"{where}: {named(spec)} matches none of its VFs: correct nova; {theirs}")

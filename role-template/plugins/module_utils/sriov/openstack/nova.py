@@ -16,7 +16,7 @@ FIELDS = ("domain", "bus", "slot", "function")
 LIMITS = {"domain": (0xFFFF, "%04x"), "bus": (0xFF, "%02x"), "slot": (0x1F, "%02x"), "function": (0x7, "%1x")}
 IDS = ("vendor_id", "product_id")
 NAMING = ("devname", "address") + IDS
-WIDE_DOMAIN = "Nova takes no PCI domain of more than 16 bits"
+WIDE_DOMAIN = "Nova accepts no PCI domain of more than 16 bits"
 # Every value that a field of an address can have; of domains, enough to tell one from all.
 POSSIBLE = {
     "domain": [f"{number:04x}" for number in (0, 1, 2, 0x10, 0x100, 0x1000, 0x7ABC, 0xFFFF)],

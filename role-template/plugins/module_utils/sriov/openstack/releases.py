@@ -50,8 +50,8 @@ def nova_of(release: str | float | None) -> int | None:
     match = NUMBERED_RELEASE.match(name)
     if re.match(r"^[0-9]{4}\.[0-9]+\Z", name) and (not match or name < "2022.1"):
         raise Refusal(
-            f"sriov_openstack_release is {name}, and there is no such release: a year has two, as 2025.1 and 2025.2, "
-            "and those before 2022.1 have names"
+            f"sriov_openstack_release is {name}, and there is no such release: a year has two, such as 2025.1 and "
+            "2025.2, and those before 2022.1 have names"
         )
     if not match:
         raise Refusal(

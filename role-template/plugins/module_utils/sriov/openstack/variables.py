@@ -30,7 +30,7 @@ def checked_network(value, where, name="physical_network"):
         raise Refusal(f"{where}: {name} is empty: name the physical network, as in {name}: physnet2")
     if not NETWORK_NAME.match(network):
         raise Refusal(
-            f"{where}: {name} {network!r} has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
+            f"{where}: {name} {network!r} has a space, comma, colon or semicolon, which Neutron's lists cannot contain: "
             "correct it"
         )
     return network
@@ -60,8 +60,8 @@ def checked_mappings(mappings: dict | None) -> dict[str, tuple[str, str]]:
         network = checked_network(value, "sriov_physnet_mappings", key)
         if checked.get(device, (network,))[0] != network:
             raise Refusal(
-                f"sriov_physnet_mappings: {checked[device][1]} and {key} are one device and have two physical "
-                "networks: keep one of them"
+                f"sriov_physnet_mappings: {checked[device][1]} and {key} are the same device but have two "
+                "physical networks: keep one of them"
             )
         checked[device] = (network, key)
     return checked
@@ -93,7 +93,7 @@ def checked_devname(value, where):
         raise Refusal(selector.read_as_number(where, "nova.devname", value, selector.QUOTE["name"]))
     name = value.strip()
     if looks_like_mac(name) or not selector.ORDINARY_NAME.match(name):
-        raise Refusal(f"{where}: nova.devname {value!r} is no name of an interface: write it as ens1f0")
+        raise Refusal(f"{where}: nova.devname {value!r} is not an interface name: write it as ens1f0")
     return name
 
 
@@ -102,7 +102,7 @@ def checked_expressions(address, where):
     unknown = sorted(str(key) for key in address if key not in FIELDS)
     if unknown:
         raise Refusal(
-            f"{where}: nova.address has {', '.join(unknown)}, which Nova would not look at: its fields are "
+            f"{where}: nova.address has {', '.join(unknown)}, which Nova would ignore: its fields are "
             f"{', '.join(FIELDS)}"
         )
     for field, expression in address.items():
@@ -116,12 +116,12 @@ def checked_expressions(address, where):
             compiled = re.compile(expression)
         except (re.error, OverflowError, RecursionError) as error:
             raise Refusal(
-                f"{where}: nova.address.{field} {expression!r} is no regular expression ({error}): correct it"
+                f"{where}: nova.address.{field} {expression!r} is not a regular expression ({error}): correct it"
             ) from None
         if not any(compiled.match(value) for value in POSSIBLE[field]) and field != "domain":
             raise Refusal(
-                f"{where}: nova.address.{field} {expression!r} fits no {field}, which are lower-case hexadecimal, "
-                f"{POSSIBLE[field][0]} to {POSSIBLE[field][-1]}: correct it"
+                f"{where}: nova.address.{field} {expression!r} matches no {field} (lower-case hexadecimal, {POSSIBLE[field][0]} to "
+                f"{POSSIBLE[field][-1]}): correct it"
             )
     return dict(address)
 
@@ -130,14 +130,14 @@ def checked_glob(address, where):
     """nova.address as text, exact or with "*". Raises Refusal for what Nova would misread or not take."""
     if looks_like_mac(address):
         raise Refusal(
-            f"{where}: nova.address {address!r} looks like a MAC address, of which Nova would make a PCI address: use "
+            f"{where}: nova.address {address!r} looks like a MAC address, which Nova would read as a PCI address: use "
             'the PCI address, as in address: "0000:3b:02.*"'
         )
     try:
         glob_fields(address)
     except ValueError as error:
         raise Refusal(
-            f"{where}: nova.address {address!r} is no PCI address ({error}): write each field in full or as *, as in "
+            f"{where}: nova.address {address!r} is not a PCI address ({error}): write each field in full or as *, as in "
             '"0000:3b:02.*"'
         ) from None
     return address.strip()
@@ -193,8 +193,8 @@ def checked_tags(given, where, release):
             tags[key] = "true" if check.truth(value) else "false"
         if nova is not None and nova < since:
             raise Refusal(
-                f"{where}: nova.{key} needs Nova {since}, and {release} has Nova {nova}, which would take it for a tag "
-                "of yours: remove it"
+                f"{where}: nova.{key} needs Nova {since}, but {release} has Nova {nova}, which would read it as a custom "
+                "tag: remove it"
             )
     return tags
 
@@ -217,8 +217,8 @@ def checked_specs(entry, kind, value, where, network, release):
         missing = [key for key in IDS if key not in ids]
         if missing:
             raise Refusal(
-                f"{where}: nova needs {' and '.join(missing)}, or an address, for guests not to be given devices of "
-                "other kinds"
+                f"{where}: nova needs {' and '.join(missing)}, or an address, so that guests get no devices of other "
+                "kinds"
             )
         namings = [{}]
     else:
@@ -227,7 +227,7 @@ def checked_specs(entry, kind, value, where, network, release):
     specs = [dict(naming, **dict(ids, physical_network=network, **tags)) for naming in namings]
     if tags.get("remote_managed") == "true" and any(stands_for_pf(spec, kind, value) for spec in specs):
         raise Refusal(
-            f"{where}: nova.remote_managed is for VFs, and nova-compute does not start when it is said of a PF: name "
+            f"{where}: nova.remote_managed is for VFs, and nova-compute does not start when it is set for a PF: name "
             "the VFs by nova.address, or by nova.vendor_id and nova.product_id"
         )
     return specs
@@ -252,7 +252,7 @@ def checked_exclusions(entry, where):
         address = selector.pci_address(item)
         if address is None:
             raise Refusal(
-                f'{where}: exclude_vfs has {item!r}, which is no PCI address of a VF: write it as "0000:3b:02.0"'
+                f'{where}: exclude_vfs has {item!r}, which is not a PCI address of a VF: write it as "0000:3b:02.0"'
             )
         addresses.append(address)
     return addresses
@@ -275,8 +275,8 @@ def refuse_excluded(one):
         for spec in one["specs"]:
             if "devname" in spec or stands_for_pf(spec, one["kind"], one["value"]) or takes(spec, vf):
                 raise Refusal(
-                    f"{one['selector']}: exclude_vfs has {address}, and Nova gives it to guests by {named(spec)}: "
-                    'write nova.address as a list of the VFs left, as in ["0000:3b:02.1", "0000:3b:02.2"]'
+                    f"{one['selector']}: exclude_vfs has {address}, but Nova gives it to guests by {named(spec)}: "
+                    'write nova.address as a list of the remaining VFs, as in ["0000:3b:02.1", "0000:3b:02.2"]'
                 )
 
 
@@ -295,8 +295,8 @@ def refuse_unknown_mappings(mappings, used, entries, known):
     if unknown and waiting:
         raise Refusal(
             f"sriov_physnet_mappings has {', '.join(unknown)}, which {'is' if len(unknown) == 1 else 'are'} in no "
-            f"entry of sriov_devices, and {waiting[0]} has no physical network: correct the one, or write "
-            f"physical_network: null at the other when OpenStack is to leave it alone{'; ' + known if known else ''}"
+            f"entry of sriov_devices, and {waiting[0]} has no physical network: correct the mapping, or write "
+            f"physical_network: null in that entry if OpenStack must not use it{'; ' + known if known else ''}"
         )
 
 
@@ -358,7 +358,7 @@ def plan(
             for key in ("nova", "exclude_vfs"):
                 if entry.get(key):
                     raise Refusal(
-                        f"{where} has {key} and no physical network: give it physical_network, or remove {key}"
+                        f"{where} has {key} but no physical network: give it physical_network, or remove {key}"
                     )
             continue
         refuse_selector(kind, where, chosen[index] if chosen else [])

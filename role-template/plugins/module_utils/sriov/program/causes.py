@@ -80,16 +80,16 @@ def why_no_vfs(function: dict) -> str:
     """
     if function["id"].startswith(MELLANOX + ":"):
         return (
-            "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
-            "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS"
+            "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does this with sriov_action all), then "
+            "reboot; if it is enabled already, power-cycle the host, or enable SR-IOV in the BIOS"
         )
     total = total_in_config(function["address"])
     if (read_int(device_path(function["address"], "class")) or NETWORK_CLASS << 16) >> 16 != NETWORK_CLASS:
-        return "it is no NIC: name a NIC"
+        return "it is not a NIC: name a NIC"
     if function["totalvfs"] is None and (total or 0) > 0:
         if read_pfs():
-            return "it has SR-IOV, and the kernel could not set that up: look for its address in the kernel log, and update the BIOS"
-        return "it has SR-IOV, and this kernel has none: boot a kernel with CONFIG_PCI_IOV"
+            return "it supports SR-IOV, but the kernel could not set it up: look for its address in the kernel log, and update the BIOS"
+        return "it supports SR-IOV, but this kernel does not: boot a kernel with CONFIG_PCI_IOV"
     if function["totalvfs"] is None and (total is None or total < 0):
         if is_virtual_machine():
             return (
@@ -97,19 +97,21 @@ def why_no_vfs(function: dict) -> str:
                 "through"
             )
         if function["driver"] not in SRIOV_DRIVERS and not IGB_IDS.match(function["id"]):
-            return "the card has no SR-IOV: name another NIC"
+            return "the card does not support SR-IOV: name another NIC"
         return (
-            "the card shows no SR-IOV: if the model has it, enable it for this port in the BIOS or in the card's own set-up "
-            "(Virtualization Mode: SR-IOV), then boot again; otherwise name another NIC"
+            "the card shows no SR-IOV: if the model supports it, enable it for this port in the BIOS or in the card's own setup "
+            "(Virtualization Mode: SR-IOV), then reboot; otherwise name another NIC"
         )
-    return "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"
+    return "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then reboot"
 
 
 def why_no_pf() -> str:
     """Why a host has no PF at all, as advice."""
     if is_virtual_machine():
-        return "it is a virtual machine, and its hypervisor passes none through: have it do so, or leave this host out"
-    return "where its NIC has SR-IOV, enable it in the BIOS, or in the card's firmware"
+        return (
+            "it is a virtual machine, and its hypervisor passes no PF through: pass one through, or leave this host out"
+        )
+    return "if its NIC supports SR-IOV, enable it in the BIOS, or in the card's firmware"
 
 
 def a_vf(function: dict) -> str:
@@ -143,14 +145,16 @@ def why_no_driver(address: str) -> str:
     if modules is None:
         return "load the NIC's kernel module and look at the kernel log"
     if not modules:
-        return "this host has no kernel module for it: install the driver, or the kernel's package with more modules"
+        return (
+            "this host has no kernel module for it: install the driver, or the kernel package with additional modules"
+        )
     loaded = [module for module in modules if os.path.isdir(os.path.join(HOST.sys, "module", module))]
     if loaded:
         return (
-            f"its kernel module {', '.join(loaded)} is loaded and does not hold it: look for the PF's address in the "
+            f"its kernel module {', '.join(loaded)} is loaded but not bound to it: look for the PF's address in the "
             "kernel log"
         )
     return (
-        f"load its kernel module (modprobe {' or '.join(modules)}), and look for what keeps it from being loaded at "
+        f"load its kernel module (modprobe {' or '.join(modules)}), and find out what prevents it from being loaded at "
         "boot"
     )

@@ -51,7 +51,7 @@ def drift(device, result):
     """What to say of a PF that has another number of VFs than it is to have, and could have them now."""
     unit = BOOT_UNIT if device["boot"] == "systemd" else f"sriov-vfs@{device['address']}.service"
     return (
-        f"{described(result)} has {result['before']} VFs, {result['wanted']} are wanted: see who changed that "
+        f"{described(result)} has {result['before']} VFs, {result['wanted']} are wanted: see what changed that "
         f"(journalctl -b), then run systemctl restart {unit}"
     )
 
@@ -93,7 +93,7 @@ def command_of(arguments):
         epilog="Exit codes: " + EXIT_CODES,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("boot", help="set every PF that is to be set at boot (run by sriov-vfs.service)")
+    commands.add_parser("boot", help="set every PF that must be set at boot (run by sriov-vfs.service)")
     one = commands.add_parser("device", help="set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)")
     one.add_argument("address")
     ready = commands.add_parser("ready", help="succeed when these PFs have their VFs")
@@ -127,7 +127,7 @@ def main(arguments):
             if command == "device" and not devices:
                 print(f"{addresses[0]} is not in {HOST.config}: there is nothing to do")
             if command == "ready" and len(devices) < len(set(addresses)):
-                raise Refusal(f"{HOST.config} does not have all of {', '.join(addresses)}: run the role again")
+                raise Refusal(f"{HOST.config} does not contain all of {', '.join(addresses)}: run the role again")
         if command in ("boot", "device"):
             wait_for_drivers([device["address"] for device in devices], config["boot_wait"])
             with locked(lock_wait(config["numvfs_timeout"])):

@@ -53,7 +53,7 @@ def decide(
     if userspace_driver(function["address"]):
         return {
             "do": "skip",
-            "message": f"{name} is held by {function['driver']}: its VFs are set when its own driver has it back",
+            "message": f"{name} is bound to {function['driver']}: its VFs are set when it is bound to its own driver again",
         }
     return decide_number(device, function) or decide_removal(device, function, connection, change_connection_pf)
 
@@ -71,7 +71,7 @@ def decide_number(device, function):
     if total == 0:
         return {"do": "fail", "message": f"{name} offers no VFs: {why_no_vfs(function)}"}
     if wanted > total:
-        return {"do": "fail", "message": f"{name} has at most {total} VFs, {wanted} are asked for: lower numvfs"}
+        return {"do": "fail", "message": f"{name} supports at most {total} VFs, {wanted} are requested: lower numvfs"}
     if function["driver"] is None:
         return {"do": "fail", "message": f"{name} has no driver: {why_no_driver(function['address'])}"}
     if current == 0:
@@ -91,7 +91,7 @@ def decide_removal(device, function, connection, change_connection_pf):
             holders.append("it carries the connection to this host" + CHANGE_PERMISSION)
         elif not function["netdevs"] and os.path.isdir(device_path(function["address"], "net")):
             holders.append(
-                "its interface is in another network namespace, and what goes through it is not known"
+                "its interface is in another network namespace, and it is not known what traffic it carries"
                 + CHANGE_PERMISSION
             )
     if holders:

@@ -125,8 +125,10 @@ def vf_holder(address, users, below, nodes):
             # sysfs shows the interfaces of the reader's own network namespace only, and their directory in every one.
             return f"VF {address} has its interface in another network namespace"
         if (read_int(device_path(address, "class")) or 0) >> 16 != NETWORK_CLASS:
-            return f"VF {address} is bound to {driver} and no NIC: whether it is idle cannot be seen"
-        return f"VF {address} is bound to {driver}, which shows no network interface: whether it is idle cannot be seen"
+            return f"VF {address} is bound to {driver} and is not a NIC: it is not known whether it is idle"
+        return (
+            f"VF {address} is bound to {driver}, which shows no network interface: it is not known whether it is idle"
+        )
     return next(filter(None, (netdev_use(address, netdev) for netdev in netdevs)), None)
 
 

@@ -87,7 +87,7 @@ def set_numvfs(
     log = KernelLog(address)
     function = read_function(address)
     if function is None or function["numvfs"] is None:
-        return Failure(f"{address} went away, or its driver let go of it, before its VFs could be set")
+        return Failure(f"{address} went away, or its driver released it, before its VFs could be set")
     pf = Pf(function, wanted, timeout, log, putting_back)
     name, driver = pf.name, function["driver"]
     try:
@@ -99,13 +99,13 @@ def set_numvfs(
         return pf.refused(error)
     if not link and (pf.keeps or not enabled):
         return pf.failed(
-            f"{name}: driver {driver} makes VFs only while the interface is up, and it is not: set it up, "
+            f"{name}: driver {driver} creates VFs only while the interface is up, and it is down: set it up, "
             "then run the role again"
         )
     if pf.keeps:
         return pf.failed(
-            f"{name}: driver {driver} took 0 VFs without an error and keeps the {enabled} that there are: a "
-            "guest has one of them, shut it down or detach the VF, then run the role again"
+            f"{name}: driver {driver} accepted 0 VFs without an error, but keeps its {enabled} VFs: a guest has "
+            "one of them, shut the guest down or detach the VF, then run the role again"
         )
     if enabled != wanted:
         return pf.failed(f"{name}: {wanted} VFs were requested and driver {driver} enabled {enabled}: lower numvfs")

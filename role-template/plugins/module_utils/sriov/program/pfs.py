@@ -79,7 +79,7 @@ def put_back(results: list[dict], timeout: float) -> list[dict]:
         [result] = [result for result in results if result["address"] == address]
         result["now"] = len(vf_addresses(address))
         if failure:
-            message = f"{described(result)} was to be put back to {undo[address]} VFs: {failure}"
+            message = f"{described(result)} could not be put back to {undo[address]} VFs: {failure}"
             if result["state"] == "failed":
                 message = f"{result['message']}; {message}"
             result.update(
@@ -91,7 +91,7 @@ def put_back(results: list[dict], timeout: float) -> list[dict]:
                 message=f"{described(result)} was put back to {undo[address]} VFs because another PF failed",
             )
         else:
-            result["message"] += f"; it has finished since, and was put back to {undo[address]} VFs"
+            result["message"] += f"; the write has finished since, and the PF was put back to {undo[address]} VFs"
     return results
 
 

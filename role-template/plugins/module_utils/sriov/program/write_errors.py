@@ -25,30 +25,30 @@ DRIVER_ADVICE = {
     (
         "ixgbe",
         errno.EPERM,
-    ): "traffic classes (DCB) or macvlan offload of the port take the queues of so many VFs: turn them off, "
+    ): "traffic classes (DCB) or macvlan offload of the port use the queues that so many VFs need: turn them off, "
     "or lower numvfs",
-    ("igb", errno.EPERM): "driver igb makes no VFs without MSI-X interrupts: take pci=nomsi off the kernel line",
-    ("ice", errno.EBUSY): "driver ice is not ready, as during a reset: run the role again",
+    ("igb", errno.EPERM): "driver igb creates no VFs without MSI-X interrupts: remove pci=nomsi from the kernel line",
+    ("ice", errno.EBUSY): "driver ice is not ready, for example during a reset: run the role again",
     (
         "ice",
         errno.EOPNOTSUPP,
-    ): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install the "
-    "package that has intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) and load ice "
-    "again, or lower numvfs",
+    ): "driver ice has found no DDP package and runs in safe mode, or supports fewer VFs than that: install the "
+    "package that contains intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) and reload ice, "
+    "or lower numvfs",
 }
 WRITE_ADVICE = {
     errno.ENOENT: "the driver %(driver)s cannot create VFs through sysfs: use a driver, or driver settings, that can",
     errno.ENOSYS: "the driver %(driver)s does not take the number of VFs through sysfs (ConnectX-3 takes it as a module option)",
-    errno.ERANGE: "the device has fewer VFs than that: lower numvfs",
+    errno.ERANGE: "the device supports fewer VFs than that: lower numvfs",
     errno.EBUSY: "driver %(driver)s is busy with the device (a reset, a change of its eswitch mode, another program that sets VFs): "
-    "end that, then run the role again",
-    errno.EAGAIN: "another operation of driver %(driver)s is going on and did not end while this was tried again: run the role again",
+    "stop that, then run the role again",
+    errno.EAGAIN: "another operation of driver %(driver)s is in progress and did not end during the retries: run the role again",
     errno.ENOMEM: "no address space for the VFs: enable SR-IOV and 'Above 4G decoding' in the BIOS, "
     "or boot with pci=realloc",
-    errno.ENOSPC: "the card has run out of MSI-X vectors or other resources of VFs: lower numvfs%(irdma)s",
-    errno.EPERM: "driver %(driver)s does not allow so many VFs with the port as it is set up: lower numvfs",
-    errno.EINVAL: "driver %(driver)s does not take this number with the port as it is set up: lower numvfs",
-    errno.EOPNOTSUPP: "driver %(driver)s has no VFs with the firmware or the mode that the card runs with: update the firmware, or "
+    errno.ENOSPC: "the card has run out of MSI-X vectors or other resources for VFs: lower numvfs%(irdma)s",
+    errno.EPERM: "driver %(driver)s does not allow so many VFs with the current setup of the port: lower numvfs",
+    errno.EINVAL: "driver %(driver)s does not accept this number with the current setup of the port: lower numvfs",
+    errno.EOPNOTSUPP: "driver %(driver)s supports no VFs with the current firmware or mode of the card: update the firmware, or "
     "change the mode",
     errno.EIO: "the device did not answer: power-cycle the host, and update the card's firmware if that does not help",
     errno.ETIMEDOUT: "the device did not answer its driver in time: power-cycle the host, and update the card's firmware if that "
@@ -56,7 +56,7 @@ WRITE_ADVICE = {
     errno.ENODEV: "the card, or its driver, went away meanwhile: check that the card is seated and its driver loaded, then run the "
     "role again",
     errno.EROFS: "/sys is read-only here: run the role on the host itself, not in a container",
-    errno.EACCES: "writing there is not allowed, not even to root: look for SELinux or a container that forbids it",
+    errno.EACCES: "not even root may write there: look for SELinux or a container that forbids it",
 }
 # The kernel's own number, which no library names: drivers return it where EOPNOTSUPP is meant.
 ENOTSUPP = 524
@@ -74,7 +74,7 @@ OF_REMOVAL = (
     errno.EROFS,
     errno.EACCES,
 )
-NO_CAUSE = "driver %(driver)s gives no cause that is known"
+NO_CAUSE = "driver %(driver)s gives no known cause"
 
 
 def write_advice(number: int, function: dict, count: int, vfs: int) -> str:
@@ -86,9 +86,9 @@ def write_advice(number: int, function: dict, count: int, vfs: int) -> str:
     if vfs and number in IN_USE and not count:
         return "a guest has one of its VFs: shut the guest down or detach the VF, then run the role again"
     if vfs and number == errno.EBUSY:
-        return "another program has made VFs of it meanwhile: end or disable what does that, then run the role again"
+        return "another program has created VFs on it meanwhile: stop or disable that program, then run the role again"
     if not count and number not in OF_REMOVAL:
         return NO_CAUSE % {"driver": function["driver"]}
     irdma = function["id"].startswith(INTEL + ":") and os.path.isdir(os.path.join(HOST.sys, "module/irdma"))
     advice = DRIVER_ADVICE.get((function["driver"], number)) or WRITE_ADVICE.get(number, NO_CAUSE)
-    return advice % {"driver": function["driver"], "irdma": ", or take irdma off the port" if irdma else ""}
+    return advice % {"driver": function["driver"], "irdma": ", or detach irdma from the port" if irdma else ""}

@@ -43,8 +43,8 @@ def too_late(name, address, wanted, seconds, pid, log):
     )
     if hangs:
         sentence += (
-            f"; process {pid} still waits in the kernel for it, so its number of VFs may yet change, and only a reboot "
-            "ends a process that waits for good"
+            f"; process {pid} still waits in the kernel for it, so its number of VFs may still change, and only a reboot "
+            "ends a process that waits forever"
         )
     failure = with_log(sentence, log)
     return Failure.of(failure, failure.kernel_log, pid, True)

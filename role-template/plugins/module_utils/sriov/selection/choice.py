@@ -23,12 +23,12 @@ def not_a_pf(address, where, pfs):
     """The sentence for a NIC that is there and has no VFs to give."""
     function = sysfs.read_function(address)
     if function is None:
-        return f"{where}: {address} went away while the host was read: run the role again"
+        return f"{where}: {address} went away while the role read the host: run the role again"
     if function["physfn"]:
         return f"{where}: {causes.a_vf(function)}"
     # Not with the advice for a host without any PF: this card has one of its own.
     return (
-        f"{where}: {sysfs.describe(function)} is no PF: {causes.why_no_vfs(function)}; "
+        f"{where}: {sysfs.describe(function)} is not a PF: {causes.why_no_vfs(function)}; "
         f"{known_pfs(pfs) if pfs else 'this host has no PF'}"
     )
 
@@ -75,7 +75,7 @@ def choose_by_interface(kind, value, where, pfs, details):
         if address:
             raise Refusal(not_a_pf(address, where, pfs))
         if fits(netdev) and kind == "name":
-            raise Refusal(f"{where}: {netdev} is a virtual interface, no NIC; {known_pfs(pfs)}")
+            raise Refusal(f"{where}: {netdev} is a virtual interface, not a NIC; {known_pfs(pfs)}")
     return []
 
 
@@ -232,7 +232,7 @@ def check_units(units, where):
     for unit in units:
         if not isinstance(unit, str) or not UNIT_NAME.fullmatch(unit):
             raise Refusal(
-                f"{where}: numvfs_required_by has {check.shown(unit)}, which is no systemd unit: write it as "
+                f"{where}: numvfs_required_by has {check.shown(unit)}, which is not a systemd unit: write it as "
                 "docker.service"
             )
 
@@ -248,7 +248,7 @@ def refuse_too_many(pf, common, cards):
         if not pf["totalvfs"]:
             raise Refusal(f"{where}: {sysfs.describe(pf)} offers no VFs: {causes.why_no_vfs(pf)}")
         raise Refusal(
-            f"{where}: {sysfs.describe(pf)} has at most {pf['totalvfs']} VFs, {count} are asked for: lower numvfs"
+            f"{where}: {sysfs.describe(pf)} supports at most {pf['totalvfs']} VFs, {count} are requested: lower numvfs"
         )
 
 

@@ -36,7 +36,7 @@ def configured(rule_path):
         clauses.append(f"{name_of(device['address'])} with {device['numvfs']} VFs")
     if config is None:
         clauses += [
-            f"{name_of(match.group(1))}, whose VFs are to go at the next boot"
+            f"{name_of(match.group(1))}, whose VFs will be removed at the next boot"
             for match in [re.match(r"^vfs:(.+)=0$", key) for key in sorted(pending.of_this_boot(HOST, "vfs"))]
             if match
         ]
@@ -60,8 +60,8 @@ def notice_of_unset(parameters: dict) -> str:
             " ".join(
                 misspelt
                 + [
-                    f"sriov_devices is not set, and this host is configured: {', '.join(clauses)}. Look whether the inventory "
-                    "and its group_vars are loaded, and set it; or write sriov_devices: [] to have these VFs removed"
+                    f"sriov_devices is not set, and this host is configured: {', '.join(clauses)}. Check that the inventory "
+                    "and its group_vars are loaded, and set it; or write sriov_devices: [] to remove these VFs"
                 ]
             )
         )
@@ -101,7 +101,7 @@ def warnings_about_numbers(parameters: dict, devices: list[dict]) -> list[str]:
         where for entry, _kind, _value, where in checked_entries(parameters["devices"]) if entry.get("numvfs") is None
     }
     return [
-        f"{device['selector']} has no numvfs, so sriov_numvfs holds: {device['name'] or device['address']} gets "
+        f"{device['selector']} has no numvfs, so sriov_numvfs applies: {device['name'] or device['address']} gets "
         f"{device['numvfs']} VFs, and was configured with {before[device['address']]}"
         for device in devices
         if device["selector"] in without and device["numvfs"] < before.get(device["address"], 0)

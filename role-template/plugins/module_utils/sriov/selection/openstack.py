@@ -119,8 +119,8 @@ def warnings_about(devices: list[dict]) -> list[str]:
         return []
     carriers = connection.connection_functions() or ()
     return [
-        "%s: Nova may give %s itself to a guest whose port is of type direct-physical, and it carries the connection to this host. To have "
-        'Nova take its VFs alone, write their ids beside the name: nova: {%s: %s, vendor_id: "%s", product_id: "%s"}'
+        "%s: Nova may give %s itself to a guest whose port is of type direct-physical, and it carries the connection to this host. To let "
+        'Nova use its VFs only, write their ids next to the name: nova: {%s: %s, vendor_id: "%s", product_id: "%s"}'
         % (
             device["selector"],
             device["name"] or device["address"],

@@ -96,7 +96,7 @@ def main():
         except Refusal as refusal:
             faults.append(str(refusal))
             continue
-        # The firmware says which PFs get their VFs only when their card runs with its new settings.
+        # The firmware concern reports which PFs get their VFs only when their card runs with its new settings.
         devices = found[name].get("devices", devices)
         for sentence in warnings:
             module.warn(sentence)

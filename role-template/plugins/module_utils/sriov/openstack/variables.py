@@ -1,10 +1,10 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Nova and Neutron's SR-IOV agent are told of a host's PFs, from sriov_devices and sriov_physnet_mappings.
+"""The configuration of Nova and Neutron's SR-IOV agent for a host's PFs, from sriov_devices and sriov_physnet_mappings.
 
-The filters call it where Kayobe has the variables, the module sriov_devices on the host, where the hardware can be
-asked too: there is one implementation of every rule. Nothing here reads or writes anything.
+The filters call it in Kayobe, where the variables are. The module sriov_devices calls it on the host, where it can also
+check the hardware. So there is one implementation of every rule. Nothing here reads or writes anything.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .nova import ANY, FIELDS, IDS, POSSIBLE, glob_fields, means_every_device, n
 from .releases import TAGS, nova_of
 
 TEXT_TAGS = ("resource_class", "traits")
-# Physical networks stand in comma separated lists of NETWORK:INTERFACE.
+# Neutron has comma separated lists of NETWORK:INTERFACE.
 NETWORK_NAME = re.compile(r"^[^\s,:;]+\Z")
 
 
 def checked_network(value, where, name="physical_network"):
-    """The name of a physical network. Raises Refusal for what can be none."""
+    """The name of a physical network. Raises Refusal for an invalid name."""
     if not isinstance(value, str) or check.NO_TEXT.search(value):
         raise Refusal(f'{where}: {name} is {check.shown(value)}: name the physical network, as in {name}: "physnet2"')
     network = value.strip()
@@ -68,7 +68,7 @@ def checked_mappings(mappings: dict | None) -> dict[str, tuple[str, str]]:
 
 
 def looks_like_mac(text):
-    """Whether something is written as a MAC address is, or as the first half of one, with or without wildcards."""
+    """Whether a text looks like a MAC address, or its first half, with or without wildcards."""
     groups = re.split("[:-]", text.strip().lower())
     return len(groups) >= 3 and all(re.match(r"^([0-9a-f]{2}|\*)$", group) for group in groups) and groups[0] != ANY
 
@@ -88,7 +88,7 @@ def checked_id(value, key, where):
 
 
 def checked_devname(value, where):
-    """nova.devname. Raises Refusal for what is no name of an interface."""
+    """nova.devname. Raises Refusal for a value that is not an interface name."""
     if not isinstance(value, str):
         raise Refusal(selector.read_as_number(where, "nova.devname", value, selector.QUOTE["name"]))
     name = value.strip()
@@ -98,7 +98,7 @@ def checked_devname(value, where):
 
 
 def checked_expressions(address, where):
-    """nova.address with an expression for each field. Raises Refusal for one that Nova would misread or not take."""
+    """nova.address with an expression for each field. Raises Refusal for one that Nova would misread or refuse."""
     unknown = sorted(str(key) for key in address if key not in FIELDS)
     if unknown:
         raise Refusal(
@@ -127,7 +127,7 @@ def checked_expressions(address, where):
 
 
 def checked_glob(address, where):
-    """nova.address as text, exact or with "*". Raises Refusal for what Nova would misread or not take."""
+    """nova.address as text, exact or with "*". Raises Refusal for an address that Nova would misread or refuse."""
     if looks_like_mac(address):
         raise Refusal(
             f"{where}: nova.address {address!r} looks like a MAC address, which Nova would read as a PCI address: use "
@@ -144,9 +144,7 @@ def checked_glob(address, where):
 
 
 def checked_addresses(given, where):
-    """nova.address as a list of what each device_spec gets. Raises Refusal for what would take every device, or
-    none.
-    """
+    """nova.address as a list: the address of each device_spec. Raises Refusal if it matches every device, or none."""
     addresses = []
     for address in given if isinstance(given, list) else [given]:
         if isinstance(address, dict):
@@ -168,7 +166,7 @@ def checked_addresses(given, where):
 
 
 def checked_text_tag(value, key, where):
-    """nova.resource_class or nova.traits as Nova takes it: text, traits separated by commas."""
+    """nova.resource_class or nova.traits in the form for Nova: text, traits separated by commas."""
     words = value if key == "traits" and isinstance(value, list) else [value]
     if not words or not all(
         isinstance(word, str) and word.strip() and not check.NO_TEXT.search(word) for word in words
@@ -202,7 +200,7 @@ def checked_tags(given, where, release):
 def checked_specs(entry, kind, value, where, network, release):
     """The device_specs of one entry, each a dictionary that json can write.
 
-    Raises Refusal for what Nova would refuse or take to mean something else.
+    Raises Refusal for a value that Nova would refuse or misread.
     """
     given = {key: wish for key, wish in (entry.get("nova") or {}).items() if wish is not None}
     if "devname" in given and "address" in given:
@@ -234,14 +232,14 @@ def checked_specs(entry, kind, value, where, network, release):
 
 
 def stands_for_pf(spec, kind, value):
-    """Whether a device_spec names the PF that the selector chooses, and with it all of its VFs."""
+    """Whether a device_spec names the chosen PF, and so matches all its VFs."""
     if "devname" in spec:
         return kind != "name" or spec["devname"] == value
     return kind == "address" and "address" in spec and single_address(spec["address"]) == value
 
 
 def checked_exclusions(entry, where):
-    """exclude_vfs as PCI addresses in full. Raises Refusal for what is none."""
+    """exclude_vfs as full PCI addresses. Raises Refusal for a value that is not an address."""
     addresses = []
     for item in check.words(entry.get("exclude_vfs")):
         if not isinstance(item, str):
@@ -259,9 +257,9 @@ def checked_exclusions(entry, where):
 
 
 def refuse_excluded(one):
-    """Raise Refusal when a device_spec takes a VF that is to be left alone, as far as that shows without the host.
+    """Raise Refusal when a device_spec matches an excluded VF, as far as this can be seen without the host.
 
-    Not for the device_specs of other entries: the ports of a ConnectX-3 leave each other's VFs alone.
+    Not for the device_specs of other entries: the ports of a ConnectX-3 exclude each other's VFs.
     """
     for address in one["exclude_vfs"]:
         vf = {
@@ -281,9 +279,9 @@ def refuse_excluded(one):
 
 
 def refuse_unknown_mappings(mappings, used, entries, known):
-    """Raise Refusal when a key of sriov_physnet_mappings is in no entry, and an entry waits for a physical network.
+    """Raise Refusal when a key of sriov_physnet_mappings is in no entry, and an entry lacks a physical network.
 
-    One that is in no entry is meant for other hosts, unless it may be a mistyped one of this host's.
+    A key that is in no entry is for other hosts, unless it may be a typing error for an entry of this host.
     entries: (entry, kind, where, physical network or None).
     """
     unknown = [key for device, (_network, key) in mappings.items() if device not in used]
@@ -301,7 +299,7 @@ def refuse_unknown_mappings(mappings, used, entries, known):
 
 
 def refuse_selector(kind, where, chosen):
-    """Raise Refusal for a physical network at a selector that neither Nova nor the agent knows."""
+    """Raise Refusal for a physical network in an entry whose selector neither Nova nor the agent knows."""
     if kind in ("name", "address"):
         return
     key = "vendor_id with product_id" if kind == "id" else kind
@@ -322,12 +320,12 @@ def plan(
     chosen: list[list[dict]] | None = None,
     known: str = "",
 ) -> list[dict]:
-    """What follows from each entry of sriov_devices that has a physical network.
+    """The configuration that follows from each entry of sriov_devices with a physical network.
 
     devices, mappings, release: sriov_devices, sriov_physnet_mappings and sriov_openstack_release. chosen: on the host,
     the PFs that each entry chooses, each with address and netdevs. known: the PFs of the host, in words. Returns a list
     of dicts: index, kind, value and selector of the entry, physical_network, optional, exclude_vfs, specs, nova (the
-    keys given there). Raises Refusal for the first thing that is wrong.
+    keys given there). Raises Refusal for the first error.
     """
     check.refuse({"sriov_devices": devices})
     nova_of(release)
@@ -381,10 +379,10 @@ def plan(
 
 
 def openstack_devices(devices: list | None, mappings: dict | None = None, release: str | float | None = None) -> dict:
-    """What Kolla writes for Nova and Neutron's agent: {"devices": one for each PF, "device_specs": for [pci]
+    """The data that Kolla writes for Nova and Neutron's agent: {"devices": one for each PF, "device_specs": for [pci]
     device_spec}.
 
-    Raises Refusal for the first thing that is wrong, which devices that are not set are too.
+    Raises Refusal for the first error, also if the devices are not set.
     """
     if check.is_unset(devices):
         raise Refusal(

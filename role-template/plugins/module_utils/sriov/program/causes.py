@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a function has no VFs, or no driver: cause and cure in words."""
+"""Why a function has no VFs, or no driver: cause and fix in words."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .programs import find_program
 from .sysfs import NETWORK_CLASS, describe, device_path, read_function, read_int, read_pfs, read_text
 
 MELLANOX = "15b3"
-# Drivers whose cards have SR-IOV, though the BIOS or the card's own set-up may hide it: those with sriov_configure in
-# Linux 6.12.
+# Drivers of cards that support SR-IOV, although the BIOS or the card's own setup may hide it: those with
+# sriov_configure in Linux 6.12.
 SRIOV_DRIVERS = (
     "LiquidIO",
     "be2net",
@@ -36,13 +36,13 @@ SRIOV_DRIVERS = (
     "rvu_nicpf",
     "sfc",
 )
-# igb drives many cards, and only the 82576 and the I350 have SR-IOV (igb_probe_vfs).
+# igb drives many cards, but only the 82576 and the I350 support SR-IOV (igb_probe_vfs).
 IGB_IDS = re.compile(r"^8086:(10c9|10e[678]|150[ad]|1518|1526|152[1-4]|1546)$")
 
 
 def total_in_config(address):
-    """TotalVFs of the SR-IOV capability in a function's PCI configuration space; None without one, -1 when that cannot
-    be seen.
+    """TotalVFs of the SR-IOV capability in a function's PCI configuration space; None without one, -1 if it cannot be
+    read.
 
     PCI Express Base Specification, "SR-IOV Extended Capability" (id 0010h); only root may read further than 64 bytes.
     """
@@ -65,7 +65,7 @@ def total_in_config(address):
 
 
 def is_virtual_machine():
-    """Whether this kernel runs in a virtual machine; Xen's control domain, which has the hardware, is none."""
+    """Whether this kernel runs in a virtual machine; not Xen's control domain, which has the hardware."""
     if "control_d" in read_text(HOST.proc + "/xen/capabilities", ""):
         return False
     flags = re.search(r"^flags\s*:.*\bhypervisor\b", read_text(HOST.proc + "/cpuinfo", ""), re.MULTILINE)
@@ -74,9 +74,9 @@ def is_virtual_machine():
 
 
 def why_no_vfs(function: dict) -> str:
-    """Why a function offers no VFs at all, as advice, by what its configuration space and the kernel show.
+    """Why a function offers no VFs at all, as advice, from its configuration space and the kernel's data.
 
-    function: as of read_function.
+    function: see read_function().
     """
     if function["id"].startswith(MELLANOX + ":"):
         return (
@@ -115,12 +115,12 @@ def why_no_pf() -> str:
 
 
 def a_vf(function: dict) -> str:
-    """What to say when a VF is named where a PF is wanted."""
+    """The sentence for a VF that is named instead of a PF."""
     return f"{describe(function)} is a VF of {describe(read_function(function['physfn']) or {'address': function['physfn']})}: name the PF"
 
 
 def modules_for(address):
-    """The kernel modules on this host for a PCI function, by its modalias; None when that cannot be found out."""
+    """The kernel modules on this host for a PCI function, by its modalias; None if they cannot be found."""
     import subprocess
 
     modalias, modprobe = read_text(device_path(address, "modalias")), find_program("modprobe")
@@ -140,7 +140,7 @@ def modules_for(address):
 
 
 def why_no_driver(address: str) -> str:
-    """Cause and cure of a PF without a driver."""
+    """Cause and fix of a PF without a driver."""
     modules = modules_for(address)
     if modules is None:
         return "load the NIC's kernel module and look at the kernel log"

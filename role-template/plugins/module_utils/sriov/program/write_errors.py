@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cause and cure of a write to sriov_numvfs that the kernel refused.
+"""Cause and fix of a write to sriov_numvfs that the kernel refused.
 
 The errors are those of sriov_numvfs_store() in drivers/pci/iov.c, and of the drivers' own sriov_configure.
 """
@@ -14,9 +14,9 @@ import os
 from .host import HOST
 
 INTEL = "8086"
-# Cause and cure of a refused write that makes VFs where there are none; with a driver where its source gives the errno
-# a meaning of its own: i40e_pci_sriov_enable(), ixgbe_pci_sriov_enable(), igb_enable_sriov(), ice_check_sriov_allowed()
-# and ice_set_per_vf_res().
+# Cause and fix of a refused write that creates VFs on a PF without VFs, by driver if its source gives the errno its own
+# meaning: i40e_pci_sriov_enable(), ixgbe_pci_sriov_enable(), igb_enable_sriov(), ice_check_sriov_allowed() and
+# ice_set_per_vf_res().
 DRIVER_ADVICE = {
     (
         "i40e",
@@ -58,12 +58,12 @@ WRITE_ADVICE = {
     errno.EROFS: "/sys is read-only here: run the role on the host itself, not in a container",
     errno.EACCES: "not even root may write there: look for SELinux or a container that forbids it",
 }
-# The kernel's own number, which no library names: drivers return it where EOPNOTSUPP is meant.
+# The kernel's own number, without a name in any library: drivers return it instead of EOPNOTSUPP.
 ENOTSUPP = 524
 SAME_CAUSE = {ENOTSUPP: errno.EOPNOTSUPP, errno.EREMOTEIO: errno.EIO, errno.ENXIO: errno.ENODEV}
-# The kernel keeps the VFs that there are: i40e says EINVAL, ice and be2net say EBUSY, the others EPERM.
+# The kernel keeps the existing VFs: i40e returns EINVAL, ice and be2net return EBUSY, the others EPERM.
 IN_USE = (errno.EBUSY, errno.EPERM, errno.EINVAL)
-# What can be said of a write of 0 as well: the other causes are of making VFs.
+# Causes that also apply to a write of 0: the others apply only to the creation of VFs.
 OF_REMOVAL = (
     errno.ENOENT,
     errno.ENOSYS,
@@ -78,9 +78,9 @@ NO_CAUSE = "driver %(driver)s gives no known cause"
 
 
 def write_advice(number: int, function: dict, count: int, vfs: int) -> str:
-    """Cause and cure of a refused write to sriov_numvfs, by what is known.
+    """Cause and fix of a refused write to sriov_numvfs, as far as known.
 
-    number: the errno. function: as of read_function. count: what was written. vfs: how many VFs there are now.
+    number: the errno. function: see read_function(). count: the written number. vfs: the current number of VFs.
     """
     number = SAME_CAUSE.get(number, number)
     if vfs and number in IN_USE and not count:

@@ -194,4 +194,4 @@ def test_the_module_reports_all_that_is_refused(monkeypatch, capsys):
 
 def test_the_module_knows_its_concerns(monkeypatch, capsys):
     said = call(monkeypatch, capsys, devices=[], concerns={"bios": {}})
-    assert said["msg"] == "concerns has 'bios', and there are firmware, mlx4, kernel, vfs: correct it"
+    assert said["msg"] == "concerns contains 'bios', and the known ones are firmware, mlx4, kernel, vfs: correct it"

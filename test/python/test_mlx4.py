@@ -585,7 +585,7 @@ def test_63_vfs_are_what_old_firmware_bears(cards):
 def test_more_than_the_firmware_offers(cards):
     (cards.fake.pci(ONE) / "sriov_totalvfs").write_text("8\n")
     assert refused(cards, device(numvfs=4, port=1), device(numvfs=5, port=2, selector="sriov_devices[1]")) == (
-        "sriov_devices[0] and sriov_devices[1]: ens1, ens1d1 (0000:04:00.0) has at most 8 VFs, 9 are asked for: lower numvfs"
+        "sriov_devices[0] and sriov_devices[1]: ens1, ens1d1 (0000:04:00.0) supports at most 8 VFs, 9 are requested: lower numvfs"
     )
     booted(cards, device(numvfs=8))
 
@@ -644,7 +644,7 @@ def test_the_host_may_take_all(cards):
 
 def test_a_card_that_went_away_meanwhile(cards):
     assert refused(cards, device(TWO)) == (
-        "sriov_devices[0]: 0000:05:00.0 went away, or its driver let go of it, while the host was read: run the role again"
+        "sriov_devices[0]: 0000:05:00.0 went away, or its driver released it, while the role read the host: run the role again"
     )
 
 

@@ -62,11 +62,11 @@ PIECES = (
     "array of byte",
     # What the role says at its end.
     "No PF is configured.",
-    "No PF has VFs of the role.",
-    "No VFs are set, as sriov_action says.",
+    "No PF has VFs that the role manages.",
+    "No VFs are set, because of sriov_action.",
     # The help of sriov-vfs.
     "Give SR-IOV PFs their configured number of VFs.",
-    "set every PF that is to be set at boot (run by sriov-vfs.service)",
+    "set every PF that must be set at boot (run by sriov-vfs.service)",
     "set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)",
     "succeed when these PFs have their VFs",
     "show each configured PF and its VFs, and whether it waits for a reboot or failed",

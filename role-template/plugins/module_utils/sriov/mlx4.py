@@ -85,7 +85,9 @@ def wanted_vfs(card, entries):
     if total > (function["totalvfs"] or 0) and not any(entry.get("waits") for entry in entries):
         if not function["totalvfs"]:
             raise Refusal(f"{where}: {name} offers no VFs: {causes.why_no_vfs(function)}")
-        raise Refusal(f"{where}: {name} has at most {function['totalvfs']} VFs, {total} are asked for: lower numvfs")
+        raise Refusal(
+            f"{where}: {name} supports at most {function['totalvfs']} VFs, {total} are requested: lower numvfs"
+        )
     return tuple(num_vfs), tuple(probe_vf)
 
 
@@ -292,8 +294,8 @@ def plan(cards, entries, run, path, is_ours):
     """
     for address in sorted(set(entries) - set(cards)):
         raise Refusal(
-            f"{entries[address][0]['selector']}: {address} went away, or its driver let go of it, while the host was "
-            "read: run the role again"
+            f"{entries[address][0]['selector']}: {address} went away, or its driver released it, while the role read "
+            "the host: run the role again"
         )
     wishes = {address: wanted_vfs(cards[address], entries[address]) for address in sorted(entries)}
     options = {}

@@ -297,7 +297,7 @@ describe("help", () => {
     it(`is wrapped between words in ${columns} columns`, async () => {
       for (const args of [["--help"], ...commands.map((command) => [command, "--help"])]) {
         const { output } = await cliWith(root, { COLUMNS: String(columns) }, ...args);
-        // What is to be copied, and a term, stay whole.
+        // What a person copies, and a term, stay whole.
         const long = output
           .split("\n")
           .filter((line) => line.length > columns && !/^ {2}npm run |^Usage: |^ {2}-|^ {2}\w+ \[options\]/.test(line));

@@ -35,7 +35,7 @@ const judged = (text: string, from?: Predecessor, path = "a.yml"): string[] =>
   told(judge([{ path, text, named: true }], present, from).findings);
 
 describe("the facts about the predecessors", () => {
-  // What stackhpc.sriov 0.2.1 and stackhpc.linux.sriov 1.6.4 could be told, from their defaults, tasks and templates.
+  // What stackhpc.sriov 0.2.1 and stackhpc.linux.sriov 1.6.4 accepted, from their defaults, tasks and templates.
   const surface = {
     "stackhpc.sriov":
       "sriov_devices sriov_workdir sriov_mft_url sriov_mft_tarball sriov_os_pkgs sriov_restart_handler sriov_numvfs sriov_udev_rule_path sriov_mellanox_vendor_ids sriov_install_enabled sriov_iommu_pt_enabled sriov_action",

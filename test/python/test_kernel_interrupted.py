@@ -64,7 +64,7 @@ def before_each_change(machine, act):
 
 
 def killed_at(machine, number, arguments):
-    """Run the module in a process that is gone right before a change; whether there was such a change."""
+    """Run the module in a process that ends right before a change; whether there was a change."""
 
     def run():
         with before_each_change(machine, lambda at, _what: half_done.kill() if at == number else None):

@@ -238,7 +238,7 @@ describe("a choice by what has changed", () => {
     const folder = repository();
     const { code, output } = await cliProcess(folder, {}, "test", "--changed");
     strictEqual(code, 1, output);
-    match(output, /is no git repository/);
+    match(output, /is not a git repository/);
     await git(folder, "init", "--quiet", "--initial-branch=main");
     put(folder, { ".gitignore": "*\n", "molecule/intel/molecule.yml": "---\n" });
     await git(folder, "add", "--force", "galaxy.yml");

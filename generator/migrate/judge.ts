@@ -93,7 +93,7 @@ export interface Given {
 /**
  * Judge files.
  *
- * @param from the predecessor, when it is known; otherwise what the files use, and both when they do not tell
+ * @param from the predecessor, when it is known; otherwise what the files use, and both when they do not show it
  */
 export function judge(files: readonly Given[], present: Present, from?: Predecessor): Report {
   const foldersWith = (mark: string): string[] =>

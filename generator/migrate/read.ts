@@ -7,7 +7,7 @@ import type { Plain } from "./predecessors.js";
 
 // What files of Ansible say, as far as it shows without running it. Nothing here knows what is right.
 
-/** A value with its line; what only a run of Ansible can tell is "jinja" or "vault". */
+/** A value with its line; what only a run of Ansible can evaluate is "jinja" or "vault". */
 export type Value = { readonly line: number } & (
   | { readonly kind: "jinja"; readonly text: string }
   | { readonly kind: "vault" }

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""sriov_vfs against a fake kernel: VFs, files, take-over, what waits for a reboot, and a check mode that does not lie."""
+"""sriov_vfs against a fake kernel: VFs, files, take-over, what waits for a reboot, and a truthful check mode."""
 
 import json
 import os

@@ -8,7 +8,7 @@ import type { LayeredConfig } from "./layers.js";
 
 /**
  * "nothing": no device. "snippet": what sriov_physnet_mappings says, as published guides write it. "nic": a NIC.
- * "other": devices that are not NICs, such as GPUs. "unknown": only Ansible or Nova can say.
+ * "other": devices that are not NICs, for example GPUs. "unknown": only Ansible or Nova can say.
  */
 export type DeviceKind = "nothing" | "snippet" | "nic" | "other" | "unknown";
 

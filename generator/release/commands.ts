@@ -224,7 +224,7 @@ function wanted(
     return failure(
       "The role is published through a separate repository: --role-repository URL, or --collection to publish the collection alone.",
     );
-  // Without the address: whoever has mistyped one with a token in it does not want to see that in a log.
+  // Without the address: a mistyped one may contain a token, which must not be in a log.
   if (address !== undefined && isLocal(address) && !isFolder(address))
     return failure(
       "The folder that --role-repository names is not there: give the address of a git repository, or its folder.",

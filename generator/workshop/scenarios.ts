@@ -29,7 +29,7 @@ const baseFile = "molecule/base.yml";
 const imageScript = "molecule/rig/image.py";
 const imageFallback = "debian12";
 
-/** Every scenario that there is, by name. */
+/** Every scenario, by name. */
 export function scenarios(root: string): string[] {
   return foldersWith(join(root, "molecule"), "molecule.yml");
 }

@@ -343,7 +343,7 @@ releases:
   it("refuses a release without a date", () =>
     throws(() => changelog("## 1.0.0\n"), /is not "## VERSION - YYYY-MM-DD"/));
   it("refuses an unknown kind of change", () =>
-    throws(() => changelog("## 1.0.0 - 2026-01-01\n### Misc\n- x\n"), /"### Misc" is none of Added/));
+    throws(() => changelog("## 1.0.0 - 2026-01-01\n### Misc\n- x\n"), /"### Misc" is not one of Added/));
 });
 
 describe("the collection's galaxy.yml", () => {

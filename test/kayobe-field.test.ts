@@ -291,9 +291,9 @@ describe("files by symbolic links", () => {
   });
   it("a second name of an environment gets no separate note", () => {
     const folder = written(base, { "environments/current": "production" });
-    const told = merge(artefact, read(folder), none).hints.filter((hint) => hint.startsWith("environments/"));
+    const reported = merge(artefact, read(folder), none).hints.filter((hint) => hint.startsWith("environments/"));
     deepStrictEqual(
-      told.map((hint) => hint.split(" ")[0]),
+      reported.map((hint) => hint.split(" ")[0]),
       ["environments/production"],
     );
   });
@@ -574,13 +574,13 @@ describe("inventory/sriov that the site has for something else", () => {
     const before = fixture("group_file_taken");
     const after = merged(before);
     strictEqual(after.get("inventory/sriov_group"), wanted("inventory/sriov"));
-    const told = merge(artefact, before, none).hints.join("\n");
+    const reported = merge(artefact, before, none).hints.join("\n");
     match(
-      told,
+      reported,
       /^inventory\/sriov does not contain the group compute_sriov, and is left unchanged\. The group is in inventory\/sriov_group\.$/m,
     );
     match(
-      told,
+      reported,
       /^inventory\/group_vars\/compute-cx6\/sriov sets sriov_devices for compute-cx6, which is not part of compute_sriov, .* add compute-cx6 below \[compute_sriov:children\]/m,
     );
   });

@@ -14,7 +14,7 @@ type Pick<T, K extends keyof T> = { [P in K]: T[P] };
 `;
 
 /**
- * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@needs KEY...` is
+ * `@selector [KEY...]` marks a selector: an entry has exactly one, with the keys named. `@needs KEY...` is
  * one that needs one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is
  * a text that may be written as a number, `@commas` a list of texts that may be written as one text with commas.
  * `@format path [ENDING]` is a path.

@@ -20,7 +20,7 @@ import type { Aside } from "./place.js";
 import { nothing, readFile } from "./read.js";
 import type { Entry, Requirement, RoleUse, Said, Value } from "./read.js";
 
-// What becomes of a configuration of the predecessors under this role.
+// What a configuration of the predecessors means under this role.
 
 type Outcome = Verdict | "unjudged" | "unknown";
 
@@ -34,7 +34,7 @@ export interface Finding {
 
 export interface Report {
   readonly findings: readonly Finding[];
-  /** What changes without a word in the files. */
+  /** What changes without a line in the files. */
   readonly notes: readonly string[];
   readonly from: readonly Predecessor[];
   /** How many files were ignored, and why. */
@@ -93,7 +93,7 @@ export interface Given {
 /**
  * Judge files.
  *
- * @param from the predecessor, when it is known; otherwise what the files use, and both when they do not tell
+ * @param from the predecessor, when it is known; otherwise what the files use, and both when they do not show it
  */
 export function judge(files: readonly Given[], present: Present, from?: Predecessor): Report {
   const foldersWith = (mark: string): string[] =>
@@ -175,7 +175,7 @@ export function judge(files: readonly Given[], present: Present, from?: Predeces
   return { findings: [...stale, ...unique(findings)], notes, from: context.from, aside };
 }
 
-/** What becomes of the predecessor's role in a folder, which Ansible takes by the name of the folder. */
+/** What happens to the predecessor's role in a folder, which Ansible finds by the name of the folder. */
 function staleRole(folder: string, { role, collection, version }: Present): string {
   const name = folder.replace(/^.*\//, "");
   if (name === role)
@@ -594,7 +594,7 @@ function devices(
       {
         ...own,
         outcome: "different",
-        text: `${entry.key}: the empty list removes the VFs that this role or the old one configured on the host; remove the line if no host is meant to lose VFs`,
+        text: `${entry.key}: the empty list removes the VFs that this role or the old one configured on the host; remove the line if no host must lose VFs`,
       },
     ];
   if (value.kind !== "list")

@@ -233,7 +233,7 @@ def test_an_absent_address_twice_is_refused_too(nics):
         ({"mac": "02:00:00:00:00:77"}, "(mac 02:00:00:00:00:77)"),
         ({"vendor_id": "8086", "product_id": "1592"}, "(vendor_id 8086, product_id 1592)"),
         ({"driver": "ice"}, "(driver ice)"),
-        # An address that two ports share, as ports of a bond do, is nobody's permanent one.
+        # An address that two ports share, as ports of a bond do, is not a permanent one.
         ({"mac": "02:00:00:00:00:99"}, "(mac 02:00:00:00:00:99)"),
     ],
 )
@@ -718,7 +718,7 @@ def test_a_connectx3_whose_driver_has_released_it_is_refused_unless_it_must_have
     assert select({"address": X0, "numvfs": 0}, firmware=True)[0]["numvfs"] == 0
 
 
-# --- OpenStack: what Nova and the agent are told, against the hardware
+# --- OpenStack: the settings of Nova and the agent, against the hardware
 
 
 NETWORK = "physnet2"
@@ -1245,7 +1245,7 @@ def test_on_a_configured_host_they_are_refused_with_what_is_configured(
 @pytest.mark.parametrize(
     "files",
     [
-        # What `[]` leaves on a host is no reason to refuse.
+        # What `[]` leaves on a host is not a reason to refuse.
         {
             "var/lib/sriov/kernel-parameters.json": {"added": ["iommu=pt"]},
             "etc/udev/rules.d/70-sriov.rules": "# the administrator's\n",

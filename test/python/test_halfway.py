@@ -285,7 +285,7 @@ class Interference:
 
 
 def killed(machine, devices, number):
-    """Run in a process that is gone before its change of that number; whether it was."""
+    """Run in a process that ends before its change of that number; whether it did."""
 
     def run():
         with Interference(machine, number, half_done.kill) as interference:

@@ -463,7 +463,7 @@ def test_every_vf_in_use_is_named(fake, pf):
     assert [fake.vf(pf, index) in decide(device())["message"] for index in range(3)] == [True, False, True]
 
 
-# VFs without an interface of their own: (PF's driver, VF's driver, its class, what the kernel shows of that driver) and
+# VFs without their own interface: (PF's driver, VF's driver, its class, what the kernel shows of that driver) and
 # the reason.
 NO_INTERFACE = "which shows no network interface: it is not known whether it is idle"
 
@@ -913,7 +913,7 @@ def test_check_reports_what_would_change_and_writes_nothing(fake, pf):
 
 SILENT = "; the kernel log has no line about it"
 BACK = {0: "; it has no VFs, as before", 2: "; it has its 2 VFs again"}
-# What each errno means from a driver whose source gives it no meaning of its own.
+# What each errno means from a driver whose source gives it no special meaning.
 ADVICE = {
     "ENOENT": "the driver acme cannot create VFs through sysfs: use a driver, or driver settings, that can",
     "ENOSYS": "the driver acme does not take the number of VFs through sysfs (ConnectX-3 takes it as a module option)",
@@ -1479,7 +1479,7 @@ def test_what_was_changed_is_put_back_when_another_failed(fake, pf):
 
 
 def killed_group(fake, wanted):
-    """Run the program in a process group of its own; returns its exit status."""
+    """Run the program in a separate process group; returns its exit status."""
 
     def run():
         os.setpgid(0, 0)
@@ -1804,7 +1804,7 @@ def test_a_pf_that_is_gone_is_reported_with_its_last_known_interface(fake, capsy
     ]
 
 
-# --- whatever the configuration is
+# --- any configuration
 
 
 GOOD = {

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Nova and Neutron are told of the PFs, and the one sentence with which everything else is refused.
+"""The settings of Nova and Neutron for the PFs, and the one sentence with which everything else is refused.
 
 What the hardware has to say to it is in test_devices.py.
 """
@@ -49,7 +49,7 @@ def nova_refusal(release=None, **nova):
     return text[len(WHERE) :]
 
 
-# --- from the variables to what is told
+# --- from the variables to the settings
 
 
 def test_an_entry_is_passed_on_by_its_name_and_one_by_its_address():
@@ -121,7 +121,7 @@ def test_mappings_of_other_hosts_are_ignored():
     assert [
         one["physical_network"] for one in answer({"name": "ens1f0"}, {"driver": "ice"}, mappings=mappings)["devices"]
     ] == ["physnet2"]
-    # One that is to be left alone says so.
+    # An entry that Nova must not get has a null physical network.
     assert (
         len(answer({"name": "ens1f0"}, {"name": "ens2", "physical_network": None}, mappings=mappings)["devices"]) == 1
     )

@@ -22,7 +22,7 @@ QUOTED = re.compile(r"^- (`+)(.+?)\1(?!`)$")
 DOCUMENTS = ("DOCUMENTATION", "EXAMPLES", "RETURN")
 RAISING = ("fail_json", "warn", "Refusal", "ValueError")
 
-# Texts with as many words that nobody is shown as a message, as they stand in the source.
+# Texts with as many words that are not shown as a message, as they are in the source.
 PIECES = (
     # They fill the placeholders of messages.
     "the entries",
@@ -127,7 +127,7 @@ def constants(tree):
             yield node.value, raised
         if isinstance(node, ast.JoinedStr):
             yield formatted(node), raised
-            # What fills its placeholders may have texts of its own; its own pieces are in the one above.
+            # What fills its placeholders may have separate texts; its own pieces are in the one above.
             for part in node.values:
                 yield from walk(part.value, raised) if isinstance(part, ast.FormattedValue) else ()
             return

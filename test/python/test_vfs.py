@@ -1,9 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""sriov_vfs against a fake kernel: VFs, files, take-over, what waits for a reboot, and check mode that tells the
-truth.
-"""
+"""sriov_vfs against a fake kernel: VFs, files, take-over, what waits for a reboot, and a truthful check mode."""
 
 import json
 import os
@@ -635,7 +633,7 @@ def test_what_became_of_each_other_pf_is_in_the_message_and_in_the_result(two):
 
 
 def test_a_pf_whose_write_ended_after_its_time_is_put_back_when_another_fails(two, monkeypatch):
-    # ens2's write goes through after its process has been given up; ens1 fails at once.
+    # ens2's write succeeds after its process has been given up; ens1 fails at once.
     monkeypatch.setattr(host, "GRACE_SECONDS", 0)
     real, late = os.kill, []
 

@@ -10,7 +10,7 @@ import { linters } from "./ownCode.js";
 
 /** What a linter found. */
 export interface LintResult {
-  /** "ansible-lint, role", or a linter of our own code. */
+  /** "ansible-lint, role", or a linter of this repository. */
   readonly title: string;
   readonly passed: boolean;
   /** How many files it examined, where it lists them. */

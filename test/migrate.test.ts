@@ -1169,8 +1169,8 @@ describe("migrate, the command", () => {
       output,
       /^\d+ files were ignored because (?:they|it) cannot hold variables: 2 of Kolla's own configuration, \d of another kind\.$/m,
     );
-    strictEqual(output.split("\n").filter((line) => line.includes("aside")).length, 1);
-    doesNotMatch(output, /no YAML/);
+    strictEqual(output.split("\n").filter((line) => line.includes("ignored")).length, 1);
+    doesNotMatch(output, /not YAML/);
   });
   it("reports a mapping in Kolla's globals.yml as ineffective, by any path that names it", async () => {
     const folder = temporary();

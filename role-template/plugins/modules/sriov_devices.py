@@ -212,6 +212,26 @@ def look_again(wanted):
     return dict(wanted, **firmware)
 
 
+def misspelt(names, is_set):
+    """Warnings about variables that the role does not have. The notice that devices are not set begins with some."""
+    in_notice = [] if is_set else check.misspelt_devices(names)
+    return [sentence for sentence in check.unknown_variables(names) if sentence not in in_notice]
+
+
+def chosen(parameters, is_set):
+    """(The devices, the notice if they are not set, the warnings). Raises Refusal."""
+    devices, notice = [], ""
+    if is_set:
+        devices = select(parameters)
+    else:
+        check_form(parameters)
+        notice = notice_of_unset(parameters)
+    if notice:
+        return devices, notice, [notice]
+    warnings = warnings_about(devices) + warnings_about_rules(parameters, devices)
+    return devices, notice, warnings + warnings_about_numbers(parameters, devices)
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -229,36 +249,19 @@ def main():
         },
         supports_check_mode=True,
     )
-    is_set, notice, devices = not check.is_unset(module.params["devices"]), "", []
-    # The notice that devices are not set begins with these.
-    in_notice = [] if is_set else check.misspelt_devices(module.params["names"])
-    for sentence in check.unknown_variables(module.params["names"]):
-        if sentence not in in_notice:
-            module.warn(sentence)
+    is_set = not check.is_unset(module.params["devices"])
     try:
-        if is_set:
-            devices = select(module.params)
-        else:
-            check_form(module.params)
-            notice = notice_of_unset(module.params)
+        devices, notice, warnings = chosen(module.params, is_set)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    for sentence in (
-        [notice]
-        if notice
-        else (
-            warnings_about(devices)
-            + warnings_about_rules(module.params, devices)
-            + warnings_about_numbers(module.params, devices)
-        )
-    ):
+    for sentence in misspelt(module.params["names"], is_set) + warnings:
         module.warn(sentence)
     wanted = module.params["concerns"]
     if not isinstance(wanted, dict):
         module.fail_json(msg=f"concerns is {wanted!r:.80}, but must be a dictionary: correct it")
     found = concerns.settled(wanted, devices, module.run_command) if is_set else {}
-    for _result, warnings in found.values():
-        for sentence in warnings:
+    for _result, sentences in found.values():
+        for sentence in sentences:
             module.warn(sentence)
     tools = [programs.find_program(tool) for tool, _reset in TOOLS.values()]
     module.exit_json(

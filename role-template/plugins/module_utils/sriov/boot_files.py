@@ -167,19 +167,19 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
     at_boot = any(device["boot"] == "systemd" for device in devices)
 
     def rank(path):
-        text, gone = files[path][0], files[path][0] is None
+        text, is_removed = files[path][0], files[path][0] is None
         if os.path.basename(path) == DROP_IN:
             # A drop-in that needs less than before must not wait for units that are removed later. One that needs more
             # must wait for units that are created later.
             needs = [set(re.findall(r"sriov-vfs-ready@\S+", part or "")) for part in (text, sysfs.read_text(path))]
-            return 0 if gone or needs[0] <= needs[1] else 8
+            return 0 if is_removed or needs[0] <= needs[1] else 8
         if path == HOST.program:
-            return 12 if gone else 1
+            return 12 if is_removed else 1
         if path == HOST.config:
             # Only this file shows which rule file was ours before. The units that the rules start need a configuration.
-            return 11 if gone else 6 if os.path.exists(path) else 2
+            return 11 if is_removed else 6 if os.path.exists(path) else 2
         if path.startswith(HOST.units + "/"):
-            return 10 if gone else 3
+            return 10 if is_removed else 3
         return 9 if not devices else 4 if path == parameters["udev_rule_path"] else 5
 
     link = HOST.units + "/" + BOOT_UNIT if at_boot else None

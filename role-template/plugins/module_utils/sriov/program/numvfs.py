@@ -64,7 +64,7 @@ def link_up(address, deadline):
     )
 
 
-def gone(name: str) -> str:
+def disappeared(name: str) -> str:
     """The sentence for a card that was removed or reset during the change."""
     return (
         f"{name} went away while its VFs were being set: check that the card is seated and its driver loaded, then run "
@@ -188,7 +188,7 @@ class Pf:
 
     def failed(self, sentence: str) -> Failure:
         """The failure, with the outcome for the PF. Reads the kernel log before it puts the PF back."""
-        failure = with_log(sentence if is_there(self.address) else gone(self.name), self.log)
+        failure = with_log(sentence if is_there(self.address) else disappeared(self.name), self.log)
         return Failure.of(failure + self.put_back(), failure.kernel_log)
 
     def refused(self, error: OSError) -> Failure:

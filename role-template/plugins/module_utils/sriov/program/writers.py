@@ -13,7 +13,7 @@ import signal
 import time
 
 from .kernel_log import Failure, KernelLog, with_log
-from .numvfs import gone, set_numvfs
+from .numvfs import disappeared, set_numvfs
 from .sysfs import describe, is_there, read_function, vf_addresses
 
 GRACE_SECONDS = 5
@@ -32,7 +32,7 @@ def too_late(name, address, wanted, seconds, pid, log):
     nevertheless.
     """
     if not is_there(address):
-        failure = with_log(gone(name), log)
+        failure = with_log(disappeared(name), log)
         return Failure.of(failure, failure.kernel_log, pid, True)
     hangs = still_runs(pid)
     if not hangs and len(vf_addresses(address)) == wanted:

@@ -38,6 +38,28 @@ def vf_details(pf, later):
     }
 
 
+def choice_of(plan: dict, pf: dict, where: str, devices: list[dict]) -> dict:
+    """A PF that an entry chose, as hardware.check_hardware() gets it.
+
+    plan: of the entry that `where` names.
+    """
+    [device] = [device for device in devices if (device["selector"], device["address"]) == (where, pf["address"])]
+    others = [
+        other for other in devices if other["address"] == pf["address"] and (other["port"] or 0) < (device["port"] or 0)
+    ]
+    # After the reboot the firmware may offer more VFs, at other addresses.
+    later = "waits" in device or device["firmware"] is not None and device["numvfs"] > (pf["totalvfs"] or 0)
+    details = vf_details(pf, later)
+    return {
+        "plan": plan,
+        "pf": details,
+        "later": later,
+        "first": sum(other["numvfs"] for other in others),
+        # The role does not manage this PF: another program sets its number of VFs.
+        "numvfs": len(details["vfs"]) if device["boot"] == "none" else device["numvfs"],
+    }
+
+
 def check_openstack(
     parameters: dict,
     entries: list[tuple[dict, str, str, str]],
@@ -82,28 +104,7 @@ def check_openstack(
         if not chosen:
             # Nova gets it in any case.
             choices.append({"plan": one, "pf": None})
-        for pf in chosen:
-            [device] = [
-                device for device in devices if (device["selector"], device["address"]) == (where, pf["address"])
-            ]
-            others = [
-                other
-                for other in devices
-                if other["address"] == pf["address"] and (other["port"] or 0) < (device["port"] or 0)
-            ]
-            # After the reboot the firmware may offer more VFs, at other addresses.
-            later = "waits" in device or device["firmware"] is not None and device["numvfs"] > (pf["totalvfs"] or 0)
-            details_of_vfs = vf_details(pf, later)
-            choices.append(
-                {
-                    "plan": one,
-                    "pf": details_of_vfs,
-                    "later": later,
-                    "first": sum(other["numvfs"] for other in others),
-                    # The role does not manage this PF: another program sets its number of VFs.
-                    "numvfs": len(details_of_vfs["vfs"]) if device["boot"] == "none" else device["numvfs"],
-                }
-            )
+        choices += [choice_of(one, pf, where, devices) for pf in chosen]
     if plans:
         functions = every_function()
         hardware.check_hardware(choices, functions)

@@ -3,7 +3,8 @@ import { readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { readSources } from "../generator/artefacts/sources.js";
 import { judge } from "../generator/migrate/judge.js";
-import type { Finding, Present } from "../generator/migrate/judge.js";
+import type { Finding } from "../generator/migrate/judge.js";
+import type { Present } from "../generator/migrate/settings.js";
 import {
   changes,
   goneFacts,

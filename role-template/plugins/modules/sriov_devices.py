@@ -250,11 +250,13 @@ def main():
         supports_check_mode=True,
     )
     is_set = not check.is_unset(module.params["devices"])
+    for sentence in misspelt(module.params["names"], is_set):
+        module.warn(sentence)
     try:
         devices, notice, warnings = chosen(module.params, is_set)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    for sentence in misspelt(module.params["names"], is_set) + warnings:
+    for sentence in warnings:
         module.warn(sentence)
     wanted = module.params["concerns"]
     if not isinstance(wanted, dict):

@@ -11,7 +11,7 @@ describe("what the system refuses", () => {
   const cases: [code: string, want: RegExp][] = [
     [
       "EACCES",
-      /^\/x\/y: permission denied \(open\)\. Give a folder that this user may write to .* clone of your own\.$/,
+      /^\/x\/y: permission denied \(open\)\. Give a folder that this user may write to .* your own clone\.$/,
     ],
     ["EPERM", /^\/x\/y: permission denied \(open\)\. Give a folder/],
     ["EROFS", /^\/x\/y: the file system is read-only \(open\)\. Give a folder on another one/],

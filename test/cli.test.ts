@@ -217,7 +217,7 @@ describe("wrong use ends with 2", () => {
       /^No test file has no_such_test in its path\. They are test\/\*\.test\.ts and test\/python\/test_\*\.py/,
     ],
     [
-      "no Kayobe configuration",
+      "no Kayobe configuration named",
       ["kayobe"],
       /^No Kayobe configuration is named\. Give --config-path DIR, or set \$KAYOBE_CONFIG_PATH/,
     ],
@@ -230,7 +230,7 @@ describe("wrong use ends with 2", () => {
     [
       "a Kayobe configuration that is none",
       ["kayobe", "--config-path", "role-template"],
-      /^role-template is no Kayobe configuration/,
+      /^role-template is not a Kayobe configuration/,
     ],
     [
       "an output folder that is a file",
@@ -463,7 +463,7 @@ describe("a folder that cannot be written", () => {
     strictEqual(code, 1, output);
     match(
       output,
-      /^\/sys\/sriov-role-test: (permission denied|the file system is read-only) \(mkdir\)\. Give a folder .*\(--out, where the command has it\), or work in a clone/m,
+      /^\/sys\/sriov-role-test: (permission denied|the file system is read-only) \(mkdir\)\. Give a folder .*\(--out, where the command has it\), or work in (a|your own) clone/m,
     );
     doesNotMatch(output, /\n\s+at /);
   });

@@ -409,7 +409,7 @@ describe(judgeImporter.name, () => {
     [
       "wants the lint to have run",
       judgeImporter(0, said.filter((line) => !line.includes("lint")).join("\n"), result, identity).map((line) =>
-        line.slice(0, 29),
+        line.slice(0, 32),
       ),
       ["galaxy-importer did not report: "],
     ],

@@ -163,6 +163,7 @@ const commands = [
   "kayobe",
   "migrate",
   "lint",
+  "fix",
   "build",
   "publish",
   "verify",

@@ -690,7 +690,7 @@ describe("a list of filters under a condition", () => {
           [nova]: `[filter_scheduler]\n${when("enabled_filters = A, PciPassthroughFilter\n")}`,
         }),
       ).get(nova)!,
-      /^\[filter_scheduler\]\n# Nova's own[^\n]*\nenabled_filters = [^\n]*ComputeFilter[^\n]*\n(\{#[^\n]*\n)?\{% if x %\}\nenabled_filters = A, PciPassthroughFilter\n/,
+      /^\[filter_scheduler\]\n# Nova's default[^\n]*\nenabled_filters = [^\n]*ComputeFilter[^\n]*\n(\{#[^\n]*\n)?\{% if x %\}\nenabled_filters = A, PciPassthroughFilter\n/,
     ));
   it("in nova.conf of a base gets one in global.conf of an environment", () => {
     const after = merged(

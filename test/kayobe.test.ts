@@ -741,7 +741,7 @@ describe("lists for Nova and for the agent", () => {
   const gpu = 'device_spec = {"vendor_id": "10de", "product_id": "20b0"}\n';
   it("of other kinds may be next to ours", () => {
     const after = merged(config({ [compute]: `[pci]\n${gpu}` })).get(compute)!;
-    match(after, /^\[pci\]\n# What follows[^\n]*\n\{\{ openstack_release[^\n]*\n\ndevice_spec = \{"vendor_id": "10de"/);
+    match(after, /^\[pci\]\n# Derived[^\n]*\n\{\{ openstack_release[^\n]*\n\ndevice_spec = \{"vendor_id": "10de"/);
   });
   it("of other kinds are refused where ours would come in their place", () =>
     match(

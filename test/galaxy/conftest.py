@@ -20,6 +20,7 @@ TOKEN = "a+token/that=is%nobody's&4711"
 PARTS = [
     "build/generator",
     "generator",
+    "molecule/shared/ansible_releases.json",
     "role-template",
     "docs",
     "galaxy.yml",

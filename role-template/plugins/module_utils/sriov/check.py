@@ -201,8 +201,10 @@ def faults_of_keys(given, fields, subject, separator):
     faults = []
     for key, value in given.items():
         if key not in fields:
+            is_short_text = isinstance(key, str) and not NO_TEXT.search(key) and len(key) <= SHOWN
+            meant = did_you_mean(str(key), fields, f"they are {', '.join(fields)}")
             faults.append(
-                f"{subject} has {key if isinstance(key, str) and (not NO_TEXT.search(key)) and (len(key) <= SHOWN) else shown(key)}, which is not one of its keys: {did_you_mean(str(key), fields, 'they are ' + ', '.join(fields))}"
+                f"{subject} has {key if is_short_text else shown(key)}, which is not one of its keys: {meant}"
             )
         elif value is not None:
             faults += faults_of(value, fields[key], subject + separator + key)

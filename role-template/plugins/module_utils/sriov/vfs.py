@@ -179,10 +179,17 @@ def lines_of(results, devices):
     for device in devices:
         if device.get("physical_network"):
             networks.setdefault(device["address"], {})[device["physical_network"]] = None
-    return [
-        f"{pfs.described(result)}: {result['now']} VFs{', physical network ' + ' and '.join(networks[result['address']]) if result['address'] in networks else ''}{', ' + result['state'] if result['state'] != 'ok' else ''}{': ' + result['message'] if result['message'] else ''}"
-        for result in results
-    ]
+    return [line_of(result, networks.get(result["address"], ())) for result in results]
+
+
+def line_of(result, networks):
+    """What the role prints for a PF: its VFs, its physical networks, and its state unless that is "ok"."""
+    line = f"{pfs.described(result)}: {result['now']} VFs"
+    if networks:
+        line += f", physical network {' and '.join(networks)}"
+    if result["state"] != "ok":
+        line += f", {result['state']}"
+    return f"{line}: {result['message']}" if result["message"] else line
 
 
 def failures_of(results):

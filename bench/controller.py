@@ -143,7 +143,7 @@ def answers_of_the_role(fresh: bool) -> dict:
             "machine": "x86_64",
             "package_format": "deb",
             "look_again": options,
-            "summary": ["No PF has VFs of the role."] if fresh else lines,
+            "summary": ["No PF has VFs that the role manages."] if fresh else lines,
             "settled": settled,
         },
         "sriov_kernel_parameters": kernel,

@@ -31,13 +31,13 @@ function fail(message) {
 
 /** Why a file or folder of the clone is refused, and what to do, in a sentence; undefined for an error of another kind. */
 function refusal({ code, path }) {
-  const own = `Make a clone of your own (git clone ${root} DIRECTORY), or let the owner of this one run the same command once: what is compiled by then is used by everybody.`;
+  const own = `Make your own clone (git clone ${root} DIRECTORY), or let the owner of this one run the same command once: then everybody uses what it compiled.`;
   switch (code) {
     case "EACCES":
     case "EPERM":
-      return `${path}: permission denied for the user ${user()}, and this clone has to be made ready first: its packages or its compiled program are missing or older than its sources. ${own}`;
+      return `${path}: permission denied for the user ${user()}, and this clone must be made ready first: its packages or its compiled program are missing or older than its sources. ${own}`;
     case "EROFS":
-      return `${path}: the file system is read-only, and this clone has to be made ready first: its packages or its compiled program are missing or older than its sources. ${own}`;
+      return `${path}: the file system is read-only, and this clone must be made ready first: its packages or its compiled program are missing or older than its sources. ${own}`;
     case "ENOSPC":
     case "EDQUOT":
       return `${path}: there is no space left to make this clone ready. Free some, and run this again.`;
@@ -115,9 +115,9 @@ function build() {
   const before = readJson(stamp);
   if (before && JSON.stringify(before) === JSON.stringify(now)) return;
   for (const path of [[], ["generator"], ["test"]]) mustBeWritable(join(root, "build", ...path));
-  // A source that is gone would leave its compiled test behind, and mocha would go on running it.
-  const gone = !before || Object.keys(before).some((path) => !(path in now));
-  if (gone)
+  // A removed source would leave its compiled test behind, and mocha would still run it.
+  const isRemoved = !before || Object.keys(before).some((path) => !(path in now));
+  if (isRemoved)
     for (const path of ["generator", "test", ".tsbuildinfo"])
       rmSync(join(root, "build", path), { recursive: true, force: true });
   rmSync(stamp, { force: true });

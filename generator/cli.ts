@@ -22,7 +22,9 @@ const migrate = async () => await import("./migrate/commands.js");
 const release = async () => await import("./release/commands.js");
 const workshop = async () => await import("./workshop/commands.js");
 
-/** One more than the number of processors, because a scenario waits a third of its time; more than three were not tried. */
+/**
+ * One more than the number of processors, because a scenario waits a third of its time; more than three were not tried.
+ */
 const scenariosAtOnce = Math.min(availableParallelism() + 1, 3);
 
 function wholeNumber(text: string): number {
@@ -37,7 +39,10 @@ function vlanRanges(text: string, before: readonly VlanRange[]): readonly VlanRa
   return before.some((one) => one.network === network && one.range === range) ? before : [...before, read.value];
 }
 
-/** Check a folder to write into. A file in the way makes writing impossible; an empty text, as from an unset variable, does not mean the current folder. */
+/**
+ * Check a folder to write into. A file in the way makes writing impossible; an empty text, as from an unset variable,
+ * does not mean the current folder.
+ */
 function outFolder(text: string): string {
   if (text === "") throw new InvalidArgumentError("It is empty: name a folder.");
   let folder = resolve(text);
@@ -51,7 +56,7 @@ function withResults(command: Command): Command {
   return command.addOption(new Option("--results <file>", "write the results into a file, as JSON").hideHelp());
 }
 
-/** The means with which the functions below declare commands. */
+/** What the functions below use to declare commands. */
 interface Declaring {
   readonly cli: Command;
   readonly root: string;
@@ -62,7 +67,10 @@ interface Declaring {
     action: (...args: Args) => Promise<number>,
   ) => void;
   readonly withOut: (command: Command, standard: string) => Command;
-  /** An action that keeps logs and other files in the clone's build/. If that is not writable, it prints one sentence instead of the errors of its programs. */
+  /**
+   * An action that keeps logs and other files in the clone's build/. If that is not writable, it prints one sentence
+   * instead of the errors of its programs.
+   */
   readonly inClone: <Args extends unknown[]>(
     action: (...args: Args) => Promise<number>,
   ) => (...args: Args) => Promise<number>;

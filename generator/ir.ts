@@ -52,11 +52,11 @@ export interface Variable {
   readonly type: VarType;
   readonly required: boolean;
   /**
-   * One of the keys of which an entry has exactly one: the other keys that it cannot do without, and they not without
-   * it. Absent: no selector.
+   * A selector, one of the keys of which an entry has exactly one: the other keys that it needs, and that need it.
+   * Absent: no selector.
    */
   readonly selector?: readonly string[];
-  /** Keys next to it of which it needs one. */
+  /** Keys of the same entry: it needs one of them. */
   readonly needs?: readonly string[];
   /** The OpenStack release that knows it first. */
   readonly since?: string;

@@ -96,7 +96,7 @@ describe("a clone makes itself ready @long", () => {
     strictEqual(code, 1);
     match(
       output,
-      /^\S+: permission denied for the user \S+, and this clone has to be made ready first: .* Make a clone of your own \(git clone \S+ DIRECTORY\), or let the owner of this one run the same command once/,
+      /^\S+: permission denied for the user \S+, and this clone must be made ready first: .* Make your own clone \(git clone \S+ DIRECTORY\), or let the owner of this one run the same command once/,
     );
     doesNotMatch(output, /\n\s+at |Error:|Compiling/);
   });

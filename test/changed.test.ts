@@ -202,7 +202,7 @@ describe(changedFiles.name, () => {
     await git(folder, "commit", "--quiet", "-am", "two");
     await git(folder, "mv", "b", "moved");
     put(folder, { c: "2", new: "1", ignored: "1" });
-    // What main got meanwhile is no change of this branch.
+    // What main got meanwhile is not a change of this branch.
     await git(folder, "stash", "--quiet");
     await git(folder, "checkout", "--quiet", "main");
     put(folder, { other: "1" });
@@ -250,7 +250,7 @@ describe("a choice by what has changed", () => {
     const folder = repository();
     const { code, output } = await cliProcess(folder, {}, "test", "--changed");
     strictEqual(code, 1, output);
-    match(output, /is no git repository/);
+    match(output, /is not a git repository/);
     await git(folder, "init", "--quiet", "--initial-branch=main");
     put(folder, { ".gitignore": "*\n", "molecule/intel/molecule.yml": "---\n" });
     await git(folder, "add", "--force", "galaxy.yml");

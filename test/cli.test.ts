@@ -118,7 +118,7 @@ describe("check", () => {
     const path = "role-template/tasks/zz_all.yml";
     const { code, output } = await checked(path, () => appendFileSync(join(folder, path), "- b: '{{ sriov_typo }}'\n"));
     strictEqual(code, 1);
-    match(output, /^role-template\/tasks\/zz_all\.yml:2: sriov_typo is no variable of the model/m);
+    match(output, /^role-template\/tasks\/zz_all\.yml:2: sriov_typo is not a variable of the model/m);
   });
 
   it("names the variable that was meant", async () => {
@@ -126,7 +126,7 @@ describe("check", () => {
     const { output } = await checked(path, () =>
       appendFileSync(join(folder, path), "- b: '{{ sriov_numvf }} {{ sriov_entirely_different }}'\n"),
     );
-    match(output, /zz_all\.yml:2: sriov_numvf is no variable of the model.*: did you mean sriov_numvfs\?$/m);
+    match(output, /zz_all\.yml:2: sriov_numvf is not a variable of the model.*: did you mean sriov_numvfs\?$/m);
     match(
       output,
       /zz_all\.yml:2: sriov_entirely_different is not a variable of the model, nor a fact that the role sets$/m,
@@ -152,7 +152,7 @@ describe("check", () => {
     const { output } = await checked(model, () => edit(folder, model, "@default 8", "@default true"));
     const both = await checked(tasks, () => appendFileSync(join(folder, tasks), "- b: '{{ sriov_typo }}'\n"));
     match(output, /@default of sriov_numvfs/);
-    match(both.output, /sriov_typo is no variable/);
+    match(both.output, /sriov_typo is not a variable/);
     match(both.output, /\d+ stale files in dist.*, 1 problems/);
   });
 });
@@ -163,6 +163,7 @@ const commands = [
   "kayobe",
   "migrate",
   "lint",
+  "fix",
   "build",
   "publish",
   "verify",
@@ -217,7 +218,7 @@ describe("wrong use ends with 2", () => {
       /^No test file has no_such_test in its path\. They are test\/\*\.test\.ts and test\/python\/test_\*\.py/,
     ],
     [
-      "no Kayobe configuration",
+      "no Kayobe configuration named",
       ["kayobe"],
       /^No Kayobe configuration is named\. Give --config-path DIR, or set \$KAYOBE_CONFIG_PATH/,
     ],
@@ -230,7 +231,7 @@ describe("wrong use ends with 2", () => {
     [
       "a Kayobe configuration that is none",
       ["kayobe", "--config-path", "role-template"],
-      /^role-template is no Kayobe configuration/,
+      /^role-template is not a Kayobe configuration/,
     ],
     [
       "an output folder that is a file",
@@ -297,7 +298,7 @@ describe("help", () => {
     it(`is wrapped between words in ${columns} columns`, async () => {
       for (const args of [["--help"], ...commands.map((command) => [command, "--help"])]) {
         const { output } = await cliWith(root, { COLUMNS: String(columns) }, ...args);
-        // What is to be copied, and a term, stay whole.
+        // What a person copies, and a term, stay whole.
         const long = output
           .split("\n")
           .filter((line) => line.length > columns && !/^ {2}npm run |^Usage: |^ {2}-|^ {2}\w+ \[options\]/.test(line));
@@ -452,7 +453,7 @@ describe("test", () => {
       /mocha: (\d+) passed[^]*pytest: (\d+) passed[^]*\n(\d+) passed, 0 failed$/.exec(output.trimEnd()) ?? [];
     strictEqual(Number(mocha) + Number(pytest), Number(sum));
     // A test of another file: mocha would run all files when they were in its configuration too.
-    doesNotMatch(output, /a typing error is told by the nearest name/);
+    doesNotMatch(output, /a typing error is reported with the nearest name/);
   });
 });
 
@@ -463,7 +464,7 @@ describe("a folder that cannot be written", () => {
     strictEqual(code, 1, output);
     match(
       output,
-      /^\/sys\/sriov-role-test: (permission denied|the file system is read-only) \(mkdir\)\. Give a folder .*\(--out, where the command has it\), or work in a clone/m,
+      /^\/sys\/sriov-role-test: (permission denied|the file system is read-only) \(mkdir\)\. Give a folder .*\(--out, where the command has it\), or work in (a|your own) clone/m,
     );
     doesNotMatch(output, /\n\s+at /);
   });

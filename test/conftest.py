@@ -4,7 +4,7 @@
 """The folders of tests are in memory where the machine has room for them there.
 
 A run makes some hundred thousand files, all small; a disk takes as long to make and remove them as all the rest takes.
-They are gone after the run, and those of a run that was killed are gone after the next: --basetemp DIR keeps them.
+They are removed after the run, and those of a run that was killed after the next one: --basetemp DIR keeps them.
 """
 
 import json
@@ -40,7 +40,7 @@ def remove_those_of_dead_processes():
 
 
 def interrupted(number, frame):
-    """SIGTERM ends a run as Ctrl-C does, with what is to be done at its end; without this Python ends at once."""
+    """SIGTERM ends a run as Ctrl-C does, with what must be done at its end; without this Python ends at once."""
     raise KeyboardInterrupt
 
 

@@ -42,7 +42,7 @@ describe("a variable that the model does not contain is found", () => {
       match(
         found,
         new RegExp(
-          `^role-template/${path.replace(".", "\\.")}:${title.includes("several") ? "\\d+" : line} sriov_typo is no variable of the model`,
+          `^role-template/${path.replace(".", "\\.")}:${title.includes("several") ? "\\d+" : line} sriov_typo is not a variable of the model`,
         ),
       );
     });

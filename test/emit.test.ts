@@ -343,7 +343,7 @@ releases:
   it("refuses a release without a date", () =>
     throws(() => changelog("## 1.0.0\n"), /is not "## VERSION - YYYY-MM-DD"/));
   it("refuses an unknown kind of change", () =>
-    throws(() => changelog("## 1.0.0 - 2026-01-01\n### Misc\n- x\n"), /"### Misc" is none of Added/));
+    throws(() => changelog("## 1.0.0 - 2026-01-01\n### Misc\n- x\n"), /"### Misc" is not one of Added/));
 });
 
 describe("the collection's galaxy.yml", () => {
@@ -367,7 +367,7 @@ describe("galaxy.yml", () => {
     ["a namespace with a capital", good.replace("namespace: a", "namespace: A"), /namespace "A"/],
     ["two underscores", good.replace("name: b", "name: b__c"), /name "b__c"/],
     ["a tag with a hyphen", good.replace("[linux]", "[sr-iov]"), /tag "sr-iov"/],
-    ["a version of two parts", good.replace("1.0.0", '"1.0"'), /no semantic version/],
+    ["a version of two parts", good.replace("1.0.0", '"1.0"'), /not a semantic version/],
     ["no repository", good.replace(/repository.*/, ""), /repository must be/],
     ["nothing at all", "", /namespace must be[\s\S]*license must be/],
   ];

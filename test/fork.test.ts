@@ -5,7 +5,7 @@ import { readTree } from "../generator/system/disk.js";
 import { run } from "../generator/system/process.js";
 import { cliProcess, root, temporary } from "./support.js";
 
-/** What a fork changes to publish under a name of its own. */
+/** What a fork changes to publish under its own name. */
 const own = {
   namespace: "acme_networks",
   name: "virtual_functions",
@@ -18,7 +18,10 @@ const ofTheName = ["cli", "kayobe", "migrate", "real", "release"];
 const costly =
   "^(ansible-playbook, by argument_specs|PyYAML|wrong use ends with 2|lint and verify|verify|the command kayobe|kayobe|help|test|an option that npm has taken|migrate, the command) ";
 
-/** Names on hosts, by which a fork takes over what this project wrote, and names of others; what is written about the forerunners. */
+/**
+ * Names on hosts, by which a fork takes over what this project wrote, and names of others; what is written about the
+ * forerunners.
+ */
 const stays = [
   /stackhpc-sriov/,
   /# (BEGIN|END) stackhpc\.sriov/,

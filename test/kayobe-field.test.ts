@@ -291,9 +291,9 @@ describe("files by symbolic links", () => {
   });
   it("a second name of an environment gets no separate note", () => {
     const folder = written(base, { "environments/current": "production" });
-    const told = merge(artefact, read(folder), none).hints.filter((hint) => hint.startsWith("environments/"));
+    const reported = merge(artefact, read(folder), none).hints.filter((hint) => hint.startsWith("environments/"));
     deepStrictEqual(
-      told.map((hint) => hint.split(" ")[0]),
+      reported.map((hint) => hint.split(" ")[0]),
       ["environments/production"],
     );
   });
@@ -574,13 +574,13 @@ describe("inventory/sriov that the site has for something else", () => {
     const before = fixture("group_file_taken");
     const after = merged(before);
     strictEqual(after.get("inventory/sriov_group"), wanted("inventory/sriov"));
-    const told = merge(artefact, before, none).hints.join("\n");
+    const reported = merge(artefact, before, none).hints.join("\n");
     match(
-      told,
+      reported,
       /^inventory\/sriov does not contain the group compute_sriov, and is left unchanged\. The group is in inventory\/sriov_group\.$/m,
     );
     match(
-      told,
+      reported,
       /^inventory\/group_vars\/compute-cx6\/sriov sets sriov_devices for compute-cx6, which is not part of compute_sriov, .* add compute-cx6 below \[compute_sriov:children\]/m,
     );
   });
@@ -690,7 +690,7 @@ describe("a list of filters under a condition", () => {
           [nova]: `[filter_scheduler]\n${when("enabled_filters = A, PciPassthroughFilter\n")}`,
         }),
       ).get(nova)!,
-      /^\[filter_scheduler\]\n# Nova's own[^\n]*\nenabled_filters = [^\n]*ComputeFilter[^\n]*\n(\{#[^\n]*\n)?\{% if x %\}\nenabled_filters = A, PciPassthroughFilter\n/,
+      /^\[filter_scheduler\]\n# Nova's default[^\n]*\nenabled_filters = [^\n]*ComputeFilter[^\n]*\n(\{#[^\n]*\n)?\{% if x %\}\nenabled_filters = A, PciPassthroughFilter\n/,
     ));
   it("in nova.conf of a base gets one in global.conf of an environment", () => {
     const after = merged(

@@ -52,7 +52,7 @@ describe(addToSection.name, () => {
     ].map((text): [string, string, string] => [
       `a file that Jinja takes the end of its line from: ${JSON.stringify(text)}`,
       text,
-      `${text}${text.endsWith("\n") ? "" : "\n"}{% raw %}{# This keeps what follows in a line of its own. #}{% endraw %}\n\n\n[s]\nk = v\n`,
+      `${text}${text.endsWith("\n") ? "" : "\n"}{% raw %}{# This keeps what follows in its own line. #}{% endraw %}\n\n\n[s]\nk = v\n`,
     ]),
     ["a file without an end of line", "[t]\na = 1", "[t]\na = 1\n\n[s]\nk = v\n"],
     ["the section that is there", "[s]\na = 1\n[t]\n", "[s]\nk = v\na = 1\n[t]\n"],

@@ -741,7 +741,7 @@ describe("lists for Nova and for the agent", () => {
   const gpu = 'device_spec = {"vendor_id": "10de", "product_id": "20b0"}\n';
   it("of other kinds may be next to ours", () => {
     const after = merged(config({ [compute]: `[pci]\n${gpu}` })).get(compute)!;
-    match(after, /^\[pci\]\n# What follows[^\n]*\n\{\{ openstack_release[^\n]*\n\ndevice_spec = \{"vendor_id": "10de"/);
+    match(after, /^\[pci\]\n# Derived[^\n]*\n\{\{ openstack_release[^\n]*\n\ndevice_spec = \{"vendor_id": "10de"/);
   });
   it("of other kinds are refused where ours would come in their place", () =>
     match(
@@ -890,16 +890,16 @@ describe("an environment", () => {
         /^environments\/test\/\.kayobe-environment:1: dependencies must be a list/,
       ));
   it("that overrides what the base sets is reported", () => {
-    const told = hints({
+    const reported = hints({
       ...base,
       "environments/a/kolla.yml": "kolla_enable_neutron_sriov: false\n",
       "environments/b/kolla/config/nova.conf": "[filter_scheduler]\nenabled_filters = A\n",
     });
-    const names = told.flatMap(
+    const names = reported.flatMap(
       (hint) => /^environments\/(\w+) overrides what .* --environment \1, which writes /.exec(hint)?.[1] ?? [],
     );
     deepStrictEqual(names.sort(), ["a", "b", "production", "site"]);
-    match(told.join("\n"), /--environment b, which writes environments\/b\/kolla\/config\/nova\.conf\.$/m);
+    match(reported.join("\n"), /--environment b, which writes environments\/b\/kolla\/config\/nova\.conf\.$/m);
   });
   it("with a list that cannot be is reported in one whole sentence", () =>
     match(
@@ -913,7 +913,7 @@ describe("an environment", () => {
       hints({ ...base, "environments/test/kolla/globals.yml": "enable_neutron_sriov: false\n" }).join("\n"),
       /^environments\/test has settings that conflict with this: .* Then run this again with --environment test\.$/m,
     ));
-  it("is nothing to tell where it has what is wanted", () => {
+  it("is not reported where it has what is wanted", () => {
     const files = {
       "environments/c/kolla.yml": `${passThrough}: [a, sriov_openstack]\n`,
       "environments/c/kolla/config/nova.conf": "[filter_scheduler]\nenabled_filters = A, PciPassthroughFilter\n",

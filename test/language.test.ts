@@ -26,11 +26,11 @@ const stilted: readonly (readonly [pattern: string, instead: string])[] = [
 ];
 
 /** Uses that are good English. */
-const good: readonly string[] = ["where the time goes", "where the time of each scenario goes"];
-
-/** Files that another change has still to rewrite: nothing is added here, and a file that has none of the words is taken off. */
-const notYet: readonly string[] = [
-  "docs/troubleshooting.md",
+const good: readonly string[] = [
+  "where the time goes",
+  "where the time of each scenario goes",
+  // A file on hosts: with another text, each host would run update-grub once.
+  "which writes this file anew",
 ];
 
 /** A text without what `keep` does not find, with all its line breaks, so that lines keep their numbers. */
@@ -53,8 +53,8 @@ function without(text: string, drop: RegExp): string {
 const prose = (text: string): string => without(without(text, /^( *)```[^]*?^\1```$/gm), /`[^`\n]*`/g);
 const commentsAndStrings = (text: string): string =>
   only(text, /\/\*[^]*?\*\/|\/\/.*|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g);
-const documentation = (text: string): string => only(text, /^(?:DOCUMENTATION|EXAMPLES|RETURN) = r"""[^]*?^"""/gm);
-/** Names and comments of tasks; their messages are another matter. */
+const whole = (text: string): string => text;
+/** Names and comments of tasks. */
 const namesAndComments = (text: string): string => only(text, /^ *- name: .*|^ *#.*|\{#[^]*?#\}/gm);
 /** What a changelog says of the newest release; the entries of published ones stay as they are. */
 const newestEntry = (text: string): string => text.split(/^(?=## )/m, 2).join("");
@@ -77,14 +77,13 @@ function readings(): Map<string, string> {
   below("generator", /\.ts$/, commentsAndStrings);
   add("role-template/README.md.hbs", prose);
   add("role-template/CHANGELOG.md", newestEntry);
-  below("role-template/tasks", /\.yml$/, namesAndComments);
-  below("role-template/handlers", /\.yml$/, namesAndComments);
+  below("role-template/tasks", /\.yml$/, whole);
+  below("role-template/handlers", /\.yml$/, whole);
   below("role-template/templates", /\.j2$/, namesAndComments);
   below("role-template/vars", /\.yml$/, namesAndComments);
   below("role-template/examples", /\.yml$/, namesAndComments);
   below("role-template/kayobe", /./, namesAndComments);
-  below("role-template/plugins/modules", /\.py$/, documentation);
-  below("role-template/plugins/filter", /\.yml$/, (text) => text);
+  below("role-template/plugins", /\.(py|yml)$/, whole);
   return found;
 }
 
@@ -105,21 +104,13 @@ function faults(text: string): string[] {
 describe("the language", () => {
   const all = readings();
 
-  it("of README, docs, model, help, modules and task names is plain", () => {
+  it("of README, docs, generator, modules and task names is plain", () => {
     ok(all.size > 50, String(all.size));
     deepStrictEqual(
-      [...all]
-        .filter(([path]) => !notYet.includes(path))
-        .flatMap(([path, text]) => faults(text).map((fault) => `${path}:${fault}`)),
+      [...all].flatMap(([path, text]) => faults(text).map((fault) => `${path}:${fault}`)),
       [],
     );
   });
-
-  it("has no file that waits for its turn and is plain already", () =>
-    deepStrictEqual(
-      notYet.filter((path) => faults(all.get(path) ?? "").length === 0),
-      [],
-    ));
 
   const cases: [text: string, want: string[]][] = [
     ["a\nThe host is told of it.", ['2: "told": write reports, lists, gets']],

@@ -3,7 +3,8 @@ import { readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { readSources } from "../generator/artefacts/sources.js";
 import { judge } from "../generator/migrate/judge.js";
-import type { Finding, Present } from "../generator/migrate/judge.js";
+import type { Finding } from "../generator/migrate/judge.js";
+import type { Present } from "../generator/migrate/settings.js";
 import {
   changes,
   goneFacts,
@@ -29,13 +30,13 @@ const present: Present = {
 };
 const linux = "stackhpc.linux.sriov";
 
-const told = (findings: readonly Finding[]): string[] =>
+const reported = (findings: readonly Finding[]): string[] =>
   findings.map(({ line, outcome, text }) => `${line ?? "-"} ${outcome}: ${text}`);
 const judged = (text: string, from?: Predecessor, path = "a.yml"): string[] =>
-  told(judge([{ path, text, named: true }], present, from).findings);
+  reported(judge([{ path, text, named: true }], present, from).findings);
 
 describe("the facts about the predecessors", () => {
-  // What stackhpc.sriov 0.2.1 and stackhpc.linux.sriov 1.6.4 could be told, from their defaults, tasks and templates.
+  // What stackhpc.sriov 0.2.1 and stackhpc.linux.sriov 1.6.4 accepted, from their defaults, tasks and templates.
   const surface = {
     "stackhpc.sriov":
       "sriov_devices sriov_workdir sriov_mft_url sriov_mft_tarball sriov_os_pkgs sriov_restart_handler sriov_numvfs sriov_udev_rule_path sriov_mellanox_vendor_ids sriov_install_enabled sriov_iommu_pt_enabled sriov_action",
@@ -269,7 +270,7 @@ describe("migrate, what becomes of a variable", () => {
       /^1 fine: .*a variable of yours/,
     ));
   it("that a template uses, which is not judged itself", () => {
-    const [one, ...more] = told(
+    const [one, ...more] = reported(
       judge(
         [
           { path: "a.yml", text: "sriov_entirely_different: 4\n" },
@@ -447,7 +448,7 @@ describe("migrate, stackhpc.grubcmdline", () => {
   const requirement = { path: "requirements.yml", text: "- src: stackhpc.grubcmdline\n" };
   const play = (body: string): string => `- hosts: compute\n${body}`;
   const said = (files: { readonly [path: string]: string }, required = requirement): string =>
-    told(
+    reported(
       judge([required, ...Object.entries(files).map(([path, text]) => ({ path, text }))], present).findings.filter(
         ({ file }) => file === "requirements.yml",
       ),
@@ -748,7 +749,7 @@ describe("migrate, a lost list of devices", () => {
     text: "- hosts: compute\n  tasks:\n    - include_role: {name: stackhpc.linux.sriov}\n",
   };
   const lost = (...files: { path: string; text: string }[]): string[] =>
-    told(judge([play, ...files], present).findings).filter((line) => line.includes("sriov_devices:"));
+    reported(judge([play, ...files], present).findings).filter((line) => line.includes("sriov_devices:"));
   it("that nothing sets is reported where the role is used, once", () => {
     const [one, ...more] = lost({ path: "more.yml", text: play.text });
     match(
@@ -766,7 +767,10 @@ describe("migrate, a lost list of devices", () => {
       ok(!lost({ path, text }).some((line) => line.includes("nothing that was read")), path);
   });
   it("is of no concern without the role", () =>
-    deepStrictEqual(told(judge([{ path: "a.yml", text: "- hosts: a\n  roles: [other]\n" }], present).findings), []));
+    deepStrictEqual(
+      reported(judge([{ path: "a.yml", text: "- hosts: a\n  roles: [other]\n" }], present).findings),
+      [],
+    ));
   const values: [value: string, want: RegExp][] = [
     ["[]", /^1 different: sriov_devices: the empty list removes the VFs/],
     ["", /^1 different: sriov_devices: it is empty, which counts as not set: a host that is configured is refused/],
@@ -796,7 +800,7 @@ describe("migrate, what holds no variables", () => {
   const of = (...files: Parameters<typeof judge>[0]): { findings: string[]; aside: string } => {
     const { findings, aside } = judge([devices, ...files], present);
     return {
-      findings: told(findings.filter(({ file }) => file !== devices.path)),
+      findings: reported(findings.filter(({ file }) => file !== devices.path)),
       aside: aside.map(({ why, count }) => `${count} ${why}`).join(", "),
     };
   };
@@ -937,7 +941,7 @@ describe("migrate, a file", () => {
     ));
   it("that is not text cannot be judged", () =>
     deepStrictEqual(
-      told(
+      reported(
         judge(
           [
             { path: "a.yml", unread: "binary" },
@@ -1013,7 +1017,7 @@ describe("migrate, a file", () => {
       (path) => ({ path, text: "sriov_numvfs: 8\n" }),
     );
     deepStrictEqual(
-      told(judge(files, present).findings).map((line) => line.slice(0, 34)),
+      reported(judge(files, present).findings).map((line) => line.slice(0, 34)),
       ["- different: the installed role is"],
     );
     deepStrictEqual(
@@ -1030,7 +1034,7 @@ describe("migrate, a file", () => {
   });
   it("of a copy under another name has another way than ansible-galaxy's", () =>
     deepStrictEqual(
-      told(judge([{ path: "ansible/roles/sriov/tasks/mlxconfig.yml", text: "[]\n" }], present).findings),
+      reported(judge([{ path: "ansible/roles/sriov/tasks/mlxconfig.yml", text: "[]\n" }], present).findings),
       [
         "- different: this copy of the predecessor stays, and a play with the role sriov runs it: write stackhpc.sriov.sriov there, and remove the folder",
       ],
@@ -1166,8 +1170,8 @@ describe("migrate, the command", () => {
       output,
       /^\d+ files were ignored because (?:they|it) cannot hold variables: 2 of Kolla's own configuration, \d of another kind\.$/m,
     );
-    strictEqual(output.split("\n").filter((line) => line.includes("aside")).length, 1);
-    doesNotMatch(output, /no YAML/);
+    strictEqual(output.split("\n").filter((line) => line.includes("ignored")).length, 1);
+    doesNotMatch(output, /not YAML/);
   });
   it("reports a mapping in Kolla's globals.yml as ineffective, by any path that names it", async () => {
     const folder = temporary();

@@ -27,7 +27,7 @@ function variableOf(expression: unknown): string | undefined {
   return /^\{\{ (sriov_\w+) \}\}$/.exec(String(value))?.[1];
 }
 
-/** Whether a tool comes later in check mode: the role installs one, nobody else does. */
+/** Whether a tool comes later in check mode: only the role installs one. */
 const otherwise = ["tool_comes_later"];
 
 describe("a module that is used without the role", () => {

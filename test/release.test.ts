@@ -409,7 +409,7 @@ describe(judgeImporter.name, () => {
     [
       "wants the lint to have run",
       judgeImporter(0, said.filter((line) => !line.includes("lint")).join("\n"), result, identity).map((line) =>
-        line.slice(0, 29),
+        line.slice(0, 32),
       ),
       ["galaxy-importer did not report: "],
     ],
@@ -440,7 +440,7 @@ describe(judgeSanity.name, () => {
       ['the test "shellcheck" is left out because there is no shell script, and there is a.sh'],
     ],
     [
-      "tells the errors",
+      "reports the errors",
       judgeSanity(1, `${ran}ERROR: a.py:1:1: E501: long\n`, known, []),
       ["ERROR: a.py:1:1: E501: long"],
     ],

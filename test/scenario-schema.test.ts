@@ -9,7 +9,8 @@ import { scenarios } from "../generator/workshop/scenarios.js";
 import { ansibleCores, ansibleReleases } from "../generator/workshop/setup.js";
 import { root } from "./support.js";
 
-// What a scenario says in steps.yml and molecule.yml: a key that step.yml or create.yml does not know would be passed over without a word.
+// What a scenario says in steps.yml and molecule.yml: a key that step.yml or create.yml does not know would be passed
+// over without a word.
 
 interface Schema {
   readonly properties?: { readonly [key: string]: Schema };
@@ -46,7 +47,7 @@ const read = (source: string): Mapping => {
   return isMapping(data) ? data : {};
 };
 
-/** A step that is a variable of the file with some keys of its own, as Ansible makes it: `{{ NAME | combine({...}) }}`. */
+/** A step that is a variable of the file with additional keys, as Ansible makes it: `{{ NAME | combine({...}) }}`. */
 function combined(step: unknown, variables: Mapping): unknown {
   const [, name, keys] =
     (typeof step === "string" ? /^\{\{ (\w+) \| combine\((\{.*\})\) \}\}$/.exec(step) : undefined) ?? [];
@@ -88,7 +89,7 @@ function faults(kind: "steps" | "molecule", source: string): string[] {
   return kind === "steps" ? [...found, ...strayVariables(document, source)] : found;
 }
 
-/** Keys beside the steps that are neither known nor a variable that something in the file uses. */
+/** Keys next to the steps that are neither known nor a variable that something in the file uses. */
 function strayVariables(document: Mapping, source: string): string[] {
   const known = Object.keys(steps.properties!);
   const used = [...source.matchAll(/\{\{([\s\S]*?)\}\}/g)].map((match) => match[1]).join("\n");

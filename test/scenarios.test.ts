@@ -238,7 +238,7 @@ process.exitCode = results.every(({ outcome }) => outcome === "passed") ? 0 : 1;
     >;
     deepStrictEqual(rest, { b: 2, other: 4 });
     for (const seconds of [a, c]) strictEqual(Number.isInteger(seconds), true);
-    // Nobody's fault is worth a run.
+    // A broken file of durations must not prevent a run.
     put(folder, { "cache/durations.json": "no JSON" });
     deepStrictEqual(await began(), ["a", "b", "c"]);
   });

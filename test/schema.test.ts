@@ -259,7 +259,7 @@ function takesNull({ default: value }: Variable): boolean {
 function entryKeys(): string[] {
   const { type } = readSources(root).role.variables.find(({ name }) => name === "sriov_devices")!;
   if (type.kind !== "list" || type.elements.kind !== "dict")
-    throw new Error("sriov_devices is no list of dictionaries");
+    throw new Error("sriov_devices is not a list of dictionaries");
   return type.elements.fields.map(({ name }) => name);
 }
 

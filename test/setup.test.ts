@@ -115,11 +115,11 @@ describe(findPython.name, () => {
 });
 
 describe("doctor", () => {
-  const told = async (): Promise<string> => (await withPythons([12], () => cli(root, "doctor"))).output;
+  const reported = async (): Promise<string> => (await withPythons([12], () => cli(root, "doctor"))).output;
   it("says that build and publish need git", async () =>
-    match(await told(), /^build, publish: not ready\n(?: {2}.*\n)* {2}Missing: git[.:]/m));
+    match(await reported(), /^build, publish: not ready\n(?: {2}.*\n)* {2}Missing: git[.:]/m));
   it("says once what installs all that is not installed", async () => {
-    const output = await told();
+    const output = await reported();
     ok([...output.matchAll(/: not installed$/gm)].length > 3, output);
     deepStrictEqual([...output.matchAll(/npm run setup/g)].length, 1, output);
     match(output, /^This installs what is not installed:\n {4}npm run setup$/m);
@@ -302,13 +302,13 @@ describe("what no clone uses in the cache", () => {
       else process.env["SRIOV_ROLE_CACHE"] = before;
     }
   }
-  const gone = [old, half, oldPython];
+  const removed = [old, half, oldPython];
 
   it("are environments without use for 30 days, and Pythons that only those run on", async () =>
     await withCache(async (cache) =>
       deepStrictEqual(
         unusedFolders(now),
-        gone.map((name) => join(cache, name)),
+        removed.map((name) => join(cache, name)),
       ),
     ));
 
@@ -317,7 +317,7 @@ describe("what no clone uses in the cache", () => {
       const { folders, bytes } = removable();
       deepStrictEqual(
         folders,
-        [...gone, "uv"].map((name) => join(cache, name)),
+        [...removed, "uv"].map((name) => join(cache, name)),
       );
       ok(bytes >= 1_000_000 && bytes < 1_100_000, String(bytes));
     }));

@@ -37,7 +37,7 @@ export const mochaHooks = {
   },
 };
 
-/** A folder that is gone when the tests are over. */
+/** A folder that is removed when the tests are over. */
 export function temporary(): string {
   const folder = mkdtempSync(join(tmpdir(), "sriov-role-test-"));
   temporaries.push(folder);
@@ -54,14 +54,14 @@ export function put(folder: string, files: { readonly [path: string]: string }):
 /** The names that fixtures have, those of this repository before anybody forked it. */
 const ofFixtures = { namespace: "stackhpc", name: "sriov" } as const;
 
-/** The sources under the names that fixtures have, whatever galaxy.yml says. */
+/** The sources under the names that fixtures have, independent of galaxy.yml. */
 export function asInFixtures(given: Sources): Sources {
   return { ...given, role: { ...given.role, identity: { ...given.role.identity, ...ofFixtures } } };
 }
 
 let sources: Sources | undefined;
 
-/** Both artefacts of this repository, in a folder of their own. */
+/** Both artefacts of this repository, in a separate folder. */
 export function artefacts(): string {
   const folder = temporary();
   sources ??= readSources(root);
@@ -91,7 +91,7 @@ export function repository(): string {
   return folder;
 }
 
-/** A copy of the repository under the names that fixtures have, whatever galaxy.yml says. */
+/** A copy of the repository under the names that fixtures have, independent of galaxy.yml. */
 export function repositoryOfFixtures(): string {
   const folder = repository();
   const path = join(folder, "galaxy.yml");
@@ -119,7 +119,10 @@ export function valueOf<Value>(result: Result<Value>): Value {
 /** What the command line looks at itself is not there but when a test names it. */
 const unset = { KAYOBE_CONFIG_PATH: undefined, npm_lifecycle_event: undefined };
 
-/** The command line as a process, which takes a second to load what it needs: one test of each command, and what cannot be otherwise. */
+/**
+ * The command line as a process, which takes a second to load what it needs: one test of each command, and what cannot
+ * be otherwise.
+ */
 export async function cliProcess(
   repositoryFolder: string,
   env: { readonly [name: string]: string | undefined },
@@ -175,8 +178,8 @@ export async function cliWith(
 }
 
 /**
- * Node.js as a user who is not root, whoever runs the tests: a permission that is taken away is no obstacle to root. Of what
- * is run only that can be used which others may read.
+ * Node.js as a user who is not root, for every user who runs the tests: root ignores a removed permission. The programs
+ * may only use files that others may read.
  */
 export async function nodeAsOther(...args: readonly string[]): Promise<Outcome> {
   if (process.getuid?.() !== 0) return await run({ file: process.execPath, args, cwd: "/" });

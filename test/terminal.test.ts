@@ -9,10 +9,7 @@ describe("what the system refuses", () => {
   const refused = (code: string, syscall = "open"): Error =>
     Object.assign(new Error(`${code}: words of the system, open '/x/y'`), { code, path: "/x/y", syscall });
   const cases: [code: string, want: RegExp][] = [
-    [
-      "EACCES",
-      /^\/x\/y: permission denied \(open\)\. Give a folder that this user may write to .* clone of your own\.$/,
-    ],
+    ["EACCES", /^\/x\/y: permission denied \(open\)\. Give a folder that this user may write to .* your own clone\.$/],
     ["EPERM", /^\/x\/y: permission denied \(open\)\. Give a folder/],
     ["EROFS", /^\/x\/y: the file system is read-only \(open\)\. Give a folder on another one/],
     ["ENOSPC", /^\/x\/y: no space is left on the device \(open\)\. Free some/],

@@ -75,7 +75,7 @@ function textOf(files: readonly OutFile[], path: string): string {
   return files.find((file) => file.path === path)?.text ?? "";
 }
 
-/** A file of YAML; undefined where it has a fault, which others tell. */
+/** A file of YAML; undefined where it has a fault, which another check reports. */
 function read(files: readonly OutFile[], path: string): unknown {
   const [document] = parseAsAnsible(textOf(files, path)).documents;
   const data: unknown = document?.errors.length === 0 ? document.toJS() : undefined;

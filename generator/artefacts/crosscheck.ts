@@ -39,8 +39,8 @@ interface Mentions {
 }
 
 /**
- * Where the model and role-template/ disagree: a variable used that the model has not, a variable of the model that
- * nothing uses, and a concern of a host whose parts do not fit together.
+ * Where the model and role-template/ disagree: a variable used that the model does not contain, a variable of the model
+ * that nothing uses, and a concern of a host whose parts do not fit together.
  *
  * @param files role-template/, paths relative to it
  */

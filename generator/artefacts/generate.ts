@@ -24,7 +24,7 @@ const consumed = ["README.md.hbs", "meta/main.yml"];
 /**
  * One artefact, complete; paths are relative to the output folder.
  *
- * @throws Error when an authored file that something is made from is missing or has not the form needed
+ * @throws Error when an authored file that something is made from is missing or does not have the required form
  */
 export function generate(role: Role, template: Template, layout: Layout): OutFile[] {
   const authored = (path: string): string => {

@@ -38,8 +38,8 @@ function withAuthors(text: string, identity: Identity): string {
 }
 
 /**
- * An author of galaxy.yml in the form that ansible-test wants of a plugin's documentation: the name, with an account on
- * GitHub. When the author has none there, it is the owner of the repository.
+ * An author of galaxy.yml in the form that ansible-test requires in a plugin's documentation: the name, with an account
+ * on GitHub. When the author has none there, it is the owner of the repository.
  */
 export function authorOfPlugin(author: string, { repository }: Identity): string {
   const name = author.replace(/\s*(<[^>]*>|\(https?:[^)]*\)|\(?@[\w:/.#-]+\)?)/g, "").trim();

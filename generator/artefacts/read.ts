@@ -1,6 +1,16 @@
 import { Node, Project, SyntaxKind } from "ts-morph";
-import type { InterfaceDeclaration, JSDoc, JSDocTag, PropertySignature, SourceFile, TypeNode } from "ts-morph";
+import type {
+  InterfaceDeclaration,
+  JSDoc,
+  JSDocTag,
+  PropertySignature,
+  SourceFile,
+  TypeLiteralNode,
+  TypeNode,
+  UnionTypeNode,
+} from "ts-morph";
 import type { Form, Identity, Json, Problem, Role, Variable, VarType } from "../ir.js";
+import { valueFaults } from "./values.js";
 
 /**
  * The library that the model may use, in place of TypeScript's own: reading that takes longer than everything
@@ -14,7 +24,7 @@ type Pick<T, K extends keyof T> = { [P in K]: T[P] };
 `;
 
 /**
- * `@selector [KEY...]` is one of those of which an entry has exactly one; the keys named go with it. `@needs KEY...` is
+ * `@selector [KEY...]` marks a selector: an entry has exactly one, with the keys named. `@needs KEY...` is
  * one that needs one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is
  * a text that may be written as a number, `@commas` a list of texts that may be written as one text with commas.
  * `@format path [ENDING]` is a path.
@@ -250,6 +260,16 @@ function readType(
   if (written.kind === "map")
     return { ...written, ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
   if (written.kind !== "str" || written.choices) return written;
+  return readText(reading, name, tags, written);
+}
+
+/** A text with its tags, of which one may say what it is. */
+function readText(
+  reading: Reading,
+  name: string,
+  tags: ReadonlyMap<string, JSDocTag>,
+  written: Extract<VarType, { readonly kind: "str" }>,
+): VarType {
   const given = ["format", "number", "raw"].flatMap((tag) => tags.get(tag) ?? []);
   const format = tags.get("format");
   const [, ending] = /^path(?: (\.\S+))?$/.exec(format ? tagText(format) : "path") ?? [undefined, ""];
@@ -341,48 +361,8 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
     const elements = typeOf(reading, node.getElementTypeNode(), path);
     return elements && { kind: "list", elements };
   }
-  if (Node.isUnionTypeNode(node)) {
-    const isOther = (member: TypeNode): boolean => Node.isArrayTypeNode(member) || Node.isTypeLiteral(member);
-    const [text, ...rest] = node
-      .getTypeNodes()
-      .filter((member) => !isOther(member))
-      .map((member) => textOf(reading, member));
-    if (text && rest.length === 0) {
-      const also = node
-        .getTypeNodes()
-        .filter(isOther)
-        .map((member) => typeOf(reading, member, path));
-      return also.every((other) => other !== undefined) ? { kind: "raw", also, ...text } : undefined;
-    }
-    const choices = node
-      .getTypeNodes()
-      .map((choice) =>
-        Node.isLiteralTypeNode(choice) && Node.isStringLiteral(choice.getLiteral())
-          ? (choice.getLiteral() as { getLiteralText(): string }).getLiteralText()
-          : undefined,
-      );
-    return choices.every((choice) => choice !== undefined) ? { kind: "str", choices } : undefined;
-  }
-  if (Node.isTypeLiteral(node)) {
-    const [member, ...others] = node.getMembers();
-    if (!Node.isIndexSignatureDeclaration(member) || others.length > 0) return undefined;
-    const key = textOf(reading, member.getKeyTypeNode());
-    const value = member.getReturnTypeNode();
-    const values = value && Node.isUnionTypeNode(value) ? value.getTypeNodes() : value ? [value] : [];
-    const [text] = values.flatMap((one) => textOf(reading, one) ?? []);
-    const rest = values
-      .filter((one) => !textOf(reading, one))
-      .map((one) => one.getText())
-      .sort()
-      .join(" ");
-    if (!key || !text || !["", "boolean number"].includes(rest)) return undefined;
-    return {
-      kind: "map",
-      ...(key.form ? { keys: key.form } : {}),
-      ...(rest === "" ? { textOnly: true } : {}),
-      ...text,
-    };
-  }
+  if (Node.isUnionTypeNode(node)) return unionOf(reading, node, path);
+  if (Node.isTypeLiteral(node)) return mapOf(reading, node);
   const text = textOf(reading, node);
   if (text) return { kind: "str", ...text };
   if (Node.isTypeReference(node) && node.getTypeArguments().length === 0) {
@@ -392,6 +372,52 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
     return { kind: "dict", fields: readFields(reading, target, [...path, target]) };
   }
   return undefined;
+}
+
+/** One of several texts, or a text or something else. */
+function unionOf(reading: Reading, node: UnionTypeNode, path: readonly InterfaceDeclaration[]): VarType | undefined {
+  const isOther = (member: TypeNode): boolean => Node.isArrayTypeNode(member) || Node.isTypeLiteral(member);
+  const [text, ...rest] = node
+    .getTypeNodes()
+    .filter((member) => !isOther(member))
+    .map((member) => textOf(reading, member));
+  if (text && rest.length === 0) {
+    const also = node
+      .getTypeNodes()
+      .filter(isOther)
+      .map((member) => typeOf(reading, member, path));
+    return also.every((other) => other !== undefined) ? { kind: "raw", also, ...text } : undefined;
+  }
+  const choices = node
+    .getTypeNodes()
+    .map((choice) =>
+      Node.isLiteralTypeNode(choice) && Node.isStringLiteral(choice.getLiteral())
+        ? (choice.getLiteral() as { getLiteralText(): string }).getLiteralText()
+        : undefined,
+    );
+  return choices.every((choice) => choice !== undefined) ? { kind: "str", choices } : undefined;
+}
+
+/** A dictionary with keys of any name. */
+function mapOf(reading: Reading, node: TypeLiteralNode): VarType | undefined {
+  const [member, ...others] = node.getMembers();
+  if (!Node.isIndexSignatureDeclaration(member) || others.length > 0) return undefined;
+  const key = textOf(reading, member.getKeyTypeNode());
+  const value = member.getReturnTypeNode();
+  const values = value && Node.isUnionTypeNode(value) ? value.getTypeNodes() : value ? [value] : [];
+  const [text] = values.flatMap((one) => textOf(reading, one) ?? []);
+  const rest = values
+    .filter((one) => !textOf(reading, one))
+    .map((one) => one.getText())
+    .sort()
+    .join(" ");
+  if (!key || !text || !["", "boolean number"].includes(rest)) return undefined;
+  return {
+    kind: "map",
+    ...(key.form ? { keys: key.form } : {}),
+    ...(rest === "" ? { textOnly: true } : {}),
+    ...text,
+  };
 }
 
 /** What is known of a text in addition to its type; nothing when the type is not a text, or is a choice. */
@@ -426,50 +452,6 @@ function readValue(
   );
   for (const fault of valueFaults(value, type, name)) complain(reading, line, `${what}: ${fault}`);
   return value;
-}
-
-/** What the compiler cannot say, for TypeScript knows neither integers nor bounds. Wrong types are the compiler's. */
-function valueFaults(value: Json, type: VarType, name: string): string[] {
-  switch (type.kind) {
-    case "int":
-      if (typeof value !== "number") return [];
-      if (!Number.isInteger(value)) return [`${name} must be a whole number, not ${value}`];
-      if (type.minimum !== undefined && value < type.minimum)
-        return [`${name} must be at least ${type.minimum}, not ${value}`];
-      if (type.maximum !== undefined && value > type.maximum)
-        return [`${name} must be at most ${type.maximum}, not ${value}`];
-      return [];
-    case "list":
-      return Array.isArray(value)
-        ? (value as readonly Json[]).flatMap((item) => valueFaults(item, type.elements, name))
-        : [];
-    case "dict":
-      if (value === null || typeof value !== "object" || Array.isArray(value)) return [];
-      return type.fields.flatMap((field) => {
-        const item = (value as { readonly [key: string]: Json })[field.name];
-        return item === undefined ? [] : valueFaults(item, field.type, `${name}.${field.name}`);
-      });
-    case "raw":
-      if (Array.isArray(value))
-        return (type.also ?? []).flatMap((other) => (other.kind === "list" ? valueFaults(value, other, name) : []));
-      return formFaults(value, type.form, name);
-    case "str":
-      return formFaults(value, type.form, name);
-    case "map":
-      if (value === null || typeof value !== "object" || Array.isArray(value)) return [];
-      return Object.entries(value as { readonly [key: string]: Json }).flatMap(([key, item]) => [
-        ...formFaults(key, type.keys, `a key of ${name}`),
-        ...formFaults(item, type.form, `${name}.${key}`),
-      ]);
-    case "bool":
-    case "path":
-      return [];
-  }
-}
-
-function formFaults(value: Json, form: Form | undefined, name: string): string[] {
-  if (form === undefined || typeof value !== "string" || new RegExp(form.pattern, "u").test(value)) return [];
-  return [`${name} must be ${form.words}, not ${JSON.stringify(value)}`];
 }
 
 /** Ask the compiler about the model and about every tag in it. */

@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import { kayobeArtefact, readSources } from "../artefacts/sources.js";
 import { failure, success } from "../ir.js";
-import type { Result } from "../ir.js";
+import type { OutFile, Result } from "../ir.js";
 import { printDiff } from "../system/diff.js";
 import { isFolder } from "../system/disk.js";
 import { readUserFiles, writeUserFiles } from "../system/userFiles.js";
@@ -70,6 +70,18 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
     return exit.failed;
   }
   writeUserFiles(folder, write, links);
+  printNext(name, write, there, environment, count);
+  return exit.good;
+}
+
+/** Say what to do with the written files, and with which commands. */
+function printNext(
+  name: string,
+  write: readonly OutFile[],
+  there: readonly OutFile[],
+  environment: string | undefined,
+  count: number,
+): void {
   const made = (pattern: RegExp): string | undefined =>
     write.map(({ path }) => path).find((path) => pattern.test(path) && !there.some((file) => file.path === path));
   const hosts = made(/(^|\/)inventory\/[^/]+$/);
@@ -86,7 +98,6 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   print(`    kayobe playbook run $KAYOBE_CONFIG_PATH/ansible/sriov.yml${where}`);
   print(`    kayobe overcloud service deploy -kt nova,neutron${where}`);
   print(`With Kayobe 2026.1 and later the last one is: kayobe overcloud service deploy -t nova,neutron${where}`);
-  return exit.good;
 }
 
 /**

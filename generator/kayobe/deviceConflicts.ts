@@ -15,7 +15,7 @@ import type { Pairing } from "./pairings.js";
 
 // Lists of devices for Nova and for the agent that a site keeps itself: each is read next to ours, or in its place.
 
-/** What is wrong, and what only needs a look; a sentence for each. */
+/** What is wrong, and what a person should only check; a sentence for each. */
 export interface Findings {
   readonly refusals: readonly string[];
   readonly hints: readonly string[];
@@ -171,12 +171,12 @@ function isOutside(view: LayeredConfig, host: string): boolean {
 }
 
 /**
- * A sentence when devices of other kinds, such as GPUs, and ours hide each other. Nova takes several lines of one file,
- * and of two files the last one's.
+ * A sentence when devices of other kinds, for example GPUs, and ours hide each other. Nova takes several lines of one
+ * file, and of two files the last one's.
  */
 function hiddenDevices(view: LayeredConfig, place: Place): string | undefined {
   const { inLayer, entry, layer, where } = place;
-  // Under the former names of the option, Nova takes what is there as well.
+  // Under the former names of the option, Nova reads the list as well.
   if (!shortKey(entry).endsWith("device_spec")) return undefined;
   const home = (joiningOf(view, nova) === "joined" ? layer : view.target) + nova;
   if (/^kolla\/config\/nova\/[^/]+\//.test(inLayer))

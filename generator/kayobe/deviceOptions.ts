@@ -39,7 +39,7 @@ export function isDeviceOption(inLayer: string, entry: IniEntry): boolean {
   return isAgents && entry.section === "sriov_nic" && agentKeys.includes(entry.key);
 }
 
-/** Options of the agent that name devices. */
+/** The agent's options that name devices. */
 export const agentKeys: readonly string[] = ["physical_device_mappings", "exclude_devices"];
 
 /** Whether a file lists the artefact's devices for Nova. */

@@ -8,7 +8,7 @@ import type { LayeredConfig } from "./layers.js";
 
 /**
  * "nothing": no device. "snippet": what sriov_physnet_mappings says, as published guides write it. "nic": a NIC.
- * "other": devices that are not NICs, such as GPUs. "unknown": only Ansible or Nova can say.
+ * "other": devices that are not NICs, for example GPUs. "unknown": only Ansible or Nova can say.
  */
 export type DeviceKind = "nothing" | "snippet" | "nic" | "other" | "unknown";
 
@@ -73,14 +73,14 @@ export function withoutSnippets(
   isDevices: (entry: IniEntry) => boolean,
 ): Rest | undefined {
   const ini = readIni(text);
-  const gone = ini.entries
+  const removed = ini.entries
     .filter(isDevices)
     .map((entry) => ({ entry, kind: kindOf(view, ini, entry) }))
     .filter(({ kind }) => ["nothing", "snippet"].includes(kind));
-  const spans = gone.map(({ entry }) => spanOf(ini, entry)).filter((span) => span !== undefined);
+  const spans = removed.map(({ entry }) => spanOf(ini, entry)).filter((span) => span !== undefined);
   if (spans.length === 0) return undefined;
   const rest = spans.reduceRight((left, { start, end }) => left.slice(0, start) + left.slice(end), text);
-  return { text: rest, hadDevices: gone.some(({ kind }) => kind === "snippet") };
+  return { text: rest, hadDevices: removed.some(({ kind }) => kind === "snippet") };
 }
 
 /** Whether a text has nothing but headings and statements of Jinja. */

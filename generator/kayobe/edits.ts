@@ -35,7 +35,7 @@ export function editable(draft: Draft, path: string, wanted: string, other?: str
 }
 
 /**
- * Edits a file of YAML, or refuses with the reason.
+ * Edits a file of YAML, or refuses that with the reason.
  *
  * @param wanted what the site adds by hand otherwise
  */
@@ -53,12 +53,12 @@ export function editYaml(
     : readYaml(text, isTemplated(path));
   const result = isRefused(yaml) ? yaml : edit(yaml);
   if (!isRefused(result)) return draft.put(path, result.text);
-  // Jinja makes YAML of some files that are not YAML. There, the site may have added it by hand.
+  // Some files are not YAML before Kayobe renders them with Jinja. There, the site may have added it by hand.
   if (text.replaceAll("\r", "").includes(wanted.trim())) return;
   draft.refuse(`${path} ${result.refused}. Fix that, or add by hand:\n${indented(wanted)}`);
 }
 
-/** Adds a variable to a file that has not got it, or begins the file with it. */
+/** Adds a variable to a file that does not contain it, or begins the file with it. */
 export function addVariable(draft: Draft, path: string, { key, source, value }: Variable): void {
   const isNew = draft.view.textOf(path) === undefined && !draft.view.fileAt(path);
   if (isNew) draft.put(path, `---\n${source.trimStart()}`);

@@ -8,11 +8,11 @@ import type { Result } from "./yaml.js";
 
 type Files = ReadonlyMap<string, ConfigFile>;
 
-/** The layers of a run, or why it cannot be. */
+/** The layers of a run, or why there are none. */
 export interface Layers {
   /** "" for the base, "environments/NAME/" for others; the last one wins. */
   readonly layers: readonly string[];
-  /** A sentence for each. With any, the layers are not all. */
+  /** A sentence for each fault. With any, the layers are not complete. */
   readonly faults: readonly string[];
 }
 

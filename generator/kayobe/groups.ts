@@ -30,7 +30,7 @@ export function isHostsFile(path: string): boolean {
 /**
  * The groups that files of the inventory define.
  *
- * @param paths the files to look at, as far as they are of the inventory; by default those that were found
+ * @param paths the files to look at, as far as they belong to the inventory; by default those that were found
  */
 export function inventoryGroups(view: LayeredConfig, paths: readonly string[] = inventoryFiles(view)): Groups {
   const folders = view.layers.map((layer) => `${layer}inventory/`);

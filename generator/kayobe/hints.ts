@@ -124,7 +124,7 @@ function forEveryHost(view: LayeredConfig): string[] {
   const inventory = folders.flatMap(view.below);
   return variables(view).flatMap(({ path, line, key }) => {
     if (!["sriov_devices", "sriov_physnet_mappings", "sriov_numvfs"].includes(key)) return [];
-    // What is wrong with files of the playbook's name is said of them.
+    // Faults of files with the playbook's name are reported for those files.
     if (/(^|\/)sriov\.\w+$/.test(path)) return [];
     const hidden = inventory.find((file) => key in (view.opened(file)?.data ?? {}));
     if (hidden === undefined) return [];

@@ -5,11 +5,11 @@ import type { LayeredConfig } from "./layers.js";
 import type { Pairing } from "./pairings.js";
 import { parseAsAnsible } from "../system/ansible.js";
 
-// What the files of an inventory say without a run of Ansible. A fault here is only what YAML has made of a value, and a
-// physical network that is empty: here alone it is known what stands in the file. All rules about names, addresses and
-// selectors are those of the filter openstack_devices and of the role, which refuse before anything is written. What is
-// a fault here is one there too, but for a physical_network without a value: it was more often forgotten than meant as
-// null.
+// What the files of an inventory say without a run of Ansible. A fault here is only what YAML has made of a value, and
+// a physical network that is empty: here alone it is known what stands in the file. All rules about names, addresses
+// and selectors are those of the filter openstack_devices and of the role, which refuse before anything is written.
+// What is a fault here is one there too, but for a physical_network without a value: it was more often forgotten than
+// intended as null.
 
 interface PhysicalNetwork {
   readonly name: string;
@@ -111,7 +111,7 @@ function readSelector(reading: Reading, device: YAMLMap, where: string): void {
 
 function readNetwork(reading: Reading, device: YAMLMap, where: string): void {
   const own = entryAt(reading, device, "physical_network");
-  // A null that is written out means that there is none.
+  // An explicit null means that there is none.
   if (!own || (isScalar(own.value) && own.value.value === null && Boolean(own.value.source))) return;
   const [name, address] = ["name", "address"].map((key) => textOf(valueAt(reading, device, key)));
   addNetwork(reading, own.value ?? device, `physical_network of ${where}`, name ?? address);

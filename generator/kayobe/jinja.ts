@@ -1,4 +1,4 @@
-// Jinja in files that Kayobe makes others of: where it stands, not what comes out.
+// Jinja in files that Kayobe renders: where it is, not its result.
 
 interface Statement {
   readonly start: number;
@@ -158,7 +158,7 @@ export function masked(text: string): string {
     const first = start + line.search(/\S/);
     if (line.trim() === "") return line;
     const begun = covers(first);
-    // What begins in a line with something else, such as a text in quotes, is a part of that.
+    // What begins in a line with something else, for example a text in quotes, is a part of that.
     if (!begun || (begun.start < start && through < start)) return line;
     for (let char = first; char < start + line.length; char++) {
       const piece = covers(char);

@@ -62,7 +62,7 @@ export interface OptionSource {
   readonly entry: IniEntry;
 }
 
-/** The values of which one holds: the last one of an option, and those before it while that is under a condition. */
+/** The values that may apply: the last one of an option, and those before it while that is under a condition. */
 export function optionSources(
   view: LayeredConfig,
   path: string,

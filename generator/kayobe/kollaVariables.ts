@@ -132,7 +132,7 @@ function ofGlobals(view: LayeredConfig, keys: readonly string[]): Definition[] {
     if (view.variableFiles(layer, globals).length === 0) return [];
     const yaml = view.opened(path);
     if (yaml) return atTop(path, yaml, keys);
-    // Jinja makes YAML of it, and only the lines can be looked at.
+    // Kayobe renders it with Jinja, and only the lines can be checked.
     return isSealed(view.textOf(path)) ? [] : atLines(path, view.textOf(path)!, keys);
   });
 }

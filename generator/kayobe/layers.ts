@@ -74,7 +74,7 @@ const relevant = [
 ];
 const isRelevant = new RegExp(`^(${relevant.join("|")})$`);
 
-/** Whether a file of a configuration is read at all: the others may be large, and the merge has no use for them. */
+/** Whether a file of a configuration is read at all: the others may be large, and the merge does not need them. */
 export function concerns(path: string): boolean {
   const inLayer = path.replace(/^environments\/[^/]+\/?/, "");
   return path === "environments" || inLayer === "" || isRelevant.test(inLayer);
@@ -194,7 +194,7 @@ function yamlReader(textOf: (path: string) => string | undefined): (path: string
   };
 }
 
-/** Whether Kayobe makes YAML of a file with Jinja. */
+/** Whether Kayobe renders a file to YAML with Jinja. */
 export function isTemplated(path: string): boolean {
   return /(^|\/)kolla\/globals\.yml$/.test(path);
 }

@@ -30,7 +30,7 @@ export interface MergeOptions {
 
 type FileRule = (draft: Draft, file: OutFile) => void;
 
-/** How each file of the artefact comes into the configuration: the first rule whose test it passes. */
+/** How each file of the artefact is merged into the configuration: the first rule whose test it passes. */
 const fileRules: readonly (readonly [test: (file: OutFile) => boolean, rule: FileRule])[] = [
   [isWholeFile, wholeFile],
   [({ path }) => path.startsWith(`${groupFolder}/`), seed],
@@ -45,7 +45,7 @@ const fileRules: readonly (readonly [test: (file: OutFile) => boolean, rule: Fil
  *
  * @param artefact its files, with paths relative to the configuration
  * @param config the files of the configuration that `concerns` names
- * @returns the files to write, or a sentence for each reason why the merge cannot be
+ * @returns the files to write, or a sentence for each reason why the merge is not possible
  * @throws Error when a file of the artefact is not YAML
  */
 export function merge(artefact: readonly OutFile[], config: readonly ConfigFile[], options: MergeOptions): Merge {

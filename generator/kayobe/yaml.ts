@@ -6,9 +6,9 @@ import { lineEnd, lineStart, splice } from "../system/text.js";
 import { conditionsOf, depthAt, masked } from "./jinja.js";
 
 // Files of people, in which every byte that need not change stays: the library only says where things are, and the
-// edit is made in the text. What comes out is read again, and must have the intended data.
+// edit is made in the text. The result is read again, and must have the intended data.
 
-/** What a file or an edit comes to: or a sentence that says why it cannot be. */
+/** What a file or an edit comes to: or a sentence with the reason why it is not possible. */
 export type Result<Good> = Good | { readonly refused: string };
 
 export function isRefused<Good extends object>(result: Result<Good>): result is { readonly refused: string } {
@@ -25,7 +25,7 @@ export interface Yaml {
   /** The top: a mapping in block style, a list, or nothing. */
   readonly top: YAMLMap | YAMLSeq | undefined;
   readonly lineOf: (offset: number) => number;
-  /** Whether Jinja makes YAML of it: what is read is what stands between the lines of Jinja. */
+  /** Whether Kayobe renders it with Jinja: then only the text between the lines of Jinja is read. */
   readonly templated: boolean;
 }
 
@@ -43,7 +43,7 @@ export function readYaml(text: string, templated = false): Result<Yaml> {
   return isRefused(between) ? yaml : between;
 }
 
-/** What `source` says, of equal length, of which `text` is what it is in the file. */
+/** The value of `source`; `text` is its form in the file, of equal length. */
 function readAs(source: string, text: string, templated: boolean): Result<Yaml> {
   const { documents: all, lines } = parseAsAnsible(source);
   const lineOf = (offset: number): number => lines.linePos(offset).line;

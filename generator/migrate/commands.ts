@@ -28,7 +28,7 @@ async function given(name: string): Promise<Given[] | undefined> {
     }));
   }
   const large: Given[] = [];
-  // Who names a folder of templates wants them read.
+  // If a folder of templates is named, its files are read.
   const above = /^(files|templates)$/.test(basename(whole)) ? "" : basename(whole);
   const home = realPathIfThere(whole);
   const of = (path: string): Given => {

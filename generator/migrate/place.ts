@@ -14,7 +14,7 @@ const inHosts = /(^|\/)(host|group)_vars\//;
  */
 const passedOver = /(~|\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|retry|j2))$|\.(ya?ml|json)\./;
 
-/** Whether a path below a folder is looked at. Installed collections are not configuration. */
+/** Whether a path below a folder is read. Installed collections are not configuration. */
 export function concerns(path: string): boolean {
   return !silent.test(path);
 }

@@ -1,10 +1,10 @@
-// What the predecessors knew and did, and what becomes of it: the one place for facts about their releases.
+// What the predecessors knew and did, and what this role makes of it: the only place for facts about their releases.
 //
 // Sources, read at the commits named in `releases`: defaults/main.yml, tasks/config.yml (VFs and kernel line),
 // tasks/mellanox.yml and tasks/mlxconfig.yml (firmware) of each; those of stackhpc.linux.sriov are below roles/sriov of
 // the collection.
 
-/** What becomes of a setting: nothing changes; it has no effect any more; or it has another one. */
+/** What happens to a setting: nothing changes; it no longer has an effect; or it has another one. */
 export type Verdict = "fine" | "ineffective" | "different";
 
 export const predecessors = ["stackhpc.sriov", "stackhpc.linux.sriov"] as const;
@@ -43,7 +43,7 @@ export interface Condition {
   /** The value is one of these, as Ansible compares truth: "no" is false. */
   readonly is?: readonly Plain[];
   readonly isNot?: readonly Plain[];
-  /** The value is a text, in quotes: what Ansible has not made a boolean or number of. */
+  /** The value is a text, in quotes, which Ansible does not read as a boolean or number. */
   readonly text?: true;
   /** An item of the value, or the value itself, is not a text of this form. */
   readonly unlike?: RegExp;

@@ -7,7 +7,7 @@ import type { Plain } from "./predecessors.js";
 
 // What files of Ansible say, as far as it shows without running it. Nothing here knows what is right.
 
-/** A value with its line; what only a run of Ansible can tell is "jinja" or "vault". */
+/** A value with its line; what only a run of Ansible can evaluate is "jinja" or "vault". */
 export type Value = { readonly line: number } & (
   | { readonly kind: "jinja"; readonly text: string }
   | { readonly kind: "vault" }
@@ -96,7 +96,7 @@ export function readFile(path: string, text: string): Said {
   // Before YAML, to which an inventory may be one text of many lines.
   const inventory = isYaml(path) ? [] : inventorySettings(text);
   if (inventory.length > 0) return { ...nothing, settings: inventory };
-  // Kayobe makes YAML of some files with Jinja: then what stands between its lines is read.
+  // Kayobe renders some files to YAML with Jinja: then the text between its lines is read.
   const readings = [text, ...(isTemplated(path) ? [masked(text)] : [])].map((source) => parseAsAnsible(source));
   const { documents, lines } =
     readings.find((reading) => reading.documents.every(({ errors }) => errors.length === 0)) ?? readings[0]!;
@@ -170,10 +170,10 @@ function pairsOf(line: string, section: string): Pair[] | undefined {
     : undefined;
 }
 
-/** A value of which only the text is written: in an inventory, or after "=". */
+/** A value that is written only as text: in an inventory, or after "=". */
 function valueOfText(written: string, line: number): Value {
   const data = written.replace(/^(["'])(.*)\1$/, "$2");
-  // Of a list or dictionary only Ansible knows where it ends.
+  // Only Ansible knows where a list or dictionary ends.
   return /\{\{|^[[{]/.test(data)
     ? { kind: "jinja", line, text: data }
     : { kind: "plain", line, data: /^\d+$/.test(data) ? Number(data) : data, quoted: true };
@@ -221,7 +221,7 @@ function joined(one: Said, other: Said): Said {
   };
 }
 
-/** @param inside the anchors that the node is in, one of which it may name again */
+/** @param inside the anchors that the node is in; it may name one of them again */
 function valueOf(node: unknown, document: Document, lines: LineCounter, inside: readonly unknown[] = []): Value {
   const at = (node as Node | null)?.range?.[0];
   const line = at === undefined ? 0 : lines.linePos(at).line;

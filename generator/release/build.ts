@@ -160,7 +160,7 @@ export interface Written {
 }
 
 /**
- * Put a release into a folder. Of what is there already, only what an earlier build wrote is replaced or removed.
+ * Put a release into a folder. Of the existing files, only those that an earlier build wrote are replaced or removed.
  *
  * @throws Error when something else is in the way, or a symbolic link
  */

@@ -48,7 +48,7 @@ function importerCommand({ importer, cache }: CheckContext, folder: string, name
 
 /**
  * What the importer complains of; its warnings count. It says INFO bare and other levels with their names
- * (galaxy_importer/main.py, CustomFormatter), and has looked at everything when these lines are there.
+ * (galaxy_importer/main.py, CustomFormatter), and has checked everything when these lines are there.
  *
  * @param result the text of importer_result.json, when it was written
  */
@@ -99,7 +99,7 @@ export function judgeImporter(
   ];
 }
 
-/** Let Galaxy's importer look at a collection's tarball. */
+/** Let Galaxy's importer check a collection's tarball. */
 export async function importCollection(context: CheckContext, identity: Identity, tarball: Buffer): Promise<string[]> {
   const folder = makeFolder(join(context.temporary, "import-"));
   const name = tarballName(identity);
@@ -107,7 +107,7 @@ export async function importCollection(context: CheckContext, identity: Identity
   return await importIn(context, folder, identity, name);
 }
 
-/** Let Galaxy's importer look at a role's folder. */
+/** Let Galaxy's importer check a role's folder. */
 export async function importRole(
   context: CheckContext,
   identity: Identity,
@@ -130,7 +130,7 @@ async function importIn(
   return judgeImporter(code, output, readTextIfThere(join(folder, "importer_result.json")), identity);
 }
 
-/** The name that Galaxy wants of a collection's tarball. */
+/** The name that Galaxy requires for a collection's tarball. */
 export function tarballName({ namespace, name, version }: Identity): string {
   return `${namespace}-${name}-${version}.tar.gz`;
 }
@@ -144,7 +144,9 @@ interface LeftOut {
   readonly concerns: RegExp;
 }
 
-/** Tests of `ansible-test sanity` that are not run: there is nothing here that they look at, which is checked. */
+/**
+ * Tests of `ansible-test sanity` that are not run: the collection contains nothing that they check, which is verified.
+ */
 const leftOut: readonly LeftOut[] = [
   {
     test: "changelog",
@@ -172,7 +174,7 @@ options = [option for option in sys.argv[1:] if option not in ("--no-setuptools"
 sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *options], env=environment))
 `;
 
-/** The pip that the tools' ansible-test wants (test/python/test_ansible_releases.py compares them). */
+/** The pip that the tools' ansible-test requires (test/python/test_ansible_releases.py compares them). */
 const getPipName = "get_pip_24_2.py";
 
 /** ansible-test, in the collection's folder. What it installs from PyPI is below its home, and stays there. */
@@ -236,7 +238,7 @@ export interface SanityResult {
   readonly complaints: readonly string[];
 }
 
-/** Run ansible-test sanity on a collection. It wants one that lies in ansible_collections and in a git repository. */
+/** Run ansible-test sanity on a collection. The collection must be in ansible_collections and in a git repository. */
 export async function sanity(
   context: CheckContext,
   { namespace, name }: Identity,

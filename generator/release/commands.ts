@@ -224,7 +224,7 @@ function wanted(
     return failure(
       "The role is published through a separate repository: --role-repository URL, or --collection to publish the collection alone.",
     );
-  // Without the address: whoever has mistyped one with a token in it does not want to see that in a log.
+  // Without the address: a mistyped one may contain a token, which must not be in a log.
   if (address !== undefined && isLocal(address) && !isFolder(address))
     return failure(
       "The folder that --role-repository names is not there: give the address of a git repository, or its folder.",
@@ -287,7 +287,7 @@ interface Publication extends Means {
 }
 
 /** Print a line without secrets. */
-function tell({ secrets }: Publication, line: string): void {
+function report({ secrets }: Publication, line: string): void {
   print(redact(line, secrets));
 }
 
@@ -341,15 +341,15 @@ function announce(publication: Publication, options: PublishOptions): void {
   const { ready, what, target, owner, answer, title } = publication;
   const { namespace, name, version } = ready.sources.role.identity;
   const server = `${answer.url} (${answer.name}), ${sourceInWords(answer.source)}`;
-  tell(publication, `${title}, commit ${ready.commit.commit.slice(0, 12)}:`);
-  if (what.collection) tell(publication, `  the collection is sent to ${server}`);
+  report(publication, `${title}, commit ${ready.commit.commit.slice(0, 12)}:`);
+  if (what.collection) report(publication, `  the collection is sent to ${server}`);
   if (what.collection && !what.role && options.collection !== true)
-    tell(publication, "  the role is not part of this: --role-repository URL decides where it is sent");
+    report(publication, "  the role is not part of this: --role-repository URL decides where it is sent");
   if (!target) return;
   const { address, remote } = target;
   const renamed = owner === namespace ? "" : `, and called ${owner}.${name} there, not ${namespace}.${name}`;
-  tell(publication, `  the role is pushed to the branch ${remote.branch} of ${address}, with the tag ${version}`);
-  tell(publication, `  then the role ${target.owner}/${target.name} is imported by ${server}${renamed}`);
+  report(publication, `  the role is pushed to the branch ${remote.branch} of ${address}, with the tag ${version}`);
+  report(publication, `  then the role ${target.owner}/${target.name} is imported by ${server}${renamed}`);
 }
 
 /** A push of the role that git has tried, but for the sending. */
@@ -376,8 +376,8 @@ async function tryPush(
   const push = { name, address, remote, files: release(ready.sources).role, version, message, time };
   const clone = join(temporary, "role");
   const { removed, there } = await prepare(clone, push);
-  if (there) tell(publication, "  the role is already there, with its tag: it is only imported");
-  for (const path of removed) tell(publication, `  ${path} is there now and will be removed`);
+  if (there) report(publication, "  the role is already there, with its tag: it is only imported");
+  for (const path of removed) report(publication, `  ${path} is there now and will be removed`);
   return { push, clone, sent: there };
 }
 
@@ -385,7 +385,7 @@ async function tryPush(
 async function sendCollection(publication: Publication, tarball: string): Promise<boolean> {
   const { ready, bin, way, owner, answer, title, published } = publication;
   const { identity } = ready.sources.role;
-  const { code } = await run(publishCommand(bin, way, tarball), { onLine: (line) => tell(publication, line) });
+  const { code } = await run(publishCommand(bin, way, tarball), { onLine: (line) => report(publication, line) });
   if (code !== 0) {
     const now = await askGalaxy(bin, root, identity, owner, way).catch(() => undefined);
     console.error(afterFailure(identity, answer.url, now));
@@ -415,7 +415,7 @@ async function sendRole(
     print(`Pushed: the role, to ${repository.address}`);
   }
   const command = importCommand(bin, way, repository, push.remote.branch);
-  const { code } = await run(command, { onLine: (line) => tell(publication, line) });
+  const { code } = await run(command, { onLine: (line) => report(publication, line) });
   if (code !== 0) {
     console.error(
       "The role is in its repository, and Galaxy did not import it. Once that is fixed, publish again with --role: what is pushed is not pushed again.",
@@ -454,7 +454,7 @@ async function publishFrom(
   const out = resolve(options.out ?? join(root, "build", "release"));
   const written = await builtAndChecked(ready, out, "new", means.secrets);
   if (!written) return nothingSent();
-  tell(publication, `${fromCwd(written.tarball)}  sha256 ${written.sha256}`);
+  report(publication, `${fromCwd(written.tarball)}  sha256 ${written.sha256}`);
   if (options.dryRun) {
     print("Nothing was sent: this was a dry run.");
     return exit.good;

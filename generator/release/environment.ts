@@ -38,8 +38,8 @@ export function secretVariables(env: Environment): Environment {
 }
 
 /**
- * Take the secrets out of an environment, and return them. Out of this process' own, so that no program has them that is
- * not given them: lints, tests, pip and git's hooks have no use for them.
+ * Take the secrets out of an environment, and return them. Out of this process' own, so that no program has them that
+ * is not given them: lints, tests, pip and git's hooks do not need them.
  */
 export function takeSecrets(env: NodeJS.ProcessEnv): Environment {
   const secrets = secretVariables(env);
@@ -47,7 +47,10 @@ export function takeSecrets(env: NodeJS.ProcessEnv): Environment {
   return secrets;
 }
 
-/** What every program of a release gets in place of this process' environment; git is run by ansible-lint and ansible-test, too. */
+/**
+ * What every program of a release gets in place of this process' environment; git is run by ansible-lint and
+ * ansible-test, too.
+ */
 export function programEnvironment(): Environment {
   // Ansible does nothing where the locale's encoding is not UTF-8, and a locale may be named that is not installed.
   return { ...Object.fromEntries(repositoryVariables.map((name) => [name, undefined])), LC_ALL: "C.UTF-8" };

@@ -10,7 +10,7 @@ export interface ReadYaml {
   readonly lines: LineCounter;
 }
 
-/** How many lines without indentation are looked at, before a text in quotes or brackets counts as endless. */
+/** How many lines without indentation are read, before a text in quotes or brackets counts as endless. */
 const patience = 300;
 
 /** More than anything is indented by. */
@@ -18,7 +18,7 @@ const margin = " ".repeat(80);
 
 /**
  * The documents, as PyYAML reads them: what continues in quotes or brackets may begin at the margin there, which the
- * library takes for a fault. So those lines are indented, which changes nothing in quotes or brackets, and the places
+ * library reads as a fault. So those lines are indented, which changes nothing in quotes or brackets, and the places
  * are those of the text again.
  *
  * @param uniqueKeys whether a key that is there twice is an error; Ansible takes the last of two
@@ -43,7 +43,7 @@ export function parseAsAnsible(source: string, uniqueKeys = false): ReadYaml {
 }
 
 function documentsOf(text: string, lineCounter: LineCounter, uniqueKeys: boolean): readonly Document.Parsed[] {
-  // PyYAML looks at no version, and ends lines in more ways than the library.
+  // PyYAML ignores the version, and ends lines in more ways than the library.
   const usual = text
     .replace(/^(\ufeff?%YAML[ \t]+)1\.2(?=\s)/, "$11.1")
     .replace(/\r(?!\n)|[\u0085\u2028\u2029]/g, "\n");
@@ -83,7 +83,7 @@ function moveBack(documents: readonly Document.Parsed[], added: readonly number[
   }
 }
 
-/** Plain texts that PyYAML takes for more than texts (yaml/resolver.py), where the library takes others as well. */
+/** Plain texts that PyYAML does not read as texts (yaml/resolver.py); the library has more of them. */
 const resolved: readonly [tag: string, example: string, test: RegExp][] = [
   ["bool", "true", /^(?:yes|Yes|YES|true|True|TRUE|on|On|ON)$/],
   ["bool", "false", /^(?:no|No|NO|false|False|FALSE|off|Off|OFF)$/],
@@ -106,10 +106,10 @@ export function isVaulted(text: string): boolean {
   return text.startsWith("$ANSIBLE_VAULT");
 }
 
-/** What Ansible's filter `bool` takes for true, in any case; everything else is false to it. */
+/** What Ansible's filter `bool` reads as true, in any case; everything else is false. */
 const trueWords = ["yes", "on", "1", "true"];
 
-/** The words that a module takes for a boolean (BOOLEANS in convert_bool.py), in any case. */
+/** The words that a module reads as a boolean (BOOLEANS in convert_bool.py), in any case. */
 export const words = {
   true: [...trueWords, "y", "t"],
   false: ["no", "off", "0", "false", "n", "f"],

@@ -2,7 +2,7 @@ import { createTwoFilesPatch } from "diff";
 import type { OutFile, Plan } from "../ir.js";
 import { print } from "./terminal.js";
 
-/** A unified diff from what is there to what should be. */
+/** A unified diff from the current files to the wanted ones. */
 export function printDiff(plan: Plan, before: readonly OutFile[], out: string): void {
   const there = new Map(before.map((file) => [file.path, file]));
   const show = (path: string, old: OutFile | undefined, now: OutFile | undefined): void => {

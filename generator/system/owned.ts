@@ -112,11 +112,11 @@ export function writeReleaseFiles(root: string, files: readonly ReleaseFile[]): 
       );
     return true;
   });
-  const gone = owned.filter((path) => !wanted.includes(path) && bytesOf(root, path));
+  const obsolete = owned.filter((path) => !wanted.includes(path) && bytesOf(root, path));
   writeAtomically(root, manifest([...owned, ...wanted], releaseManifestPath));
   for (const { path, bytes, executable } of stale)
     writeAtomically(root, { path, text: bytes, ...(executable === true ? { executable } : {}) });
-  for (const path of gone) {
+  for (const path of obsolete) {
     rmSync(join(root, path), { force: true });
     removeEmptyFolders(root, dirname(path));
   }

@@ -37,7 +37,7 @@ export interface Entry {
 
 /**
  * What lies below a folder of another person, sorted by path; links are followed, and reported. What cannot be read, or
- * leads round in a circle, is there without more: only who needs it is to complain.
+ * leads round in a circle, is listed without content: only code that needs it complains.
  *
  * @param concerns whether a path is looked at, and below it
  */

@@ -47,7 +47,7 @@ const build = "main\\.js build";
 
 /**
  * Files of which this, and no import, says what uses them; the first rule that has a file decides. Of the rest of
- * generator/ and molecule/ imports and names tell. A file that no rule has touches everything.
+ * generator/ and molecule/ imports and names show that. A file that no rule has touches everything.
  */
 const rules: readonly Rule[] = [
   // Environments that scenarios run in, whether or not their own steps say so.

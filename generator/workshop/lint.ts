@@ -10,7 +10,7 @@ import { linters } from "./ownCode.js";
 
 /** What a linter found. */
 export interface LintResult {
-  /** "ansible-lint, role", or a linter of our own code. */
+  /** "ansible-lint, role", or a linter of this repository. */
   readonly title: string;
   readonly passed: boolean;
   /** How many files it examined, where it lists them. */
@@ -70,9 +70,9 @@ function lintCommand({ out, identity, bin, home, config, ansibleConfig }: LintOp
 export function judgeLint(layout: Layout, code: number, output: string, files: readonly string[]): LintResult {
   const examined = new Set([...output.matchAll(/^DEBUG +Examining (.+) of type \S+$/gm)].map((match) => match[1]!));
   const missed = files.filter((path) => lintable.test(path) && !examined.has(path));
-  const told = output.split("\n").filter((line) => !/^(DEBUG|INFO) /.test(line));
+  const reported = output.split("\n").filter((line) => !/^(DEBUG|INFO) /.test(line));
   const complaints = [
-    ...(code === 0 ? [] : [told.join("\n").trim() || `ansible-lint ended with ${code}`]),
+    ...(code === 0 ? [] : [reported.join("\n").trim() || `ansible-lint ended with ${code}`]),
     ...(files.length === 0 ? ["there is no file to lint; run: npm run generate"] : []),
     ...(missed.length === 0 ? [] : [`ansible-lint did not look at: ${missed.join(", ")}`]),
   ];

@@ -24,11 +24,11 @@ export function isWithin(minor: number, { oldest = 11, newest = Infinity }: Pyth
 const pythonNames = ["python3.13", "python3.12", "python3.11", "python3"];
 
 /**
- * The first Python that can run some tools: 3.11 or newer (ansible-core 2.18 and 2.19 want it), with venv and
+ * The first Python that can run some tools: 3.11 or newer (ansible-core 2.18 and 2.19 need it), with venv and
  * ensurepip.
  *
- * Each candidate is asked, not looked for: a shim of pyenv is there also for versions that are not. In an environment
- * (`venv`) it is the Python that the environment was made of.
+ * Each candidate is run, not only searched for: a shim of pyenv is there also for versions that are not. In an
+ * environment (`venv`) it is the Python that the environment was made of.
  */
 export async function findPython(
   range: PythonRange = {},

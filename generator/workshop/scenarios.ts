@@ -29,7 +29,7 @@ const baseFile = "molecule/base.yml";
 const imageScript = "molecule/rig/image.py";
 const imageFallback = "debian12";
 
-/** Every scenario that there is, by name. */
+/** Every scenario, by name. */
 export function scenarios(root: string): string[] {
   return foldersWith(join(root, "molecule"), "molecule.yml");
 }
@@ -318,7 +318,7 @@ async function runScenario(
   const lines: string[] = [];
   let step = "starting";
   let stepStart = start;
-  const tell = (): void =>
+  const showStep = (): void =>
     say(
       `${scenario}: ${step}, for ${duration((performance.now() - stepStart) / 1000)} (${duration(elapsed())} in all)`,
     );
@@ -333,7 +333,7 @@ async function runScenario(
     say(`${scenario}: ${step} (after ${duration(elapsed())})`);
   };
   // A terminal's line is redrawn; elsewhere each is one more line in a log.
-  const ticking = setInterval(tell, process.stdout.isTTY ? 1000 : 60_000);
+  const ticking = setInterval(showStep, process.stdout.isTTY ? 1000 : 60_000);
   try {
     const code = await watched(moleculeCommand(root, bin, environment, "test", scenario), keep);
     if (stop.asked) {

@@ -34,7 +34,7 @@ interface Programs {
 
 const uv: Programs = { title: "uv", requirements: "generator/workshop/requirements-uv.txt" };
 const tools: Programs = { title: "Python tools", requirements: "requirements.txt" };
-/** Galaxy's importer wants an older attrs than the tools. */
+/** Galaxy's importer needs an older attrs than the tools. */
 const importer: Programs = { title: "galaxy-importer", requirements: "generator/release/requirements-importer.txt" };
 const openStackPrograms: readonly Programs[] = [
   {

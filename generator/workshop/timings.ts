@@ -1,4 +1,4 @@
-// Where the time of a scenario goes: its log, of which every line says when it came, and what the tasks of its
+// The time of a scenario, by step and part: its log, of which every line says when it came, and what the tasks of its
 // playbooks noted (molecule/rig/callback/task_times.py).
 
 /** What a stretch of time was spent on. */

@@ -20,6 +20,7 @@ TOKEN = "a+token/that=is%nobody's&4711"
 PARTS = [
     "build/generator",
     "generator",
+    "molecule/shared/ansible_releases.json",
     "role-template",
     "docs",
     "galaxy.yml",
@@ -90,12 +91,12 @@ class Checkout:
         return subprocess.run(**self.call(arguments, environment), timeout=hang.SECONDS)
 
     def start(self, *arguments, **environment):
-        """As from a terminal, whose Ctrl-C goes to all of its processes."""
+        """As from a terminal, whose Ctrl-C reaches all of its processes."""
         return subprocess.Popen(**self.call(arguments, environment), start_new_session=True)
 
 
 def clean_environment():
-    """Nothing of this person's Galaxy; somebody to commit as."""
+    """Without this person's Galaxy; an author for commits."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -110,7 +111,7 @@ def clean_environment():
 
 
 class Place:
-    """Where a release goes: a Galaxy, and the role's repository."""
+    """Where a release is sent: a Galaxy, and the role's repository."""
 
     def __init__(self, folder, server):
         self.folder, self.server = folder, server

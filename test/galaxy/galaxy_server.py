@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         try:
-            # A token that is wrong is refused also where none is asked for.
+            # A wrong token is refused also where none is required.
             self.owner(required=False)
             self.get()
         except Refused as refused:
@@ -302,7 +302,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def read_role(repository, reference):
     """Name and versions of the role in a git repository."""
-    # Any YAML is JSON's elder: this reads only what is on a line of its own, and needs no library.
+    # Any YAML is JSON's elder: this reads only what is on a separate line, and needs no library.
     with tempfile.TemporaryDirectory() as folder:
         branch = ["--branch", reference] if reference else []
         subprocess.run(["git", "clone", "--quiet", *branch, str(repository), folder], check=True)
@@ -322,7 +322,7 @@ class GalaxyServer(ThreadingHTTPServer):
     def __init__(self, folder):
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder = folder
-        #: What was asked for, in order.
+        #: What was requested, in order.
         self.requests = []
         #: Tokens, with the namespaces that they are for.
         self.tokens = {}
@@ -340,7 +340,7 @@ class GalaxyServer(ThreadingHTTPServer):
         self.echoes = False
         #: Whether collections that are there are not listed, as those that another client has just sent.
         self.hides = False
-        #: Whether imports are told to have failed that have not.
+        #: Whether imports are reported as failed that have not failed.
         self.misleads = False
         #: Whether what is uploaded arrives as something else.
         self.spoils = False

@@ -109,7 +109,7 @@ class TestRelease:
         names = sorted(str(path.relative_to(built)) for path in built.rglob("*") if path.is_file())
         assert {"meta/main.yml", "README.md", "CHANGELOG.md", "library/sriov_vfs.py"} <= set(names)
         there = tmp_path / "r" / "stackhpc.sriov"
-        # ansible-galaxy takes what `git archive` gives, and adds a file of its own.
+        # ansible-galaxy takes what `git archive` gives, and adds its own file.
         installed = sorted(str(path.relative_to(there)) for path in there.rglob("*") if path.is_file())
         assert installed == sorted(names + ["meta/.galaxy_install_info"])
         assert [name for name in names if (built / name).read_bytes() != (there / name).read_bytes()] == []
@@ -335,7 +335,7 @@ class TestTokens:
 
 
 def manifest_alone(folder):
-    """A collection of this version that somebody else has sent."""
+    """A collection of this version that another person has sent."""
     manifest = json.dumps(
         {"collection_info": {"namespace": "stackhpc", "name": "sriov", "version": VERSION, "dependencies": {}}}
     ).encode()
@@ -346,7 +346,7 @@ def manifest_alone(folder):
 
 
 class TestTheServerRefuses:
-    """Nothing is told to be published that is not, and what comes after is not begun."""
+    """Nothing is reported as published that is not, and what comes after is not begun."""
 
     UPLOAD = "POST /api/v3/artifacts/collections/"
 
@@ -411,7 +411,7 @@ class TestTheServerRefuses:
             in said
         )
         pushed = place.git("rev-parse", "main", VERSION)
-        # Somebody takes the tag for something else.
+        # Another person takes the tag for something else.
         place.fill({"x": "y"})
         place.git("tag", "--force", VERSION, "main")
         assert (

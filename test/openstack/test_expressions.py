@@ -86,7 +86,7 @@ def ansible_playbook(folder, tasks, variables, check=True):
 
 
 def as_kayobe_writes_it(text):
-    """Of globals.yml Kayobe leaves what is between raw and endraw, and PyYAML writes it anew."""
+    """Of globals.yml Kayobe keeps what is between raw and endraw, and PyYAML writes it again."""
     return yaml.safe_dump(yaml.safe_load(re.sub(r"{% (end)?raw %}\n?", "", text)))
 
 

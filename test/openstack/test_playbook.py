@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of several hosts reboot, when, and which agents start anew: a real Kayobe runs the playbook of the artefact.
+"""Which of several hosts reboot, when, and which agents restart: a real Kayobe runs the playbook of the artefact.
 
 The role is the real one but for its modules and its reboot, which touch the host: those are played below, and do what
 the name of the device says. One host that really reboots is in molecule/kayobe.
@@ -158,7 +158,7 @@ def test_without_permission_it_is_said_what_waits(deployment, extra, permission)
 
 def test_a_group_without_hosts_is_reported(deployment):
     playbook = str(deployment.kayobe / "ansible" / "sriov.yml")
-    # A copy of the inventory in which nobody is in the group.
+    # A copy of the inventory in which no host is in the group.
     inventory = deployment.kayobe / "inventory" / "sriov"
     before = inventory.read_text()
     inventory.write_text("[compute_sriov]\n\n[compute:children]\ncompute_sriov\n")

@@ -108,7 +108,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def run(kayobe_bin, collections, tmp_path_factory):
-    """One run with all of them, beside hosts with which nothing is wrong."""
+    """One run with all of them, next to hosts with which nothing is wrong."""
     deployment = Deployment(tmp_path_factory.mktemp("refusals"), kayobe_bin)
     deployment.configure()
     deployment.merge(hosts=[*SRIOV_HOSTS, *WRONG])

@@ -41,12 +41,12 @@ MAPPINGS = {
 
 EXCLUDED = {**dict.fromkeys(COMPUTES, {}), "addressed": {"enp59s0f1": ["0000:3b:0a.2", "0000:3b:0a.3"]}}
 
-# The operator's own nova.conf, beside which ours must not lose anything. Without a line's end at its end, as an editor
+# The operator's own nova.conf, next to which ours must not lose anything. Without a line's end at its end, as an editor
 # may leave it.
 OWN = "[DEFAULT]\ncpu_allocation_ratio = %s\n\n[libvirt]\ncpu_mode = host-passthrough"
 
 
-#: Devices that are no NICs, of the operator's own.
+#: The operator's own devices that are not NICs.
 GPUS = '[pci]\n{% raw %}\n{% for product in our_gpus | default([\'20b0\']) %}\ndevice_spec = {"vendor_id": "10de", "product_id": "{{ product }}"}\n{% endfor %}\n{% endraw %}\n'
 
 
@@ -74,7 +74,7 @@ def ovn_in_an_environment(deployment):
 
 
 def merged_by_option(deployment):
-    """All of it in an environment, over a base with files of its own, with Kayobe's other way to join them."""
+    """All of it in an environment, over a base with its own files, with Kayobe's other way to join them."""
     deployment.put("kolla/config/nova.conf", OWN % "2.0")
     deployment.put("kolla/config/nova/nova-compute.conf", "[pci]\nreport_in_placement = false\n")
     deployment.put(

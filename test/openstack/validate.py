@@ -15,7 +15,7 @@ from oslo_config import validator
 
 
 class Refused(logging.Handler):
-    """The validator tells of an option by logging an error with the section and the option."""
+    """The validator reports an option by logging an error with the section and the option."""
 
     def __init__(self):
         super().__init__(logging.ERROR)

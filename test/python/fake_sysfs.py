@@ -4,7 +4,7 @@
 """A fake kernel: a tree of files that looks like /sys and /proc, and a write to sriov_numvfs that acts like the
 kernel's.
 
-All state is in files of the tree, because the host program writes from processes of its own.
+All state is in files of the tree, because the host program writes from separate processes.
 The order of the checks is that of sriov_numvfs_store() in drivers/pci/iov.c.
 """
 
@@ -202,7 +202,7 @@ class FakeHost:
         return [int(line) for line in path.read_text().split()] if path.exists() else []
 
     def create(self, address, count):
-        """Give a PF its VFs as somebody else would."""
+        """Give a PF its VFs as another program would."""
         self._remove_vfs(address)
         self._add_vfs(address, count)
 
@@ -379,14 +379,14 @@ class FakeHost:
 def fake_host(tmp_path, monkeypatch):
     """A fake kernel, with the host program pointed at it."""
     fake = FakeHost(tmp_path)
-    # A slow disk would make the tests slow; test_host.py has a test of its own for what is synced, and when.
+    # A slow disk would make the tests slow; test_host.py tests what is synced, and when.
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     host.HOST.move(str(tmp_path))
     monkeypatch.setattr(host, "write_numvfs", fake.write_numvfs)
     monkeypatch.setattr(host, "link_up", fake.link_up)
     monkeypatch.setattr(host, "json_of", fake.ip)
-    # Seconds that a test gives for the sake of the call are no limit for a process on a slow machine; less than one is
-    # meant.
+    # Seconds that a test gives only because the call needs them are not a limit for a process on a slow machine; less
+    # than one is intended.
     set_all = host.set_all
     monkeypatch.setattr(
         host, "set_all", lambda wanted, timeout: set_all(wanted, timeout if timeout < 1 else hang.SECONDS)

@@ -14,7 +14,7 @@ KILLED = 77
 
 
 class Killed(BaseException):
-    """The process is dead: whoever catches this and goes on to change something gets it again."""
+    """The process is dead: code that catches this and continues to change something gets it again."""
 
 
 class Changes:
@@ -64,7 +64,7 @@ def kill():
 
 
 def was_killed(work):
-    """Call `work` in a process of its own; whether kill() ended it. An exception in it fails the test."""
+    """Call `work` in a separate process; whether kill() ended it. An exception in it fails the test."""
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:

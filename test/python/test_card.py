@@ -76,9 +76,9 @@ class Guest:
         )  # fmt: skip
 
     def run(self, *words: str, code: int = 0, answer: str = "", euid: int = 0) -> str:
-        """Run a tool; everything it says is on standard output.
+        """Run a tool; all of its output is on standard output.
 
-        In this process, with modules of its own as a process has: to start Python takes ten times as long as most tools
+        In this process, with its own modules, as in a process: to start Python takes ten times as long as most tools
         do.
         """
         output, errors = io.StringIO(), io.StringIO()

@@ -48,7 +48,7 @@ def of_entry(**keys):
         (
             "numvfs_required_by",
             ["docker.service\nExecStart=/bin/sh"],
-            r": numvfs_required_by[0] is 'docker.service\nExecStart=/bin/sh': take the character U+000A out of it",
+            r": numvfs_required_by[0] is 'docker.service\nExecStart=/bin/sh': remove the character U+000A from it",
         ),
         ("optional", "perhaps", ": optional is 'perhaps': give true or false"),
         ("address", {"bus": 3}, ": address is {'bus': 3}: give text"),
@@ -57,18 +57,18 @@ def of_entry(**keys):
         ("nova", True, ": nova is True: give a dictionary"),
         ("nova", [1], ": nova is [1]: give a dictionary"),
         ("nova", {"trusted": 7}, ": nova.trusted is 7: give true or false"),
-        ("nova", {"trustd": True}, ": nova has trustd, which is none of its keys: did you mean trusted?"),
+        ("nova", {"trustd": True}, ": nova has trustd, which is not one of its keys: did you mean trusted?"),
         ("exclude_vfs", 5, ": exclude_vfs is 5: give a list"),
-        ("physical_network", "a\x00b", r": physical_network is 'a\x00b': take the character U+0000 out of it"),
-        ("physical_network", "a\ud800", r": physical_network is 'a\ud800': take the character U+D800 out of it"),
-        ("num_vfs", 4, " has num_vfs, which is none of its keys: did you mean numvfs?"),
-        ("NumVFs", 4, " has NumVFs, which is none of its keys: did you mean numvfs?"),
-        ("vfs", 4, " has vfs, which is none of its keys: did you mean numvfs?"),
-        ("physnet", "a", " has physnet, which is none of its keys: did you mean physical_network?"),
+        ("physical_network", "a\x00b", r": physical_network is 'a\x00b': remove the character U+0000 from it"),
+        ("physical_network", "a\ud800", r": physical_network is 'a\ud800': remove the character U+D800 from it"),
+        ("num_vfs", 4, " has num_vfs, which is not one of its keys: did you mean numvfs?"),
+        ("NumVFs", 4, " has NumVFs, which is not one of its keys: did you mean numvfs?"),
+        ("vfs", 4, " has vfs, which is not one of its keys: did you mean numvfs?"),
+        ("physnet", "a", " has physnet, which is not one of its keys: did you mean physical_network?"),
         (
             "qos",
             1,
-            " has qos, which is none of its keys: they are name, address, mac, vendor_id, product_id, driver, numvfs, numvfs_driver, "
+            " has qos, which is not one of its keys: they are name, address, mac, vendor_id, product_id, driver, numvfs, numvfs_driver, "
             "numvfs_required_by, firmware, probe_vf, on_boot_configuration_enabled, optional, physical_network, exclude_vfs, nova",
         ),
     ],
@@ -86,7 +86,7 @@ def test_a_number_that_python_does_not_write_is_refused():
 @pytest.mark.parametrize("key, shown", [(5, "5"), (None, "null"), ("a\nb", r"'a\nb'"), (("a", 1), "('a', 1)")])
 def test_a_key_that_is_not_a_word_is_unknown(key, shown):
     assert refusal(sriov_devices=[{"name": "ens1f0", key: 1}]).startswith(
-        f"sriov_devices[0] (name ens1f0) has {shown}, which is none of its keys: "
+        f"sriov_devices[0] (name ens1f0) has {shown}, which is not one of its keys: "
     )
 
 
@@ -97,13 +97,13 @@ def test_a_key_that_is_not_a_word_is_unknown(key, shown):
         ("ens1f0", "sriov_devices is 'ens1f0': give a list"),
         (5, "sriov_devices is 5: give a list"),
         (False, "sriov_devices is False: give a list"),
-        ("[]", "sriov_devices is '[]': give a list, in -e as -e '{\"sriov_devices\": []}'"),
+        ("[]", "sriov_devices is '[]': give a list, for example with -e '{\"sriov_devices\": []}'"),
         ([None], "sriov_devices[0] is null: give a dictionary"),
         ([["name"]], "sriov_devices[0] is ['name']: give a dictionary"),
         (["ens1f0"], "sriov_devices[0] is 'ens1f0': give a dictionary"),
         (
             [{"name": "x\x00", "numvfs": -1}],
-            r"sriov_devices[0]: name is 'x\x00': take the character U+0000 out of it; sriov_devices[0]: numvfs is -1: give a whole number from 0 to 65535",
+            r"sriov_devices[0]: name is 'x\x00': remove the character U+0000 from it; sriov_devices[0]: numvfs is -1: give a whole number from 0 to 65535",
         ),
         (
             [{"vendor_id": "8086", "product_id": "10c9", "numvfs": ""}],
@@ -166,7 +166,7 @@ def test_anything_else_is_set(devices):
         ),
         (
             {"sriov_udev_rule_path": "/etc/\u200b70.rules"},
-            r"sriov_udev_rule_path is '/etc/\u200b70.rules': take the character U+200B out of it",
+            r"sriov_udev_rule_path is '/etc/\u200b70.rules': remove the character U+200B from it",
         ),
         (
             {"sriov_udev_rule_path": None},
@@ -175,7 +175,7 @@ def test_anything_else_is_set(devices):
         ({"sriov_workdir": "var/cache"}, "sriov_workdir is 'var/cache': give a path that begins with /"),
         (
             {"sriov_udev_rule_path": "/etc/\x00"},
-            r"sriov_udev_rule_path is '/etc/\x00': take the character U+0000 out of it",
+            r"sriov_udev_rule_path is '/etc/\x00': remove the character U+0000 from it",
         ),
         (
             {"sriov_udev_rule_path": ["/etc"]},
@@ -205,7 +205,7 @@ def test_what_is_wrong_in_a_variable_is_reported_by_its_name(variables, told):
 def test_variables_that_ansible_has_made_one_text_of_are_a_sentence(text, subject):
     said = check.not_handed_over(text)
     assert said.startswith(subject) and said.endswith(
-        ", which Ansible cannot hand to a module: give a number, or put text in quotes"
+        ", which Ansible cannot pass to a module: give a number, or put text in quotes"
     )
 
 
@@ -214,7 +214,7 @@ def test_all_that_is_wrong_is_reported_at_once():
         sriov_devices=[{"name": "ens1f0", "numvf": 2}, {"name": "ens1f1", "numvfs": "x"}], sriov_reboot_timeout=0
     )
     assert text == (
-        "sriov_devices[0] (name ens1f0) has numvf, which is none of its keys: did you mean numvfs?; "
+        "sriov_devices[0] (name ens1f0) has numvf, which is not one of its keys: did you mean numvfs?; "
         "sriov_devices[1] (name ens1f1): numvfs is 'x': give a whole number from 0 to 65535; "
         "sriov_reboot_timeout is 0: give a whole number from 1 to 1000000000"
     )
@@ -270,7 +270,9 @@ def test_what_ansible_and_ini_inventories_make_of_values_is_taken():
     ],
 )
 def test_an_unknown_variable_is_named_with_the_nearest(name, told):
-    assert check.unknown_variables([name, "sriov_devices", "other"]) == [f"{name} is no variable of this role: {told}"]
+    assert check.unknown_variables([name, "sriov_devices", "other"]) == [
+        f"{name} is not a variable of this role: {told}"
+    ]
 
 
 def test_the_roles_own_names_and_kayobes_are_known():
@@ -302,7 +304,7 @@ def test_the_roles_own_names_and_kayobes_are_known():
 )
 def test_a_misspelt_list_of_devices_is_known_by_its_likeness(name, meant):
     assert check.misspelt_devices([name]) == (
-        [f"{name} is no variable of this role: did you mean sriov_devices?"] if meant else []
+        [f"{name} is not a variable of this role: did you mean sriov_devices?"] if meant else []
     )
 
 

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The look at all concerns: what needs no module is told apart from what does, by each concern's own code."""
+"""The look at all concerns: each concern's own code distinguishes what needs no module from what does."""
 
 import json
 
@@ -194,4 +194,4 @@ def test_the_module_reports_all_that_is_refused(monkeypatch, capsys):
 
 def test_the_module_knows_its_concerns(monkeypatch, capsys):
     said = call(monkeypatch, capsys, devices=[], concerns={"bios": {}})
-    assert said["msg"] == "concerns has 'bios', and there are firmware, mlx4, kernel, vfs: correct it"
+    assert said["msg"] == "concerns contains 'bios', and the known ones are firmware, mlx4, kernel, vfs: correct it"

@@ -4,7 +4,7 @@
 """How many tasks and remote executions a run of the role takes for each host: what a large inventory costs its
 controller.
 
-The hosts are the simulated ones of bench/, whose answers are those of a host where nothing, or much, is to be done.
+The hosts are the simulated ones of bench/, whose answers are those of a host where nothing, or much, must be done.
 """
 
 import json
@@ -89,7 +89,7 @@ def test_after_a_reboot_that_did_not_help_nothing_is_notified_and_the_run_fails(
     answers = json.loads(path.read_text())
     kernel = dict(answers["sriov_kernel_parameters"], reboot=[], stuck=[{"text": "intel_iommu=on is not in effect"}])
     path.write_text(json.dumps(dict(answers, sriov_kernel_parameters=kernel)))
-    # Else no handler runs on a host that has failed, whatever was notified.
+    # Otherwise no notified handler runs on a host that has failed.
     edit(rig, force_handlers=True)
     with pytest.raises(SystemExit) as error:
         of_each(rig, "fresh", {"sriov_do_reboot": None})

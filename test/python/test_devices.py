@@ -210,8 +210,8 @@ def test_an_optional_address_is_configured_for_the_day_the_card_appears(nics):
 
 
 def test_an_optional_selector_is_not_optional_in_its_form(nics):
-    assert "is no PCI address" in refusal({"address": "81", "optional": True})
-    assert "the card has no SR-IOV" in refusal({"name": "mgmt", "optional": True})
+    assert "is not a PCI address" in refusal({"address": "81", "optional": True})
+    assert "the card does not support SR-IOV" in refusal({"name": "mgmt", "optional": True})
 
 
 def test_an_absent_address_twice_is_refused_too(nics):
@@ -233,7 +233,7 @@ def test_an_absent_address_twice_is_refused_too(nics):
         ({"mac": "02:00:00:00:00:77"}, "(mac 02:00:00:00:00:77)"),
         ({"vendor_id": "8086", "product_id": "1592"}, "(vendor_id 8086, product_id 1592)"),
         ({"driver": "ice"}, "(driver ice)"),
-        # An address that two ports share, as ports of a bond do, is nobody's permanent one.
+        # An address that two ports share, as ports of a bond do, is not a permanent one.
         ({"mac": "02:00:00:00:00:99"}, "(mac 02:00:00:00:00:99)"),
     ],
 )
@@ -250,17 +250,17 @@ def test_an_optional_nic_is_not_taken_for_absent_when_ip_fails(nics):
 def test_a_host_without_pf_reports_it(fake):
     fake.answer("ip -d -j link show", [])
     assert refusal({"name": "ens9"}) == (
-        "sriov_devices[0] (name ens9) chooses nothing: this host has no PF at all: where its NIC has SR-IOV, enable it in the "
+        "sriov_devices[0] (name ens9) chooses nothing: this host has no PF at all: if its NIC supports SR-IOV, enable it in the "
         "BIOS, or in the card's firmware"
     )
 
 
 def test_more_than_the_device_has_is_refused(nics):
     assert refusal({"driver": "igb", "numvfs": 8}) == (
-        "sriov_devices[0] (driver igb): ens1f0 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs"
+        "sriov_devices[0] (driver igb): ens1f0 (0000:01:00.0) supports at most 7 VFs, 8 are requested: lower numvfs"
     )
     assert refusal({"name": "ens1f0"}) == (
-        "sriov_devices[0] (name ens1f0): ens1f0 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs"
+        "sriov_devices[0] (name ens1f0): ens1f0 (0000:01:00.0) supports at most 7 VFs, 8 are requested: lower numvfs"
     )
 
 
@@ -269,12 +269,12 @@ def test_more_than_the_device_has_is_refused(nics):
     [
         (
             "8086:10c9",
-            "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again",
+            "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then reboot",
         ),
         (
             "15b3:1017",
-            "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
-            "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS",
+            "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does this with sriov_action all), then "
+            "reboot; if it is enabled already, power-cycle the host, or enable SR-IOV in the BIOS",
         ),
     ],
 )
@@ -317,13 +317,13 @@ def test_a_vf_is_refused_by_name_address_and_mac(nics):
 def test_a_nic_without_sriov_is_refused(nics, selector):
     [(kind, value)] = selector.items()
     assert refusal(selector) == (
-        f"sriov_devices[0] ({kind} {value}): mgmt (0000:00:03.0) is no PF: the card has no SR-IOV: name another NIC; {PFS}"
+        f"sriov_devices[0] ({kind} {value}): mgmt (0000:00:03.0) is not a PF: the card does not support SR-IOV: name another NIC; {PFS}"
     )
 
 
 @pytest.mark.parametrize("name", ["bond0", "uplink"])
 def test_a_virtual_interface_is_refused(nics, name):
-    assert refusal({"name": name}) == f"sriov_devices[0] (name {name}): bond0 is a virtual interface, no NIC; {PFS}"
+    assert refusal({"name": name}) == f"sriov_devices[0] (name {name}): bond0 is a virtual interface, not a NIC; {PFS}"
 
 
 def test_a_representor_is_refused_and_not_called_a_nic_without_sriov(nics):
@@ -354,9 +354,9 @@ def _unread(monkeypatch):
             {"name": "e", "address": A0, "mac": "x", "vendor_id": "1", "driver": "igb"},
             "sriov_devices[0] has 5 selectors (name, address, mac, vendor_id, driver): keep one of them",
         ),
-        ({"vendor_id": "8086"}, "sriov_devices[0]: vendor_id needs product_id beside it"),
-        ({"product_id": "10c9"}, "sriov_devices[0]: product_id needs vendor_id beside it"),
-        ({"name": "ens1", "product_id": "10c9"}, "sriov_devices[0]: product_id needs vendor_id beside it"),
+        ({"vendor_id": "8086"}, "sriov_devices[0]: vendor_id needs product_id too"),
+        ({"product_id": "10c9"}, "sriov_devices[0]: product_id needs vendor_id too"),
+        ({"name": "ens1", "product_id": "10c9"}, "sriov_devices[0]: product_id needs vendor_id too"),
         # YAML 1.1 reads 01:00.0 as 60.0 (sexagesimal), 8086 as a number, and 10:20:30:40:50:10 as one too.
         (
             {"address": 60.0},
@@ -393,16 +393,19 @@ def _unread(monkeypatch):
         ),
         (
             {"address": "0000:3b:00"},
-            "sriov_devices[0]: address '0000:3b:00' is no PCI address: write it as \"0000:3b:00.0\"",
+            "sriov_devices[0]: address '0000:3b:00' is not a PCI address: write it as \"0000:3b:00.0\"",
         ),
         (
             {"address": "0000:3b:00.8"},
-            "sriov_devices[0]: address '0000:3b:00.8' is no PCI address: write it as \"0000:3b:00.0\"",
+            "sriov_devices[0]: address '0000:3b:00.8' is not a PCI address: write it as \"0000:3b:00.0\"",
         ),
-        ({"address": "../../x"}, "sriov_devices[0]: address '../../x' is no PCI address: write it as \"0000:3b:00.0\""),
+        (
+            {"address": "../../x"},
+            "sriov_devices[0]: address '../../x' is not a PCI address: write it as \"0000:3b:00.0\"",
+        ),
         (
             {"mac": "b8:59:9f:0c:aa"},
-            "sriov_devices[0]: mac 'b8:59:9f:0c:aa' is no MAC address: write it as \"b8:59:9f:0c:aa:02\"",
+            "sriov_devices[0]: mac 'b8:59:9f:0c:aa' is not a MAC address: write it as \"b8:59:9f:0c:aa:02\"",
         ),
         (
             {"vendor_id": "intel", "product_id": "10c9"},
@@ -445,13 +448,13 @@ HOSTILE = [
 @pytest.mark.parametrize("key", ["name", "driver"])
 def test_a_name_with_characters_of_shell_udev_or_paths_is_refused(unread, key, value):
     assert refusal({key: value}) == (
-        f"sriov_devices[0]: {key} {value!r} has characters that no interface or driver name has: correct it"
+        f"sriov_devices[0]: {key} {value!r} has characters that no interface or driver name may contain: correct it"
     )
 
 
 @pytest.mark.parametrize("value", ["0000:3b:00.0; reboot", '0000:3b:00.0", RUN+="x', "0000:3b:00.0/..", "0000:3b:00.*"])
 def test_an_address_with_anything_more_is_refused(unread, value):
-    assert "is no PCI address" in refusal({"address": value})
+    assert "is not a PCI address" in refusal({"address": value})
 
 
 @pytest.mark.parametrize("value", [-1, "-1", "many", "", "4.0", 4.0, 4.5, True, False, [4], {"a": 1}, "0x8", "8 VFs"])
@@ -481,7 +484,7 @@ def test_a_bad_default_count_is_called_by_its_own_name(unread):
 )
 def test_a_unit_name_that_could_carry_more_is_refused(nics, unit):
     assert refusal({"name": "ens2", "numvfs_required_by": ["good.service", unit]}) == (
-        f"sriov_devices[0] (name ens2): numvfs_required_by has {unit!r}, which is no systemd unit: write it as docker.service"
+        f"sriov_devices[0] (name ens2): numvfs_required_by has {unit!r}, which is not a systemd unit: write it as docker.service"
     )
 
 
@@ -591,7 +594,7 @@ def test_a_card_whose_firmware_has_sriov_off_can_be_chosen_every_way(mellanox, s
 
 
 def test_without_leave_to_set_firmware_such_a_card_is_not_a_pf(mellanox):
-    assert "ens5f0 (0000:5e:00.0) is no PF: enable SR-IOV in the card's firmware" in refusal({"name": "ens5f0"})
+    assert "ens5f0 (0000:5e:00.0) is not a PF: enable SR-IOV in the card's firmware" in refusal({"name": "ens5f0"})
 
 
 def test_after_the_firmware_was_set_the_rest_waits_for_the_reboot(mellanox, monkeypatch):
@@ -612,7 +615,7 @@ def test_a_card_offers_enough_when_no_firmware_parameter_is_requested(mellanox):
 def test_more_than_the_firmware_offers_now_is_for_the_firmware(mellanox):
     mellanox.add_function(B0, "15b3:1017", "mlx5_core", ["ens2"], totalvfs=4)
     assert select({"address": B0, "numvfs": 16}, firmware=True)[0]["numvfs"] == 16
-    assert refusal({"address": B0, "numvfs": 16}).endswith("has at most 4 VFs, 16 are asked for: lower numvfs")
+    assert refusal({"address": B0, "numvfs": 16}).endswith("supports at most 4 VFs, 16 are requested: lower numvfs")
 
 
 def test_a_vf_of_a_mellanox_card_is_still_no_pf(mellanox):
@@ -627,11 +630,11 @@ def test_a_vf_of_a_mellanox_card_is_still_no_pf(mellanox):
 def test_a_mellanox_function_that_is_not_a_nic_is_left_out(mellanox):
     mellanox.add_function(B0, "15b3:c2d2", None)
     (mellanox.pci(B0) / "class").write_text("0x080100\n")
-    assert "is no PF: " in refusal({"address": B0}, firmware=True)
+    assert "is not a PF: " in refusal({"address": B0}, firmware=True)
 
 
 def test_the_pfs_of_the_host_are_reported_with_those_that_have_no_vfs_yet(mellanox):
-    assert "ens5f0 (0000:5e:00.0), driver mlx5_core, no VFs before its firmware is set" in refusal(
+    assert "ens5f0 (0000:5e:00.0), driver mlx5_core, no VFs until its firmware is set" in refusal(
         {"name": "ens9"}, firmware=True
     )
 
@@ -668,7 +671,7 @@ def test_vendor_ids_are_taken_however_they_are_written(mellanox, vendors):
 
 
 def test_other_vendor_ids_make_it_no_mellanox_card(mellanox):
-    assert "is no PF" in refusal({"name": "ens5f0"}, firmware=True, vendors=["0x1234"])
+    assert "is not a PF" in refusal({"name": "ens5f0"}, firmware=True, vendors=["0x1234"])
 
 
 @pytest.mark.parametrize("vendor", ["mellanox", "5555555", 15])
@@ -715,7 +718,7 @@ def test_a_connectx3_whose_driver_has_released_it_is_refused_unless_it_must_have
     assert select({"address": X0, "numvfs": 0}, firmware=True)[0]["numvfs"] == 0
 
 
-# --- OpenStack: what Nova and the agent are told, against the hardware
+# --- OpenStack: the settings of Nova and the agent, against the hardware
 
 
 NETWORK = "physnet2"
@@ -762,7 +765,7 @@ def test_a_mapping_gives_the_physical_network_by_name_or_address(nics):
 def test_a_mistyped_mapping_is_refused_with_what_the_host_has(nics):
     assert refusal({"name": "ens2"}, mappings={"ens9": "physnet2"}) == (
         "sriov_physnet_mappings has ens9, which is in no entry of sriov_devices, and sriov_devices[0] (name ens2) has no physical network: "
-        "correct the one, or write physical_network: null at the other when OpenStack is to leave it alone; " + PFS
+        "correct the mapping, or write physical_network: null in that entry if OpenStack must not use it; " + PFS
     )
 
 
@@ -786,7 +789,7 @@ def test_a_mistyped_mapping_is_refused_with_what_the_host_has(nics):
 def test_a_mapping_by_another_name_than_the_selectors_is_refused(nics, entry, key, where):
     assert refusal(entry, mappings={key: NETWORK}) == (
         where
-        + f", for which sriov_physnet_mappings has physnet2 by the name of {key}: write physical_network: physnet2 at the one that is right, and choose by name or address"
+        + f", for which sriov_physnet_mappings has physnet2 under the name {key}: write physical_network: physnet2 in the right entry, and choose by name or address"
     )
 
 
@@ -820,8 +823,8 @@ def test_all_pfs_of_such_a_selector_are_named(nics):
 
 def test_an_alternative_name_is_refused_with_the_interfaces_own(nics):
     assert refusal({"name": "storage-a", "numvfs": 4, "physical_network": NETWORK}) == (
-        "sriov_devices[0] (name storage-a): storage-a is an alternative name, and Nova and Neutron's agent know an interface by its own: "
-        "write name: ens1f0"
+        "sriov_devices[0] (name storage-a): storage-a is an alternative name, but Nova and Neutron's agent know an interface only by its "
+        "own name: write name: ens1f0"
     )
     assert chosen({"name": "storage-a"}) == [A0]
 
@@ -849,14 +852,17 @@ def test_ids_cannot_be_checked_on_a_kernel_that_does_not_report_them(nics):
 @pytest.mark.parametrize(
     "keys, taken",
     [
-        ({"address": "0000:01:*.*"}, "address 0000:01:*.* takes ens1f1 (0000:01:00.1) too, which is not of physnet2"),
-        ({"address": "*:*:00.0"}, "address *:*:00.0 takes ens2 (0000:3b:00.0) too, which is not of physnet2"),
-        ({"address": {"bus": "0"}}, "address {'bus': '0'} takes mgmt (0000:00:03.0) too, which is not of physnet2"),
+        (
+            {"address": "0000:01:*.*"},
+            "address 0000:01:*.* also matches ens1f1 (0000:01:00.1), which is not of physnet2",
+        ),
+        ({"address": "*:*:00.0"}, "address *:*:00.0 also matches ens2 (0000:3b:00.0), which is not of physnet2"),
+        ({"address": {"bus": "0"}}, "address {'bus': '0'} also matches mgmt (0000:00:03.0), which is not of physnet2"),
         (
             {"address": [VFS_OF_A0[0], "0000:00:03.0"]},
-            "address 0000:00:03.0 takes mgmt (0000:00:03.0) too, which is not of physnet2",
+            "address 0000:00:03.0 also matches mgmt (0000:00:03.0), which is not of physnet2",
         ),
-        ({"devname": "ens2"}, "devname ens2 takes ens2 (0000:3b:00.0) too, which is not of physnet2"),
+        ({"devname": "ens2"}, "devname ens2 also matches ens2 (0000:3b:00.0), which is not of physnet2"),
     ],
 )
 def test_a_device_spec_that_takes_more_than_the_vfs_is_refused(nics, keys, taken):
@@ -866,18 +872,18 @@ def test_a_device_spec_that_takes_more_than_the_vfs_is_refused(nics, keys, taken
 def test_a_device_spec_that_takes_vfs_of_another_pf_is_refused_those_to_come_too(nics):
     both = [nova(address="01:10.*"), {"name": "ens1f1", "numvfs": 4, "physical_network": "physnet3"}]
     text = (
-        "sriov_devices[0] (name ens1f0): address 01:10.* takes 0000:01:10.1 too, which is of physnet3: narrow it down in nova; "
+        "sriov_devices[0] (name ens1f0): address 01:10.* also matches 0000:01:10.1, which is of physnet3: narrow it down in nova; "
         + WORDS_OF_A0
     )
     assert refusal(*both) == text
     nics.create(A1, 4)
-    assert refusal(*both) == text.replace("takes 0000:01:10.1", "takes v01101 (0000:01:10.1)")
+    assert refusal(*both) == text.replace("matches 0000:01:10.1", "matches v01101 (0000:01:10.1)")
     assert select(both[0], dict(both[1], physical_network=NETWORK))
 
 
 def test_ids_alone_that_take_vfs_of_a_pf_without_physical_network_are_refused(nics):
     nics.create(A1, 1)
-    assert "vendor_id 8086, product_id 10ca takes v01101 (0000:01:10.1) too, which is not of physnet2" in refusal(
+    assert "vendor_id 8086, product_id 10ca also matches v01101 (0000:01:10.1), which is not of physnet2" in refusal(
         nova(vendor_id="8086", product_id="10ca")
     )
 
@@ -899,7 +905,7 @@ def test_a_device_spec_that_takes_no_vf_is_refused(nics, keys, spec, vfs):
     nics.create(A0, vfs)
     assert (
         refusal(nova(**keys))
-        == f"sriov_devices[0] (name ens1f0): {spec} takes none of its VFs: correct nova; {WORDS_OF_A0}"
+        == f"sriov_devices[0] (name ens1f0): {spec} matches none of its VFs: correct nova; {WORDS_OF_A0}"
     )
 
 
@@ -912,7 +918,7 @@ def test_where_vfs_will_be_is_not_guessed(nics, attribute, text):
         (nics.pci(A0) / attribute).write_text(text)
     assert select(nova(address="0000:01:11.*"))
     nics.create(A0, 4)
-    assert "takes none of its VFs" in refusal(nova(address="0000:01:11.*"))
+    assert "matches none of its VFs" in refusal(nova(address="0000:01:11.*"))
 
 
 def test_vfs_that_will_be_removed_may_be_taken_as_long_as_they_are_there(nics):
@@ -947,7 +953,7 @@ def test_excluded_vfs_that_no_one_takes_are_fine(nics):
 def test_an_excluded_vf_that_is_none_of_the_pfs_is_refused(nics, address, vfs):
     nics.create(A0, vfs)
     assert refusal(ens1f0(exclude_vfs=[address], nova={"address": VFS_OF_A0})) == (
-        f"sriov_devices[0] (name ens1f0): exclude_vfs has {address}, which is no VF of ens1f0 (0000:01:00.0): its VFs are 0000:01:10.0, 0000:01:10.2, 0000:01:10.4, 0000:01:10.6 and 3 more"
+        f"sriov_devices[0] (name ens1f0): exclude_vfs has {address}, which is not a VF of ens1f0 (0000:01:00.0): its VFs are 0000:01:10.0, 0000:01:10.2, 0000:01:10.4, 0000:01:10.6 and 3 more"
     )
 
 
@@ -966,8 +972,8 @@ def test_an_excluded_vf_that_another_entry_gives_away_is_refused(nics):
         {"name": "ens1f1", "numvfs": 4, "physical_network": NETWORK, "nova": {"address": "01:10.*"}},
     ]
     assert refusal(*entries) == (
-        "sriov_devices[1] (name ens1f1): address 01:10.* takes 0000:01:10.0, which exclude_vfs of sriov_devices[0] (name ens1f0) leaves out: "
-        "write nova.address as a list of the VFs left; the VFs of ens1f1 (0000:01:00.1) are 0000:01:10.1, 0000:01:10.3, 0000:01:10.5, "
+        "sriov_devices[1] (name ens1f1): address 01:10.* matches 0000:01:10.0, which exclude_vfs of sriov_devices[0] (name ens1f0) excludes: write "
+        "nova.address as a list of the remaining VFs; the VFs of ens1f1 (0000:01:00.1) are 0000:01:10.1, 0000:01:10.3, 0000:01:10.5, "
         "0000:01:10.7"
     )
 
@@ -983,8 +989,8 @@ def test_a_pf_without_interface_is_refused(nics, driver):
     nics.remove_function(A0)
     nics.add_function(A0, "8086:10c9", driver, totalvfs=7)
     assert refusal({"address": A0, "numvfs": 4, "physical_network": NETWORK}) == (
-        "sriov_devices[0] (address 0000:01:00.0): 0000:01:00.0 has no network interface (driver %s), and Neutron's agent needs one: give it "
-        "back to the driver of the NIC, or remove physical_network" % (driver or "none")
+        "sriov_devices[0] (address 0000:01:00.0): 0000:01:00.0 has no network interface (driver %s), and Neutron's agent needs one: bind it "
+        "to the NIC's own driver again, or remove physical_network" % (driver or "none")
     )
 
 
@@ -1012,7 +1018,7 @@ def test_a_pf_with_the_connection_that_a_guest_could_be_given_whole_is_reported(
     whole = select(ens1f0(), {"name": "ens1f1", "numvfs": 2, "physical_network": NETWORK})
     assert sriov_devices.warnings_about(whole) == [
         "sriov_devices[0] (name ens1f0): Nova may give ens1f0 itself to a guest whose port is of type direct-physical, and it carries the "
-        'connection to this host. To have Nova take its VFs alone, write their ids beside the name: nova: {devname: ens1f0, vendor_id: "8086", '
+        'connection to this host. To let Nova use its VFs only, write their ids next to the name: nova: {devname: ens1f0, vendor_id: "8086", '
         'product_id: "10ca"}'
     ]
     by_address = select({"address": A0, "numvfs": 4, "physical_network": NETWORK})
@@ -1038,7 +1044,7 @@ def test_an_absent_optional_device_may_have_a_physical_network(nics):
 def test_a_card_in_a_domain_that_nova_does_not_take_is_refused(nics):
     wide = nics.add_function("10000:81:00.0", "8086:1592", "ice", ["ens8"], totalvfs=8)
     assert refusal({"address": wide, "physical_network": NETWORK}) == (
-        "sriov_devices[0] (address 10000:81:00.0): Nova takes no PCI domain of more than 16 bits, which ens8 (10000:81:00.0) has: turn VMD "
+        "sriov_devices[0] (address 10000:81:00.0): Nova accepts no PCI domain of more than 16 bits, which ens8 (10000:81:00.0) has: turn VMD "
         "off for its slot in the BIOS, or remove physical_network"
     )
 
@@ -1061,7 +1067,7 @@ def test_a_card_that_waits_for_its_firmware_is_judged_by_what_is_there(mellanox)
 def test_more_vfs_than_the_firmware_offers_now_may_be_elsewhere(mellanox, monkeypatch):
     mellanox.add_function(B0, "15b3:1017", "mlx5_core", ["ens2"], totalvfs=4)
     entry = {"address": B0, "numvfs": 4, "physical_network": NETWORK, "nova": {"address": "3b:00.*"}}
-    assert "takes none of its VFs" in refusal(entry, firmware=True)
+    assert "matches none of its VFs" in refusal(entry, firmware=True)
     assert select(dict(entry, numvfs=16), firmware=True)
     monkeypatch.setattr(sriov_devices.pending, "of_this_boot", lambda _host, concern: {f"{concern}:{B0}:NUM_OF_VFS=16"})
     assert select(dict(entry, numvfs=16))
@@ -1086,7 +1092,7 @@ def test_the_ports_of_a_connectx3_on_two_networks_need_a_list_of_vfs_each(mellan
         {"name": "ens4", "numvfs": 2, "physical_network": "physnet2"},
         {"name": "ens4d1", "numvfs": 1, "physical_network": "physnet3"},
     ]
-    assert "takes" in refusal(*ports[::order], firmware=True)
+    assert "matches" in refusal(*ports[::order], firmware=True)
     lists = [
         dict(ports[0], nova={"address": X0_VFS[:2]}, exclude_vfs=X0_VFS[2:]),
         dict(ports[1], nova={"address": X0_VFS[2:]}, exclude_vfs=X0_VFS[:2]),
@@ -1095,9 +1101,9 @@ def test_the_ports_of_a_connectx3_on_two_networks_need_a_list_of_vfs_each(mellan
     wrong = [dict(lists[0], nova={"address": X0_VFS}, exclude_vfs=[]), dict(lists[1], exclude_vfs=[])]
     text = refusal(*wrong[::order], firmware=True)
     assert (
-        "address 0000:04:10.4 takes " in text
+        "address 0000:04:10.4 also matches " in text
         and "0000:04:10.4" in text
-        and "too, which is of physnet3: narrow it down" in text
+        and ", which is of physnet3: narrow it down" in text
     )
     # The PF itself is the first port's.
     expression = {"bus": "04", "slot": "00|10", "function": "[02]"}
@@ -1140,7 +1146,7 @@ def test_the_module_takes_mappings_and_a_release(nics, monkeypatch, capsys):
 # --- devices that are not set
 
 BARE = "sriov_devices is not set, so nothing is changed on this host: set it, or write sriov_devices: [] for a host without VFs"
-REMOVES = ". Look whether the inventory and its group_vars are loaded, and set it; or write sriov_devices: [] to have these VFs removed"
+REMOVES = ". Check that the inventory and its group_vars are loaded, and set it; or write sriov_devices: [] to remove these VFs"
 CONFIG = {
     "format": 1,
     "boot_wait": 30,
@@ -1192,7 +1198,7 @@ LEFT = {
     "a damaged configuration": ({"etc/sriov/vfs.json": "{"}, "vfs.json cannot be read ("),
     "a PF that waits for the boot to lose its VFs": (
         {"var/lib/sriov/pending-vfs.json": {f"vfs:{A0}=0": "boot-1"}},
-        "ens1f0 (0000:01:00.0), whose VFs are to go at the next boot",
+        "ens1f0 (0000:01:00.0), whose VFs will be removed at the next boot",
     ),
     "a unit of stackhpc.linux.sriov": (
         {"etc/systemd/system/virtual-functions-ens1f0.service": LEGACY_UNIT.format(name="ens1f0", numvfs=2)},
@@ -1239,7 +1245,7 @@ def test_on_a_configured_host_they_are_refused_with_what_is_configured(
 @pytest.mark.parametrize(
     "files",
     [
-        # What `[]` leaves on a host is no reason to refuse.
+        # What `[]` leaves on a host is not a reason to refuse.
         {
             "var/lib/sriov/kernel-parameters.json": {"added": ["iommu=pt"]},
             "etc/udev/rules.d/70-sriov.rules": "# the administrator's\n",
@@ -1255,8 +1261,8 @@ def test_what_was_configured_before_is_not_a_configuration(places, monkeypatch, 
 
 
 NAMES = ["sriov_numvfs", "sriov_device", "sriov_site", "sriov_reboot_required"]
-DEVICE = "sriov_device is no variable of this role: did you mean sriov_devices?"
-SITE = "sriov_site is no variable of this role: the role does not read it"
+DEVICE = "sriov_device is not a variable of this role: did you mean sriov_devices?"
+SITE = "sriov_site is not a variable of this role: the role does not read it"
 
 
 def test_unknown_variables_are_warned_of_and_a_misspelt_list_comes_first(places, monkeypatch, capsys):
@@ -1265,7 +1271,8 @@ def test_unknown_variables_are_warned_of_and_a_misspelt_list_comes_first(places,
     leave(places, "etc/sriov/vfs.json", CONFIG)
     result = unset(monkeypatch, capsys, names=[*NAMES, "srov_devices"])
     assert result["msg"].startswith(
-        DEVICE + " srov_devices is no variable of this role: did you mean sriov_devices? sriov_devices is not set, and "
+        DEVICE
+        + " srov_devices is not a variable of this role: did you mean sriov_devices? sriov_devices is not set, and "
     )
     assert result["warnings"] == [SITE]
 
@@ -1293,13 +1300,13 @@ def test_the_variables_are_checked_together_with_the_devices_and_before_the_host
     assert result["msg"] == (
         "sriov_boot_wait is -1: give a whole number from 0 to 1000000000; "
         "sriov_devices[0] (name ens1f0): numvfs is 'x': give a whole number from 0 to 65535; "
-        "sriov_devices[1] has nam, which is none of its keys: did you mean name?"
+        "sriov_devices[1] has nam, which is not one of its keys: did you mean name?"
     )
 
 
 def test_all_selectors_that_cannot_be_right_are_reported_at_once(unread):
     assert refusal({"name": "a b"}, {"name": "ens1"}, {}) == (
-        "sriov_devices[0]: name 'a b' has characters that no interface or driver name has: correct it; "
+        "sriov_devices[0]: name 'a b' has characters that no interface or driver name may contain: correct it; "
         "sriov_devices[2] has no selector: give it one of name, address, mac, vendor_id with product_id, driver"
     )
 
@@ -1320,7 +1327,7 @@ def test_fewer_vfs_by_a_number_that_may_be_lost_are_warned_of(places, monkeypatc
     assert (
         unset(monkeypatch, capsys, devices=[entry], numvfs=numvfs)["warnings"]
         == [
-            "sriov_devices[0] (name ens1f0) has no numvfs, so sriov_numvfs holds: ens1f0 gets %d VFs, and was configured with 4"
+            "sriov_devices[0] (name ens1f0) has no numvfs, so sriov_numvfs applies: ens1f0 gets %d VFs, and was configured with 4"
             % numvfs
         ]
         * warned

@@ -1,11 +1,11 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every example of the READMEs and of docs/ is run, as far as that goes without a host; what is of no known kind fails.
+"""Every example of the READMEs and of docs/ is run, as far as possible without a host; one of an unknown kind fails.
 
 - plays: ansible-playbook runs them up to the role's own tasks, argument specification and defaults included;
   ansible-lint
-- variables: the same, in a play of their own
+- variables: the same, in a separate play
 - devices in either: the module's own choice among the PFs of a host that has them
 - commands: the command is there, and each of its options is in its help
 
@@ -335,7 +335,7 @@ def test_the_devices_of_examples_are_found(playbooks, fake):
     for where, plays in playbooks.items():
         for variables in with_devices(plays):
             entries = variables["sriov_devices"]
-            # The rows of a table show one key each, and are no devices.
+            # The rows of a table show one key each, and are not devices.
             if any("nova" in entry and "physical_network" not in entry for entry in entries):
                 continue
             fake.answer("ip -d -j link show", [add_card(fake, number, entry) for number, entry in enumerate(entries)])

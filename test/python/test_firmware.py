@@ -932,7 +932,7 @@ def told_truly(half, error, where):
 @pytest.mark.parametrize("reads_current", [True, False])
 @pytest.mark.parametrize("how", ["killed before", "killed after"])
 def test_after_a_kill_and_a_reboot_nothing_is_said_to_have_been_set_back(tool, monkeypatch, how, reads_current):
-    """What a run was about to set and never set is no work of the BIOS."""
+    """What a run was about to set and never set does not come from the BIOS."""
     half = Half(tool, reads_current)
     for at in range(1, 100):
         _error, changes = half.ended(monkeypatch, at, how)

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules judge the form of the variables as schema.json does, which has expressions of its own for the same facts.
+"""The modules judge the form of the variables as schema.json does, which has separate expressions for the same facts.
 
 test/schema.test.ts has the schema judge the same file.
 """

@@ -70,7 +70,7 @@ def parameters(pfs, **more):
 
 
 def address(number):
-    """The address of a PF, on a bus of its own."""
+    """The address of a PF, on a separate bus."""
     return f"0000:{number + 1:02x}:00.0"
 
 

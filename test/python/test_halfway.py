@@ -285,7 +285,7 @@ class Interference:
 
 
 def killed(machine, devices, number):
-    """Run in a process that is gone before its change of that number; whether it was."""
+    """Run in a process that ends before its change of that number; whether it did."""
 
     def run():
         with Interference(machine, number, half_done.kill) as interference:
@@ -383,7 +383,7 @@ def test_a_change_that_fails_leaves_all_as_it_was_or_is_said(machine, case, last
             refusals += 1
             followed = host.HOST.config in said.details.get("files", [])
             assert now["vfs"] == (wanted if followed else before)["vfs"], here
-            assert ("the VFs are as they were wanted" in str(said)) == followed, here
+            assert ("the VFs keep their new numbers" in str(said)) == followed, here
             left = {
                 path
                 for path in set(settled(now)) | set(settled(before))
@@ -756,9 +756,9 @@ def test_no_parameter_of_any_kind_ends_in_a_traceback_or_changes_something(machi
         ),
         (
             {"units": {"x.service": "\ud800"}},
-            "units has 'x.service': '\\ud800', and takes the name of a unit and its text: correct it",
+            "units has 'x.service': '\\ud800', but needs the name of a unit and its text: correct it",
         ),
-        ({"units": {"../x": "y"}}, "units has '../x': 'y', and takes the name of a unit and its text: correct it"),
+        ({"units": {"../x": "y"}}, "units has '../x': 'y', but needs the name of a unit and its text: correct it"),
     ],
 )
 def test_a_parameter_that_no_host_can_have_is_named(machine, monkeypatch, capsys, parameters, said):

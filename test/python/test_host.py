@@ -146,7 +146,7 @@ def test_a_pf_that_a_guest_or_a_program_has_is_skipped(fake, pf, how):
     if how != "vfio-pci":
         (fake.pci(pf) / {"uio": "uio/uio0"}.get(how, "vfio-dev/vfio3")).mkdir(parents=True)
     assert decide(device())["do"] == "skip"
-    assert f"is held by {'vfio-pci' if how == 'vfio-pci' else 'acme'}" in decide(device())["message"]
+    assert f"is bound to {'vfio-pci' if how == 'vfio-pci' else 'acme'}" in decide(device())["message"]
 
 
 def test_a_pf_whose_interface_is_in_another_namespace_gives_up_no_vfs_unless_allowed(fake, pf):
@@ -154,8 +154,8 @@ def test_a_pf_whose_interface_is_in_another_namespace_gives_up_no_vfs_unless_all
     assert decide(device())["do"] == "set"
     fake.create(pf, 2)
     assert decide(device())["message"] == (
-        "0000:01:00.0 keeps its 2 VFs until the next boot, 4 are wanted: its interface is in another network namespace, and what goes "
-        "through it is not known (sriov_change_connection_pf: true allows the change)"
+        "0000:01:00.0 keeps its 2 VFs until the next boot, 4 are wanted: its interface is in another network namespace, and it is "
+        "not known what traffic it carries (sriov_change_connection_pf: true allows the change)"
     )
     assert decide(device(), permission=True)["do"] == "set"
 
@@ -165,12 +165,12 @@ def test_a_pf_whose_interface_is_in_another_namespace_gives_up_no_vfs_unless_all
     [
         (
             "8086:10c9",
-            "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again",
+            "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then reboot",
         ),
         (
             "15b3:1017",
-            "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
-            "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS",
+            "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does this with sriov_action all), then "
+            "reboot; if it is enabled already, power-cycle the host, or enable SR-IOV in the BIOS",
         ),
     ],
 )
@@ -186,10 +186,10 @@ def test_a_card_that_offers_no_vfs_gets_its_makers_advice(fake, ids, advice):
 # A NIC for which the kernel has no sriov_totalvfs: (ids, driver, class, VFs in its capability, size of what can be
 # read) and why.
 HIDDEN = (
-    "the card shows no SR-IOV: if the model has it, enable it for this port in the BIOS or in the card's own set-up (Virtualization "
-    "Mode: SR-IOV), then boot again; otherwise name another NIC"
+    "the card shows no SR-IOV: if the model supports it, enable it for this port in the BIOS or in the card's own setup (Virtualization "
+    "Mode: SR-IOV), then reboot; otherwise name another NIC"
 )
-NO_SRIOV = "the card has no SR-IOV: name another NIC"
+NO_SRIOV = "the card does not support SR-IOV: name another NIC"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ NO_SRIOV = "the card has no SR-IOV: name another NIC"
             "0x020000",
             0,
             4096,
-            "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again",
+            "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then reboot",
         ),
         (
             "8086:1572",
@@ -216,9 +216,9 @@ NO_SRIOV = "the card has no SR-IOV: name another NIC"
             "0x020000",
             64,
             4096,
-            "it has SR-IOV, and this kernel has none: boot a kernel with CONFIG_PCI_IOV",
+            "it supports SR-IOV, but this kernel does not: boot a kernel with CONFIG_PCI_IOV",
         ),
-        ("8086:2918", "pcieport", "0x060400", None, 4096, "it is no NIC: name a NIC"),
+        ("8086:2918", "pcieport", "0x060400", None, 4096, "it is not a NIC: name a NIC"),
     ],
 )
 def test_why_a_function_has_no_sriov_is_reported_by_what_the_kernel_shows(fake, ids, driver, kind, total, size, why):
@@ -231,7 +231,7 @@ def test_why_a_function_has_no_sriov_is_reported_by_what_the_kernel_shows(fake, 
 def test_a_capability_that_the_kernel_could_not_set_up_is_distinguished_from_a_kernel_without(fake, pf):
     fake.add_function(TWO, "8086:1572", "i40e", ["ens2"])
     fake.configuration_space(TWO, 64)
-    assert host.why_no_vfs(host.read_function(TWO)).startswith("it has SR-IOV, and the kernel could not set that up")
+    assert host.why_no_vfs(host.read_function(TWO)).startswith("it supports SR-IOV, but the kernel could not set it up")
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_vfs_that_wait_for_something_are_not_an_error_and_what_can_be_made_now_i
 def test_more_than_the_device_has_is_refused(fake, pf):
     assert decide(device(numvfs=8)) == {
         "do": "fail",
-        "message": "ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs",
+        "message": "ens1 (0000:01:00.0) supports at most 7 VFs, 8 are requested: lower numvfs",
     }
 
 
@@ -291,16 +291,20 @@ def test_more_than_the_device_has_is_refused(fake, pf):
     "modprobe, loaded, why",
     [
         (None, (), "load the NIC's kernel module and look at the kernel log"),
-        ("echo igb", (), "load its kernel module (modprobe igb), and look for what keeps it from being loaded at boot"),
+        (
+            "echo igb",
+            (),
+            "load its kernel module (modprobe igb), and find out what prevents it from being loaded at boot",
+        ),
         (
             "echo igb",
             ("igb",),
-            "its kernel module igb is loaded and does not hold it: look for the PF's address in the kernel log",
+            "its kernel module igb is loaded but not bound to it: look for the PF's address in the kernel log",
         ),
         (
             "exit 1",
             (),
-            "this host has no kernel module for it: install the driver, or the kernel's package with more modules",
+            "this host has no kernel module for it: install the driver, or the kernel package with additional modules",
         ),
     ],
 )
@@ -459,16 +463,16 @@ def test_every_vf_in_use_is_named(fake, pf):
     assert [fake.vf(pf, index) in decide(device())["message"] for index in range(3)] == [True, False, True]
 
 
-# VFs without an interface of their own: (PF's driver, VF's driver, its class, what the kernel shows of that driver) and
+# VFs without their own interface: (PF's driver, VF's driver, its class, what the kernel shows of that driver) and
 # the reason.
-NO_INTERFACE = "which shows no network interface: whether it is idle cannot be seen"
+NO_INTERFACE = "which shows no network interface: it is not known whether it is idle"
 
 
 @pytest.mark.parametrize(
     "pf_driver, vf_driver, kind, sign, why",
     [
-        ("4xxx", "4xxxvf", "0x0b4000", None, "4xxxvf and no NIC: whether it is idle cannot be seen"),
-        ("nvme", "nvme", "0x010802", None, "nvme and no NIC: whether it is idle cannot be seen"),
+        ("4xxx", "4xxxvf", "0x0b4000", None, "4xxxvf and is not a NIC: it is not known whether it is idle"),
+        ("nvme", "nvme", "0x010802", None, "nvme and is not a NIC: it is not known whether it is idle"),
         ("igb", "pciback", "0x020000", None, "pciback, " + NO_INTERFACE),
         ("ionic", "pds_vfio_pci", "0x020000", "vfio-dev", "pds_vfio_pci, used by qemu-kvm (pid 4711)"),
         ("hns3", "hisi_acc_vfio_pci", "0x020000", "module", "hisi_acc_vfio_pci, used by qemu-kvm (pid 4711)"),
@@ -909,27 +913,27 @@ def test_check_reports_what_would_change_and_writes_nothing(fake, pf):
 
 SILENT = "; the kernel log has no line about it"
 BACK = {0: "; it has no VFs, as before", 2: "; it has its 2 VFs again"}
-# What each errno means from a driver whose source gives it no meaning of its own.
+# What each errno means from a driver whose source gives it no special meaning.
 ADVICE = {
     "ENOENT": "the driver acme cannot create VFs through sysfs: use a driver, or driver settings, that can",
     "ENOSYS": "the driver acme does not take the number of VFs through sysfs (ConnectX-3 takes it as a module option)",
-    "ERANGE": "the device has fewer VFs than that: lower numvfs",
-    "EBUSY": "driver acme is busy with the device (a reset, a change of its eswitch mode, another program that sets VFs): end that, then "
+    "ERANGE": "the device supports fewer VFs than that: lower numvfs",
+    "EBUSY": "driver acme is busy with the device (a reset, a change of its eswitch mode, another program that sets VFs): stop that, then "
     "run the role again",
-    "EAGAIN": "another operation of driver acme is going on and did not end while this was tried again: run the role again",
+    "EAGAIN": "another operation of driver acme is in progress and did not end during the retries: run the role again",
     "ENOMEM": "no address space for the VFs: enable SR-IOV and 'Above 4G decoding' in the BIOS, or boot with pci=realloc",
-    "ENOSPC": "the card has run out of MSI-X vectors or other resources of VFs: lower numvfs",
-    "EPERM": "driver acme does not allow so many VFs with the port as it is set up: lower numvfs",
-    "EINVAL": "driver acme does not take this number with the port as it is set up: lower numvfs",
-    "EOPNOTSUPP": "driver acme has no VFs with the firmware or the mode that the card runs with: update the firmware, or change the mode",
+    "ENOSPC": "the card has run out of MSI-X vectors or other resources for VFs: lower numvfs",
+    "EPERM": "driver acme does not allow so many VFs with the current setup of the port: lower numvfs",
+    "EINVAL": "driver acme does not accept this number with the current setup of the port: lower numvfs",
+    "EOPNOTSUPP": "driver acme supports no VFs with the current firmware or mode of the card: update the firmware, or change the mode",
     "EIO": "the device did not answer: power-cycle the host, and update the card's firmware if that does not help",
     "EREMOTEIO": "the device did not answer: power-cycle the host, and update the card's firmware if that does not help",
     "ETIMEDOUT": "the device did not answer its driver in time: power-cycle the host, and update the card's firmware if that does not help",
     "ENODEV": "the card, or its driver, went away meanwhile: check that the card is seated and its driver loaded, then run the role again",
     "ENXIO": "the card, or its driver, went away meanwhile: check that the card is seated and its driver loaded, then run the role again",
     "EROFS": "/sys is read-only here: run the role on the host itself, not in a container",
-    "EACCES": "writing there is not allowed, not even to root: look for SELinux or a container that forbids it",
-    "EXDEV": "driver acme gives no cause that is known",
+    "EACCES": "not even root may write there: look for SELinux or a container that forbids it",
+    "EXDEV": "driver acme gives no known cause",
 }
 
 
@@ -966,29 +970,29 @@ OF_DRIVERS = {
         "ixgbe",
         "EPERM",
         "",
-    ): "traffic classes (DCB) or macvlan offload of the port take the queues of so many VFs: turn them off, or "
+    ): "traffic classes (DCB) or macvlan offload of the port use the queues that so many VFs need: turn them off, or "
     "lower numvfs",
     (
         "8086:10c9",
         "igb",
         "EPERM",
         "",
-    ): "driver igb makes no VFs without MSI-X interrupts: take pci=nomsi off the kernel line",
-    ("8086:1592", "ice", "EBUSY", ""): "driver ice is not ready, as during a reset: run the role again",
+    ): "driver igb creates no VFs without MSI-X interrupts: remove pci=nomsi from the kernel line",
+    ("8086:1592", "ice", "EBUSY", ""): "driver ice is not ready, for example during a reset: run the role again",
     (
         "8086:1592",
         "ice",
         "EOPNOTSUPP",
         "",
-    ): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install "
-    "the package that has intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) "
-    "and load ice again, or lower numvfs",
+    ): "driver ice has found no DDP package and runs in safe mode, or supports fewer VFs than that: install "
+    "the package that contains intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) "
+    "and reload ice, or lower numvfs",
     (
         "8086:1592",
         "ice",
         "ENOSPC",
         "irdma",
-    ): "the card has run out of MSI-X vectors or other resources of VFs: lower numvfs, or take irdma off the port",
+    ): "the card has run out of MSI-X vectors or other resources for VFs: lower numvfs, or detach irdma from the port",
     ("8086:1592", "ice", "ENOSPC", ""): ADVICE["ENOSPC"],
     ("15b3:1017", "mlx5_core", "ENOSPC", "irdma"): ADVICE["ENOSPC"],
 }
@@ -1033,7 +1037,7 @@ def test_vfs_that_are_not_removed_are_not_explained_with_what_prevents_their_cre
     assert not re.search("lower numvfs|pci=realloc|DDP|fewer VFs|has no VFs|guest", message)
     assert message.endswith(SILENT + BACK[2])
     if name in ("ENOMEM", "ENOSPC", "EOPNOTSUPP", "ERANGE", "EXDEV"):
-        assert ": driver ice gives no cause that is known; " in message
+        assert ": driver ice gives no known cause; " in message
 
 
 @pytest.mark.parametrize("wanted", [0, 2, 6])
@@ -1044,8 +1048,8 @@ def test_vfs_that_a_driver_keeps_without_an_error_are_a_guests(fake, pf, monkeyp
         host, "write_numvfs", lambda address, count: fake.write_numvfs(address, count) if count else None
     )
     assert host.set_numvfs(pf, wanted, 5) == (
-        "ens1 (0000:01:00.0): driver cxgb4 took 0 VFs without an error and keeps the 4 that there are: a guest has one of them, shut it down or "
-        "detach the VF, then run the role again" + SILENT + "; it has its 4 VFs again"
+        "ens1 (0000:01:00.0): driver cxgb4 accepted 0 VFs without an error, but keeps its 4 VFs: a guest has one of them, shut the guest down or detach "
+        "the VF, then run the role again" + SILENT + "; it has its 4 VFs again"
     )
     assert (fake.writes(pf), fake.numvfs(pf)) == ([], 4)
 
@@ -1083,14 +1087,14 @@ def test_vfs_that_another_program_made_meanwhile_are_reported(fake, pf, monkeypa
 
     monkeypatch.setattr(host, "write_numvfs", between)
     assert (
-        "): another program has made VFs of it meanwhile: end or disable what does that, then run the role again; "
+        "): another program has created VFs on it meanwhile: stop or disable that program, then run the role again; "
         in host.set_numvfs(pf, 4, 0.5)
     )
 
 
 def test_the_kernels_own_errno_for_not_supported_is_known(fake, pf, monkeypatch):
     monkeypatch.setattr(host, "write_numvfs", lambda *_arguments: (_ for _ in ()).throw(OSError(524, os.strerror(524))))
-    assert "has no VFs with the firmware or the mode that the card runs with" in host.set_numvfs(pf, 4, 0.5)
+    assert "supports no VFs with the current firmware or mode of the card" in host.set_numvfs(pf, 4, 0.5)
 
 
 @pytest.mark.parametrize("command", ["apply", "boot"])
@@ -1113,7 +1117,7 @@ def test_it_is_tried_again_for_half_of_the_time_and_no_longer_than_half_a_minute
     fake.behave(pf, errors={"4": "EAGAIN"})
     for timeout, longest in ((10, 5), (3600, 30)):
         begun = clock[0]
-        assert "did not end while this was tried again" in host.set_numvfs(pf, 4, timeout)
+        assert "did not end during the retries" in host.set_numvfs(pf, 4, timeout)
         assert longest / 2 < clock[0] - begun <= longest
 
 
@@ -1279,7 +1283,7 @@ def test_a_put_back_that_brings_fewer_is_reported(fake, pf):
 
 
 def test_a_pf_that_disappears_before_its_turn_is_reported(fake):
-    assert host.set_numvfs(ONE, 4) == "0000:01:00.0 went away, or its driver let go of it, before its VFs could be set"
+    assert host.set_numvfs(ONE, 4) == "0000:01:00.0 went away, or its driver released it, before its VFs could be set"
 
 
 def test_bnxt_gets_its_link_up_and_is_asked_again(fake):
@@ -1292,7 +1296,7 @@ def test_bnxt_whose_link_cannot_be_set_up_is_reported(fake, monkeypatch):
     fake.add_function(ONE, "14e4:16d7", "bnxt_en", ["ens1"], totalvfs=8, needs_link_up=True)
     monkeypatch.setattr(host, "link_up", lambda *_arguments: False)
     assert host.set_numvfs(ONE, 4, 5) == (
-        "ens1 (0000:01:00.0): driver bnxt_en makes VFs only while the interface is up, and it is not: set it up, then run the role again"
+        "ens1 (0000:01:00.0): driver bnxt_en creates VFs only while the interface is up, and it is down: set it up, then run the role again"
         + SILENT
         + BACK[0]
     )
@@ -1413,7 +1417,7 @@ def test_a_process_that_the_kernel_does_not_release_is_named_and_its_pf_is_not_w
     try:
         assert results[0]["message"] == (
             "ens1 (0000:01:00.0): the kernel did not finish setting 1 VFs within 1 s: raise sriov_numvfs_timeout for a slow card; process %d "
-            "still waits in the kernel for it, so its number of VFs may yet change, and only a reboot ends a process that waits for good; "
+            "still waits in the kernel for it, so its number of VFs may still change, and only a reboot ends a process that waits forever; "
             "the kernel said: igb 0000:01:00.0: waiting for the firmware" % pid
         )
         results = host.put_back(results, 60)
@@ -1435,7 +1439,7 @@ def test_a_write_that_ended_after_its_time_is_put_back_with_the_others(fake, pf,
     fake.create(pf, 1)
     [result] = host.put_back(results, 60)
     assert (result["state"], result["now"], fake.numvfs(pf)) == ("failed", 2, 2)
-    assert result["message"].endswith("; it has finished since, and was put back to 2 VFs")
+    assert result["message"].endswith("; the write has finished since, and the PF was put back to 2 VFs")
 
 
 def test_a_child_that_hangs_does_not_keep_the_lock(fake, pf):
@@ -1475,7 +1479,7 @@ def test_what_was_changed_is_put_back_when_another_failed(fake, pf):
 
 
 def killed_group(fake, wanted):
-    """Run the program in a process group of its own; returns its exit status."""
+    """Run the program in a separate process group; returns its exit status."""
 
     def run():
         os.setpgid(0, 0)
@@ -1692,13 +1696,13 @@ def test_ready_is_good_only_when_the_vfs_are_there(fake, pf, capsys):
     assert host.main(["ready", ONE]) == 1
     assert fake.numvfs(pf) == 0
     assert capsys.readouterr().out == (
-        "failed: ens1 (0000:01:00.0) has 0 VFs, 3 are wanted: see who changed that (journalctl -b), then run systemctl restart "
+        "failed: ens1 (0000:01:00.0) has 0 VFs, 3 are wanted: see what changed that (journalctl -b), then run systemctl restart "
         "sriov-vfs.service\n"
     )
     fake.create(pf, 3)
     assert host.main(["ready", ONE]) == 0
     assert host.main(["ready", ONE, TWO]) == 2
-    assert "does not have all of 0000:01:00.0, 0000:01:00.1" in capsys.readouterr().err
+    assert "does not contain all of 0000:01:00.0, 0000:01:00.1" in capsys.readouterr().err
 
 
 def test_ready_is_good_with_vfs_of_another_number_that_wait_for_the_next_boot(fake, pf, capsys):
@@ -1714,9 +1718,9 @@ def test_status_distinguishes_as_wanted_waits_and_failed_in_words_and_exit_code(
     configure(device(ONE, 3), device(TWO, 2, boot="udev"))
     assert host.main(["status"]) == 1
     assert capsys.readouterr().out == (
-        "failed: ens1 (0000:01:00.0) has 0 VFs, 3 are wanted: see who changed that (journalctl -b), then run systemctl restart "
+        "failed: ens1 (0000:01:00.0) has 0 VFs, 3 are wanted: see what changed that (journalctl -b), then run systemctl restart "
         "sriov-vfs.service\n"
-        "failed: ens2 (0000:01:00.1) has 0 VFs, 2 are wanted: see who changed that (journalctl -b), then run systemctl restart "
+        "failed: ens2 (0000:01:00.1) has 0 VFs, 2 are wanted: see what changed that (journalctl -b), then run systemctl restart "
         "sriov-vfs@0000:01:00.1.service\n"
     )
     fake.create(pf, 2)
@@ -1800,7 +1804,7 @@ def test_a_pf_that_is_gone_is_reported_with_its_last_known_interface(fake, capsy
     ]
 
 
-# --- whatever the configuration is
+# --- any configuration
 
 
 GOOD = {

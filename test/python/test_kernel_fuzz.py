@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """sriov_kernel_parameters on hosts with random settings, from a fixed seed.
 
-Whatever the files hold: no traceback, each refusal is one sentence and changes nothing, what the administrator had
-stays, a second run changes nothing, and taking the parameters off gives the host back.
+With any content of the files: no traceback, each refusal is one sentence and changes nothing, what the administrator
+had stays, a second run changes nothing, and taking the parameters off gives the host back.
 """
 
 import json
@@ -200,7 +200,7 @@ def test_random_hosts(batch, tmp_path):
         assert (again["changed"], again["diff"]) == (False, []), number
         machine.ensure(iommu=False)
         assert set(machine.tree()) == set(before)
-        # An empty `options` line is no different from none.
+        # An empty `options` line has the same effect as none.
         assert {path: without(there, "options") for path, there in kept_words(machine).items()} == {
             path: without(there, "options") for path, there in words.items()
         }, number

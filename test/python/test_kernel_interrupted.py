@@ -64,7 +64,7 @@ def before_each_change(machine, act):
 
 
 def killed_at(machine, number, arguments):
-    """Run the module in a process that is gone right before a change; whether there was such a change."""
+    """Run the module in a process that ends right before a change; whether there was a change."""
 
     def run():
         with before_each_change(machine, lambda at, _what: half_done.kill() if at == number else None):
@@ -225,7 +225,7 @@ def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
             assert "No space left on device" in text and "\n" not in text
             if "and everything is as it was: " in text:
                 said.add("as it was")
-                assert changed == set() and error.changed is False
+                assert changed == set() and error.details.get("changed") is False
             elif "this could not be put back: " in text:
                 said.add("not put back")
                 assert changed and all(f"{path} (No space left on device)" in text for path in changed)
@@ -233,7 +233,7 @@ def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
                 said.add("not written down")
                 assert "cannot save what it did" in text
                 assert all(path.startswith("/var/lib/sriov") for path in differing(wanted, snapshot(machine)))
-                assert error.changed is True
+                assert error.details.get("changed") is True
         machine.ensure(**arguments)
         assert snapshot(machine) == wanted
         number += 1

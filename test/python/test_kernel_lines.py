@@ -45,7 +45,7 @@ BOTH = " ".join(WANTED["intel"])
         ("root=a\n \t# c\nquiet\n#d\n", "root=a\n \t# c\nquiet +\n#d\n"),
         ("root=a # c\n", "root=a # c +\n"),
         ('# "\nroot=a\n', '# "\nroot=a +\n'),
-        # grep's \\s knows no blank of Unicode, so this is no comment.
+        # grep's \\s knows no blank of Unicode, so this is not a comment.
         ("\u00a0# c\n", "\u00a0# c +\n"),
         ("# c -- d\nroot=a\n", "# c -- d\nroot=a +\n"),
         # Nothing that would be a line.
@@ -604,7 +604,7 @@ def test_a_kernels_path_may_have_blanks():
 
 @pytest.mark.parametrize("name", ["40_custom", "41_custom"])
 def test_entries_that_the_administrator_wrote_put_nothing_back(name, tmp_path):
-    """The only Linux entries of the menu, as where Xen boots: nobody makes them of the settings."""
+    """The only Linux entries of the menu, as where Xen boots: they are not made from the settings."""
     machine = with_menu(grub(tmp_path), section(name, entry("'By hand'", "root=UUID=abc ro")))
     done = machine.ensure()
     assert done["changed"] is True and machine.read(DROP_IN) is not None

@@ -585,7 +585,7 @@ def test_63_vfs_are_what_old_firmware_bears(cards):
 def test_more_than_the_firmware_offers(cards):
     (cards.fake.pci(ONE) / "sriov_totalvfs").write_text("8\n")
     assert refused(cards, device(numvfs=4, port=1), device(numvfs=5, port=2, selector="sriov_devices[1]")) == (
-        "sriov_devices[0] and sriov_devices[1]: ens1, ens1d1 (0000:04:00.0) has at most 8 VFs, 9 are asked for: lower numvfs"
+        "sriov_devices[0] and sriov_devices[1]: ens1, ens1d1 (0000:04:00.0) supports at most 8 VFs, 9 are requested: lower numvfs"
     )
     booted(cards, device(numvfs=8))
 
@@ -644,7 +644,7 @@ def test_the_host_may_take_all(cards):
 
 def test_a_card_that_went_away_meanwhile(cards):
     assert refused(cards, device(TWO)) == (
-        "sriov_devices[0]: 0000:05:00.0 went away, or its driver let go of it, while the host was read: run the role again"
+        "sriov_devices[0]: 0000:05:00.0 went away, or its driver released it, while the role read the host: run the role again"
     )
 
 
@@ -970,7 +970,7 @@ WANTED = {"made": [device()], "changed": [device()], "removed": [], "rebuilt": [
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("what", WANTED)
 def test_a_run_that_ends_at_any_change_is_finished_by_the_next(cards, monkeypatch, what, how):
-    """The next run leaves the disk as an undisturbed one does, down to the last file, and asks for the same reboot."""
+    """The next run leaves the disk as an undisturbed one does, down to the last file, and requests the same reboot."""
     BEFORE[what](cards)
     disk, start = Disk(cards), cards.fake.files("etc", "var", "boot")
     undisturbed = run_once(cards, WANTED[what])
@@ -1022,7 +1022,7 @@ def test_a_run_that_was_killed_before_the_initramfs_was_rebuilt_is_reported_in_c
     [([device()], ["replace", "stackhpc-sriov-mlx4.conf"]), ([], ["unlink", "stackhpc-sriov-mlx4.conf"])],
 )
 def test_what_is_written_is_on_the_disk_before_what_counts_on_it(cards, monkeypatch, wanted, last):
-    """The mark before the options, the options before the initramfs, that and the record before the mark goes."""
+    """The mark before the options, the options before the initramfs, that and the record before the mark is removed."""
     if not wanted:
         booted(cards, device())
     events = []
@@ -1157,7 +1157,7 @@ def test_vfs_that_the_host_is_to_take_wait_for_a_boot(cards):
     ],
 )
 def test_what_the_running_driver_was_loaded_with(cards, text, same):
-    """As the kernel's driver and that of MLNX_OFED show it. What cannot be read is no reason for a reboot."""
+    """As the kernel's driver and that of MLNX_OFED show it. What cannot be read is not a reason for a reboot."""
     booted(cards, device())
     (cards.fake.sys / "module/mlx4_core/parameters/num_vfs").unlink()
     if text is not None:

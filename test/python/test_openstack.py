@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Nova and Neutron are told of the PFs, and the one sentence with which everything else is refused.
+"""The settings of Nova and Neutron for the PFs, and the one sentence with which everything else is refused.
 
 What the hardware has to say to it is in test_devices.py.
 """
@@ -49,7 +49,7 @@ def nova_refusal(release=None, **nova):
     return text[len(WHERE) :]
 
 
-# --- from the variables to what is told
+# --- from the variables to the settings
 
 
 def test_an_entry_is_passed_on_by_its_name_and_one_by_its_address():
@@ -121,7 +121,7 @@ def test_mappings_of_other_hosts_are_ignored():
     assert [
         one["physical_network"] for one in answer({"name": "ens1f0"}, {"driver": "ice"}, mappings=mappings)["devices"]
     ] == ["physnet2"]
-    # One that is to be left alone says so.
+    # An entry that Nova must not get has a null physical network.
     assert (
         len(answer({"name": "ens1f0"}, {"name": "ens2", "physical_network": None}, mappings=mappings)["devices"]) == 1
     )
@@ -238,7 +238,7 @@ def test_the_nova_of_a_release(release, nova):
 
 
 NO_SUCH_RELEASE = (
-    ", and there is no such release: a year has two, as 2025.1 and 2025.2, and those before 2022.1 have names"
+    ", and there is no such release: a year has two, such as 2025.1 and 2025.2, and those before 2022.1 have names"
 )
 
 
@@ -315,7 +315,7 @@ def test_tags_come_in_the_order_of_their_releases():
 def test_a_tag_that_the_release_does_not_know_is_refused(tag, before, since, number, had):
     nova = {tag: "true", "address": "3b:02.*"}
     assert nova_refusal(release=before, **nova) == (
-        "nova.%s needs Nova %d, and %s has Nova %d, which would take it for a tag of yours: remove it"
+        "nova.%s needs Nova %d, but %s has Nova %d, which would read it as a custom tag: remove it"
         % (tag, number, before, had)
     )
     assert specs(release=since, **nova)[0][tag] == "true"
@@ -332,13 +332,13 @@ def test_a_tag_that_the_release_does_not_know_is_refused(tag, before, since, num
             [{"name": "ens1f0"}],
             {"ens1fO": "physnet2"},
             "sriov_physnet_mappings has ens1fO, which is in no entry of sriov_devices, and sriov_devices[0] (name ens1f0) has no physical network: "
-            "correct the one, or write physical_network: null at the other when OpenStack is to leave it alone",
+            "correct the mapping, or write physical_network: null in that entry if OpenStack must not use it",
         ),
         (
             [entry(), {"address": "3b:00.0"}, {"name": "ens9"}],
             {"0000:3b:00.1": "physnet2", "ens7": "physnet7"},
             "sriov_physnet_mappings has 0000:3b:00.1, ens7, which are in no entry of sriov_devices, and sriov_devices[1] (address 0000:3b:00.0) has "
-            "no physical network: correct the one, or write physical_network: null at the other when OpenStack is to leave it alone",
+            "no physical network: correct the mapping, or write physical_network: null in that entry if OpenStack must not use it",
         ),
         (
             [entry()],
@@ -359,7 +359,7 @@ def test_a_tag_that_the_release_does_not_know_is_refused(tag, before, since, num
         (
             [],
             {"ens1f0": "a:b"},
-            "sriov_physnet_mappings: ens1f0 'a:b' has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
+            "sriov_physnet_mappings: ens1f0 'a:b' has a space, comma, colon or semicolon, which Neutron's lists cannot contain: "
             "correct it",
         ),
         (
@@ -386,7 +386,7 @@ def test_a_tag_that_the_release_does_not_know_is_refused(tag, before, since, num
         (
             [],
             {"3b:00.0": "a", "0000:3B:00.0": "b"},
-            "sriov_physnet_mappings: 3b:00.0 and 0000:3B:00.0 are one device and have two physical networks: keep one of them",
+            "sriov_physnet_mappings: 3b:00.0 and 0000:3B:00.0 are the same device but have two physical networks: keep one of them",
         ),
         ([], ["ens1f0"], "sriov_physnet_mappings is ['ens1f0']: give a dictionary, as in {ens1f0: physnet2}"),
         (
@@ -421,17 +421,20 @@ def test_a_bad_mapping_is_refused(devices, mappings, text):
         ([entry(network=["a"])], WHERE + "physical_network is ['a']: give text"),
         (
             [entry(network="a b")],
-            WHERE + "physical_network 'a b' has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
+            WHERE
+            + "physical_network 'a b' has a space, comma, colon or semicolon, which Neutron's lists cannot contain: "
             "correct it",
         ),
         (
             [entry(network="a,b")],
-            WHERE + "physical_network 'a,b' has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
+            WHERE
+            + "physical_network 'a,b' has a space, comma, colon or semicolon, which Neutron's lists cannot contain: "
             "correct it",
         ),
         (
             [entry(network="a;b")],
-            WHERE + "physical_network 'a;b' has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
+            WHERE
+            + "physical_network 'a;b' has a space, comma, colon or semicolon, which Neutron's lists cannot contain: "
             "correct it",
         ),
         (
@@ -459,11 +462,11 @@ def test_a_bad_mapping_is_refused(devices, mappings, text):
         ),
         (
             [{"name": "ens1f0", "nova": {"trusted": True}}],
-            "sriov_devices[0] (name ens1f0) has nova and no physical network: give it physical_network, or remove nova",
+            "sriov_devices[0] (name ens1f0) has nova but no physical network: give it physical_network, or remove nova",
         ),
         (
             [{"name": "ens1f0", "exclude_vfs": ["3b:02.0"]}],
-            "sriov_devices[0] (name ens1f0) has exclude_vfs and no physical network: give it physical_network, or remove exclude_vfs",
+            "sriov_devices[0] (name ens1f0) has exclude_vfs but no physical network: give it physical_network, or remove exclude_vfs",
         ),
         ([entry(optional="perhaps")], WHERE + "optional is 'perhaps': give true or false"),
         ([entry(address="3b:00.0")], "sriov_devices[0] has 2 selectors (name, address): keep one of them"),
@@ -479,7 +482,7 @@ def test_a_bad_mapping_is_refused(devices, mappings, text):
         ),
         (
             [entry(exclude_vfs=["3b:02.*"])],
-            WHERE + "exclude_vfs has '3b:02.*', which is no PCI address of a VF: write it as \"0000:3b:02.0\"",
+            WHERE + "exclude_vfs has '3b:02.*', which is not a PCI address of a VF: write it as \"0000:3b:02.0\"",
         ),
         ([entry(nova=["trusted"])], WHERE + "nova is ['trusted']: give a dictionary"),
     ],
@@ -508,7 +511,7 @@ def test_devices_that_are_not_a_list_are_refused(devices):
 
 
 EVERY = ' would give guests every PCI device of the host: narrow it down, as in "0000:3b:02.*"'
-MAC_LIKE = ' looks like a MAC address, of which Nova would make a PCI address: use the PCI address, as in address: "0000:3b:02.*"'
+MAC_LIKE = ' looks like a MAC address, which Nova would read as a PCI address: use the PCI address, as in address: "0000:3b:02.*"'
 NO_ADDRESS = ': write each field in full or as *, as in "0000:3b:02.*"'
 
 
@@ -519,21 +522,21 @@ NO_ADDRESS = ': write each field in full or as *, as in "0000:3b:02.*"'
             {"devname": "ens1f0", "address": "3b:00.0"},
             "nova has both devname and address, which Nova refuses: keep one of them",
         ),
-        ({"trust": True}, "nova has trust, which is none of its keys: did you mean trusted?"),
+        ({"trust": True}, "nova has trust, which is not one of its keys: did you mean trusted?"),
         (
             {"mac": "x"},
-            "nova has mac, which is none of its keys: they are devname, address, vendor_id, product_id, trusted, remote_managed, "
+            "nova has mac, which is not one of its keys: they are devname, address, vendor_id, product_id, trusted, remote_managed, "
             "managed, live_migratable, one_time_use, resource_class, traits",
         ),
         (
             {"devname": 1},
             'nova.devname is 1, which YAML has read as a number: put it in quotes, as in devname: "ens1f0"',
         ),
-        ({"devname": ""}, "nova.devname '' is no name of an interface: write it as ens1f0"),
-        ({"devname": "ens1f0 up"}, "nova.devname 'ens1f0 up' is no name of an interface: write it as ens1f0"),
+        ({"devname": ""}, "nova.devname '' is not an interface name: write it as ens1f0"),
+        ({"devname": "ens1f0 up"}, "nova.devname 'ens1f0 up' is not an interface name: write it as ens1f0"),
         (
             {"devname": "b8:59:9f:0c:aa:02"},
-            "nova.devname 'b8:59:9f:0c:aa:02' is no name of an interface: write it as ens1f0",
+            "nova.devname 'b8:59:9f:0c:aa:02' is not an interface name: write it as ens1f0",
         ),
         (
             {"vendor_id": 8086, "product_id": "10ca"},
@@ -557,15 +560,15 @@ NO_ADDRESS = ': write each field in full or as *, as in "0000:3b:02.*"'
         ),
         (
             {"vendor_id": "8086"},
-            "nova needs product_id, or an address, for guests not to be given devices of other kinds",
+            "nova needs product_id, or an address, so that guests get no devices of other kinds",
         ),
         (
             {"product_id": "10ca"},
-            "nova needs vendor_id, or an address, for guests not to be given devices of other kinds",
+            "nova needs vendor_id, or an address, so that guests get no devices of other kinds",
         ),
         (
             {"vendor_id": "*", "product_id": "*"},
-            "nova needs vendor_id and product_id, or an address, for guests not to be given devices of other kinds",
+            "nova needs vendor_id and product_id, or an address, so that guests get no devices of other kinds",
         ),
         (
             {"address": 60.0},
@@ -596,32 +599,32 @@ NO_ADDRESS = ': write each field in full or as *, as in "0000:3b:02.*"'
         ({"address": ["52:54:00:*"]}, "nova.address '52:54:00:*'" + MAC_LIKE),
         (
             {"address": "525400123456"},
-            "nova.address '525400123456' is no PCI address (slot 525400123456 is greater than 1F)" + NO_ADDRESS,
+            "nova.address '525400123456' is not a PCI address (slot 525400123456 is greater than 1F)" + NO_ADDRESS,
         ),
         (
             {"address": "0000:3b:0?.1"},
-            "nova.address '0000:3b:0?.1' is no PCI address (slot '0?' is neither hexadecimal nor *)" + NO_ADDRESS,
+            "nova.address '0000:3b:0?.1' is not a PCI address (slot '0?' is neither hexadecimal nor *)" + NO_ADDRESS,
         ),
         (
             {"address": "0000:3b:0*.1"},
-            "nova.address '0000:3b:0*.1' is no PCI address (slot '0*' is neither hexadecimal nor *)" + NO_ADDRESS,
+            "nova.address '0000:3b:0*.1' is not a PCI address (slot '0*' is neither hexadecimal nor *)" + NO_ADDRESS,
         ),
         (
             {"address": "0000:3b:00.8"},
-            "nova.address '0000:3b:00.8' is no PCI address (function 8 is greater than 7)" + NO_ADDRESS,
+            "nova.address '0000:3b:00.8' is not a PCI address (function 8 is greater than 7)" + NO_ADDRESS,
         ),
         (
             {"address": "10000:3b:00.0"},
-            "nova.address '10000:3b:00.0' is no PCI address (domain 10000 is greater than FFFF)" + NO_ADDRESS,
+            "nova.address '10000:3b:00.0' is not a PCI address (domain 10000 is greater than FFFF)" + NO_ADDRESS,
         ),
         (
             {"address": "0000:3b:00:1.0"},
-            "nova.address '0000:3b:00:1.0' is no PCI address (more than domain, bus and slot before the dot)"
+            "nova.address '0000:3b:00:1.0' is not a PCI address (more than domain, bus and slot before the dot)"
             + NO_ADDRESS,
         ),
         (
             {"address": {"func": "0"}},
-            "nova.address has func, which Nova would not look at: its fields are domain, bus, slot, function",
+            "nova.address has func, which Nova would ignore: its fields are domain, bus, slot, function",
         ),
         (
             {"address": {"bus": 3}},
@@ -633,19 +636,19 @@ NO_ADDRESS = ': write each field in full or as *, as in "0000:3b:02.*"'
         ),
         (
             {"address": {"bus": "("}},
-            "nova.address.bus '(' is no regular expression (missing ), unterminated subpattern at position 0): correct it",
+            "nova.address.bus '(' is not a regular expression (missing ), unterminated subpattern at position 0): correct it",
         ),
         (
             {"address": {"bus": "3B"}},
-            "nova.address.bus '3B' fits no bus, which are lower-case hexadecimal, 00 to ff: correct it",
+            "nova.address.bus '3B' matches no bus (lower-case hexadecimal, 00 to ff): correct it",
         ),
         (
             {"address": {"slot": "20"}},
-            "nova.address.slot '20' fits no slot, which are lower-case hexadecimal, 00 to 1f: correct it",
+            "nova.address.slot '20' matches no slot (lower-case hexadecimal, 00 to 1f): correct it",
         ),
         (
             {"address": {"function": "10"}},
-            "nova.address.function '10' fits no function, which are lower-case hexadecimal, 0 to 7: correct it",
+            "nova.address.function '10' matches no function (lower-case hexadecimal, 0 to 7): correct it",
         ),
         ({"trusted": "maybe"}, "nova.trusted is 'maybe': give true or false"),
         ({"managed": 2}, "nova.managed is 2: give true or false"),
@@ -672,7 +675,7 @@ def test_a_bad_key_of_nova_is_refused(nova, text):
 )
 def test_a_pf_that_is_remote_managed_is_refused(device, nova):
     assert refusal(dict(device, physical_network="a", nova=dict(nova, remote_managed=True))).endswith(
-        "): nova.remote_managed is for VFs, and nova-compute does not start when it is said of a PF: name the VFs by nova.address, or by "
+        "): nova.remote_managed is for VFs, and nova-compute does not start when it is set for a PF: name the VFs by nova.address, or by "
         "nova.vendor_id and nova.product_id"
     )
     assert answer(dict(device, physical_network="a", nova=dict(nova, remote_managed=False)))
@@ -705,7 +708,7 @@ def test_a_vf_that_is_remote_managed_may_be_named_by_its_interface():
 )
 def test_an_excluded_vf_that_nova_would_give_away_is_refused(device, nova, by):
     assert refusal(dict(device, physical_network="a", nova=nova, exclude_vfs=["0000:3b:02.0"])).endswith(
-        f'): exclude_vfs has 0000:3b:02.0, and Nova gives it to guests by {by}: write nova.address as a list of the VFs left, as in ["0000:3b:02.1", "0000:3b:02.2"]'
+        f'): exclude_vfs has 0000:3b:02.0, but Nova gives it to guests by {by}: write nova.address as a list of the remaining VFs, as in ["0000:3b:02.1", "0000:3b:02.2"]'
     )
 
 

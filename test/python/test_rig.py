@@ -84,7 +84,7 @@ def test_a_machine_that_cannot_be_is_refused_before_anything_is_made(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Where the refusal is missing, no machine is to be started here.
+    # Where the refusal is missing, no machine may be started here.
     monkeypatch.setattr(kvm, "choose_accelerator", lambda wanted: pytest.fail("not refused"))
     assert vm.main(["start", "--dir", str(tmp_path / "run"), *arguments]) == 1
     assert capsys.readouterr().err.startswith(f"rig: {refusal}")
@@ -209,7 +209,7 @@ def test_a_process_is_the_same_only_with_the_same_start() -> None:
         assert not recycled.alive()
         recycled.signal(9)
         with pytest.raises(subprocess.TimeoutExpired):
-            # It goes on, so this ends by its time on any machine.
+            # It continues, so this ends by its time on any machine.
             child.wait(timeout=0.3)
         process.Process(child.pid, start).signal(9)
         assert child.wait(hang.SECONDS) == -9

@@ -27,7 +27,7 @@ from machine.run import Run
 
 
 class Mirror:
-    """A web server on this machine: what it gives by path, and what it was asked for."""
+    """A web server on this machine: what it serves by path, and what was requested."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}

@@ -65,7 +65,7 @@ def test_scenarios_can_have_the_images_that_there_are_and_machines_that_can_be()
 
 
 def customize_hooks(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What mmdebstrap is told to run once the packages of an image are installed."""
+    """What mmdebstrap must run once the packages of an image are installed."""
     commands: list[list[str]] = []
     monkeypatch.setattr(apt_sources, "debian_sources", lambda codename: [])
     monkeypatch.setattr(apt_sources, "transport_options", lambda: [])

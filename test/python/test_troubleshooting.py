@@ -22,7 +22,7 @@ QUOTED = re.compile(r"^- (`+)(.+?)\1(?!`)$")
 DOCUMENTS = ("DOCUMENTATION", "EXAMPLES", "RETURN")
 RAISING = ("fail_json", "warn", "Refusal", "ValueError")
 
-# Texts with as many words that nobody is shown as a message, as they stand in the source.
+# Texts with as many words that are not shown as a message, as they are in the source.
 PIECES = (
     # They fill the placeholders of messages.
     "the entries",
@@ -62,11 +62,11 @@ PIECES = (
     "array of byte",
     # What the role says at its end.
     "No PF is configured.",
-    "No PF has VFs of the role.",
-    "No VFs are set, as sriov_action says.",
+    "No PF has VFs that the role manages.",
+    "No VFs are set, because of sriov_action.",
     # The help of sriov-vfs.
     "Give SR-IOV PFs their configured number of VFs.",
-    "set every PF that is to be set at boot (run by sriov-vfs.service)",
+    "set every PF that must be set at boot (run by sriov-vfs.service)",
     "set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)",
     "succeed when these PFs have their VFs",
     "show each configured PF and its VFs, and whether it waits for a reboot or failed",
@@ -127,7 +127,7 @@ def constants(tree):
             yield node.value, raised
         if isinstance(node, ast.JoinedStr):
             yield formatted(node), raised
-            # What fills its placeholders may have texts of its own; its own pieces are in the one above.
+            # What fills its placeholders may have separate texts; its own pieces are in the one above.
             for part in node.values:
                 yield from walk(part.value, raised) if isinstance(part, ast.FormattedValue) else ()
             return

@@ -67,7 +67,7 @@ def programs(release):
 WRONG = {
     "an unknown key": (
         {"sriov_devices": [{"name": "a"}, {"name": "b", "num_vfs": 4}]},
-        "sriov_devices[1] (name b) has num_vfs, which is none of its keys: did you mean numvfs?",
+        "sriov_devices[1] (name b) has num_vfs, which is not one of its keys: did you mean numvfs?",
     ),
     "a dictionary": ({"sriov_devices": {"name": "ens1f0"}}, "sriov_devices is {'name': 'ens1f0'}: give a list"),
     "a choice": (
@@ -118,12 +118,12 @@ WRONG = {
                 "{{ lost }}",
             ]
         },
-        "A variable that is not defined stands in sriov_devices[1]: numvfs; sriov_devices[2]: nova; sriov_devices[3]: define it, or correct its name",
+        "An undefined variable is used in sriov_devices[1]: numvfs; sriov_devices[2]: nova; sriov_devices[3]: define it, or correct its name",
     ),
-    "an undefined list": ({"sriov_devices": "{{ lost }}"}, "A variable that is not defined stands in sriov_devices: "),
+    "an undefined list": ({"sriov_devices": "{{ lost }}"}, "An undefined variable is used in sriov_devices: "),
     "an undefined number": (
         {"sriov_devices": [], "sriov_numvfs": "{{ lost }}"},
-        "A variable that is not defined stands in sriov_numvfs: ",
+        "An undefined variable is used in sriov_numvfs: ",
     ),
 }
 
@@ -244,14 +244,14 @@ def test_what_is_right_is_taken_as_ansible_makes_it(said):
 
 
 def test_an_unknown_variable_is_named(said):
-    assert "[WARNING]: sriov_numvf is no variable of this role: did you mean sriov_numvfs?" in said[0]
-    assert "[WARNING]: sriov_of_the_site is no variable of this role: the role does not read it" in said[0]
+    assert "[WARNING]: sriov_numvf is not a variable of this role: did you mean sriov_numvfs?" in said[0]
+    assert "[WARNING]: sriov_of_the_site is not a variable of this role: the role does not read it" in said[0]
 
 
 def test_a_misspelt_list_is_named_first(said):
     sentence = (
         "".join(
-            name + " is no variable of this role: did you mean sriov_devices? "
+            name + " is not a variable of this role: did you mean sriov_devices? "
             for name in ("sr-iov_devices", "srov_devices")
         )
         + BARE

@@ -1,9 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""sriov_vfs against a fake kernel: VFs, files, take-over, what waits for a reboot, and check mode that tells the
-truth.
-"""
+"""sriov_vfs against a fake kernel: VFs, files, take-over, what waits for a reboot, and a truthful check mode."""
 
 import json
 import os
@@ -635,7 +633,7 @@ def test_what_became_of_each_other_pf_is_in_the_message_and_in_the_result(two):
 
 
 def test_a_pf_whose_write_ended_after_its_time_is_put_back_when_another_fails(two, monkeypatch):
-    # ens2's write goes through after its process has been given up; ens1 fails at once.
+    # ens2's write succeeds after its process has been given up; ens1 fails at once.
     monkeypatch.setattr(host, "GRACE_SECONDS", 0)
     real, late = os.kill, []
 
@@ -659,7 +657,7 @@ def test_a_pf_whose_write_ended_after_its_time_is_put_back_when_another_fails(tw
     with pytest.raises(host.Refusal) as caught:
         run_once(two, [device(ONE, 1), device(TWO, 1)], numvfs_timeout=0)
     assert [(pf["state"], pf["now"]) for pf in caught.value.details["pfs"]] == [("failed", 0), ("failed", 0)]
-    assert str(caught.value).endswith("; it has finished since, and was put back to 0 VFs")
+    assert str(caught.value).endswith("; the write has finished since, and the PF was put back to 0 VFs")
     assert (two.numvfs(ONE), two.numvfs(TWO), two.files()) == (0, 0, {})
 
 
@@ -677,7 +675,7 @@ def test_a_put_back_that_fails_is_reported_too(two):
     two.behave(TWO, errors={"2": "EIO"})
     message = refused(two, device(ONE, 4), device(TWO, 5))
     assert (
-        "; ens2 (0000:01:00.1) was to be put back to 2 VFs: ens2 (0000:01:00.1): setting 2 VFs failed (Input/output error)"
+        "; ens2 (0000:01:00.1) could not be put back to 2 VFs: ens2 (0000:01:00.1): setting 2 VFs failed (Input/output error)"
         in message
     )
     assert message.endswith("; it has its 5 VFs again")
@@ -687,7 +685,7 @@ def test_a_put_back_that_fails_is_reported_too(two):
 def test_what_cannot_be_is_refused_before_any_pf_is_touched(two, check_mode):
     message = refused(two, device(TWO, 2), device(ONE, 8), device("0000:09:00.0"), check_mode=check_mode)
     assert message.startswith(
-        "ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs; PF 0000:09:00.0 is not there"
+        "ens1 (0000:01:00.0) supports at most 7 VFs, 8 are requested: lower numvfs; PF 0000:09:00.0 is not there"
     )
     assert message.endswith("; the other PFs were not changed")
     assert (two.writes(ONE), two.writes(TWO), two.files()) == ([], [], {})
@@ -817,5 +815,5 @@ def test_the_module_waits_for_the_lock_and_fails_with_one_sentence(two, monkeypa
 
 def test_the_module_fails_with_the_sentence_alone(two, monkeypatch, capsys):
     code, result = run_module(monkeypatch, capsys, devices=[device(numvfs=8)], units=UNITS)
-    assert (code, result["msg"]) == (1, "ens1 (0000:01:00.0) has at most 7 VFs, 8 are asked for: lower numvfs")
+    assert (code, result["msg"]) == (1, "ens1 (0000:01:00.0) supports at most 7 VFs, 8 are requested: lower numvfs")
     assert [(pf["address"], pf["state"]) for pf in result["pfs"]] == [(ONE, "failed")]

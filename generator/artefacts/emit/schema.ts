@@ -23,7 +23,7 @@ export function schema(role: Role, others: readonly string[] = []): OutFile {
     definitions: { jinja, unset, open: { anyOf: [reference("jinja"), reference("unset")] } },
     // A file in which everything is a comment is null.
     ...object(role.variables, ["object", "null"], (variable) => variable.required || refusesNull(variable)),
-    // Names that no variable has: a misspelt one would be ignored without a word. After a prefix of nothing, none is
+    // Names that no variable has: a misspelt one would be ignored without a message. After a prefix of nothing, none is
     // known to be wrong.
     ...(prefix === ""
       ? {}
@@ -86,7 +86,7 @@ function reference(definition: "jinja" | "unset" | "open"): Schema {
   return { $ref: `#/definitions/${definition}` };
 }
 
-/** Any text may be Jinja, without a word. */
+/** Any text may be Jinja; the schema accepts it without a message. */
 function orJinja(schemas: readonly Schema[]): Schema[] {
   return schemas.some((one) => one.type === "string" && one.pattern === undefined && one.enum === undefined)
     ? [...schemas]
@@ -160,7 +160,7 @@ function separated(of: VarType): Schema {
   return { type: "string", pattern: `^[\\s,]*(?:${one}\\s*(?:,[\\s,]*|$))*$` };
 }
 
-/** The words that Ansible takes for a boolean (BOOLEANS in convert_bool.py), of which YAML 1.2 makes text. */
+/** The words that Ansible reads as a boolean (BOOLEANS in convert_bool.py) and YAML 1.2 as text. */
 const truth =
   "^(?:[Tt](?:[Rr][Uu][Ee])?|[Yy](?:[Ee][Ss])?|[Oo][Nn]|1|[Ff](?:[Aa][Ll][Ss][Ee])?|[Nn][Oo]?|[Oo][Ff][Ff]|0)$";
 

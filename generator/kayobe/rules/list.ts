@@ -53,7 +53,7 @@ function isHiding(draft: Draft, path: string, key: string): boolean {
   return true;
 }
 
-/** The items that a list has not got. None, with a refusal, where it is not a list. */
+/** The items that a list does not contain. None, with a refusal, where it is not a list. */
 function missingItems(draft: Draft, found: Provider, key: string, items: readonly Item[]): readonly Item[] {
   const value = found.yaml.data[key];
   if (value === null || Array.isArray(value)) {

@@ -47,7 +47,7 @@ function rangesOf(items: readonly unknown[], network: string): readonly unknown[
   return own.map((item) => (item as { readonly range?: unknown }).range ?? undefined);
 }
 
-/** Why a range cannot be added to those that there are. */
+/** Why a range cannot be added to the existing ones. */
 function faultOf(
   { network, range }: { readonly network: string; readonly range: string | undefined },
   given: readonly unknown[],

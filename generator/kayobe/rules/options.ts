@@ -69,7 +69,7 @@ interface OwnOption {
 function ownOptions({ view, isOurs }: Draft, inLayer: string, wanted: IniEntry): OwnOption[] {
   return layersFor(view, inLayer).flatMap((layer) => {
     const path = layer + inLayer;
-    // A file that Kayobe takes from another layer is looked at there.
+    // A file that Kayobe takes from another layer is checked there.
     if (!view.below(posix.dirname(path)).includes(path)) return [];
     const ini = view.options(path);
     return ini.entries

@@ -64,7 +64,7 @@ function setText(draft: Draft, { path, yaml }: Provider, { key, source, value }:
       `${where}: ${key} is already set. It is now derived from sriov_devices: set it there, by physical_network or in ` +
         "sriov_physnet_mappings, and remove this.",
     );
-  // Either the site has brought both together, or an earlier version wrote it: the text does not tell which.
+  // Either the site has combined both, or an earlier version wrote it: the text does not show which.
   if (isOurs)
     draft.hint(
       `${where}: ${key} differs from the lines below, and is left unchanged. Make sure that it does the same:\n${indented(source)}`,

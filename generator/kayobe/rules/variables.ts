@@ -20,7 +20,7 @@ export function variables(draft: Draft, file: OutFile): void {
   }
 }
 
-/** Whether Jinja makes YAML of the target's file, so that it cannot be edited; refuses what is missing in it. */
+/** Whether Kayobe renders the target's file with Jinja, so that it cannot be edited; refuses what is missing in it. */
 function isUnreadable(draft: Draft, inLayer: string, wanted: Yaml): boolean {
   const path = draft.view.target + inLayer;
   const text = draft.view.textOf(path);

@@ -1,8 +1,8 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the role's variables to what Nova and Neutron are told; their documentation is in the .yml files beside this
-one.
+"""Filters from the role's variables to the configuration of Nova and Neutron. Their documentation is in the .yml files
+next to this one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.openstack imp
 
 
 def openstack_devices(devices, physnet_mappings=None, release=None):
-    """sriov_devices and sriov_physnet_mappings as Nova and Neutron want them."""
+    """sriov_devices and sriov_physnet_mappings in the form for Nova and Neutron."""
     try:
         return variables.openstack_devices(devices, physnet_mappings, release)
     except Refusal as error:

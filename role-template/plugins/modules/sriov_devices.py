@@ -186,9 +186,9 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection.ope
 
 
 def summary_of(wanted, found, devices, notice):
-    """What the role says of the PFs where the module of the VFs says nothing: a list of lines.
+    """The role's lines about the PFs if the module of the VFs reports none.
 
-    wanted: the names of the concerns; found: as of concerns.settled; notice: of devices that are not set, else empty.
+    wanted: the names of the concerns; found: see concerns.settled(); notice: that devices are not set, else empty.
     """
     lines = found["vfs"][0]["lines"] if "vfs" in found else []
     return lines or [
@@ -196,21 +196,40 @@ def summary_of(wanted, found, devices, notice):
         if notice
         else "No PF is configured."
         if not devices
-        else "No PF has VFs of the role."
+        else "No PF has VFs that the role manages."
         if "vfs" in wanted
-        else "No VFs are set, as sriov_action says."
+        else "No VFs are set, because of sriov_action."
     ]
 
 
 def look_again(wanted):
-    """The concerns with their options, for a look at what a reboot was for: that is not to be had by a reset then, nor
-    by a tool that
-    is installed then.
+    """The concerns with their options, for the check after a reboot: without a reset, and without the installation of a
+    tool.
     """
     firmware = (
         {"firmware": dict(wanted["firmware"], reset=False, tool_comes_later=False)} if "firmware" in wanted else {}
     )
     return dict(wanted, **firmware)
+
+
+def misspelt(names, is_set):
+    """Warnings about variables that the role does not have. The notice that devices are not set begins with some."""
+    in_notice = [] if is_set else check.misspelt_devices(names)
+    return [sentence for sentence in check.unknown_variables(names) if sentence not in in_notice]
+
+
+def chosen(parameters, is_set):
+    """(The devices, the notice if they are not set, the warnings). Raises Refusal."""
+    devices, notice = [], ""
+    if is_set:
+        devices = select(parameters)
+    else:
+        check_form(parameters)
+        notice = notice_of_unset(parameters)
+    if notice:
+        return devices, notice, [notice]
+    warnings = warnings_about(devices) + warnings_about_rules(parameters, devices)
+    return devices, notice, warnings + warnings_about_numbers(parameters, devices)
 
 
 def main():
@@ -230,36 +249,21 @@ def main():
         },
         supports_check_mode=True,
     )
-    is_set, notice, devices = not check.is_unset(module.params["devices"]), "", []
-    # What is said of devices that are not set begins with these.
-    told = [] if is_set else check.misspelt_devices(module.params["names"])
-    for sentence in check.unknown_variables(module.params["names"]):
-        if sentence not in told:
-            module.warn(sentence)
+    is_set = not check.is_unset(module.params["devices"])
+    for sentence in misspelt(module.params["names"], is_set):
+        module.warn(sentence)
     try:
-        if is_set:
-            devices = select(module.params)
-        else:
-            check_form(module.params)
-            notice = notice_of_unset(module.params)
+        devices, notice, warnings = chosen(module.params, is_set)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    for sentence in (
-        [notice]
-        if notice
-        else (
-            warnings_about(devices)
-            + warnings_about_rules(module.params, devices)
-            + warnings_about_numbers(module.params, devices)
-        )
-    ):
+    for sentence in warnings:
         module.warn(sentence)
     wanted = module.params["concerns"]
     if not isinstance(wanted, dict):
-        module.fail_json(msg=f"concerns is {wanted!r:.80}, and must be a dictionary: correct it")
+        module.fail_json(msg=f"concerns is {wanted!r:.80}, but must be a dictionary: correct it")
     found = concerns.settled(wanted, devices, module.run_command) if is_set else {}
-    for _result, warnings in found.values():
-        for sentence in warnings:
+    for _result, sentences in found.values():
+        for sentence in sentences:
             module.warn(sentence)
     tools = [programs.find_program(tool) for tool, _reset in TOOLS.values()]
     module.exit_json(
@@ -267,7 +271,7 @@ def main():
         devices=devices,
         is_set=is_set,
         notice=notice,
-        # The controller keeps it for each host: no second list of devices.
+        # The controller keeps this for each host: it contains no second list of devices.
         settled={
             name: {key: value for key, value in result.items() if key not in ("devices", "diff")}
             for name, (result, _warnings) in found.items()

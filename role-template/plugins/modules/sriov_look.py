@@ -86,7 +86,9 @@ def main():
     wanted, devices, found, faults = module.params["concerns"], module.params["devices"], {}, []
     for name in wanted:
         if name not in concerns.CONCERNS:
-            module.fail_json(msg=f"concerns has {name!r:.80}, and there are {', '.join(concerns.CONCERNS)}: correct it")
+            module.fail_json(
+                msg=f"concerns contains {name!r:.80}, and the known ones are {', '.join(concerns.CONCERNS)}: correct it"
+            )
     concerns.wait_for_units(module.params["settle"], module.run_command)
     for name in [name for name in concerns.CONCERNS if name in wanted]:
         try:
@@ -94,7 +96,7 @@ def main():
         except Refusal as refusal:
             faults.append(str(refusal))
             continue
-        # The firmware says which PFs get their VFs only when their card runs with its new settings.
+        # The firmware concern reports which PFs get their VFs only when their card runs with its new settings.
         devices = found[name].get("devices", devices)
         for sentence in warnings:
             module.warn(sentence)

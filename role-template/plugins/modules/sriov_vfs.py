@@ -111,7 +111,7 @@ def main():
     module = AnsibleModule(argument_spec=vfs.ARGUMENTS, supports_check_mode=True)
     try:
         with vfs.Interruption() as interruption:
-            # A signal that comes now would end the run without a word of what it did.
+            # A signal at this point would end the run without a report of what it did.
             module.exit_json(**vfs.work(module, interruption))
     except Refusal as refusal:
         module.fail_json(msg=str(refusal), **refusal.details)

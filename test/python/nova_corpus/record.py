@@ -15,7 +15,7 @@ from nova.pci import utils, whitelist
 
 
 def pf(address, ids, vf_product, name, vfs):
-    """A PF and its VFs, as libvirt tells Nova of them."""
+    """A PF and its VFs, as libvirt reports them to Nova."""
     vendor, product = ids.split(":")
     one = {
         "address": address,

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files that bring VFs at every boot: the program's configuration, units, drop-ins and udev rules."""
+"""The files that create VFs at every boot: the program's configuration, units, drop-ins and udev rules."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ BOOT_UNIT = configuration.BOOT_UNIT
 DROP_IN = "sriov-vfs.conf"
 RULE_BEGIN = "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost"
 RULE_END = "# END stackhpc.sriov"
-# Not with "!=" in each rule: udev takes an interface without the attribute as no match for that too.
+# Not with "!=" in each rule: udev also counts an interface without the attribute as no match.
 REPRESENTORS_ASIDE = 'SUBSYSTEM=="net", ATTR{phys_port_name}=="*pf[0-9]*vf[0-9]*|*pf[0-9]*sf[0-9]*", GOTO="sriov_end"'
 OWN_BLOCK = re.compile(r"^# BEGIN stackhpc\.sriov\b.*?^# END stackhpc\.sriov\n?", re.MULTILINE | re.DOTALL)
 
 
 def boot_link():
-    """The link by which systemd starts the boot unit."""
+    """The link that makes systemd start the boot unit."""
     return f"{HOST.units}/multi-user.target.wants/{BOOT_UNIT}"
 
 
 def released_path():
-    """The file of what read_released() reads. State, not configuration: it is forgotten after a boot, and that is no
+    """The file that read_released() reads. State, not configuration: it has no meaning after a boot, and that is not a
     change to report.
     """
     return os.path.join(HOST.state, "released.json")
@@ -41,8 +41,8 @@ def released_path():
 def udev_rules(devices: list[dict]) -> str:
     """The block that starts a PF's unit when the PF appears, as the driver's interface or as the function itself.
 
-    Not for the add event alone: systemd leaves an interface aside while it is being renamed, and takes it with what the
-    rules say for the move event that follows. A unit that is wanted already is not started again by a later event.
+    Not only for the add event: systemd ignores an interface while it is being renamed, and then uses the result of the
+    rules for the move event that follows. A later event does not start a unit again that is wanted already.
     """
     lines = [RULE_BEGIN, REPRESENTORS_ASIDE]
     for device in devices:
@@ -55,13 +55,13 @@ def udev_rules(devices: list[dict]) -> str:
 
 
 def rule_file(before, devices):
-    """A udev rule file with our block, and without the predecessors'. None when nothing is left in it.
+    """A udev rule file with our block, and without that of the predecessors. None if nothing is left in it.
 
-    before: its text now, or None. What anybody else wrote stays as it is.
+    before: its current text, or None. Text from others stays as it is.
     """
     rest = OWN_BLOCK.sub("", predecessors.LEGACY_BLOCK.sub("", before or ""))
     if not devices:
-        # An empty file that is not ours masks the one of that name in /usr/lib.
+        # An empty file that is not ours masks the file with the same name in /usr/lib.
         return rest if rest.strip() or rest == before else None
     return rest + ("\n" if rest and not rest.endswith("\n") else "") + udev_rules(devices)
 
@@ -80,19 +80,19 @@ def drop_ins(devices):
 
 
 def read_config():
-    """The configuration of the host; one that is not what this module writes counts as none."""
+    """The configuration of the host; a file that this module cannot have written counts as none."""
     try:
         config = configuration.load_config() or {}
     except Refusal:
         return {}
     if not config.get("udev_rule_path", "/").startswith("/"):
-        # From a version that took any path; nobody knows where that file is.
+        # From a version that accepted any path: the place of that file is not known.
         del config["udev_rule_path"]
     return config
 
 
 def config_text(parameters, devices, names):
-    """The configuration file, or None when there is nothing to configure. names: as of last_known_names."""
+    """The configuration file, or None if there is nothing to configure. names: see last_known_names()."""
     if not devices:
         return None
     keys = ("address", "id", "numvfs", "boot", "optional")
@@ -114,10 +114,10 @@ def config_text(parameters, devices, names):
 
 
 def last_known_names(devices, config, kept):
-    """The name of each PF's interface: {address: name, "" for none}, for messages about a PF that is gone.
+    """The name of each PF's interface: {address: name, "" for none}, for messages about a missing PF.
 
-    kept: those that the file has, where it has them, for an interface that was renamed is no change to report; else
-    those of now, where the PF has an interface now.
+    kept: prefer the names in the file, because a renamed interface is not a change to report. Otherwise prefer the
+    current name, if the PF has an interface now.
     """
     ids = {device["address"]: device["id"] for device in devices}
     known = {
@@ -134,7 +134,7 @@ def last_known_names(devices, config, kept):
 
 
 def wanted_files(parameters, devices, config):
-    """Every file that the host shall have, or shall not have: {path: (text or None, mode, None for the one it has)}."""
+    """Every file that must exist or must not exist: {path: (text or None, mode or None for the current one)}."""
     keep = bool(devices)
     at_boot = any(device["boot"] == "systemd" for device in devices)
     files = {HOST.program: (program_text() if keep else None, 0o755)}
@@ -153,34 +153,33 @@ def wanted_files(parameters, devices, config):
 
 
 def plan_files(changes, parameters, devices, config, legacy_paths):
-    """Plan every file and link in an order in which a boot after any of them finds what works.
+    """Plan every file and link in an order such that a boot after any of the steps works.
 
-    What needs something goes before it and comes after it; the predecessors' go last, when ours do their work.
-    Returns the directories in which they, and the state of this module, are.
+    A file that needs another one is removed before it and created after it. The files of the predecessors are removed
+    last, when ours are complete. Returns the directories of these files and of this module's state.
     """
     files, state = wanted_files(parameters, devices, config), set()
     if devices and files[HOST.config][0] == sysfs.read_file(HOST.config):
-        # Names of interfaces alone are no change to report.
+        # A change of interface names only is not a change to report.
         state.add(HOST.config)
     if devices:
         files[HOST.config] = (config_text(parameters, devices, last_known_names(devices, config, kept=False)), 0o644)
     at_boot = any(device["boot"] == "systemd" for device in devices)
 
     def rank(path):
-        text, gone = files[path][0], files[path][0] is None
+        text, is_removed = files[path][0], files[path][0] is None
         if os.path.basename(path) == DROP_IN:
-            # One that needs less than before must not wait for what then goes; one that needs more must wait for what
-            # then comes.
+            # A drop-in that needs less than before must not wait for units that are removed later. One that needs more
+            # must wait for units that are created later.
             needs = [set(re.findall(r"sriov-vfs-ready@\S+", part or "")) for part in (text, sysfs.read_text(path))]
-            return 0 if gone or needs[0] <= needs[1] else 8
+            return 0 if is_removed or needs[0] <= needs[1] else 8
         if path == HOST.program:
-            return 12 if gone else 1
+            return 12 if is_removed else 1
         if path == HOST.config:
-            # It alone knows which rule file was ours before; the rules start what does not work without any
-            # configuration.
-            return 11 if gone else 6 if os.path.exists(path) else 2
+            # Only this file shows which rule file was ours before. The units that the rules start need a configuration.
+            return 11 if is_removed else 6 if os.path.exists(path) else 2
         if path.startswith(HOST.units + "/"):
-            return 10 if gone else 3
+            return 10 if is_removed else 3
         return 9 if not devices else 4 if path == parameters["udev_rule_path"] else 5
 
     link = HOST.units + "/" + BOOT_UNIT if at_boot else None
@@ -198,7 +197,7 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
 
 
 def read_owed():
-    """The files of runs that ended before systemd and udev knew of them."""
+    """The files of runs that ended before systemd and udev had read them."""
     try:
         owed = json.loads(sysfs.read_file(HOST.owed) or "[]")
     except ValueError:
@@ -207,7 +206,7 @@ def read_owed():
 
 
 def write_owed(paths):
-    """Write what read_owed() reads; no file for no paths. Raises OSError."""
+    """Write the file that read_owed() reads, or remove it if there are no paths. Raises OSError."""
     if paths:
         disk.write_atomically(HOST.owed, json.dumps(paths) + "\n")
     else:
@@ -216,7 +215,7 @@ def write_owed(paths):
 
 
 def reloads(paths):
-    """The commands that make systemd and udev, if they run, read these files."""
+    """The commands that make systemd and udev read these files, if they run."""
     commands = []
     if any(path.startswith(HOST.units + "/") for path in paths) and os.path.isdir("/run/systemd/system"):
         commands.append(["systemctl", "daemon-reload"])
@@ -226,10 +225,10 @@ def reloads(paths):
 
 
 def finish(paths, run, results):
-    """What follows the change of files: systemd and udev read them, and directories that only they kept in being go.
+    """The steps after the change of files: make systemd and udev read them, and remove directories that are empty now.
 
-    run: runs a command and returns (code, output, errors); results: what became of the PFs. Raises Refusal when a
-    command fails; the next run makes up for it.
+    run: runs a command and returns (code, output, errors); results: the results of the PFs. Raises Refusal if a command
+    fails; the next run repeats it.
     """
     for command in reloads(paths):
         code, output, errors = run(command)

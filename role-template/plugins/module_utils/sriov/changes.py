@@ -1,9 +1,9 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of a host changed one after the other, with programs run in between, and put back when one of them fails.
+"""Files of a host that change one after the other, with programs in between, and are put back if one step fails.
 
-Files that have to change together or not at all are for together.py.
+For files that must change together or not at all, see together.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .program.disk import remove_file, sync_directory, write_atomically
 
 
 class Changes:
-    """The one way of changing a host. In check mode nothing is changed, and later reads see what would be there."""
+    """The one way to change a host. In check mode nothing is changed, and later reads return the planned content."""
 
     def __init__(self, host, check_mode):
         self.host = host
@@ -33,8 +33,8 @@ class Changes:
         return self.host.read(path)
 
     def write(self, path, text, mode=0o644, keep_times=False):
-        """Make `path` hold `text`. `mode` is for a new file; an existing one keeps its mode and owner, its times on
-        request.
+        """Make `path` hold `text`. `mode` is for a new file; an existing one keeps its mode and owner, and its times
+        with `keep_times`.
         """
         before = self.read(path)
         if before == text:
@@ -73,8 +73,8 @@ class Changes:
     def command(self, argv, path, header, before, after):
         """Run a command that changes `path`; header, before and after describe the change for the diff.
 
-        Returns (rc, stdout, stderr); in check mode (0, "", "") without running it. What a command that succeeds has
-        written is on the disk afterwards: grub-mkconfig and grub-editenv leave that to the kernel.
+        Returns (rc, stdout, stderr); in check mode (0, "", "") without running it. The output of a successful command
+        is synced to the disk: grub-mkconfig and grub-editenv do not do that.
         """
         self.changed = True
         self.diff.append({"before_header": header, "after_header": header, "before": before, "after": after})
@@ -105,9 +105,7 @@ class Changes:
                 folder = os.path.dirname(folder)
 
     def undo(self):
-        """Put every file back that this changed or was told to keep. Returns what became of it, as part of a
-        sentence.
-        """
+        """Put back every file that was changed or passed to keep(). Returns the outcome, as part of a sentence."""
         failed = []
         for path, before in self._before.items():
             try:

@@ -1,10 +1,10 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The form of the role's variables: keys, types, choices and bounds, as the model has them (variables.py).
+"""The form of the role's variables: keys, types, choices and bounds, from the model (variables.py).
 
-What a value means is not checked here. Whatever passes can be compared, converted and written without a further look at
-its type.
+This does not check the meaning of a value. A value that passes can be compared, converted and written without another
+check of its type.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .selector import labelled
 from .variables import OTHERS, VARIABLES, WITH_DEFAULT
 
 YES, NO = ("true", "yes", "on", "1", "y", "t"), ("false", "no", "off", "0", "n", "f")
-# More than any number here: Python refuses to write integers of thousands of digits, and to read them.
+# More than any number here: Python refuses to write or read integers of thousands of digits.
 LARGEST = 10**18
 WHOLE_NUMBER = re.compile(r"^\s*[+-]?[0-9]{1,18}\s*\Z", re.ASCII)
 # Ends a text for the kernel and for systemd, or a line of a file; half of a surrogate pair cannot be written at all.
 NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-# A value of a variable that no JSON has, in a dictionary as Python writes it.
+# A value that JSON cannot contain, in a dictionary in Python's notation.
 NO_JSON = re.compile(r"'(sriov_\w+)': (-?inf|nan|datetime\.\w+\([^)]*\))")
 SHOWN = 60
-FAULTS_TOLD = 10
+FAULTS_SHOWN = 10
 PREFIX = "sriov_"
 
 
@@ -43,31 +43,31 @@ def shown(value: object) -> str:
 
 
 def whole_number(value: object) -> int | None:
-    """A whole number, as such or in digits, as an INI inventory has it; None for anything else."""
+    """A whole number, as a number or in digits (from an INI inventory); None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value) if abs(value) < LARGEST else None
     return int(value) if isinstance(value, str) and WHOLE_NUMBER.match(value) else None
 
 
 def truth(value: object) -> bool | None:
-    """A yes or no, "false" from an INI inventory included; None for anything else."""
+    """A truth value, also as a text such as "false" from an INI inventory; None for anything else."""
     word = str(value).strip().lower() if isinstance(value, (bool, int, str)) else ""
     return True if word in YES else False if word in NO else None
 
 
 def words(value: object) -> list:
-    """A list of texts, which may be one text with commas, as an INI inventory has it."""
+    """A list of texts, or one text with commas (from an INI inventory)."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else list(value or [])
 
 
 def is_unset(devices: object) -> bool:
-    """Whether sriov_devices is not set: null and an empty text are what becomes of a variable that is not there."""
+    """Whether sriov_devices is not set: a missing variable becomes null or an empty text."""
     return devices is None or isinstance(devices, str) and not devices.strip()
 
 
 def nearest(name, names):
-    """The one of some names that another was probably meant to be, or None."""
-    # Of variables without what all of them begin with, which would make any two alike.
+    """The name that was probably meant, or None."""
+    # Without the prefix of all variables, which would make any two of them similar.
     variable = name.lower().startswith(PREFIX)
     bare = {one[len(PREFIX) :] if variable and one.startswith(PREFIX) else one: one for one in names}
     close = difflib.get_close_matches(name.lower()[len(PREFIX) :] if variable else name.lower(), list(bare), 1, 0.6)
@@ -81,19 +81,19 @@ def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
 
 
 def unknown_variables(names: Iterable[str]) -> list[str]:
-    """One sentence for each variable that begins as the role's do and is none of them.
+    """One sentence for each variable that begins like the role's variables but is not one of them.
 
-    names: of variables of the host, those of the role and of others among them.
+    names: the names of the host's variables, also those of other roles.
     """
     unknown = sorted(name for name in set(names) - set(VARIABLES) - set(OTHERS) if name.lower().startswith(PREFIX))
     return [
-        f"{name} is no variable of this role: {did_you_mean(name, VARIABLES, 'the role does not read it')}"
+        f"{name} is not a variable of this role: {did_you_mean(name, VARIABLES, 'the role does not read it')}"
         for name in unknown
     ]
 
 
 def misspelt_devices(names: Iterable[str]) -> list[str]:
-    """As unknown_variables(), of those names that were probably meant to be sriov_devices, however they begin."""
+    """Like unknown_variables(), for names with any beginning that were probably meant to be sriov_devices."""
     meant = [
         name
         for name in set(names) - set(VARIABLES) - set(OTHERS)
@@ -104,21 +104,21 @@ def misspelt_devices(names: Iterable[str]) -> list[str]:
         )
         == "sriov_devices"
     ]
-    return [f"{name} is no variable of this role: did you mean sriov_devices?" for name in sorted(meant)]
+    return [f"{name} is not a variable of this role: did you mean sriov_devices?" for name in sorted(meant)]
 
 
 def not_handed_over(text: str) -> str:
-    """The sentence about variables of which ansible-core before 2.19 has made one text, as it does when one is no JSON.
+    """The sentence about variables that ansible-core before 2.19 turned into one text, because one of them is not JSON.
 
-    text: a dictionary as Python writes it.
+    text: a dictionary in Python's notation.
     """
     found = NO_JSON.search(text)
     subject = "%s is %s" % found.groups() if found else "a variable of this role is a date, or an infinite number"
-    return f"{subject}, which Ansible cannot hand to a module: give a number, or put text in quotes"
+    return f"{subject}, which Ansible cannot pass to a module: give a number, or put text in quotes"
 
 
 def range_of(spec):
-    """The numbers that a variable may have, in words."""
+    """The allowed numbers of a variable, in words."""
     low, high = spec.get("minimum"), spec.get("maximum")
     if low is not None and high is not None:
         return f"a whole number from {low} to {high}"
@@ -130,7 +130,7 @@ def in_range(number, spec):
 
 
 def fault_of_scalar(value, spec):
-    """What is wrong with a value that is neither list nor dictionary, as advice; None when nothing is."""
+    """The error of a value that is neither list nor dictionary, as advice; None if there is none."""
     kind = spec["type"]
     if kind == "int":
         return None if in_range(whole_number(value), spec) else "give " + range_of(spec)
@@ -146,29 +146,27 @@ def fault_of_scalar(value, spec):
 
 
 def fault_of_characters(text, unfit):
-    """As fault_of_scalar(), of what a text may not have in it. unfit: whether a character is such a one."""
+    """Like fault_of_scalar(), for characters that are not allowed. unfit: whether a character is not allowed."""
     found = next(filter(unfit, text), None)
-    return None if found is None else f"take the character U+{ord(found):04X} out of it"
+    return None if found is None else f"remove the character U+{ord(found):04X} from it"
 
 
 def fault_of_path(value, ending):
-    """As fault_of_scalar(), of a path. ending: what it has to end in."""
-    # As Ansible does, a path may begin with ~ or a variable of the environment.
+    """Like fault_of_scalar(), for a path. ending: its required ending."""
+    # As in Ansible, a path may begin with ~ or an environment variable.
     if not isinstance(value, str) or value[:1] not in ("/", "~", "$"):
         return "give a path that begins with /" + (f" and ends in {ending}" if ending else "")
-    # Paths stand in units and rules.
+    # Units and rules contain paths.
     fault = fault_of_characters(value, lambda character: not character.isprintable())
     return fault or (None if value.endswith(ending) else f"give a path that ends in {ending}")
 
 
 def faults_of(value, spec, subject):
-    """The sentences about one value. subject: what it is called in them. Of lists and dictionaries, about what is in
-    them too.
-    """
+    """The sentences about one value, and about the content of a list or dictionary. subject: its name in them."""
     kind = spec["type"]
     if kind == "raw" and isinstance(value, (list, dict)) and spec.get("also"):
         return []
-    # Its keys are somebody else's, and so is the check of it: mellanox/mstconfig.py and openstack/variables.py.
+    # Other modules know its keys and check it: mellanox/mstconfig.py and openstack/variables.py.
     if kind == "map":
         return []
     if kind == "list":
@@ -177,7 +175,7 @@ def faults_of(value, spec, subject):
             value = words(value)
         if not isinstance(value, list):
             hint = (
-                ", in -e as -e '{\"sriov_devices\": []}'"
+                ", for example with -e '{\"sriov_devices\": []}'"
                 if isinstance(value, str) and value.strip().startswith("[")
                 else ""
             )
@@ -199,12 +197,14 @@ def faults_of(value, spec, subject):
 
 
 def faults_of_keys(given, fields, subject, separator):
-    """As faults_of(), of a dictionary. separator: what stands between its own name and that of a key."""
+    """Like faults_of(), for a dictionary. separator: the text between its name and that of a key."""
     faults = []
     for key, value in given.items():
         if key not in fields:
+            is_short_text = isinstance(key, str) and not NO_TEXT.search(key) and len(key) <= SHOWN
+            meant = did_you_mean(str(key), fields, f"they are {', '.join(fields)}")
             faults.append(
-                f"{subject} has {key if isinstance(key, str) and (not NO_TEXT.search(key)) and (len(key) <= SHOWN) else shown(key)}, which is none of its keys: {did_you_mean(str(key), fields, 'they are ' + ', '.join(fields))}"
+                f"{subject} has {key if is_short_text else shown(key)}, which is not one of its keys: {meant}"
             )
         elif value is not None:
             faults += faults_of(value, fields[key], subject + separator + key)
@@ -212,9 +212,9 @@ def faults_of_keys(given, fields, subject, separator):
 
 
 def refuse(variables: dict) -> None:
-    """Raise Refusal when variables are not of the form that the model says, with all that is wrong with them.
+    """Raise Refusal if variables do not have the form in the model, with all their errors.
 
-    variables: {name: value}, of those that are set.
+    variables: {name: value} of the variables that are set.
     """
     faults = []
     for name, value in variables.items():
@@ -227,7 +227,7 @@ def refuse(variables: dict) -> None:
                 )
         elif not (name == "sriov_devices" and is_unset(value)):
             faults += faults_of(value, spec, name)
-    if len(faults) > FAULTS_TOLD:
-        faults[FAULTS_TOLD:] = [f"and {len(faults) - FAULTS_TOLD} more are wrong"]
+    if len(faults) > FAULTS_SHOWN:
+        faults[FAULTS_SHOWN:] = [f"and {len(faults) - FAULTS_SHOWN} more are wrong"]
     if faults:
         raise Refusal("; ".join(faults))

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The concerns of a host, looked at in one go: each by its own code, in check mode."""
+"""Checks all concerns of a host in one run: each with its own code, in check mode."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ from . import kernel, mlx4, vfs
 from .errors import Refusal
 from .mellanox import firmware
 
-# In the order in which the role has them done.
+# In the order in which the role handles them.
 CONCERNS = {"firmware": firmware, "mlx4": mlx4, "kernel": kernel, "vfs": vfs}
-# These have to know what the firmware lets a card have.
+# These need to know what the firmware allows a card.
 AFTER_FIRMWARE = ("mlx4", "vfs")
 
 
 def wait_for_units(seconds: float, run_command: Callable) -> None:
-    """Wait until systemd has started all units of the boot, at most so many seconds; not at all where systemd does not
-    run.
-    """
+    """Wait until systemd has started all units of the boot, at most `seconds`; not at all if systemd does not run."""
     if seconds and os.path.isdir("/run/systemd/system"):
         run_command(["timeout", str(seconds), "systemctl", "is-system-running", "--wait"])
 
 
 class Onlooker:
-    """What a concern's work() takes for a module: it changes nothing, and keeps the warnings to itself."""
+    """Stands for the module in a concern's work(): it changes nothing, and collects the warnings."""
 
     check_mode = True
 
@@ -37,14 +35,14 @@ class Onlooker:
         self.params, self.run_command, self.warnings = params, run_command, []
 
     def warn(self, sentence):
-        """Keep a warning."""
+        """Collect a warning."""
         self.warnings.append(sentence)
 
 
 def checked_options(name, options, devices):
-    """The options of a concern's module, as that would have them. Raises Refusal.
+    """The options of a concern's module, validated and with defaults. Raises Refusal.
 
-    name: one of CONCERNS; options: those that are given, but `devices`.
+    name: one of CONCERNS; options: the given ones, without `devices`.
     """
     arguments = CONCERNS[name].ARGUMENTS
     validated = ArgumentSpecValidator(arguments).validate(
@@ -56,19 +54,19 @@ def checked_options(name, options, devices):
 
 
 def look(name: str, options: dict, devices: list[dict], run_command: Callable) -> tuple[dict, list[str]]:
-    """What the module of a concern would find and do. Returns (its result, its warnings); raises Refusal.
+    """The result that the module of a concern would return. Returns (its result, its warnings); raises Refusal.
 
-    Arguments as of checked_options; run_command: as an AnsibleModule has it.
+    Arguments: see checked_options(); run_command: that of an AnsibleModule.
     """
     onlooker = Onlooker(checked_options(name, options, devices), run_command)
     return CONCERNS[name].work(onlooker), onlooker.warnings
 
 
 def settled(wanted: dict[str, dict], devices: list[dict], run_command: Callable) -> dict[str, tuple[dict, list[str]]]:
-    """The concerns of which nothing is to be done and nothing waits: {name: (result, warnings)}.
+    """The concerns with nothing to do and nothing that waits: {name: (result, warnings)}.
 
-    wanted: {name: options}. A concern that refuses is not settled: its own module says why. Nor are, where the firmware
-    is not, those that go by it.
+    wanted: {name: options}. A concern that refuses is not settled: its own module reports why. If the firmware is not
+    settled, the concerns that depend on it are not settled either.
     """
     found = {}
     for name in CONCERNS:

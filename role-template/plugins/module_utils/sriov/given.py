@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The PFs that a module gets from sriov_devices, checked: Ansible says of a list of maps only that it is one."""
+"""Checks the PFs that a module gets from sriov_devices: Ansible checks only that they are a list of maps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .program.sysfs import PCI_ADDRESS
 
 
 def _is_count(value):
-    """Whether a value is a number that a PF can have VFs: PCI has 16 bits for it."""
+    """Whether a value is a valid number of VFs: PCI has 16 bits for it."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_VFS
 
 
@@ -23,7 +23,7 @@ def is_file_name(name: str) -> bool:
     return isinstance(name, str) and name.isprintable() and not re.search(r"[\s/]", name) and name.strip(".") != ""
 
 
-# Each field of a PF: what it must be, in words and as a check.
+# Each field of a PF: its valid values, in words and as a check.
 FIELDS = {
     "address": (
         "a PCI address such as 0000:3b:00.0",
@@ -55,10 +55,10 @@ FIELDS = {
 
 
 def refuse_wrong(devices: list[dict], required: Collection[str]) -> None:
-    """Raise Refusal when a PF is not as sriov_devices returns it, with its index.
+    """Raise Refusal, with its index, if a PF is not in the form that sriov_devices returns.
 
-    devices: the module's option; required: the names of the fields that every PF must have, the others of FIELDS may
-    lack.
+    devices: the module's option; required: the names of the fields that every PF must have. The other FIELDS are
+    optional.
     """
     for index, device in enumerate(devices):
         for name, (words, fits) in FIELDS.items():

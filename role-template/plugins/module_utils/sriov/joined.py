@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host program as one file: its parts, one after the other, as an operator reads it on the host.
 
-Joined here, where the module has the sources at hand, and not when the role is generated: what the tests import, what
-the modules import and what a host runs are then the same text, and there is no second implementation in TypeScript to
-agree with. It takes about a millisecond, and only the concern of the VFs asks for it.
+It is joined here, where the module has the sources, and not when the role is generated. So the tests, the modules and
+the host use the same text, and there is no second implementation in TypeScript that must agree. It takes about a
+millisecond, and only the concern of the VFs needs it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from .program import (
     writers,
 )
 
-# -S: the standard library is all that it needs, and the search for more takes a fifth of Python's own start.
+# -S: the program needs only the standard library, and the search for more takes a fifth of Python's own start.
 HEAD = "#!/usr/bin/python3 -IS\n"
-# Each after those that it imports.
+# Each part after the parts that it imports.
 PARTS = (
     errors,
     host,
@@ -54,8 +54,8 @@ PARTS = (
     pfs,
     cli,
 )
-# How every part begins: a licence, a docstring, an import from the future. What follows it are imports, up to the first
-# other line.
+# The beginning of every part: a licence, a docstring, an import from the future. Imports follow, up to the first other
+# line.
 OPENING = re.compile(r'(?P<licence>(?:#.*\n)+)"""(?P<about>.*?)"""\n\nfrom __future__ import annotations\n', re.DOTALL)
 IMPORT = re.compile(
     r"(?:import (?P<module>\S+)|from (?P<source>\w\S*) import (?P<names>[\w, ]+)|from \.\S+ import (?:\([^()]*\)|[^()\n]*))\n|\n"
@@ -65,7 +65,7 @@ IMPORT = re.compile(
 def program_text() -> str:
     """The text of the program that the role installs. The same parts make the same text.
 
-    Raises ValueError when a part does not begin as OPENING says: a fault of the part, which a test finds.
+    Raises ValueError if a part does not match OPENING: an error in the part, which a test finds.
     """
     modules, named, bodies, licence, about = set(), {}, [], "", ""
     for part in PARTS:
@@ -89,7 +89,7 @@ def program_text() -> str:
     imports = "".join(f"import {module}\n" for module in sorted(modules)) + "".join(
         f"from {module} import {', '.join(sorted(names))}\n" for module, names in sorted(named.items())
     )
-    # The last part is the command line, whose docstring tells what the program is.
+    # The last part is the command line: its docstring describes the program.
     return "".join(
         (
             HEAD,

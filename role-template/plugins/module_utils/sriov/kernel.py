@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The IOMMU's parameters on the kernel command line: what a host is to have, and what only a reboot brings."""
+"""The IOMMU's parameters on the kernel command line: those that a host must have, and those that need a reboot."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def cpu_vendor(cpuinfo):
 
 
 def wanted_parameters(vendor, iommu, passthrough):
-    """The tokens for a processor. amd_iommu=on is no value: AMD's IOMMU is on unless told otherwise."""
+    """The tokens for a processor. amd_iommu=on is not a value: AMD's IOMMU is on by default."""
     if not iommu or vendor == "other":
         return []
     return ([INTEL_ON] if vendor == "intel" else []) + ([PASSTHROUGH] if passthrough else [])
 
 
 def ensure(host, iommu, passthrough, check_mode):
-    """Bring the next boot's line to what is wanted, and say what only a reboot will bring.
+    """Set the wanted parameters on the next boot's line, and report what needs a reboot.
 
-    Returns what the module returns, with `warnings`. Raises Refusal; the host is then as it was.
+    Returns the module's result, with `warnings`. If it raises Refusal, the host is as it was.
     """
     vendor = cpu_vendor(host.read("/proc/cpuinfo") or "")
     wanted = wanted_parameters(vendor, iommu, passthrough)
@@ -64,7 +64,7 @@ def ensure(host, iommu, passthrough, check_mode):
         warnings = conflicts(list(dict.fromkeys(loader.sources(changes) + loader.also_read(changes))), wanted, vendor)
         before = [line for _where, line in loader.configured(changes)]
         touched = set(loader.lacking(changes, wanted))
-        # A token that some entry had before is not this role's to take off again.
+        # The role must not remove a token that an entry had before.
         added = [token for token in wanted if token in recorded or not any(has(line, token) for line in before)]
         loader.prepare(changes, wanted, record)
         record["bootloader"] = loader.name
@@ -102,9 +102,7 @@ def ensure(host, iommu, passthrough, check_mode):
 
 
 def find_loader(host, running, wanted):
-    """The boot loader; None when there is none that is known, and the running line has all that is wanted. Raises
-    Refusal otherwise.
-    """
+    """The boot loader. None if no known one is found and the running line has all wanted tokens; otherwise Refusal."""
     try:
         return detect(host, running)
     except Refusal:
@@ -114,17 +112,17 @@ def find_loader(host, running, wanted):
 
 
 def change(host, loader, changes, wanted, begun, record, touched, reasons):
-    """Have the loader make the next boot's line. Returns its sentences; raises Refusal, with the host as it was.
+    """Let the loader write the next boot's line. Returns its sentences. If it raises Refusal, the host is as it was.
 
-    begun: the record for a run that is interrupted. touched: the tokens that this writes; reasons: for a reboot, as
-    judge() takes them.
+    begun: the record for a run that is interrupted. touched: the tokens that this writes; reasons: for a reboot, see
+    judge().
     """
     try:
-        # First, so that a run that is interrupted does not take its own tokens for the administrator's.
+        # First, so that after an interrupted run the role does not treat its own tokens as the administrator's.
         changes.keep(RECORD)
         write_record(host, begun, changes.check_mode)
         if touched:
-            # Nor a reboot before this change for one that failed to bring it.
+            # Also so that a reboot before this change does not count as one that failed to apply it.
             changes.keep(PENDING)
             _judge(host, reasons, touched, changes.check_mode)
         return loader.apply(changes, wanted, record)
@@ -141,10 +139,10 @@ def _judge(host, reasons, touched, check_mode):
 
 
 def conflicts(lines, wanted, vendor):
-    """Sentences about parameters of the administrator that ours override; an error where they cannot be.
+    """Sentences about parameters of the administrator that ours override; an error if that is not possible.
 
-    The kernel parses every occurrence in order, so a later `intel_iommu=on` beats `intel_iommu=off`; but nothing
-    takes `iommu=off` back.
+    The kernel parses every occurrence in order, so a later `intel_iommu=on` overrides `intel_iommu=off`; but nothing
+    overrides `iommu=off`.
     """
     warnings = []
     for where, line in lines:
@@ -166,15 +164,16 @@ def conflicts(lines, wanted, vendor):
 
 
 def leaves_passthrough(running, vendor, iommu, passthrough):
-    """Whether iommu=pt runs on a host that is to have the IOMMU without it."""
+    """Whether iommu=pt runs on a host that must have the IOMMU without it."""
     return iommu and not passthrough and vendor != "other" and has(running, PASSTHROUGH)
 
 
 def reboot_reasons(wanted, running, left):
-    """What is configured and not running, as judge() takes it. left: iommu=pt runs and is no longer configured.
+    """The parameters that are configured but do not run, as reasons for judge(). left: iommu=pt runs and is no longer
+    configured.
 
-    Taking the parameters off (iommu: false) makes no reboot due: an IOMMU that stays on until the next boot
-    harms nothing that runs.
+    The removal of the parameters (iommu: false) does not require a reboot: an IOMMU that stays on until the next boot
+    does no harm.
     """
     text = "kernel parameter %s is configured but not on the running command line"
     if iommu_state(running)["off"]:
@@ -191,7 +190,7 @@ def reboot_reasons(wanted, running, left):
 
 
 def advice(text, running):
-    """What to look at when a reboot did not bring a parameter."""
+    """The advice if a reboot did not apply a parameter."""
     image = re.search(r"(?:^|\s)(BOOT_IMAGE=\S+)", running)
     return (
         f"{text}, although the host has been rebooted since: it was probably started from another boot entry or loader "
@@ -204,11 +203,11 @@ def advice(text, running):
 def work(module: Any) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
-    module: an AnsibleModule, or what has its `params`, `check_mode`, `run_command` and `warn`.
+    module: an AnsibleModule, or an object with its `params`, `check_mode`, `run_command` and `warn`.
     """
 
     def run(argv, stdin):
-        # grubby expands what it reads from entries unquoted: an empty directory has no file for a `*` to match.
+        # grubby expands what it reads from entries unquoted: in an empty directory `*` matches no file.
         with tempfile.TemporaryDirectory(prefix="sriov-") as empty:
             # The tools' messages are quoted in ours, and grubby's output is parsed.
             return module.run_command(argv, data=stdin, cwd=empty, environ_update={"LANGUAGE": "C", "LC_ALL": "C"})
@@ -224,7 +223,7 @@ def work(module: Any) -> dict:
     return result
 
 
-# The module's options, as AnsibleModule takes them.
+# The module's options, in the form for AnsibleModule.
 ARGUMENTS = {
     "iommu": {"type": "bool", "default": True},
     "passthrough": {"type": "bool", "default": True},

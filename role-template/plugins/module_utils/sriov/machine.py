@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host whose boot loader is kept: files are read below its root, and programs are run."""
+"""A host whose boot loader the role manages: reads files below its root, and runs programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .program.host import Host
 
 
 class Machine(Host):
-    """Files below `root` and a way to run commands: the only door to the machine, so tests can give another one.
+    """Files below `root` and a way to run commands: the only access to the machine, so that tests can use another one.
 
     run: called with (list of str, stdin text or None), returns (rc, stdout, stderr).
     """
@@ -23,7 +23,7 @@ class Machine(Host):
         self.run = run
 
     def read(self, path):
-        """The text of a file, or None when there is none."""
+        """The text of a file, or None if it does not exist."""
         try:
             with open(self.real(path), encoding="utf-8", errors="surrogateescape", newline="") as stream:
                 return stream.read()
@@ -52,7 +52,7 @@ class Machine(Host):
         return None
 
     def uefi_loader(self, variable="LoaderInfo"):
-        """What the boot loader says of itself in a UEFI variable of the Boot Loader Interface, or None."""
+        """The boot loader's data about itself, from a UEFI variable of the Boot Loader Interface, or None."""
         path = f"/sys/firmware/efi/efivars/{variable}-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
         try:
             with open(self.real(path), "rb") as stream:

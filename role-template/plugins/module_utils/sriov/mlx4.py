@@ -68,7 +68,8 @@ def wanted_vfs(card, entries):
             raise Refusal(f"{where}: {name} has one port, and port {port} is requested: choose the card by its address")
         if port and len(types) > 1 and "ib" in types:
             raise Refusal(
-                f"{where}: VFs of port {port} alone need all ports of {name} to be Ethernet, but they are {' and '.join(types)}: set them to Ethernet, or choose the whole card by its address"
+                f"{where}: VFs of port {port} alone need all ports of {name} to be Ethernet, but they are "
+                f"{' and '.join(types)}: set them to Ethernet, or choose the whole card by its address"
             )
         # A card with one port fails to load with more than a single value. That value stands for VFs of all ports.
         column = port - 1 if port and len(types) > 1 else 2
@@ -85,7 +86,9 @@ def wanted_vfs(card, entries):
     if total > (function["totalvfs"] or 0) and not any(entry.get("waits") for entry in entries):
         if not function["totalvfs"]:
             raise Refusal(f"{where}: {name} offers no VFs: {causes.why_no_vfs(function)}")
-        raise Refusal(f"{where}: {name} has at most {function['totalvfs']} VFs, {total} are asked for: lower numvfs")
+        raise Refusal(
+            f"{where}: {name} supports at most {function['totalvfs']} VFs, {total} are requested: lower numvfs"
+        )
     return tuple(num_vfs), tuple(probe_vf)
 
 
@@ -110,7 +113,9 @@ def options_for_all(cards, wishes):
     }
     if len(set(concerned.values())) > 1:
         raise Refusal(
-            "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, but the cards need different ones (%s): give all cards the same, or install the driver of MLNX_OFED 4.9, the last for ConnectX-3, if it supports the distribution: it takes them for each address"
+            "the driver %s of this kernel takes one num_vfs and one probe_vf for all cards, but the cards need "
+            "different ones (%s): give all cards the same, or install the driver of MLNX_OFED 4.9, the last for "
+            "ConnectX-3, if it supports the distribution: it takes them for each address"
             % (
                 DRIVER,
                 ", ".join(
@@ -129,7 +134,8 @@ def options_for_all(cards, wishes):
             # The driver no longer detects a type once there are VFs (mlx4_dev_cap()), and would use the firmware's
             # default.
             raise Refusal(
-                f"the ports of {', '.join(card['name'] for card in cards.values() if card['senses'])} detect their type, which stops once there are VFs, and the driver {DRIVER} of this kernel takes one "
+                f"the ports of {', '.join(card['name'] for card in cards.values() if card['senses'])} detect their "
+                f"type, which stops once there are VFs, and the driver {DRIVER} of this kernel takes one "
                 "port_type_array for all cards, whose types differ: set the types in the cards' firmware "
                 "(LINK_TYPE_P1, LINK_TYPE_P2), or install the driver of MLNX_OFED 4.9, the last for ConnectX-3, if it supports the distribution"
             )
@@ -174,9 +180,8 @@ def refuse_other_sources(sources, options):
             continue
         if not options and (name != "num_vfs" or set((parse_vfs(value) or {"": None}).values()) == {NONE}):
             continue
-        raise Refusal(
-            f"{place} has {name}={value} for {DRIVER}, and {(f'{name}={wanted}' if options else 'no VF')} is wanted: remove it from there"
-        )
+        wish = f"{name}={wanted}" if options else "no VF"
+        raise Refusal(f"{place} has {name}={value} for {DRIVER}, and {wish} is wanted: remove it from there")
 
 
 def judge_card(card, num_vfs, probe_vf):
@@ -292,8 +297,8 @@ def plan(cards, entries, run, path, is_ours):
     """
     for address in sorted(set(entries) - set(cards)):
         raise Refusal(
-            f"{entries[address][0]['selector']}: {address} went away, or its driver let go of it, while the host was "
-            "read: run the role again"
+            f"{entries[address][0]['selector']}: {address} went away, or its driver released it, while the role read "
+            "the host: run the role again"
         )
     wishes = {address: wanted_vfs(cards[address], entries[address]) for address in sorted(entries)}
     options = {}
@@ -396,7 +401,8 @@ def remember(reasons, rebuild, check_mode, path, stale):
         if not rebuild:
             raise
         raise Refusal(
-            f"{path} is as wanted and the initramfs is rebuilt, but the role cannot save what waits for the reboot ({error}): correct that, then run the role again"
+            f"{path} is as wanted and the initramfs is rebuilt, but the role cannot save what waits for the reboot "
+            f"({error}): correct that, then run the role again"
         ) from error
     return due, stuck
 

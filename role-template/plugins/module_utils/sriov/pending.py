@@ -1,11 +1,11 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What waits for a reboot, remembered across boots, so that a reason which one reboot did not clear is told apart.
+"""What waits for a reboot, remembered across boots, to recognise a reason that a reboot did not clear.
 
 Every concern (kernel parameters, firmware, ...) has one file, /var/lib/sriov/pending-<concern>.json: the key of each
-reason, with the boot id under which it was first reported. An id is made anew by the kernel at every boot (random(4)),
-so equal ids mean that no reboot happened between.
+reason, with the boot id under which it was first reported. The kernel generates a new id at every boot (random(4)), so
+equal ids mean that there was no reboot in between.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .program.disk import leftovers, remove_file, write_atomically
 from .program.host import Host
 from .program.sysfs import read_text
 
-# Before the boot id of a key that was about to be configured: a run that was killed there may have configured it or
-# not.
+# Prefix of the boot id of a key that was about to be configured: if the run was killed there, it may have configured it
+# or not.
 BEGUN = "begun "
 
 
@@ -29,11 +29,11 @@ def judge(
 ) -> tuple[list[dict], list[dict]]:
     """Sort the reasons for a reboot into those that are due and those that a reboot has already failed to clear.
 
-    concern: names the file; reasons: list of {"key": str, "text": str}, what only a reboot will make true now,
-    the key containing the wanted value; touched: the keys whose configuration this run wrote, or would write
+    concern: names the file; reasons: list of {"key": str, "text": str}, the changes that only a reboot applies,
+    with the wanted value in the key; touched: the keys whose configuration this run wrote, or would write
     in check mode.
     Returns (due, stuck), each a list of the given dicts, in their order. Nothing is written in check mode.
-    A file that cannot be parsed counts as empty: the worst outcome is one more reboot asked for.
+    A file that cannot be parsed counts as empty: the worst outcome is one more reboot request.
     Raises OSError when the state cannot be written.
     """
     due, stuck, now = sort(host, concern, reasons, touched)
@@ -48,7 +48,7 @@ def sort(
     reasons: list[dict],
     touched: Collection[str],
 ) -> tuple[list[dict], list[dict], dict[str, str]]:
-    """What judge() does without its write, for a caller that writes several files together.
+    """Like judge(), but without the write, for a caller that writes several files together.
 
     Returns (due, stuck, now): now is {key: boot id}, which text_of() makes the text of the file path_of().
     """
@@ -63,15 +63,15 @@ def sort(
 
 
 def nothing_left(host: Host, concern: str, folders: Iterable[str]) -> bool:
-    """Whether nothing is remembered of a concern, and no run that was ended has left a file in its folders for sweep()
+    """Whether nothing is remembered about a concern, and no interrupted run has left a file in its folders for sweep()
     to remove.
     """
     return not os.path.exists(path_of(host, concern)) and not leftovers([host.state, *folders])
 
 
 def forget(host: Host, concern: str) -> None:
-    """Forget a concern's reasons, none of which holds any more. Where the file cannot be removed, the concern's next
-    run does it.
+    """Forget a concern's reasons, because none of them is valid any more. If the file cannot be removed, the concern's
+    next run removes it.
     """
     with contextlib.suppress(OSError):
         remove_file(path_of(host, concern))
@@ -88,21 +88,20 @@ def text_of(pending: dict[str, str]) -> str | None:
 
 
 def of_this_boot(host: Host, concern: str) -> set[str]:
-    """The keys of a concern that were first reported in this boot, for what cannot be seen otherwise."""
+    """The keys of a concern that were first reported in this boot, for changes that cannot be seen otherwise."""
     boot, known = _boot_id(host), _read(path_of(host, concern))
     return {key for key, first_reported in known.items() if first_reported in (boot, BEGUN + boot)}
 
 
 def of_earlier_boots(host: Host, concern: str) -> set[str]:
-    """The keys of a concern that were first reported in an earlier boot, those left out that were but begun."""
+    """The keys of a concern that were first reported in an earlier boot, without those that were only begun."""
     known = _read(path_of(host, concern))
     begun = {key for key, first_reported in known.items() if first_reported.startswith(BEGUN)}
     return set(known) - begun - of_this_boot(host, concern)
 
 
 def note(host: Host, concern: str, keys: Iterable[str]) -> None:
-    """Remember keys that are about to be configured, those that are known already as they are; judge() sorts them out
-    later.
+    """Remember keys that are about to be configured. Known keys stay as they are; judge() sorts the keys later.
 
     Raises OSError when the state cannot be written.
     """

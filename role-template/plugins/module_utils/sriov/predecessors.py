@@ -1,8 +1,8 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stackhpc.sriov and stackhpc.linux.sriov left on a host: blockinfile with marker_begin "BEGIN SRIOV", and a unit
-per NIC.
+"""What stackhpc.sriov and stackhpc.linux.sriov left on a host: a block of blockinfile with marker_begin "BEGIN SRIOV",
+and a unit for each NIC.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ LEGACY_RULE = re.compile(r'> /sys/class/net/([^/"\s]+)/device/sriov_numvfs')
 def legacy(unit_directory: str, rule_paths: Iterable[str]) -> tuple[list[str], list[str]]:
     """What the predecessors left: (paths of units and of their links, addresses of the PFs they gave VFs).
 
-    unit_directory: systemd's own for units of this host. rule_paths: the udev rule files that may have their block.
+    unit_directory: systemd's directory for units of this host. rule_paths: the udev rule files that may contain their
+    block.
     """
     paths, netdevs = [], set()
     for path in sorted(glob.glob(unit_directory + "/virtual-functions-*.service")):
@@ -32,7 +33,7 @@ def legacy(unit_directory: str, rule_paths: Iterable[str]) -> tuple[list[str], l
         if match:
             netdevs.add(match.group(1))
             paths += [path] + sorted(glob.glob(f"{unit_directory}/*.[wr]*/{os.path.basename(path)}"))
-    # A link of a unit that it removed without disabling it keeps what requires that unit from starting.
+    # If a predecessor removed a unit without disabling it, its link prevents the start of the units that require it.
     paths += [
         link
         for link in sorted(glob.glob(unit_directory + "/*.[wr]*/virtual-functions-*.service"))

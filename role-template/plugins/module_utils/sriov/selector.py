@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The selector of an entry of sriov_devices, checked in form: what can be said without the host."""
+"""Checks the form of the selector of an entry of sriov_devices, as far as possible without the host."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ QUOTE = {
 
 
 def read_as_number(where: str, name: str, value: object, example: str) -> str:
-    """The sentence for a value that should have been text. name: with what it is in, as in "nova.vendor_id"."""
-    # Four digits were meant so: an id that begins with 0 or 0x, YAML has made another number of.
+    """The sentence for a value that should have been text. name: with its parent, as in "nova.vendor_id"."""
+    # Four digits are as written. YAML turns an id that begins with 0 or 0x into another number.
     if example in (QUOTE["vendor_id"], QUOTE["product_id"]) and isinstance(value, int) and 1000 <= value <= 9999:
         example = str(value)
     return (
@@ -39,7 +39,7 @@ def read_as_number(where: str, name: str, value: object, example: str) -> str:
 
 
 def labelled(entry: dict, where: str) -> str:
-    """An entry in words, as checked_selector() says it, as far as its selector is one: "sriov_devices[0] (name
+    """An entry in words, as in checked_selector(), with its selector if that is valid: "sriov_devices[0] (name
     ens1f0)".
     """
     given = [key for key in SELECTORS if entry.get(key) is not None]
@@ -51,7 +51,7 @@ def labelled(entry: dict, where: str) -> str:
 
 
 def text_of(entry: dict, key: str, where: str) -> str:
-    """A selector's value as lower-case text (names keep their case). Raises Refusal for what YAML made a number of."""
+    """A selector's value as lower-case text (names keep their case). Raises Refusal if YAML read it as a number."""
     value = entry[key]
     if not isinstance(value, str):
         raise Refusal(read_as_number(where, key, value, QUOTE[key]))
@@ -59,7 +59,7 @@ def text_of(entry: dict, key: str, where: str) -> str:
 
 
 def pci_address(text: str) -> str | None:
-    """A PCI address as the kernel writes it, from one that may lack its domain; None when it is none."""
+    """A PCI address in the kernel's notation, from one that may lack its domain; None if it is not an address."""
     address = text.strip().lower()
     address = "0000:" + address if SHORT_ADDRESS.match(address) else address
     return address if PCI_ADDRESS.match(address) else None
@@ -68,12 +68,12 @@ def pci_address(text: str) -> str | None:
 def checked_selector(entry: dict, index: int) -> tuple[str, str, str]:
     """The one selector of an entry, as (kind, value, where), checked in form.
 
-    Raises Refusal when there is none, more than one, or one that cannot be right.
+    Raises Refusal if there is none, more than one, or an invalid one.
     """
     where = f"sriov_devices[{index}]"
     given = [key for key in SELECTORS if entry.get(key) is not None]
     if entry.get("product_id") is not None and "vendor_id" not in given:
-        raise Refusal(f"{where}: product_id needs vendor_id beside it")
+        raise Refusal(f"{where}: product_id needs vendor_id too")
     if not given:
         raise Refusal(f"{where} has no selector: give it one of name, address, mac, vendor_id with product_id, driver")
     if len(given) > 1:
@@ -81,26 +81,28 @@ def checked_selector(entry: dict, index: int) -> tuple[str, str, str]:
     kind = given[0]
     value = text_of(entry, kind, where)
     if kind in ("name", "driver") and not ORDINARY_NAME.match(value):
-        raise Refusal(f"{where}: {kind} {value!r} has characters that no interface or driver name has: correct it")
+        raise Refusal(
+            f"{where}: {kind} {value!r} has characters that no interface or driver name may contain: correct it"
+        )
     if kind == "address":
         address = pci_address(value)
         if address is None:
-            raise Refusal(f'{where}: address {value!r} is no PCI address: write it as "0000:3b:00.0"')
+            raise Refusal(f'{where}: address {value!r} is not a PCI address: write it as "0000:3b:00.0"')
         value = address
     if kind == "mac":
         value = value.replace("-", ":")
         if not MAC.match(value):
-            raise Refusal(f'{where}: mac {value!r} is no MAC address: write it as "b8:59:9f:0c:aa:02"')
+            raise Refusal(f'{where}: mac {value!r} is not a MAC address: write it as "b8:59:9f:0c:aa:02"')
     if kind == "vendor_id":
         if entry.get("product_id") is None:
-            raise Refusal(f"{where}: vendor_id needs product_id beside it")
+            raise Refusal(f"{where}: vendor_id needs product_id too")
         vendor, product = (checked_digits(entry, key, where) for key in ("vendor_id", "product_id"))
         return "id", f"{vendor}:{product}", f"{where} (vendor_id {vendor}, product_id {product})"
     return kind, value, f"{where} ({kind} {value})"
 
 
 def checked_digits(entry: dict, key: str, where: str) -> str:
-    """Half of a PCI id, as four digits. Raises Refusal for what is none."""
+    """Half of a PCI id, as four digits. Raises Refusal for an invalid one."""
     half = text_of(entry, key, where)
     if not HEXADECIMAL_ID.match(half):
         raise Refusal(f'{where}: {key} {half!r} is not four hexadecimal digits: write it as "{QUOTE[key]}"')

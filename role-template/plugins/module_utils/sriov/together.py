@@ -1,12 +1,12 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Several files and links of a host, changed together: tried before anything is changed, and put back when one fails
-after all.
+"""Several files and links of a host, changed together: checked before the first change, and put back if one fails
+nevertheless.
 
-What a full disk, a read-only filesystem, `chattr +i` or a file in the place of a directory forbids is found while the
-new files are written next to the old ones. What is left then are renames and removals of names, each durable before the
-next is made, in the order of the plan: a machine that loses power has the first of them and not the last.
+A full disk, a read-only filesystem, `chattr +i` or a file in the place of a directory is found while the new files are
+written next to the old ones. After that only renames and removals remain, in the order of the plan. Each is durable
+before the next one: after a power cut the first ones have happened, and the last ones have not.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from .program.host import HOST
 
 
 class Planned:
-    """One path that changes: what it becomes, and under which temporary names that, and what is there now, stand
-    ready.
-    """
+    """One path that changes: its new content, and the temporary names of the new and the old content."""
 
     def __init__(self, path, text, mode, target, state):
         self.path, self.text, self.mode, self.target, self.state = path, text, mode, target, state
@@ -39,7 +37,7 @@ class Planned:
 class Together:
     """Files changed together: plan them with file() and link(), then stage(), commit() and discard().
 
-    diff: what changes, as modules return it; paths: the paths in it. State that nobody configured is in neither.
+    diff: the changes, as modules return them; paths: the paths in it. Neither contains the role's own state.
     """
 
     def __init__(self):
@@ -49,9 +47,9 @@ class Together:
         self._made = []
 
     def file(self, path, text, mode=0o644, state=False):
-        """Plan a file: its text (None: it is to be absent) and permission bits (None: those that it has).
+        """Plan a file: its text (None: the file must be absent) and permission bits (None: unchanged).
 
-        state: it is state of the role, and no change to report. A second plan for a path replaces the first. Raises
+        state: it is state of the role, not a change to report. A second plan for a path replaces the first. Raises
         Refusal.
         """
         try:
@@ -64,7 +62,7 @@ class Together:
         self._put(Planned(path, text, mode, None, state), same, None if state else (before, text))
 
     def link(self, path, target):
-        """Plan a symbolic link: where it points (None: no link there). Raises Refusal."""
+        """Plan a symbolic link: its target (None: no link). Raises Refusal."""
         try:
             before = (
                 (f"link to {os.readlink(path)}\n")
@@ -107,24 +105,22 @@ class Together:
             )
 
     def planned(self):
-        """The paths that change, those of state too."""
+        """The paths that change, including state."""
         return set(self._plan)
 
     def _ordered(self):
-        """The plan in the order in which it is made: state first, then as it was planned."""
+        """The plan in the order of execution: state first, then in the order of planning."""
         return sorted(self._plan.values(), key=lambda planned: not planned.state)
 
     def probe(self):
-        """For check mode: raise Refusal for what can be seen, without a write, to be in the way of a change."""
+        """For check mode: raise Refusal for every obstacle that can be seen without a write."""
         for planned in self._plan.values():
             error = obstacle(planned)
             if error:
                 raise refusal(planned, error)
 
     def stage(self):
-        """Do everything that can fail, next to the files that are there: raises Refusal, and leaves nothing behind
-        then.
-        """
+        """Do everything that can fail, next to the existing files. If it raises Refusal, it leaves nothing behind."""
         for planned in self._plan.values():
             if planned.temporary or planned.backup:
                 continue
@@ -135,8 +131,8 @@ class Together:
                         link_name(planned) if planned.target else disk.stage(planned.path, planned.text, planned.mode)
                     )
                 if os.path.lexists(planned.path):
-                    # Not a copy: this fails for what could not be replaced either, and puts back the very file, times
-                    # and all.
+                    # Not a copy: this fails if the file cannot be replaced either, and puts back the same file with its
+                    # times.
                     planned.backup = new_name(
                         planned.path, lambda name, path=planned.path: os.link(path, name, follow_symlinks=False)
                     )
@@ -145,9 +141,7 @@ class Together:
                 raise refusal(planned, error) from error
 
     def commit(self):
-        """Put everything that is staged in its place. Raises Refusal, with `files`, the paths that could not be put
-        back.
-        """
+        """Put all staged files in their places. Raises Refusal, with `files`: the paths that could not be put back."""
         for planned in self._ordered():
             try:
                 if planned.removes():
@@ -163,7 +157,7 @@ class Together:
                 raise Refusal("; ".join(texts), **({"files": sorted(left)} if left else {})) from error
 
     def _undo(self):
-        """Put back what commit() has done; returns {path: why not} for what it cannot."""
+        """Undo commit(); returns {path: reason} for the paths that it cannot put back."""
         left = {}
         for planned in reversed(self._ordered()):
             if not planned.done:
@@ -181,9 +175,7 @@ class Together:
         return left
 
     def discard(self):
-        """Remove what stage() made and is not needed (any more). What cannot be removed is left to a later run's
-        sweep.
-        """
+        """Remove the files of stage() that are not needed (any more). A later run's sweep removes what is left."""
         names = [name for planned in self._plan.values() for name in (planned.temporary, planned.backup) if name]
         disk.discard(names, self._made)
         self._made = []
@@ -192,7 +184,7 @@ class Together:
 
 
 def refusal(planned, error):
-    """What to raise for a change that cannot be made."""
+    """The error for a change that is not possible."""
     verb = "removed" if planned.removes() else "written"
     return Refusal(
         f"{planned.path} cannot be {verb} ({reason(error, planned.path)}): correct that, then run the role again"
@@ -200,20 +192,18 @@ def refusal(planned, error):
 
 
 def unreadable(path, error):
-    """What to raise for a file that cannot be compared."""
+    """The error for a file that cannot be compared."""
     return Refusal(f"{path} cannot be read ({reason(error, path)}): correct that, then run the role again")
 
 
 def reason(error: OSError, path: str) -> str:
-    """What an OSError says, with the directory above `path` that it speaks of."""
+    """The text of an OSError, with the directory above `path` that it is about."""
     where = error.filename if isinstance(error.filename, str) else ""
     return f"{where}: {error.strerror}" if where and path.startswith(where + "/") else error.strerror or str(error)
 
 
 def obstacle(planned):
-    """Why a path cannot be changed, as an OSError, as far as that is seen without a write; None when nothing is
-    seen.
-    """
+    """Why a path cannot be changed, as an OSError, as far as this can be seen without a write; else None."""
     directory = os.path.dirname(planned.path)
     while not os.path.lexists(directory):
         directory = os.path.dirname(directory)
@@ -227,7 +217,7 @@ def obstacle(planned):
         elif not os.access(directory, os.W_OK | os.X_OK):
             number = errno.EACCES
         elif os.path.isfile(planned.path) and not os.path.islink(planned.path) and not os.access(planned.path, os.W_OK):
-            # For root only where the file is immutable (inode_permission()); a rename would not mind the permission
+            # For root only if the file is immutable (inode_permission()); a rename does not depend on the permission
             # bits.
             return OSError(errno.EPERM, os.strerror(errno.EPERM), planned.path)
         elif not planned.removes() and (
@@ -238,7 +228,7 @@ def obstacle(planned):
 
 
 def new_name(path, make):
-    """Call `make` with a new temporary name next to `path`, of a form that disk.sweep() knows, and return the name."""
+    """Call `make` with a new temporary name next to `path` in the form that disk.sweep() knows; return the name."""
     while True:
         name = os.path.join(os.path.dirname(path), disk.TEMPORARY_PREFIX + secrets.token_hex(4))
         with contextlib.suppress(FileExistsError):
@@ -247,5 +237,5 @@ def new_name(path, make):
 
 
 def link_name(planned: Planned) -> str:
-    """Make the link of a plan under a temporary name, which is returned."""
+    """Create the link of a plan under a temporary name, and return that name."""
     return new_name(planned.path, lambda name: os.symlink(planned.target, name))

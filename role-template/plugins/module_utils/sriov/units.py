@@ -1,10 +1,10 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The systemd units that bring VFs at boot and when a PF appears.
+"""The systemd units that create VFs at boot and when a PF appears.
 
-Here and not in templates of the role: those would be rendered on the controller for each host, and sent with each
-module.
+They are here and not in templates of the role: the controller would render templates for each host, and send them with
+each module.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ ExecStart=/usr/local/sbin/sriov-vfs ready %i
 
 
 def texts(boot_wait: int, numvfs_timeout: int) -> dict[str, str]:
-    """The text of each unit, by its name. Arguments: as of the module sriov_vfs, whole numbers."""
+    """The text of each unit, by its name. Arguments: see the module sriov_vfs, whole numbers."""
     # The program bounds each of its waits; this is more than all of them.
     limit = str(boot_wait + 4 * numvfs_timeout + 1200)
     return {

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The VFs of PFs, now and at every boot: their numbers, and the files that bring them."""
+"""The VFs of PFs, now and at every boot: their numbers, and the files that create them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ AS_BEFORE = "the VFs and their files are as they were"
 
 
 def read_released():
-    """The PFs that left while their VFs were in use: {address: boot id at which they left}. A corrupt file counts as
-    none.
+    """The PFs that left sriov_devices while their VFs were in use: {address: boot id of that run}. A corrupt file
+    counts as empty.
     """
     try:
         released = json.loads(sysfs.read_file(released_path()) or "{}")
@@ -38,18 +38,19 @@ def read_released():
 
 
 def to_release(devices, config, released, legacy_addresses):
-    """The PFs to take back to 0 VFs: what this role, or a predecessor, gave VFs and nobody wants any more.
+    """The PFs to set back to 0 VFs: this role or a predecessor gave them VFs, and no entry wants them any more.
 
-    devices: the chosen ones, those that the role is to leave alone among them. config: the host's configuration file.
-    released: as of read_released.
-    Returns {address: boot id at which it left}. After a boot whoever made VFs on such a PF, it was not this role.
+    devices: the chosen ones, including those that the role does not manage. config: the host's configuration file.
+    released: see read_released().
+    Returns {address: boot id of the run in which it left}. After a reboot, VFs on such a PF are not from this role.
     """
     now = sysfs.boot_id()
     chosen = {device["address"] for device in devices}
     left = dict(released)
     for entry in config.get("devices", []):
         function = sysfs.read_function(entry["address"])
-        # Another card at that address: the host has renumbered its slots, and those VFs were never this role's.
+        # Otherwise another card is at that address: the host has renumbered its slots, and its VFs are not from this
+        # role.
         if function and entry["id"] in (None, function["id"]):
             left[entry["address"]] = now
     left.update(dict.fromkeys(legacy_addresses, now))
@@ -60,13 +61,13 @@ def to_release(devices, config, released, legacy_addresses):
 
 
 def has_vfs(address):
-    """Whether a PF is there and has VFs."""
+    """Whether a PF is present and has VFs."""
     function = sysfs.read_function(address)
     return bool(function and function["numvfs"])
 
 
 def reasons_of(results, config, released):
-    """What waits for the next boot: (reasons, keys of those that this run is the first to ask for)."""
+    """What waits for the next boot: (reasons, keys of those that this run is the first to request)."""
     before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
     before.update(dict.fromkeys(released, 0))
     reasons, touched = [], set()
@@ -80,15 +81,15 @@ def reasons_of(results, config, released):
 
 
 def checked(parameters):
-    """The numbers among the module's parameters as int, and the units. Raises Refusal for parameters that no host could
-    be given.
+    """The numbers among the module's parameters as int, and the units. Raises Refusal for parameters that are invalid
+    on every host.
     """
     checked_path(parameters["udev_rule_path"])
     for name, text in (parameters["units"] or {}).items():
         # Half of a surrogate pair cannot be written.
         if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text) or not given.is_file_name(name):
             raise Refusal(
-                f"units has {name!r:.80}: {text!r:.80}, and takes the name of a unit and its text: correct it"
+                f"units has {name!r:.80}: {text!r:.80}, but needs the name of a unit and its text: correct it"
             )
     given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
     numbers = {
@@ -99,15 +100,15 @@ def checked(parameters):
 
 
 def checked_path(path):
-    """Raise Refusal when udev would not read a file of that path."""
+    """Raise Refusal if udev would not read a file with that path."""
     if not (isinstance(path, str) and path.startswith("/") and path.endswith(".rules") and path.isprintable()):
         raise Refusal(
-            f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, as udev reads no other"
+            f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, because udev reads no other"
         )
 
 
 def whole_number(name: str, value: object, least: int, most: int) -> int:
-    """A parameter as an int. Raises Refusal when it is none, or is out of its bounds."""
+    """A parameter as an int. Raises Refusal if it is not a whole number, or out of bounds."""
     try:
         number = int(value)
         right = not isinstance(value, bool) and (isinstance(value, str) or number == value) and least <= number <= most
@@ -119,9 +120,9 @@ def whole_number(name: str, value: object, least: int, most: int) -> int:
 
 
 class Interruption:
-    """SIGTERM, SIGINT and SIGHUP end the module where nothing is half-done.
+    """SIGTERM, SIGINT and SIGHUP end the module at a point where nothing is half done.
 
-    That is at once, while nothing has been changed; then at check(), and never after the last of those.
+    That is immediately while nothing has been changed, then at check(), and never after the last check().
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -141,7 +142,7 @@ class Interruption:
             signal.signal(number, handler)
 
     def _note(self, number, _frame):
-        # The processes that write numbers of VFs inherit this: they finish their write, which nothing can take back.
+        # The processes that write numbers of VFs inherit this: they finish their write, which cannot be undone.
         if os.getpid() == self._pid:
             self._name = signal.Signals(number).name
             if not self.deferred:
@@ -154,17 +155,16 @@ class Interruption:
 
 
 def plan_state(changes, results, leaving, config, released_before):
-    """Plan what is remembered of PFs that wait for the next boot; a later call, with other results, takes the place of
-    the first.
+    """Plan the state about PFs that wait for the next boot; a later call, with other results, replaces the first.
 
-    leaving: as of to_release. Returns (due, stuck), as of pending.judge.
+    leaving: see to_release(). Returns (due, stuck), see pending.judge().
     """
     released = {
         result["address"]: leaving[result["address"]]
         for result in results
         if result["state"] == "pending" and result["wanted"] == 0
     }
-    # Goes before the configuration forgets them.
+    # This is written before the configuration loses them.
     changes.file(
         released_path(), json.dumps(released, indent=2, sort_keys=True) + "\n" if released else None, state=True
     )
@@ -174,17 +174,22 @@ def plan_state(changes, results, leaving, config, released_before):
 
 
 def lines_of(results, devices):
-    """One line for each PF of the results, with the physical network of it. devices: the PFs, as sriov_devices returns
-    them.
-    """
+    """One line for each PF of the results, with its physical network. devices: see sriov_devices."""
     networks = {}
     for device in devices:
         if device.get("physical_network"):
             networks.setdefault(device["address"], {})[device["physical_network"]] = None
-    return [
-        f"{pfs.described(result)}: {result['now']} VFs{', physical network ' + ' and '.join(networks[result['address']]) if result['address'] in networks else ''}{', ' + result['state'] if result['state'] != 'ok' else ''}{': ' + result['message'] if result['message'] else ''}"
-        for result in results
-    ]
+    return [line_of(result, networks.get(result["address"], ())) for result in results]
+
+
+def line_of(result, networks):
+    """What the role prints for a PF: its VFs, its physical networks, and its state unless that is "ok"."""
+    line = f"{pfs.described(result)}: {result['now']} VFs"
+    if networks:
+        line += f", physical network {' and '.join(networks)}"
+    if result["state"] != "ok":
+        line += f", {result['state']}"
+    return f"{line}: {result['message']}" if result["message"] else line
 
 
 def failures_of(results):
@@ -193,27 +198,27 @@ def failures_of(results):
 
 
 def untouched(attempt, results):
-    """Call what changes no VF and no file, and have its Refusal say so. results: of the PFs that were to be set after
-    it.
+    """Call a function that changes no VF and no file, and add that to its Refusal. results: of the PFs that would be
+    set after it.
     """
     try:
         attempt()
     except Refusal as refusal:
         for result in results:
             if result["state"] == "changed":
-                message = f"{pfs.described(result)} was not changed because a file cannot be"
+                message = f"{pfs.described(result)} was not changed because a file cannot be changed"
                 result.update(state="unchanged", now=result["before"], message=message)
         raise Refusal(f"{refusal}; {AS_BEFORE}", pfs=results) from refusal
 
 
 def put_back(results, timeout, refusal, cause):
-    """Give each PF that has changed its former number of VFs.
+    """Give each changed PF its previous number of VFs.
 
-    refusal: what makes it necessary; cause: the same in a few words, for the PFs. Returns the Refusal to raise.
+    refusal: the reason; cause: the same in a few words, for the PFs. Returns the Refusal to raise.
     """
     if HOST.config in refusal.details.get("files", []):
-        # The next boot goes by that file, and a PF that is no longer in it would have VFs that nobody takes away.
-        return Refusal(f"{refusal}; the VFs are as they were wanted", **dict(refusal.details, pfs=results))
+        # The next boot uses that file, and no run would remove the VFs of a PF that is no longer in it.
+        return Refusal(f"{refusal}; the VFs keep their new numbers", **dict(refusal.details, pfs=results))
     results = pfs.put_back(results, timeout)
     for result in results:
         if result["state"] == "put back":
@@ -223,11 +228,10 @@ def put_back(results, timeout, refusal, cause):
 
 
 def carry_out(changes, results, apply, remember, timeout, interruption):
-    """Set the VFs, then put what is staged in its place; or leave VFs and files as they were.
+    """Set the VFs, then put the staged files in their places; or leave VFs and files as they were.
 
-    results: what apply() is going to do; apply: sets the VFs and returns what came of it; remember: plans the state for
-    that. Returns (results, what remember() returned). Raises Refusal with `pfs`, and with `files` when some cannot be
-    put back.
+    results: what apply() will do; apply: sets the VFs and returns the results; remember: plans the state for them.
+    Returns (results, the value of remember()). Raises Refusal with `pfs`, and with `files` if some cannot be put back.
     """
     try:
         results = apply()
@@ -250,13 +254,13 @@ def carry_out(changes, results, apply, remember, timeout, interruption):
 
 
 def ensure(parameters, check_mode, run, interruption):
-    """The module's work, under the lock. Returns its result; raises Refusal when something cannot be done.
+    """The module's work, under the lock. Returns its result; raises Refusal if something cannot be done.
 
-    parameters: the module's, as checked() has them. run: runs a command and returns (code, output, errors).
+    parameters: those of the module, checked by checked(). run: runs a command and returns (code, output, errors).
     """
     config = read_config()
     legacy_paths, legacy_addresses = predecessors.legacy(HOST.units, {HOST.udev_rules, parameters["udev_rule_path"]})
-    # Neither those that are left alone nor those whose driver takes the number as a module option (sriov_mlx4).
+    # Without PFs that the role does not manage, and PFs whose driver has the number as a module option (sriov_mlx4).
     devices = [
         device for device in parameters["devices"] if device["boot"] in ("systemd", "udev") and device["numvfs"] > 0
     ]
@@ -282,7 +286,7 @@ def ensure(parameters, check_mode, run, interruption):
     else:
         interruption.deferred = True
         disk.sweep(directories + sorted({os.path.dirname(path) for path in owed}))
-        # First of all, so that the next run knows what systemd and udev may not have read, whatever ends this one.
+        # First of all, so that the next run knows what systemd and udev may not have read if this run ends early.
         write_owed(follows)
         try:
             untouched(changes.stage, results)
@@ -317,7 +321,7 @@ def ensure(parameters, check_mode, run, interruption):
 
 
 def diff_of(changed, repeated):
-    """What changes beside files, as modules return it. changed: results; repeated: commands."""
+    """The changes other than files, as modules return them. changed: results; repeated: commands."""
     vfs = [(result["address"], f"{result['before']} VFs\n", f"{result['wanted']} VFs\n") for result in changed]
     commands = [(" ".join(command), "", "repeated\n") for command in repeated]
     return [
@@ -327,19 +331,19 @@ def diff_of(changed, repeated):
 
 
 class Uninterrupted:
-    """Instead of an Interruption, for what changes nothing: a signal may end that anywhere."""
+    """Used instead of an Interruption if nothing is changed: a signal may end that at any point."""
 
     deferred = False
 
     def check(self):
-        """Say that no signal has come."""
+        """Do nothing: no signal is deferred."""
 
 
 def work(module: Any, interruption: Interruption | None = None) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
-    module: an AnsibleModule, or what has its `params`, `check_mode` and `run_command`. interruption: an Interruption,
-    where the module may change something.
+    module: an AnsibleModule, or an object with its `params`, `check_mode` and `run_command`. interruption: an
+    Interruption, if the module may change something.
     """
     try:
         parameters = dict(module.params, **checked(module.params))
@@ -349,7 +353,7 @@ def work(module: Any, interruption: Interruption | None = None) -> dict:
         raise Refusal(f"The VFs cannot be set: {error}") from error
 
 
-# The module's options, as AnsibleModule takes them.
+# The module's options, in the form for AnsibleModule.
 ARGUMENTS = {
     "devices": {"type": "list", "elements": "dict", "required": True},
     "boot_wait": {"type": "raw", "default": 30},

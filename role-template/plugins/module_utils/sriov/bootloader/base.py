@@ -31,7 +31,7 @@ class BootLoader:
         raise NotImplementedError
 
     def sources(self, changes: Changes) -> list[tuple[str, str]]:
-        """The lines that administrators write, as (where, line): where they must remove a parameter of their own. May
+        """The lines that administrators write, as (where, line): where they must remove their own parameter. May
         raise Refusal.
         """
         raise NotImplementedError

@@ -47,10 +47,13 @@ def detect(host: Machine, running: str) -> BootLoader:
         return systemd
     if images:
         raise Refusal(
-            f"systemd-boot starts unified kernel images on this host ({image or images[0]}), which contain their command line: add the parameters to /etc/kernel/cmdline, rebuild the images (kernel-install add-all), and the role will accept them as they are."
+            f"systemd-boot starts unified kernel images on this host ({image or images[0]}), which contain their "
+            "command line: add the parameters to /etc/kernel/cmdline, rebuild the images (kernel-install add-all), "
+            "and the role will accept them as they are."
         )
     raise Refusal(
         "No boot loader that this role knows was found: it looked for GRUB (/boot/grub/grub.cfg with "
         "/etc/default/grub and a grub-mkconfig that reads /etc/default/grub.d), for grubby with entries in "
-        "/boot/loader/entries, and for systemd-boot with entries in loader/entries; add the parameters to the kernel line yourself, and the role will accept them as they are."
+        "/boot/loader/entries, and for systemd-boot with entries in loader/entries; add the parameters to the kernel "
+        "line yourself, and the role will accept them as they are."
     )

@@ -161,7 +161,11 @@ class MkconfigGrub(BootLoader):
         for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"):
             if any(word in TO_INIT for word in split_raw(settings[name])):
                 files = [path for path in self._files(changes) if sets_separator(changes.read(path) or "", name)]
-                return f"{tokens} would go to init and not to the kernel, as every word after the ' -- ' in {name} of {(files or [f'{self.DEFAULTS} or {self.DROP_INS}'])[-1]} does: remove the ' -- ', or put what the kernel needs before it ('---' is an ordinary word)."
+                place = files[-1] if files else f"{self.DEFAULTS} or {self.DROP_INS}"
+                return (
+                    f"{tokens} would go to init and not to the kernel, as every word after the ' -- ' in {name} of {place} "
+                    "does: remove the ' -- ', or put what the kernel needs before it ('---' is an ordinary word)."
+                )
         return (
             f"{tokens} is not on the line that GRUB would get: a file in {self.DROP_INS} that sorts after "
             f"{os.path.basename(self.DROP_IN)} replaces GRUB_CMDLINE_LINUX_DEFAULT (rename it or let it append), or the word is in a quoted value."

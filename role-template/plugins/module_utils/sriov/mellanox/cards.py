@@ -105,7 +105,13 @@ def no_parameter(card, need, table):
         )
     close = difflib.get_close_matches(name, table["parameters"], 1)
     advanced = table["parameters"].get("ADVANCED_PCI_SETTINGS")
-    return f"{card['label']}: its firmware ({table['type']}) has no parameter {name}{(f', {close[0]} is the nearest' if close else '')}: correct it, or leave it out{'; some show only with ADVANCED_PCI_SETTINGS set to true' if advanced and same(False, advanced['next']) else ''}"
+    nearest = f", {close[0]} is the nearest" if close else ""
+    hidden = advanced and same(False, advanced["next"])
+    more = "; some show only with ADVANCED_PCI_SETTINGS set to true" if hidden else ""
+    return (
+        f"{card['label']}: its firmware ({table['type']}) has no parameter {name}{nearest}: correct it, or leave it "
+        f"out{more}"
+    )
 
 
 def key_of(need: dict) -> str:

@@ -63,7 +63,8 @@ ADVICE = tuple(
         # mtcr_ul/mtcr_ul_com.c (4.21) and mtcr_common.c (4.36), m_err2str(): they are the ends of other messages.
         (
             BUSY,
-            "another program is using the configuration interface of the card: wait until it is done and run the role again; if there is none, clear the leftover lock with the tool's command clear_semaphore",
+            "another program is using the configuration interface of the card: wait until it is done and run the "
+            "role again; if there is none, clear the leftover lock with the tool's command clear_semaphore",
         ),
         (
             r"The configuration is rejected",
@@ -104,7 +105,9 @@ ADVICE = tuple(
         ),
         (
             r"Failed to query device (?P<kind>current|default) configuration",
-            "the firmware of this ConnectX-3 does not answer queries of its %(kind)s configuration: update it to 2.42.5000, and if that does not help, take `firmware` out of this device and set num_vfs in the firmware image with mstflint",
+            "the firmware of this ConnectX-3 does not answer queries of its %(kind)s configuration: update it to "
+            "2.42.5000, and if that does not help, take `firmware` out of this device and set num_vfs in the "
+            "firmware image with mstflint",
         ),
         (
             r"Number of VFs exceeds limit \((?P<limit>\d+)\)|Maximal number of VFs: (?P<most>\d+)",
@@ -157,7 +160,8 @@ ADVICE = tuple(
         (
             r"Unknown [Pp]arameter:? (?P<name>[\w\[\].]+)|Failed to find Param / TLV with name '(?P<found>[^']+)'"
             r"|Failed to find Param / index out of range: (?P<index>[\w\[\].]+)",
-            "the tool has no parameter %(name)s%(found)s%(index)s for this card: check the spelling (parameters of a port end in _P1 or _P2), or install a newer %(package)s",
+            "the tool has no parameter %(name)s%(found)s%(index)s for this card: check the spelling (parameters of a "
+            "port end in _P1 or _P2), or install a newer %(package)s",
         ),
         # mlxcfg_ui.cpp, then mlxcfg_generic_commander.cpp
         (
@@ -166,7 +170,9 @@ ADVICE = tuple(
         ),
         (
             r"[Dd]evice doesn't support (?P<name>\w+(\[\d+\])?) (parameter|configuration)|Unsupported Configuration: (?P<other>\w+)",
-            "the firmware of the card does not have the parameter %(name)s%(other)s: take it out of `firmware`, or update the firmware; a card with one kind of port has no LINK_TYPE, and a card whose manufacturer turned SR-IOV off has no SRIOV_EN",
+            "the firmware of the card does not have the parameter %(name)s%(other)s: take it out of `firmware`, or "
+            "update the firmware; a card with one kind of port has no LINK_TYPE, and a card whose manufacturer "
+            "turned SR-IOV off has no SRIOV_EN",
         ),
         (
             NO_ACCESS,
@@ -323,5 +329,6 @@ def reset_refusal(text: str, rc: int | None) -> str | None:
         # The tool prints this one before the reset, as a hint for afterwards.
         warnings = [line for line in warnings if not line.startswith("PCI rescan is required")]
         last = " ".join(warnings[-1].split()) if warnings else _last_line(cleaned)
-        reason = f"it ended with exit code {rc} and did not say that the firmware was loaded{(f', its last line: {last}' if last else '')}"
+        last_line = f", its last line: {last}" if last else ""
+        reason = f"it ended with exit code {rc} and did not say that the firmware was loaded{last_line}"
     return reason[:QUOTED].rstrip(" .:")

@@ -63,14 +63,14 @@ def look_after(parameters, cards, check_mode, warn):
         more, more_diff = set_all(tool, read_all(tool, again, exact, warn), check_mode)
         changed, diff = changed + more, diff + more_diff
     remembered = pending.of_this_boot(HOST, "firmware")
-    asks = [(card, not_running(card["needs"], remembered)) for card in readable]
-    asks = [(card, waiting) for card, waiting in asks if waiting]
-    if parameters["reset"] and asks:
+    unmet = [(card, not_running(card["needs"], remembered)) for card in readable]
+    unmet = [(card, waiting) for card, waiting in unmet if waiting]
+    if parameters["reset"] and unmet:
         carriers = connection.connection_functions()
-        asks = [pair for pair in asks if not made_current(reset_tool, tool, pair[0], pair[1], carriers, check_mode)]
-    for card, _waiting in asks:
+        unmet = [pair for pair in unmet if not made_current(reset_tool, tool, pair[0], pair[1], carriers, check_mode)]
+    for card, _waiting in unmet:
         card["waits"] = card.get("waits") or "its firmware offers more from the next boot on"
-    reasons = [reason(card, need) for card, waiting in asks for need in waiting]
+    reasons = [reason(card, need) for card, waiting in unmet for need in waiting]
     touched = {key_of(need) for need in changed}
     set_back = touched & before
     # A parameter that was set in an earlier boot and must be set again: another reboot would not apply it either.

@@ -69,7 +69,10 @@ def why_not_of_the_host(table: dict) -> str | None:
             if shows("INTERNAL_CPU_MODEL", 1, "current")
             else "INTERNAL_CPU_MODEL=0"
         )
-        return f"is a BlueField that is set to DPU mode from its next power cycle on, where its own processor controls the VFs: set that back ({values}), or set the VFs there"
+        return (
+            "is a BlueField that is set to DPU mode from its next power cycle on, where its own processor controls "
+            f"the VFs: set that back ({values}), or set the VFs there"
+        )
     start = "is a BlueField in DPU mode, where its own processor controls the VFs: "
     if shows("INTERNAL_CPU_MODEL", 0, "next"):
         return (

@@ -62,9 +62,8 @@ def parse_query(text: str) -> dict:
                 found[key] = "" if opening.group(2) == "N/A" else opening.group(2)
     if not found["parameters"]:
         words = complaint(text)
-        raise Refusal(
-            f"the output has {'a table without rows' if headings else 'no table of configurations'}{(f' but says: {words}' if words else '')}"
-        )
+        what = "a table without rows" if headings else "no table of configurations"
+        raise Refusal(f"the output has {what}{f' but says: {words}' if words else ''}")
     return found
 
 

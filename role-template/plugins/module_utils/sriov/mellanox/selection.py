@@ -62,7 +62,8 @@ class Cards:
             )
         if pf["driver"] is None and pf["id"] in CONNECTX3_IDS and count > 0:
             raise Refusal(
-                f"{where}: {sysfs.describe(pf)} is a ConnectX-3 without its driver: load {MLX4} and see the kernel log: the driver releases a card whose options in /etc/modprobe.d it rejects"
+                f"{where}: {sysfs.describe(pf)} is a ConnectX-3 without its driver: load {MLX4} and see the kernel "
+                "log: the driver releases a card whose options in /etc/modprobe.d it rejects"
             )
 
 

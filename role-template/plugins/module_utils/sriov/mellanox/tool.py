@@ -127,4 +127,7 @@ def lockdown_hint(text):
     active = re.search(r"\[(integrity|confidentiality)\]", state)
     if not active or "open" not in (complaint(text) or ""):
         return ""
-    return f"; the kernel is locked down ({active.group(1)}, as with Secure Boot), which keeps every tool of this kind from the card: set the firmware with Secure Boot turned off"
+    return (
+        f"; the kernel is locked down ({active.group(1)}, as with Secure Boot), which keeps every tool of this kind "
+        "from the card: set the firmware with Secure Boot turned off"
+    )

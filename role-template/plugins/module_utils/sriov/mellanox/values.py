@@ -108,10 +108,8 @@ def _checked_value(name, value, start):
     if isinstance(value, str):
         value = value.strip()
         if not re.match(r"^[A-Za-z0-9_.-]+$", value):
-            raise Refusal(
-                start
-                + f"{name} is {(f'{value!r:.60}, with characters that no value has' if value else 'empty')}: write a number, true, false, or a name such as ETH"
-            )
+            what = f"{value!r:.60}, with characters that no value has" if value else "empty"
+            raise Refusal(f"{start}{name} is {what}: write a number, true, false, or a name such as ETH")
         if re.match(r"^0[0-9]", value):
             raise Refusal(
                 start + f"{name} is {value!r}, which the tool would read as octal: write it without leading zeros"

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Nova and Neutron's agent are told, against the PFs and VFs that a host has."""
+"""The configuration of Nova and Neutron's agent, checked against the PFs and VFs of a host."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..errors import Refusal
 from .nova import IDS, WIDE_DOMAIN, fields_of, named, takes
 from .variables import checked_mappings
 
-VFS_TOLD = 4
+VFS_SHOWN = 4
 
 
 def refuse_other_names(mappings: dict | None, choices: list[dict], selectors: Collection[str]) -> None:
-    """Raise Refusal when sriov_physnet_mappings has a PF by another name than the entry that chooses it.
+    """Raise Refusal when sriov_physnet_mappings contains a PF under another name than its entry.
 
     mappings: as written. choices: selector, physical_network (or None), pf (address, netdevs) and altnames of each PF
     chosen. selectors: the values of all selectors.
@@ -27,16 +27,16 @@ def refuse_other_names(mappings: dict | None, choices: list[dict], selectors: Co
             if device in networks and device not in selectors and networks[device][0] != choice["physical_network"]:
                 raise Refusal(
                     f"{choice['selector']} chooses {describe({'address': pf['address'], 'names': pf['netdevs']})}, for "
-                    f"which sriov_physnet_mappings has {networks[device][0]} by the name of {networks[device][1]}: "
-                    f"write physical_network: {networks[device][0]} at the one that is right, and choose by name or "
+                    f"which sriov_physnet_mappings has {networks[device][0]} under the name {networks[device][1]}: write "
+                    f"physical_network: {networks[device][0]} in the right entry, and choose by name or "
                     "address"
                 )
 
 
 def vf_address(pf_address, offset, stride, index):
-    """The address that a VF has, or will have.
+    """The address of an existing or future VF.
 
-    Its routing id is that of the PF, and sriov_offset, and sriov_stride for each VF before it
+    Its routing id is the PF's, plus sriov_offset, plus sriov_stride for each VF before it
     (Documentation/ABI/testing/sysfs-bus-pci; pci_iov_virtfn_bus() in drivers/pci/iov.c).
     """
     domain, bus, device = pf_address.split(":")
@@ -46,25 +46,23 @@ def vf_address(pf_address, offset, stride, index):
 
 
 def vf_addresses(pf: dict, count: int) -> list[str] | None:
-    """The addresses of the first VFs of a PF: those that are there, then those that will be; None when that cannot be
-    known.
-    """
+    """The addresses of the first VFs of a PF, existing and then future ones; None if they cannot be known."""
     there = pf["vfs"][:count]
     offset, stride = pf["offset"], pf["stride"]
     if len(there) == count:
         return there
-    # A device may say 0 until it is told how many VFs it shall have (PCI Express, First VF Offset and VF Stride).
+    # A device may show 0 until its number of VFs is set (PCI Express, First VF Offset and VF Stride).
     if not offset or count > 1 and not stride:
         return None
     return there + [vf_address(pf["address"], offset, stride or 0, index) for index in range(len(there), count)]
 
 
 def vfs_in_words(addresses):
-    """The VFs' addresses for a message, the first of them when there are many."""
+    """The addresses of VFs for a message: only the first ones if there are many."""
     if not addresses:
         return "none yet"
-    return ", ".join(addresses[:VFS_TOLD]) + (
-        f" and {len(addresses) - VFS_TOLD} more" if len(addresses) > VFS_TOLD else ""
+    return ", ".join(addresses[:VFS_SHOWN]) + (
+        f" and {len(addresses) - VFS_SHOWN} more" if len(addresses) > VFS_SHOWN else ""
     )
 
 
@@ -74,13 +72,13 @@ def describe(function: dict) -> str:
 
 
 def check_hardware(choices: list[dict], functions: list[dict]) -> None:
-    """Raise Refusal for what Nova or Neutron's agent would not understand on this host, or not as it is meant.
+    """Raise Refusal for a setting that Nova or Neutron's agent would not understand on this host, or would misread.
 
-    choices: one for each PF chosen, with plan, of no physical network for those that OpenStack leaves alone; pf, None
-    for an entry that chooses nothing here, otherwise with address, names, vendor_id, product_id, driver, vf_product_id,
-    offset, stride, totalvfs (None where the kernel says none) and vfs; numvfs; first, the number of its first VF (other
-    than 0 for the second port of a ConnectX-3); later, whether the PF is not yet what it will be after a reboot.
-    functions: every PCI function of the host, as of takes().
+    choices: one for each chosen PF, with these keys. plan: without a physical network if OpenStack does not use the PF.
+    pf: None for an entry that chooses nothing here, otherwise address, names, vendor_id, product_id, driver,
+    vf_product_id, offset, stride, totalvfs (None if the kernel shows none) and vfs. numvfs. first: the number of its
+    first VF (not 0 for the second port of a ConnectX-3). later: whether the PF changes with the next reboot.
+    functions: every PCI function of the host, see takes().
     """
     present = [choice for choice in choices if choice["pf"]]
     for choice in present:
@@ -90,7 +88,7 @@ def check_hardware(choices: list[dict], functions: list[dict]) -> None:
     owners, excluded = owners_of(present, functions), {}
     for choice in present:
         check_exclusions(choice, functions)
-        # What a port of a ConnectX-3 leaves to the other one is that one's to give away.
+        # A VF that one port of a ConnectX-3 excludes may belong to the other port.
         excluded.update(
             {
                 address: choice["plan"]["selector"]
@@ -109,7 +107,7 @@ def check_hardware(choices: list[dict], functions: list[dict]) -> None:
 
 
 def check_names(choice):
-    """The interface by which Neutron's agent, and Nova where it goes by name, know the PF."""
+    """Check the interface name by which Neutron's agent, and Nova if it uses names, know the PF."""
     one, pf = choice["plan"], choice["pf"]
     where, names = one["selector"], pf["names"]
     if fields_of(pf["address"]) is None:
@@ -119,8 +117,8 @@ def check_names(choice):
         )
     if one["kind"] == "name" and one["value"] not in names:
         raise Refusal(
-            f"{where}: {one['value']} is an alternative name, and Nova and Neutron's agent know an interface by its "
-            f"own: write name: {names[0]}"
+            f"{where}: {one['value']} is an alternative name, but Nova and Neutron's agent know an interface only by "
+            f"its own name: write name: {names[0]}"
         )
     if one["kind"] == "address" and len(names) > 1:
         raise Refusal(
@@ -130,12 +128,12 @@ def check_names(choice):
     if not names and not choice["later"]:
         raise Refusal(
             f"{where}: {pf['address']} has no network interface (driver {pf['driver'] or 'none'}), and Neutron's agent "
-            "needs one: give it back to the driver of the NIC, or remove physical_network"
+            "needs one: bind it to the NIC's own driver again, or remove physical_network"
         )
 
 
 def check_ids(choice):
-    """Ids in `nova` are those of the VFs: Nova looks at the function that it gives away, not at its PF."""
+    """Check the ids in `nova`: Nova compares them with the function that it gives to a guest, not with its PF."""
     one, pf = choice["plan"], choice["pf"]
     if pf["vf_product_id"] is None:
         return
@@ -158,13 +156,13 @@ def check_ids(choice):
 
 
 def wanted_vfs(choice):
-    """The addresses of the VFs that a choice will have, those excluded too; None when that cannot be known."""
+    """The addresses of the VFs that a choice will have, excluded ones too; None if they cannot be known."""
     addresses = vf_addresses(choice["pf"], choice["first"] + choice["numvfs"])
     return None if addresses is None else addresses[choice["first"] :]
 
 
 def owners_of(choices, functions):
-    """The PFs chosen and their VFs, those to come too: {address: (function, physical network or None)}."""
+    """The chosen PFs and their VFs, future VFs too: {address: (function, physical network or None)}."""
     owners = {}
     known = {function["address"]: function for function in functions}
     # The VFs of a second port come after those of the first.
@@ -186,7 +184,7 @@ def owners_of(choices, functions):
 
 
 def check_exclusions(choice, functions):
-    """What is to be left alone must be a VF of the PF, or it is a typing error."""
+    """Raise Refusal when an excluded address is not a VF of the PF: that is a typing error."""
     one, pf = choice["plan"], choice["pf"]
     possible = vf_addresses(pf, max(pf["totalvfs"] or 0, choice["first"] + choice["numvfs"]))
     there = {function["address"] for function in functions}
@@ -195,13 +193,13 @@ def check_exclusions(choice, functions):
             continue
         if possible is not None or address in there:
             raise Refusal(
-                f"{one['selector']}: exclude_vfs has {address}, which is no VF of {describe(pf)}: its VFs are "
+                f"{one['selector']}: exclude_vfs has {address}, which is not a VF of {describe(pf)}: its VFs are "
                 f"{vfs_in_words(possible or pf['vfs'])}"
             )
 
 
 def check_absent(spec, one, every, owners):
-    """A device_spec of an entry that chooses nothing on this host takes nothing that is not of its physical network."""
+    """Raise Refusal when a device_spec of an entry without a PF on this host matches a function of another network."""
     for function in every:
         of = owners[function["address"]][1] if function["address"] in owners else None
         if takes(spec, function) and of != one["physical_network"]:
@@ -213,7 +211,7 @@ def check_absent(spec, one, every, owners):
 
 
 def check_spec(spec, choice, every, owners, excluded):
-    """One device_spec takes VFs of its PF, and nothing of another physical network, or of none."""
+    """Raise Refusal when a device_spec matches no VF of its PF, or a function of another network or of none."""
     one, pf = choice["plan"], choice["pf"]
     where, network = one["selector"], one["physical_network"]
     wanted = wanted_vfs(choice)
@@ -223,14 +221,14 @@ def check_spec(spec, choice, every, owners, excluded):
         address = function["address"]
         if address in excluded:
             raise Refusal(
-                f"{where}: {named(spec)} takes {address}, which exclude_vfs of {excluded[address]} leaves out: write "
-                f"nova.address as a list of the VFs left; {theirs}"
+                f"{where}: {named(spec)} matches {address}, which exclude_vfs of {excluded[address]} excludes: write nova.address "
+                f"as a list of the remaining VFs; {theirs}"
             )
         of = owners[address][1] if address in owners else None
         if of != network:
             raise Refusal(
-                f"{where}: {named(spec)} takes {describe(function)} too, which is {'of' if of else 'not of'} "
+                f"{where}: {named(spec)} also matches {describe(function)}, which is {'of' if of else 'not of'} "
                 f"{of or network}: narrow it down in nova; {theirs}"
             )
     if wanted and not {function["address"] for function in taken} & set(wanted):
-        raise Refusal(f"{where}: {named(spec)} takes none of its VFs: correct nova; {theirs}")
+        raise Refusal(f"{where}: {named(spec)} matches none of its VFs: correct nova; {theirs}")

@@ -1,9 +1,9 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which PCI functions Nova takes for a device_spec: nova/pci/devspec.py and nova/pci/utils.py.
+"""Which PCI functions match a device_spec of Nova: nova/pci/devspec.py and nova/pci/utils.py.
 
-test/python/nova_corpus holds that program's own answers.
+test/python/nova_corpus contains the answers of Nova's own code.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ FIELDS = ("domain", "bus", "slot", "function")
 LIMITS = {"domain": (0xFFFF, "%04x"), "bus": (0xFF, "%02x"), "slot": (0x1F, "%02x"), "function": (0x7, "%1x")}
 IDS = ("vendor_id", "product_id")
 NAMING = ("devname", "address") + IDS
-WIDE_DOMAIN = "Nova takes no PCI domain of more than 16 bits"
-# Every value that a field of an address can have; of domains, enough to tell one from all.
+WIDE_DOMAIN = "Nova accepts no PCI domain of more than 16 bits"
+# Every possible value of a field of an address; for domains, enough to tell one from all.
 POSSIBLE = {
     "domain": [f"{number:04x}" for number in (0, 1, 2, 0x10, 0x100, 0x1000, 0x7ABC, 0xFFFF)],
     "bus": [f"{number:02x}" for number in range(0x100)],
@@ -27,8 +27,8 @@ POSSIBLE = {
 
 
 def glob_fields(address: str) -> dict[str, str]:
-    """An address with wildcards as Nova reads it: {field: value or "*"}. Raises ValueError for what Nova does not
-    take.
+    """An address with wildcards as Nova reads it: {field: value or "*"}. Raises ValueError for an address that
+    Nova does not accept.
     """
     parts, _dot, function = address.partition(".")
     front = parts.split(":") if parts else []
@@ -54,8 +54,8 @@ def glob_fields(address: str) -> dict[str, str]:
 
 
 def fields_of(address: str) -> dict[str, str] | None:
-    """The fields of a whole address, as the kernel writes it; None for a domain of more than 16 bits, which Nova leaves
-    aside.
+    """The fields of a whole address, as the kernel writes it; None for a domain of more than 16 bits, which Nova
+    ignores.
     """
     front, _dot, function = address.partition(".")
     domain, bus, slot = front.split(":")
@@ -63,7 +63,7 @@ def fields_of(address: str) -> dict[str, str] | None:
 
 
 def takes_address(wanted, address):
-    """Whether an address is one of those that `address` of a device_spec means, itself and not by its PF."""
+    """Whether `address` of a device_spec matches an address itself, not by its PF."""
     fields = fields_of(address)
     if fields is None:
         return False
@@ -75,7 +75,7 @@ def takes_address(wanted, address):
 
 
 def single_address(wanted: str | dict) -> str | None:
-    """The one address that `address` of a device_spec names, or None. Only by one does a PF stand for its VFs."""
+    """The one address that `address` of a device_spec names, or None. Only a single address of a PF matches its VFs."""
     fields = {field: wanted.get(field, ".*") for field in FIELDS} if isinstance(wanted, dict) else glob_fields(wanted)
     if not all(re.match(r"^[0-9A-Fa-f]+$", fields[field]) for field in FIELDS):
         return None
@@ -85,9 +85,9 @@ def single_address(wanted: str | dict) -> str | None:
 def takes(spec: dict, function: dict) -> bool:
     """Whether Nova offers a PCI function to guests because of a device_spec.
 
-    function: address; vendor_id and product_id, four hexadecimal digits, None where they are not known, which counts as
+    function: address; vendor_id and product_id, four hexadecimal digits, None if they are not known, which counts as
     a match; parent_addr, of the PF of a VF, otherwise None; names and parent_names, the interfaces of both.
-    The serial number that Nova asks of a card behind remote_managed is left out.
+    The serial number that Nova reads from a card with remote_managed is not checked.
     Raises ValueError for a device_spec with which nova-compute does not start.
     """
     if spec.get("devname"):
@@ -110,7 +110,7 @@ def takes(spec: dict, function: dict) -> bool:
 
 
 def means_every_device(address: str | dict) -> bool:
-    """Whether `address` of a device_spec leaves nothing out."""
+    """Whether `address` of a device_spec matches every device."""
     if isinstance(address, dict):
         return all(re.match(address.get(field, ".*"), value) for field in FIELDS for value in POSSIBLE[field])
     return all(value == ANY for value in glob_fields(address).values())

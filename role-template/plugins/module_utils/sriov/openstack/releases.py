@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Releases of OpenStack, and what Nova knows in each."""
+"""Releases of OpenStack, and the options that Nova has in each."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ NUMBERED_RELEASE = re.compile(r"^(20[0-9][0-9])\.([12])\Z")
 def nova_of(release: str | float | None) -> int | None:
     """Nova's major version in an OpenStack release ("2025.1", "zed", "master"); None for the newest.
 
-    Raises Refusal for what is no release.
+    Raises Refusal for an unknown release.
     """
-    # Unquoted, 2025.1 is a number, and as text the same again.
+    # Without quotes 2025.1 is a number; its text is the same.
     name = "" if release is None else str(release).strip().lower()
     if name in ("", "master"):
         return None
@@ -50,8 +50,8 @@ def nova_of(release: str | float | None) -> int | None:
     match = NUMBERED_RELEASE.match(name)
     if re.match(r"^[0-9]{4}\.[0-9]+\Z", name) and (not match or name < "2022.1"):
         raise Refusal(
-            f"sriov_openstack_release is {name}, and there is no such release: a year has two, as 2025.1 and 2025.2, "
-            "and those before 2022.1 have names"
+            f"sriov_openstack_release is {name}, and there is no such release: a year has two, such as 2025.1 and "
+            "2025.2, and those before 2022.1 have names"
         )
     if not match:
         raise Refusal(
@@ -70,14 +70,14 @@ def nova_of(release: str | float | None) -> int | None:
 
 # The option was passthrough_whitelist before.
 DEVICE_SPEC_SINCE = nova_of("zed")
-# Nova's major version that a tag of device_spec came with, the oldest first. The model has the release, as @since: that
-# of `git tag --contains` for the tag's commit.
+# The major version of Nova that added each tag of device_spec, the oldest first. The model contains the release as
+# @since: the first that `git tag --contains` lists for the commit of the tag.
 _KEYS = VARIABLES["sriov_devices"]["elements"]["fields"]["nova"]["fields"]
 _SINCE = {key: nova_of(spec["since"]) for key, spec in _KEYS.items() if "since" in spec}
 TAGS = dict(sorted(_SINCE.items(), key=lambda tag: tag[1]))
 
 
 def device_option(release: str | float | None) -> str:
-    """What Nova's option [pci] device_spec is called in a release."""
+    """The name of Nova's option [pci] device_spec in a release."""
     nova = nova_of(release)
     return "device_spec" if nova is None or nova >= DEVICE_SPEC_SINCE else "passthrough_whitelist"

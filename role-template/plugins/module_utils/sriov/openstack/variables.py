@@ -1,10 +1,10 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Nova and Neutron's SR-IOV agent are told of a host's PFs, from sriov_devices and sriov_physnet_mappings.
+"""The configuration of Nova and Neutron's SR-IOV agent for a host's PFs, from sriov_devices and sriov_physnet_mappings.
 
-The filters call it where Kayobe has the variables, the module sriov_devices on the host, where the hardware can be
-asked too: there is one implementation of every rule. Nothing here reads or writes anything.
+The filters call it in Kayobe, where the variables are. The module sriov_devices calls it on the host, where it can also
+check the hardware. So there is one implementation of every rule. Nothing here reads or writes anything.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .nova import ANY, FIELDS, IDS, POSSIBLE, glob_fields, means_every_device, n
 from .releases import TAGS, nova_of
 
 TEXT_TAGS = ("resource_class", "traits")
-# Physical networks stand in comma separated lists of NETWORK:INTERFACE.
+# Neutron has comma separated lists of NETWORK:INTERFACE.
 NETWORK_NAME = re.compile(r"^[^\s,:;]+\Z")
 
 
 def checked_network(value, where, name="physical_network"):
-    """The name of a physical network. Raises Refusal for what can be none."""
+    """The name of a physical network. Raises Refusal for an invalid name."""
     if not isinstance(value, str) or check.NO_TEXT.search(value):
         raise Refusal(f'{where}: {name} is {check.shown(value)}: name the physical network, as in {name}: "physnet2"')
     network = value.strip()
@@ -30,7 +30,7 @@ def checked_network(value, where, name="physical_network"):
         raise Refusal(f"{where}: {name} is empty: name the physical network, as in {name}: physnet2")
     if not NETWORK_NAME.match(network):
         raise Refusal(
-            f"{where}: {name} {network!r} has a space, comma, colon or semicolon, which Neutron's lists cannot hold: "
+            f"{where}: {name} {network!r} has a space, comma, colon or semicolon, which Neutron's lists cannot contain: "
             "correct it"
         )
     return network
@@ -60,15 +60,15 @@ def checked_mappings(mappings: dict | None) -> dict[str, tuple[str, str]]:
         network = checked_network(value, "sriov_physnet_mappings", key)
         if checked.get(device, (network,))[0] != network:
             raise Refusal(
-                f"sriov_physnet_mappings: {checked[device][1]} and {key} are one device and have two physical "
-                "networks: keep one of them"
+                f"sriov_physnet_mappings: {checked[device][1]} and {key} are the same device but have two "
+                "physical networks: keep one of them"
             )
         checked[device] = (network, key)
     return checked
 
 
 def looks_like_mac(text):
-    """Whether something is written as a MAC address is, or as the first half of one, with or without wildcards."""
+    """Whether a text looks like a MAC address, or its first half, with or without wildcards."""
     groups = re.split("[:-]", text.strip().lower())
     return len(groups) >= 3 and all(re.match(r"^([0-9a-f]{2}|\*)$", group) for group in groups) and groups[0] != ANY
 
@@ -88,21 +88,21 @@ def checked_id(value, key, where):
 
 
 def checked_devname(value, where):
-    """nova.devname. Raises Refusal for what is no name of an interface."""
+    """nova.devname. Raises Refusal for a value that is not an interface name."""
     if not isinstance(value, str):
         raise Refusal(selector.read_as_number(where, "nova.devname", value, selector.QUOTE["name"]))
     name = value.strip()
     if looks_like_mac(name) or not selector.ORDINARY_NAME.match(name):
-        raise Refusal(f"{where}: nova.devname {value!r} is no name of an interface: write it as ens1f0")
+        raise Refusal(f"{where}: nova.devname {value!r} is not an interface name: write it as ens1f0")
     return name
 
 
 def checked_expressions(address, where):
-    """nova.address with an expression for each field. Raises Refusal for one that Nova would misread or not take."""
+    """nova.address with an expression for each field. Raises Refusal for one that Nova would misread or refuse."""
     unknown = sorted(str(key) for key in address if key not in FIELDS)
     if unknown:
         raise Refusal(
-            f"{where}: nova.address has {', '.join(unknown)}, which Nova would not look at: its fields are "
+            f"{where}: nova.address has {', '.join(unknown)}, which Nova would ignore: its fields are "
             f"{', '.join(FIELDS)}"
         )
     for field, expression in address.items():
@@ -116,37 +116,35 @@ def checked_expressions(address, where):
             compiled = re.compile(expression)
         except (re.error, OverflowError, RecursionError) as error:
             raise Refusal(
-                f"{where}: nova.address.{field} {expression!r} is no regular expression ({error}): correct it"
+                f"{where}: nova.address.{field} {expression!r} is not a regular expression ({error}): correct it"
             ) from None
         if not any(compiled.match(value) for value in POSSIBLE[field]) and field != "domain":
             raise Refusal(
-                f"{where}: nova.address.{field} {expression!r} fits no {field}, which are lower-case hexadecimal, "
-                f"{POSSIBLE[field][0]} to {POSSIBLE[field][-1]}: correct it"
+                f"{where}: nova.address.{field} {expression!r} matches no {field} (lower-case hexadecimal, {POSSIBLE[field][0]} to "
+                f"{POSSIBLE[field][-1]}): correct it"
             )
     return dict(address)
 
 
 def checked_glob(address, where):
-    """nova.address as text, exact or with "*". Raises Refusal for what Nova would misread or not take."""
+    """nova.address as text, exact or with "*". Raises Refusal for an address that Nova would misread or refuse."""
     if looks_like_mac(address):
         raise Refusal(
-            f"{where}: nova.address {address!r} looks like a MAC address, of which Nova would make a PCI address: use "
+            f"{where}: nova.address {address!r} looks like a MAC address, which Nova would read as a PCI address: use "
             'the PCI address, as in address: "0000:3b:02.*"'
         )
     try:
         glob_fields(address)
     except ValueError as error:
         raise Refusal(
-            f"{where}: nova.address {address!r} is no PCI address ({error}): write each field in full or as *, as in "
+            f"{where}: nova.address {address!r} is not a PCI address ({error}): write each field in full or as *, as in "
             '"0000:3b:02.*"'
         ) from None
     return address.strip()
 
 
 def checked_addresses(given, where):
-    """nova.address as a list of what each device_spec gets. Raises Refusal for what would take every device, or
-    none.
-    """
+    """nova.address as a list: the address of each device_spec. Raises Refusal if it matches every device, or none."""
     addresses = []
     for address in given if isinstance(given, list) else [given]:
         if isinstance(address, dict):
@@ -168,7 +166,7 @@ def checked_addresses(given, where):
 
 
 def checked_text_tag(value, key, where):
-    """nova.resource_class or nova.traits as Nova takes it: text, traits separated by commas."""
+    """nova.resource_class or nova.traits in the form for Nova: text, traits separated by commas."""
     words = value if key == "traits" and isinstance(value, list) else [value]
     if not words or not all(
         isinstance(word, str) and word.strip() and not check.NO_TEXT.search(word) for word in words
@@ -193,8 +191,8 @@ def checked_tags(given, where, release):
             tags[key] = "true" if check.truth(value) else "false"
         if nova is not None and nova < since:
             raise Refusal(
-                f"{where}: nova.{key} needs Nova {since}, and {release} has Nova {nova}, which would take it for a tag "
-                "of yours: remove it"
+                f"{where}: nova.{key} needs Nova {since}, but {release} has Nova {nova}, which would read it as a custom "
+                "tag: remove it"
             )
     return tags
 
@@ -202,7 +200,7 @@ def checked_tags(given, where, release):
 def checked_specs(entry, kind, value, where, network, release):
     """The device_specs of one entry, each a dictionary that json can write.
 
-    Raises Refusal for what Nova would refuse or take to mean something else.
+    Raises Refusal for a value that Nova would refuse or misread.
     """
     given = {key: wish for key, wish in (entry.get("nova") or {}).items() if wish is not None}
     if "devname" in given and "address" in given:
@@ -217,8 +215,8 @@ def checked_specs(entry, kind, value, where, network, release):
         missing = [key for key in IDS if key not in ids]
         if missing:
             raise Refusal(
-                f"{where}: nova needs {' and '.join(missing)}, or an address, for guests not to be given devices of "
-                "other kinds"
+                f"{where}: nova needs {' and '.join(missing)}, or an address, so that guests get no devices of other "
+                "kinds"
             )
         namings = [{}]
     else:
@@ -227,21 +225,21 @@ def checked_specs(entry, kind, value, where, network, release):
     specs = [dict(naming, **dict(ids, physical_network=network, **tags)) for naming in namings]
     if tags.get("remote_managed") == "true" and any(stands_for_pf(spec, kind, value) for spec in specs):
         raise Refusal(
-            f"{where}: nova.remote_managed is for VFs, and nova-compute does not start when it is said of a PF: name "
+            f"{where}: nova.remote_managed is for VFs, and nova-compute does not start when it is set for a PF: name "
             "the VFs by nova.address, or by nova.vendor_id and nova.product_id"
         )
     return specs
 
 
 def stands_for_pf(spec, kind, value):
-    """Whether a device_spec names the PF that the selector chooses, and with it all of its VFs."""
+    """Whether a device_spec names the chosen PF, and so matches all its VFs."""
     if "devname" in spec:
         return kind != "name" or spec["devname"] == value
     return kind == "address" and "address" in spec and single_address(spec["address"]) == value
 
 
 def checked_exclusions(entry, where):
-    """exclude_vfs as PCI addresses in full. Raises Refusal for what is none."""
+    """exclude_vfs as full PCI addresses. Raises Refusal for a value that is not an address."""
     addresses = []
     for item in check.words(entry.get("exclude_vfs")):
         if not isinstance(item, str):
@@ -252,16 +250,16 @@ def checked_exclusions(entry, where):
         address = selector.pci_address(item)
         if address is None:
             raise Refusal(
-                f'{where}: exclude_vfs has {item!r}, which is no PCI address of a VF: write it as "0000:3b:02.0"'
+                f'{where}: exclude_vfs has {item!r}, which is not a PCI address of a VF: write it as "0000:3b:02.0"'
             )
         addresses.append(address)
     return addresses
 
 
 def refuse_excluded(one):
-    """Raise Refusal when a device_spec takes a VF that is to be left alone, as far as that shows without the host.
+    """Raise Refusal when a device_spec matches an excluded VF, as far as this can be seen without the host.
 
-    Not for the device_specs of other entries: the ports of a ConnectX-3 leave each other's VFs alone.
+    Not for the device_specs of other entries: the ports of a ConnectX-3 exclude each other's VFs.
     """
     for address in one["exclude_vfs"]:
         vf = {
@@ -275,15 +273,15 @@ def refuse_excluded(one):
         for spec in one["specs"]:
             if "devname" in spec or stands_for_pf(spec, one["kind"], one["value"]) or takes(spec, vf):
                 raise Refusal(
-                    f"{one['selector']}: exclude_vfs has {address}, and Nova gives it to guests by {named(spec)}: "
-                    'write nova.address as a list of the VFs left, as in ["0000:3b:02.1", "0000:3b:02.2"]'
+                    f"{one['selector']}: exclude_vfs has {address}, but Nova gives it to guests by {named(spec)}: "
+                    'write nova.address as a list of the remaining VFs, as in ["0000:3b:02.1", "0000:3b:02.2"]'
                 )
 
 
 def refuse_unknown_mappings(mappings, used, entries, known):
-    """Raise Refusal when a key of sriov_physnet_mappings is in no entry, and an entry waits for a physical network.
+    """Raise Refusal when a key of sriov_physnet_mappings is in no entry, and an entry lacks a physical network.
 
-    One that is in no entry is meant for other hosts, unless it may be a mistyped one of this host's.
+    A key that is in no entry is for other hosts, unless it may be a typing error for an entry of this host.
     entries: (entry, kind, where, physical network or None).
     """
     unknown = [key for device, (_network, key) in mappings.items() if device not in used]
@@ -295,13 +293,13 @@ def refuse_unknown_mappings(mappings, used, entries, known):
     if unknown and waiting:
         raise Refusal(
             f"sriov_physnet_mappings has {', '.join(unknown)}, which {'is' if len(unknown) == 1 else 'are'} in no "
-            f"entry of sriov_devices, and {waiting[0]} has no physical network: correct the one, or write "
-            f"physical_network: null at the other when OpenStack is to leave it alone{'; ' + known if known else ''}"
+            f"entry of sriov_devices, and {waiting[0]} has no physical network: correct the mapping, or write "
+            f"physical_network: null in that entry if OpenStack must not use it{'; ' + known if known else ''}"
         )
 
 
 def refuse_selector(kind, where, chosen):
-    """Raise Refusal for a physical network at a selector that neither Nova nor the agent knows."""
+    """Raise Refusal for a physical network in an entry whose selector neither Nova nor the agent knows."""
     if kind in ("name", "address"):
         return
     key = "vendor_id with product_id" if kind == "id" else kind
@@ -322,12 +320,12 @@ def plan(
     chosen: list[list[dict]] | None = None,
     known: str = "",
 ) -> list[dict]:
-    """What follows from each entry of sriov_devices that has a physical network.
+    """The configuration that follows from each entry of sriov_devices with a physical network.
 
     devices, mappings, release: sriov_devices, sriov_physnet_mappings and sriov_openstack_release. chosen: on the host,
     the PFs that each entry chooses, each with address and netdevs. known: the PFs of the host, in words. Returns a list
     of dicts: index, kind, value and selector of the entry, physical_network, optional, exclude_vfs, specs, nova (the
-    keys given there). Raises Refusal for the first thing that is wrong.
+    keys given there). Raises Refusal for the first error.
     """
     check.refuse({"sriov_devices": devices})
     nova_of(release)
@@ -358,7 +356,7 @@ def plan(
             for key in ("nova", "exclude_vfs"):
                 if entry.get(key):
                     raise Refusal(
-                        f"{where} has {key} and no physical network: give it physical_network, or remove {key}"
+                        f"{where} has {key} but no physical network: give it physical_network, or remove {key}"
                     )
             continue
         refuse_selector(kind, where, chosen[index] if chosen else [])
@@ -381,10 +379,10 @@ def plan(
 
 
 def openstack_devices(devices: list | None, mappings: dict | None = None, release: str | float | None = None) -> dict:
-    """What Kolla writes for Nova and Neutron's agent: {"devices": one for each PF, "device_specs": for [pci]
+    """The data that Kolla writes for Nova and Neutron's agent: {"devices": one for each PF, "device_specs": for [pci]
     device_spec}.
 
-    Raises Refusal for the first thing that is wrong, which devices that are not set are too.
+    Raises Refusal for the first error, also if the devices are not set.
     """
     if check.is_unset(devices):
         raise Refusal(

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a function has no VFs, or no driver: cause and cure in words."""
+"""Why a function has no VFs, or no driver: cause and fix in words."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .programs import find_program
 from .sysfs import NETWORK_CLASS, describe, device_path, read_function, read_int, read_pfs, read_text
 
 MELLANOX = "15b3"
-# Drivers whose cards have SR-IOV, though the BIOS or the card's own set-up may hide it: those with sriov_configure in
-# Linux 6.12.
+# Drivers of cards that support SR-IOV, although the BIOS or the card's own setup may hide it: those with
+# sriov_configure in Linux 6.12.
 SRIOV_DRIVERS = (
     "LiquidIO",
     "be2net",
@@ -36,13 +36,13 @@ SRIOV_DRIVERS = (
     "rvu_nicpf",
     "sfc",
 )
-# igb drives many cards, and only the 82576 and the I350 have SR-IOV (igb_probe_vfs).
+# igb drives many cards, but only the 82576 and the I350 support SR-IOV (igb_probe_vfs).
 IGB_IDS = re.compile(r"^8086:(10c9|10e[678]|150[ad]|1518|1526|152[1-4]|1546)$")
 
 
 def total_in_config(address):
-    """TotalVFs of the SR-IOV capability in a function's PCI configuration space; None without one, -1 when that cannot
-    be seen.
+    """TotalVFs of the SR-IOV capability in a function's PCI configuration space; None without one, -1 if it cannot be
+    read.
 
     PCI Express Base Specification, "SR-IOV Extended Capability" (id 0010h); only root may read further than 64 bytes.
     """
@@ -65,7 +65,7 @@ def total_in_config(address):
 
 
 def is_virtual_machine():
-    """Whether this kernel runs in a virtual machine; Xen's control domain, which has the hardware, is none."""
+    """Whether this kernel runs in a virtual machine; not Xen's control domain, which has the hardware."""
     if "control_d" in read_text(HOST.proc + "/xen/capabilities", ""):
         return False
     flags = re.search(r"^flags\s*:.*\bhypervisor\b", read_text(HOST.proc + "/cpuinfo", ""), re.MULTILINE)
@@ -74,22 +74,22 @@ def is_virtual_machine():
 
 
 def why_no_vfs(function: dict) -> str:
-    """Why a function offers no VFs at all, as advice, by what its configuration space and the kernel show.
+    """Why a function offers no VFs at all, as advice, from its configuration space and the kernel's data.
 
-    function: as of read_function.
+    function: see read_function().
     """
     if function["id"].startswith(MELLANOX + ":"):
         return (
-            "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does with sriov_action all), then reboot; "
-            "where it is enabled, power-cycle the host, or enable SR-IOV in the BIOS"
+            "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does this with sriov_action all), then "
+            "reboot; if it is enabled already, power-cycle the host, or enable SR-IOV in the BIOS"
         )
     total = total_in_config(function["address"])
     if (read_int(device_path(function["address"], "class")) or NETWORK_CLASS << 16) >> 16 != NETWORK_CLASS:
-        return "it is no NIC: name a NIC"
+        return "it is not a NIC: name a NIC"
     if function["totalvfs"] is None and (total or 0) > 0:
         if read_pfs():
-            return "it has SR-IOV, and the kernel could not set that up: look for its address in the kernel log, and update the BIOS"
-        return "it has SR-IOV, and this kernel has none: boot a kernel with CONFIG_PCI_IOV"
+            return "it supports SR-IOV, but the kernel could not set it up: look for its address in the kernel log, and update the BIOS"
+        return "it supports SR-IOV, but this kernel does not: boot a kernel with CONFIG_PCI_IOV"
     if function["totalvfs"] is None and (total is None or total < 0):
         if is_virtual_machine():
             return (
@@ -97,28 +97,30 @@ def why_no_vfs(function: dict) -> str:
                 "through"
             )
         if function["driver"] not in SRIOV_DRIVERS and not IGB_IDS.match(function["id"]):
-            return "the card has no SR-IOV: name another NIC"
+            return "the card does not support SR-IOV: name another NIC"
         return (
-            "the card shows no SR-IOV: if the model has it, enable it for this port in the BIOS or in the card's own set-up "
-            "(Virtualization Mode: SR-IOV), then boot again; otherwise name another NIC"
+            "the card shows no SR-IOV: if the model supports it, enable it for this port in the BIOS or in the card's own setup "
+            "(Virtualization Mode: SR-IOV), then reboot; otherwise name another NIC"
         )
-    return "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then boot again"
+    return "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then reboot"
 
 
 def why_no_pf() -> str:
     """Why a host has no PF at all, as advice."""
     if is_virtual_machine():
-        return "it is a virtual machine, and its hypervisor passes none through: have it do so, or leave this host out"
-    return "where its NIC has SR-IOV, enable it in the BIOS, or in the card's firmware"
+        return (
+            "it is a virtual machine, and its hypervisor passes no PF through: pass one through, or leave this host out"
+        )
+    return "if its NIC supports SR-IOV, enable it in the BIOS, or in the card's firmware"
 
 
 def a_vf(function: dict) -> str:
-    """What to say when a VF is named where a PF is wanted."""
+    """The sentence for a VF that is named instead of a PF."""
     return f"{describe(function)} is a VF of {describe(read_function(function['physfn']) or {'address': function['physfn']})}: name the PF"
 
 
 def modules_for(address):
-    """The kernel modules on this host for a PCI function, by its modalias; None when that cannot be found out."""
+    """The kernel modules on this host for a PCI function, by its modalias; None if they cannot be found."""
     import subprocess
 
     modalias, modprobe = read_text(device_path(address, "modalias")), find_program("modprobe")
@@ -138,19 +140,21 @@ def modules_for(address):
 
 
 def why_no_driver(address: str) -> str:
-    """Cause and cure of a PF without a driver."""
+    """Cause and fix of a PF without a driver."""
     modules = modules_for(address)
     if modules is None:
         return "load the NIC's kernel module and look at the kernel log"
     if not modules:
-        return "this host has no kernel module for it: install the driver, or the kernel's package with more modules"
+        return (
+            "this host has no kernel module for it: install the driver, or the kernel package with additional modules"
+        )
     loaded = [module for module in modules if os.path.isdir(os.path.join(HOST.sys, "module", module))]
     if loaded:
         return (
-            f"its kernel module {', '.join(loaded)} is loaded and does not hold it: look for the PF's address in the "
+            f"its kernel module {', '.join(loaded)} is loaded but not bound to it: look for the PF's address in the "
             "kernel log"
         )
     return (
-        f"load its kernel module (modprobe {' or '.join(modules)}), and look for what keeps it from being loaded at "
+        f"load its kernel module (modprobe {' or '.join(modules)}), and find out what prevents it from being loaded at "
         "boot"
     )

@@ -1,11 +1,11 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host program: gives each configured PF the number of VFs that its configuration asks for.
+"""The host program: sets the configured number of VFs of each PF.
 
-The role installs it as /usr/local/sbin/sriov-vfs with /etc/sriov/vfs.json beside it. The boot unit and udev run it as a
-program, the role's modules import its parts: there is one implementation of "make it so". Standard library only, Python
-3.9 or later.
+The role installs it as /usr/local/sbin/sriov-vfs, with its configuration in /etc/sriov/vfs.json. The boot unit and udev
+run it as a program, and the role's modules import its parts, so there is one implementation. Standard library only,
+Python 3.9 or later.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .sysfs import PCI_ADDRESS, device_path
 
 
 def wait_for_drivers(addresses, seconds):
-    """Wait until those of the PFs that are there have a driver, at most `seconds`. An absent PF is not waited for."""
+    """Wait at most `seconds` until each PF that is present has a driver. Does not wait for an absent PF."""
     deadline = time.monotonic() + seconds
 
     def unready(address):
@@ -48,18 +48,18 @@ def report(results):
 
 
 def drift(device, result):
-    """What to say of a PF that has another number of VFs than it is to have, and could have them now."""
+    """The sentence for a PF that could have the wanted number of VFs now, but has another one."""
     unit = BOOT_UNIT if device["boot"] == "systemd" else f"sriov-vfs@{device['address']}.service"
     return (
-        f"{described(result)} has {result['before']} VFs, {result['wanted']} are wanted: see who changed that "
+        f"{described(result)} has {result['before']} VFs, {result['wanted']} are wanted: see what changed that "
         f"(journalctl -b), then run systemctl restart {unit}"
     )
 
 
 def look(devices: list[dict], timeout: float, must_be_there: bool) -> list[dict]:
-    """What each PF has, without changing it, and its state as an answer: one that apply() would change has failed.
+    """The VFs and the state of each PF, without any change. A PF that apply() would change counts as failed.
 
-    must_be_there: also one whose VFs wait for the firmware has failed.
+    must_be_there: a PF whose VFs wait for the firmware counts as failed too.
     """
     results = apply(devices, timeout, check=True)
     for device, result in zip(devices, results):
@@ -68,7 +68,7 @@ def look(devices: list[dict], timeout: float, must_be_there: bool) -> list[dict]
             result.update(state="failed", message=drift(device, result))
         if result["state"] == "waiting" and must_be_there:
             result["state"] = "failed"
-        # Units that need VFs have some, of another number.
+        # Units that need VFs have some, though in another number.
         if result["state"] == "pending" and must_be_there:
             result["state"] = "ok"
     return results
@@ -78,7 +78,7 @@ def command_of(arguments):
     """The command and the addresses of a command line. Ends the program, by argparse, for help and for wrong use."""
     command, addresses = "".join(arguments[:1]), arguments[1:]
     most = {"boot": 0, "status": 0, "device": 1, "ready": len(addresses)}.get(command, -1)
-    # What units run, without argparse.
+    # The commands that units run, without argparse.
     if (
         len(addresses) <= most
         and bool(addresses) == (command in ("device", "ready"))
@@ -93,7 +93,7 @@ def command_of(arguments):
         epilog="Exit codes: " + EXIT_CODES,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("boot", help="set every PF that is to be set at boot (run by sriov-vfs.service)")
+    commands.add_parser("boot", help="set every PF that must be set at boot (run by sriov-vfs.service)")
     one = commands.add_parser("device", help="set one PF (run by sriov-vfs@ADDRESS.service, which udev starts)")
     one.add_argument("address")
     ready = commands.add_parser("ready", help="succeed when these PFs have their VFs")
@@ -115,7 +115,7 @@ def main(arguments):
         config = load_config()
         if config is None:
             raise Refusal(f"{HOST.config} is not there: run the role")
-        # What the firmware offers from the next boot on is no failure before that.
+        # VFs that the firmware offers only after the next boot are not a failure before it.
         devices = [
             dict(device, waits=WAITS_FOR_FIRMWARE) if firmware_waits(device["address"]) else device
             for device in config["devices"]
@@ -127,7 +127,7 @@ def main(arguments):
             if command == "device" and not devices:
                 print(f"{addresses[0]} is not in {HOST.config}: there is nothing to do")
             if command == "ready" and len(devices) < len(set(addresses)):
-                raise Refusal(f"{HOST.config} does not have all of {', '.join(addresses)}: run the role again")
+                raise Refusal(f"{HOST.config} does not contain all of {', '.join(addresses)}: run the role again")
         if command in ("boot", "device"):
             wait_for_drivers([device["address"] for device in devices], config["boot_wait"])
             with locked(lock_wait(config["numvfs_timeout"])):
@@ -139,7 +139,7 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    # Names of interfaces are bytes, and the locale at boot may have no letters but ASCII.
+    # Names of interfaces are bytes, and the locale at boot may be ASCII only.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

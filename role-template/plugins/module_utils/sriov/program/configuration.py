@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The configuration file, which the role writes: read and checked."""
+"""Reads and checks the configuration file, which the role writes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ..errors import Refusal
 from .host import HOST
 from .sysfs import PCI_ADDRESS, boot_id
 
-# argparse, shutil, subprocess and tempfile are imported where they are used: they take longer than the rest of the
-# program's start, udev starts one for each PF, and a boot that finds all in order needs none of them.
+# argparse, shutil, subprocess and tempfile are imported where they are used. Their import takes longer than the rest of
+# the program's start, udev starts one program for each PF, and a boot without problems needs none of them.
 BOOT_UNIT = "sriov-vfs.service"
 CONFIG_FORMAT = 1
 DEVICE_ID = re.compile(r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")
-# sriov_numvfs is a u16; the time is a bound that select() takes.
+# sriov_numvfs is a u16; the time is a limit that select() accepts.
 MOST_VFS, MOST_SECONDS = 65535, 10**9
 
 
 def load_config() -> dict | None:
     """The configuration file as a dict, or None when there is none.
 
-    Raises Refusal when it cannot be read as configuration of this program.
+    Raises Refusal if it cannot be read as configuration of this program.
     """
     path = HOST.config
     try:
@@ -53,12 +53,12 @@ def load_config() -> dict | None:
 
 
 def is_seconds(value):
-    """Whether a value of the configuration is a time that can be waited for."""
+    """Whether a value of the configuration is a valid waiting time."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MOST_SECONDS
 
 
 def wrong_in(config):
-    """The first thing in a configuration that cannot be used: (where it is, what it is); None when there is none."""
+    """The first unusable value in a configuration: (its place, the value); None if there is none."""
     for key in ("boot_wait", "numvfs_timeout"):
         if not is_seconds(config[key]):
             return key, config[key]
@@ -87,12 +87,12 @@ def wrong_in(config):
 
 
 def is_plain(value: object) -> bool:
-    """Whether a value of the configuration is text that can be printed and be a path."""
+    """Whether a value of the configuration is text that can be printed and used as a path."""
     return isinstance(value, str) and (value.isprintable() or not value)
 
 
 def firmware_waits(address: str) -> bool:
-    """Whether the firmware of a PF's card was set in this boot, so that what it offers changes with the next one."""
+    """Whether the firmware of a PF's card was set in this boot, so that the next boot changes what it offers."""
     try:
         with open(os.path.join(HOST.state, "pending-firmware.json"), encoding="utf-8") as stream:
             pending = json.load(stream)

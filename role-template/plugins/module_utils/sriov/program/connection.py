@@ -36,8 +36,8 @@ def ssh_server_and_client():
 
 
 def may_be_a_switch_port(netdev):
-    """Whether an interface may be a port that Open vSwitch made: Ethernet, and of no kind that the kernel names, as
-    tunnels are.
+    """Whether an interface may be a port of Open vSwitch: Ethernet, and without a kind that the kernel names (as for
+    tunnels).
     """
     base = os.path.join(HOST.sys, "class/net", netdev)
     # ARPHRD_ETHER; tun_flags is of tun and tap.
@@ -49,7 +49,7 @@ def may_be_a_switch_port(netdev):
 def pci_under(netdev, seen=None, switch=True):
     """The PCI functions that carry a network interface: through bonds, bridges, VLANs, Open vSwitch, and from VF to PF.
 
-    switch: whether an interface of which nothing is known is taken for a port of Open vSwitch.
+    switch: whether an unknown interface counts as a port of Open vSwitch.
     """
     seen = set() if seen is None else seen
     if netdev in seen:
@@ -62,7 +62,7 @@ def pci_under(netdev, seen=None, switch=True):
     base = os.path.join(HOST.sys, "class/net", netdev)
     lowers = [name[6:] for name in list_names(base) if name.startswith("lower_")]
     if not lowers and netdev != "lo" and switch and may_be_a_switch_port(netdev):
-        # A port of Open vSwitch does not say which NIC carries it: every NIC in the switch may.
+        # A port of Open vSwitch does not show which NIC carries it: it may be every NIC in the switch.
         lowers = [
             name
             for name in list_names(os.path.join(HOST.sys, "class/net"))
@@ -72,13 +72,13 @@ def pci_under(netdev, seen=None, switch=True):
 
 
 def interfaces_of(routes):
-    """The interfaces through which routes lead, those of every equal next hop and of next-hop objects included.
+    """The interfaces of routes, including those of every equal next hop and of next-hop objects.
 
     routes: as `ip -j route` prints them.
     """
     hops = [hop for route in routes for hop in [route] + route.get("nexthops", [])]
     netdevs = {hop["dev"] for hop in hops if hop.get("dev")}
-    # With net.ipv4.nexthop_compat_mode=0 the kernel names the object alone.
+    # With net.ipv4.nexthop_compat_mode=0 the kernel shows only the object.
     wanted = {
         route["nhid"] for route in routes if route.get("nhid") and not route.get("dev") and not route.get("nexthops")
     }
@@ -91,7 +91,7 @@ def interfaces_of(routes):
 
 
 def default_routes(family=None):
-    """The default routes of one family ("-6" or "-4") or of both, in every table; None when `ip` cannot tell."""
+    """The default routes of one family ("-6" or "-4") or of both, in every table; None if `ip` cannot list them."""
     answers = []
     for which in {None: ([], ["-6"]), "-4": ([],), "-6": (["-6"],)}[family]:
         command = ["ip"] + which + ["-j", "route", "show", "default"]
@@ -102,12 +102,12 @@ def default_routes(family=None):
 
 
 def routes_back(server, client, domains):
-    """The routes from this host to the client, those that are equal to the one that the kernel picks included.
+    """The routes from this host to the client, including those that are equal to the one that the kernel chooses.
 
     domains: interfaces that may be VRFs, whose tables then count.
     """
     routes = json_of(["ip", "-j", "route", "get", client]) or []
-    # fibmatch: the route with all its next hops, not the one that the hash of this destination picks.
+    # fibmatch: the route with all its next hops, not only the one that the hash of this destination selects.
     ask = ["ip", "-j", "route", "get", "fibmatch", client]
     matched = json_of(ask + ["from", server]) or json_of(ask) or []
     for domain in domains:
@@ -126,17 +126,17 @@ def routes_back(server, client, domains):
 
 
 def has_device(netdevs):
-    """Whether one of these interfaces is a device's, on PCI or elsewhere."""
+    """Whether one of these interfaces belongs to a device, on PCI or elsewhere."""
     return any(os.path.exists(os.path.join(HOST.sys, "class/net", netdev, "device")) for netdev in netdevs)
 
 
 def connection_functions() -> set[str] | None:
     """The PCI functions that carry the operator's connection to this host.
 
-    With ssh: those under the interface that has the server's address, and under every equal route back to the client;
-    where the address is on no NIC (on lo, of a routed host), also those under the default routes, for any of them may
-    bring it in. Without ssh: those under the default routes. None when that cannot be found out (no `ip` program, a
-    tunnel).
+    With ssh: the functions of the interface that has the server's address, and of every equal route back to the client.
+    If the address is not on a NIC (but on lo, as on a routed host), also those of the default routes, because the
+    connection may come in by any of them. Without ssh: those of the default routes. None if they cannot be found (no
+    `ip` program, a tunnel).
     """
     connection = ssh_server_and_client()
     if not connection:
@@ -160,7 +160,7 @@ def connection_functions() -> set[str] | None:
     found = set().union(*[pci_under(netdev) for netdev in netdevs])
     on_nics = set().union(*[pci_under(netdev) for netdev in addressed])
     if on_nics and not set().union(*[pci_under(netdev, switch=False) for netdev in addressed]):
-        # A dummy looks like a port of Open vSwitch, and is none.
+        # A dummy interface looks like a port of Open vSwitch, but is not one.
         dummies = {
             link["ifname"]
             for link in json_of(["ip", "-j", "link", "show", "type", "dummy"]) or []
@@ -168,7 +168,7 @@ def connection_functions() -> set[str] | None:
         }
         on_nics = set() if addressed <= dummies else on_nics
     if found and not on_nics:
-        # Not where nothing is found at all: a tunnel's own way is not known.
+        # Not if nothing is found at all: the route of a tunnel itself is not known.
         found |= set().union(*[pci_under(netdev) for netdev in interfaces_of(default_routes() or [])])
-    # A tunnel, or an address that no interface here has: the connection comes through some NIC all the same.
+    # A tunnel, or an address that no interface here has: the connection still comes through some NIC.
     return found if found or has_device(netdevs) else None

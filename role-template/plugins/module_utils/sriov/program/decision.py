@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is to be done for one PF, or why it cannot be done now."""
+"""The decision for one PF: what to do, or why that is not possible now."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .causes import a_vf, why_no_driver, why_no_vfs
 from .holders import userspace_driver, vf_holders
 from .sysfs import describe, device_path
 
-# What becomes of a device, by what is to be done. "pending" waits for the next boot, "waiting" for something else that
-# waits for it. After a failure of another PF there are "put back" and "unchanged" too.
+# The state of a device, by the decision. "pending" waits for the next boot, "waiting" for something else that waits for
+# the next boot. After a failure of another PF the states "put back" and "unchanged" are possible too.
 STATES = {"nothing": "ok", "set": "changed", "wait": "pending", "later": "waiting", "skip": "skipped", "fail": "failed"}
 WAITS_FOR_FIRMWARE = "its firmware is set and offers more from the next boot on"
 CHANGE_PERMISSION = " (sriov_change_connection_pf: true allows the change)"
@@ -27,10 +27,10 @@ def decide(
 ) -> dict[str, str]:
     """What to do for one configured device.
 
-    device: {"address", "numvfs", optionally "id", "optional", "name": its last known interface, "waits": why more VFs
-    than the device has now come later}. function: as of read_function, or None. connection: the functions that carry
-    the connection, as a callable, asked only when VFs would have to go. Returns {"do": "nothing" | "set" | "wait" |
-    "later" | "skip" | "fail", "message": str}.
+    device: {"address", "numvfs", optionally "id", "optional", "name": its last known interface, "waits": why the device
+    gets more VFs later}. function: see read_function(), or None. connection: returns the functions that carry the
+    connection; it is called only if VFs would be removed. Returns {"do": "nothing" | "set" | "wait" | "later" | "skip"
+    | "fail", "message": str}.
     """
     if function is None:
         known = f"{device['address']}, last known as {device['name']}," if device.get("name") else device["address"]
@@ -53,13 +53,13 @@ def decide(
     if userspace_driver(function["address"]):
         return {
             "do": "skip",
-            "message": f"{name} is held by {function['driver']}: its VFs are set when its own driver has it back",
+            "message": f"{name} is bound to {function['driver']}: its VFs are set when it is bound to its own driver again",
         }
     return decide_number(device, function) or decide_removal(device, function, connection, change_connection_pf)
 
 
 def decide_number(device, function):
-    """As decide(), for a PF that is there and its own driver's; None when VFs would have to go."""
+    """Like decide(), for a PF that is present and bound to its own driver; None if VFs would be removed."""
     name, wanted = describe(function), device["numvfs"]
     total, current = function["totalvfs"], function["numvfs"]
     if device.get("waits") and wanted > (total or 0):
@@ -71,7 +71,7 @@ def decide_number(device, function):
     if total == 0:
         return {"do": "fail", "message": f"{name} offers no VFs: {why_no_vfs(function)}"}
     if wanted > total:
-        return {"do": "fail", "message": f"{name} has at most {total} VFs, {wanted} are asked for: lower numvfs"}
+        return {"do": "fail", "message": f"{name} supports at most {total} VFs, {wanted} are requested: lower numvfs"}
     if function["driver"] is None:
         return {"do": "fail", "message": f"{name} has no driver: {why_no_driver(function['address'])}"}
     if current == 0:
@@ -80,7 +80,7 @@ def decide_number(device, function):
 
 
 def decide_removal(device, function, connection, change_connection_pf):
-    """As decide(), for a PF of which VFs would have to go."""
+    """Like decide(), for a PF whose VFs would be removed."""
     name, wanted, current = describe(function), device["numvfs"], function["numvfs"]
     holders = vf_holders(function["address"])
     if not change_connection_pf:
@@ -91,7 +91,7 @@ def decide_removal(device, function, connection, change_connection_pf):
             holders.append("it carries the connection to this host" + CHANGE_PERMISSION)
         elif not function["netdevs"] and os.path.isdir(device_path(function["address"], "net")):
             holders.append(
-                "its interface is in another network namespace, and what goes through it is not known"
+                "its interface is in another network namespace, and it is not known what traffic it carries"
                 + CHANGE_PERMISSION
             )
     if holders:

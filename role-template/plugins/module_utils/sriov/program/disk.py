@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that are there after a power cut: written beside the old ones, renamed, and synced with their directories."""
+"""Files that survive a power cut: written next to the old ones, renamed, and synced with their directories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from .sysfs import list_names
 
 # Temporary files are named by tempfile.mkstemp(): eight characters after the prefix. udev, systemd, modprobe and GRUB
-# pass them over.
+# ignore them.
 TEMPORARY_PREFIX = ".sriov-"
 TEMPORARY_NAME = re.compile(r"^\.sriov-[a-z0-9_]{8}$")
 
@@ -28,7 +28,7 @@ def write_atomically(
 ) -> None:
     """Replace `path` by `text` in one step: a reader, or a machine that loses power, sees the old or the new file.
 
-    mode, owner, times: as of stage(). Directories that are missing are made. Raises OSError.
+    mode, owner, times: see stage(). Creates missing directories. Raises OSError.
     """
     made, temporary = make_directories(os.path.dirname(path)), None
     try:
@@ -47,12 +47,12 @@ def stage(
     owner: tuple[int, int] | None = None,
     times: tuple[int, int] | None = None,
 ) -> str:
-    """Write what will become `path` to a temporary file next to it and bring it to the disk; os.replace() does the
+    """Write the new content of `path` to a temporary file next to it and sync it to the disk; os.replace() does the
     rest.
 
     mode: the permission bits; owner: (uid, gid) or None for the caller's own; times: of access and modification in ns,
-    or None for now. Returns the temporary file's path, of a name that sweep() knows. Raises OSError and leaves nothing
-    then.
+    or None for now. Returns the temporary file's path, with a name that sweep() knows. If it raises OSError, it leaves
+    no file.
     """
     import tempfile
 
@@ -79,9 +79,7 @@ def stage(
 
 
 def discard(temporaries: list[str], made: list[str]) -> None:
-    """Remove temporary files, and directories of make_directories() as far as they are empty. What cannot be removed
-    stays.
-    """
+    """Remove temporary files, and empty directories of make_directories(). What cannot be removed stays."""
     for path in temporaries:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -91,23 +89,23 @@ def discard(temporaries: list[str], made: list[str]) -> None:
 
 
 def _copy_label(path, descriptor):
-    """Give a new file the SELinux label of the one it replaces: /etc/default/grub has another than its directory."""
+    """Give a new file the SELinux label of the one it replaces: the label of /etc/default/grub differs from that of its
+    directory.
+    """
     with contextlib.suppress(OSError):
         os.setxattr(descriptor, "security.selinux", os.getxattr(path, "security.selinux"))
 
 
 def remove_file(path: str) -> None:
-    """Remove a file or a link so that it is gone after a power cut too. Raises OSError, FileNotFoundError when it is
-    not there.
-    """
+    """Remove a file or a link, durable across a power cut. Raises OSError, FileNotFoundError if it does not exist."""
     os.unlink(path)
     sync_directory(os.path.dirname(path))
 
 
 def make_directories(directory: str) -> list[str]:
-    """Make a directory, with those above it that are missing, so that it is there after a power cut too.
+    """Create a directory and its missing parents, durable across a power cut.
 
-    Returns those that were made, the outermost first. Raises OSError and leaves none of them then.
+    Returns the new directories, the outermost first. If it raises OSError, it leaves none of them.
     """
     missing, made = [], []
     while not os.path.isdir(directory):
@@ -127,14 +125,14 @@ def make_directories(directory: str) -> list[str]:
 
 
 def sync_directory(directory: str) -> None:
-    """Make links, renames and removals in `directory` durable, where the filesystem can. Raises OSError when the disk
-    fails.
+    """Make links, renames and removals in `directory` durable, if the filesystem supports that. Raises OSError if the
+    disk fails.
     """
     descriptor = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # What a filesystem says that has no such thing, as some of those in user space.
+        # The errors of a filesystem without this function, for example some of those in user space.
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
     finally:
@@ -142,10 +140,10 @@ def sync_directory(directory: str) -> None:
 
 
 def sweep(directories: Iterable[str]) -> None:
-    """Remove the temporary files that a killed run left in `directories`. To be called under the lock, for no writer is
-    known by them.
+    """Remove the temporary files that a killed run left in `directories`. Call it only under the lock: the files do not
+    show their writer.
 
-    What cannot be removed stays: it harms nothing, and the write that follows has the better message.
+    What cannot be removed stays: it does no harm, and the write that follows has the better message.
     """
     for path in leftovers(directories):
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds VFs, so that they must not be destroyed: drivers for guests and programs, open device nodes, interfaces in
+"""What uses VFs, so that they must not be destroyed: drivers for guests and programs, open device nodes, interfaces in
 use.
 """
 
@@ -13,21 +13,20 @@ import re
 from .host import HOST
 from .sysfs import NETWORK_CLASS, device_path, link_name, list_names, read_int, read_text, vf_addresses
 
-# Kernels before 6.1 show no vfio-dev, and where vfio_pci_core is built in no module that holds it.
+# Kernels before 6.1 show no vfio-dev. If vfio_pci_core is built in, the kernel shows no module that uses it.
 USERSPACE_DRIVERS = ("vfio-pci", "mlx5_vfio_pci", "uio_pci_generic", "igb_uio")
-# What the kernel makes of a VF for others, by its subsystem, whatever the device is called.
+# Devices that the kernel makes of a VF for other users, by subsystem, with any device name.
 CARRIED = {"vdpa": "VF %s carries a vdpa device", "mdev": "VF %s carries a mediated device"}
-# Directories in which the kernel has no devices, and often many entries.
+# Directories that contain no devices, but often many entries.
 NOT_DEVICES = ("queues", "statistics", "msi_irqs", "power")
-HOLDERS_TOLD = 3
+HOLDERS_SHOWN = 3
 
 
 def userspace_driver(address: str) -> str | None:
-    """The driver of a function when it hands the function to a program or a guest, by what the kernel says of it; else
-    None.
+    """The driver of a function if it passes the function to a program or a guest, by the kernel's data; else None.
 
-    vfio: the device has a vfio-dev (drivers/vfio/vfio_main.c, from 6.1 on), the driver's module holds vfio_pci_core
-    (from 5.15 on), or the group is one of vfio's and no network interface is there. uio: the device has a uio
+    vfio: the device has a vfio-dev (drivers/vfio/vfio_main.c, from 6.1 on), the driver's module uses vfio_pci_core
+    (from 5.15 on), or the group is a vfio group and there is no network interface. uio: the device has a uio
     (Documentation/ABI/testing/sysfs-bus-pci).
     """
     driver = link_name(device_path(address, "driver"))
@@ -62,7 +61,7 @@ def devices_below(address):
 def nodes_of(address, below):
     """The device nodes through which a program can use a function: their paths, and their numbers as "major:minor".
 
-    below: as of devices_below.
+    below: see devices_below().
     """
     paths = [path for _subsystem, path in below]
     nodes = set()
@@ -87,14 +86,14 @@ def device_users():
             path = os.path.join(HOST.proc, pid, "fd", descriptor)
             try:
                 target = os.readlink(path)
-                # Of nothing else: a stat of a file on a dead NFS server would hang.
+                # Only of these: a stat of a file on a dead NFS server would hang.
                 if target.startswith("/dev/"):
                     nodes.add(target)
                     number = os.stat(path).st_rdev
                     nodes.add(f"{os.major(number)}:{os.minor(number)}")
             except OSError:
                 continue
-        # A process chooses its own name, and nobody who shows the message should have to mind what is in it.
+        # A process chooses its own name: make it safe for every place that shows the message.
         name = re.sub(r"[^\w./:-]", "?", read_text(os.path.join(HOST.proc, pid, "comm"), "?")) if nodes else ""
         for node in nodes:
             users.setdefault(node, []).append(f"{name} (pid {pid})")
@@ -104,7 +103,7 @@ def device_users():
 def vf_holder(address, users, below, nodes):
     """Why a VF must not be destroyed now, in words; None when it is idle.
 
-    users: as of device_users; below, nodes: as of devices_below and nodes_of.
+    users: see device_users(); below, nodes: see devices_below() and nodes_of().
     """
     driver = link_name(device_path(address, "driver"))
     if driver is None:
@@ -122,16 +121,19 @@ def vf_holder(address, users, below, nodes):
     netdevs = list_names(device_path(address, "net"))
     if not netdevs:
         if os.path.isdir(device_path(address, "net")):
-            # sysfs shows the interfaces of the reader's own network namespace only, and their directory in every one.
+            # sysfs shows only the interfaces of the reader's own network namespace, but their directory in every
+            # namespace.
             return f"VF {address} has its interface in another network namespace"
         if (read_int(device_path(address, "class")) or 0) >> 16 != NETWORK_CLASS:
-            return f"VF {address} is bound to {driver} and no NIC: whether it is idle cannot be seen"
-        return f"VF {address} is bound to {driver}, which shows no network interface: whether it is idle cannot be seen"
+            return f"VF {address} is bound to {driver} and is not a NIC: it is not known whether it is idle"
+        return (
+            f"VF {address} is bound to {driver}, which shows no network interface: it is not known whether it is idle"
+        )
     return next(filter(None, (netdev_use(address, netdev) for netdev in netdevs)), None)
 
 
 def netdev_use(address, netdev):
-    """As vf_holder(), of one network interface of the VF."""
+    """Like vf_holder(), for one network interface of the VF."""
     base = os.path.join(HOST.sys, "class/net", netdev)
     master = link_name(os.path.join(base, "master"))
     if master:
@@ -145,12 +147,12 @@ def netdev_use(address, netdev):
 
 
 def vf_holders(pf_address: str) -> list[str]:
-    """What holds the VFs of a PF: a text for each of the first VFs in use, and how many more there are."""
+    """What uses the VFs of a PF: a text for each of the first VFs in use, and the number of further ones."""
     addresses = [address for address in vf_addresses(pf_address) if address]
-    # The directories of a VF are many, and walked once.
+    # A VF has many directories: walk them once.
     below = {address: devices_below(address) for address in addresses}
     nodes = {address: nodes_of(address, below[address]) for address in addresses}
-    # Walked once for all VFs, and only where there is a node to be opened: a hypervisor has many processes with many
+    # Walked once for all VFs, and only if there is a node that can be open: a hypervisor has many processes with many
     # files.
     users = device_users() if any(nodes.values()) else {}
     holders = [
@@ -158,5 +160,5 @@ def vf_holders(pf_address: str) -> list[str]:
         for holder in (vf_holder(address, users, below[address], nodes[address]) for address in addresses)
         if holder
     ]
-    more = len(holders) - HOLDERS_TOLD
-    return holders if more <= 0 else holders[:HOLDERS_TOLD] + [f"and {more} more of its VFs are in use"]
+    more = len(holders) - HOLDERS_SHOWN
+    return holders if more <= 0 else holders[:HOLDERS_SHOWN] + [f"and {more} more of its VFs are in use"]

@@ -1,23 +1,23 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a host has what the role reads and writes."""
+"""The paths of a host that the role reads and writes."""
 
 from __future__ import annotations
 
 
 class Host:
-    """The paths of a host whose files are below `root`. Those of this machine are HOST's."""
+    """The paths of a host whose files are below `root`. HOST has the paths of this machine."""
 
     def __init__(self, root: str = "/") -> None:
         self.move(root)
 
     def move(self, root: str) -> None:
-        """Have all paths below another directory: a test points HOST at a tree that looks like a host."""
+        """Move all paths below another directory: a test points HOST at a tree that looks like a host."""
         self.root = root = root.rstrip("/")
         self.sys = root + "/sys"
         self.proc = root + "/proc"
-        # systemd's units of this host, the udev rules of the role, and the files of which both have still to be told.
+        # systemd's units of this host, the udev rules of the role, and the list of files that both have still to read.
         self.units = root + "/etc/systemd/system"
         self.udev_rules = root + "/etc/udev/rules.d/70-sriov.rules"
         self.owed = root + "/run/sriov-vfs.owed"
@@ -32,10 +32,10 @@ class Host:
         self.state = root + "/var/lib/sriov"
 
     def real(self, path: str) -> str:
-        """Where a path of the host, as /etc/default/grub, is for this process."""
+        """The path for this process of a path of the host, such as /etc/default/grub."""
         return self.root + path
 
 
-# The machine that this runs on. Every part reads it, and no function takes it as an argument: sysfs has one kernel
-# behind it, and a parameter that is handed through each of sixty functions would say nothing.
+# The machine that runs this code. Every part reads it, and no function has it as an argument: sysfs belongs to one
+# kernel, and a parameter through all of sixty functions would carry no information.
 HOST = Host()

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel says of a PF while its VFs are set, and a failure that carries it."""
+"""The kernel's messages about a PF while its VFs are set, and a failure that contains them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ KERNEL_LOG_LINES, KERNEL_LOG_WIDTH, KERNEL_LOG_RECORDS = 5, 200, 4096
 class Failure(str):
     """One sentence on a PF whose VFs could not be set.
 
-    kernel_log: what the kernel said of the PF meanwhile, a list of lines. late: the kernel had not finished when the
-    time was over. pid: the process that was left behind then.
+    kernel_log: the kernel's messages about the PF meanwhile, a list of lines. late: the kernel had not finished when
+    the time was over. pid: the process that was left behind in that case.
     """
 
     kernel_log = ()
@@ -26,15 +26,15 @@ class Failure(str):
 
     @classmethod
     def of(cls, sentence, kernel_log=(), pid=None, late=False):
-        """A failure with what goes with it."""
+        """A failure with its details."""
         failure = cls(sentence)
         failure.kernel_log, failure.pid, failure.late = list(kernel_log), pid, late
         return failure
 
 
 class KernelLog:
-    """What the kernel says of one PCI function from now on (Documentation/ABI/testing/dev-kmsg). A log that cannot be
-    read is no error.
+    """The kernel's messages about one PCI function from now on (Documentation/ABI/testing/dev-kmsg). A log that cannot
+    be read is not an error.
     """
 
     def __init__(self, address):
@@ -46,7 +46,7 @@ class KernelLog:
             self.close()
 
     def close(self):
-        """Let go of the log."""
+        """Close the log."""
         if self.descriptor is not None:
             os.close(self.descriptor)
         self.descriptor = None
@@ -80,7 +80,7 @@ class KernelLog:
                     last = None
                 continue
             last = None
-            # The facility is 0 for the kernel's own lines alone: any program of root's can write others.
+            # Only the kernel's own lines have facility 0: any program of root can write others.
             if head.partition(",")[0].isdigit() and int(head.partition(",")[0]) >> 3 == 0:
                 words = re.sub(r"[^ -~]", "?", re.sub(r"\\x[0-9a-f]{2}", "?", words))[:KERNEL_LOG_WIDTH]
                 if re.search(rf"(?<![\w:.]){re.escape(self.address)}(?![\w])", words):
@@ -91,7 +91,7 @@ class KernelLog:
 
 
 def with_log(sentence: str, log: KernelLog) -> Failure:
-    """A failure with what the kernel said of the PF meanwhile, in its text too."""
+    """A failure with the kernel's messages about the PF meanwhile, also in its text."""
     lines = log.lines()
     if lines is None:
         return Failure(sentence + "; see the kernel log")

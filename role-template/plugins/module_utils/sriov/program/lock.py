@@ -19,7 +19,7 @@ from .sysfs import read_text
 
 def lock_wait(numvfs_timeout: float) -> float:
     """How long to wait for the lock: as long as its holder may need to set the VFs of a slow card and to put them back,
-    and more.
+    plus a reserve.
     """
     return 600 + 2 * numvfs_timeout
 
@@ -51,8 +51,8 @@ def locked(timeout: float = 600) -> Iterator[None]:
         try:
             yield
         finally:
-            # Not by closing alone: a child that hangs in the kernel has the same open file, and would keep the lock.
-            # When this process is killed that is wanted: its child may still be writing.
+            # Closing the file is not enough: a child that hangs in the kernel has the same open file and would keep the
+            # lock. If this process is killed, that is wanted: its child may still be writing.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)

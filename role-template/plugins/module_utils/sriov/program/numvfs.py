@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One PF's number of VFs: written, read back, and put back when it is not what was asked for.
+"""One PF's number of VFs: written, read back, and put back if it is not the requested number.
 
 Kernel interface: Documentation/PCI/pci-iov-howto.rst.
 """
@@ -21,8 +21,8 @@ from .write_errors import write_advice
 # bnxt_en answers a write with success and enables nothing while the interface is down
 # (bnxt_sriov_configure: "Reject SRIOV config request since if is down!").
 DRIVERS_THAT_NEED_LINK_UP = ("bnxt_en",)
-# An EAGAIN, or a driver that is not ready yet, passes by itself: for so long it is tried again, and half of the PF's
-# time at most.
+# An EAGAIN, or a driver that is not ready yet, passes by itself: retry for this long, but at most half of the PF's
+# time.
 RETRY_SECONDS = 30
 
 
@@ -36,10 +36,11 @@ def write_numvfs(address, count):
 
 
 def link_up(address, deadline):
-    """Set a PF's network interface administratively up, once udev has given it its name; whether that worked by the
-    deadline.
+    """Set a PF's network interface administratively up, after udev has given it its name. Returns whether that worked
+    before the deadline.
 
-    Kernels before 6.2 refuse to rename an interface that is up, and udev writes its record only after the renaming.
+    Kernels before 6.2 refuse to rename an interface that is up, and udev writes its record only after it has renamed
+    it.
     """
     import subprocess
 
@@ -63,8 +64,8 @@ def link_up(address, deadline):
     )
 
 
-def gone(name: str) -> str:
-    """The sentence for a card that was pulled out, or reset, in the middle of it."""
+def disappeared(name: str) -> str:
+    """The sentence for a card that was removed or reset during the change."""
     return (
         f"{name} went away while its VFs were being set: check that the card is seated and its driver loaded, then run "
         "the role again"
@@ -77,17 +78,17 @@ def set_numvfs(
     timeout: float = 120,
     putting_back: Callable[[], object] = lambda: None,
 ) -> Failure | None:
-    """Give one PF `wanted` VFs, by way of 0 where the kernel demands that.
+    """Give one PF `wanted` VFs, with 0 in between if the kernel requires that.
 
-    timeout: seconds for it, one more for each VF. putting_back: called before a PF is put back, which takes time of its
-    own. Returns None when the kernel then reports exactly that many and shows them, else a Failure, with the PF put
-    back to the number it had.
+    timeout: seconds for it, one more for each VF. putting_back: called before a PF is put back, which needs its own
+    time. Returns None if the kernel then reports and shows exactly that number. Otherwise returns a Failure, with the
+    PF put back to its previous number.
     """
     deadline = time.monotonic() + timeout + wanted
     log = KernelLog(address)
     function = read_function(address)
     if function is None or function["numvfs"] is None:
-        return Failure(f"{address} went away, or its driver let go of it, before its VFs could be set")
+        return Failure(f"{address} went away, or its driver released it, before its VFs could be set")
     pf = Pf(function, wanted, timeout, log, putting_back)
     name, driver = pf.name, function["driver"]
     try:
@@ -99,13 +100,13 @@ def set_numvfs(
         return pf.refused(error)
     if not link and (pf.keeps or not enabled):
         return pf.failed(
-            f"{name}: driver {driver} makes VFs only while the interface is up, and it is not: set it up, "
+            f"{name}: driver {driver} creates VFs only while the interface is up, and it is down: set it up, "
             "then run the role again"
         )
     if pf.keeps:
         return pf.failed(
-            f"{name}: driver {driver} took 0 VFs without an error and keeps the {enabled} that there are: a "
-            "guest has one of them, shut it down or detach the VF, then run the role again"
+            f"{name}: driver {driver} accepted 0 VFs without an error, but keeps its {enabled} VFs: a guest has "
+            "one of them, shut the guest down or detach the VF, then run the role again"
         )
     if enabled != wanted:
         return pf.failed(f"{name}: {wanted} VFs were requested and driver {driver} enabled {enabled}: lower numvfs")
@@ -121,9 +122,9 @@ def set_numvfs(
 
 
 class Pf:
-    """A PF whose number of VFs is being set: how it is written, and how it is put back.
+    """A PF whose number of VFs is being set: writes the number, and puts it back.
 
-    keeps: whether the driver took the 0 on the way to another number, and gave nothing up.
+    keeps: whether the driver accepted the 0 before another number, but removed no VFs.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class Pf:
         self.written, self.keeps = wanted, False
 
     def write(self, number: int) -> None:
-        """Write a number, again where that may pass by itself. Raises OSError."""
+        """Write a number; retry if the error may pass by itself. Raises OSError."""
         self.written, pause = number, 0.1
         until = time.monotonic() + min(RETRY_SECONDS, self.timeout / 2)
         while True:
@@ -159,7 +160,7 @@ class Pf:
             pause = min(2 * pause, 2)
 
     def put(self, number: int) -> int | None:
-        """Bring the PF to a number, by way of 0. Returns what the kernel then counts. Raises OSError."""
+        """Set the PF to a number, with 0 in between. Returns the kernel's count afterwards. Raises OSError."""
         current = read_int(device_path(self.address, "sriov_numvfs"))
         if current == number:
             return current
@@ -172,7 +173,7 @@ class Pf:
         return read_int(device_path(self.address, "sriov_numvfs"))
 
     def put_back(self) -> str:
-        """Bring the PF to the number that it had. Returns what became of it, as the end of a sentence."""
+        """Set the PF to its previous number. Returns the outcome, as the end of a sentence."""
         if not is_there(self.address):
             return ""
         self.putting_back()
@@ -186,14 +187,14 @@ class Pf:
         return f"; it has its {self.before} VFs again" if self.before else "; it has no VFs, as before"
 
     def failed(self, sentence: str) -> Failure:
-        """The failure, its kernel log read before the PF is put back, and what became of the PF."""
-        failure = with_log(sentence if is_there(self.address) else gone(self.name), self.log)
+        """The failure, with the outcome for the PF. Reads the kernel log before it puts the PF back."""
+        failure = with_log(sentence if is_there(self.address) else disappeared(self.name), self.log)
         return Failure.of(failure + self.put_back(), failure.kernel_log)
 
     def refused(self, error: OSError) -> Failure:
         """The failure of a write that the kernel refused."""
-        # Only open() names a file: then it is the attribute that is gone, not the driver's support for it; or the
-        # driver itself is gone.
+        # Only open() names a file: then the attribute is missing, not the driver's support for it; or the driver itself
+        # is missing.
         went = error.filename or not os.path.lexists(device_path(self.address, "driver"))
         cause = errno.ENODEV if error.errno == errno.ENOENT and went else error.errno
         advice = write_advice(cause, self.function, self.written, len(vf_addresses(self.address)))

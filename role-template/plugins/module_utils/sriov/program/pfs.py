@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PFs brought to their number of VFs together, and put back together."""
+"""Several PFs set to their numbers of VFs together, and put back together."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .writers import set_all, still_runs
 
 
 def apply(devices: list[dict], timeout: float, check: bool = False, change_connection_pf: bool = False) -> list[dict]:
-    """Bring PFs to their configured number of VFs.
+    """Set PFs to their configured number of VFs.
 
-    devices: as of the configuration file. timeout: seconds for one PF. check: decide, change nothing. Returns a list
-    with, for each device in order: address, name, wanted, before, now, state (see STATES), message; for one whose write
-    failed also kernel_log, late and process (see Failure). One that fails is as it was before, the others are set all
-    the same: put_back() undoes them.
+    devices: see the configuration file. timeout: seconds for one PF. check: decide, but change nothing. Returns a list
+    with, for each device in order: address, name, wanted, before, now, state (see STATES), message. If the write
+    failed, also kernel_log, late and process (see Failure). A PF that fails is as before. The others are set
+    nevertheless: put_back() undoes them.
     """
     known = []
 
@@ -66,8 +66,8 @@ def apply(devices: list[dict], timeout: float, check: bool = False, change_conne
 
 
 def put_back(results: list[dict], timeout: float) -> list[dict]:
-    """Undo what apply() changed, after another PF failed: each gets the number of VFs it had, also one whose write came
-    too late.
+    """Undo the changes of apply() after another PF failed: each PF gets its previous number of VFs, also one whose
+    write finished too late.
     """
     undo = {}
     for result in results:
@@ -79,7 +79,7 @@ def put_back(results: list[dict], timeout: float) -> list[dict]:
         [result] = [result for result in results if result["address"] == address]
         result["now"] = len(vf_addresses(address))
         if failure:
-            message = f"{described(result)} was to be put back to {undo[address]} VFs: {failure}"
+            message = f"{described(result)} could not be put back to {undo[address]} VFs: {failure}"
             if result["state"] == "failed":
                 message = f"{result['message']}; {message}"
             result.update(
@@ -91,12 +91,12 @@ def put_back(results: list[dict], timeout: float) -> list[dict]:
                 message=f"{described(result)} was put back to {undo[address]} VFs because another PF failed",
             )
         else:
-            result["message"] += f"; it has finished since, and was put back to {undo[address]} VFs"
+            result["message"] += f"; the write has finished since, and the PF was put back to {undo[address]} VFs"
     return results
 
 
 def left_alone(results: list[dict]) -> list[dict]:
-    """As apply() in check mode, where one PF fails and so no other is changed."""
+    """The results of apply() in check mode if one PF fails, so that no other is changed."""
     for result in results:
         if result["state"] == "changed":
             message = f"{described(result)} was not changed because another PF fails"
@@ -110,7 +110,7 @@ def described(result: dict) -> str:
 
 
 def refusal_of(results: list[dict]) -> str:
-    """The one sentence for results of which some failed: those, and what became of the others."""
+    """One sentence for results with failures: the failed PFs, and the outcome for the others."""
     failures = [result["message"] for result in results if result["state"] == "failed"]
     back = [result["message"] for result in results if result["state"] == "put back"]
     rest = [result for result in results if result["state"] not in ("failed", "put back")]

@@ -1,14 +1,14 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Other programs of this host, and what they answer."""
+"""Other programs of this host, and their output."""
 
 from __future__ import annotations
 
 import json
 import os
 
-# Where programs of root's are; sudo and systemd may hand over a shorter PATH.
+# The directories of root's programs; sudo and systemd may pass a shorter PATH.
 PROGRAM_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 

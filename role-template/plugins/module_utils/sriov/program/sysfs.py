@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The kernel's tree of PCI functions and network interfaces, as sysfs shows it.
 
-Everything goes by PCI address, never by an interface's name. Kernel interface: Documentation/ABI/testing/sysfs-bus-pci.
+All functions use PCI addresses, never names of interfaces. Kernel interface: Documentation/ABI/testing/sysfs-bus-pci.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def read_text(path: str, default: str | None = None) -> str | None:
 
 
 def read_file(path: str) -> str | None:
-    """The text of a file as it is, every byte of it, or None when it is not there. Raises OSError."""
+    """The text of a file as it is, every byte of it, or None if it does not exist. Raises OSError."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             return stream.read()
@@ -89,9 +89,9 @@ def pci_of_netdev(netdev: str) -> str | None:
 
 
 def read_function(address: str) -> dict | None:
-    """What the kernel knows of a PCI function.
+    """The kernel's data about a PCI function.
 
-    Returns a dict: address, id ("vendor:product"), driver (str or None), netdevs (names, representors left out),
+    Returns a dict: address, id ("vendor:product"), driver (str or None), netdevs (names, without representors),
     totalvfs and numvfs (int; None when the function has no SR-IOV capability), physfn (address of the PF when this is
     a VF). None when there is no such function.
     """
@@ -133,9 +133,7 @@ def vf_addresses(address: str) -> list[str | None]:
 
 
 def is_there(address: str) -> bool:
-    """Whether a PCI function is there and answers: one that was pulled out reads as all ones until the kernel has
-    removed it.
-    """
+    """Whether a PCI function is present and answers: a removed card reads as all ones until the kernel removes it."""
     try:
         with open(device_path(address, "config"), "rb", buffering=0) as stream:
             return stream.read(2) != b"\xff\xff"

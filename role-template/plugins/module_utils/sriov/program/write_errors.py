@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cause and cure of a write to sriov_numvfs that the kernel refused.
+"""Cause and fix of a write to sriov_numvfs that the kernel refused.
 
 The errors are those of sriov_numvfs_store() in drivers/pci/iov.c, and of the drivers' own sriov_configure.
 """
@@ -14,9 +14,9 @@ import os
 from .host import HOST
 
 INTEL = "8086"
-# Cause and cure of a refused write that makes VFs where there are none; with a driver where its source gives the errno
-# a meaning of its own: i40e_pci_sriov_enable(), ixgbe_pci_sriov_enable(), igb_enable_sriov(), ice_check_sriov_allowed()
-# and ice_set_per_vf_res().
+# Cause and fix of a refused write that creates VFs on a PF without VFs, by driver if its source gives the errno its own
+# meaning: i40e_pci_sriov_enable(), ixgbe_pci_sriov_enable(), igb_enable_sriov(), ice_check_sriov_allowed() and
+# ice_set_per_vf_res().
 DRIVER_ADVICE = {
     (
         "i40e",
@@ -25,30 +25,30 @@ DRIVER_ADVICE = {
     (
         "ixgbe",
         errno.EPERM,
-    ): "traffic classes (DCB) or macvlan offload of the port take the queues of so many VFs: turn them off, "
+    ): "traffic classes (DCB) or macvlan offload of the port use the queues that so many VFs need: turn them off, "
     "or lower numvfs",
-    ("igb", errno.EPERM): "driver igb makes no VFs without MSI-X interrupts: take pci=nomsi off the kernel line",
-    ("ice", errno.EBUSY): "driver ice is not ready, as during a reset: run the role again",
+    ("igb", errno.EPERM): "driver igb creates no VFs without MSI-X interrupts: remove pci=nomsi from the kernel line",
+    ("ice", errno.EBUSY): "driver ice is not ready, for example during a reset: run the role again",
     (
         "ice",
         errno.EOPNOTSUPP,
-    ): "driver ice has found no DDP package and runs in safe mode, or has fewer VFs than that: install the "
-    "package that has intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) and load ice "
-    "again, or lower numvfs",
+    ): "driver ice has found no DDP package and runs in safe mode, or supports fewer VFs than that: install the "
+    "package that contains intel/ice/ddp/ice.pkg (linux-firmware, or Debian's non-free firmware) and reload ice, "
+    "or lower numvfs",
 }
 WRITE_ADVICE = {
     errno.ENOENT: "the driver %(driver)s cannot create VFs through sysfs: use a driver, or driver settings, that can",
     errno.ENOSYS: "the driver %(driver)s does not take the number of VFs through sysfs (ConnectX-3 takes it as a module option)",
-    errno.ERANGE: "the device has fewer VFs than that: lower numvfs",
+    errno.ERANGE: "the device supports fewer VFs than that: lower numvfs",
     errno.EBUSY: "driver %(driver)s is busy with the device (a reset, a change of its eswitch mode, another program that sets VFs): "
-    "end that, then run the role again",
-    errno.EAGAIN: "another operation of driver %(driver)s is going on and did not end while this was tried again: run the role again",
+    "stop that, then run the role again",
+    errno.EAGAIN: "another operation of driver %(driver)s is in progress and did not end during the retries: run the role again",
     errno.ENOMEM: "no address space for the VFs: enable SR-IOV and 'Above 4G decoding' in the BIOS, "
     "or boot with pci=realloc",
-    errno.ENOSPC: "the card has run out of MSI-X vectors or other resources of VFs: lower numvfs%(irdma)s",
-    errno.EPERM: "driver %(driver)s does not allow so many VFs with the port as it is set up: lower numvfs",
-    errno.EINVAL: "driver %(driver)s does not take this number with the port as it is set up: lower numvfs",
-    errno.EOPNOTSUPP: "driver %(driver)s has no VFs with the firmware or the mode that the card runs with: update the firmware, or "
+    errno.ENOSPC: "the card has run out of MSI-X vectors or other resources for VFs: lower numvfs%(irdma)s",
+    errno.EPERM: "driver %(driver)s does not allow so many VFs with the current setup of the port: lower numvfs",
+    errno.EINVAL: "driver %(driver)s does not accept this number with the current setup of the port: lower numvfs",
+    errno.EOPNOTSUPP: "driver %(driver)s supports no VFs with the current firmware or mode of the card: update the firmware, or "
     "change the mode",
     errno.EIO: "the device did not answer: power-cycle the host, and update the card's firmware if that does not help",
     errno.ETIMEDOUT: "the device did not answer its driver in time: power-cycle the host, and update the card's firmware if that "
@@ -56,14 +56,14 @@ WRITE_ADVICE = {
     errno.ENODEV: "the card, or its driver, went away meanwhile: check that the card is seated and its driver loaded, then run the "
     "role again",
     errno.EROFS: "/sys is read-only here: run the role on the host itself, not in a container",
-    errno.EACCES: "writing there is not allowed, not even to root: look for SELinux or a container that forbids it",
+    errno.EACCES: "not even root may write there: look for SELinux or a container that forbids it",
 }
-# The kernel's own number, which no library names: drivers return it where EOPNOTSUPP is meant.
+# The kernel's own number, without a name in any library: drivers return it instead of EOPNOTSUPP.
 ENOTSUPP = 524
 SAME_CAUSE = {ENOTSUPP: errno.EOPNOTSUPP, errno.EREMOTEIO: errno.EIO, errno.ENXIO: errno.ENODEV}
-# The kernel keeps the VFs that there are: i40e says EINVAL, ice and be2net say EBUSY, the others EPERM.
+# The kernel keeps the existing VFs: i40e returns EINVAL, ice and be2net return EBUSY, the others EPERM.
 IN_USE = (errno.EBUSY, errno.EPERM, errno.EINVAL)
-# What can be said of a write of 0 as well: the other causes are of making VFs.
+# Causes that also apply to a write of 0: the others apply only to the creation of VFs.
 OF_REMOVAL = (
     errno.ENOENT,
     errno.ENOSYS,
@@ -74,21 +74,21 @@ OF_REMOVAL = (
     errno.EROFS,
     errno.EACCES,
 )
-NO_CAUSE = "driver %(driver)s gives no cause that is known"
+NO_CAUSE = "driver %(driver)s gives no known cause"
 
 
 def write_advice(number: int, function: dict, count: int, vfs: int) -> str:
-    """Cause and cure of a refused write to sriov_numvfs, by what is known.
+    """Cause and fix of a refused write to sriov_numvfs, as far as known.
 
-    number: the errno. function: as of read_function. count: what was written. vfs: how many VFs there are now.
+    number: the errno. function: see read_function(). count: the written number. vfs: the current number of VFs.
     """
     number = SAME_CAUSE.get(number, number)
     if vfs and number in IN_USE and not count:
         return "a guest has one of its VFs: shut the guest down or detach the VF, then run the role again"
     if vfs and number == errno.EBUSY:
-        return "another program has made VFs of it meanwhile: end or disable what does that, then run the role again"
+        return "another program has created VFs on it meanwhile: stop or disable that program, then run the role again"
     if not count and number not in OF_REMOVAL:
         return NO_CAUSE % {"driver": function["driver"]}
     irdma = function["id"].startswith(INTEL + ":") and os.path.isdir(os.path.join(HOST.sys, "module/irdma"))
     advice = DRIVER_ADVICE.get((function["driver"], number)) or WRITE_ADVICE.get(number, NO_CAUSE)
-    return advice % {"driver": function["driver"], "irdma": ", or take irdma off the port" if irdma else ""}
+    return advice % {"driver": function["driver"], "irdma": ", or detach irdma from the port" if irdma else ""}

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Several PFs at once, each in a process of its own, for a write can hang in the kernel."""
+"""Several PFs at once, each in its own process, because a write can hang in the kernel."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import signal
 import time
 
 from .kernel_log import Failure, KernelLog, with_log
-from .numvfs import gone, set_numvfs
+from .numvfs import disappeared, set_numvfs
 from .sysfs import describe, is_there, read_function, vf_addresses
 
 GRACE_SECONDS = 5
 
 
 def still_runs(pid: int) -> bool:
-    """Whether a child of ours that was killed is still in the kernel."""
+    """Whether a killed child process is still in the kernel."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == 0
     except ChildProcessError:
@@ -28,11 +28,11 @@ def still_runs(pid: int) -> bool:
 
 
 def too_late(name, address, wanted, seconds, pid, log):
-    """What to say of a PF whose write was not over in time, once its process has been killed: None when the VFs are
-    there all the same.
+    """The failure of a PF whose write did not finish in time, after its process was killed: None if the VFs exist
+    nevertheless.
     """
     if not is_there(address):
-        failure = with_log(gone(name), log)
+        failure = with_log(disappeared(name), log)
         return Failure.of(failure, failure.kernel_log, pid, True)
     hangs = still_runs(pid)
     if not hangs and len(vf_addresses(address)) == wanted:
@@ -43,17 +43,15 @@ def too_late(name, address, wanted, seconds, pid, log):
     )
     if hangs:
         sentence += (
-            f"; process {pid} still waits in the kernel for it, so its number of VFs may yet change, and only a reboot "
-            "ends a process that waits for good"
+            f"; process {pid} still waits in the kernel for it, so its number of VFs may still change, and only a reboot "
+            "ends a process that waits forever"
         )
     failure = with_log(sentence, log)
     return Failure.of(failure, failure.kernel_log, pid, True)
 
 
 def start(address, count, timeout):
-    """Start the process that sets one PF. Returns the descriptor from which its answer is read, and what is known of
-    the child.
-    """
+    """Start the process that sets one PF. Returns the descriptor for its answer, and data about the child."""
     name, log = describe(read_function(address) or {"address": address}), KernelLog(address)
     reader, writer = os.pipe()
     pid = os.fork()
@@ -61,19 +59,19 @@ def start(address, count, timeout):
         os.close(reader)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-        def tell(answer):
+        def send(answer):
             os.write(writer, (json.dumps(answer) + "\n").encode())
 
         with contextlib.suppress(OSError):
             try:
-                failure = set_numvfs(address, count, timeout, lambda: tell("putting back"))
-                tell([failure and str(failure), list(failure.kernel_log) if failure else []])
-            except BaseException as error:  # the parent must hear of it, whatever it is
-                tell([f"{name}: {error}", []])
+                failure = set_numvfs(address, count, timeout, lambda: send("putting back"))
+                send([failure and str(failure), list(failure.kernel_log) if failure else []])
+            except BaseException as error:  # the parent must get every error
+                send([f"{name}: {error}", []])
         os._exit(0)
     os.close(writer)
-    # The child gives up by itself at the end of its time, and a busy machine needs a moment for that; a child that
-    # hangs does not.
+    # The child gives up by itself at the end of its time, and a busy machine needs a moment for that. A child that
+    # hangs does not give up.
     return reader, {
         "address": address,
         "name": name,
@@ -86,7 +84,7 @@ def start(address, count, timeout):
 
 
 def answer_of(child):
-    """What a child that has ended made of its PF: None or a Failure."""
+    """The outcome of a child that has ended: None or a Failure."""
     answer = [line for line in child["text"].splitlines() if line.startswith(b"[")]
     sentence, lines = (
         json.loads(answer[-1]) if answer else [f"{child['name']}: the process that set its VFs was killed", []]
@@ -95,11 +93,10 @@ def answer_of(child):
 
 
 def set_all(wanted: dict[str, int], timeout: float) -> dict[str, Failure | None]:
-    """Set several PFs at once, each in a process of its own, because a write can block in the kernel for good (i40e
-    has).
+    """Set several PFs at once, each in its own process, because a write can block in the kernel forever (i40e did).
 
-    wanted: {address: numvfs}. timeout: seconds for one PF, one more for each of its VFs, and as much again to put it
-    back. Returns {address: None or Failure}.
+    wanted: {address: numvfs}. timeout: seconds for one PF, one more for each of its VFs, and the same time again to
+    put it back. Returns {address: None or Failure}.
     """
     outcomes, late = {}, []
     running = dict(start(address, count, timeout) for address, count in wanted.items())
@@ -125,7 +122,7 @@ def set_all(wanted: dict[str, int], timeout: float) -> dict[str, Failure | None]
                 with contextlib.suppress(OSError):
                     os.kill(child["pid"], signal.SIGKILL)
                 late.append(child)
-    # One that the kernel lets go dies at once. Read back at the end: a write that was late may have gone through.
+    # A process that the kernel releases ends at once. Read back at the end: a late write may have succeeded.
     patience = time.monotonic() + 1
     while late and time.monotonic() < patience and any(still_runs(child["pid"]) for child in late):
         time.sleep(0.05)

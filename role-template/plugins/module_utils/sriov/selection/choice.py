@@ -20,15 +20,15 @@ UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer
 
 
 def not_a_pf(address, where, pfs):
-    """The sentence for a NIC that is there and has no VFs to give."""
+    """The sentence for a NIC that is present but offers no VFs."""
     function = sysfs.read_function(address)
     if function is None:
-        return f"{where}: {address} went away while the host was read: run the role again"
+        return f"{where}: {address} went away while the role read the host: run the role again"
     if function["physfn"]:
         return f"{where}: {causes.a_vf(function)}"
-    # Not with the advice for a host without any PF: this card has one of its own.
+    # Without the advice for a host that has no PF: this card has its own advice.
     return (
-        f"{where}: {sysfs.describe(function)} is no PF: {causes.why_no_vfs(function)}; "
+        f"{where}: {sysfs.describe(function)} is not a PF: {causes.why_no_vfs(function)}; "
         f"{known_pfs(pfs) if pfs else 'this host has no PF'}"
     )
 
@@ -36,7 +36,7 @@ def not_a_pf(address, where, pfs):
 def choose(kind, value, where, pfs, details):
     """The PFs that a selector chooses, in the order of their addresses.
 
-    Raises Refusal for a NIC that is no PF; returns none when nothing on the host fits.
+    Raises Refusal for a NIC that is not a PF. Returns an empty list if nothing on the host matches.
     """
     if kind == "address":
         if sysfs.read_function(value) is None:
@@ -55,7 +55,7 @@ def choose(kind, value, where, pfs, details):
 def choose_by_interface(kind, value, where, pfs, details):
     """As choose(), by the name or the MAC address of an interface."""
     if details is None and not (kind == "name" and value in sysfs.list_names(HOST.sys + "/class/net")):
-        # To take this for an absent device would take the VFs of one that is optional.
+        # Treated as an absent device, an optional one would lose its VFs.
         raise Refusal(f"{where}: `ip -d -j link show` did not list the interfaces of this host: try it there as root")
 
     def fits(netdev):
@@ -75,7 +75,7 @@ def choose_by_interface(kind, value, where, pfs, details):
         if address:
             raise Refusal(not_a_pf(address, where, pfs))
         if fits(netdev) and kind == "name":
-            raise Refusal(f"{where}: {netdev} is a virtual interface, no NIC; {known_pfs(pfs)}")
+            raise Refusal(f"{where}: {netdev} is a virtual interface, not a NIC; {known_pfs(pfs)}")
     return []
 
 
@@ -90,16 +90,16 @@ def flag(entry, key, default):
 
 
 def candidates(cards):
-    """The functions that can be chosen: PFs, and NICs that show no SR-IOV because their firmware has it turned off.
+    """The functions that can be chosen: PFs, and NICs that show no SR-IOV because it is off in their firmware.
 
-    cards: as of mellanox/selection.py.
+    cards: see Cards in mellanox/selection.py.
     """
     pfs = sysfs.read_pfs()
     known = {pf["address"] for pf in pfs}
     others = [
         sysfs.read_function(address)
         for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
-        # Not a VF, of which there may be a thousand.
+        # Without VFs: there may be a thousand of them.
         if address not in known
         and not os.path.lexists(sysfs.device_path(address, "physfn"))
         and (sysfs.read_int(sysfs.device_path(address, "class")) or 0) >> 16 == sysfs.NETWORK_CLASS
@@ -126,7 +126,7 @@ def refuse_twice(pf, port, where, chosen_by):
 
 
 def check_form(parameters: dict) -> None:
-    """Raise Refusal when a variable of the role is not of the form that it has to have."""
+    """Raise Refusal when a variable of the role does not have the required form."""
     variables = parameters.get("variables") or {}
     check.refuse(
         dict(
@@ -185,7 +185,7 @@ def select(parameters: dict) -> list[dict]:
         if not chosen and not common["optional"]:
             raise Refusal(f"{where} chooses nothing: {known_pfs(pfs)}")
         check_units(common["required_by"], where)
-        # One that is not there can be configured all the same: udev brings its VFs when the card appears.
+        # A missing PF can still be configured: udev starts its unit when the card appears.
         absent = [value] if kind == "address" and not chosen else []
         for pf in chosen:
             refuse_twice(pf, port_of(pf, kind, value, details), where, chosen_by)
@@ -214,7 +214,7 @@ def select(parameters: dict) -> list[dict]:
 
 
 def common_of(entry, where, count, parameters):
-    """What all PFs of an entry have in common, as the module returns it."""
+    """The values that all PFs of an entry share, as the module returns them."""
     required_by = entry.get("numvfs_required_by")
     at_boot = flag(entry, "on_boot_configuration_enabled", True)
     return {
@@ -228,19 +228,17 @@ def common_of(entry, where, count, parameters):
 
 
 def check_units(units, where):
-    """Raise Refusal for what is no unit."""
+    """Raise Refusal for a name that is not a systemd unit."""
     for unit in units:
         if not isinstance(unit, str) or not UNIT_NAME.fullmatch(unit):
             raise Refusal(
-                f"{where}: numvfs_required_by has {check.shown(unit)}, which is no systemd unit: write it as "
+                f"{where}: numvfs_required_by has {check.shown(unit)}, which is not a systemd unit: write it as "
                 "docker.service"
             )
 
 
 def refuse_too_many(pf, common, cards):
-    """Raise Refusal for more VFs than a PF has, where that does not change with firmware or with the driver's
-    options.
-    """
+    """Raise Refusal for more VFs than a PF supports, if neither firmware nor the driver's options can change that."""
     count, where = common["numvfs"], common["selector"]
     if common["boot"] == "none" or cards.claims(pf) or cards.waits(pf, count) or pf["driver"] == MLX4:
         return
@@ -248,12 +246,12 @@ def refuse_too_many(pf, common, cards):
         if not pf["totalvfs"]:
             raise Refusal(f"{where}: {sysfs.describe(pf)} offers no VFs: {causes.why_no_vfs(pf)}")
         raise Refusal(
-            f"{where}: {sysfs.describe(pf)} has at most {pf['totalvfs']} VFs, {count} are asked for: lower numvfs"
+            f"{where}: {sysfs.describe(pf)} supports at most {pf['totalvfs']} VFs, {count} are requested: lower numvfs"
         )
 
 
 def device_of(pf, common, firmware, cards, port):
-    """One PF that is chosen, as the module returns it. port: as of port_of()."""
+    """A chosen PF, as the module returns it. port: see port_of()."""
     count = common["numvfs"]
     return dict(
         common,

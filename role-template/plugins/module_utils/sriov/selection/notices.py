@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an operator has to know of a choice that is none, or is not what it was."""
+"""Notices for the operator: no devices are set, or the selection differs from the last run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ RULE_FOLDERS = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/r
 
 
 def configured(rule_path):
-    """What the role, or one before it, has configured on this host and `sriov_devices: []` takes away: a list of
-    clauses.
+    """What the role or a predecessor configured on this host, and `sriov_devices: []` would remove: a list of clauses.
 
-    rule_path: as of sriov_udev_rule_path.
+    rule_path: the value of sriov_udev_rule_path.
     """
     clauses = []
     try:
@@ -36,7 +35,7 @@ def configured(rule_path):
         clauses.append(f"{name_of(device['address'])} with {device['numvfs']} VFs")
     if config is None:
         clauses += [
-            f"{name_of(match.group(1))}, whose VFs are to go at the next boot"
+            f"{name_of(match.group(1))}, whose VFs will be removed at the next boot"
             for match in [re.match(r"^vfs:(.+)=0$", key) for key in sorted(pending.of_this_boot(HOST, "vfs"))]
             if match
         ]
@@ -51,7 +50,7 @@ def configured(rule_path):
 
 
 def notice_of_unset(parameters: dict) -> str:
-    """The sentence about devices that are not set on a host that is not configured. Raises Refusal on one that is."""
+    """The notice that devices are not set, for a host that is not configured. Raises Refusal for a configured host."""
     rule_path = (parameters.get("variables") or {}).get("sriov_udev_rule_path")
     misspelt = check.misspelt_devices(parameters.get("names") or [])
     clauses = configured(rule_path or HOST.udev_rules)
@@ -60,8 +59,8 @@ def notice_of_unset(parameters: dict) -> str:
             " ".join(
                 misspelt
                 + [
-                    f"sriov_devices is not set, and this host is configured: {', '.join(clauses)}. Look whether the inventory "
-                    "and its group_vars are loaded, and set it; or write sriov_devices: [] to have these VFs removed"
+                    f"sriov_devices is not set, and this host is configured: {', '.join(clauses)}. Check that the inventory "
+                    "and its group_vars are loaded, and set it; or write sriov_devices: [] to remove these VFs"
                 ]
             )
         )
@@ -74,10 +73,10 @@ def notice_of_unset(parameters: dict) -> str:
 
 
 def warnings_about_rules(parameters: dict, devices: list[dict]) -> list[str]:
-    """A sentence about rules that udev would not read, where devices need some."""
+    """A sentence about udev rules in a folder that udev does not read, if devices need them."""
     path = (parameters.get("variables") or {}).get("sriov_udev_rule_path") or ""
     folder = os.path.dirname(path)
-    # What ~ or a variable of the environment stands for is known to sriov_vfs alone.
+    # Only sriov_vfs can expand ~ or an environment variable.
     if (
         not devices
         or not path.startswith("/")
@@ -91,7 +90,7 @@ def warnings_about_rules(parameters: dict, devices: list[dict]) -> list[str]:
 
 
 def warnings_about_numbers(parameters: dict, devices: list[dict]) -> list[str]:
-    """One sentence for each PF that loses VFs and whose number comes from sriov_numvfs, which may have been lost."""
+    """One sentence for each PF that loses VFs because of sriov_numvfs, a variable that may be lost."""
     try:
         config = configuration.load_config() or {}
     except Refusal:
@@ -101,7 +100,7 @@ def warnings_about_numbers(parameters: dict, devices: list[dict]) -> list[str]:
         where for entry, _kind, _value, where in checked_entries(parameters["devices"]) if entry.get("numvfs") is None
     }
     return [
-        f"{device['selector']} has no numvfs, so sriov_numvfs holds: {device['name'] or device['address']} gets "
+        f"{device['selector']} has no numvfs, so sriov_numvfs applies: {device['name'] or device['address']} gets "
         f"{device['numvfs']} VFs, and was configured with {before[device['address']]}"
         for device in devices
         if device["selector"] in without and device["numvfs"] < before.get(device["address"], 0)

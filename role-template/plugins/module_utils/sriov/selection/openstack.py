@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The PFs that are chosen, as Nova and Neutron's agent take them."""
+"""The chosen PFs, as Nova and Neutron's agent see them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from .seen import every_function, known_pfs
 
 
 def vf_product(address):
-    """The product id of a PF's VFs, four hexadecimal digits; None where the kernel does not say it."""
+    """The product id of a PF's VFs, four hexadecimal digits; None if the kernel does not show it."""
     # Hexadecimal without 0x, unlike vendor and device (drivers/pci/iov.c).
     product = sysfs.read_text(sysfs.device_path(address, "sriov_vf_device"))
     return f"{int(product, 16):04x}" if product else None
 
 
 def vf_details(pf, later):
-    """What the kernel says of the VFs of a PF, those to come too, as check_hardware() of openstack wants it.
+    """The kernel's data about the VFs of a PF, future VFs included, in the form that check_hardware() of openstack
+    needs.
 
-    later: whether the card is another one after a reboot, so that only the VFs that are there can be relied on.
+    later: whether the card changes with the next reboot, so that only the existing VFs are certain.
     """
     address = pf["address"]
     return {
@@ -37,6 +38,28 @@ def vf_details(pf, later):
     }
 
 
+def choice_of(plan: dict, pf: dict, where: str, devices: list[dict]) -> dict:
+    """A PF that an entry chose, as hardware.check_hardware() gets it.
+
+    plan: of the entry that `where` names.
+    """
+    [device] = [device for device in devices if (device["selector"], device["address"]) == (where, pf["address"])]
+    others = [
+        other for other in devices if other["address"] == pf["address"] and (other["port"] or 0) < (device["port"] or 0)
+    ]
+    # After the reboot the firmware may offer more VFs, at other addresses.
+    later = "waits" in device or device["firmware"] is not None and device["numvfs"] > (pf["totalvfs"] or 0)
+    details = vf_details(pf, later)
+    return {
+        "plan": plan,
+        "pf": details,
+        "later": later,
+        "first": sum(other["numvfs"] for other in others),
+        # The role does not manage this PF: another program sets its number of VFs.
+        "numvfs": len(details["vfs"]) if device["boot"] == "none" else device["numvfs"],
+    }
+
+
 def check_openstack(
     parameters: dict,
     entries: list[tuple[dict, str, str, str]],
@@ -47,8 +70,8 @@ def check_openstack(
 ) -> None:
     """Refuse what Nova and Neutron's agent would not understand, and note the physical network of each device.
 
-    entries: (entry, kind, value, where). chosen_of: the PFs of each. devices: the list that select() returns, by where
-    they come from. pfs: all of the host. details: as of interface_details. Raises Refusal.
+    entries: (entry, kind, value, where). chosen_of: the PFs of each. devices: the list that select() returns, with the
+    entry of each PF. pfs: all PFs of the host. details: see interface_details(). Raises Refusal.
     """
     mappings, release = parameters.get("physnet_mappings"), parameters.get("openstack_release")
     plans = variables.plan(parameters["devices"], mappings, release, chosen_of, known_pfs(pfs))
@@ -76,33 +99,12 @@ def check_openstack(
     choices = []
     by_selector = {one["selector"]: one for one in plans}
     for (_entry, _kind, _value, where), chosen in zip(entries, chosen_of):
-        # The VFs of a PF without a physical network count too: no device_spec of another may take them.
+        # The VFs of a PF without a physical network count too: no device_spec of another PF may match them.
         one = by_selector.get(where, {"selector": where, "physical_network": None, "specs": [], "exclude_vfs": []})
         if not chosen:
-            # Nova is told of it all the same.
+            # Nova gets it in any case.
             choices.append({"plan": one, "pf": None})
-        for pf in chosen:
-            [device] = [
-                device for device in devices if (device["selector"], device["address"]) == (where, pf["address"])
-            ]
-            others = [
-                other
-                for other in devices
-                if other["address"] == pf["address"] and (other["port"] or 0) < (device["port"] or 0)
-            ]
-            # What its firmware offers after the reboot may be more, and elsewhere.
-            later = "waits" in device or device["firmware"] is not None and device["numvfs"] > (pf["totalvfs"] or 0)
-            details_of_vfs = vf_details(pf, later)
-            choices.append(
-                {
-                    "plan": one,
-                    "pf": details_of_vfs,
-                    "later": later,
-                    "first": sum(other["numvfs"] for other in others),
-                    # Left alone, it has the number that somebody else gives it.
-                    "numvfs": len(details_of_vfs["vfs"]) if device["boot"] == "none" else device["numvfs"],
-                }
-            )
+        choices += [choice_of(one, pf, where, devices) for pf in chosen]
     if plans:
         functions = every_function()
         hardware.check_hardware(choices, functions)
@@ -114,13 +116,13 @@ def check_openstack(
 
 
 def warnings_about(devices: list[dict]) -> list[str]:
-    """One sentence for each PF that a guest could be given as a whole, and with it the connection to this host."""
+    """One sentence for each PF that Nova could give to a guest as a whole, with the connection to this host."""
     if not any(device.get("whole") for device in devices):
         return []
     carriers = connection.connection_functions() or ()
     return [
-        "%s: Nova may give %s itself to a guest whose port is of type direct-physical, and it carries the connection to this host. To have "
-        'Nova take its VFs alone, write their ids beside the name: nova: {%s: %s, vendor_id: "%s", product_id: "%s"}'
+        "%s: Nova may give %s itself to a guest whose port is of type direct-physical, and it carries the connection to this host. To let "
+        'Nova use its VFs only, write their ids next to the name: nova: {%s: %s, vendor_id: "%s", product_id: "%s"}'
         % (
             device["selector"],
             device["name"] or device["address"],

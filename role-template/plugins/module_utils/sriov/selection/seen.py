@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host has, as far as the choice of PFs needs it."""
+"""The facts of a host that the selection of PFs needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..program.host import HOST
 
 
 def interface_details() -> dict | None:
-    """Alternative names and permanent MAC address of each interface, by interface name; None when `ip` cannot tell
+    """Alternative names and permanent MAC address of each interface, by interface name; None if `ip` cannot list
     them.
     """
     details = {}
@@ -28,7 +28,7 @@ def interface_details() -> dict | None:
 
 
 def every_function() -> list[dict]:
-    """Every PCI function of the host, as takes() of openstack wants them."""
+    """Every PCI function of the host, in the form that takes() of openstack needs."""
     found = [sysfs.read_function(address) for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))]
     names = {function["address"]: function["netdevs"] for function in found if function}
     return [
@@ -54,13 +54,13 @@ def known_pfs(pfs: list[dict]) -> str:
         % (
             sysfs.describe(pf),
             pf["driver"] or "none",
-            "no VFs before its firmware is set" if pf["totalvfs"] is None else f"up to {pf['totalvfs']} VFs",
+            "no VFs until its firmware is set" if pf["totalvfs"] is None else f"up to {pf['totalvfs']} VFs",
         )
         for pf in pfs
     )
 
 
 def name_of(address: str) -> str:
-    """A PF in a few words, also one that is not there."""
+    """A PF in a few words, also a missing one."""
     function = sysfs.read_function(address)
     return sysfs.describe(function) if function else address

@@ -225,7 +225,7 @@ def test_a_change_that_fails_is_put_back_or_said(kind, run, stays, tmp_path):
             assert "No space left on device" in text and "\n" not in text
             if "and everything is as it was: " in text:
                 said.add("as it was")
-                assert changed == set() and error.details.get("changed") is False
+                assert changed == set() and error.details.get("changed", False) is False
             elif "this could not be put back: " in text:
                 said.add("not put back")
                 assert changed and all(f"{path} (No space left on device)" in text for path in changed)

@@ -109,7 +109,7 @@ def _checked_value(name, value, start):
         value = value.strip()
         if not re.match(r"^[A-Za-z0-9_.-]+$", value):
             what = f"{value!r:.60}, with characters that no value has" if value else "empty"
-            raise Refusal(f"{start}{name} is {what}: write a number, true, false, or a name such as ETH")
+            raise Refusal(start + f"{name} is {what}: write a number, true, false, or a name such as ETH")
         if re.match(r"^0[0-9]", value):
             raise Refusal(
                 start + f"{name} is {value!r}, which the tool would read as octal: write it without leading zeros"

@@ -82,7 +82,7 @@ WRONG = {
     ),
     "newer-tag": (
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"one_time_use": True}}]},
-        r"sriov_devices\[0\] \(name ens1f0\): nova\.one_time_use needs Nova 32, and 2025\.1 has Nova 31",
+        r"sriov_devices\[0\] \(name ens1f0\): nova\.one_time_use needs Nova 32, but 2025\.1 has Nova 31",
     ),
     "unset": ({}, r"sriov_devices is not set, and Nova would lose the devices that it has"),
     "null": ({"sriov_devices": None}, r"sriov_devices is not set, and Nova would lose the devices that it has"),

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { execa } from "execa";
 
 /** A command as data: it can be shown, tested, and run in one place. */
@@ -28,7 +29,19 @@ export interface Watch {
   readonly input?: string;
 }
 
-/** Run a command to its end. A failure is an outcome, not an exception. */
+/** Exit codes of programs that end for SIGINT or SIGTERM by themselves: of ansible (99), and of shells and git. */
+const interrupted: readonly (number | undefined)[] = [99, 130, 143];
+
+/** Milliseconds within which a signal to the process group arrives here too, also on a slow machine. */
+const signalDelay = 1000;
+
+/**
+ * Run a command to its end. A failure is an outcome, not an exception.
+ *
+ * Ctrl-C sends SIGINT to the whole process group, and a child can end before this process has its own: for such a
+ * child, this returns only after a moment in which this process's handler can run. Otherwise the caller reports a
+ * failure of the child, and not the interruption.
+ */
 export async function run(command: Command, watch: Watch = {}): Promise<Outcome> {
   const start = performance.now();
   const child = execa(command.file, command.args, {
@@ -42,6 +55,8 @@ export async function run(command: Command, watch: Watch = {}): Promise<Outcome>
   if (watch.onStart && child.pid !== undefined) watch.onStart(child.pid);
   if (watch.onLine) for await (const line of child.iterable({ from: "all" })) watch.onLine(String(line));
   const result = await child;
+  const killed = result.signal !== undefined || interrupted.includes(result.exitCode);
+  if (killed && watch.ownGroup !== true) await wait(signalDelay);
   const notThere = result.code === "ENOENT" ? `${command.file}: not found` : "";
   return {
     code: result.exitCode ?? (notThere ? 127 : 128),

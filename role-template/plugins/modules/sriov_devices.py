@@ -69,6 +69,12 @@ options:
       - This option has no type, so that the module refuses a wrong variable in it by name.
     type: raw
     default: {}
+requirements:
+  - Linux with sysfs mounted at C(/sys).
+seealso:
+  - module: stackhpc.sriov.sriov_look
+  - module: stackhpc.sriov.sriov_firmware
+  - module: stackhpc.sriov.sriov_vfs
 attributes:
   check_mode:
     description: Can run in check mode.

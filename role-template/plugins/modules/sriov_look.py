@@ -38,6 +38,14 @@ options:
         With V(false), the next run deletes them.
     type: bool
     default: false
+requirements:
+  - What the modules of the concerns require.
+seealso:
+  - module: stackhpc.sriov.sriov_devices
+  - module: stackhpc.sriov.sriov_firmware
+  - module: stackhpc.sriov.sriov_mlx4
+  - module: stackhpc.sriov.sriov_kernel_parameters
+  - module: stackhpc.sriov.sriov_vfs
 attributes:
   check_mode:
     description: Can run in check mode.

@@ -44,6 +44,12 @@ options:
   units:
     description: Text of the systemd units, by the name of the unit. The default is the role's own units.
     type: dict
+requirements:
+  - systemd and udev.
+seealso:
+  - module: stackhpc.sriov.sriov_devices
+  - module: stackhpc.sriov.sriov_look
+  - module: ansible.builtin.reboot
 attributes:
   check_mode:
     description: Can run in check mode.

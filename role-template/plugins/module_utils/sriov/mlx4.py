@@ -266,6 +266,9 @@ def rebuild_initramfs(command, run, path):
 def write_options(path, before, text, stale):
     """Write the options file, after the mark that the initramfs has the old options.
 
+    Not through Changes, which puts files back: an initramfs that a rebuild has half replaced cannot be put back. So
+    this concern never steps back. The mark stays until an initramfs with the options is on the disk.
+
     before, text: the old and the new text, None for no file. stale: the path of the mark. Raises OSError with both
     files as they were, or Refusal.
     """

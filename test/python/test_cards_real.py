@@ -155,7 +155,7 @@ def test_check_mode_reads_the_card_and_sets_nothing(tool, card):
 @pytest.mark.parametrize(
     "behaviour, sentence",
     [
-        ({"refuse": "NVDA.set=0x20"}, "rejected SRIOV_EN=1, NUM_OF_VFS=4 as a whole"),
+        ({"refuse": "NVDA.set=0x20"}, "rejected NUM_OF_VFS=4, SRIOV_EN=1 as a whole"),
         ({"livefish": "true"}, "Device in Livefish mode is not supported"),
         ({"refuse": "NVQC.get=7"}, "does not let this host access its configuration"),
     ],

@@ -173,6 +173,9 @@ class State:
 
     def __init__(self, folder: str = STATE) -> None:
         self.folder, self.path = folder, os.path.join(folder, "state.json")
+        os.makedirs(folder, exist_ok=True)
+        # Opened once: to open it for each command costs an emulated guest 10 ms, and a tool sends hundreds of commands.
+        self.lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self.seen: tuple[int, int] | None = None
         self.data: dict[str, Any] = {"boot": "", "power": "", "cards": {}}
         self.cards: dict[str, Card] = {}
@@ -206,11 +209,12 @@ class State:
     @contextlib.contextmanager
     def locked(self) -> Iterator[dict[str, Card]]:
         """Hold the state exclusively, as it is now. The caller must write its changes before the end."""
-        os.makedirs(self.folder, exist_ok=True)
-        with open(os.path.join(self.folder, "lock"), "w", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        try:
             self._read()
             yield self.cards
+        finally:
+            fcntl.flock(self.lock, fcntl.LOCK_UN)
 
     def boot(self) -> None:
         """Make next current if the machine has booted since the last call. The lock must be held."""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the firmware module decides and does, against a tool that keeps next and current apart as the real one does.
 
-The tables and messages of the real tool are test_mstconfig.py's; the whole path, with reboots, is molecule/mellanox.
+The tables and messages of the real tool are test_mstconfig.py's; the whole path, with reboots, is molecule/connectx5.
 """
 
 import copy

@@ -66,7 +66,7 @@ describe("the concerns of a host", () => {
       "tasks/unsettled.yml: it does not import tasks/vfs.yml when: \"'vfs' in __sriov_found.look_again\"",
     ],
     [
-      "one that is done where nothing is to be done",
+      "one that runs though nothing must be changed",
       "tasks/vfs.yml",
       "'vfs' not in __sriov_found.settled",
       "true",

@@ -213,7 +213,7 @@ describe("a stage", () => {
     const written: { readonly [title: string]: unknown } = {
       mocha: { passes: 3, failures: 1, pending: 0 },
       pytest: { passed: 2, skipped: 1, warnings: 4 },
-      lint: [{ title: "knip", passed: true }],
+      lint: [{ title: "shellcheck", passed: true }],
       verify: [{ scenario: "live", outcome: "stopped" }],
     };
     const counts = all.flatMap((stage) => {

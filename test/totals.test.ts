@@ -14,7 +14,7 @@ const counted = (passed: number, failed: number, skipped = 0): Totals => ({ pass
 describe("what was tested is read from the results that the tools write", () => {
   const mocha = (passes: number, failures = 0, pending = 0) => ({ passes, failures, pending });
   const twoLinters = [
-    { title: "knip", passed: true },
+    { title: "shellcheck", passed: true },
     { title: "prettier", passed: false },
   ];
   const threeScenarios = [

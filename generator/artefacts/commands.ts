@@ -50,7 +50,7 @@ export async function check(root: string, options: ArtefactOptions): Promise<num
   if (sources.problems.length === 0) {
     const { plan, before } = planArtefacts(sources, layoutsOf(options.layout), out);
     stale = plan.write.length + plan.remove.length;
-    if (stale > 0) printDiff(plan, before, fromCwd(out));
+    await printDiff(plan, before, fromCwd(out));
   }
   printProblems(problems);
   if (problems.length + stale === 0) {

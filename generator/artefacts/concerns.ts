@@ -1,5 +1,5 @@
 import type { OutFile, Problem } from "../ir.js";
-import { parseAsAnsible } from "../system/ansible.js";
+import { yamlOf } from "./templates.js";
 
 // A concern is something that the role sets on a host. Ansible has no loop over imports, so a concern stands in several
 // files: `__sriov_options` in vars/main/main.yml is the list, and everything here is compared with it.
@@ -77,7 +77,8 @@ function textOf(files: readonly OutFile[], path: string): string {
 
 /** A file of YAML; undefined where it has a fault, which another check reports. */
 function read(files: readonly OutFile[], path: string): unknown {
-  const [document] = parseAsAnsible(textOf(files, path)).documents;
+  const file = files.find((one) => one.path === path);
+  const [document] = file === undefined ? [] : yamlOf(file).documents;
   const data: unknown = document?.errors.length === 0 ? document.toJS() : undefined;
   return typeof data === "object" && data !== null ? data : undefined;
 }

@@ -1,8 +1,9 @@
 import { isMap, isPair, isScalar, visit } from "yaml";
 import { concernProblems } from "./concerns.js";
+import { yamlOf } from "./templates.js";
 import { checks } from "./emit/checks.js";
 import type { OutFile, Problem, Role, Variable } from "../ir.js";
-import { parseAsAnsible } from "../system/ansible.js";
+import type { ReadYaml } from "../system/ansible.js";
 import { nearest } from "../system/nearest.js";
 
 /** Keys of a task whose whole value is an expression, without braces. */
@@ -149,9 +150,9 @@ export function kayobeVariables(role: Role, files: readonly OutFile[]): string[]
   return [...new Set(found)].filter((name) => !roles.has(name)).sort();
 }
 
-function settings({ path, text }: OutFile): Mentions {
+function settings(file: OutFile): Mentions {
   const result: Mentions = { read: [], indirect: [], set: [], facts: [], problems: [] };
-  readYaml(`role-template/${path}`, text, result);
+  readYaml(`role-template/${file.path}`, yamlOf(file), result);
   return result;
 }
 
@@ -177,7 +178,7 @@ function unique(problems: readonly Problem[]): Problem[] {
 function mentions(file: OutFile): Mentions {
   const result: Mentions = { read: [], indirect: [], set: [], facts: [], problems: [] };
   const name = `role-template/${file.path}`;
-  if (/\.ya?ml$/.test(file.path)) readYaml(name, file.text, result);
+  if (/\.ya?ml$/.test(file.path)) readYaml(name, yamlOf(file), result);
   else if (file.path.startsWith("templates/"))
     readJinja(name, file.text, (offset) => lineAt(file.text, offset), result);
   return result;
@@ -187,8 +188,7 @@ function lineAt(text: string, offset: number): number {
   return text.slice(0, offset).split("\n").length;
 }
 
-function readYaml(file: string, text: string, into: Mentions): void {
-  const { documents, lines } = parseAsAnsible(text, true);
+function readYaml(file: string, { documents, lines }: ReadYaml, into: Mentions): void {
   for (const doc of documents) {
     for (const { linePos, message } of doc.errors)
       into.problems.push({ file, line: linePos?.[0].line ?? 1, message: message.split("\n")[0] ?? "is not YAML" });

@@ -55,7 +55,7 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
     return exit.failed;
   }
   const there = before.flatMap(({ path, text }) => (text === undefined ? [] : [{ path, text }]));
-  printDiff({ write, remove: [], same: 0 }, there, name);
+  await printDiff({ write, remove: [], same: 0 }, there, name);
   for (const { path, target } of links) print(`${name}/${path}: a symbolic link to ${target}`);
   const configured = configuredSeries(before, environment);
   const installed = await installedSeries();

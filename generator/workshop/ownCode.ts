@@ -2,8 +2,9 @@ import { join } from "node:path";
 import { readTree } from "../system/disk.js";
 import type { Command } from "../system/process.js";
 
-// The formatters and linters of this repository's own code. Their settings: .editorconfig (prettier's too),
-// pyproject.toml (ruff's) and "knip" in package.json.
+// The formatters and linters of this repository's own code. Their settings: .editorconfig (prettier's too) and
+// pyproject.toml (ruff's). Exports that nothing uses are found by test/exports.test.ts: the compiler knows them, and
+// each package more is paid for by every fresh clone.
 
 /** A program that judges the code, or one that corrects it. */
 export interface Linter {
@@ -42,7 +43,6 @@ export function linters(root: string, bin: string): readonly Linter[] {
   const python = (name: string, ...args: string[]): Command => ({ file: join(bin, name), args, cwd: root });
   return [
     { title: "prettier", command: ofPackage(root, "prettier", "bin/prettier.cjs", "--check", ...typescript) },
-    { title: "knip", command: ofPackage(root, "knip", "bin/knip.js", "--no-progress") },
     { title: "ruff check", command: python("ruff", "check", "--quiet") },
     { title: "ruff format", command: python("ruff", "format", "--check") },
     { title: "shellcheck", command: python("shellcheck", ...shellScripts(root)) },
@@ -50,7 +50,7 @@ export function linters(root: string, bin: string): readonly Linter[] {
 }
 
 /**
- * What corrects the code, in the order in which it runs. What knip and shellcheck find, a person corrects.
+ * What corrects the code, in the order in which it runs. What shellcheck finds, a person corrects.
  *
  * @param bin folder of the Python tools
  */

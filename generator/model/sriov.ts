@@ -415,7 +415,7 @@ export interface SriovNova {
    * `report_in_placement` nova-compute does not start with it.
    * @since 2025.2
    */
-  one_time_use?: boolean;
+  one_time_use?: false;
 
   /**
    * The resource class in Placement. It has no effect on a device with a physical network, and all devices here have

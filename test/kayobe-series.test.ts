@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { configuredSeries, deployLines, seriesOfKayobe, untested } from "../generator/kayobe/series.js";
@@ -142,7 +142,14 @@ describe(untested.name, () => {
 describe("the command kayobe", () => {
   /** What it prints for a configuration, with a Kayobe on the PATH or without one. */
   async function printed(openstack: string, kayobe: string | undefined, ...options: string[]): Promise<string> {
-    const folder = repository();
+    return await printedIn(repository(), openstack, kayobe, ...options);
+  }
+  async function printedIn(
+    folder: string,
+    openstack: string,
+    kayobe: string | undefined,
+    ...options: string[]
+  ): Promise<string> {
     put(folder, {
       "config/kolla.yml": "---\n",
       "config/inventory/groups": "[compute]\n",
@@ -181,6 +188,27 @@ describe("the command kayobe", () => {
     match(await printed("openstack_release: 2024.1\n", "echo kayobe 18.6.0", "--check"), old);
     match(await printed("openstack_release: 2024.1\n", undefined), old);
   });
+  it("notes one that is newer", async () =>
+    match(
+      await printed("openstack_release: 2027.1\n", undefined),
+      new RegExp(`^Note: openstack\\.yml:1: openstack_release is 2027\\.1, ${range}`, "m"),
+    ));
+  it("notes it where there is nothing to do, too", async () => {
+    const folder = repository();
+    const old = "openstack_release: zed\n";
+    await printedIn(folder, old, undefined);
+    const { output } = await cliWith(folder, { PATH: temporary() }, "kayobe", "--config-path", "config");
+    match(output, new RegExp(`^Note: openstack\\.yml:1: openstack_release is zed, ${range}`, "m"));
+    match(output, /^Nothing to do: config is up to date\.$/m);
+  });
+  it("notes an environment's own release only with that environment", async () => {
+    const folder = repository();
+    put(folder, { "config/environments/old/openstack.yml": "openstack_release: 2024.1\n" });
+    const note = new RegExp(`^Note: environments/old/openstack\\.yml:1: openstack_release is 2024\\.1, ${range}`, "m");
+    const current = "openstack_release: 2026.1\n";
+    match(await printedIn(folder, current, undefined, "--environment", "old"), note);
+    doesNotMatch(await printedIn(folder, current, undefined, "--check"), /this merge is tested with/);
+  });
   it("notes an installed Kayobe that is older, where the configuration has no release", async () =>
     match(
       await printed("a: 1\n", "echo kayobe 16.0.0"),
@@ -197,4 +225,9 @@ describe("the pages", () => {
     ["README.md", `| Kayobe | ${range} |`],
   ] as const)
     it(`name the series that are tested: ${page}`, () => strictEqual(text(page).includes(sentence), true));
+  it("say in README.md what npm test runs with which series", () => {
+    const { newest, in_part: inPart, scenario } = openStackSeries;
+    const said = `| ${newest} with its Kolla Ansible, Nova and Neutron, a part with ${inPart}, and ${scenario} on a virtual machine.`;
+    ok(text("README.md").includes(said));
+  });
 });

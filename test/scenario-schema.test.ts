@@ -318,6 +318,7 @@ describe("the releases of ansible-core", () => {
     ["docs/testing.md", `${limited("newest")} and OpenStack 2025.1 need a Python up to 3.12`],
     ["docs/testing.md", `${limited("oldest")} need 3.12 or later.`],
     ["docs/testing.md", `\`ansible-test sanity\` of ansible-core ${own} `],
+    ["docs/testing.md", `a real \`kayobe playbook run\` of Kayobe ${openStackSeries.scenario},`],
     ["docs/testing.md", `--ansible ${ansibleCores.at(-1)} intel`],
     ["README.md", `ansible-core ${ansibleCores[0]} to ${ansibleCores.at(-1)} |`],
     ["molecule/versions/steps.yml", `Molecule's own release is ${own}.`],

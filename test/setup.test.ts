@@ -515,6 +515,9 @@ describe("the programs that are tested with", () => {
       new RegExp(`^${name}==(\\d+\\.\\d+)\\.`, "m").exec(
         readFileSync(join(root, `test/openstack/requirements-${kind}-${series}.txt`), "utf8"),
       )?.[1] ?? "";
+    /** The cells of a series in the table, without the first. */
+    const row = (series: string): string[] =>
+      new RegExp(`^\\| ${series} \\(\\w+\\) \\| (.*) \\|$`, "m").exec(page)?.[1]?.split(" | ") ?? [];
     it("are named in its file, and all files are of a series", () => {
       for (const one of [newest, inPart, scenario]) ok(allSeries.includes(one), one);
       deepStrictEqual(
@@ -524,12 +527,34 @@ describe("the programs that are tested with", () => {
     });
     for (const series of allSeries)
       it(`are in the table of docs/testing.md as they are pinned: ${series}`, () => {
-        const [, cells = ""] = new RegExp(`^\\| ${series} \\(\\w+\\) \\| (.*) \\| [^|]+ \\|$`, "m").exec(page) ?? [];
-        deepStrictEqual(cells.split(" | "), [
+        deepStrictEqual(row(series).slice(0, 5), [
           ...["kayobe", "kolla-ansible", "ansible-core"].map((name) => pin("kayobe", series, name)),
           ...["nova", "neutron"].map((name) => pin("nova", series, name)),
         ]);
       });
+    it("are in that table with what npm test runs of each", () => {
+      const known: [series: string, begins: string][] = [
+        [newest, "all of `test/openstack`"],
+        [inPart, "one of three variants"],
+        [scenario, "the scenario `kayobe`"],
+      ];
+      for (const series of allSeries) {
+        const begins = known.find(([name]) => name === series)?.[1] ?? "nothing";
+        strictEqual(row(series)[5]?.slice(0, begins.length), begins);
+      }
+    });
+    it("have all passed since the newest entry of the changelog, as that table says", () => {
+      const changelog = readFileSync(join(root, "role-template/CHANGELOG.md"), "utf8");
+      const [, released = ""] = /^## \S+ - (\d{4}-\d\d-\d\d)$/m.exec(changelog) ?? [];
+      for (const series of allSeries) {
+        const passed = row(series)[6] ?? "";
+        match(passed, /^\d{4}-\d\d-\d\d$/);
+        ok(
+          passed >= released,
+          `${series}: ${passed}, and the changelog has ${released}: npm test -- --series ${series}`,
+        );
+      }
+    });
   });
 
   it("are the same ansible-core and ansible-lint in galaxy-importer's environment as in that of the tools", () => {

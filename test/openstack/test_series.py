@@ -161,3 +161,35 @@ def test_nova_does_not_start_with_one_time_use(nova_bin, series, naming, value):
         assert "report_in_placement" in said
     else:
         assert said == "taken\n"
+
+
+ASK_PLACEMENT = """
+import json
+import sys
+import nova.conf
+from nova.compute.pci_placement_translator import PlacementView
+from nova.objects.pci_device import PciDevice
+from nova.pci import whitelist
+
+nova.conf.CONF([], default_config_files=[])
+nova.conf.CONF.set_override("report_in_placement", True, "pci")
+[spec] = whitelist.Whitelist([sys.argv[1]]).specs
+view = PlacementView("hypervisor", [])
+vf = {"address": "0000:3b:02.0", "parent_addr": "0000:3b:00.0", "dev_type": "type-VF"}
+view.process_dev(PciDevice(vendor_id="8086", product_id="10ca", status="available", **vf), spec)
+print(json.dumps([[provider.resource_class, *sorted(provider.traits)] for provider in view.rps.values()]))
+"""
+
+
+@pytest.mark.parametrize("network", [{"physical_network": "physnet2"}, {}], ids=str)
+def test_nova_reports_no_device_with_a_physical_network(nova_bin, network):
+    """The reason why resource_class, traits and live_migratable have no effect here, as the pages say."""
+    tags = {"resource_class": "CUSTOM_X", "traits": "CUSTOM_FAST", "live_migratable": "true"}
+    spec = json.dumps({"address": "0000:3b:02.*", **network, **tags})
+    command = [str(nova_bin / "python"), "-c", ASK_PLACEMENT, spec]
+    reported = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    if network:
+        assert reported == []
+    else:
+        [provider] = reported
+        assert {"CUSTOM_X", "CUSTOM_FAST"} <= set(provider)

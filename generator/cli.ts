@@ -14,6 +14,7 @@ import { ending, formatItem, helpWidth, takenByNpm } from "./system/help.js";
 import type { Ending } from "./system/help.js";
 import { exit, inWords } from "./system/terminal.js";
 import type { LintOptions, SetupOptions, VerifyOptions } from "./workshop/commands.js";
+import type { TestOptions } from "./workshop/test.js";
 
 // Options and help of every command. A command is loaded when it runs: the compiler alone takes a quarter of a second.
 const artefacts = async () => await import("./artefacts/commands.js");
@@ -232,6 +233,10 @@ function ofTests({ cli, root, on, inClone }: Declaring): void {
       .argument("[pattern...]", "run only the test files with this in their path, without VMs")
       .option("--fast", "skip VMs and artefacts: npm run test:unit")
       .option(
+        "--series <series>",
+        "run only the tests with OpenStack, with each of these series, for example 2025.2,2026.1; all for every one",
+      )
+      .option(
         "--changed [commit]",
         "run only what the changes since a commit can touch (default: where this branch left origin/main), and the scenario intel",
       )
@@ -242,7 +247,7 @@ function ofTests({ cli, root, on, inClone }: Declaring): void {
       failed: "a test failed or was skipped, or a requirement of the tests cannot be installed",
     },
     inClone(
-      async (patterns: readonly string[], options: { fast?: boolean; jobs: number; changed?: string | true }) =>
+      async (patterns: readonly string[], options: TestOptions) =>
         await (await import("./workshop/test.js")).test(patterns, options),
     ),
   );

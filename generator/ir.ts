@@ -21,7 +21,8 @@ export interface Form {
 }
 
 export type VarType =
-  | { readonly kind: "bool" }
+  /** `only`: the one value that the role takes, although it reads both. */
+  | { readonly kind: "bool"; readonly only?: boolean }
   /** `ending`: what the name of the file ends in. */
   | { readonly kind: "path"; readonly ending?: string }
   /** `number`: a number is taken too, as the text that it is written as. */

@@ -62,7 +62,7 @@ describe("a change can touch", () => {
     "role-template/plugins/modules/sriov_vfs.py",
     "role-template/plugins/modules/sriov_new.py",
     "molecule/rig/new.py",
-    "test/openstack/requirements-kayobe.txt",
+    "test/openstack/requirements-kayobe-2026.1.txt",
   ];
   for (const path of whole) it(`all scenarios by ${path}`, () => deepStrictEqual(of(path).scenarios, every));
 

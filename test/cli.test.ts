@@ -396,15 +396,6 @@ describe("kayobe", () => {
     match(await from("/no/such"), /^\$KAYOBE_CONFIG_PATH: \/no\/such is not a folder/);
     match(await from(""), /^No Kayobe configuration is named/);
   });
-  it("prints how to deploy before 2026.1 and from then on", async () => {
-    const folder = repository();
-    put(folder, files);
-    const { output } = await cliWith(folder, {}, "kayobe", "--config-path", "config");
-    match(
-      output,
-      /\n {4}kayobe overcloud service deploy -kt nova,neutron\nWith Kayobe 2026\.1 and later the last one is: kayobe overcloud service deploy -t nova,neutron$/,
-    );
-  });
 });
 
 describe("test", () => {
@@ -437,6 +428,18 @@ describe("test", () => {
       const found = chosenFiles(patterns, all);
       if (want instanceof RegExp) match(whyNot(found), want);
       else deepStrictEqual(valueOf(found), want);
+    });
+
+  const wrong: [args: string[], says: RegExp][] = [
+    [["--series", "2025.2,2024.1"], /^--series 2024\.1: there are 2025\.1, 2025\.2, 2026\.1, 2026\.2, and all$/],
+    [["--series", "all", "--changed"], /^Give --series or --changed: not both\.$/],
+    [["--series", "all", "test_host"], /^--series is for files of test\/openstack only\.$/],
+  ];
+  for (const [args, says] of wrong)
+    it(`refuses ${args.join(" ")}`, async () => {
+      const { code, output } = await cli(root, "test", ...args);
+      strictEqual(code, 2, output);
+      match(output, says);
     });
 
   it("runs the one file that is named, and ends with the totals @long", async () => {

@@ -973,15 +973,11 @@ describe("the command kayobe in the field", () => {
     doesNotMatch(second.output, /environments\/test/);
     match((await cli(folder, "kayobe", "--config-path", target, "--environment", "test")).output, /^Nothing to do: /m);
   });
-  it("names the file that it made for the group, and both ways to choose Kolla's tags", async () => {
+  it("names the file that it made for the group", async () => {
     const target = join(temporary(), "kayobe");
     cpSync(join(fixtures, "group_file_taken"), target, { recursive: true });
     const { code, output } = await cli(repository(), "kayobe", "--config-path", target);
     strictEqual(code, 0, output);
     match(output, /^Name the hosts in inventory\/sriov_group\.$/m);
-    match(
-      output,
-      /^ {4}kayobe overcloud service deploy -kt nova,neutron\nWith Kayobe 2026\.1 and later the last one is: kayobe overcloud service deploy -t nova,neutron$/m,
-    );
   });
 });

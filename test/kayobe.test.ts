@@ -1090,7 +1090,7 @@ describe("the command kayobe", () => {
     match(first.output, /10-sriov\.yml: a symbolic link to \.\.\/\.\.\/\.\.\/ansible\/sriov\.yml$/m);
     match(
       first.output,
-      /^\d+ files written in .*\/kayobe\.\nName the hosts in inventory\/sriov and the devices in inventory\/group_vars\/compute_sriov\/sriov\.\n[^]*\n {4}kayobe control host bootstrap\n {4}kayobe playbook run \$KAYOBE_CONFIG_PATH\/ansible\/sriov\.yml\n {4}kayobe overcloud service deploy -kt nova,neutron$/m,
+      /^\d+ files written in .*\/kayobe\.\nName the hosts in inventory\/sriov and the devices in inventory\/group_vars\/compute_sriov\/sriov\.\n[^]*\n {4}kayobe control host bootstrap\n {4}kayobe playbook run \$KAYOBE_CONFIG_PATH\/ansible\/sriov\.yml\n {4}kayobe overcloud service deploy -k?t nova,neutron$/m,
     );
     strictEqual(statSync(join(target, "kolla.yml")).mode & 0o777, 0o640);
     strictEqual(

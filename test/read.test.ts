@@ -23,6 +23,8 @@ describe("a variable of the model", () => {
       "/** D. @default true */ a?: boolean;",
       { type: { kind: "bool" }, required: false, default: true },
     ],
+    ["a boolean that must be false", "/** D. */ a: false;", { type: { kind: "bool", only: false }, required: true }],
+    ["a boolean that must be true", "/** D. */ a: true;", { type: { kind: "bool", only: true }, required: true }],
     ["string is str", '/** D. @default "x" */ a?: string;', { type: { kind: "str" }, required: false, default: "x" }],
     [
       "string with @format path is path",

@@ -10,9 +10,12 @@ import { run } from "../generator/system/process.js";
 import {
   ansibleReleases,
   missingPrograms,
+  openStackSeries,
   programFolders,
   removable,
   removeUnused,
+  seriesEnvironment,
+  usualSeries,
 } from "../generator/workshop/setup.js";
 import { cli, put, root, temporary, valueOf, whyNot } from "./support.js";
 
@@ -153,6 +156,11 @@ describe("in an environment", () => {
   });
 });
 
+const { newest, in_part: inPart, scenario } = openStackSeries;
+const allSeries = Object.keys(openStackSeries.pythons);
+const kayobeOf = (series: string): string => `Kayobe and Kolla Ansible of ${series}`;
+const novaOf = (series: string): string => `Nova and Neutron of ${series}`;
+
 const others = Object.keys(ansibleReleases.others);
 /** The titles of some of them, by the Pythons that they run on. */
 const titles = (is: (pythons: { oldest?: number; newest?: number }) => boolean): string[] =>
@@ -211,17 +219,18 @@ exit 0
     put(path, {
       "requirements.txt": "a==1\n",
       "generator/workshop/requirements-uv.txt": "uv==1\n",
-      "test/openstack/requirements-kayobe.txt": "b==1\n",
-      "test/openstack/requirements-nova.txt": "c==1\n",
+      [`test/openstack/requirements-kayobe-${newest}.txt`]: "b==1\n",
+      [`test/openstack/requirements-nova-${newest}.txt`]: "c==1\n",
       "generator/release/requirements-importer.txt": "d==1\n",
     });
     for (const name of ["python3.12", "inside", "uv"]) chmodSync(join(folder, name), 0o755);
     const module = JSON.stringify(join(root, "build/generator/workshop/setup.js"));
     put(folder, {
       "main.mjs": `import { missingPrograms, setup } from ${module};
+const want = { machines: false, series: ["${newest}"] };
 const faults = [];
-for (let time = 0; time < ${times}; time++) faults.push(...(await setup(${JSON.stringify(path)}, { machines: false })));
-console.log(JSON.stringify({ faults, missing: await missingPrograms(${JSON.stringify(path)}, { machines: false }) }));
+for (let time = 0; time < ${times}; time++) faults.push(...(await setup(${JSON.stringify(path)}, want)));
+console.log(JSON.stringify({ faults, missing: await missingPrograms(${JSON.stringify(path)}, want) }));
 `,
     });
     const env = { PATH: `${folder}:/usr/bin:/bin`, SRIOV_ROLE_CACHE: join(folder, "cache") };
@@ -235,7 +244,12 @@ console.log(JSON.stringify({ faults, missing: await missingPrograms(${JSON.strin
     return { faults, output, calls };
   }
 
-  const files = ["requirements.txt", "requirements-kayobe.txt", "requirements-nova.txt", "requirements-importer.txt"];
+  const files = [
+    "requirements.txt",
+    `requirements-kayobe-${newest}.txt`,
+    `requirements-nova-${newest}.txt`,
+    "requirements-importer.txt",
+  ];
   const gettingUv = ["venv", "pip install requirements-uv.txt", "pip check"];
   const byUv = files.flatMap((file) => ["uv venv", `uv install ${file}`, "uv check"]);
   const byPip = (file: string): string[] => ["venv", `pip install ${file}`, "pip check"];
@@ -393,41 +407,74 @@ describe(uvVariables.name, () => {
 
 describe("the programs that are tested with", () => {
   it("that are not installed are reported, by a command that runs them with what installs them", async () => {
-    const first = ["Kayobe and Kolla Ansible", "Nova and Neutron", "galaxy-importer"];
-    const withoutMachines = first.map((title) => `${title}: not installed`);
-    deepStrictEqual(await withPythons([12], () => missingPrograms(root, { machines: false })), withoutMachines);
-    const all = await withPythons([12], () => missingPrograms(root, { machines: true }));
-    deepStrictEqual(all.slice(0, 3), withoutMachines);
+    const notInstalled = (titles: readonly string[]): string[] => titles.map((title) => `${title}: not installed`);
+    const short = { machines: false, series: usualSeries(true) };
     deepStrictEqual(
-      all.slice(3).map((sentence) => sentence.split(":")[0]),
-      titles(() => true),
+      await withPythons([12], () => missingPrograms(root, short)),
+      notInstalled([kayobeOf(newest), novaOf(newest), "galaxy-importer"]),
+    );
+    const all = await withPythons([12], () => missingPrograms(root, { machines: true, series: usualSeries(false) }));
+    deepStrictEqual(
+      all,
+      notInstalled([
+        ...[newest, inPart, scenario].map(kayobeOf),
+        ...[newest, inPart].map(novaOf),
+        "galaxy-importer",
+        ...titles(() => true),
+      ]),
     );
     await withPythons([12], () =>
       rejects(
-        programFolders(root, { machines: false }),
-        /^Error: Kayobe and Kolla Ansible: not installed\. Run: npm run setup$/,
+        programFolders(root, short),
+        new RegExp(`^Error: ${kayobeOf(newest)}: not installed\\. Run: npm run setup$`),
       ),
     );
   });
 
+  it("of OpenStack are those of one series", () => {
+    const folders = {
+      SRIOV_ROLE_KAYOBE_2025_2_BIN: "/k",
+      SRIOV_ROLE_NOVA_2025_2_BIN: "/n",
+      SRIOV_ROLE_NOVA_2026_1_BIN: "/m",
+    };
+    deepStrictEqual(seriesEnvironment(folders, "2025.2"), {
+      SRIOV_ROLE_SERIES: "2025.2",
+      SRIOV_ROLE_KAYOBE_BIN: "/k",
+      SRIOV_ROLE_NOVA_BIN: "/n",
+    });
+  });
+
+  const everything = { machines: true, series: allSeries };
+  const isLimited = (series: string, minor: number): boolean => {
+    const { oldest = 11, newest: last = Infinity } = openStackSeries.pythons[series]!;
+    return minor < oldest || minor > last;
+  };
   const lacking = (range: string, title: string, made: string): string =>
     `no Python ${range} with venv and ensurepip was found, and other versions do not work for ${title}. This makes one from Debian's packages:\n    python3 molecule/rig/python_tree.py ensure ${made}`;
 
   it("need a Python that is not too new, which can be made", async () => {
-    const sentences = await withPythons([13], () => missingPrograms(root, { machines: true }));
+    const sentences = await withPythons([13], () => missingPrograms(root, everything));
     deepStrictEqual(
       sentences.filter((sentence) => sentence.startsWith("no Python")),
-      ["Kayobe and Kolla Ansible", "Nova and Neutron", ...titles(({ newest = 13 }) => newest < 13)].map((title) =>
-        lacking("from 3.11 to 3.12", title, "3.11"),
-      ),
+      [
+        ...[kayobeOf, novaOf].flatMap((title) => allSeries.filter((series) => isLimited(series, 13)).map(title)),
+        ...titles(({ newest: last = 13 }) => last < 13),
+      ].map((title) => lacking("from 3.11 to 3.12", title, "3.11")),
     );
   });
 
   it("need a Python that is not too old, which can be made", async () => {
-    const sentences = await withPythons([11], () => missingPrograms(root, { machines: true }));
+    const sentences = await withPythons([11], () => missingPrograms(root, everything));
     deepStrictEqual(
       sentences.filter((sentence) => sentence.startsWith("no Python")),
-      titles(({ oldest = 11 }) => oldest > 11).map((title) => lacking("3.12 or newer", title, "3.13")),
+      [
+        ...[kayobeOf, novaOf].flatMap((title) =>
+          allSeries
+            .filter((series) => isLimited(series, 11))
+            .map((series) => lacking("from 3.12 to 3.13", title(series), "3.13")),
+        ),
+        ...titles(({ oldest = 11 }) => oldest > 11).map((title) => lacking("3.12 or newer", title, "3.13")),
+      ],
     );
   });
 
@@ -435,8 +482,9 @@ describe("the programs that are tested with", () => {
     ["generator/workshop/requirements-uv.txt", 1],
     ["generator/release/requirements-importer.txt", 40],
     ["requirements.txt", 40],
-    ["test/openstack/requirements-kayobe.txt", 40],
-    ["test/openstack/requirements-nova.txt", 40],
+    ...allSeries.flatMap((series): [string, number][] =>
+      ["kayobe", "nova"].map((kind) => [`test/openstack/requirements-${kind}-${series}.txt`, 40]),
+    ),
     ...others.map((release): [string, number] => [`molecule/versions/ansible-core-${release}.txt`, 9]),
   ];
   for (const [path, fewest] of pinned)
@@ -460,6 +508,54 @@ describe("the programs that are tested with", () => {
         readFileSync(join(root, `molecule/versions/ansible-core-${release}.txt`), "utf8"),
         new RegExp(`^ansible-core==${release.replace(".", "\\.")}\\.\\d+$`, "m"),
       ));
+
+  describe("of each series", () => {
+    const page = readFileSync(join(root, "docs/testing.md"), "utf8");
+    const pin = (kind: string, series: string, name: string): string =>
+      new RegExp(`^${name}==(\\d+\\.\\d+)\\.`, "m").exec(
+        readFileSync(join(root, `test/openstack/requirements-${kind}-${series}.txt`), "utf8"),
+      )?.[1] ?? "";
+    /** The cells of a series in the table, without the first. */
+    const row = (series: string): string[] =>
+      new RegExp(`^\\| ${series} \\(\\w+\\) \\| (.*) \\|$`, "m").exec(page)?.[1]?.split(" | ") ?? [];
+    it("are named in its file, and all files are of a series", () => {
+      for (const one of [newest, inPart, scenario]) ok(allSeries.includes(one), one);
+      deepStrictEqual(
+        readdirSync(join(root, "test/openstack")).filter((name) => name.startsWith("requirements-")),
+        ["kayobe", "nova"].flatMap((kind) => allSeries.map((series) => `requirements-${kind}-${series}.txt`)),
+      );
+    });
+    for (const series of allSeries)
+      it(`are in the table of docs/testing.md as they are pinned: ${series}`, () => {
+        deepStrictEqual(row(series).slice(0, 5), [
+          ...["kayobe", "kolla-ansible", "ansible-core"].map((name) => pin("kayobe", series, name)),
+          ...["nova", "neutron"].map((name) => pin("nova", series, name)),
+        ]);
+      });
+    it("are in that table with what npm test runs of each", () => {
+      const known: [series: string, begins: string][] = [
+        [newest, "all of `test/openstack`"],
+        [inPart, "one of three variants"],
+        [scenario, "the scenario `kayobe`"],
+      ];
+      for (const series of allSeries) {
+        const begins = known.find(([name]) => name === series)?.[1] ?? "nothing";
+        strictEqual(row(series)[5]?.slice(0, begins.length), begins);
+      }
+    });
+    it("have all passed since the newest entry of the changelog, as that table says", () => {
+      const changelog = readFileSync(join(root, "role-template/CHANGELOG.md"), "utf8");
+      const [, released = ""] = /^## \S+ - (\d{4}-\d\d-\d\d)$/m.exec(changelog) ?? [];
+      for (const series of allSeries) {
+        const passed = row(series)[6] ?? "";
+        match(passed, /^\d{4}-\d\d-\d\d$/);
+        ok(
+          passed >= released,
+          `${series}: ${passed}, and the changelog has ${released}: npm test -- --series ${series}`,
+        );
+      }
+    });
+  });
 
   it("are the same ansible-core and ansible-lint in galaxy-importer's environment as in that of the tools", () => {
     const pin = (path: string, name: string): string | undefined =>

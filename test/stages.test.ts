@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { filesIn, readJsonIfThere, writeJson } from "../generator/system/disk.js";
 import { run } from "../generator/system/process.js";
 import type { Outcome } from "../generator/system/process.js";
-import { pythonTools } from "../generator/workshop/setup.js";
+import { openStackSeries, pythonTools } from "../generator/workshop/setup.js";
 import { leftOut, longTests, stages } from "../generator/workshop/stages.js";
 import type { Selection, Stage } from "../generator/workshop/stages.js";
 import { inTurn } from "../generator/workshop/test.js";
@@ -35,6 +35,12 @@ describe("long tests", () => {
       undefined,
     ],
     ["pytest, the module", "test/python/test_a.py", "import pytest\n\npytestmark = pytest.mark.long\n", "whole"],
+    [
+      "pytest, the module, with another mark",
+      "test/python/test_a.py",
+      "pytestmark = [pytest.mark.long, pytest.mark.a]\n",
+      "whole",
+    ],
     ["pytest, a test", "test/python/test_a.py", "@pytest.mark.long\ndef test_a(): pass\n", "part"],
     ["pytest, none", "test/python/test_a.py", "def test_longer(): pass\n", undefined],
   ];
@@ -78,25 +84,32 @@ describe("the stages", () => {
     made(selection).map((group) => group.map(({ title, command }) => ({ title, words: command.args })));
   const titles = (selection: Partial<Selection>): string[][] =>
     of(selection).map((group) => group.map(({ title }) => title));
-  const kayobe = "pytest with Kayobe, Kolla Ansible, Nova and Neutron";
+  const { newest, in_part: inPart } = openStackSeries;
+  const ofSeries = (series: string): string => `pytest with Kayobe, Kolla Ansible, Nova and Neutron of ${series}`;
+  const kayobe = ofSeries(newest);
+  const part = `${ofSeries(inPart)}, in part`;
   const publishing = "pytest of publishing, with a Galaxy on this machine";
 
   it("of everything leave out nothing, and begin with what needs nothing that is built", () => {
     const all = of({ artefacts: true });
     deepStrictEqual(
       all.map((group) => group.map(({ title }) => title)),
-      [["mocha", "pytest", kayobe], ["generate"], ["check", "lint", "build"], [publishing], ["verify"]],
+      [["mocha", "pytest", kayobe, part], ["generate"], ["check", "lint", "build"], [publishing], ["verify"]],
     );
     deepStrictEqual(
       all.flat().filter(({ words }) => words.includes("--grep") || words.includes("not long")),
       [],
     );
     deepStrictEqual(
+      all.flat().flatMap(({ title, words }) => (words.join(" ").includes(" -m other_series ") ? [title] : [])),
+      [part],
+    );
+    deepStrictEqual(
       all
         .flat()
         .filter(({ title }) => title.startsWith("pytest"))
         .map(({ words }) => words.at(-1)),
-      ["test/python", "test/openstack", "test/galaxy"],
+      ["test/python", "test/openstack", "test/openstack", "test/galaxy"],
     );
     deepStrictEqual(
       all[0]?.[0]?.words.filter((word) => word.endsWith(".test.js")),
@@ -134,6 +147,52 @@ describe("the stages", () => {
       group.filter(({ words }) => words.includes("--grep") || words.includes("not long")),
       [],
     );
+  });
+});
+
+describe("the stages with OpenStack", () => {
+  const { newest, in_part: inPart } = openStackSeries;
+  const programs = Object.fromEntries(
+    Object.keys(openStackSeries.pythons).flatMap((series) =>
+      ["KAYOBE", "NOVA"].map((kind) => [`SRIOV_ROLE_${kind}_${series.replace(".", "_")}_BIN`, `/${kind}-${series}`]),
+    ),
+  );
+  const made = (selection: Partial<Selection>): Stage[] =>
+    stages(
+      { bin: "/bin", programs, results: "/results" },
+      { short: false, artefacts: false, jobs: 1, ...selection },
+    ).flat();
+  const run = (selection: Partial<Selection>): { series: string; words: readonly string[] }[] =>
+    made(selection)
+      .filter(({ title }) => title.includes("Nova"))
+      .map(({ command: { env, args } }) => {
+        const series = env?.["SRIOV_ROLE_SERIES"] ?? "";
+        const folders = [env?.["SRIOV_ROLE_KAYOBE_BIN"], env?.["SRIOV_ROLE_NOVA_BIN"]];
+        deepStrictEqual(folders, [`/KAYOBE-${series}`, `/NOVA-${series}`]);
+        return { series, words: args };
+      });
+  const marked = "test/openstack/test_rendering.py";
+  const unmarked = "test/openstack/test_playbook.py";
+
+  it("are one for each series that is named, with all tests", () => {
+    const stagesOfTwo = run({ files: [marked, unmarked], series: ["2025.2", "2026.1"] });
+    deepStrictEqual(
+      stagesOfTwo.map(({ series }) => series),
+      ["2025.2", "2026.1"],
+    );
+    for (const { words } of stagesOfTwo)
+      deepStrictEqual([words.includes("-m", 2), words.slice(-2)], [false, [unmarked, marked]]);
+  });
+
+  it("are that of another series in part only where a file has a test for it", () => {
+    const seriesOf = (files: string[]): string[] => run({ files }).map(({ series }) => series);
+    deepStrictEqual(seriesOf([marked]), [newest, inPart]);
+    deepStrictEqual(seriesOf([unmarked]), [newest]);
+  });
+
+  it("leave the programs of the newest series to other tests", () => {
+    const [pytest] = made({ files: ["test/python/test_examples.py"] });
+    strictEqual(pytest?.command.env?.["SRIOV_ROLE_KAYOBE_BIN"], `/KAYOBE-${newest}`);
   });
 });
 

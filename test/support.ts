@@ -8,6 +8,7 @@ import { layouts } from "../generator/ir.js";
 import type { Identity, Result, Role, Variable } from "../generator/ir.js";
 import { commandLine } from "../generator/cli.js";
 import { pythonTools } from "../generator/workshop/setup.js";
+import { filesIn } from "../generator/system/disk.js";
 import { run } from "../generator/system/process.js";
 import type { Outcome } from "../generator/system/process.js";
 
@@ -83,8 +84,9 @@ export function repository(): string {
     "package.json",
     "requirements.txt",
     "molecule/shared/ansible_releases.json",
-    "test/openstack/requirements-kayobe.txt",
-    "test/openstack/requirements-nova.txt",
+    ...filesIn(join(root, "test/openstack"))
+      .filter((name) => name.startsWith("requirements-"))
+      .map((name) => `test/openstack/${name}`),
   ];
   for (const path of paths) cpSync(join(root, path), join(folder, path), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));

@@ -363,6 +363,7 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
   }
   if (Node.isUnionTypeNode(node)) return unionOf(reading, node, path);
   if (Node.isTypeLiteral(node)) return mapOf(reading, node);
+  if (Node.isLiteralTypeNode(node)) return onlyOf(node.getLiteral());
   const text = textOf(reading, node);
   if (text) return { kind: "str", ...text };
   if (Node.isTypeReference(node) && node.getTypeArguments().length === 0) {
@@ -372,6 +373,12 @@ function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclar
     return { kind: "dict", fields: readFields(reading, target, [...path, target]) };
   }
   return undefined;
+}
+
+/** A boolean of which the role takes one value. */
+function onlyOf(literal: Node): VarType | undefined {
+  if (Node.isTrueLiteral(literal)) return { kind: "bool", only: true };
+  return Node.isFalseLiteral(literal) ? { kind: "bool", only: false } : undefined;
 }
 
 /** One of several texts, or a text or something else. */

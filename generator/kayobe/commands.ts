@@ -3,12 +3,15 @@ import { kayobeArtefact, readSources } from "../artefacts/sources.js";
 import { failure, success } from "../ir.js";
 import type { OutFile, Result } from "../ir.js";
 import { printDiff } from "../system/diff.js";
-import { isFolder } from "../system/disk.js";
+import { isFolder, readText } from "../system/disk.js";
+import { run } from "../system/process.js";
 import { readUserFiles, writeUserFiles } from "../system/userFiles.js";
 import type { Entry } from "../system/userFiles.js";
 import { exit, printProblems, print } from "../system/terminal.js";
 import { concerns } from "./layers.js";
 import { merge } from "./merge.js";
+import { configuredSeries, deployLines, seriesOfKayobe, untested } from "./series.js";
+import type { Series } from "./series.js";
 import type { VlanRange } from "./vlans.js";
 
 /** Options of `kayobe`. */
@@ -54,7 +57,9 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
   const there = before.flatMap(({ path, text }) => (text === undefined ? [] : [{ path, text }]));
   await printDiff({ write, remove: [], same: 0 }, there, name);
   for (const { path, target } of links) print(`${name}/${path}: a symbolic link to ${target}`);
-  for (const hint of hints) print(`Note: ${hint}`);
+  const configured = configuredSeries(before, environment);
+  const installed = await installedSeries();
+  for (const hint of [...hints, ...untested(configured ?? installed, testedSeries(root))]) print(`Note: ${hint}`);
   const usual = process.env["KAYOBE_ENVIRONMENT"];
   if (environment === undefined && usual)
     print(
@@ -70,18 +75,25 @@ export async function kayobe(root: string, options: KayobeOptions): Promise<numb
     return exit.failed;
   }
   writeUserFiles(folder, write, links);
-  printNext(name, write, there, environment, count);
+  // An upgrade begins with the configuration: until Kayobe follows, its commands are those of the series before.
+  printNext({ name, write, there, count, environment, series: installed ?? configured });
   return exit.good;
 }
 
-/** Say what to do with the written files, and with which commands. */
-function printNext(
-  name: string,
-  write: readonly OutFile[],
-  there: readonly OutFile[],
-  environment: string | undefined,
-  count: number,
-): void {
+/** What a run has written. */
+interface Written {
+  /** The folder as it was typed. */
+  readonly name: string;
+  readonly write: readonly OutFile[];
+  readonly there: readonly OutFile[];
+  /** How many files and links. */
+  readonly count: number;
+  readonly environment: string | undefined;
+  readonly series: Series | undefined;
+}
+
+/** Say what to do with the written files, and with which commands; the last one depends on the series. */
+function printNext({ name, write, there, count, environment, series }: Written): void {
   const made = (pattern: RegExp): string | undefined =>
     write.map(({ path }) => path).find((path) => pattern.test(path) && !there.some((file) => file.path === path));
   const hosts = made(/(^|\/)inventory\/[^/]+$/);
@@ -96,8 +108,19 @@ function printNext(
   print("Review them, commit them, and run:");
   print(`    kayobe control host bootstrap${where}`);
   print(`    kayobe playbook run $KAYOBE_CONFIG_PATH/ansible/sriov.yml${where}`);
-  print(`    kayobe overcloud service deploy -kt nova,neutron${where}`);
-  print(`With Kayobe 2026.1 and later the last one is: kayobe overcloud service deploy -t nova,neutron${where}`);
+  for (const line of deployLines(series, where)) print(line);
+}
+
+/** The series of the Kayobe on the PATH; nothing where there is none, or it is of no series. */
+async function installedSeries(): Promise<Series | undefined> {
+  const { code, stdout } = await run({ file: "kayobe", args: ["--version"] });
+  return code === 0 ? seriesOfKayobe(stdout) : undefined;
+}
+
+/** The series that the merge is tested with. */
+function testedSeries(root: string): string[] {
+  const { pythons } = JSON.parse(readText(join(root, "generator/kayobe/series.json"))) as { pythons: object };
+  return Object.keys(pythons);
 }
 
 /**

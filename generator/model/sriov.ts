@@ -411,19 +411,22 @@ export interface SriovNova {
   live_migratable?: boolean;
 
   /**
-   * Whether a device waits for an administrator after each guest. Needs `report_in_placement`, which excludes `devname`.
+   * `false` or not set. The role refuses `true`: Nova ignores it for a device with a physical network, and without
+   * `report_in_placement` nova-compute does not start with it.
    * @since 2025.2
    */
-  one_time_use?: boolean;
+  one_time_use?: false;
 
   /**
-   * The resource class in Placement, which ignores devices with a physical network.
+   * The resource class in Placement. It has no effect on a device with a physical network, and all devices here have
+   * one.
    * @since Zed
    */
   resource_class?: Words;
 
   /**
-   * Traits in Placement, which ignores devices with a physical network: a list, or text with commas.
+   * Traits in Placement: a list, or text with commas. They have no effect on a device with a physical network, and all
+   * devices here have one.
    * @since Zed
    * @example "CUSTOM_FAST,CUSTOM_NEAR"
    */

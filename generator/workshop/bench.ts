@@ -56,7 +56,7 @@ export async function bench({
     return exit.wrongUse;
   }
   await benchProcesses();
-  const faults = await setup(root, { machines: !fast });
+  const faults = await setup(root, { machines: !fast, series: [] });
   for (const fault of faults) console.error(fault);
   if (faults.length > 0) return exit.failed;
   const bin = await pythonTools(root);

@@ -19,6 +19,7 @@ import {
   removable,
   removeUnused,
   setup as setUp,
+  usualSeries,
 } from "./setup.js";
 import { choose, namedAndChanged } from "./stages.js";
 import type { LintResults, ScenarioResults } from "./totals.js";
@@ -116,7 +117,7 @@ export async function verify(root: string, names: readonly string[], options: Ve
     return exit.failed;
   }
   const programs = {
-    ...(await programFolders(root, { machines: true })),
+    ...(await programFolders(root, { machines: true, series: [] })),
     ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }),
   };
   const results = await verifyAll({
@@ -137,8 +138,8 @@ export async function verify(root: string, names: readonly string[], options: Ve
 export async function doctor(root: string): Promise<number> {
   const noPython = await missingTools(root);
   const noPrograms = {
-    tests: await missingPrograms(root, { machines: false }),
-    machines: await missingPrograms(root, { machines: true }),
+    tests: await missingPrograms(root, { machines: false, series: usualSeries(true) }),
+    machines: await missingPrograms(root, { machines: true, series: usualSeries(false) }),
   };
   const missing = await missingPackages();
   const noSystem = missing.length > 0 ? [await howToInstall(root, missing)] : [];
@@ -167,7 +168,7 @@ export interface SetupOptions {
 
 /** Install what is missing, and report what no clone uses, or remove it. Returns an exit code. */
 export async function setup(root: string, options: SetupOptions): Promise<number> {
-  const faults = await setUp(root, { machines: !options.python });
+  const faults = await setUp(root, { machines: !options.python, series: usualSeries(options.python === true) });
   for (const fault of faults) console.error(fault);
   if (faults.length > 0) return exit.failed;
   const { folders, bytes } = options.prune ? await removeUnused() : removable();

@@ -36,20 +36,38 @@ const uv: Programs = { title: "uv", requirements: "generator/workshop/requiremen
 const tools: Programs = { title: "Python tools", requirements: "requirements.txt" };
 /** Galaxy's importer needs an older attrs than the tools. */
 const importer: Programs = { title: "galaxy-importer", requirements: "generator/release/requirements-importer.txt" };
-const openStackPrograms: readonly Programs[] = [
-  {
-    title: "Kayobe and Kolla Ansible",
-    requirements: "test/openstack/requirements-kayobe.txt",
-    pythons: { newest: 12 },
-    variable: "SRIOV_ROLE_KAYOBE_BIN",
-  },
-  {
-    title: "Nova and Neutron",
-    requirements: "test/openstack/requirements-nova.txt",
-    pythons: { newest: 12 },
-    variable: "SRIOV_ROLE_NOVA_BIN",
-  },
-];
+/** The series of OpenStack that tests and scenarios run. */
+interface OpenStackSeries {
+  /** That with which `npm test` runs all tests of test/openstack. */
+  readonly newest: string;
+  /** That with which it runs a part of them. */
+  readonly in_part: string;
+  /** That of the scenario kayobe. */
+  readonly scenario: string;
+  /** Every series, with the Pythons of its programs. */
+  readonly pythons: Readonly<Record<string, PythonRange>>;
+}
+
+/** Those of this repository. The merge and the tests in Python read the same file. */
+export const openStackSeries = JSON.parse(
+  readText(join(repository, "generator/kayobe/series.json")),
+) as OpenStackSeries;
+
+type OpenStackKind = "kayobe" | "nova";
+
+/** The environment variable with the folder of the programs of a series. */
+function seriesVariable(kind: OpenStackKind, series: string): string {
+  return `SRIOV_ROLE_${kind.toUpperCase()}_${series.replace(".", "_")}_BIN`;
+}
+
+function openStackPrograms(kind: OpenStackKind, series: string): Programs {
+  return {
+    title: `${kind === "kayobe" ? "Kayobe and Kolla Ansible" : "Nova and Neutron"} of ${series}`,
+    requirements: `test/openstack/requirements-${kind}-${series}.txt`,
+    pythons: openStackSeries.pythons[series] ?? {},
+    variable: seriesVariable(kind, series),
+  };
+}
 
 /** The releases of ansible-core that scenarios run with. */
 interface AnsibleReleases {
@@ -144,12 +162,24 @@ async function binOf(root: string, programs: Programs): Promise<string> {
 }
 
 export interface Want {
-  /** Also what `verify` needs: its packages of the system, and the releases of ansible-core that scenarios run with. */
+  /**
+   * Also what `verify` needs: its packages of the system, the releases of ansible-core that scenarios run with, and the
+   * Kayobe of the scenario kayobe.
+   */
   readonly machines: boolean;
+  /** The series of OpenStack whose programs the tests need. */
+  readonly series: readonly string[];
 }
 
-function testPrograms({ machines }: Want): readonly Programs[] {
-  return [...openStackPrograms, importer, ...(machines ? ansiblePrograms : [])];
+function testPrograms({ machines, series }: Want): readonly Programs[] {
+  const { scenario } = openStackSeries;
+  const kayobes = machines && !series.includes(scenario) ? [...series, scenario] : series;
+  return [
+    ...kayobes.map((each) => openStackPrograms("kayobe", each)),
+    ...series.map((each) => openStackPrograms("nova", each)),
+    importer,
+    ...(machines ? ansiblePrograms : []),
+  ];
 }
 
 /** Folders of programs, by the environment variables that name them. */
@@ -165,7 +195,24 @@ export async function programFolders(root: string, want: Want): Promise<ProgramF
   const folders: Record<string, string> = want.machines ? { [own]: await binOf(root, tools) } : {};
   for (const programs of testPrograms(want))
     if (programs.variable !== undefined) folders[programs.variable] = await binOf(root, programs);
-  return folders;
+  // Where steps look for Kayobe.
+  const kayobe = folders[seriesVariable("kayobe", openStackSeries.scenario)];
+  return want.machines && kayobe !== undefined ? { ...folders, SRIOV_ROLE_KAYOBE_BIN: kayobe } : folders;
+}
+
+/** The series that tests run with, where none is named: the newest; without `isShort` another in part, too. */
+export function usualSeries(isShort: boolean): readonly string[] {
+  const { newest, in_part } = openStackSeries;
+  return isShort ? [newest] : [newest, in_part];
+}
+
+/** The environment in which tests run with the programs of a series. */
+export function seriesEnvironment(programs: ProgramFolders, series: string): NonNullable<Command["env"]> {
+  return {
+    SRIOV_ROLE_SERIES: series,
+    SRIOV_ROLE_KAYOBE_BIN: programs[seriesVariable("kayobe", series)],
+    SRIOV_ROLE_NOVA_BIN: programs[seriesVariable("nova", series)],
+  };
 }
 
 /**
@@ -201,7 +248,7 @@ async function missingOf(root: string, wanted: readonly Programs[]): Promise<str
  *
  * @returns sentences about what could not be installed, with what to type; empty when all is there
  */
-export async function setup(root: string, { machines }: Want): Promise<string[]> {
+export async function setup(root: string, want: Want): Promise<string[]> {
   const faults: string[] = [];
   const job = (title: string, work: (say: (line: string) => void) => Promise<string[]>): Job => ({
     title,
@@ -213,10 +260,10 @@ export async function setup(root: string, { machines }: Want): Promise<string[]>
   });
   // The system first: one of its packages makes the Pythons that this machine lacks.
   const maker = once((say) => readyUv(root, say));
-  const programs = [tools, ...testPrograms({ machines })].map((each) =>
+  const programs = [tools, ...testPrograms(want)].map((each) =>
     job(each.title, (say) => setUpPython(root, each, maker, say)),
   );
-  const system = machines ? [job("System packages", (say) => setUpSystem(root, say))] : [];
+  const system = want.machines ? [job("System packages", (say) => setUpSystem(root, say))] : [];
   await progress([...system, ...programs]).catch((error: unknown) => {
     if (faults.length === 0) throw error;
   });

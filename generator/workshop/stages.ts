@@ -9,6 +9,7 @@ import { nearest } from "../system/nearest.js";
 import { scenarios } from "./scenarios.js";
 import { lintTotals, mochaTotals, pytestTotals, scenarioTotals, single } from "./totals.js";
 import type { PytestResults, Totals } from "./totals.js";
+import { openStackSeries, seriesEnvironment } from "./setup.js";
 import type { ProgramFolders } from "./setup.js";
 import type { Command } from "../system/process.js";
 
@@ -36,15 +37,16 @@ interface Suite {
   readonly dist?: "loadfile";
 }
 
+const openStack: Suite = {
+  title: "pytest with Kayobe, Kolla Ansible, Nova and Neutron",
+  folder: "test/openstack",
+  file: /^test_.*\.py$/,
+  dist: "loadfile",
+};
 const mocha: Suite = { title: "mocha", folder: "test", file: /\.test\.ts$/ };
 const pytests: readonly Suite[] = [
   { title: "pytest", folder: "test/python", file: /^test_.*\.py$/ },
-  {
-    title: "pytest with Kayobe, Kolla Ansible, Nova and Neutron",
-    folder: "test/openstack",
-    file: /^test_.*\.py$/,
-    dist: "loadfile",
-  },
+  openStack,
   {
     title: "pytest of publishing, with a Galaxy on this machine",
     folder: "test/galaxy",
@@ -64,6 +66,11 @@ function pathsOf({ folder, file }: Suite): string[] {
 /** All test files, as paths below the repository. */
 export function testFiles(): string[] {
   return [mocha, ...pytests].flatMap(pathsOf);
+}
+
+/** Those of the tests with OpenStack. */
+export function openStackFiles(): string[] {
+  return pathsOf(openStack);
 }
 
 /**
@@ -106,7 +113,7 @@ export function longTests(texts: ReadonlyMap<string, string>): LongTests {
   const marked = (path: string): { readonly whole: boolean; readonly part: boolean } => {
     const text = texts.get(path) ?? "";
     if (path.endsWith(".py"))
-      return { whole: /^pytestmark = pytest\.mark\.long$/m.test(text), part: /\bmark\.long\b/.test(text) };
+      return { whole: /^pytestmark = \[?pytest\.mark\.long\b/m.test(text), part: /\bmark\.long\b/.test(text) };
     const suites = text.match(/^describe\(.*/gm) ?? [];
     const whole = suites.length > 0 && suites.every((line) => /@long\b/.test(line));
     return { whole, part: /^ *(describe|it)\(.*@long\b/m.test(text) };
@@ -139,6 +146,8 @@ export interface Selection {
   readonly short: boolean;
   /** Whether to make the artefacts and check them. */
   readonly artefacts: boolean;
+  /** The series of OpenStack to run the tests of test/openstack with; without it the newest, and another in part. */
+  readonly series?: readonly string[];
   /** The scenarios to run; without it all. */
   readonly scenarios?: readonly string[];
   readonly jobs: number;
@@ -171,18 +180,20 @@ function reading<Results>(
 }
 
 /** What is run, in groups: a group begins when that before has ended. */
-export function stages({ bin, programs, results }: Places, selection: Selection): Stage[][] {
+export function stages(places: Places, selection: Selection): Stage[][] {
   const { files, short, artefacts, scenarios: named, jobs } = selection;
+  const { results } = places;
   const whole = short ? longTestsHere().whole : [];
   const tests = (suites: readonly Suite[]): Stage[] =>
     suites.flatMap((suite) => {
       const all = pathsOf(suite);
       const paths = all.filter((path) => (files === undefined || files.includes(path)) && !whole.includes(path));
       if (paths.length === 0) return [];
-      const places = { bin, programs, results: join(results, `${suite.folder.replaceAll("/", "-")}.json`) };
       // Without names mocha runs what is in its configuration, which is all.
       if (suite === mocha) return [ofMocha(places, short, paths.length === all.length ? [] : paths)];
-      return [ofPytest(suite, places, short, paths.length === all.length ? [suite.folder] : paths)];
+      const chosen = paths.length === all.length ? [suite.folder] : paths;
+      if (suite === openStack) return ofOpenStack(places, selection.series, { paths, chosen });
+      return [ofPytest(suite, places, { mark: short ? "not long" : undefined, chosen })];
     });
   // By its name a late one runs with what was built before.
   if (!artefacts) return [tests(files === undefined ? early : [...early, ...late])];
@@ -216,7 +227,8 @@ function testEnvironment(bin: string): NonNullable<Command["env"]> {
 }
 
 /** @param paths none for all */
-function ofMocha({ bin, results }: Places, short: boolean, paths: readonly string[]): Stage {
+function ofMocha({ bin, results: folder }: Places, short: boolean, paths: readonly string[]): Stage {
+  const results = join(folder, "test.json");
   return {
     title: mocha.title,
     command: {
@@ -234,24 +246,57 @@ function ofMocha({ bin, results }: Places, short: boolean, paths: readonly strin
   };
 }
 
-function ofPytest({ title, dist }: Suite, places: Places, short: boolean, paths: readonly string[]): Stage {
-  const { bin, programs, results } = places;
+/** What is run of a suite. */
+interface Part {
+  /** Marks of pytest, as its option -m has them. */
+  readonly mark: string | undefined;
+  /** Files, or the folder for all. */
+  readonly chosen: readonly string[];
+}
+
+/** @param series of which the programs are */
+function ofPytest({ title, folder, dist }: Suite, places: Places, { mark, chosen }: Part, series?: string): Stage {
+  const { bin, programs } = places;
+  const results = join(
+    places.results,
+    `${[...folder.split("/"), ...(series === undefined ? [] : [series])].join("-")}.json`,
+  );
   return {
-    title,
+    title: series === undefined ? title : `${title} of ${series}${mark === undefined ? "" : ", in part"}`,
     command: {
       file: join(bin, "python"),
       args: [
         ...["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs"],
         ...["--numprocesses", "auto", "--dist", dist ?? "worksteal"],
         `--results=${results}`,
-        ...(short ? ["-m", "not long"] : []),
-        ...paths,
+        ...(mark === undefined ? [] : ["-m", mark]),
+        ...chosen,
       ],
       cwd: root,
-      env: { ...testEnvironment(bin), ...programs },
+      env: { ...testEnvironment(bin), ...programs, ...seriesEnvironment(programs, series ?? openStackSeries.newest) },
     },
-    totals: reading(results, (counts: PytestResults | undefined, code) => pytestTotals(counts, code, short)),
+    totals: reading(results, (counts: PytestResults | undefined, code) =>
+      pytestTotals(counts, code, mark !== undefined),
+    ),
   };
+}
+
+/** The mark of the tests that run with the series in part too. */
+const otherSeries = "other_series";
+
+/** A stage for each series; without named ones the newest, and another with the tests that are marked for it. */
+function ofOpenStack(
+  places: Places,
+  series: readonly string[] | undefined,
+  { paths, chosen }: { readonly paths: readonly string[]; readonly chosen: readonly string[] },
+): Stage[] {
+  const { newest, in_part } = openStackSeries;
+  const whole = (series ?? [newest]).map((name) => ofPytest(openStack, places, { mark: undefined, chosen }, name));
+  // Where no test has the mark, pytest would end with an error.
+  const isMarked = paths.some((path) => readText(join(root, path)).includes(`mark.${otherSeries}`));
+  return series === undefined && isMarked
+    ? [...whole, ofPytest(openStack, places, { mark: otherSeries, chosen }, in_part)]
+    : whole;
 }
 
 /** What a change can touch, and what a person is shown of it. */

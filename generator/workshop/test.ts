@@ -4,8 +4,18 @@ import { root } from "../artefacts/sources.js";
 import { makeFolder, removeFolder } from "../system/disk.js";
 import { run } from "../system/process.js";
 import { exit } from "../system/terminal.js";
-import { programFolders, pythonTools, setup } from "./setup.js";
-import { choose, chosenFiles, leftOut, longTestsHere, namedAndChanged, stages, testFiles } from "./stages.js";
+import { openStackSeries, programFolders, pythonTools, setup, usualSeries } from "./setup.js";
+import {
+  choose,
+  chosenFiles,
+  leftOut,
+  longTestsHere,
+  namedAndChanged,
+  openStackFiles,
+  stages,
+  testFiles,
+} from "./stages.js";
+import type { Want } from "./setup.js";
 import type { Selection, Stage } from "./stages.js";
 import { addTotals, closingLine, none, single } from "./totals.js";
 import type { Totals } from "./totals.js";
@@ -55,6 +65,8 @@ export interface TestOptions {
   readonly jobs: number;
   /** Run only what a change since a commit can touch; true for where this branch left the main one. */
   readonly changed?: string | true;
+  /** Series of OpenStack, with commas between them, or all: run the tests of test/openstack with each. */
+  readonly series?: string;
 }
 
 /** What a run of the tests is to do. */
@@ -67,18 +79,38 @@ interface Request {
 /** What is requested; a failure with the exit code that it ends with. */
 async function requested(
   patterns: readonly string[],
-  { fast = false, jobs, changed }: TestOptions,
+  { fast = false, jobs, changed, series }: TestOptions,
 ): Promise<Request | { readonly code: number; readonly why: string }> {
   if (changed !== undefined && patterns.length > 0) return { code: exit.wrongUse, why: namedAndChanged };
   const named = chosenFiles(patterns, testFiles());
   if (!named.ok) return { code: exit.wrongUse, why: named.why };
   const all: Selection = { short: fast, artefacts: !fast, jobs };
+  if (series !== undefined && changed !== undefined)
+    return { code: exit.wrongUse, why: "Give --series or --changed: not both." };
+  if (series !== undefined) return withSeries(series, patterns.length > 0 ? named.value : undefined, jobs);
   if (patterns.length > 0) return { selection: { ...all, files: named.value, short: false, artefacts: false } };
   if (changed === undefined) return { selection: all };
   const chosen = await choose(changed, fast);
   if (!chosen.ok) return { code: exit.failed, why: chosen.why };
   const { tests, scenarios, report } = chosen.value;
   return { selection: { ...all, files: tests, scenarios }, report };
+}
+
+/** What is requested with named series: only files of test/openstack, and all of their tests. */
+function withSeries(
+  given: string,
+  named: readonly string[] | undefined,
+  jobs: number,
+): Request | { readonly code: number; readonly why: string } {
+  const known = Object.keys(openStackSeries.pythons);
+  const series = given === "all" ? known : [...new Set(given.split(","))];
+  const unknown = series.filter((one) => !known.includes(one));
+  if (unknown.length > 0)
+    return { code: exit.wrongUse, why: `--series ${unknown.join(",")}: there are ${known.join(", ")}, and all` };
+  const all = openStackFiles();
+  const files = named?.filter((path) => all.includes(path)) ?? all;
+  if (files.length === 0) return { code: exit.wrongUse, why: "--series is for files of test/openstack only." };
+  return { selection: { short: false, artefacts: false, jobs, files, series } };
 }
 
 /**
@@ -95,7 +127,7 @@ export async function test(patterns: readonly string[], options: TestOptions): P
   }
   const { selection, report } = request;
   if (report !== undefined) console.log(report);
-  const faults = await setup(root, { machines: selection.artefacts });
+  const faults = await setup(root, wantOf(selection));
   if (faults.length > 0) {
     for (const fault of faults) console.error(fault);
     console.log(closingLine(single(1)));
@@ -108,6 +140,11 @@ export async function test(patterns: readonly string[], options: TestOptions): P
   if (selection.short) console.log(`\n${leftOut(longTestsHere())}`);
   console.log(`\n${closingLine(totals)}${selection.short ? "; less than all (see above)" : ""}`);
   return stopped || totals.failed + totals.skipped > 0 || totals.passed === 0 ? exit.failed : exit.good;
+}
+
+/** The programs that a selection needs. The tests of test/python have those of the newest series. */
+function wantOf({ artefacts, short, series }: Selection): Want {
+  return { machines: artefacts, series: series ?? usualSeries(short) };
 }
 
 /** What became of the stages. */
@@ -135,8 +172,11 @@ async function runStages(selection: Selection): Promise<Run> {
   let totals = none;
   const ends: string[] = [];
   try {
-    const want = { machines: selection.artefacts };
-    const places = { bin: await pythonTools(root), programs: await programFolders(root, want), results };
+    const places = {
+      bin: await pythonTools(root),
+      programs: await programFolders(root, wantOf(selection)),
+      results,
+    };
     for (const group of stages(places, selection)) {
       const ended = await runGroup(group, stop);
       for (const { title, found, output } of ended) {

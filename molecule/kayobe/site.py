@@ -85,7 +85,7 @@ class Site(Deployment):
             self.bootstrap(galaxy.address)
 
     def deploy(self):
-        """The part of `kayobe overcloud service deploy -kt nova,neutron` that writes the services' files, with the
+        """The part of `kayobe overcloud service deploy` for Nova and Neutron that writes the services' files, with the
         machine's own facts.
         """
         self.generate()

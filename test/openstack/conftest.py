@@ -39,6 +39,22 @@ def nova_bin():
 
 
 @pytest.fixture(scope="session")
+def series():
+    """The series whose programs these are."""
+    return os.environ["SRIOV_ROLE_SERIES"]
+
+
+@pytest.fixture(scope="session")
+def core(kayobe_bin):
+    """The ansible-core of Kayobe, as in (2, 18)."""
+    code = "from ansible.release import __version__; print(__version__)"
+    version = subprocess.run(
+        [str(kayobe_bin / "python"), "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    return tuple(int(number) for number in version.split(".")[:2])
+
+
+@pytest.fixture(scope="session")
 def artefacts(tmp_path_factory):
     """What `npm run generate` writes, of the sources as they are now."""
     out = tmp_path_factory.mktemp("dist")

@@ -147,7 +147,10 @@ class Deployment:
         """Kolla Ansible's part on every host of HARDWARE."""
         self.facts.mkdir(exist_ok=True)
         for number, host in enumerate(HARDWARE):
-            (self.facts / host).write_text(json.dumps(ansible_facts(host, "192.0.2.%d" % (number + 2))))
+            facts = json.dumps(ansible_facts(host, "192.0.2.%d" % (number + 2)))
+            (self.facts / host).write_text(facts)
+            # The name and the form in which ansible-core 2.19 and later read it (_internal/_plugins/_cache.py).
+            (self.facts / f"s1_{host}").write_text(json.dumps({"__payload__": facts}))
         return self.kolla_tasks(
             {
                 "node_config_directory": str(self.node / "{{ inventory_hostname }}"),
@@ -243,7 +246,8 @@ def ansible_facts(host, address):
         "ansible_fqdn": host,
         "ansible_os_family": "RedHat",
         "ansible_distribution": "Rocky",
-        "ansible_distribution_major_version": "9",
+        # Enterprise Linux 9 ends with 2025.1.
+        "ansible_distribution_major_version": "9" if os.environ.get("SRIOV_ROLE_SERIES") == "2025.1" else "10",
         "ansible_architecture": "x86_64",
         "ansible_processor_vcpus": 4,
     }

@@ -1,11 +1,11 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Kolla Ansible evaluates on each host, and files that Kayobe joins, with the ansible-core of later series.
+"""What Kolla Ansible evaluates on each host, and files that Kayobe joins, with another ansible-core.
 
-Kayobe and Kolla Ansible of 2025.1 are run with ansible-core 2.18 in test_rendering.py. Those of 2025.2 and 2026.1 want
-a newer Python; what they make of the files here is done with the newer ansible-core of this environment, which
-templates by other rules.
+test_rendering.py runs the Kayobe and the Kolla Ansible of one series. In each run of the tests, this file does with the
+ansible-core of the Python tools, which is that of 2025.2, what Kayobe of 2025.2 and 2026.1 does with the files here:
+it joins them without a line between.
 """
 
 import configparser
@@ -139,7 +139,9 @@ def test_a_pf_without_an_interface_ends_the_run_with_a_sentence(folder):
 @pytest.mark.parametrize("name", INI)
 @pytest.mark.parametrize("order", ["after", "before"])
 def test_files_that_kayobe_joins_without_a_line_between_stay_apart(folder, name, order):
-    """Kayobe 2025.2 and later read each with the lookup `file`, which takes the end of the last line away."""
+    """Kayobe 19 and 20 read each with the lookup `file`, which takes the end of the last line away. Kayobe 21 puts an
+    end of line between them.
+    """
     parts = [(FILES / "config" / name).read_text().rstrip(), "[own]\nkey = value"]
     (folder / "joined.j2").write_text("".join(parts if order == "before" else reversed(parts)) + "\n")
     kayobe = {"template": {"src": str(folder / "joined.j2"), "dest": str(folder / "kolla.j2")}}

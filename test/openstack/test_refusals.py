@@ -81,8 +81,19 @@ WRONG = {
         r"sriov_devices\[0\] \(name ens1f0\): .*physnet2.*physnet3",
     ),
     "newer-tag": (
-        {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"one_time_use": True}}]},
+        {
+            # In place of the release of the deployment.
+            "sriov_openstack_release": "2025.1",
+            "sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"one_time_use": False}}],
+        },
         r"sriov_devices\[0\] \(name ens1f0\): nova\.one_time_use needs Nova 32, but 2025\.1 has Nova 31",
+    ),
+    "one-time-use": (
+        {
+            "sriov_openstack_release": "2025.2",
+            "sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "nova": {"one_time_use": True}}],
+        },
+        r"sriov_devices\[0\] \(name ens1f0\): nova\.one_time_use has no effect .*remove it",
     ),
     "unset": ({}, r"sriov_devices is not set, and Nova would lose the devices that it has"),
     "null": ({"sriov_devices": None}, r"sriov_devices is not set, and Nova would lose the devices that it has"),
@@ -93,11 +104,11 @@ WRONG = {
     # Ansible's own `default` would make nothing of it, and Nova would lose its devices without a word.
     "undefined-in-devices": (
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "{{ no_such_variable }}"}]},
-        r"sriov_devices of undefined-in-devices has an undefined variable in it\.",
+        r"sriov_devices of undefined-in-devices has an undefined variable in it\.|'no_such_variable' is undefined",
     ),
     "undefined-in-mappings": (
         {"sriov_devices": [{"name": "ens1f0"}], "sriov_physnet_mappings": {"ens1f0": "{{ no_such_variable }}"}},
-        r"sriov_physnet_mappings of undefined-in-mappings has an undefined variable in it\.",
+        r"sriov_physnet_mappings of undefined-in-mappings has an undefined variable in it\.|'no_such_variable' is undefined",
     ),
     "excluded-and-taken": (
         {"sriov_devices": [{"name": "ens1f0", "physical_network": "physnet2", "exclude_vfs": ["0000:3b:02.0"]}]},
@@ -127,6 +138,16 @@ def test_is_refused_with_a_sentence(run, host):
     (fatal,) = re.findall(rf"^fatal: \[{host} -> localhost\]: .*", result.stdout, re.MULTILINE)
     assert re.search(WRONG[host][1], fatal), fatal
     assert "Traceback" not in fatal
+
+
+@pytest.mark.parametrize("host", ["undefined-in-devices", "undefined-in-mappings"])
+def test_an_undefined_variable_is_named_with_its_place_where_ansible_knows_it(run, host, core):
+    """From 2.19 on Ansible evaluates the value before our sentence could follow, and names the file and the line."""
+    _deployment, result = run
+    if core < (2, 19):
+        assert f"of {host} has an undefined variable in it." in result.stdout
+    else:
+        assert re.search(rf"Origin: .*/host_vars/{host}/sriov:\d+", result.stdout)
 
 
 def test_the_run_fails_and_writes_only_what_is_right(run):

@@ -366,9 +366,15 @@ def test_the_devices_of_examples_are_found(playbooks, fake):
 # --- commands
 
 
+# A command of Kayobe for an older series: test/openstack/test_series.py asks the Kayobe of that series.
+OLDER_SERIES = re.compile(r"^\s*kayobe .*# 20\d\d\.\d(?: and 20\d\d\.\d)?$")
+
+
 def commands(text):
     """The commands of lines of shell, as lists of words."""
     for line in text.splitlines():
+        if OLDER_SERIES.match(line):
+            continue
         lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")
         lexer.whitespace_split, lexer.commenters = True, "#"
         words = []

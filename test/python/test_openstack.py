@@ -230,6 +230,9 @@ def test_the_ports_of_a_connectx3_leave_each_others_vfs_alone():
         ("2025.2", 32),
         ("2026.1", 33),
         ("gazpacho", 33),
+        ("2026.2", 34),
+        ("hibiscus", 34),
+        ("Indri", 35),
         ("2027.1", 35),
     ],
 )
@@ -251,6 +254,7 @@ NO_SUCH_RELEASE = (
         ("1999.1", "1999.1" + NO_SUCH_RELEASE),
         ("zeds", "'zeds': did you mean zed?"),
         ("Flamngo", "'Flamngo': did you mean flamingo?"),
+        ("hibiscu", "'hibiscu': did you mean hibiscus?"),
         *[
             (other, f'{other!r}: write it as "2025.1", as "zed", or as "master"')
             for other in ("2025", "31", True, "2025.1-rocky-9", ["zed"], {})
@@ -313,13 +317,25 @@ def test_tags_come_in_the_order_of_their_releases():
     ],
 )
 def test_a_tag_that_the_release_does_not_know_is_refused(tag, before, since, number, had):
-    nova = {tag: "true", "address": "3b:02.*"}
+    # True is refused in every release.
+    value = "false" if tag == "one_time_use" else "true"
+    nova = {tag: value, "address": "3b:02.*"}
     assert nova_refusal(release=before, **nova) == (
         "nova.%s needs Nova %d, but %s has Nova %d, which would read it as a custom tag: remove it"
         % (tag, number, before, had)
     )
-    assert specs(release=since, **nova)[0][tag] == "true"
+    assert specs(release=since, **nova)[0][tag] == value
     assert specs(release="master", **nova) == specs(release=None, **nova)
+
+
+@pytest.mark.parametrize("release", ["2025.2", "2026.2", "master", None])
+@pytest.mark.parametrize("value", [True, "true", "Yes", 1])
+@pytest.mark.parametrize("naming", [{}, {"address": "3b:02.*"}, {"devname": "ens1f0"}], ids=str)
+def test_one_time_use_is_refused_with_the_reason(release, value, naming):
+    assert nova_refusal(release=release, one_time_use=value, **naming) == (
+        "nova.one_time_use has no effect on a device with a physical network, and without report_in_placement nova-compute does "
+        "not start with it: remove it"
+    )
 
 
 # --- refusing: the mapping

@@ -97,11 +97,7 @@ function orJinja(schemas: readonly Schema[]): Schema[] {
 function alternatives(of: VarType): Schema[] {
   switch (of.kind) {
     case "bool":
-      return [
-        { type: "boolean", errorMessage: "This must be true or false." },
-        { type: "string", pattern: truth },
-        { type: "integer", minimum: 0, maximum: 1 },
-      ];
+      return boolean(of.only);
     case "path":
       return [text(path(of.ending))];
     case "raw":
@@ -161,8 +157,22 @@ function separated(of: VarType): Schema {
 }
 
 /** The words that Ansible reads as a boolean (BOOLEANS in convert_bool.py) and YAML 1.2 as text. */
-const truth =
-  "^(?:[Tt](?:[Rr][Uu][Ee])?|[Yy](?:[Ee][Ss])?|[Oo][Nn]|1|[Ff](?:[Aa][Ll][Ss][Ee])?|[Nn][Oo]?|[Oo][Ff][Ff]|0)$";
+const yes = "[Tt](?:[Rr][Uu][Ee])?|[Yy](?:[Ee][Ss])?|[Oo][Nn]|1";
+const no = "[Ff](?:[Aa][Ll][Ss][Ee])?|[Nn][Oo]?|[Oo][Ff][Ff]|0";
+
+/** @param only the one value that is taken */
+function boolean(only?: boolean): Schema[] {
+  const taken = only === undefined ? [true, false] : [only];
+  return [
+    {
+      type: "boolean",
+      ...(only === undefined ? {} : { enum: taken }),
+      errorMessage: `This must be ${taken.join(" or ")}.`,
+    },
+    { type: "string", pattern: `^(?:${taken.map((value) => (value ? yes : no)).join("|")})$` },
+    { type: "integer", minimum: Math.min(...taken.map(Number)), maximum: Math.max(...taken.map(Number)) },
+  ];
+}
 
 /** A number, in quotes too: Ansible converts it. */
 function integer(of: Extract<VarType, { readonly kind: "int" }>): Schema[] {

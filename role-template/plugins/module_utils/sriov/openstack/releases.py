@@ -11,7 +11,7 @@ from .. import check
 from ..errors import Refusal
 from ..variables import VARIABLES
 
-# Releases with a name only; later ones have a year and a number too, see nova_of.
+# Every name of a release up to 2027.1; those from 2022.1 on have a year and a number too, see nova_of.
 NAMED_RELEASES = {
     "ocata": 15,
     "pike": 16,
@@ -32,6 +32,8 @@ NAMED_RELEASES = {
     "epoxy": 31,
     "flamingo": 32,
     "gazpacho": 33,
+    "hibiscus": 34,
+    "indri": 35,
 }
 NUMBERED_RELEASE = re.compile(r"^(20[0-9][0-9])\.([12])\Z")
 

@@ -194,6 +194,13 @@ def checked_tags(given, where, release):
                 f"{where}: nova.{key} needs Nova {since}, but {release} has Nova {nova}, which would read it as a custom "
                 "tag: remove it"
             )
+        if key == "one_time_use" and tags[key] == "true":
+            # nova/compute/pci_placement_translator.py: _add_dev() skips devices with a physical network.
+            # nova/pci/devspec.py refuses the key without report_in_placement.
+            raise Refusal(
+                f"{where}: nova.one_time_use has no effect on a device with a physical network, and without "
+                "report_in_placement nova-compute does not start with it: remove it"
+            )
     return tags
 
 

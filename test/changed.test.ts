@@ -84,10 +84,7 @@ describe("a change can touch", () => {
       "role-template/plugins/modules/sriov_firmware.py",
       ["connectx3", "connectx5", "connectx6dx", "install", "mft", "versions"],
     ],
-    [
-      "role-template/tasks/mft.yml",
-      ["connectx3", "connectx5", "connectx6dx", "install", "mft", "versions"],
-    ],
+    ["role-template/tasks/mft.yml", ["connectx3", "connectx5", "connectx6dx", "install", "mft", "versions"]],
     ["role-template/kayobe/kolla.yml", ["install", "kayobe"]],
     ["role-template/CHANGELOG.md", ["install"]],
     ["generator/release/tarball.ts", ["install"]],

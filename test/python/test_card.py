@@ -20,6 +20,7 @@ import pytest
 CARD = Path(__file__).resolve().parents[2] / "molecule" / "rig" / "card" / "card.py"
 CODE = {path.stem: compile(path.read_text(), str(path), "exec") for path in CARD.parent.glob("*.py")}
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"
+RESET = ("mlxfwreset", "-d", ONE, "-l", "3", "-y", "reset")
 REBOOT = "-I- Please reboot machine to load new configurations.\n"
 
 
@@ -58,7 +59,7 @@ class Guest:
         self.boot("first")
         bin_folder = root / "bin"
         bin_folder.mkdir()
-        for name in ("mstconfig", "mlxconfig", "mstfwreset", "mlxfwreset", "mst", "rig-card"):
+        for name in ("mstconfig", "mlxconfig", "mlxfwreset", "rig-card"):
             (bin_folder / name).symlink_to(CARD)
 
     def boot(self, boot_id: str) -> None:
@@ -68,14 +69,14 @@ class Guest:
         for record in (self.root / "run/rig-card").glob("*.json"):
             record.unlink()
 
-    def start(self, *words: str, euid: int = 0) -> subprocess.Popen[str]:
-        environment = {**os.environ, "RIG_CARD_ROOT": str(self.root), "RIG_CARD_EUID": str(euid)}
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "RIG_CARD_ROOT": str(self.root)}
         return subprocess.Popen(
             [sys.executable, str(self.root / "bin" / words[0]), *words[1:]], env=environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
-    def run(self, *words: str, code: int = 0, answer: str = "", euid: int = 0) -> str:
+    def run(self, *words: str, code: int = 0) -> str:
         """Run a tool; all of its output is on standard output.
 
         In this process, with its own modules, as in a process: to start Python takes ten times as long as most tools
@@ -88,8 +89,6 @@ class Guest:
             contextlib.redirect_stderr(errors),
         ):
             patch.setenv("RIG_CARD_ROOT", str(self.root))
-            patch.setenv("RIG_CARD_EUID", str(euid))
-            patch.setattr(sys, "stdin", io.StringIO(answer))
             patch.setattr(sys, "meta_path", [Modules, *sys.meta_path])
             try:
                 ended = importlib.import_module("card").main(words[0], [*words[1:]])
@@ -110,11 +109,11 @@ class Guest:
     def set(self, *words: str, device: str = ONE, code: int = 0) -> str:
         return self.run("mstconfig", "-d", device, "-y", "set", *words, code=code)
 
-    def last(self, *words: str, code: int = 3, **more: int) -> str:
-        return self.run(*words, code=code, **more).split("\n")[-2]
+    def last(self, *words: str, code: int = 3) -> str:
+        return self.run(*words, code=code).split("\n")[-2]
 
-    def values(self, name: str, card: str = ONE) -> list[int]:
-        found = json.loads(self.run("rig-card", "show", name, "--card", card))
+    def values(self, name: str) -> list[int]:
+        found = json.loads(self.run("rig-card", "show", name, "--card", "0000:01:00"))
         return [found["current"], found["next"]]
 
     def sysfs(self, name: str, function: str = ONE) -> str:
@@ -137,7 +136,7 @@ def guest(tmp_path: Path) -> Guest:
 def fourth(tmp_path: Path) -> Guest:
     machine = Guest(tmp_path)
     machine.run("rig-card", "behave", "delay=0")
-    machine.run("rig-card", "add", "--type", "connectx3", "--version", "4.21", ONE)
+    machine.run("rig-card", "add", "--type", "connectx3", ONE)
     machine.run("rig-card", "current", "SRIOV_EN=1", "NUM_OF_VFS=6", "LINK_TYPE_P1=2", "LINK_TYPE_P2=2")
     return machine
 
@@ -167,19 +166,7 @@ def test_a_card_that_keeps_its_configuration(guest: Guest) -> None:
 def test_ports_share_the_configuration(guest: Guest) -> None:
     guest.set("NUM_OF_VFS=8", device=ONE)
     guest.set("NUM_OF_VFS=4", device=TWO)
-    assert guest.run("mstconfig", "-d", "01:00.0", "q", "NUM_OF_VFS").split()[-2:] == ["NUM_OF_VFS", "4"]
-
-
-def test_parameters_of_one_function(guest: Guest) -> None:
-    last = guest.last("mstconfig", "-d", ONE, "q", "PF_NUM_OF_VF")
-    assert last == "-E- The Device doesn't support PF_NUM_OF_VF parameter"
-    guest.set("PF_NUM_OF_VF_VALID=1", "SRIOV_EN=1")
-    guest.set("PF_NUM_OF_VF=6", device=TWO)
-    assert guest.values("PF_NUM_OF_VF", ONE) == [0, 0]
-    assert guest.values("PF_NUM_OF_VF", TWO) == [0, 6]
-    guest.boot("second")
-    guest.run("rig-card", "boot")
-    assert (guest.sysfs("sriov_totalvfs", ONE), guest.sysfs("sriov_totalvfs", TWO)) == ("0", "6")
+    assert guest.run("mstconfig", "-d", ONE, "q", "NUM_OF_VFS").split()[-2:] == ["NUM_OF_VFS", "4"]
 
 
 def test_no_vf_while_the_firmware_has_sriov_off(guest: Guest) -> None:
@@ -191,13 +178,6 @@ def test_no_vf_while_the_firmware_has_sriov_off(guest: Guest) -> None:
     assert guest.sysfs("sriov_totalvfs") == "127"
 
 
-def test_reset_makes_the_default_values_next(guest: Guest) -> None:
-    guest.run("rig-card", "current", "NUM_OF_VFS=5")
-    output = guest.run("mstconfig", "-d", ONE, "-y", "r")
-    assert output == f"\n Reset configuration for device {ONE}? (y/n) [n] : y\nApplying... Done!\n{REBOOT}"
-    assert guest.values("NUM_OF_VFS") == [5, 0]
-
-
 # ---- tables ------------------------------------------------------------------------------------
 
 OPENING_20 = (
@@ -206,120 +186,55 @@ OPENING_20 = (
     f"ROHS R6\nDevice:             {ONE}        \n\n"
 )
 STAR = "The '*' shows parameters with next value different from default/current value.\n"
-RO = "\nThe 'RO' shows parameters which are for read only and cannot be changed\n"
 TABLES = {
-    ("4.21", ""): (
-        "Configurations:                              Next Boot\n",
-        "         NUM_OF_VFS                          10              \n"
-        "         NUM_OF_PF                           2               \n",
-    ),
-    ("4.21", "-e"): (
-        "Configurations:                              Default         Current         Next Boot\n",
-        "*        NUM_OF_VFS                          0               1               10              \n"
-        "         NUM_OF_PF                           2               2               2               \n" + STAR,
-    ),
-    ("4.25", ""): (
-        "Configurations:                                      Next Boot\n",
-        "        NUM_OF_VFS                                  10              \n",
-    ),
-    ("4.25", "-e"): (
-        "Configurations:                                      Default         "
-        "Current         Next Boot\n",
-        "*       NUM_OF_VFS                                  0               1               10              \n" + STAR,
-    ),
-    ("4.26", ""): (
-        "Configurations:                                     Next Boot\n",
-        "        NUM_OF_VFS                                  10                  \n"
-        " RO     NUM_OF_PF                                   2                   \n" + RO,
-    ),
-    ("4.26", "-e"): (
-        "Configurations:                                     Default              "
-        "Current              Next Boot\n",
-        "*       NUM_OF_VFS                                  0                    1                   "
-        " 10                  \n"
-        " RO     NUM_OF_PF                                   2                    2                   "
-        " 2                   \n"
-        + STAR + RO,
-    ),
-    ("4.31", ""): (
+    "": (
         "Configurations:                                          Next Boot\n",
         "        NUM_OF_VFS                                  10                  \n"
-        " RO     NUM_OF_PF                                   2                   \n" + RO,
+        "        SRIOV_EN                                    False(0)            \n",
     ),
-    ("4.31", "-e"): (
+    "-e": (
         "Configurations:                                          Default             "
         "Current         Next Boot\n",
         "*       NUM_OF_VFS                                  0                    1                   "
         " 10                  \n"
-        " RO     NUM_OF_PF                                   2                    2                   "
-        " 2                   \n"
-        + STAR + RO,
-    ),
-    ("4.36", ""): (
-        "Configurations:                                         Next Boot                        \n",
-        "        NUM_OF_VFS                                      10                               \n"
-        " RO     NUM_OF_PF                                       2                                \n" + RO,
-    ),
-    ("4.36", "-e"): (
-        "Configurations:                                         Default                           "
-        "Current                           Next Boot                        \n",
-        "*       NUM_OF_VFS                                      0                                 1      "
-        "                           10                               \n"
-        " RO     NUM_OF_PF                                       2                                 2      "
-        "                           2                                \n" + STAR + RO,
+        "        SRIOV_EN                                    False(0)             False(0)            "
+        " False(0)            \n"
+        + STAR,
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("version", "flag"), list(TABLES))
-def test_tables(guest: Guest, version: str, flag: str) -> None:
-    guest.run("rig-card", "behave", f"version={version}")
+@pytest.mark.parametrize("flag", list(TABLES))
+def test_tables(guest: Guest, flag: str) -> None:
     guest.run("rig-card", "current", "NUM_OF_VFS=1")
     guest.run("rig-card", "next", "NUM_OF_VFS=10")
     flags = [flag] if flag else []
-    output = guest.run("mstconfig", *flags, "-d", ONE, "q", "NUM_OF_VFS", "NUM_OF_PF")
-    heading, rows = TABLES[version, flag]
-    assert output.partition("Configurations:")[1:] == ("Configurations:", (heading + rows)[len("Configurations:") :])
-    if version >= "4.26":
-        assert output == OPENING_20 + heading + rows
-    else:
-        assert "\nDevice type:    ConnectX5       \nName:           MCX512A-ACA_Ax_Bx\n" in output
-        assert output.partition("Configurations:")[0].endswith(f"\nDevice:         {ONE}    \n\n")
+    output = guest.run("mstconfig", *flags, "-d", ONE, "q", "NUM_OF_VFS", "SRIOV_EN")
+    heading, rows = TABLES[flag]
+    assert output == OPENING_20 + heading + rows
 
 
 def test_the_whole_table(guest: Guest) -> None:
     output = guest.run("mstconfig", "-d", ONE, "-e", "q")
-    rows = re.findall(r"^[* ](?:RO|  ) {5}([A-Za-z0-9_]+)\s", output, re.MULTILINE)
-    assert len(rows) == len(set(rows)) > 80
-    assert "        LINK_TYPE_P2                                ETH(2)               ETH(2)  " in output
-    assert "        HOST_CHAINING_DESCRIPTORS                   Array[0..7]          Array[0..7]  " in output
-    wide = "PCI_ATOMIC_DISABLED_EXT_ATOMIC_ENABLED(0)"
-    assert f"        PCI_ATOMIC_MODE                             {wide} {wide} {wide}\n" in output
+    rows = re.findall(r"^[* ] {7}([A-Z_]+)\s", output, re.MULTILINE)
+    assert rows == ["PF_NUM_OF_VF_VALID", "NUM_OF_VFS", "SRIOV_EN"]
 
 
 def test_the_table_of_set(guest: Guest) -> None:
-    output = guest.set("SRIOV_EN=1", "NUM_OF_VFS=0x10")
+    output = guest.set("SRIOV_EN=1", "NUM_OF_VFS=16")
     assert output == (
         OPENING_20 + "Configurations:                                          Next Boot       New\n"
         "        SRIOV_EN                                    False(0)             True(1)             \n"
-        "        NUM_OF_VFS                                  0                    0x10(16)            \n"
+        "        NUM_OF_VFS                                  0                    16                  \n"
         "\n Apply new Configuration? (y/n) [n] : y\nApplying... Done!\n" + REBOOT
     )
     assert guest.values("NUM_OF_VFS") == [0, 16]
-    guest.run("rig-card", "behave", "version=4.21")
-    output = guest.set("SRIOV_EN=False", "LINK_TYPE_P1=ib")
+
+
+def test_the_table_of_set_of_a_connectx3(fourth: Guest) -> None:
+    output = fourth.set("SRIOV_EN=0", "LINK_TYPE_P1=1")
     assert "Configurations:                              Next Boot       New\n" in output
     assert "         LINK_TYPE_P1                        ETH(2)          IB(1)           \n" in output
-
-
-def test_firmware_that_reads_next_only(guest: Guest) -> None:
-    guest.run("rig-card", "add", "--no-current", ONE, TWO)
-    output = guest.run("mstconfig", "-d", ONE, "-e", "q", "SRIOV_EN")
-    assert output == OPENING_20 + (
-        "Configurations:                                          Next Boot\n"
-        "        SRIOV_EN                                    False(0)            \n"
-        "Device Firmware does not support reading default and current configurations\n"
-    )
 
 
 def test_connectx3(fourth: Guest) -> None:
@@ -335,8 +250,6 @@ def test_connectx3(fourth: Guest) -> None:
     last = fourth.last("mstconfig", "-d", ONE, "-y", "set", "NUM_OF_VFS=64")
     assert last == "-E- Failed to set configuration: Number of VFs exceeds limit (63)."
     assert fourth.last("mstconfig", "-d", ONE, "q", "UCTX_EN") == "-E- Unknown Parameter: UCTX_EN"
-    fourth.run("rig-card", "behave", "version=4.26")
-    assert fourth.run("mstconfig", "-d", ONE, "q", code=3) == "-E- Unsupported device\n"
 
 
 def test_dpu(guest: Guest) -> None:
@@ -348,35 +261,14 @@ def test_dpu(guest: Guest) -> None:
     assert words["INTERNAL_CPU_ESWITCH_MANAGER"] == "ECPF(0)"
 
 
-def test_json(guest: Guest, tmp_path: Path) -> None:
-    guest.run("rig-card", "next", "NUM_OF_VFS=3")
-    file = tmp_path / "out.json"
-    guest.run("mstconfig", "-d", ONE, "-e", "-j", str(file), "q", "NUM_OF_VFS", "SRIOV_EN")
-    entries = json.loads(file.read_text())["Device #1"]["tlv_configuration"]
-    assert entries["NUM_OF_VFS"] == {
-        "read_only": False, "modified": True, "default_value": 0, "current_value": 0, "next_value": 3,
-    }  # fmt: skip
-    assert entries["SRIOV_EN"]["next_value"] == "False(0)"
-
-
 # ---- errors ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("device", ["0000:99:00.0", "1:00.0", "enp1s0", "/dev/mst/mt4119_pciconf0"])
+@pytest.mark.parametrize("device", ["0000:99:00.0", "1:00.0", "enp1s0"])
 def test_no_such_device(guest: Guest, device: str) -> None:
     for words in (["q"], ["-y", "set", "SRIOV_EN=1"]):
         output = guest.run("mlxconfig", "-d", device, *words, code=3)
         assert output == "-E- Failed to open the device\n"
-
-
-def test_not_root_and_locked_down_and_livefish(guest: Guest) -> None:
-    failed = "-E- Failed to open the device\n"
-    assert guest.run("mstconfig", "-d", ONE, "q", code=3, euid=1000) == failed
-    assert guest.run("mstfwreset", "-d", ONE, "-y", "r", code=1, euid=1000) == "-E- Only root user can run this tool.\n"
-    guest.run("rig-card", "behave", "locked-down=true")
-    assert guest.run("mstconfig", "-d", ONE, "q", code=3) == failed
-    guest.run("rig-card", "behave", "locked-down=false", "livefish=true")
-    assert guest.run("mstconfig", "-d", ONE, "q", code=3) == "-E- Device in Livefish mode is not supported\n"
 
 
 @pytest.mark.parametrize(
@@ -385,81 +277,57 @@ def test_not_root_and_locked_down_and_livefish(guest: Guest) -> None:
         (["-d", ONE], "No command found. For more information please read the help message:"),
         (["-d"], "missing device name"),
         (["-d", ONE, "-x", "q"], "invalid argument: -x"),
+        (["-d", ONE, "-j", "file", "q"], "invalid argument: -j"),
+        (["-d", ONE, "r"], "invalid argument: r"),
         (["-d", ONE, "set"], "missing configuration arguments. For more information please run mstconfig -h|--help."),
-        (["set", "SRIOV_EN=1"], "set command expects device to be specified."),
+        (["set", "SRIOV_EN=1"], "Failed to open the device"),
         (["-d", ONE, "set", "SRIOV_EN"], "Invalid Configuration argument SRIOV_EN"),
-        (["-d", ONE, "set", "SRIOV_EN=1", "SRIOV_EN=0"], "Duplicate parameter, SRIOV_EN."),
     ],
 )
-def test_usage_errors_show_the_help(guest: Guest, words: list[str], message: str) -> None:
-    assert guest.run("mstconfig", *words, code=3).startswith(f"-E- {message}\n    NAME:\n        mstconfig\n")
+def test_usage_errors(guest: Guest, words: list[str], message: str) -> None:
+    assert guest.run("mstconfig", *words, code=3) == f"-E- {message}\n"
 
 
 @pytest.mark.parametrize(
-    ("version", "assignment", "message"),
+    ("assignment", "message"),
     [
-        ("4.21", "FOO=1", "Unknown Parameter: FOO"),
-        ("4.31", "FOO=1", "Unknown Parameter: FOO"),
-        ("4.36", "FOO=1", "Failed to find Param / TLV with name 'FOO' port 0 module -1"),
-        ("4.31", "INTERNAL_CPU_PAGE_SUPPLIER=1", "The Device doesn't support INTERNAL_CPU_PAGE_SUPPLIER parameter"),
-        ("4.31", "NUM_OF_VFS=128", "Parameter NUM_OF_VFS' value is larger than maximum allowed 127"),
-        ("4.31", "NUM_OF_VFS=70000", "The value 70000 is not valid,  as its size is 16 bits"),
-        ("4.31", "NUM_OF_VFS=many", "Cannot parse the value"),
-        ("4.31", "SRIOV_EN=yes", "Unknown value yes"),
-        ("4.31", "SRIOV_EN=2", "Unknown value 2"),
-        ("4.21", "NUM_OF_VFS=-1", "The value -1 is not valid,  as its size is 16 bits"),
-        ("4.31", "NUM_OF_VFS=-1", "value is out of range"),
-        ("4.21", "NUM_OF_PF=1", "The Device doesn't support NUM_OF_PF parameter"),
-        ("4.31", "NUM_OF_PF=1", "The Device doesn't support NUM_OF_PF parameter"),
-        ("4.36", "NUM_OF_PF=1", "Operation is not supported (Read only TLV: nv_global_pci_conf)"),
+        ("FOO=1", "Unknown Parameter: FOO"),
+        ("NUM_OF_VFS=many", "Cannot parse the value"),
+        ("SRIOV_EN=yes", "Cannot parse the value"),
+        ("SRIOV_EN=2", "Unknown value 2"),
     ],
 )
-def test_a_set_with_an_error_changes_nothing(guest: Guest, version: str, assignment: str, message: str) -> None:
-    guest.run("rig-card", "behave", f"version={version}")
-    output = guest.set("UCTX_EN=0", assignment, code=3)
+def test_a_set_with_an_error_changes_nothing(guest: Guest, assignment: str, message: str) -> None:
+    output = guest.set("NUM_OF_VFS=3", assignment, code=3)
     assert output.endswith(f"-E- {message}\n")
-    late = "larger" in message
-    assert ("Apply new Configuration? (y/n) [n] : y\nApplying... Failed!\n-E- " in output) == late
-    assert guest.values("UCTX_EN") == [1, 1]
+    assert guest.values("NUM_OF_VFS") == [0, 0]
 
 
-def test_supported_maximum_and_unsupported_by_behaviour(guest: Guest) -> None:
-    guest.run("rig-card", "behave", "max-vfs=16", "unsupported=SRIOV_EN", "read-only=UCTX_EN")
-    assert "maximum allowed 16\n" in guest.set("NUM_OF_VFS=17", code=3)
-    guest.set("NUM_OF_VFS=16")
-    last = guest.last("mstconfig", "-d", ONE, "q", "SRIOV_EN")
-    assert last == "-E- The Device doesn't support SRIOV_EN parameter"
-    assert " RO     UCTX_EN " in guest.run("mstconfig", "-d", ONE, "q")
-
-
-@pytest.mark.parametrize("answer", ["", "n\n", "\n", "yep\n"])
-def test_no_one_said_yes(guest: Guest, answer: str) -> None:
-    output = guest.run("mstconfig", "-d", ONE, "set", "NUM_OF_VFS=3", code=2, answer=answer)
+def test_no_one_said_yes(guest: Guest) -> None:
+    output = guest.run("mstconfig", "-d", ONE, "set", "NUM_OF_VFS=3", code=2)
     assert output.endswith("\n Apply new Configuration? (y/n) [n] : -E- Aborted by user.\n")
     assert guest.values("NUM_OF_VFS") == [0, 0]
-    guest.run("mstconfig", "-d", ONE, "set", "NUM_OF_VFS=3", answer="y\n")
-    assert guest.values("NUM_OF_VFS") == [0, 3]
 
 
 def test_parallel_queries_and_sets(guest: Guest) -> None:
+    guest.run("rig-card", "add", "--type", "bluefield2", ONE, TWO)
     guest.run("rig-card", "behave", "delay=1")
-    sets = [guest.start("mstconfig", "-d", ONE, "-y", "set", f"LRO_LOG_TIMEOUT{number}=1") for number in range(4)]
+    names = [f"INTERNAL_CPU_{name}" for name in ("PAGE_SUPPLIER", "ESWITCH_MANAGER", "IB_VPORT0", "OFFLOAD_ENGINE")]
+    sets = [guest.start("mstconfig", "-d", ONE, "-y", "set", f"{name}=1") for name in names]
     queries = [guest.start("mstconfig", "-d", TWO, "q") for _ in range(4)]
     for process in (*sets, *queries):
         output, errors = process.communicate("")
         assert (process.returncode, errors) == (0, ""), output
-    assert [guest.values(f"LRO_LOG_TIMEOUT{number}")[1] for number in range(4)] == [1, 1, 1, 1]
+    assert [guest.values(name)[1] for name in names] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ("mstconfig", "-v"),
-        ("mlxconfig", "-v"),
-        ("mstfwreset", "-v"),
-        ("mlxfwreset", "-v"),
-        ("mst", "version"),
-        ("rig-card", "show", "SRIOV_EN", "--card", ONE),
+        ("mstconfig", "-d", ONE, "q"),
+        ("mlxconfig", "-d", ONE, "q"),
+        ("mlxfwreset", "-d", ONE, "-l", "3", "-y", "reset"),
+        ("rig-card", "show", "SRIOV_EN", "--card", "0000:01:00"),
     ],
 )
 def test_a_program_of_each_name_reports_what_is_tested_here(guest: Guest, words: tuple[str, ...]) -> None:
@@ -471,27 +339,17 @@ def test_a_program_of_each_name_reports_what_is_tested_here(guest: Guest, words:
 def test_calls_are_logged(guest: Guest) -> None:
     guest.run("rig-card", "clear-log")
     guest.run("mstconfig", "-d", ONE, "q", "SRIOV_EN")
-    guest.run("mlxconfig", "-v")
+    guest.run("mlxconfig", "-v", code=3)
     log = guest.root / "var/lib/rig-card/log"
     assert log.read_text() == f"mstconfig -d {ONE} q SRIOV_EN\nmlxconfig -v\n"
 
 
-def test_a_name_that_is_given_twice_is_shown_once(guest: Guest) -> None:
-    assert guest.run("mstconfig", "-d", ONE, "q", "NUM_OF_VFS", "NUM_OF_VFS").count("NUM_OF_VFS") == 1
-
-
-def test_the_reset_of_an_older_release_opens_in_its_own_words(guest: Guest) -> None:
-    guest.run("rig-card", "behave", "version=4.21")
-    output = guest.run("mstfwreset", "-d", ONE, "-l", "3", "-y", "r")
-    assert output.startswith(f"\nRequested reset level for device, {ONE}:\n\n3: Driver restart and PCI reset\n")
-
-
-# ---- mstfwreset and mst ------------------------------------------------------------------------
+# ---- mlxfwreset -------------------------------------------------------------------------------
 
 
 def test_firmware_reset(guest: Guest) -> None:
     guest.set("SRIOV_EN=1", "NUM_OF_VFS=9")
-    output = guest.run("mstfwreset", "-d", TWO, "-l", "3", "-y", "r")
+    output = guest.run("mlxfwreset", "-d", TWO, "-l", "3", "-y", "reset")
     assert output.startswith(
         f"\nThe reset level for device, {TWO} is:\n\n3: Driver restart and PCI reset\nContinue with reset?[y/N] y\n"
         "-I- Sending Reset Command To Fw             -Done\n"
@@ -504,33 +362,25 @@ def test_firmware_reset(guest: Guest) -> None:
 def test_firmware_reset_that_is_refused(guest: Guest) -> None:
     guest.set("NUM_OF_VFS=9")
     (guest.root / "sys/bus/pci/devices" / TWO / "sriov_numvfs").write_text("1\n")
-    assert guest.last("mstfwreset", "-d", ONE, "-y", "r", code=1) == (
+    assert guest.last(*RESET, code=1) == (
         "-E- Reset virtual functions failed! Please reset virtual functions manually and resume operation."
     )
     (guest.root / "sys/bus/pci/devices" / TWO / "sriov_numvfs").write_text("0\n")
     guest.run("rig-card", "behave", "reset=refused")
-    guest.run("mstfwreset", "-d", ONE, "-y", "r", code=1)
-    guest.run("rig-card", "behave", "reset=power-cycle")
-    assert guest.set("UCTX_EN=0").endswith("-I- Please power cycle machine to load new configurations.\n")
-    assert guest.last("mstfwreset", "-d", ONE, "-l", "3", "-y", "r", code=1) == (
-        "-E- Reset-level '3' is not supported in the current state of this device."
-    )
-    assert guest.last("mstfwreset", "-d", ONE, "r", code=1).endswith("-E- Aborted by user.")
-    output = guest.run("mstfwreset", "-d", "9:00.0", "q", code=1)
+    assert guest.last(*RESET, code=1) == "-E- Failed to send MFRL! reset-level 3 is not supported!."
+    without_yes = [word for word in RESET if word != "-y"]
+    assert guest.last(*without_yes, code=1).endswith("-E- Aborted by user.")
+    output = guest.run("mlxfwreset", "-d", "9:00.0", "-l", "3", "-y", "reset", code=1)
     assert output == "-E- Failed to Identify Device: 9:00.0, mopen: No such file or directory.\n"
     assert guest.values("NUM_OF_VFS") == [0, 9]
 
 
-def test_mst(guest: Guest) -> None:
-    guest.run("mst", "status", code=1)
-    guest.run("mlxconfig", "-d", ONE, "q", "SRIOV_EN")
-    assert guest.last("mlxconfig", "-d", "/dev/mst/mt4119_pciconf0", "q") == "-E- Failed to open the device"
-    guest.run("mst", "start")
-    assert "/dev/mst/mt4119_pciconf0.1 " in guest.run("mst", "status")
-    guest.run("mlxconfig", "-d", "/dev/mst/mt4119_pciconf0.1", "q", "SRIOV_EN")
-    guest.run("mstconfig", "-d", "/dev/mst/mt4119_pciconf0", "q", code=3)
-    guest.boot("second")
-    guest.run("mst", "status", code=1)
+@pytest.mark.parametrize("words", [["query"], ["-s", "reset"], ["--sync", "1", "reset"]])
+def test_a_reset_with_arguments_that_the_role_does_not_pass(guest: Guest, words: list[str]) -> None:
+    process = guest.start(*RESET[:-1], *words)
+    output, errors = process.communicate("")
+    assert (process.returncode, output) == (2, "")
+    assert errors.splitlines()[-1].startswith("mlxfwreset: error: ")
 
 
 # ---- ConnectX-3 --------------------------------------------------------------------------------
@@ -585,7 +435,7 @@ def test_installed_names_find_their_program(guest: Guest, monkeypatch: pytest.Mo
     guest.run("rig-card", "install", "--tools", "mst")
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     sbin = guest.root / "usr/local/sbin"
-    assert sorted(path.name for path in sbin.iterdir()) == ["mstconfig", "mstfwreset", "rig-card"]
+    assert sorted(path.name for path in sbin.iterdir()) == ["mstconfig", "rig-card"]
     assert os.access(sbin / "mstconfig", os.X_OK)
     (guest.root / "bin" / "mstconfig").unlink()
     (guest.root / "bin" / "mstconfig").symlink_to(sbin / "mstconfig")
@@ -598,7 +448,7 @@ def test_installed_names_find_their_program(guest: Guest, monkeypatch: pytest.Mo
     (guest.root / "bin" / "rig-card").unlink()
     (guest.root / "bin" / "rig-card").symlink_to(sbin / "rig-card")
     guest.execute("rig-card", "install", "--tools", "mft")
-    assert sorted(path.name for path in sbin.iterdir()) == ["mlxconfig", "mlxfwreset", "mst", "rig-card"]
+    assert sorted(path.name for path in sbin.iterdir()) == ["mlxconfig", "mlxfwreset", "rig-card"]
     assert files(guest.root / "usr/local") == before
     assert (guest.root / "etc/systemd/system/rig-card.service").is_file()
 

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """A stand-in for Mellanox cards in a guest: their firmware tools and their identity in sysfs.
 
-QEMU has no Mellanox card. This one program is, by the name it is called with, mstconfig,
-mlxconfig, mstfwreset, mlxfwreset, mst, or rig-card, with which test scenarios control it. The
-configuration of a card is in /var/lib/rig-card. As on a real card `set` changes only the value
-for the next boot; that value becomes the current one when the boot id has changed, or by a reset.
-The igb functions of the guest get a card's identity by bind mounts over their files in sysfs.
+rig/connectx has cards for the real mstconfig and mstfwreset. This is what they do not prove: a ConnectX-3, the tools of
+MFT, and a card on a plain image. This one program is, by the name it is called with, mstconfig, mlxconfig, mlxfwreset,
+or rig-card, with which test scenarios control it. The tools take what the role passes; any other argument is an error.
+The configuration of a card is in /var/lib/rig-card. As on a real card `set` changes only the value for the next boot;
+that value becomes the current one when the boot id has changed, or by a reset. The igb functions of the guest get a
+card's identity by bind mounts over their files in sysfs.
 
 The whole folder comes onto a guest; `python3 card.py install` puts it where its names find it.
 
-Texts, columns and exit codes are those of mstflint v4.21, v4.25, v4.26, v4.31 and v4.36
+Texts, columns and exit codes are those of mstflint v4.21 for a ConnectX-3 and of v4.31 for other cards
 (mlxconfig/mlxcfg_*.cpp, small_utils/mstfwreset.py).
 """
 
@@ -21,7 +22,6 @@ from pathlib import Path
 import config
 import connectx3
 import control
-import mst
 import reset
 from state import log_call
 
@@ -30,14 +30,12 @@ def main(name: str, arguments: list[str]) -> int:
     """Be the tool of this name."""
     if name == "modinfo":
         connectx3.modinfo(arguments)
-    if name in ("mstconfig", "mlxconfig", "mstfwreset", "mlxfwreset", "mst"):
+    if name in ("mstconfig", "mlxconfig", "mlxfwreset"):
         log_call(name, arguments)
     if name in ("mstconfig", "mlxconfig"):
-        return config.ConfigTool(name).run(arguments)
-    if name in ("mstfwreset", "mlxfwreset"):
-        return reset.reset_tool(name, arguments)
-    if name == "mst":
-        return mst.mst_tool(arguments)
+        return config.ConfigTool().run(arguments)
+    if name == "mlxfwreset":
+        return reset.reset_tool(arguments)
     return control.control(arguments)
 
 

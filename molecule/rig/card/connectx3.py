@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from guest import PCI, ROOT, RUN, TEST_ROOT, ControlError, command, say_to_kernel_log, write
-from state import Card
+from state import Card, behaviour
 from sysfs import cover, device_folder, mount_points, second_view
 
 INITRAMFS_OPTIONS = ROOT / "run/rig-card-initramfs-options"
@@ -103,7 +103,7 @@ def probe_fourth(card: Card, function: str, options: dict[str, str]) -> Probe:
 
     One number means VFs with both ports; two mean VFs of port 1 and 2; three port 1, 2 and both.
     """
-    driver = card.behave("driver")
+    driver = behaviour(card.state, "driver")
     try:
         asked = vf_numbers(options.get("num_vfs", ""), driver, function)
         wanted = vf_numbers(options.get("probe_vf", ""), driver, function)
@@ -117,7 +117,7 @@ def probe_fourth(card: Card, function: str, options: dict[str, str]) -> Probe:
     if not all_ethernet(card, types) and (len(asked) > 1 or len(wanted) > 1):
         text = "Invalid syntax of num_vfs/probe_vfs with IB port - single port VFs syntax is only supported when all "
         return Probe(bound=False, message=text + "ports are configured as ethernet")
-    total, offered = sum(vfs), card.total_vfs(function)
+    total, offered = sum(vfs), card.total_vfs()
     if total > offered:
         # As in the kernel, this is not an error of the probe: the driver stays, without a VF.
         return Probe(message=f"requested vfs ({total}) > available vfs ({offered}). Continuing without SR_IOV")
@@ -127,7 +127,7 @@ def probe_fourth(card: Card, function: str, options: dict[str, str]) -> Probe:
 def load_module(card: Card, options: dict[str, str]) -> bool:
     """Load the real mlx4_core, which finds no card, with the very options of the initramfs."""
     words = [f"{name}={value}" for name, value in sorted(options.items())]
-    if card.behave("driver") == "inbox":
+    if behaviour(card.state, "driver") == "inbox":
         return command(["modprobe", "--config", "/dev/null", "mlx4_core", *words])
     # The kernel's own module does not know MLNX_OFED's form; its files in sysfs are covered.
     loaded = command(["modprobe", "--config", "/dev/null", "mlx4_core"])
@@ -195,7 +195,7 @@ def show(card: Card, function: str) -> None:
 def make_mirror(card: Card, function: str, probe: Probe, mirror: Path) -> list[str]:
     """Make the folder: the function's own files, but for those that a ConnectX-3 has otherwise. Return these."""
     mirror.mkdir(parents=True)
-    total = card.total_vfs(function)
+    total = card.total_vfs()
     texts = {"vendor": "0x15b3", "device": card.model.device}
     texts.update(subsystem_vendor="0x15b3", subsystem_device="0x0055", sriov_numvfs=str(probe.vfs))
     if total:

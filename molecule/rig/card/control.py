@@ -16,11 +16,11 @@ from typing import Any
 from connectx3 import prepare_initramfs
 from guest import LIBRARY, PROGRAM, ROOT, SBIN, CardError, ControlError, command
 from identity import apply_identity
-from parameters import MODELS, Value, split_index
+from parameters import MODELS
 from state import BEHAVIOUR, CHOICES, Card, cards, locked_state, snapshot
-from sysfs import mount_points, restore
+from sysfs import restore
 
-TOOLS = {"mst": ("mstconfig", "mstfwreset"), "mft": ("mlxconfig", "mlxfwreset", "mst")}
+TOOLS = {"mst": ("mstconfig",), "mft": ("mlxconfig", "mlxfwreset")}
 
 
 def chosen_card(state: dict[str, Any], slot: str) -> Card:
@@ -28,7 +28,7 @@ def chosen_card(state: dict[str, Any], slot: str) -> Card:
     slots = sorted(state["cards"])
     if not slot and len(slots) != 1:
         raise ControlError(f"which card? {' '.join(slots) or 'there is none'}")
-    slot = re.sub(r"\.\d$", "", slot or slots[0])
+    slot = slot or slots[0]
     if slot not in state["cards"]:
         raise ControlError(f"there is no card at {slot}")
     return Card(state, slot)
@@ -42,14 +42,8 @@ def control_add(options: argparse.Namespace) -> None:
         raise ControlError("a card's functions are full PCI addresses of one slot")
     slot = slots.pop()
     with locked_state() as state:
-        if options.version:
-            state["behave"]["version"] = options.version
-        state["cards"][slot] = {
-            "type": options.type,
-            "functions": sorted(options.functions),
-            "no_current": options.no_current,
-            **{part: {} for part in ("behave", "current", "next", "per_function")},
-        }
+        functions = sorted(options.functions)
+        state["cards"][slot] = {"type": options.type, "functions": functions, "current": {}, "next": {}}
     if options.type == "connectx3":
         prepare_initramfs()
     apply_identity(Card(snapshot(), slot))
@@ -61,47 +55,33 @@ def control_values(options: argparse.Namespace) -> None:
         card = chosen_card(state, options.card)
         for assignment in options.values:
             name, _, text = assignment.partition("=")
-            base, index = split_index(name)
-            if base not in card.parameters:
-                raise ControlError(f"the card has no {base}")
-            value: Value = card.parameters[base].parse(text)
-            if index is not None:
-                value = [value if number == index else old for number, old in enumerate(card.get("next", base))]
-            function = options.card if options.card in card.functions else ""
-            for one in [function] if function else card.functions:
-                for column in ("next", "current") if options.action == "current" else ("next",):
-                    card.put(column, base, value, one)
+            if name not in card.parameters:
+                raise ControlError(f"the card has no {name}")
+            for column in ("next", "current") if options.action == "current" else ("next",):
+                card.put(column, name, card.parse(name, text))
         slot = card.slot
     if options.action == "current":
         apply_identity(Card(snapshot(), slot))
 
 
 def control_behave(options: argparse.Namespace) -> None:
-    """Change how the cards, or one card, behave."""
+    """Change how the cards behave."""
     with locked_state() as state:
         for setting in options.settings:
             key, _, value = setting.partition("=")
             if key not in BEHAVIOUR or value not in CHOICES.get(key, (value,)):
                 raise ControlError(f"not a behaviour: {setting}; there are {' '.join(sorted(BEHAVIOUR))}")
-            if options.card and key in ("version", "delay"):
-                raise ControlError(f"{key} is the tools', not one card's")
-            store = chosen_card(state, options.card).data["behave"] if options.card else state["behave"]
-            store[key] = value
+            state["behave"][key] = value
             if key == "driver":
                 link(SBIN / "modinfo", present=value == "ofed")
 
 
 def control_show(options: argparse.Namespace) -> None:
-    """Print the state, or the three values of one parameter, as JSON."""
-    state = snapshot()
-    if not options.name:
-        print(json.dumps(state, indent=1, sort_keys=True))
-        return
-    card = chosen_card(state, options.card)
+    """Print the three values of one parameter, as JSON."""
+    card = chosen_card(snapshot(), options.card)
     if options.name not in card.parameters:
         raise ControlError(f"the card has no {options.name}")
-    function = options.card if options.card in card.functions else card.functions[0]
-    print(json.dumps({column: card.get(column, options.name, function) for column in ("default", "current", "next")}))
+    print(json.dumps({column: card.get(column, options.name) for column in ("default", "current", "next")}))
 
 
 def control_boot(_: argparse.Namespace) -> None:
@@ -115,8 +95,6 @@ def control_off(_: argparse.Namespace) -> None:
     for card in cards(snapshot()):
         for function in card.functions:
             restore(function)
-    for point in mount_points(ROOT / "sys/module/mlx4_core"):
-        command(["umount", "--lazy", point])
 
 
 def control_clear_log(_: argparse.Namespace) -> None:
@@ -170,18 +148,15 @@ def command_line() -> argparse.ArgumentParser:
     install.add_argument("--tools", choices=["mst", "mft", "both"], default="both")
     card = add("add", control_add)
     card.add_argument("--type", choices=sorted(MODELS), default="connectx5")
-    card.add_argument("--version", default="", help="version of the tools")
-    card.add_argument("--no-current", action="store_true", help="firmware that can read next values only")
     card.add_argument("functions", nargs="+", metavar="FUNCTION")
     for name in ("next", "current"):
         values = add(name, control_values)
         values.add_argument("values", nargs="+", metavar="NAME=VALUE")
-        values.add_argument("--card", default="", help="slot, or a function for values of one function")
+        values.add_argument("--card", default="", help="its slot")
     behave = add("behave", control_behave)
     behave.add_argument("settings", nargs="+", metavar="KEY=VALUE")
-    behave.add_argument("--card", default="")
     show = add("show", control_show)
-    show.add_argument("name", nargs="?", default="")
+    show.add_argument("name")
     show.add_argument("--card", default="")
     add("boot", control_boot)
     add("off", control_off)

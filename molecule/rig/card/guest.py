@@ -30,11 +30,6 @@ def boot_id() -> str:
     return (ROOT / "proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def is_root() -> bool:
-    """Tell whether the caller is root."""
-    return int(os.environ.get("RIG_CARD_EUID", "0") if TEST_ROOT else os.geteuid()) == 0
-
-
 def command(arguments: list[str], check: bool = False) -> bool:
     """Run a command; tell whether it worked."""
     if TEST_ROOT:

@@ -20,7 +20,7 @@ def apply_identity(card: Card) -> None:
         if card.fourth:
             connectx3.show(card, function)
             continue
-        total = card.total_vfs(function)
+        total = card.total_vfs()
         files = {"vendor": "0x15b3", "device": card.model.device, "sriov_totalvfs": str(total)}
         files.update(subsystem_vendor="0x15b3", subsystem_device="0x0080")
         if total == 0:

@@ -117,6 +117,19 @@ describe(findPython.name, () => {
     it(title, async () => strictEqual((await withPythons(there, () => findPython(range)))?.version, want));
 });
 
+describe("where a program runs on a Python that was unpacked for it", () => {
+  it("the Python of all others is still the machine's", async () => {
+    const found = await withPythons([11], () => {
+      const cache = process.env["SRIOV_ROLE_CACHE"]!;
+      put(cache, { "python3.13": `#!/bin/sh\necho ${cache}/python3.13\necho 3.13.1\n` });
+      chmodSync(join(cache, "python3.13"), 0o755);
+      process.env["PATH"] = `${cache}:${process.env["PATH"]}`;
+      return findPython();
+    });
+    strictEqual(found?.version, "3.11.1");
+  });
+});
+
 describe("doctor", () => {
   const reported = async (): Promise<string> => (await withPythons([12], () => cli(root, "doctor"))).output;
   it("says that build and publish need git", async () =>

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { foldersIn, isThere, modifiedAt, readTextIfThere, removeFolder, touch, writeTree } from "../system/disk.js";
+import { foldersIn, isThere, modifiedAt, readTextIfThere, realPathIfThere, removeFolder, touch, writeTree } from "../system/disk.js";
 import { run } from "../system/process.js";
 import { cacheFolder } from "./cache.js";
 
@@ -40,10 +40,14 @@ export async function findPython(
     "print(os.path.realpath(getattr(sys, '_base_executable', sys.executable)))",
     "print('%d.%d.%d' % sys.version_info[:3])",
   ].join("; ");
+  // One in the cache was unpacked for programs that no other Python can run. It is in PATH where such a program runs,
+  // and must not become the Python of all the others.
+  const ours = candidates === pythonNames ? `${realPathIfThere(cacheFolder())}/` : undefined;
   for (const candidate of candidates) {
     const { code, stdout } = await run({ file: candidate, args: ["-c", question] });
     const [executable, version] = stdout.trim().split("\n");
     if (code !== 0 || !executable || !version) continue;
+    if (ours !== undefined && executable.startsWith(ours)) continue;
     if (isWithin(Number(version.split(".")[1]), range)) return { executable, version };
   }
   return undefined;

@@ -1,6 +1,15 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { foldersIn, isThere, modifiedAt, readTextIfThere, realPathIfThere, removeFolder, touch, writeTree } from "../system/disk.js";
+import {
+  foldersIn,
+  isThere,
+  modifiedAt,
+  readTextIfThere,
+  realPathIfThere,
+  removeFolder,
+  touch,
+  writeTree,
+} from "../system/disk.js";
 import { run } from "../system/process.js";
 import { cacheFolder } from "./cache.js";
 

@@ -11,7 +11,7 @@ export interface Command {
 }
 
 export interface Outcome {
-  /** 127 when the program is not there, 128 + the number for a signal. */
+  /** 127 when the program is not there, 128 when a signal ended it. */
   readonly code: number;
   /** Standard output and error, in the order in which they came. */
   readonly output: string;

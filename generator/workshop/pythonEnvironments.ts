@@ -49,8 +49,8 @@ export async function findPython(
     "print(os.path.realpath(getattr(sys, '_base_executable', sys.executable)))",
     "print('%d.%d.%d' % sys.version_info[:3])",
   ].join("; ");
-  // One in the cache was unpacked for programs that no other Python can run. It is in PATH where such a program runs,
-  // and must not become the Python of all the others.
+  // One in the cache was unpacked for programs that no Python of the machine can run. It is in PATH where such a
+  // program runs, and must not become the Python of all the others.
   const ours = candidates === pythonNames ? `${realPathIfThere(cacheFolder())}/` : undefined;
   for (const candidate of candidates) {
     const { code, stdout } = await run({ file: candidate, args: ["-c", question] });

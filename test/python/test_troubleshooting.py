@@ -57,6 +57,7 @@ PIECES = (
     "true or false",
     "net or pci",
     "a list of units",
+    '"all" or a list of numbers of VFs',
     # Words of programs and of drivers, to be recognised.
     "PCI rescan is required",
     "array of byte",
@@ -73,7 +74,7 @@ PIECES = (
     "0: as wanted; 1: a PF failed or differs; 2: wrong use, or no usable configuration; 3: some of it only waits for a reboot",
 )
 # What is written into files.
-OF_FILES = re.compile(r"^(#|from __future__ |\[Unit\]|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION)")
+OF_FILES = re.compile(r"^(#|from __future__ |\[Unit\]|unset |for |\s+case |if \[|\s+GRUB_|\"\$\{|SUBSYSTEM|ACTION|ENV|TEST)")
 
 
 def plain(text, placeholder=PLACEHOLDER):

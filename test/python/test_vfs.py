@@ -54,7 +54,7 @@ def device(address=ONE, numvfs=4, **more):
     )
 
 
-def run_once(fake, devices, check_mode=False, **more):
+def run_once(fake, devices, check_mode=False, command=None, **more):
     parameters = dict(
         {
             "devices": list(devices),
@@ -67,7 +67,10 @@ def run_once(fake, devices, check_mode=False, **more):
         **more,
     )
     return vfs.ensure(
-        parameters, check_mode, lambda command: fake.commands.append(command) or (0, "", ""), vfs.Interruption()
+        parameters,
+        check_mode,
+        command or (lambda command: fake.commands.append(command) or (0, "", "")),
+        vfs.Interruption(),
     )
 
 
@@ -471,8 +474,9 @@ def test_what_check_mode_and_the_real_run_show_has_one_order(two):
     paths = [str(two.root / "etc/udev/rules.d" / name) for name in ("a.rules", "b.rules", "c.rules")]
     for path in paths + [host.HOST.udev_rules]:
         put(two, path, legacy_block(ens9=1))
-    files = boot_files.wanted_files({"units": {}, "udev_rule_path": paths[2]}, [], {"udev_rule_path": paths[1]})
-    assert [path for path in files if "/rules.d/" in path] == sorted([host.HOST.udev_rules, paths[1], paths[2]])
+    files = boot_files.wanted_files({"units": {}, "udev_rule_path": paths[2], "devices": []}, [], {"udev_rule_path": paths[1]})
+    own = host.HOST.left_alone_rules
+    assert [path for path in files if "/rules.d/" in path] == sorted([host.HOST.udev_rules, paths[1], paths[2]]) + [own]
 
 
 # --- units that need the VFs

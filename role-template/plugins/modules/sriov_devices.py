@@ -183,6 +183,9 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox.tool import TOOLS
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program import programs, sysfs
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection.choice import check_form, select
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection.network_manager import (
+    warnings_about_network_manager,
+)
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection.notices import (
     notice_of_unset,
     warnings_about_numbers,
@@ -235,6 +238,7 @@ def chosen(parameters, is_set):
     if notice:
         return devices, notice, [notice]
     warnings = warnings_about(devices) + warnings_about_rules(parameters, devices)
+    warnings += warnings_about_network_manager(devices)
     return devices, notice, warnings + warnings_about_numbers(parameters, devices)
 
 

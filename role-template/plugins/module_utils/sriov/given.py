@@ -50,6 +50,10 @@ FIELDS = {
         "a list of units",
         lambda value: isinstance(value, list) and all(is_file_name(unit) for unit in value),
     ),
+    "left_alone": (
+        '"all" or a list of numbers of VFs',
+        lambda value: value == "all" or isinstance(value, list) and all(map(_is_count, value)),
+    ),
     "firmware": ("a map or null", lambda value: value is None or isinstance(value, dict)),
 }
 

@@ -13,7 +13,17 @@ import signal
 from typing import Any
 
 from . import given, pending, predecessors, units
-from .boot_files import finish, plan_files, read_config, read_owed, released_path, reloads, write_owed
+from .boot_files import (
+    finish,
+    plan_files,
+    put_first,
+    read_config,
+    read_owed,
+    released_path,
+    reloads,
+    take_back,
+    write_owed,
+)
 from .errors import Refusal
 from .program import configuration, disk, lock, pfs, sysfs
 from .program.host import HOST
@@ -101,6 +111,8 @@ def checked(parameters):
 
 def checked_path(path):
     """Raise Refusal if udev would not read a file with that path."""
+    if path == HOST.left_alone_rules:
+        raise Refusal(f"udev_rule_path is {path}, where the role has a file of its own: give another path")
     if not (isinstance(path, str) and path.startswith("/") and path.endswith(".rules") and path.isprintable()):
         raise Refusal(
             f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, because udev reads no other"
@@ -198,8 +210,8 @@ def failures_of(results):
 
 
 def untouched(attempt, results):
-    """Call a function that changes no VF and no file, and add that to its Refusal. results: of the PFs that would be
-    set after it.
+    """Call a function that changes no VF, and no file if it raises Refusal, and add that to its Refusal. results: of the
+    PFs that would be set after it.
     """
     try:
         attempt()
@@ -208,7 +220,12 @@ def untouched(attempt, results):
             if result["state"] == "changed":
                 message = f"{pfs.described(result)} was not changed because a file cannot be changed"
                 result.update(state="unchanged", now=result["before"], message=message)
-        raise Refusal(f"{refusal}; {AS_BEFORE}", pfs=results) from refusal
+        raise Refusal(f"{refusal}; {as_before(refusal)}", **dict(refusal.details, pfs=results)) from refusal
+
+
+def as_before(refusal):
+    """The words for VFs that are as they were, and for the files unless the refusal names those that are not."""
+    return "the VFs are as they were" if refusal.details.get("files") else AS_BEFORE
 
 
 def put_back(results, timeout, refusal, cause):
@@ -223,33 +240,34 @@ def put_back(results, timeout, refusal, cause):
     for result in results:
         if result["state"] == "put back":
             result["message"] = f"{pfs.described(result)} was put back to {result['before']} VFs because {cause}"
-    left = failures_of(results) or ["the VFs are as they were" if refusal.details.get("files") else AS_BEFORE]
+    left = failures_of(results) or [as_before(refusal)]
     return Refusal("; ".join([str(refusal)] + left), **dict(refusal.details, pfs=results))
 
 
-def carry_out(changes, results, apply, remember, timeout, interruption):
+def carry_out(changes, results, apply, remember, timeout, interruption, undo):
     """Set the VFs, then put the staged files in their places; or leave VFs and files as they were.
 
-    results: what apply() will do; apply: sets the VFs and returns the results; remember: plans the state for them.
+    results: what apply() will do; apply: sets the VFs and returns the results; remember: plans the state for them; undo:
+    puts back the files that came before the VFs, and returns the Refusal that it gets, with what it cannot put back.
     Returns (results, the value of remember()). Raises Refusal with `pfs`, and with `files` if some cannot be put back.
     """
     try:
         results = apply()
     except OSError as error:
-        raise put_back(results, timeout, Refusal(f"The VFs cannot be set: {error}"), "the run failed") from error
+        raise put_back(results, timeout, undo(Refusal(f"The VFs cannot be set: {error}")), "the run failed") from error
     if failures_of(results):
         results = pfs.left_alone(pfs.put_back(results, timeout))
-        raise Refusal(pfs.refusal_of(results), pfs=results)
+        raise undo(Refusal(pfs.refusal_of(results), pfs=results))
     try:
         interruption.check()
     except Refusal as refusal:
-        raise put_back(results, timeout, refusal, "the run was ended") from refusal
+        raise put_back(results, timeout, undo(refusal), "the run was ended") from refusal
     try:
         waits = remember(results)
         changes.stage()
         changes.commit()
     except Refusal as refusal:
-        raise put_back(results, timeout, refusal, "a file could not be changed") from refusal
+        raise put_back(results, timeout, undo(refusal), "a file could not be changed") from refusal
     return results, waits
 
 
@@ -290,6 +308,7 @@ def ensure(parameters, check_mode, run, interruption):
         write_owed(follows)
         try:
             untouched(changes.stage, results)
+            untouched(lambda: put_first(changes, run), results)
             results, (due, stuck) = carry_out(
                 changes,
                 results,
@@ -297,6 +316,7 @@ def ensure(parameters, check_mode, run, interruption):
                 remember,
                 timeout,
                 interruption,
+                lambda cause: take_back(changes, run, cause),
             )
         except Refusal as refusal:
             if not refusal.details.get("files"):
@@ -305,7 +325,7 @@ def ensure(parameters, check_mode, run, interruption):
             raise
         finally:
             changes.discard()
-        finish(follows, run, results)
+        finish(follows, run, results, parameters["devices"])
     changed = [result for result in results if result["state"] == "changed"]
     repeated = [command for command in reloads(owed) if command not in reloads(changes.paths)]
     return {

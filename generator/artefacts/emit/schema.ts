@@ -106,7 +106,7 @@ function alternatives(of: VarType): Schema[] {
         text(of.form),
         ...(of.also ?? [])
           .flatMap(alternatives)
-          .map((other) => ({ ...other, ...(other.type === "array" ? { minItems: 1 } : { minProperties: 1 }) })),
+          .map((other) => ({ ...other, ...filled(other) })),
       ];
     case "str":
       if (of.choices) return [{ type: "string", enum: of.choices }];
@@ -125,6 +125,10 @@ function alternatives(of: VarType): Schema[] {
     case "map":
       return [mapping(of)];
   }
+}
+
+function filled({ type }: Schema): Schema {
+  return type === "array" ? { minItems: 1 } : type === "object" ? { minProperties: 1 } : {};
 }
 
 function mapping(of: Extract<VarType, { readonly kind: "map" }>): Schema {

@@ -253,14 +253,12 @@ function readType(
     for (const tag of ["minimum", "maximum"]) misplaced(tag, "number");
   if (written.kind !== "str" || written.choices)
     for (const tag of ["format", "number", "raw"]) misplaced(tag, "string");
-  if (written.kind === "int")
-    return { kind: "int", ...bounds(reading, name, tags) };
+  if (written.kind === "int") return { kind: "int", ...bounds(reading, name, tags) };
   if (number) return { ...written, also: [{ kind: "int", ...bounds(reading, name, tags) }] };
   const isOfTexts = written.kind === "list" && written.elements.kind === "str" && !written.elements.choices;
   if (!isOfTexts) misplaced("commas", "list of strings");
   if (isOfTexts && tags.has("commas")) return { ...written, commas: true };
-  if (written.kind === "map")
-    return { ...written, ...bounds(reading, name, tags) };
+  if (written.kind === "map") return { ...written, ...bounds(reading, name, tags) };
   if (written.kind !== "str" || written.choices) return written;
   return readText(reading, name, tags, written);
 }

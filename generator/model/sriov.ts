@@ -390,7 +390,7 @@ export interface SriovVf {
    * The numbers of the VFs, from 0: one number, a range, or several of both in quotes. A range without an end goes to the last VF.
    * @minimum 0
    * @maximum 65534
-   * @needs mac vlan spoofchk trust link_state node_guid port_guid driver managed_by_network
+   * @needs mac vlan qos vlan_proto spoofchk trust link_state node_guid port_guid driver managed_by_network
    * @example "2,5-7"
    */
   vf: number | VfNumbers;
@@ -401,7 +401,7 @@ export interface SriovVf {
    * @raw
    * @example "02:00:00:00:00:10"
    */
-  mac?: MacAddress;
+  mac?: VfMacAddress;
 
   /**
    * The VLAN of the VFs. The card adds the tag, and the user of the VF does not see it. 0 means no VLAN.
@@ -562,7 +562,10 @@ type PciAddress = string;
 /** @pattern ^(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$ a MAC address in quotes, as in "b8:59:9f:0c:aa:02" */
 type MacAddress = string;
 
-/** @pattern ^(?:[0-9A-Fa-f]{2}[:-]){7}[0-9A-Fa-f]{2}$ a GUID in quotes, as in "02:00:00:00:00:00:00:10" */
+/** @pattern ^(?!(?:00[:-]){5}00$)[0-9A-Fa-f][02468ACEace][:-](?:[0-9A-Fa-f]{2}[:-]){4}[0-9A-Fa-f]{2}$ the MAC address of one interface in quotes, as in "02:00:00:00:00:10" */
+type VfMacAddress = string;
+
+/** @pattern ^(?!(?:00[:-]){7}00$)(?:[0-9A-Fa-f]{2}[:-]){7}[0-9A-Fa-f]{2}$ a GUID in quotes, as in "02:00:00:00:00:00:00:10" */
 type Guid = string;
 
 /** @pattern ^[0-9]{1,5}(?:-(?:[0-9]{1,5})?)?(?:,\s*[0-9]{1,5}(?:-(?:[0-9]{1,5})?)?)*$ numbers of VFs, as in 0, "0-3", "4-" or "2,5-7" */

@@ -102,12 +102,7 @@ function alternatives(of: VarType): Schema[] {
       return [text(path(of.ending))];
     case "raw":
       // Instead of a text, an empty list or dictionary says nothing.
-      return [
-        text(of.form),
-        ...(of.also ?? [])
-          .flatMap(alternatives)
-          .map((other) => ({ ...other, ...filled(other) })),
-      ];
+      return [text(of.form), ...(of.also ?? []).flatMap(alternatives).map((other) => ({ ...other, ...filled(other) }))];
     case "str":
       if (of.choices) return [{ type: "string", enum: of.choices }];
       return [text(of.form), ...(of.number ? [{ type: "number" }] : [])];

@@ -88,7 +88,7 @@ def checked_item(item, count, place, where):
 
 
 def checked_numbers(value, count, place):
-    """The numbers of VFs in `vf`, as a list. Raises Refusal for another form, and for a VF that the PF will not have."""
+    """The numbers of VFs in `vf`, as a list. Raises Refusal for another form, and for a VF that there will not be."""
     numbers, seen = [], set()
     # A number with more digits than Python writes has no form of numbers either.
     text = value if isinstance(value, str) else check.whole_number(value)

@@ -217,7 +217,7 @@ def select(parameters: dict) -> list[dict]:
             )
             for address in absent
         ]
-    of_settings.refuse_same_addresses(devices, settings, pfs, details)
+    of_settings.refuse_same_addresses(devices, settings, details)
     plans = check_openstack(parameters, entries, chosen_of, devices, pfs, details)
     of_settings.complete(devices, {where: entry for entry, _kind, _value, where in entries}, settings, plans, pfs)
     return devices

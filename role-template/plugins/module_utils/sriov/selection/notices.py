@@ -135,7 +135,7 @@ def warnings_about_links(devices: list[dict]) -> list[str]:
 
 
 def is_up(netdev):
-    """Whether an interface is up (IFF_UP, include/uapi/linux/if.h), with or without a link; also if that is not known."""
+    """Whether an interface is up (IFF_UP, include/uapi/linux/if.h), with or without a link. True if not known."""
     flags = sysfs.read_int(os.path.join(HOST.sys, "class/net", netdev, "flags"))
     return flags is None or bool(flags & 1)
 

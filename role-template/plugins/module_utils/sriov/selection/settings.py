@@ -32,7 +32,7 @@ UNSUPPORTED = (
 LIBVIRT_SETS = "libvirt sets the MAC address and the VLAN of a VF for each guest"
 AGENT_SETS = "Neutron's SR-IOV agent sets it for each port"
 # Why a setting is not possible on a VF that Nova gives to guests. libvirt: src/util/virnetdev.c. Nova: plug_hw_veb() in
-# nova/virt/libvirt/vif.py. The agent: treat_device() in neutron/plugins/ml2/drivers/mech_sriov/agent/sriov_nic_agent.py.
+# nova/virt/libvirt/vif.py. The agent: treat_device() in sriov_nic_agent.py of neutron/plugins/ml2/drivers/mech_sriov.
 SET_BY_OPENSTACK = {
     "mac": LIBVIRT_SETS,
     "vlan": LIBVIRT_SETS,
@@ -53,8 +53,9 @@ def refuse_number(entry: dict, chosen: list[dict], optional: bool, where: str) -
     if expected is None or len(chosen) == expected or optional and not chosen:
         return
     raise Refusal(
-        f"{where} chooses {len(chosen)} PFs and not {expected}, as in expect: "
-        f"{', '.join(sysfs.describe(pf) for pf in chosen) or 'none'}: check that every card is seated and seen by the BIOS, or correct expect"
+        f"{where}: expect is {expected}, and the number of PFs that the entry chooses is {len(chosen)} "
+        f"({', '.join(sysfs.describe(pf) for pf in chosen)}): check that every card is seated and seen by the BIOS, or "
+        "correct expect"
     )
 
 
@@ -114,29 +115,36 @@ def refuse_driver(item, pf):
             )
 
 
-def refuse_same_addresses(devices: list[dict], settings: dict, pfs: list[dict], details: dict | None) -> None:
-    """Raise Refusal for a MAC address or GUID that two VFs, or a VF and a PF of this host, would have.
+def refuse_same_addresses(devices: list[dict], settings: dict, details: dict | None) -> None:
+    """Raise Refusal for a MAC address or GUID that two VFs, or a VF and another NIC of this host, would have.
 
-    devices: as select() returns them. settings: see checked_settings(), by selector. pfs: all PFs of the host. details:
-    see interface_details().
+    devices: as select() returns them. settings: see checked_settings(), by selector. details: see interface_details().
     """
-    owners = {}
-    for pf in pfs:
-        for netdev in pf["netdevs"]:
-            detail = (details or {}).get(netdev, {})
-            for address in (detail.get("mac"), detail.get("present")):
-                owners.setdefault(("mac", address), sysfs.describe(pf))
+    owners, netdevs = {}, {}
+    for netdev, detail in (details or {}).items():
+        for address in {detail["mac"], detail["present"]}:
+            netdevs.setdefault(address, []).append(netdev)
     for device in devices:
         for item in settings[device["selector"]]["items"]:
             for key in COUNTED:
                 for number, address in zip(item["vfs"], item["sets"].get(key, ())):
                     this = f"VF {number} of {device['selector']}"
                     other = owners.setdefault((key, address), this)
+                    if other == this and key == "mac":
+                        other = next(filter(is_own_nic, netdevs.get(address, ())), this)
                     if other != this:
                         raise Refusal(
                             f"{item['place']}.{key} gives VF {number} the address {address}, which {other} has: write "
                             "another"
                         )
+
+
+def is_own_nic(netdev):
+    """Whether an interface is a NIC, and neither a VF nor virtual: a VF, or a bond over it, may have the address of the
+    VF already.
+    """
+    address = sysfs.pci_of_netdev(netdev)
+    return address is not None and not os.path.lexists(sysfs.device_path(address, "physfn"))
 
 
 def complete(devices: list[dict], entries: list[dict], settings: dict, plans: dict, pfs: list[dict]) -> None:

@@ -248,17 +248,17 @@ function readType(
     const found = tags.get(tag);
     if (found) complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: only a ${kind} has it`);
   };
-  if (written.kind !== "int" && !(written.kind === "map" && !written.textOnly))
+  const number = written.kind === "raw" && written.also?.some(({ kind }) => kind === "int");
+  if (written.kind !== "int" && !(written.kind === "map" && !written.textOnly) && !number)
     for (const tag of ["minimum", "maximum"]) misplaced(tag, "number");
   if (written.kind !== "str" || written.choices)
     for (const tag of ["format", "number", "raw"]) misplaced(tag, "string");
-  if (written.kind === "int")
-    return { kind: "int", ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
+  if (written.kind === "int") return { kind: "int", ...bounds(reading, name, tags) };
+  if (number) return { ...written, also: [{ kind: "int", ...bounds(reading, name, tags) }] };
   const isOfTexts = written.kind === "list" && written.elements.kind === "str" && !written.elements.choices;
   if (!isOfTexts) misplaced("commas", "list of strings");
   if (isOfTexts && tags.has("commas")) return { ...written, commas: true };
-  if (written.kind === "map")
-    return { ...written, ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
+  if (written.kind === "map") return { ...written, ...bounds(reading, name, tags) };
   if (written.kind !== "str" || written.choices) return written;
   return readText(reading, name, tags, written);
 }
@@ -335,18 +335,20 @@ function readKeys(
   return others;
 }
 
-function bound(
+function bounds(
   reading: Reading,
   name: string,
   tags: ReadonlyMap<string, JSDocTag>,
-  tag: "minimum" | "maximum",
-): { [bound in typeof tag]?: number } {
-  const found = tags.get(tag);
-  if (!found) return {};
-  const value = tagText(found);
-  if (/^-?\d+$/.test(value)) return { [tag]: Number(value) };
-  complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: "${value}" is not a whole number`);
-  return {};
+): { minimum?: number; maximum?: number } {
+  const found = ["minimum", "maximum"].flatMap((tag) => {
+    const written = tags.get(tag);
+    const value = written ? tagText(written) : "";
+    if (/^-?\d+$/.test(value)) return [[tag, Number(value)]];
+    if (written)
+      complain(reading, written.getStartLineNumber(), `@${tag} of ${name}: "${value}" is not a whole number`);
+    return [];
+  });
+  return Object.fromEntries(found) as { minimum?: number; maximum?: number };
 }
 
 function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclaration[]): VarType | undefined {
@@ -383,7 +385,8 @@ function onlyOf(literal: Node): VarType | undefined {
 
 /** One of several texts, or a text or something else. */
 function unionOf(reading: Reading, node: UnionTypeNode, path: readonly InterfaceDeclaration[]): VarType | undefined {
-  const isOther = (member: TypeNode): boolean => Node.isArrayTypeNode(member) || Node.isTypeLiteral(member);
+  const isOther = (member: TypeNode): boolean =>
+    Node.isArrayTypeNode(member) || Node.isTypeLiteral(member) || member.getKind() === SyntaxKind.NumberKeyword;
   const [text, ...rest] = node
     .getTypeNodes()
     .filter((member) => !isOther(member))

@@ -31,6 +31,10 @@ options:
     description: Seconds allowed for one PF, a whole number of 1 or more. The module adds one second for each VF.
     type: raw
     default: 120
+  settings_timeout:
+    description: Seconds during which a setting of a VF is repeated that the PF's driver rejects for the moment, a whole number.
+    type: raw
+    default: 30
   change_connection_pf:
     description: Allow the module to destroy VFs live on the PF that carries the connection.
     type: bool

@@ -378,6 +378,7 @@ ARGUMENTS = {
     "devices": {"type": "list", "elements": "dict", "required": True},
     "boot_wait": {"type": "raw", "default": 30},
     "numvfs_timeout": {"type": "raw", "default": 120},
+    "settings_timeout": {"type": "raw", "default": 30},
     "change_connection_pf": {"type": "bool", "default": False},
     "udev_rule_path": {"type": "path", "default": "/etc/udev/rules.d/70-sriov.rules"},
     "units": {"type": "dict"},

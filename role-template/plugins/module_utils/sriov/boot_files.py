@@ -18,6 +18,8 @@ from .program import configuration, disk, sysfs
 from .program.host import HOST
 
 BOOT_UNIT = configuration.BOOT_UNIT
+# What an entry has only if it is wanted.
+SETTINGS_KEYS = ("up", "autoprobe", "vfs", "left_alone")
 DROP_IN = "sriov-vfs.conf"
 RULE_BEGIN = "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost"
 RULE_END = "# END stackhpc.sriov"
@@ -102,9 +104,15 @@ def config_text(parameters, devices, names):
                 "format": configuration.CONFIG_FORMAT,
                 "boot_wait": parameters["boot_wait"],
                 "numvfs_timeout": parameters["numvfs_timeout"],
+                "settings_timeout": parameters["settings_timeout"],
                 "udev_rule_path": parameters["udev_rule_path"],
                 "devices": [
-                    dict({key: device[key] for key in keys}, name=names[device["address"]]) for device in devices
+                    dict(
+                        {key: device[key] for key in keys},
+                        name=names[device["address"]],
+                        **{key: device[key] for key in SETTINGS_KEYS if key in device},
+                    )
+                    for device in devices
                 ],
             },
             indent=2,
@@ -197,6 +205,7 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
     for _rank, plan in sorted(steps, key=lambda step: step[0]):
         plan()
     directories = {os.path.dirname(path) for path in [boot_link(), released_path(), HOST.owed] + list(files)}
+    directories.add(HOST.records)
     return sorted(directories.union(glob.glob(HOST.units + "/*.[dwr]*/")))
 
 

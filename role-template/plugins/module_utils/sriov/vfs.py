@@ -25,7 +25,8 @@ from .boot_files import (
     write_owed,
 )
 from .errors import Refusal
-from .program import configuration, disk, lock, pfs, sysfs
+from .program import configuration, disk, lock, pfs, record, sysfs
+from .program.configuration import SETTINGS_TIMEOUT
 from .program.host import HOST
 from .together import Together
 
@@ -76,16 +77,25 @@ def has_vfs(address):
     return bool(function and function["numvfs"])
 
 
-def reasons_of(results, config, released):
-    """What waits for the next boot: (reasons, keys of those that this run is the first to request)."""
-    before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
-    before.update(dict.fromkeys(released, 0))
+def wanted_of(devices):
+    """What the configuration wants of each PF: {address: its number of VFs, with its settings}."""
+    keys = ("numvfs", "autoprobe", "vfs")
+    return {device["address"]: [device.get(key) for key in keys] for device in devices}
+
+
+def reasons_of(results, devices, config, released):
+    """What waits for the next boot: (reasons, keys of those that this run is the first to request).
+
+    devices: those that the configuration contains after this run.
+    """
+    before, after = wanted_of(config.get("devices", [])), wanted_of(devices)
+    before.update({address: None for address in released})
     reasons, touched = [], set()
     for result in results:
         if result["state"] == "pending":
-            key = f"vfs:{result['address']}={result['wanted']}"
+            key = " ".join([f"vfs:{result['address']}={result['wanted']}", "; ".join(result.waits)]).strip()
             reasons.append({"key": key, "text": result["message"]})
-            if before.get(result["address"]) != result["wanted"]:
+            if before.get(result["address"]) != after.get(result["address"]):
                 touched.add(key)
     return reasons, touched
 
@@ -104,7 +114,7 @@ def checked(parameters):
     given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
     numbers = {
         name: whole_number(name, parameters[name], least, configuration.MOST_SECONDS)
-        for name, least in (("boot_wait", 0), ("numvfs_timeout", 1))
+        for name, least in (("boot_wait", 0), ("numvfs_timeout", 1), ("settings_timeout", 0))
     }
     return dict(numbers, units=units.texts(**numbers) if parameters["units"] is None else parameters["units"])
 
@@ -166,10 +176,10 @@ class Interruption:
             raise Refusal(f"the run was ended by {self._name}: run the role again")
 
 
-def plan_state(changes, results, leaving, config, released_before):
+def plan_state(changes, results, devices, leaving, config, released_before):
     """Plan the state about PFs that wait for the next boot; a later call, with other results, replaces the first.
 
-    leaving: see to_release(). Returns (due, stuck), see pending.judge().
+    devices: see reasons_of(); leaving: see to_release(). Returns (due, stuck), see pending.judge().
     """
     released = {
         result["address"]: leaving[result["address"]]
@@ -180,7 +190,7 @@ def plan_state(changes, results, leaving, config, released_before):
     changes.file(
         released_path(), json.dumps(released, indent=2, sort_keys=True) + "\n" if released else None, state=True
     )
-    due, stuck, waits = pending.sort(HOST, "vfs", *reasons_of(results, config, released_before))
+    due, stuck, waits = pending.sort(HOST, "vfs", *reasons_of(results, devices, config, released_before))
     changes.file(pending.path_of(HOST, "vfs"), pending.text_of(waits), state=True)
     return due, stuck
 
@@ -201,6 +211,8 @@ def line_of(result, networks):
         line += f", physical network {' and '.join(networks)}"
     if result["state"] != "ok":
         line += f", {result['state']}"
+    if result["settings"]:
+        line += f" ({'; '.join(pfs.some_lines(result['settings']))})"
     return f"{line}: {result['message']}" if result["message"] else line
 
 
@@ -217,9 +229,7 @@ def untouched(attempt, results):
         attempt()
     except Refusal as refusal:
         for result in results:
-            if result["state"] == "changed":
-                message = f"{pfs.described(result)} was not changed because a file cannot be changed"
-                result.update(state="unchanged", now=result["before"], message=message)
+            result.leave(f"{pfs.described(result)} was not changed because a file cannot be changed")
         raise Refusal(f"{refusal}; {as_before(refusal)}", **dict(refusal.details, pfs=results)) from refusal
 
 
@@ -229,7 +239,7 @@ def as_before(refusal):
 
 
 def put_back(results, timeout, refusal, cause):
-    """Give each changed PF its previous number of VFs.
+    """Give each changed PF its previous number of VFs and its previous settings.
 
     refusal: the reason; cause: the same in a few words, for the PFs. Returns the Refusal to raise.
     """
@@ -239,7 +249,7 @@ def put_back(results, timeout, refusal, cause):
     results = pfs.put_back(results, timeout)
     for result in results:
         if result["state"] == "put back":
-            result["message"] = f"{pfs.described(result)} was put back to {result['before']} VFs because {cause}"
+            result["message"] = f"{pfs.described(result)} was put back to {pfs.previous(result)} because {cause}"
     left = failures_of(results) or [as_before(refusal)]
     return Refusal("; ".join([str(refusal)] + left), **dict(refusal.details, pfs=results))
 
@@ -284,7 +294,11 @@ def ensure(parameters, check_mode, run, interruption):
     ]
     released_before = read_released()
     leaving = to_release(parameters["devices"], config, released_before, legacy_addresses)
-    targets = devices + [{"address": address, "numvfs": 0, "optional": True} for address in leaving if has_vfs(address)]
+    targets = devices + [
+        {"address": address, "numvfs": 0, "optional": True}
+        for address in leaving
+        if has_vfs(address) or record.read_record(address)
+    ]
     timeout, permission = parameters["numvfs_timeout"], parameters["change_connection_pf"]
     results = pfs.apply(targets, timeout, check=True, change_connection_pf=permission)
     if failures_of(results):
@@ -293,7 +307,7 @@ def ensure(parameters, check_mode, run, interruption):
     changes, owed = Together(), read_owed()
 
     def remember(outcome):
-        return plan_state(changes, outcome, leaving, config, released_before)
+        return plan_state(changes, outcome, devices, leaving, config, released_before)
 
     due, stuck = remember(results)
     directories = plan_files(changes, parameters, devices, config, legacy_paths)
@@ -312,7 +326,9 @@ def ensure(parameters, check_mode, run, interruption):
             results, (due, stuck) = carry_out(
                 changes,
                 results,
-                lambda: pfs.apply(targets, timeout, change_connection_pf=permission),
+                lambda: pfs.apply(
+                    targets, timeout, change_connection_pf=permission, patience=parameters["settings_timeout"]
+                ),
                 remember,
                 timeout,
                 interruption,
@@ -326,7 +342,7 @@ def ensure(parameters, check_mode, run, interruption):
         finally:
             changes.discard()
         finish(follows, run, results, parameters["devices"])
-    changed = [result for result in results if result["state"] == "changed"]
+    changed = [result for result in results if result.to_do()]
     repeated = [command for command in reloads(owed) if command not in reloads(changes.paths)]
     return {
         "changed": bool(changed or changes.paths or repeated),
@@ -342,7 +358,12 @@ def ensure(parameters, check_mode, run, interruption):
 
 def diff_of(changed, repeated):
     """The changes other than files, as modules return them. changed: results; repeated: commands."""
-    vfs = [(result["address"], f"{result['before']} VFs\n", f"{result['wanted']} VFs\n") for result in changed]
+    vfs = []
+    for result in changed:
+        if result["before"] != result["now"]:
+            vfs.append((result["address"], f"{result['before']} VFs\n", f"{result['now']} VFs\n"))
+        if result["settings"]:
+            vfs.append((f"{result['address']} settings", "", "".join(f"{line}\n" for line in result["settings"])))
     commands = [(" ".join(command), "", "repeated\n") for command in repeated]
     return [
         {"before_header": what, "after_header": what, "before": before, "after": after}
@@ -378,7 +399,7 @@ ARGUMENTS = {
     "devices": {"type": "list", "elements": "dict", "required": True},
     "boot_wait": {"type": "raw", "default": 30},
     "numvfs_timeout": {"type": "raw", "default": 120},
-    "settings_timeout": {"type": "raw", "default": 30},
+    "settings_timeout": {"type": "raw", "default": SETTINGS_TIMEOUT},
     "change_connection_pf": {"type": "bool", "default": False},
     "udev_rule_path": {"type": "path", "default": "/etc/udev/rules.d/70-sriov.rules"},
     "units": {"type": "dict"},

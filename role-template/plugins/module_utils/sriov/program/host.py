@@ -30,6 +30,8 @@ class Host:
         self.udev_data = root + "/run/udev/data"
         # The kernel's id of the boot (random(4)).
         self.boot_id = root + "/proc/sys/kernel/random/boot_id"
+        # See record.py. In /run, because it has no meaning after a boot.
+        self.records = root + "/run/sriov"
         self.lock = root + "/run/sriov-vfs.lock"
         self.program = root + "/usr/local/sbin/sriov-vfs"
         self.config = root + "/etc/sriov/vfs.json"

@@ -128,7 +128,11 @@ def test_only_vfs_with_another_mark_than_is_wanted_get_an_event(two, services):
     run_once(two, [device(ONE, 3, left_alone=[0, 2]), device(TWO, 2, left_alone="all")])
     # VF 2 has no record: its first event is still to come.
     trigger = ["udevadm", "trigger", "--settle", "--action=change"]
-    assert two.commands == [UDEV_RELOAD, UDEV_RELOAD, trigger + [f"/sys/class/net/{name}" for name in sorted(names[:2])]]
+    assert two.commands == [
+        UDEV_RELOAD,
+        UDEV_RELOAD,
+        trigger + [f"/sys/class/net/{name}" for name in sorted(names[:2])],
+    ]
 
 
 def test_networkmanager_gets_the_names_of_those_that_it_must_leave_and_networkd_looks_after_the_event(two, services):

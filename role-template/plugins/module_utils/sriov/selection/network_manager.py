@@ -74,7 +74,9 @@ def fits_spec(spec: str | None, pf: dict) -> bool:
             return word == "*" or word == pf["name"] or word.lower() == pf["mac"]
         if kind == "interface-name":
             return text == "=" + pf["name"] or fnmatch.fnmatchcase(pf["name"], text.lstrip("~"))
-        return {"mac": text.lower() == pf["mac"], "driver": text == pf["driver"], "type": text == "ethernet"}.get(kind, False)
+        return {"mac": text.lower() == pf["mac"], "driver": text == pf["driver"], "type": text == "ethernet"}.get(
+            kind, False
+        )
 
     wanted = words(spec)
     refused = [word[7:] for word in wanted if word.startswith("except:")]

@@ -185,7 +185,7 @@ def test_the_file_of_others_cannot_be_that_of_the_marks(two, monkeypatch, capsys
 
 def test_both_files_sort_where_they_must():
     rules, network = os.path.basename(host.HOST.left_alone_rules), os.path.basename(host.HOST.left_alone_network)
-    assert "90-netplan.rules" < rules and network < "10-netplan-all.network"
+    assert rules > "90-netplan.rules" and network < "10-netplan-all.network"
     assert left_alone.MARK in left_alone.NETWORK
 
 

@@ -161,8 +161,8 @@ class Together:
                 raise self.undo(refusal(planned, error)) from error
 
     def undo(self, cause):
-        """Put back what commit() has put in its place. cause: a Refusal. Returns it, or one with the paths that cannot be
-        put back, in its sentence and in its `files`.
+        """Put back what commit() has put in its place. cause: a Refusal. Returns it, or one with the paths that cannot
+        be put back, in its sentence and in its `files`.
         """
         left = {}
         for planned in reversed(self._ordered()):

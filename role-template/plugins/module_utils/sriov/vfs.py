@@ -222,8 +222,8 @@ def failures_of(results):
 
 
 def untouched(attempt, results):
-    """Call a function that changes no VF, and no file if it raises Refusal, and add that to its Refusal. results: of the
-    PFs that would be set after it.
+    """Call a function that changes no VF, and no file if it raises Refusal, and add that to its Refusal. results: of
+    the PFs that would be set after it.
     """
     try:
         attempt()
@@ -257,8 +257,8 @@ def put_back(results, timeout, refusal, cause):
 def carry_out(changes, results, apply, remember, timeout, interruption, undo):
     """Set the VFs, then put the staged files in their places; or leave VFs and files as they were.
 
-    results: what apply() will do; apply: sets the VFs and returns the results; remember: plans the state for them; undo:
-    puts back the files that came before the VFs, and returns the Refusal that it gets, with what it cannot put back.
+    results: what apply() will do; apply: sets the VFs and returns the results; remember: plans the state for them;
+    undo: puts back the files that came before the VFs, and returns its Refusal with what cannot be put back.
     Returns (results, the value of remember()). Raises Refusal with `pfs`, and with `files` if some cannot be put back.
     """
     try:

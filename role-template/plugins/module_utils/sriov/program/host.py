@@ -20,8 +20,8 @@ class Host:
         # systemd's units of this host, the udev rules of the role, and the list of files that both have still to read.
         self.units = root + "/etc/systemd/system"
         self.udev_rules = root + "/etc/udev/rules.d/70-sriov.rules"
-        # The udev rule and the networkd file for VFs that the host's network leaves alone. udev takes the last value of a
-        # property, and netplan sets NM_UNMANAGED in 90-netplan.rules. networkd takes the first file that matches, and
+        # The udev rule and the networkd file for VFs that the host's network leaves alone. udev keeps the last value of
+        # a property, and netplan sets NM_UNMANAGED in 90-netplan.rules. networkd uses the first file that matches, and
         # netplan's are 10-netplan-*.network.
         self.left_alone_rules = root + "/etc/udev/rules.d/95-sriov-vfs.rules"
         self.left_alone_network = root + "/etc/systemd/network/05-sriov-vfs.network"

@@ -93,7 +93,7 @@ def pf_of(device: dict) -> dict:
 
 
 def warnings_about_network_manager(devices: list[dict]) -> list[str]:
-    """One sentence for each file of NetworkManager that sets the VFs of a PF of the role. devices: see sriov_devices."""
+    """One sentence for each file of NetworkManager that sets the VFs of one of these PFs. devices: see sriov_devices."""
     pfs = [pf_of(device) for device in devices if device["boot"] in ("systemd", "udev") and device["name"]]
     if not pfs:
         return []

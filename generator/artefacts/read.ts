@@ -248,19 +248,22 @@ function readType(
     const found = tags.get(tag);
     if (found) complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: only a ${kind} has it`);
   };
-  const number = written.kind === "raw" && written.also?.some(({ kind }) => kind === "int");
-  if (written.kind !== "int" && !(written.kind === "map" && !written.textOnly) && !number)
-    for (const tag of ["minimum", "maximum"]) misplaced(tag, "number");
+  const number = bounded(written, () => bounds(reading, name, tags));
+  if (!number) for (const tag of ["minimum", "maximum"]) misplaced(tag, "number");
   if (written.kind !== "str" || written.choices)
     for (const tag of ["format", "number", "raw"]) misplaced(tag, "string");
-  if (written.kind === "int") return { kind: "int", ...bounds(reading, name, tags) };
-  if (number) return { ...written, also: [{ kind: "int", ...bounds(reading, name, tags) }] };
   const isOfTexts = written.kind === "list" && written.elements.kind === "str" && !written.elements.choices;
   if (!isOfTexts) misplaced("commas", "list of strings");
   if (isOfTexts && tags.has("commas")) return { ...written, commas: true };
-  if (written.kind === "map") return { ...written, ...bounds(reading, name, tags) };
-  if (written.kind !== "str" || written.choices) return written;
+  if (written.kind !== "str" || written.choices) return number ?? written;
   return readText(reading, name, tags, written);
+}
+
+/** A type that may be a number, with the bounds of that; undefined for any other. */
+function bounded(of: VarType, found: () => Bounds): VarType | undefined {
+  if (of.kind === "int" || (of.kind === "map" && !of.textOnly)) return { ...of, ...found() };
+  const isNumber = of.kind === "raw" && of.also?.some(({ kind }) => kind === "int");
+  return isNumber ? { ...of, also: [{ kind: "int", ...found() }] } : undefined;
 }
 
 /** A text with its tags, of which one may say what it is. */
@@ -335,11 +338,9 @@ function readKeys(
   return others;
 }
 
-function bounds(
-  reading: Reading,
-  name: string,
-  tags: ReadonlyMap<string, JSDocTag>,
-): { minimum?: number; maximum?: number } {
+type Bounds = { readonly minimum?: number; readonly maximum?: number };
+
+function bounds(reading: Reading, name: string, tags: ReadonlyMap<string, JSDocTag>): Bounds {
   const found = ["minimum", "maximum"].flatMap((tag) => {
     const written = tags.get(tag);
     const value = written ? tagText(written) : "";
@@ -348,7 +349,7 @@ function bounds(
       complain(reading, written.getStartLineNumber(), `@${tag} of ${name}: "${value}" is not a whole number`);
     return [];
   });
-  return Object.fromEntries(found) as { minimum?: number; maximum?: number };
+  return Object.fromEntries(found) as Bounds;
 }
 
 function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclaration[]): VarType | undefined {

@@ -320,8 +320,8 @@ export interface SriovDevice {
   probe_vf?: number;
 
   /**
-   * Set the PF's interface up, live and at boot before its VFs: a VF has no link while its PF is down. The PF gets no address, and no IPv6
-   * address of its own if it has none. The role never sets a PF down.
+   * Set the PF's interface up, live and at boot before its VFs: a VF has no link while its PF is down. The PF gets no address, not
+   * even a link-local one of IPv6. The role never sets a PF down.
    * @default false
    */
   up?: boolean;
@@ -387,7 +387,7 @@ export interface SriovDevice {
 /** Settings of one or more VFs of a PF. */
 export interface SriovVf {
   /**
-   * The numbers of the VFs, from 0: one number, a range, or several of both in quotes. A range without an end goes to the last VF.
+   * The numbers of the VFs, from 0: one number, a range, or several of both in quotes. A range without an end includes the last VF.
    * @minimum 0
    * @maximum 65534
    * @needs mac vlan qos vlan_proto spoofchk trust link_state node_guid port_guid driver managed_by_network
@@ -396,8 +396,8 @@ export interface SriovVf {
   vf: number | VfNumbers;
 
   /**
-   * The MAC address of the first VF. Each further VF of the item gets the next address. An address stays the same across boots. Only in an
-   * entry that chooses one PF.
+   * The MAC address of the first VF. Each further VF of the item gets the next address. It stays the same across boots, and must differ from
+   * those of other hosts. Only in an entry that chooses one PF.
    * @raw
    * @example "02:00:00:00:00:10"
    */

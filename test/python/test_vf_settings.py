@@ -270,7 +270,7 @@ def test_an_absent_card_of_nova_is_left_alone_when_it_appears(nics):
         ),
         (
             {"vf": 0, "vlan": 0, "qos": "0", "vlan_proto": "802.1q"},
-            ": vfs[0] has vlan_proto 802.1q and vlan 0, which is no VLAN: give it a vlan, or remove vlan_proto",
+            ": vfs[0] has vlan_proto 802.1q and vlan 0, which means no VLAN: give it a vlan, or remove vlan_proto",
         ),
         (
             {"vf": 0, "mac": "02:00:00:00:00"},

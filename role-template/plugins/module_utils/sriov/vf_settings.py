@@ -38,7 +38,7 @@ MOST_COUNTED = 0xFFFFFF
 
 
 def checked_settings(entry: dict, count: int, at_boot: bool, where: str) -> dict:
-    """What an entry sets beside the number of VFs, checked in form.
+    """What an entry sets in addition to the number of VFs, checked in form.
 
     count: its number of VFs. at_boot: whether the role creates them. where: names the entry. Returns {"up": whether the
     PF is set up, "autoprobe": drivers_autoprobe or None, "items": [...]}. Each item has `place`, its name in messages,
@@ -132,7 +132,7 @@ def refuse_vlan(given, place):
     no_tag = not any(check.whole_number(given.get(key, 0)) for key in ("vlan", "qos"))
     if "vlan_proto" in given and no_tag:
         raise Refusal(
-            f"{place} has vlan_proto {given['vlan_proto']} and vlan 0, which is no VLAN: give it a vlan, or remove vlan_proto"
+            f"{place} has vlan_proto {given['vlan_proto']} and vlan 0, which means no VLAN: give it a vlan, or remove vlan_proto"
         )
 
 

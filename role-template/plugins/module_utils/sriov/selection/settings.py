@@ -148,7 +148,7 @@ def is_own_nic(netdev):
 
 
 def complete(devices: list[dict], entries: list[dict], settings: dict, plans: dict, pfs: list[dict]) -> None:
-    """Note in each device what the host program sets beside the number of VFs. Raises Refusal for a setting that
+    """Note in each device what the host program sets in addition to the number of VFs. Raises Refusal for a setting that
     OpenStack makes itself.
 
     devices: as select() returns them. entries, settings (see checked_settings()), plans (of OpenStack): by selector.
@@ -222,7 +222,7 @@ def is_for_guests(driver):
 
 
 def wanted(device, wishes, guests):
-    """The keys of a device that the host program gets beside its number of VFs. guests: see vfs_of_nova()."""
+    """The keys of a device in addition to its number of VFs. guests: see vfs_of_nova()."""
     found = {}
     if wishes["up"]:
         found["up"] = True

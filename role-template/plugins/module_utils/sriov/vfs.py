@@ -71,10 +71,10 @@ def to_release(devices, config, released, legacy_addresses):
     return dict({address: boot for address, boot in left.items() if boot == now and address not in chosen}, **zero)
 
 
-def has_vfs(address):
-    """Whether a PF is present and has VFs."""
+def is_set(address):
+    """Whether a PF is present and has VFs, or something else that the role has set."""
     function = sysfs.read_function(address)
-    return bool(function and function["numvfs"])
+    return bool(function and (function["numvfs"] or record.read_record(address)))
 
 
 def wanted_of(devices):
@@ -89,13 +89,14 @@ def reasons_of(results, devices, config, released):
     devices: those that the configuration contains after this run.
     """
     before, after = wanted_of(config.get("devices", [])), wanted_of(devices)
-    before.update({address: None for address in released})
+    before.update({address: [None] for address in released})
     reasons, touched = [], set()
     for result in results:
         if result["state"] == "pending":
             key = " ".join([f"vfs:{result['address']}={result['wanted']}", "; ".join(result.waits)]).strip()
             reasons.append({"key": key, "text": result["message"]})
-            if before.get(result["address"]) != after.get(result["address"]):
+            asked = [wanted.get(result["address"], [None]) for wanted in (before, after)]
+            if asked[0] != asked[1] if result.waits else asked[0][0] != asked[1][0]:
                 touched.add(key)
     return reasons, touched
 
@@ -246,10 +247,7 @@ def put_back(results, timeout, refusal, cause):
     if HOST.config in refusal.details.get("files", []):
         # The next boot uses that file, and no run would remove the VFs of a PF that is no longer in it.
         return Refusal(f"{refusal}; the VFs keep their new numbers", **dict(refusal.details, pfs=results))
-    results = pfs.put_back(results, timeout)
-    for result in results:
-        if result["state"] == "put back":
-            result["message"] = f"{pfs.described(result)} was put back to {pfs.previous(result)} because {cause}"
+    results = pfs.put_back(results, timeout, cause)
     left = failures_of(results) or [as_before(refusal)]
     return Refusal("; ".join([str(refusal)] + left), **dict(refusal.details, pfs=results))
 
@@ -294,11 +292,7 @@ def ensure(parameters, check_mode, run, interruption):
     ]
     released_before = read_released()
     leaving = to_release(parameters["devices"], config, released_before, legacy_addresses)
-    targets = devices + [
-        {"address": address, "numvfs": 0, "optional": True}
-        for address in leaving
-        if has_vfs(address) or record.read_record(address)
-    ]
+    targets = devices + [{"address": address, "numvfs": 0, "optional": True} for address in leaving if is_set(address)]
     timeout, permission = parameters["numvfs_timeout"], parameters["change_connection_pf"]
     results = pfs.apply(targets, timeout, check=True, change_connection_pf=permission)
     if failures_of(results):
@@ -326,9 +320,7 @@ def ensure(parameters, check_mode, run, interruption):
             results, (due, stuck) = carry_out(
                 changes,
                 results,
-                lambda: pfs.apply(
-                    targets, timeout, change_connection_pf=permission, patience=parameters["settings_timeout"]
-                ),
+                lambda: pfs.apply(targets, timeout, False, permission, parameters["settings_timeout"]),
                 remember,
                 timeout,
                 interruption,

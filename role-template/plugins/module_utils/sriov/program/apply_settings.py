@@ -23,11 +23,13 @@ from .settings import (
     describe_pf,
     differences,
     given_by_driver,
+    line_of_vf,
     read_vfs,
     shows_links,
     targets_of,
     unfinished_of,
     wanted_autoprobe,
+    words_of,
 )
 from .sysfs import is_there, vf_addresses
 from .vf_drivers import (
@@ -163,7 +165,9 @@ class Work:
                 was.setdefault(key, given_by_driver(found[number], key))
             if "driver" in keys and wanted[number]["driver"]:
                 was.setdefault("driver", "")
-            self.told[number] = {key: wanted[number][key] for key in keys if key in LINKS and found[number].get(key) is None}
+            self.told[number] = {
+                key: wanted[number][key] for key in keys if key in LINKS and found[number].get(key) is None
+            }
         now = autoprobe_of(self.address)
         record.update({"autoprobe": record.get("autoprobe", now), "unbound": sorted(unfinished)})
         write_record(self.address, record)
@@ -188,8 +192,8 @@ class Work:
                 value = shown.get(number, {}).get(key)
                 if key in LINKS and value not in (None, wanted[number][key]):
                     raise Refusal(
-                        f"the driver accepted {key} {wanted[number][key]} for VF {number} without an error, and has {value}: "
-                        "leave that setting out"
+                        f"the driver accepted {line_of_vf(number, key, None, wanted[number])} without an error, and shows "
+                        f"{words_of(value)}: leave that setting out"
                     )
 
     def set_drivers(self, found, wanted, touched, unfinished, autoprobe):
@@ -248,7 +252,7 @@ class Work:
         """Give the PF its previous VFs with their previous settings. Raises Refusal, OSError; returns a Failure of the
         number.
         """
-        before, self.only = self.before, None
+        before, self.only, self.told = self.before, None, {}
         new = len(vf_addresses(self.address)) != before["numvfs"]
         if new:
             self.hold()

@@ -37,9 +37,7 @@ def wait_for_drivers(devices, seconds):
             return os.path.isdir(device_path(address))
         # The kernel shows the driver before the driver has made the interface.
         return (
-            needs_interface(device)
-            and not os.path.isdir(device_path(address, "net"))
-            and not userspace_driver(address)
+            needs_interface(device) and not os.path.isdir(device_path(address, "net")) and not userspace_driver(address)
         )
 
     while any(unready(device) for device in devices) and time.monotonic() < deadline:

@@ -25,7 +25,15 @@ RENAMES = 5
 UNKNOWN_INTERFACE = ("Cannot find device", "does not exist")
 # One message to the kernel for each: then the refused setting can be named. A VLAN cannot be set in parts. In the order
 # in which a VF needs them.
-LINK_GROUPS = (("node_guid",), ("port_guid",), ("mac",), ("vlan", "qos", "proto"), ("spoofchk",), ("trust",), ("state",))
+LINK_GROUPS = (
+    ("node_guid",),
+    ("port_guid",),
+    ("mac",),
+    ("vlan", "qos", "proto"),
+    ("spoofchk",),
+    ("trust",),
+    ("state",),
+)
 LINK_KEYS = tuple(key for group in LINK_GROUPS for key in group)
 # What passes by itself: i40e and ice reset a VF after many a setting, and refuse the next one until that is done.
 PASSING = ("Resource temporarily unavailable", "Device or resource busy")
@@ -199,7 +207,7 @@ def quiet_up(address: str, deadline: float) -> None:
         if is_up(name):
             continue
         code, output, reason = run_ip(["-j", "address", "show", "dev", name])
-        if not code and not has_address(output):
+        if not code and not has_address(output) and os.path.isdir(HOST.proc + "/sys/net/ipv6"):
             code, _output, reason = run_ip(["link", "set", "dev", name, "addrgenmode", "none"])
         if not code:
             code, _output, reason = run_ip(["link", "set", "dev", name, "up"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from ..errors import Refusal
-from .apply_settings import restore_pf
+from .apply_settings import restore_pf, sentence_of
 from .configuration import SETTINGS_TIMEOUT
 from .connection import connection_functions
 from .decision import STATES, decide
@@ -84,6 +84,7 @@ def apply(
                 kernel_log=failure.kernel_log,
                 late=failure.late,
                 process=failure.pid,
+                settings=result["settings"] if failure.late else [],
             )
         elif result["state"] == "changed":
             result["now"] = result["wanted"]
@@ -110,23 +111,21 @@ def decided(device: dict, connection: Callable[[], Collection[str] | None], chan
     try:
         plan = result.plan = Plan(device, function, decision["do"])
     except Refusal as refusal:
-        result.update(state="failed", message=str(refusal))
+        result.update(state="failed", message=sentence_of(describe(function), refusal))
         return result
     result["settings"] = plan.lines
     if plan.waiting:
         result.waits = plan.waiting
-        message = (
-            f"{describe(function)} gets some of its settings only at the next boot ({'; '.join(some_lines(plan.waiting))}): {plan.reason}"
-        )
+        message = f"{describe(function)} gets some of its settings only at the next boot ({'; '.join(some_lines(plan.waiting))}): {plan.reason}"
         result.update(state="pending", message=message)
     elif plan.lines and decision["do"] == "nothing":
         result["state"] = "changed"
     return result
 
 
-def put_back(results: list[dict], timeout: float) -> list[dict]:
-    """Undo the changes of apply() after another PF failed: each PF gets its previous number of VFs and its previous
-    settings, also one whose write finished too late.
+def put_back(results: list[dict], timeout: float, cause: str = "another PF failed") -> list[dict]:
+    """Undo the changes of apply(): each PF gets its previous number of VFs and its previous settings, also one whose
+    write finished too late. cause: why, in a few words.
     """
     undo = {}
     for result in results:
@@ -144,7 +143,8 @@ def put_back(results: list[dict], timeout: float) -> list[dict]:
     for address, failure in outcomes.items():
         result = undo[address]
         result["now"] = len(vf_addresses(address))
-        what = previous(result)
+        what = f"{result['before']} VFs" + (" with their previous settings" if result["settings"] else "")
+        result["settings"] = []
         if failure:
             message = f"{described(result)} could not be put back to {what}: {failure}"
             if result["state"] == "failed":
@@ -155,16 +155,11 @@ def put_back(results: list[dict], timeout: float) -> list[dict]:
         elif result["state"] != "failed":
             result.update(
                 state="put back",
-                message=f"{described(result)} was put back to {what} because another PF failed",
+                message=f"{described(result)} was put back to {what} because {cause}",
             )
         else:
             result["message"] += f"; the write has finished since, and the PF was put back to {what}"
     return results
-
-
-def previous(result: dict) -> str:
-    """What a PF is put back to, in words."""
-    return f"{result['before']} VFs" + (" with their previous settings" if result["settings"] else "")
 
 
 def left_alone(results: list[dict]) -> list[dict]:

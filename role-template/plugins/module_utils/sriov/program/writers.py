@@ -13,8 +13,8 @@ import signal
 import time
 from collections.abc import Callable
 
+from .apply_settings import set_pf
 from .kernel_log import Failure, KernelLog, with_log
-from .apply_settings import restore_pf, set_pf
 from .numvfs import disappeared
 from .sysfs import describe, is_there, read_function, vf_addresses
 

@@ -7,6 +7,7 @@ The scenario `settings` shows with a real udev and a real networkd what the file
 """
 
 import os
+import shutil
 
 import pytest
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import left_alone
@@ -31,13 +32,14 @@ def _services(two, monkeypatch):
     return units
 
 
-def record(fake, vf, marked):
-    """Give the interface of a VF its record in udev's database. Returns its name."""
-    name = fake.vf_netdev(*vf)
-    index = 10 * vf[1] + (vf[0] == TWO) + 2
-    (fake.netdev(name) / "ifindex").write_text(f"{index}\n")
-    put(fake, f"run/udev/data/n{index}", "I:1\nE:ID_BUS=pci\n" + ("E:SRIOV_LEFT_ALONE=1\n" if marked else ""))
-    return name
+def record(fake, marks):
+    """Let udev's database have these VFs and no other, with or without the mark. Returns the names of their interfaces."""
+    shutil.rmtree(fake.root / "run/udev/data")
+    names = [fake.vf_netdev(*vf) for vf in marks]
+    for name, marked in zip(names, marks.values()):
+        index = (fake.netdev(name) / "ifindex").read_text().strip()
+        put(fake, f"run/udev/data/n{index}", "I:1\nE:ID_BUS=pci\n" + ("E:SRIOV_LEFT_ALONE=1\n" if marked else ""))
+    return names
 
 
 def test_all_vfs_of_a_pf_are_marked_by_its_address_and_some_by_their_numbers(two):
@@ -82,9 +84,9 @@ def test_both_are_in_force_before_the_first_vf_exists(two, services, monkeypatch
     services.add("systemd-networkd.service")
     seen, set_all = [], host.set_all
 
-    def look(wanted, timeout):
+    def look(*arguments):
         seen.append((set(two.files()) & {RULE, NETWORK, CONFIG}, list(two.commands)))
-        return set_all(wanted, timeout)
+        return set_all(*arguments)
 
     monkeypatch.setattr(host, "set_all", look)
     run_once(two, [device(ONE, left_alone="all")])
@@ -123,7 +125,7 @@ def test_a_udev_that_does_not_read_them_ends_the_run_before_a_vf_is_made(two, se
 
 def test_only_vfs_with_another_mark_than_is_wanted_get_an_event(two, services):
     run_once(two, [device(ONE, 3), device(TWO, 2, left_alone="all")])
-    names = [record(two, (ONE, 0), False), record(two, (ONE, 1), True), record(two, (TWO, 0), True)]
+    names = record(two, {(ONE, 0): False, (ONE, 1): True, (TWO, 0): True})
     two.commands.clear()
     run_once(two, [device(ONE, 3, left_alone=[0, 2]), device(TWO, 2, left_alone="all")])
     # VF 2 has no record: its first event is still to come.
@@ -138,7 +140,7 @@ def test_only_vfs_with_another_mark_than_is_wanted_get_an_event(two, services):
 def test_networkmanager_gets_the_names_of_those_that_it_must_leave_and_networkd_looks_after_the_event(two, services):
     services.update(("NetworkManager.service", "systemd-networkd.service"))
     run_once(two, [device(ONE, 2, left_alone=[1])])
-    names = [record(two, (ONE, 0), False), record(two, (ONE, 1), True)]
+    names = record(two, {(ONE, 0): False, (ONE, 1): True})
     two.commands.clear()
     run_once(two, [device(ONE, 2, left_alone=[0])])
     assert two.commands[-3:] == [
@@ -150,7 +152,7 @@ def test_networkmanager_gets_the_names_of_those_that_it_must_leave_and_networkd_
 
 def test_a_run_that_ended_before_the_event_is_made_good_by_the_next(two, services):
     run_once(two, [device(ONE, 2, left_alone="all")])
-    name = record(two, (ONE, 0), False)
+    [name] = record(two, {(ONE, 0): False})
     put(two, "run/sriov-vfs.owed", f'["{host.HOST.left_alone_rules}"]\n')
     two.commands.clear()
     result = run_once(two, [device(ONE, 2, left_alone="all")])

@@ -249,6 +249,8 @@ def put_first(changes, run):
     run: runs a command and returns (code, output, errors). Raises Refusal, with these files as they were.
     """
     paths = left_alone_paths(changes.paths)
+    if not paths:
+        return
     changes.commit(paths)
     for command in reloads(paths):
         said = error_of(command, run)

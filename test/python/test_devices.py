@@ -1359,6 +1359,13 @@ def test_rules_that_udev_would_not_read_are_warned_of(places, monkeypatch, capsy
     )
 
 
+def test_a_pf_that_is_down_is_warned_of_where_guests_get_its_vfs(places, monkeypatch, capsys):
+    entry = {"name": "ens1f0", "numvfs": 1, "physical_network": "physnet2"}
+    [warning] = unset(monkeypatch, capsys, devices=[entry])["warnings"]
+    assert warning.startswith("sriov_devices[0] (name ens1f0): ens1f0 is down, and libvirt starts no guest ")
+    assert unset(monkeypatch, capsys, devices=[dict(entry, up=True)])["warnings"] == []
+
+
 @pytest.mark.parametrize("action", [True, False])
 @pytest.mark.parametrize("vendors, told", [([0x15B3], "5555"), (["15b"], "'15b'"), ([None], "null")])
 def test_vendors_that_no_card_can_have_are_refused_with_every_action(

@@ -495,6 +495,7 @@ def test_the_vf_itself_and_what_is_above_it_may_have_the_address(nics):
 def test_guids_twice_are_refused_each_kind_for_itself(nics):
     item = {"vf": 0, "node_guid": GUID, "port_guid": GUID}
     assert found(item)["vfs"]
+    assert found({"vf": 0, "node_guid": GUID}, {"vf": 1, "port_guid": GUID})["vfs"]
     assert refused(item, {"vf": 1, "port_guid": GUID}) == (
         f": vfs[1].port_guid gives VF 1 the address {GUID}, which VF 0 of {WHERE} has: write another"
     )

@@ -223,7 +223,8 @@ CONF = "usr/lib/NetworkManager/conf.d/vfs.conf"
         ("[connection]\ntype=wifi\n[sriov]\ntotal-vfs=2\n", []),
         ("[connection]\ntype=ethernet\ninterface-name=mgmt\n[sriov]\ntotal-vfs=2\n", []),
         ("[connection]\ntype=ethernet\ninterface-name=ens1\n", []),
-        ("not a keyfile\n[sriov]\n", []),
+        ("not a keyfile\n[connection\n=\n[sriov]\n#interface-name=ens1\n[connection]\ninterface-name=ens2\n", ["ens2"]),
+        ("\n", []),
     ],
 )
 def test_a_profile_that_owns_the_vfs_of_a_pf_is_named_with_the_pf(told, two, content, names):

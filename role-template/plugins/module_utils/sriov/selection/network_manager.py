@@ -8,7 +8,6 @@ It writes that number when it takes the PF, 0 if the setting names none, and so 
 
 from __future__ import annotations
 
-import configparser
 import fnmatch
 import glob
 import os
@@ -23,20 +22,27 @@ FOLDERS = ("etc", "run", "usr/lib")
 MAC_SECTIONS = ("ethernet", "802-3-ethernet", "infiniband")
 
 
-def keyfiles(*patterns: str) -> Iterator[tuple[str, configparser.RawConfigParser]]:
-    """The files of NetworkManager that match, as (path, its sections). A file that cannot be read is left out.
+def sections_of(text: str) -> dict[str, dict[str, str]]:
+    """The sections of a key file, as GLib reads it: {section: {key: value}}."""
+    sections, section = {}, {}
+    for line in map(str.strip, text.split("\n")):
+        if line.startswith("[") and line.endswith("]"):
+            section = sections.setdefault(line[1:-1], {})
+        elif "=" in line and not line.startswith("#"):
+            key, _equals, value = line.partition("=")
+            section[key.strip()] = value.strip()
+    return sections
+
+
+def keyfiles(*patterns: str) -> Iterator[tuple[str, dict[str, dict[str, str]]]]:
+    """The files of NetworkManager that match, as (path, see sections_of()).
 
     patterns: below the folders NetworkManager of FOLDERS.
     """
     for folder in FOLDERS:
         for pattern in patterns:
             for path in sorted(glob.glob(os.path.join(HOST.root + "/", folder, "NetworkManager", pattern))):
-                sections = configparser.RawConfigParser(strict=False, allow_no_value=True, delimiters=("=",))
-                try:
-                    sections.read_string(sysfs.read_text(path, ""))
-                except configparser.Error:
-                    continue
-                yield path, sections
+                yield path, sections_of(sysfs.read_text(path, ""))
 
 
 def words(text: str | None) -> list[str]:
@@ -44,11 +50,11 @@ def words(text: str | None) -> list[str]:
     return [word for word in (part.strip() for part in re.split("[;,]", text or "")) if word]
 
 
-def fits_profile(sections: configparser.RawConfigParser, pf: dict) -> bool:
+def fits_profile(sections: dict[str, dict[str, str]], pf: dict) -> bool:
     """Whether a profile can be activated on a PF: each of what it names fits. pf: see pf_of()."""
 
     def value(section, key):
-        return sections.get(section, key, fallback=None)
+        return sections.get(section, {}).get(key)
 
     def any_fits(patterns, text):
         return any(fnmatch.fnmatchcase(text, pattern.lstrip("|&")) for pattern in patterns)
@@ -93,19 +99,21 @@ def pf_of(device: dict) -> dict:
 
 
 def warnings_about_network_manager(devices: list[dict]) -> list[str]:
-    """One sentence for each file of NetworkManager that sets the VFs of one of these PFs. devices: see sriov_devices."""
+    """One sentence for each file of NetworkManager that sets the VFs of one of these PFs.
+
+    devices: see sriov_devices.
+    """
     pfs = [pf_of(device) for device in devices if device["boot"] in ("systemd", "udev") and device["name"]]
     if not pfs:
         return []
     found = []
     for path, sections in keyfiles("system-connections/*"):
-        if sections.has_section("sriov"):
+        if "sriov" in sections:
             found += [(path, "[sriov]", pf) for pf in pfs if fits_profile(sections, pf)]
     for path, sections in keyfiles("NetworkManager.conf", "conf.d/*.conf"):
-        for section in sections.sections():
-            if section.startswith("device") and sections.has_option(section, "sriov-num-vfs"):
-                spec = sections.get(section, "match-device", fallback=None)
-                found += [(path, "sriov-num-vfs", pf) for pf in pfs if fits_spec(spec, pf)]
+        for section, values in sections.items():
+            if section.startswith("device") and "sriov-num-vfs" in values:
+                found += [(path, "sriov-num-vfs", pf) for pf in pfs if fits_spec(values.get("match-device"), pf)]
     return [
         f"{path} has {key} for {name_of(pf['address'])}, so NetworkManager sets the number of its VFs too: remove it "
         "there, or the PF from sriov_devices"

@@ -33,7 +33,7 @@ def _services(two, monkeypatch):
 
 
 def record(fake, marks):
-    """Let udev's database have these VFs and no other, with or without the mark. Returns the names of their interfaces."""
+    """Let udev's database have these VFs and no other, with or without the mark. Returns their interfaces' names."""
     shutil.rmtree(fake.root / "run/udev/data")
     names = [fake.vf_netdev(*vf) for vf in marks]
     for name, marked in zip(names, marks.values()):

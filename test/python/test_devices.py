@@ -706,6 +706,12 @@ def test_one_port_of_a_connectx3_twice_is_refused(mellanox, second):
     )
 
 
+def test_the_vfs_of_a_connectx3_that_nova_gets_are_left_alone_by_the_hosts_network(mellanox):
+    entry = {"name": "ens4", "numvfs": 3, "physical_network": "physnet2"}
+    assert select(entry, firmware=True)[0]["left_alone"] == "all"
+    assert "left_alone" not in select(dict(entry, on_boot_configuration_enabled=False))[0]
+
+
 def test_a_connectx3_that_must_be_left_alone_is(mellanox):
     assert select({"name": "ens4", "on_boot_configuration_enabled": False})[0]["boot"] == "none"
 

@@ -71,6 +71,12 @@ def test_vfs_that_the_driver_of_their_pf_makes_are_left_alone_too_and_nothing_el
     assert (set(two.files()), two.writes(ONE)) == ({RULE, NETWORK}, [])
 
 
+@pytest.mark.parametrize(("second", "is_marked"), [("all", True), ([0], False), ([], False)])
+def test_a_connectx3_with_a_vf_for_the_host_on_one_port_is_not_marked(two, second, is_marked):
+    run(two, device(ONE, 4, boot="module", left_alone="all"), device(ONE, 3, boot="module", left_alone=second))
+    assert (RULE in two.files()) == is_marked
+
+
 def test_the_files_go_with_the_wish_and_with_the_pf(two):
     for devices in ([device(ONE)], [], [device(ONE, 0, left_alone="all")]):
         run(two, device(ONE, left_alone="all"))

@@ -56,13 +56,18 @@ def rule_text(wanted: dict[str, str | list[int]]) -> str:
 def wanted_of(devices: list[dict]) -> dict[str, str | list[int]]:
     """The VFs to leave alone, by address of the PF: "all" or a list of numbers. devices: see sriov_devices.
 
-    Also VFs that the driver of the PF makes (ConnectX-3). Not those of PFs that the role does not manage.
+    Not of PFs that the role does not manage. Of VFs that the driver of the PF makes, all or none: both ports of a
+    ConnectX-3 have one address, and each device counts the VFs of its own port from 0.
     """
-    return {
-        device["address"]: device["left_alone"]
-        for device in devices
-        if device.get("left_alone") and device["numvfs"] > 0 and device["boot"] != "none"
-    }
+    found, by_driver = {}, {}
+    for device in devices:
+        numbers = device.get("left_alone", []) if device["numvfs"] > 0 else []
+        if device["boot"] == "module":
+            by_driver.setdefault(device["address"], []).append(numbers)
+        elif device["boot"] != "none" and numbers:
+            found[device["address"]] = numbers
+    found.update({address: "all" for address, ports in by_driver.items() if all(numbers == "all" for numbers in ports)})
+    return found
 
 
 def files(devices: list[dict]) -> dict[str, tuple[str | None, int]]:

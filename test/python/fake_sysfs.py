@@ -223,7 +223,6 @@ class FakeHost:
         self._add_vfs(address, count)
 
     def _add_vfs(self, address, count):
-        behaviour = json.loads((self.fake / address / "behaviour").read_text())
         for index in range(count):
             vf = self.vf(address, index)
             vendor = (self.pci(address) / "vendor").read_text()[2:6]

@@ -1,7 +1,10 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings and drivers of VFs, and a PF that is set up, against a fake kernel: at boot, live, later, removed, refused."""
+"""Settings and drivers of VFs, and a PF that is set up, against a fake kernel: at boot, live, later, removed, refused.
+
+What a killed run leaves is in test_settings_halfway.py.
+"""
 
 import json
 
@@ -228,7 +231,11 @@ def test_autoprobe_changes_live_on_idle_vfs_and_comes_back_when_it_is_no_longer_
     result = settled(fake, device(numvfs=2, autoprobe=True))
     assert [vf_driver(fake, index) for index in (0, 1)] == ["igbvf", "igbvf"]
     settled(fake, device(numvfs=2, autoprobe=False))
-    assert settled(fake, device(numvfs=2))["settings"] == ["drivers_autoprobe off -> on"]
+    assert settled(fake, device(numvfs=2))["settings"] == [
+        "drivers_autoprobe off -> on",
+        "VF 0: driver none -> default",
+        "VF 1: driver none -> default",
+    ]
     assert record(fake) == {}
 
 

@@ -898,7 +898,7 @@ def test_a_refused_setting_changes_no_file_and_no_other_pf(two):
     before = two.files()
     message = refused(two, device(ONE, 2, vfs=[{"vf": 0, "state": "enable"}]), device(TWO, 2, vfs=TRUSTED))
     assert "setting state enable of VF 0 failed (Operation not supported)" in message
-    assert message.endswith("ens2 (0000:01:00.1) was put back to 0 VFs with their previous settings because another PF failed")
+    assert "ens2 (0000:01:00.1) was put back to 0 VFs because another PF failed" in message
     assert (two.numvfs(ONE), two.numvfs(TWO), two.files()) == (0, 0, before)
 
 
@@ -911,9 +911,7 @@ def test_settings_are_put_back_when_a_file_cannot_be_changed(two, monkeypatch):
 
     monkeypatch.setattr(vfs.Together, "commit", commit)
     message = refused(two, device(ONE, 2, vfs=TRUSTED))
-    assert message == (
-        "it cannot be written; the VFs and their files are as they were"
-    )
+    assert message == ("it cannot be written; the VFs and their files are as they were")
     assert (two.links(ONE)["0"], list((two.root / "run/sriov").iterdir())) == ({"trust": False}, [])
 
 

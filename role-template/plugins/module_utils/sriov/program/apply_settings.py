@@ -10,7 +10,7 @@ A VF's driver reads its settings when it starts, and some drivers (i40e, ice) re
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ..errors import Refusal
 from .kernel_log import Failure, KernelLog, with_log
@@ -138,7 +138,10 @@ class Work:
         autoprobe = wanted_autoprobe(device, record, now)
         links = shows_links(device, record) or any(LINKS & set(target) for target in (targets or {}).values())
         found = read_vfs(self.address, record, links and bool(vf_addresses(self.address)))
-        unfinished = unfinished_of(device, record, found, now)
+        unfinished = unfinished_of(record, found, now, autoprobe)
+        unfinished |= {
+            number for number, target in (targets or {}).items() if target["driver"] not in (None, NO_DRIVER)
+        }
         wanted = targets_of(device, record, found, autoprobe, unfinished) if targets is None else targets
         touched = {
             number: differences(target, found[number], number in unfinished)
@@ -153,12 +156,13 @@ class Work:
         if links:
             self.read_back(touched, wanted)
         self.set_drivers(found, wanted, touched, unfinished, autoprobe)
-        self.finish(device, targets is None)
+        finish(self.address, device if targets is None else {"vfs": as_list(targets)}, self.only, self.told)
 
     def note(self, record, found, touched, wanted, unfinished):
         """Remember what the VFs have, before anything changes."""
         for number, keys in touched.items():
-            if found[number]["driver"] and wanted[number].get("driver", "") not in (None, NO_DRIVER):
+            gets_one = found[number]["driver"] or "driver" in keys
+            if gets_one and wanted[number].get("driver", "") not in (None, NO_DRIVER):
                 unfinished.add(number)
             was = record.setdefault("was", {}).setdefault(number, {})
             for key in [key for group in LINK_GROUPS if set(group) & set(keys) for key in group]:
@@ -229,25 +233,6 @@ class Work:
             probe(address)
             override(address, "")
 
-    def finish(self, device, prunes):
-        """Remember only what a later run needs. prunes: what `device` does not name has its old value again."""
-        record, now = read_record(self.address), autoprobe_of(self.address)
-        record.update(held=None, unbound=[])
-        for number, told in self.told.items():
-            record.setdefault("told", {}).setdefault(number, {}).update(told)
-        if record.get("autoprobe") == now:
-            record["autoprobe"] = None
-        if prunes:
-            named = configured(device)
-            for kept in MAPS:
-                record[kept] = {
-                    number: {key: value for key, value in values.items() if is_named(key, named.get(number, {}))}
-                    if self.only is None or number in self.only
-                    else values
-                    for number, values in record.get(kept, {}).items()
-                }
-        write_record(self.address, record)
-
     def restore(self) -> Failure | None:
         """Give the PF its previous VFs with their previous settings. Raises Refusal, OSError; returns a Failure of the
         number.
@@ -281,6 +266,37 @@ class Work:
         if new:
             return f"; it has its {before['numvfs']} VFs again"
         return "; its VFs have their previous settings" if before["vfs"] else ""
+
+
+def finish(
+    address: str, device: dict, only: Collection[int] | None = None, told: dict[int, dict] | None = None
+) -> None:
+    """Remember of a PF only what a later run needs. Raises OSError.
+
+    device: of the configuration; what it does not name has its old value again. only: the VFs of which that is true,
+    None for all. told: see the record.
+    """
+    record, now, named = read_record(address), autoprobe_of(address), configured(device)
+    count = len(vf_addresses(address))
+    record.update(held=None, unbound=[])
+    if record.get("autoprobe") == now:
+        record["autoprobe"] = None
+    for number, values in (told or {}).items():
+        record.setdefault("told", {}).setdefault(number, {}).update(values)
+    for kept in MAPS:
+        record[kept] = {
+            number: {key: value for key, value in values.items() if is_named(key, named.get(number, {}))}
+            if only is None or number in only
+            else values
+            for number, values in record.get(kept, {}).items()
+            if number < count
+        }
+    write_record(address, record)
+
+
+def as_list(targets: dict[int, dict]) -> list[dict]:
+    """Targets in the form of the configuration."""
+    return [dict(target, vf=number) for number, target in targets.items()]
 
 
 def is_named(key: str, target: dict) -> bool:

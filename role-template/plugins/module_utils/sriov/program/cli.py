@@ -17,6 +17,7 @@ import time
 from ..errors import Refusal
 from .configuration import BOOT_UNIT, SETTINGS_TIMEOUT, firmware_waits, load_config
 from .decision import WAITS_FOR_FIRMWARE
+from .disk import sweep
 from .holders import userspace_driver
 from .host import HOST
 from .lock import lock_wait, locked
@@ -143,6 +144,7 @@ def main(arguments):
             wait_for_drivers(devices, config["boot_wait"])
             patience = config.get("settings_timeout", SETTINGS_TIMEOUT)
             with locked(lock_wait(config["numvfs_timeout"])):
+                sweep([HOST.records])
                 return report(apply(devices, config["numvfs_timeout"], patience=patience))
         return report(look(devices, config["numvfs_timeout"], command == "ready"))
     except Refusal as refusal:

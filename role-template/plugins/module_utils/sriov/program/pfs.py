@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 
 from ..errors import Refusal
-from .apply_settings import restore_pf, sentence_of
+from .apply_settings import finish, restore_pf, sentence_of
 from .configuration import SETTINGS_TIMEOUT
 from .connection import connection_functions
 from .decision import STATES, decide
@@ -67,6 +68,11 @@ def apply(
             if result["state"] == "changed":
                 result["now"] = result["wanted"]
         return results
+    for device, result in zip(devices, results):
+        if result["state"] == "ok" and result.plan.record:
+            # A run that was killed after its last change, or before its first.
+            with contextlib.suppress(OSError):
+                finish(result["address"], device)
     to_set = {result["address"]: result for result in results if result.to_do()}
     outcomes = set_all(
         # A number that waits for the next boot stays as it is.
@@ -143,7 +149,9 @@ def put_back(results: list[dict], timeout: float, cause: str = "another PF faile
     for address, failure in outcomes.items():
         result = undo[address]
         result["now"] = len(vf_addresses(address))
-        what = f"{result['before']} VFs" + (" with their previous settings" if result["settings"] else "")
+        what = f"{result['before']} VFs" + (
+            " with their previous settings" if result["settings"] and result["before"] else ""
+        )
         result["settings"] = []
         if failure:
             message = f"{described(result)} could not be put back to {what}: {failure}"

@@ -93,10 +93,10 @@ def configured(device: dict) -> dict[int, dict]:
     return targets
 
 
-def unfinished_of(device: dict, record: dict, found: dict[int, dict], autoprobe: bool | None) -> set[int]:
-    """The VFs that have no driver only for now. autoprobe: as it is; it becomes true for them."""
+def unfinished_of(record: dict, found: dict[int, dict], autoprobe: bool | None, wanted: bool | None) -> set[int]:
+    """The VFs that have no driver only for now. autoprobe: as it is; wanted: see wanted_autoprobe()."""
     free = {number for number, vf in found.items() if not vf["driver"] and not vf["override"]}
-    return set(record.get("unbound", [])) | (free if device.get("autoprobe") and autoprobe is False else set())
+    return set(record.get("unbound", [])) | (free if wanted and autoprobe is False else set())
 
 
 def targets_of(
@@ -218,8 +218,8 @@ class Plan:
         """Plan what differs on VFs that exist: now on those that are idle, later on the others. Returns the keys of
         those that are set now.
         """
-        unfinished = unfinished_of(self.device, self.record, found, autoprobe)
         wanted = wanted_autoprobe(self.device, self.record, autoprobe)
+        unfinished = unfinished_of(self.record, found, autoprobe, wanted)
         targets = targets_of(self.device, self.record, found, wanted, unfinished)
         keys = {number: differences(target, found[number], number in unfinished) for number, target in targets.items()}
         keys = {number: differing for number, differing in sorted(keys.items()) if differing}

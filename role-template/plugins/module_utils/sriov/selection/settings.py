@@ -148,8 +148,8 @@ def is_own_nic(netdev):
 
 
 def complete(devices: list[dict], entries: list[dict], settings: dict, plans: dict, pfs: list[dict]) -> None:
-    """Note in each device what the host program sets in addition to the number of VFs. Raises Refusal for a setting that
-    OpenStack makes itself.
+    """Note in each device what the host program sets in addition to the number of VFs. Raises Refusal for a setting
+    that OpenStack makes itself.
 
     devices: as select() returns them. entries, settings (see checked_settings()), plans (of OpenStack): by selector.
     pfs: all PFs of the host.

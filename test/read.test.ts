@@ -50,6 +50,20 @@ describe("a variable of the model", () => {
         required: true,
       },
     ],
+    [
+      "number or string is raw, and the number has bounds",
+      '/** D.\n * @minimum 0\n * @maximum 9\n * @example "2-4" */ a: number | Form;',
+      {
+        type: {
+          kind: "raw",
+          also: [{ kind: "int", minimum: 0, maximum: 9 }],
+          form: { pattern: "-", words: "a range" },
+        },
+        required: true,
+        example: "2-4",
+      },
+      "/** @pattern - a range */\ntype Form = string;",
+    ],
     ["string with @raw is raw", "/** D.\n * @raw */ a: string;", { type: { kind: "raw" }, required: true }],
     [
       "a union keeps the author's order, independent of what was used before",
@@ -343,6 +357,11 @@ describe("a fault of the model is reported with its line", () => {
       "/** D. @default [] */ a?: I[];",
       /n: Ansible has no type for I/,
       "export interface I {\n/** N. */ n?: I; }",
+    ],
+    [
+      "a number beyond the bounds, where a text may stand too",
+      "/** D.\n * @maximum 3\n * @example 4\n * @unset */ a?: number | string;",
+      /@example of a: a must be at most 3, not 4$/,
     ],
     ["@minimum of a text", "/** D.\n * @minimum 1\n * @unset */ a?: string;", /@minimum of a: only a number has it/],
     ["@raw of a number", "/** D.\n * @raw\n * @unset */ a?: number;", /@raw of a: only a string has it/],

@@ -73,11 +73,15 @@ describe("schema.json", () => {
       ],
       [
         "Jinja inside an entry's lists and dictionaries",
-        'sriov_devices:\n  - {name: "ens{{ n }}f0", numvfs_required_by: ["{{ u }}"], firmware: {A: "{{ a }}"}, exclude_vfs: ["{{ v }}"], nova: {address: {bus: "{{ b }}"}}}\n  - {name: a, nova: {address: ["{{ v }}", {bus: "{{ b }}"}], traits: ["{{ t }}"], trusted: "{{ t }}"}}\n',
+        'sriov_devices:\n  - {name: "ens{{ n }}f0", numvfs_required_by: ["{{ u }}"], firmware: {A: "{{ a }}"}, exclude_vfs: ["{{ v }}"], nova: {address: {bus: "{{ b }}"}}}\n  - {name: a, nova: {address: ["{{ v }}", {bus: "{{ b }}"}], traits: ["{{ t }}"], trusted: "{{ t }}"}}\n  - {name: a, vfs: ["{{ i }}", {vf: "{{ v }}", mac: "{{ m }}"}, {vf: 0, vlan: "{{ v }}", qos: "{{ q }}", trust: "{{ t }}"}, {vf: 1, driver: "{{ d | default(omit) }}"}]}\n',
       ],
       [
         "selectors of which Jinja may omit one",
         'sriov_devices: [{name: "{{ n | default(omit) }}", address: "0000:3b:00.0"}]\n',
+      ],
+      [
+        "ranges of VFs and words for true and false without quotes",
+        "sriov_devices:\n  - name: a\n    vfs:\n      - {vf: 0-3, trust: on, vlan: 5, vlan_proto: 802.1ad}\n      - {vf: 4-, driver: none}\n      - vf: 2,5-7\n        spoofchk: off\n",
       ],
       [
         "numbers in quotes",
@@ -167,6 +171,17 @@ describe("schema.json", () => {
         "sriov_devices: [{mac: 00:11:22:33:44:55}]\n",
         "/sriov_devices/0/mac",
         ["1.1"],
+      ],
+      [
+        "a MAC address of a VF that YAML 1.1 makes a number of",
+        "sriov_devices: [{name: a, vfs: [{vf: 0, mac: 12:11:22:33:44:55}]}]\n",
+        "/sriov_devices/0/vfs/0/mac",
+        ["1.1"],
+      ],
+      [
+        "VFs without quotes, which end at the comma",
+        "sriov_devices: [{name: a, vfs: [{vf: 2,5-7, trust: on}]}]\n",
+        "/sriov_devices/0/vfs/0/5-7",
       ],
       [
         "two selectors, one from an anchor",

@@ -248,19 +248,22 @@ function readType(
     const found = tags.get(tag);
     if (found) complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: only a ${kind} has it`);
   };
-  if (written.kind !== "int" && !(written.kind === "map" && !written.textOnly))
-    for (const tag of ["minimum", "maximum"]) misplaced(tag, "number");
+  const number = bounded(written, () => bounds(reading, name, tags));
+  if (!number) for (const tag of ["minimum", "maximum"]) misplaced(tag, "number");
   if (written.kind !== "str" || written.choices)
     for (const tag of ["format", "number", "raw"]) misplaced(tag, "string");
-  if (written.kind === "int")
-    return { kind: "int", ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
   const isOfTexts = written.kind === "list" && written.elements.kind === "str" && !written.elements.choices;
   if (!isOfTexts) misplaced("commas", "list of strings");
   if (isOfTexts && tags.has("commas")) return { ...written, commas: true };
-  if (written.kind === "map")
-    return { ...written, ...bound(reading, name, tags, "minimum"), ...bound(reading, name, tags, "maximum") };
-  if (written.kind !== "str" || written.choices) return written;
+  if (written.kind !== "str" || written.choices) return number ?? written;
   return readText(reading, name, tags, written);
+}
+
+/** A type that may be a number, with the bounds of that; undefined for any other. */
+function bounded(of: VarType, found: () => Bounds): VarType | undefined {
+  if (of.kind === "int" || (of.kind === "map" && !of.textOnly)) return { ...of, ...found() };
+  const isNumber = of.kind === "raw" && of.also?.some(({ kind }) => kind === "int");
+  return isNumber ? { ...of, also: [{ kind: "int", ...found() }] } : undefined;
 }
 
 /** A text with its tags, of which one may say what it is. */
@@ -335,18 +338,18 @@ function readKeys(
   return others;
 }
 
-function bound(
-  reading: Reading,
-  name: string,
-  tags: ReadonlyMap<string, JSDocTag>,
-  tag: "minimum" | "maximum",
-): { [bound in typeof tag]?: number } {
-  const found = tags.get(tag);
-  if (!found) return {};
-  const value = tagText(found);
-  if (/^-?\d+$/.test(value)) return { [tag]: Number(value) };
-  complain(reading, found.getStartLineNumber(), `@${tag} of ${name}: "${value}" is not a whole number`);
-  return {};
+type Bounds = { readonly minimum?: number; readonly maximum?: number };
+
+function bounds(reading: Reading, name: string, tags: ReadonlyMap<string, JSDocTag>): Bounds {
+  const found = ["minimum", "maximum"].flatMap((tag) => {
+    const written = tags.get(tag);
+    const value = written ? tagText(written) : "";
+    if (/^-?\d+$/.test(value)) return [[tag, Number(value)]];
+    if (written)
+      complain(reading, written.getStartLineNumber(), `@${tag} of ${name}: "${value}" is not a whole number`);
+    return [];
+  });
+  return Object.fromEntries(found) as Bounds;
 }
 
 function typeOf(reading: Reading, node: TypeNode, path: readonly InterfaceDeclaration[]): VarType | undefined {
@@ -383,7 +386,8 @@ function onlyOf(literal: Node): VarType | undefined {
 
 /** One of several texts, or a text or something else. */
 function unionOf(reading: Reading, node: UnionTypeNode, path: readonly InterfaceDeclaration[]): VarType | undefined {
-  const isOther = (member: TypeNode): boolean => Node.isArrayTypeNode(member) || Node.isTypeLiteral(member);
+  const isOther = (member: TypeNode): boolean =>
+    Node.isArrayTypeNode(member) || Node.isTypeLiteral(member) || member.getKind() === SyntaxKind.NumberKeyword;
   const [text, ...rest] = node
     .getTypeNodes()
     .filter((member) => !isOther(member))

@@ -19,6 +19,8 @@ export function valueFaults(value: Json, type: VarType, name: string): string[] 
     case "raw":
       if (Array.isArray(value))
         return (type.also ?? []).flatMap((other) => (other.kind === "list" ? valueFaults(value, other, name) : []));
+      if (typeof value === "number")
+        return (type.also ?? []).flatMap((other) => (other.kind === "int" ? valueFaults(value, other, name) : []));
       return formFaults(value, type.form, name);
     case "str":
       return formFaults(value, type.form, name);

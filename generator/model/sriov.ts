@@ -187,6 +187,14 @@ export interface SriovRole {
   sriov_numvfs_timeout?: number;
 
   /**
+   * Seconds during which the role repeats a setting of a VF that the PF's driver rejects for the moment, because the VF is being reset.
+   * @minimum 0
+   * @maximum 1000000000
+   * @default 30
+   */
+  sriov_vf_settings_timeout?: number;
+
+  /**
    * Allow the role to destroy the VFs of the PF that carries the connection to this host live, to change their number. When
    * false, such a change waits for the next boot.
    * @default false
@@ -312,6 +320,27 @@ export interface SriovDevice {
   probe_vf?: number;
 
   /**
+   * Set the PF's interface up, live and at boot before its VFs: a VF has no link while its PF is down. The PF gets no address, not
+   * even a link-local one of IPv6. The role never sets a PF down.
+   * @default false
+   */
+  up?: boolean;
+
+  /**
+   * Whether the host's drivers take the VFs. When false, the VFs have no driver and no interface on the host, except those with a
+   * `driver` in `vfs`.
+   * @default true
+   */
+  drivers_autoprobe?: boolean;
+
+  /**
+   * Settings of VFs. Each VF may be in one item only. The role sets what an item names, and nothing else. It sets it before a driver takes
+   * the VF.
+   * @example [{ "vf": "0-3", "mac": "02:00:00:00:00:10", "vlan": 100 }, { "vf": "4-", "driver": "vfio-pci" }]
+   */
+  vfs?: SriovVf[];
+
+  /**
    * When false, the role does not change the number of VFs, live or at boot: another program sets it.
    * @default true
    */
@@ -322,6 +351,13 @@ export interface SriovDevice {
    * @default false
    */
   optional?: boolean;
+
+  /**
+   * How many PFs the entry must choose; another number is an error. With `optional: true`, the entry may also choose none.
+   * @minimum 1
+   * @maximum 65535
+   */
+  expect?: number;
 
   /**
    * The physical network that the PFs are connected to. Nova and Neutron's SR-IOV agent get these PFs. The key has the same
@@ -346,6 +382,82 @@ export interface SriovDevice {
    * @example { "address": "0000:3b:02.*", "trusted": true }
    */
   nova?: SriovNova;
+}
+
+/** Settings of one or more VFs of a PF. */
+export interface SriovVf {
+  /**
+   * The numbers of the VFs, from 0: one number, a range, or several of both in quotes. A range without an end includes the last VF.
+   * @minimum 0
+   * @maximum 65534
+   * @needs mac vlan qos vlan_proto spoofchk trust link_state node_guid port_guid driver managed_by_network
+   * @example "2,5-7"
+   */
+  vf: number | VfNumbers;
+
+  /**
+   * The MAC address of the first VF. Each further VF of the item gets the next address. It stays the same across boots, and must differ from
+   * those of other hosts. Only in an entry that chooses one PF.
+   * @raw
+   * @example "02:00:00:00:00:10"
+   */
+  mac?: VfMacAddress;
+
+  /**
+   * The VLAN of the VFs. The card adds the tag, and the user of the VF does not see it. 0 means no VLAN.
+   * @minimum 0
+   * @maximum 4094
+   */
+  vlan?: number;
+
+  /**
+   * The priority in the VLAN tag.
+   * @minimum 0
+   * @maximum 7
+   * @needs vlan
+   */
+  qos?: number;
+
+  /**
+   * The protocol of the VLAN tag; the kernel uses `802.1q` when not given. Few drivers support `802.1ad`.
+   * @needs vlan
+   */
+  vlan_proto?: "802.1q" | "802.1ad";
+
+  /** Whether the card drops what a VF sends from a MAC address other than its own. */
+  spoofchk?: boolean;
+
+  /** Whether the user of a VF may change its MAC address and set the VF to receive everything. */
+  trust?: boolean;
+
+  /** The link of the VFs: `auto` is that of the PF, `enable` is always up, `disable` is always down. */
+  link_state?: "auto" | "enable" | "disable";
+
+  /**
+   * InfiniBand only: the node GUID of the first VF. Each further VF of the item gets the next GUID. Only in an entry that chooses one PF.
+   * @raw
+   * @example "02:00:00:00:00:00:00:10"
+   */
+  node_guid?: Guid;
+
+  /**
+   * InfiniBand only: the port GUID of the first VF, as `node_guid`.
+   * @raw
+   * @example "02:00:00:00:00:00:00:10"
+   */
+  port_guid?: Guid;
+
+  /**
+   * The driver that takes the VFs instead of the usual one, such as `vfio-pci` or `mlx5_vfio_pci`. `none`: no driver takes them.
+   * @example "vfio-pci"
+   */
+  driver?: DriverName;
+
+  /**
+   * Whether NetworkManager and systemd-networkd may configure the VFs. When not given: false for VFs that Nova gives to guests, for VFs with
+   * `driver: none` or a vfio driver, and with `drivers_autoprobe: false`; true for all others.
+   */
+  managed_by_network?: boolean;
 }
 
 /**
@@ -449,6 +561,15 @@ type PciAddress = string;
 
 /** @pattern ^(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$ a MAC address in quotes, as in "b8:59:9f:0c:aa:02" */
 type MacAddress = string;
+
+/** @pattern ^(?!(?:00[:-]){5}00$)[0-9A-Fa-f][02468ACEace][:-](?:[0-9A-Fa-f]{2}[:-]){4}[0-9A-Fa-f]{2}$ the MAC address of one interface in quotes, as in "02:00:00:00:00:10" */
+type VfMacAddress = string;
+
+/** @pattern ^(?!(?:00[:-]){7}00$)(?:[0-9A-Fa-f]{2}[:-]){7}[0-9A-Fa-f]{2}$ a GUID in quotes, as in "02:00:00:00:00:00:00:10" */
+type Guid = string;
+
+/** @pattern ^[0-9]{1,5}(?:-(?:[0-9]{1,5})?)?(?:,\s*[0-9]{1,5}(?:-(?:[0-9]{1,5})?)?)*$ numbers of VFs, as in 0, "0-3", "4-" or "2,5-7" */
+type VfNumbers = string;
 
 /** @pattern ^(?:0[xX])?[0-9A-Fa-f]{4}$ four hexadecimal digits in quotes, as in "15b3" */
 type HexadecimalId = string;

@@ -60,6 +60,8 @@ def check_start(run: Run, options: argparse.Namespace) -> None:
     if options.iommu == "amd" and options.connection_pf:
         # Tried with QEMU 10.0: igb reports "Detected Tx Unit Hang" and no packet leaves.
         raise RigError("an emulated PF passes no traffic behind the emulated AMD IOMMU; use another --iommu")
+    if options.iommu == "amd" and options.one_wire:
+        raise RigError("no packet passes behind the emulated AMD IOMMU, so --one-wire needs another --iommu")
     if not options.vf_driver and not options.wait:
         raise RigError("--no-vf-driver needs --wait: the guest is changed once it has booted")
     if options.connectx and not options.wait:
@@ -87,6 +89,7 @@ def command_start(run: Run, options: argparse.Namespace) -> None:
         seeded=seeded,
         functions=options.functions,
         connectx=options.connectx,
+        one_wire=options.one_wire,
     )
     run.prepare(machine, disk)
     run.launch(machine)
@@ -211,6 +214,8 @@ def add_start(command: argparse.ArgumentParser) -> None:
     switch = argparse.BooleanOptionalAction
     through = "the ssh connection uses one more PF"
     command.add_argument("--connection-pf", action=switch, default=False, help=through)
+    wire = "all ports are on one wire, and VFs pass packets"
+    command.add_argument("--one-wire", action=switch, default=False, help=wire)
     driver = "whether the guest may load igbvf, which takes it seconds for each VF"
     command.add_argument("--vf-driver", action=switch, default=True, help=driver)
     command.add_argument("--memory", type=int, default=Machine.memory, help="MiB")

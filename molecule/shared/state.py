@@ -10,6 +10,8 @@ OF_THE_ROLE = (
     "/usr/local/sbin/sriov-vfs",
     "/etc/sriov",
     "/etc/udev/rules.d/70-sriov.rules",
+    "/etc/udev/rules.d/95-sriov-vfs.rules",
+    "/etc/systemd/network/05-sriov-vfs.network",
     "/etc/default/grub.d/zz-sriov.cfg",
     "/etc/systemd/system/sriov-vfs.service",
     "/etc/systemd/system/sriov-vfs@.service",

@@ -102,7 +102,9 @@ class FakeHost:
         [counts] (the writer's process group dies there), needs_link_up, sysfs (False: no sriov_configure), passing
         {count: [errno name, how often]} (as errors, and then it works), unplugs [counts] (the card is pulled out
         there), late [counts] (the VFs are there, and the write does not return), says {count: [kmsg records]},
-        vf_driver (None: autoprobe off), vf_netdevs (False: none).
+        vf_driver (None: no driver fits), vf_netdevs (False: none), refuses {words of ip: what ip says}, silent [keys
+        that ip does not show], keeps [keys that do not change], drivers [those that cannot take a VF], unreadable (what
+        ip says instead of showing the VFs), unnamed (how often ip no longer knows the interface).
         """
         path = self.pci(address)
         path.mkdir(parents=True)
@@ -115,7 +117,12 @@ class FakeHost:
             (path / "sriov_totalvfs").write_text("%d\n" % totalvfs)
             (path / "sriov_numvfs").write_text("0\n")
             # As of an 82576; see vf().
-            for name, text in (("sriov_offset", "128"), ("sriov_stride", "2"), ("sriov_vf_device", "10ca")):
+            for name, text in (
+                ("sriov_offset", "128"),
+                ("sriov_stride", "2"),
+                ("sriov_vf_device", "10ca"),
+                ("sriov_drivers_autoprobe", "1"),
+            ):
                 (path / name).write_text(text + "\n")
             (self.fake / address).mkdir(exist_ok=True)
             (self.fake / address / "behaviour").write_text(json.dumps(behaviour))
@@ -150,6 +157,11 @@ class FakeHost:
         path = (self.pci(address) / "net" if address else self.sys / "devices/virtual/net") / netdev
         path.mkdir(parents=True)
         (self.sys / "class/net" / netdev).symlink_to(path)
+        # udev has named it.
+        number = len(os.listdir(self.sys / "class/net"))
+        (path / "ifindex").write_text("%d\n" % number)
+        (self.root / "run/udev/data").mkdir(parents=True, exist_ok=True)
+        (self.root / f"run/udev/data/n{number}").write_text("")
         (path / "address").write_text(mac + "\n")
         (path / "flags").write_text("0x1003\n" if up else "0x1002\n")
         if address:
@@ -196,6 +208,10 @@ class FakeHost:
     def numvfs(self, address):
         return int((self.pci(address) / "sriov_numvfs").read_text())
 
+    def numvfs_shown(self, address):
+        """How many VFs the kernel shows, also while it creates them."""
+        return len(list(self.pci(address).glob("virtfn*")))
+
     def writes(self, address):
         """The counts that the kernel has seen written, in order."""
         path = self.fake / address / "writes"
@@ -207,18 +223,18 @@ class FakeHost:
         self._add_vfs(address, count)
 
     def _add_vfs(self, address, count):
-        behaviour = json.loads((self.fake / address / "behaviour").read_text())
         for index in range(count):
             vf = self.vf(address, index)
-            vf_driver = behaviour.get("vf_driver", "igbvf")
-            wants_netdev = vf_driver and behaviour.get("vf_netdevs", True)
             vendor = (self.pci(address) / "vendor").read_text()[2:6]
-            self.add_function(vf, vendor + ":10ca", vf_driver, [self.vf_netdev(address, index)] if wants_netdev else [])
+            self.add_function(vf, vendor + ":10ca", None)
+            (self.pci(vf) / "driver_override").write_text("(null)\n")
             (self.pci(vf) / "physfn").symlink_to(self.pci(address))
             group = self.sys / "kernel/iommu_groups" / str(40 + index)
             group.mkdir(parents=True, exist_ok=True)
             (self.pci(vf) / "iommu_group").symlink_to(group)
             (self.pci(address) / ("virtfn%d" % index)).symlink_to(self.pci(vf))
+            self.keep_links(address, index, {})
+            self._probe(vf)
         (self.pci(address) / "sriov_numvfs").write_text("%d\n" % count)
 
     def _remove_vfs(self, address):
@@ -226,6 +242,143 @@ class FakeHost:
             (self.pci(address) / ("virtfn%d" % index)).unlink()
             self.remove_function(self.vf(address, index))
         (self.pci(address) / "sriov_numvfs").write_text("0\n")
+
+    # --- settings and drivers of VFs
+
+    def links(self, address):
+        """What the PF has for its VFs: {VF: {key: value}}, without what is as an 82576 has it at first."""
+        path = self.fake / address / "links"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def run_modprobe(self, module):
+        """Stands for host.run_modprobe: knows the modules of vfio-pci and nothing else."""
+        self.log(f"modprobe {module}")
+        if module != "vfio-pci":
+            return f"modprobe: FATAL: Module {module} not found in directory /lib/modules/6.1"
+        (self.sys / "bus/pci/drivers" / module).mkdir(parents=True, exist_ok=True)
+        return ""
+
+    def keep_links(self, address, index, values):
+        """Make this what the PF has for a VF."""
+        (self.fake / address / "links").write_text(json.dumps(dict(self.links(address), **{str(index): values})))
+
+    def log(self, words):
+        """Note a message to the kernel, by `ip` or to an attribute, for sent()."""
+        with open(self.fake / "sent", "a", encoding="utf-8") as stream:
+            stream.write(words + "\n")
+
+    def sent(self):
+        """The messages to the kernel since the last call, without numbers of VFs."""
+        path = self.fake / "sent"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.write_text("")
+        return lines
+
+    def _probe(self, vf):
+        """Let a driver take a VF, as bus_rescan_devices_helper() and pci_device_can_probe() do."""
+        path = self.pci(vf)
+        pf = os.path.basename(os.readlink(path / "physfn"))
+        behaviour = json.loads((self.fake / pf / "behaviour").read_text())
+        override = (path / "driver_override").read_text().strip().replace("(null)", "")
+        if (path / "driver").is_symlink():
+            return
+        if not override and (self.pci(pf) / "sriov_drivers_autoprobe").read_text() == "0\n":
+            return
+        driver = override or behaviour.get("vf_driver", "igbvf")
+        known = self.sys / "bus/pci/drivers" / (driver or "")
+        if not driver or override and not known.exists() or driver in behaviour.get("drivers", []):
+            return
+        self.bind(vf, driver)
+        [index] = [number for number in range(self.numvfs_shown(pf)) if self.vf(pf, number) == vf]
+        if "vfio" not in driver and behaviour.get("vf_netdevs", True):
+            mac = self.links(pf).get(str(index), {}).get("address")
+            self.add_netdev(self.vf_netdev(pf, index), vf, mac=mac or "5a:00:00:00:00:%02x" % index)
+            netdev = self.netdev(self.vf_netdev(pf, index))
+            (netdev / "addr_assign_type").write_text("0\n" if mac else "1\n")
+
+    def _unbind(self, vf):
+        (self.pci(vf) / "driver").unlink()
+        for name in os.listdir(self.pci(vf) / "net") if (self.pci(vf) / "net").exists() else []:
+            (self.sys / "class/net" / name).unlink()
+        shutil.rmtree(self.pci(vf) / "net", ignore_errors=True)
+
+    def write_attribute(self, path, text):
+        """Stands for host.write_attribute."""
+        name = os.path.basename(path)
+        shown = os.path.basename(os.path.dirname(path)) + "/" + name
+        self.log(f"{shown} {text.strip() or '-'}")
+        if name == "drivers_probe":
+            self._probe(text)
+        elif name == "unbind":
+            self._unbind(text)
+        elif name == "driver_override":
+            (Path(path)).write_text((text.strip() or "(null)") + "\n")
+        else:
+            assert name == "sriov_drivers_autoprobe"
+            Path(path).write_text(text + "\n")
+
+    def run_ip(self, arguments):
+        """Stands for host.run_ip: an igb with an 82576, as Linux 6.1 and iproute2 6.1 have it."""
+        name = arguments[arguments.index("dev") + 1]
+        if not (self.sys / "class/net" / name).exists():
+            return 1, "", f'Cannot find device "{name}"'
+        netdev = self.netdev(name)
+        address = os.path.basename(os.path.realpath(netdev / "device"))
+        behaviour = json.loads((self.fake / address / "behaviour").read_text())
+        if arguments[:3] == ["-j", "address", "show"]:
+            addresses = [{"local": "192.0.2.7"}] if name in self.answers.get("addressed", []) else []
+            return 0, json.dumps([{"ifname": name, "addr_info": addresses}]), ""
+        if arguments[:3] == ["-j", "link", "show"]:
+            if behaviour.get("unreadable"):
+                return 2, "", behaviour["unreadable"]
+            return 0, json.dumps([{"ifname": name, "vfinfo_list": self._shown(address, behaviour)}]), ""
+        words = arguments[4:]
+        self.log(" ".join([name] + words))
+        for refused, reason in behaviour.get("refuses", {}).items():
+            if refused in " ".join(words):
+                return 2, "", reason
+        if words[0] == "up":
+            self.set_up(name)
+        elif words[0] == "vf":
+            return self._set_link(address, int(words[1]), words[2:], behaviour.get("keeps", []))
+        return 0, "", ""
+
+    def _shown(self, address, behaviour):
+        """The vfinfo_list of a PF."""
+        shown = []
+        for index, vf in enumerate(host.vf_addresses(address)):
+            kept = self.links(address)[str(index)]
+            macs = [(path / "address").read_text().strip() for path in (self.pci(vf) / "net").glob("*")]
+            one = {
+                "vf": index,
+                "link_type": "ether",
+                # igb shows the address that the VF has chosen.
+                "address": kept.get("address") or next(iter(macs), "00:00:00:00:00:00"),
+                "broadcast": "ff:ff:ff:ff:ff:ff",
+                "vlan_list": [kept.get("vlan", {})],
+                "rate": {"max_tx": 0, "min_tx": 0},
+                "spoofchk": kept.get("spoofchk", True),
+                "link_state": "auto",
+                "trust": kept.get("trust", False),
+            }
+            shown.append({key: value for key, value in one.items() if key not in behaviour.get("silent", [])})
+        return shown
+
+    def _set_link(self, address, index, words, keeps):
+        """Set one thing of a VF, as do_setvfinfo() of the kernel and igb do."""
+        given = dict(zip(words[::2], words[1::2]))
+        if {"state", "node_guid", "port_guid"} & set(given):
+            return 2, "", "Operation not supported"
+        if given.get("proto", "802.1Q") != "802.1Q":
+            return 2, "", "Protocol not supported"
+        kept = self.links(address)[str(index)]
+        if "mac" in given:
+            kept["address"] = given["mac"].replace("00:00:00:00:00:00", "")
+        if "vlan" in given:
+            kept["vlan"] = {key: int(given[key]) for key in ("vlan", "qos") if int(given[key])}
+        kept.update({key: given[key] == "on" for key in ("spoofchk", "trust") if key in given and key not in keeps})
+        self.keep_links(address, index, kept)
+        return 0, "", ""
 
     def write_numvfs(self, address, count):
         """Stands for host.write_numvfs."""
@@ -385,11 +538,16 @@ def fake_host(tmp_path, monkeypatch):
     monkeypatch.setattr(host, "write_numvfs", fake.write_numvfs)
     monkeypatch.setattr(host, "link_up", fake.link_up)
     monkeypatch.setattr(host, "json_of", fake.ip)
+    monkeypatch.setattr(host, "write_attribute", fake.write_attribute)
+    monkeypatch.setattr(host, "run_ip", fake.run_ip)
+    monkeypatch.setattr(host, "run_modprobe", fake.run_modprobe)
     # Seconds that a test gives only because the call needs them are not a limit for a process on a slow machine; less
     # than one is intended.
     set_all = host.set_all
     monkeypatch.setattr(
-        host, "set_all", lambda wanted, timeout: set_all(wanted, timeout if timeout < 1 else hang.SECONDS)
+        host,
+        "set_all",
+        lambda wanted, timeout, *more: set_all(wanted, timeout if timeout < 1 else hang.SECONDS, *more),
     )
     yield fake
     host.HOST.move("/")

@@ -63,13 +63,28 @@ def of_entry(**keys):
         ("physical_network", "a\ud800", r": physical_network is 'a\ud800': remove the character U+D800 from it"),
         ("num_vfs", 4, " has num_vfs, which is not one of its keys: did you mean numvfs?"),
         ("NumVFs", 4, " has NumVFs, which is not one of its keys: did you mean numvfs?"),
-        ("vfs", 4, " has vfs, which is not one of its keys: did you mean numvfs?"),
+        ("vf", 4, " has vf, which is not one of its keys: did you mean vfs?"),
+        ("vfs", 4, ": vfs is 4: give a list"),
+        ("vfs", [5], ": vfs[0] is 5: give a dictionary"),
+        ("vfs", [{"vf": [1]}], ": vfs[0].vf is [1]: give text"),
+        ("vfs", [{"vf": 0, "mac": {"a": 1}}], ": vfs[0].mac is {'a': 1}: give text"),
+        ("vfs", [{"vf": 0, "vlan": 4095}], ": vfs[0].vlan is 4095: give a whole number from 0 to 4094"),
+        ("vfs", [{"vf": 0}, {"vf": 1, "qos": 8}], ": vfs[1].qos is 8: give a whole number from 0 to 7"),
+        # YAML makes a number of 802.1, and a truth value of on.
+        ("vfs", [{"vf": 0, "vlan_proto": 802.1}], ": vfs[0].vlan_proto is 802.1: give 802.1q or 802.1ad"),
+        ("vfs", [{"vf": 0, "link_state": True}], ": vfs[0].link_state is True: give auto or enable or disable"),
+        ("vfs", [{"vf": 0, "trust": "maybe"}], ": vfs[0].trust is 'maybe': give true or false"),
+        # With keys that are selectors in an entry.
+        ("vfs", [{"driver": "ice", "vlna": 5}], ": vfs[0] has vlna, which is not one of its keys: did you mean vlan?"),
+        ("expect", 0, ": expect is 0: give a whole number from 1 to 65535"),
+        ("up", "never", ": up is 'never': give true or false"),
         ("physnet", "a", " has physnet, which is not one of its keys: did you mean physical_network?"),
         (
             "qos",
             1,
             " has qos, which is not one of its keys: they are name, address, mac, vendor_id, product_id, driver, numvfs, numvfs_driver, "
-            "numvfs_required_by, firmware, probe_vf, on_boot_configuration_enabled, optional, physical_network, exclude_vfs, nova",
+            "numvfs_required_by, firmware, probe_vf, up, drivers_autoprobe, vfs, on_boot_configuration_enabled, optional, expect, "
+            "physical_network, exclude_vfs, nova",
         ),
     ],
 )
@@ -369,9 +384,11 @@ SCALARS = [
     "NUM_OF_VFS",
     "ETH",
 ]
+FIELDS = check.VARIABLES["sriov_devices"]["elements"]["fields"]
+KEYS_OF_NOVA, KEYS_OF_VF = list(FIELDS["nova"]["fields"]), list(FIELDS["vfs"]["elements"]["fields"])
 KEYS = [
-    *check.VARIABLES["sriov_devices"]["elements"]["fields"],
-    *check.VARIABLES["sriov_devices"]["elements"]["fields"]["nova"]["fields"],
+    *FIELDS,
+    *KEYS_OF_NOVA,
     "domain",
     "bus",
     "slot",
@@ -406,7 +423,12 @@ def an_entry(chance):
     if chance.random() < 0.3:
         entry = {chance.choice(KEYS[:6]): anything(chance, 1)}
     if chance.random() < 0.5:
-        entry["nova"] = {key: anything(chance, 2) for key in chance.sample(KEYS[16:32], chance.randrange(4))}
+        entry["nova"] = {key: anything(chance, 2) for key in chance.sample(KEYS_OF_NOVA, chance.randrange(4))}
+    if chance.random() < 0.5:
+        entry["vfs"] = [
+            dict({"vf": 0}, **{key: anything(chance, 1) for key in chance.sample(KEYS_OF_VF, chance.randrange(4))})
+            for _number in range(chance.randrange(3))
+        ]
     for key in chance.sample(KEYS, chance.randrange(4)):
         entry[key] = anything(chance, 3)
     return entry

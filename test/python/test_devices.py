@@ -706,6 +706,12 @@ def test_one_port_of_a_connectx3_twice_is_refused(mellanox, second):
     )
 
 
+def test_the_vfs_of_a_connectx3_that_nova_gets_are_left_alone_by_the_hosts_network(mellanox):
+    entry = {"name": "ens4", "numvfs": 3, "physical_network": "physnet2"}
+    assert select(entry, firmware=True)[0]["left_alone"] == "all"
+    assert "left_alone" not in select(dict(entry, on_boot_configuration_enabled=False))[0]
+
+
 def test_a_connectx3_that_must_be_left_alone_is(mellanox):
     assert select({"name": "ens4", "on_boot_configuration_enabled": False})[0]["boot"] == "none"
 
@@ -1357,6 +1363,13 @@ def test_rules_that_udev_would_not_read_are_warned_of(places, monkeypatch, capsy
             f"sriov_udev_rule_path is {path}, and udev reads no rules in {path.rpartition('/')[0]}: a PF that appears later gets no VFs; give a path in /etc/udev/rules.d"
         ]
     )
+
+
+def test_a_pf_that_is_down_is_warned_of_where_guests_get_its_vfs(places, monkeypatch, capsys):
+    entry = {"name": "ens1f0", "numvfs": 1, "physical_network": "physnet2"}
+    [warning] = unset(monkeypatch, capsys, devices=[entry])["warnings"]
+    assert warning.startswith("sriov_devices[0] (name ens1f0): ens1f0 is down, and libvirt starts no guest ")
+    assert unset(monkeypatch, capsys, devices=[dict(entry, up=True)])["warnings"] == []
 
 
 @pytest.mark.parametrize("action", [True, False])

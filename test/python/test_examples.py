@@ -312,22 +312,32 @@ def with_devices(data):
 
 
 def add_card(fake, number, entry):
-    """A PF that the entry means."""
+    """The PFs that the entry means, as `ip` shows them."""
     mellanox = "firmware" in entry
     name = entry.get("name", "nic%d" % number)
     of_card = re.match(r"\D+(\d+)f(\d)$", name)
     address = entry.get("address") or (
         f"0000:{16 + int(of_card.group(1)):02x}:00.{of_card.group(2)}" if of_card else f"0000:{128 + number:02x}:00.0"
     )
-    if not fake.pci(address).exists():
-        fake.add_function(
-            address,
-            "15b3:1017" if mellanox else "8086:1592",
-            entry.get("driver", "mlx5_core" if mellanox else "ice"),
-            [name],
-            totalvfs=128,
-        )
-    return {"ifname": name, "address": f"02:00:00:00:01:{number:02x}"}
+    ports = [(address, name)] + [(f"{address[:-1]}{port}", f"{name}p{port}") for port in range(1, pfs_of(entry))]
+    for address, name in ports:
+        if not fake.pci(address).exists():
+            fake.add_function(
+                address,
+                "15b3:1017" if mellanox else "8086:1592",
+                entry.get("driver", "mlx5_core" if mellanox else "ice"),
+                [name],
+                totalvfs=128,
+            )
+    return [
+        {"ifname": name, "address": f"02:00:00:00:01:{16 * port + number:02x}"}
+        for port, (_address, name) in enumerate(ports)
+    ]
+
+
+def pfs_of(entry):
+    """How many PFs an entry chooses."""
+    return entry.get("expect", 1)
 
 
 def test_the_devices_of_examples_are_found(playbooks, fake):
@@ -338,7 +348,12 @@ def test_the_devices_of_examples_are_found(playbooks, fake):
             # The rows of a table show one key each, and are not devices.
             if any("nova" in entry and "physical_network" not in entry for entry in entries):
                 continue
-            fake.answer("ip -d -j link show", [add_card(fake, number, entry) for number, entry in enumerate(entries)])
+            fake.answer(
+                "ip -d -j link show",
+                [link for number, entry in enumerate(entries) for link in add_card(fake, number, entry)],
+            )
+            # One for each PF.
+            of_pfs = [entry for entry in entries for _pf in range(pfs_of(entry))]
             found = sriov_devices.select(
                 {
                     "devices": entries,
@@ -351,10 +366,10 @@ def test_the_devices_of_examples_are_found(playbooks, fake):
                     "openstack_release": None,
                 }
             )
-            assert [device["numvfs"] for device in found] == [entry.get("numvfs", 8) for entry in entries], where
+            assert [device["numvfs"] for device in found] == [entry.get("numvfs", 8) for entry in of_pfs], where
             networks = [
                 entry.get("physical_network") or variables.get("sriov_physnet_mappings", {}).get(entry.get("name"))
-                for entry in entries
+                for entry in of_pfs
             ]
             assert [device["physical_network"] for device in found] == networks, where
             for device in found:

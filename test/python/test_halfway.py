@@ -108,6 +108,7 @@ class Machine:
             "devices": devices,
             "boot_wait": 30,
             "numvfs_timeout": 5,
+            "settings_timeout": 0,
             "change_connection_pf": False,
             "udev_rule_path": str(self.root / rules),
             "units": UNITS,
@@ -208,6 +209,12 @@ def in_use(machine):
     machine.fake.set_up(machine.fake.vf_netdev(ONE, 1))
 
 
+def left_alone(machine):
+    machine.run(
+        [device(ONE, 4, required_by=DOCKER, left_alone="all"), device(TWO, 3, required_by=DOCKER, left_alone="all")]
+    )
+
+
 def elsewhere(machine):
     machine.run([device(ONE, 4)], rules=OTHER_RULES)
 
@@ -230,6 +237,18 @@ CASES = {
     ),
     "one leaves": (two_pfs, [device(TWO, 3, required_by=DOCKER)], (4, 3), (0, 3)),
     "one comes": (elsewhere, [device(ONE, 4, required_by=DOCKER), device(TWO, 3, required_by=DOCKER)], (4, 0), (4, 3)),
+    "left alone": (
+        two_pfs,
+        [device(ONE, 6, left_alone="all"), device(TWO, 3, required_by=["libvirtd.service"], left_alone=[0, 2])],
+        (4, 3),
+        (6, 3),
+    ),
+    "left alone no more": (
+        left_alone,
+        [device(ONE, 6, left_alone=[1]), device(TWO, 3, required_by=DOCKER)],
+        (4, 3),
+        (6, 3),
+    ),
     "to udev": (two_pfs, [device(ONE, 4, boot="udev"), device(TWO, 3, boot="udev")], (4, 3), (4, 3)),
     "removal": (two_pfs, [], (4, 3), (0, 0)),
     "removal in use": (in_use, [], (4, 3), (0, 0)),

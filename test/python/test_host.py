@@ -25,6 +25,7 @@ from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from parts import program as host
 
 REAL_JSON_OF, REAL_WRITE_NUMVFS, REAL_LINK_UP = host.json_of, host.write_numvfs, host.link_up
+REAL_RUN_IP, REAL_WRITE_ATTRIBUTE = host.run_ip, host.write_attribute
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"
 FORK = multiprocessing.get_context("fork")
 PLUGINS = Path(__file__).resolve().parents[2] / "role-template" / "plugins"
@@ -828,7 +829,8 @@ def test_what_a_command_prints_is_read_or_is_none(command, value):
 # --- doing
 
 
-def test_the_count_is_written_to_the_attribute_of_the_pci_device_and_the_file_is_closed(fake, pf):
+def test_the_count_is_written_to_the_attribute_of_the_pci_device_and_the_file_is_closed(fake, pf, monkeypatch):
+    monkeypatch.setattr(host, "write_attribute", REAL_WRITE_ATTRIBUTE)
     opened = os.listdir("/proc/self/fd")
     REAL_WRITE_NUMVFS(pf, 7)
     assert fake.numvfs(pf) == 7
@@ -847,6 +849,7 @@ def named_by_udev(fake, monkeypatch, tmp_path, netdev):
 
 def test_setting_a_link_up_reports_whether_it_worked(fake, pf, monkeypatch, tmp_path):
     named_by_udev(fake, monkeypatch, tmp_path, "ens1")
+    monkeypatch.setattr(host, "run_ip", REAL_RUN_IP)
     (tmp_path / "ip").write_text("#!/bin/sh\n[ \"$*\" = 'link set dev ens1 up' ]\n")
     (tmp_path / "ip").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -884,6 +887,7 @@ def test_vfs_are_made_and_the_kernel_is_written_once(fake, pf):
         "wanted": 4,
         "before": 0,
         "now": 4,
+        "settings": [],
         "state": "changed",
         "message": "",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -67,6 +68,16 @@ def test_no_two_pfs_have_the_same_address_or_hub() -> None:
         assert len(values) == len(set(values)) == count
 
 
+def test_all_ports_are_on_one_wire_and_vfs_have_registers_only_where_that_is_wanted() -> None:
+    machine = Machine("debian12", pfs=2, functions=2)
+    wired = qemu.qemu_arguments(dataclasses.replace(machine, one_wire=True), "CODE.fd", "ssh-ed25519 AAAA rig")
+    ports = [argument.split(",") for argument in wired if argument.startswith("hubport,")]
+    assert [port[1] for port in ports] == ["id=wire1", "id=wire1.1", "id=wire2", "id=wire2.1"]
+    assert {port[2] for port in ports} == {"hubid=1"}
+    assert wired[wired.index("-fw_cfg") + 1] == "name=opt/ovmf/X-PciMmio64Mb,string=0"
+    assert "-fw_cfg" not in qemu.qemu_arguments(machine, "CODE.fd", "ssh-ed25519 AAAA rig")
+
+
 @pytest.mark.parametrize(
     ("arguments", "refusal"),
     [
@@ -74,6 +85,7 @@ def test_no_two_pfs_have_the_same_address_or_hub() -> None:
         (["--ports", "3"], "a card has 1 to 2 ports"),
         (["--pf", "17"], "0 to 16 cards"),
         (["--iommu", "amd", "--connection-pf"], "an emulated PF passes no traffic behind the emulated AMD IOMMU"),
+        (["--iommu", "amd", "--one-wire"], "no packet passes behind the emulated AMD IOMMU"),
         (["--no-vf-driver"], "--no-vf-driver needs --wait"),
     ],
 )

@@ -54,12 +54,13 @@ def device(address=ONE, numvfs=4, **more):
     )
 
 
-def run_once(fake, devices, check_mode=False, **more):
+def run_once(fake, devices, check_mode=False, command=None, **more):
     parameters = dict(
         {
             "devices": list(devices),
             "boot_wait": 30,
             "numvfs_timeout": 5,
+            "settings_timeout": 0,
             "change_connection_pf": False,
             "udev_rule_path": str(fake.root / RULES),
             "units": UNITS,
@@ -67,7 +68,10 @@ def run_once(fake, devices, check_mode=False, **more):
         **more,
     )
     return vfs.ensure(
-        parameters, check_mode, lambda command: fake.commands.append(command) or (0, "", ""), vfs.Interruption()
+        parameters,
+        check_mode,
+        command or (lambda command: fake.commands.append(command) or (0, "", "")),
+        vfs.Interruption(),
     )
 
 
@@ -125,6 +129,7 @@ def test_systemd_a_device_gets_its_vfs_program_configuration_units_link_and_rule
         "format": 1,
         "boot_wait": 30,
         "numvfs_timeout": 5,
+        "settings_timeout": 0,
         "udev_rule_path": str(two.root / RULES),
         "devices": [
             {"address": ONE, "id": "8086:10c9", "numvfs": 4, "boot": "systemd", "optional": False, "name": ""},
@@ -471,8 +476,11 @@ def test_what_check_mode_and_the_real_run_show_has_one_order(two):
     paths = [str(two.root / "etc/udev/rules.d" / name) for name in ("a.rules", "b.rules", "c.rules")]
     for path in paths + [host.HOST.udev_rules]:
         put(two, path, legacy_block(ens9=1))
-    files = boot_files.wanted_files({"units": {}, "udev_rule_path": paths[2]}, [], {"udev_rule_path": paths[1]})
-    assert [path for path in files if "/rules.d/" in path] == sorted([host.HOST.udev_rules, paths[1], paths[2]])
+    files = boot_files.wanted_files(
+        {"units": {}, "udev_rule_path": paths[2], "devices": []}, [], {"udev_rule_path": paths[1]}
+    )
+    own = host.HOST.left_alone_rules
+    assert [path for path in files if "/rules.d/" in path] == sorted([host.HOST.udev_rules, paths[1], paths[2]]) + [own]
 
 
 # --- units that need the VFs
@@ -817,3 +825,119 @@ def test_the_module_fails_with_the_sentence_alone(two, monkeypatch, capsys):
     code, result = run_module(monkeypatch, capsys, devices=[device(numvfs=8)], units=UNITS)
     assert (code, result["msg"]) == (1, "ens1 (0000:01:00.0) supports at most 7 VFs, 8 are requested: lower numvfs")
     assert [(pf["address"], pf["state"]) for pf in result["pfs"]] == [(ONE, "failed")]
+
+
+# --- settings
+
+
+TRUSTED = [{"vf": 0, "trust": True}]
+
+
+def test_settings_are_set_configured_told_and_removed(two):
+    result = run(two, device(ONE, 2, vfs=TRUSTED, up=True, left_alone=[1]))
+    assert result["lines"] == ["ens1 (0000:01:00.0): 2 VFs, changed (interface down -> up; VF 0: trust on)"]
+    assert result["diff"][:2] == [
+        {"before_header": ONE, "after_header": ONE, "before": "0 VFs\n", "after": "2 VFs\n"},
+        {
+            "before_header": f"{ONE} settings",
+            "after_header": f"{ONE} settings",
+            "before": "",
+            "after": "interface down -> up\nVF 0: trust on\n",
+        },
+    ]
+    [entry] = json.loads(text(two, CONFIG))["devices"]
+    assert (entry["vfs"], entry["up"], entry["left_alone"], "autoprobe" in entry) == (TRUSTED, True, [1], False)
+    result = run(two, device(ONE, 2))
+    assert (result["pfs"][0]["state"], result["pfs"][0]["settings"]) == ("changed", ["VF 0: trust on -> off"])
+    assert two.links(ONE)["0"] == {"trust": False}
+
+
+def test_a_setting_of_a_vf_in_use_waits_and_is_stuck_when_a_reboot_did_not_bring_it(two):
+    run(two, device(ONE, 2))
+    two.set_up(two.vf_netdev(ONE, 0))
+    result = run(two, device(ONE, 2, vfs=TRUSTED))
+    [reason] = result["reboot"]
+    assert reason["key"] == f"vfs:{ONE}=2 VF 0: trust off -> on"
+    assert not run(two, device(ONE, 2, vfs=TRUSTED))["settled"]
+    two.boot("boot-2")
+    result = run(two, device(ONE, 2, vfs=TRUSTED))
+    assert (result["reboot"], result["stuck"]) == ([], [reason])
+    # Another wish is due again.
+    result = run(two, device(ONE, 2, vfs=[{"vf": 0, "trust": True, "vlan": 7}]))
+    assert (len(result["reboot"]), result["stuck"]) == (1, [])
+
+
+def test_the_boot_brings_a_setting_that_waits(two):
+    run(two, device(ONE, 2))
+    two.set_up(two.vf_netdev(ONE, 0))
+    run(two, device(ONE, 2, vfs=TRUSTED))
+    two.reboot("boot-2")
+    assert host.main(["boot"]) == 0
+    result = run(two, device(ONE, 2, vfs=TRUSTED))
+    assert (result["pfs"][0]["state"], two.links(ONE)["0"]) == ("ok", {"trust": True})
+    assert run_once(two, [device(ONE, 2, vfs=TRUSTED)])["settled"]
+
+
+def test_a_pf_that_leaves_the_list_loses_what_the_role_has_set(two):
+    run(two, device(ONE, 2, vfs=TRUSTED, autoprobe=False))
+    assert (two.root / f"run/sriov/{ONE}.json").exists()
+    result = run(two)
+    assert (two.numvfs(ONE), host.autoprobe_of(ONE)) == (0, True)
+    assert result["pfs"][0]["settings"] == ["drivers_autoprobe off -> on"]
+    assert not (two.root / f"run/sriov/{ONE}.json").exists()
+
+
+def test_a_pf_without_vfs_that_leaves_gets_its_autoprobe_back(two):
+    run(two, device(ONE, 2, autoprobe=False))
+    two.write_numvfs(ONE, 0)
+    run(two)
+    assert host.autoprobe_of(ONE)
+
+
+def test_a_refused_setting_changes_no_file_and_no_other_pf(two):
+    before = two.files()
+    message = refused(two, device(ONE, 2, vfs=[{"vf": 0, "state": "enable"}]), device(TWO, 2, vfs=TRUSTED))
+    assert "setting state enable of VF 0 failed (Operation not supported)" in message
+    assert "ens2 (0000:01:00.1) was put back to 0 VFs because another PF failed" in message
+    assert (two.numvfs(ONE), two.numvfs(TWO), two.files()) == (0, 0, before)
+
+
+def test_settings_are_put_back_when_a_file_cannot_be_changed(two, monkeypatch):
+    run(two, device(ONE, 2))
+
+    def commit(_changes):
+        assert two.links(ONE)["0"] == {"trust": True}
+        raise host.Refusal("it cannot be written")
+
+    monkeypatch.setattr(vfs.Together, "commit", commit)
+    message = refused(two, device(ONE, 2, vfs=TRUSTED))
+    assert message == ("it cannot be written; the VFs and their files are as they were")
+    assert (two.links(ONE)["0"], list((two.root / "run/sriov").iterdir())) == ({"trust": False}, [])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"up": 1},
+        {"autoprobe": None},
+        {"vfs": {"vf": 0}},
+        {"vfs": [{"trust": True}]},
+        {"vfs": [{"vf": 0, "trust": True}, {"vf": 0, "vlan": 5}]},
+        {"vfs": [{"vf": 0, "trust": "on"}]},
+        {"vfs": [{"vf": 0, "vlan": 4095}]},
+        {"vfs": [{"vf": 0, "mac": "02:00:00:00:00:0A"}]},
+        {"vfs": [{"vf": 0, "driver": "../x"}]},
+        {"vfs": [{"vf": 0, "driver": "-r"}]},
+        {"vfs": [{"vf": 0, "rate": 5}]},
+        {"left_alone": "none"},
+    ],
+)
+def test_settings_that_the_role_never_writes_are_refused_as_option_and_in_the_file(two, more):
+    with pytest.raises(host.Refusal, match=next(iter(more))):
+        vfs.given.refuse_wrong([device(**more)], ())
+    run(two, device(ONE, 2))
+    config = json.loads(text(two, CONFIG))
+    config["devices"][0].update(more)
+    put(two, CONFIG, json.dumps(config))
+    with pytest.raises(host.Refusal, match=f"devices.0. {next(iter(more))}"):
+        host.load_config()

@@ -102,12 +102,7 @@ function alternatives(of: VarType): Schema[] {
       return [text(path(of.ending))];
     case "raw":
       // Instead of a text, an empty list or dictionary says nothing.
-      return [
-        text(of.form),
-        ...(of.also ?? [])
-          .flatMap(alternatives)
-          .map((other) => ({ ...other, ...(other.type === "array" ? { minItems: 1 } : { minProperties: 1 }) })),
-      ];
+      return [text(of.form), ...(of.also ?? []).flatMap(alternatives).map((other) => ({ ...other, ...filled(other) }))];
     case "str":
       if (of.choices) return [{ type: "string", enum: of.choices }];
       return [text(of.form), ...(of.number ? [{ type: "number" }] : [])];
@@ -125,6 +120,10 @@ function alternatives(of: VarType): Schema[] {
     case "map":
       return [mapping(of)];
   }
+}
+
+function filled({ type }: Schema): Schema {
+  return type === "array" ? { minItems: 1 } : type === "object" ? { minProperties: 1 } : {};
 }
 
 function mapping(of: Extract<VarType, { readonly kind: "map" }>): Schema {

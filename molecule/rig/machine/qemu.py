@@ -56,6 +56,8 @@ class Machine:
     functions: int = 1
     # QEMU has no card in the slots of these.
     connectx: tuple[ConnectX, ...] = ()
+    # Whether all ports are on one wire, and packets pass between VFs, PFs and cards.
+    one_wire: bool = False
 
     def empty(self) -> set[int]:
         """Return the slots in which QEMU has no card."""
@@ -125,6 +127,7 @@ def qemu_arguments(machine: Machine, firmware: str, public_key: str) -> list[str
         *access(machine, public_key),
         *iommu(machine),
         *network(machine),
+        *vf_registers(machine),
     ]
 
 
@@ -187,7 +190,17 @@ def network(machine: Machine) -> list[str]:
     for number in range(1, machine.pfs + 1):
         for function, device in enumerate(card_devices(number, machine.functions)):
             # A separate hub: the link is up and leads nowhere.
-            arguments += ["-netdev", f"hubport,id={device['netdev']},hubid={number + function * MAX_PFS}"]
+            hub = 1 if machine.one_wire else number + function * MAX_PFS
+            arguments += ["-netdev", f"hubport,id={device['netdev']},hubid={hub}"]
             if number not in machine.empty():
                 arguments += ["-device", device_argument(device)]
     return arguments
+
+
+def vf_registers(machine: Machine) -> list[str]:
+    """Return what keeps the registers of VFs below 4 GiB, where packets must pass.
+
+    QEMU 10.0.0 to 10.0.5 take a VF's 64-bit BAR for a 32-bit one, and the firmware puts it above 4 GiB unless it has
+    no window there.
+    """
+    return ["-fw_cfg", "name=opt/ovmf/X-PciMmio64Mb,string=0"] if machine.one_wire else []

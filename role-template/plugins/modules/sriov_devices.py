@@ -97,7 +97,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 devices:
-  description: One entry for each PF chosen, in the order of the selectors, then of the PCI addresses.
+  description:
+    - One entry for each PF chosen, in the order of the selectors, then of the PCI addresses.
+    - C(up) and C(autoprobe) are there if C(up) is true and C(drivers_autoprobe) is set. C(vfs) has the settings of each VF that has any.
+      C(left_alone) has the numbers of the VFs that the host's network must not configure, or is C(all); it is absent if there are none.
   returned: success
   type: list
   elements: dict
@@ -108,6 +111,7 @@ devices:
       enough: false
       firmware: {LINK_TYPE_P1: ETH}
       id: "15b3:1017"
+      left_alone: all
       name: ens1f0
       numvfs: 8
       optional: false
@@ -117,6 +121,7 @@ devices:
       required_by: []
       selector: "sriov_devices[0] (name ens1f0)"
       trigger: net
+      up: true
 settled:
   description:
     - The concerns of O(concerns) with nothing to do and nothing that waits, with the values that their modules would return, except
@@ -183,8 +188,12 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox.tool import TOOLS
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program import programs, sysfs
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection.choice import check_form, select
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection.network_manager import (
+    warnings_about_network_manager,
+)
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection.notices import (
     notice_of_unset,
+    warnings_about_links,
     warnings_about_numbers,
     warnings_about_rules,
 )
@@ -234,8 +243,9 @@ def chosen(parameters, is_set):
         notice = notice_of_unset(parameters)
     if notice:
         return devices, notice, [notice]
-    warnings = warnings_about(devices) + warnings_about_rules(parameters, devices)
-    return devices, notice, warnings + warnings_about_numbers(parameters, devices)
+    warnings = warnings_about(devices) + warnings_about_links(devices) + warnings_about_rules(parameters, devices)
+    warnings += warnings_about_network_manager(devices) + warnings_about_numbers(parameters, devices)
+    return devices, notice, warnings
 
 
 def main():

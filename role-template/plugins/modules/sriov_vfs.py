@@ -12,6 +12,8 @@ version_added: 1.0.0
 description:
   - Creates and removes VFs live where this disturbs nothing. Reports the changes that must wait for the next boot, and why.
   - Installs the host program C(sriov-vfs) with its configuration, its systemd units and its udev rule. Removes them when no PF is left.
+  - Installs a udev rule and a file for systemd-networkd before the first VF exists, so that NetworkManager and systemd-networkd leave
+    the VFs for guests alone.
   - Takes over from stackhpc.sriov and stackhpc.linux.sriov, and removes their units and udev block.
   - Before it changes the first VF, the module tries everything that can prevent a file from being changed. If a PF fails, or a file
     fails nevertheless, the module restores the previous number of VFs of every PF, and every file. It names what it cannot restore.
@@ -31,6 +33,10 @@ options:
     description: Seconds allowed for one PF, a whole number of 1 or more. The module adds one second for each VF.
     type: raw
     default: 120
+  settings_timeout:
+    description: Seconds during which a setting of a VF is repeated that the PF's driver rejects for the moment, a whole number.
+    type: raw
+    default: 30
   change_connection_pf:
     description: Allow the module to destroy VFs live on the PF that carries the connection.
     type: bool

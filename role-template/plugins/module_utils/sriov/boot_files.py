@@ -11,13 +11,15 @@ import json
 import os
 import re
 
-from . import predecessors
+from . import left_alone, predecessors
 from .errors import Refusal
 from .joined import program_text
 from .program import configuration, disk, sysfs
 from .program.host import HOST
 
 BOOT_UNIT = configuration.BOOT_UNIT
+# What an entry has only if it is wanted.
+SETTINGS_KEYS = ("up", "autoprobe", "vfs", "left_alone")
 DROP_IN = "sriov-vfs.conf"
 RULE_BEGIN = "# BEGIN stackhpc.sriov: written by Ansible, changes here are lost"
 RULE_END = "# END stackhpc.sriov"
@@ -102,9 +104,15 @@ def config_text(parameters, devices, names):
                 "format": configuration.CONFIG_FORMAT,
                 "boot_wait": parameters["boot_wait"],
                 "numvfs_timeout": parameters["numvfs_timeout"],
+                "settings_timeout": parameters["settings_timeout"],
                 "udev_rule_path": parameters["udev_rule_path"],
                 "devices": [
-                    dict({key: device[key] for key in keys}, name=names[device["address"]]) for device in devices
+                    dict(
+                        {key: device[key] for key in keys},
+                        name=names[device["address"]],
+                        **{key: device[key] for key in SETTINGS_KEYS if key in device},
+                    )
+                    for device in devices
                 ],
             },
             indent=2,
@@ -149,6 +157,7 @@ def wanted_files(parameters, devices, config):
     for path in sorted({HOST.udev_rules, config.get("udev_rule_path", rule_path), rule_path}):
         ours = devices if path == rule_path else []
         files[path] = (rule_file(sysfs.read_file(path), ours), 0o644 if ours else None)
+    files.update(left_alone.files(parameters["devices"]))
     return files
 
 
@@ -168,6 +177,9 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
 
     def rank(path):
         text, is_removed = files[path][0], files[path][0] is None
+        if path in (HOST.left_alone_rules, HOST.left_alone_network):
+            # put_first() has put them in their places.
+            return -1
         if os.path.basename(path) == DROP_IN:
             # A drop-in that needs less than before must not wait for units that are removed later. One that needs more
             # must wait for units that are created later.
@@ -193,6 +205,7 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
     for _rank, plan in sorted(steps, key=lambda step: step[0]):
         plan()
     directories = {os.path.dirname(path) for path in [boot_link(), released_path(), HOST.owed] + list(files)}
+    directories.add(HOST.records)
     return sorted(directories.union(glob.glob(HOST.units + "/*.[dwr]*/")))
 
 
@@ -214,26 +227,70 @@ def write_owed(paths):
             disk.remove_file(HOST.owed)
 
 
-def reloads(paths):
-    """The commands that make systemd and udev read these files, if they run."""
+def reloads(paths, events=()):
+    """The commands that make systemd, udev and networkd read these files, if they run.
+
+    events: commands in between, after which networkd finds the marks of udev.
+    """
     commands = []
     if any(path.startswith(HOST.units + "/") for path in paths) and os.path.isdir("/run/systemd/system"):
         commands.append(["systemctl", "daemon-reload"])
     if any(path.endswith(".rules") for path in paths) and os.path.exists("/run/udev/control"):
         commands.append(["udevadm", "control", "--reload"])
+    commands += events
+    if left_alone_paths(paths) and left_alone.runs("systemd-networkd.service"):
+        commands.append(["networkctl", "reload"])
     return commands
 
 
-def finish(paths, run, results):
+def put_first(changes, run):
+    """Put the staged files that must be in force before the first VF exists in their places: those of left_alone.
+
+    run: runs a command and returns (code, output, errors). Raises Refusal, with these files as they were.
+    """
+    paths = left_alone_paths(changes.paths)
+    if not paths:
+        return
+    changes.commit(paths)
+    for command in reloads(paths):
+        said = error_of(command, run)
+        if said:
+            failed = Refusal(f"{' '.join(command)} failed ({said}): correct that, then run the role again")
+            raise take_back(changes, run, failed)
+
+
+def take_back(changes, run, cause):
+    """Put back the files of put_first(). cause: a Refusal. Returns it, or one that names what cannot be put back.
+
+    A reload that fails is not said: udev looks for changed files itself, and without its mark networkd's file means
+    nothing.
+    """
+    cause = changes.undo(cause)
+    for command in reloads(left_alone_paths(changes.paths)):
+        run(command)
+    return cause
+
+
+def left_alone_paths(paths):
+    """Those of some paths that are files of left_alone."""
+    return sorted({HOST.left_alone_rules, HOST.left_alone_network}.intersection(paths))
+
+
+def error_of(command, run):
+    """Run a command; returns what it says of its failure, None if it works. run: see put_first()."""
+    code, output, errors = run(command)
+    return (errors or output).strip().replace("\n", "; ") or f"exit code {code}" if code else None
+
+
+def finish(paths, run, results, devices):
     """The steps after the change of files: make systemd and udev read them, and remove directories that are empty now.
 
-    run: runs a command and returns (code, output, errors); results: the results of the PFs. Raises Refusal if a command
+    run: see put_first(); results: the results of the PFs; devices: those of the module. Raises Refusal if a command
     fails; the next run repeats it.
     """
-    for command in reloads(paths):
-        code, output, errors = run(command)
-        if code:
-            said = (errors or output).strip().replace("\n", "; ") or f"exit code {code}"
+    for command in reloads(paths, left_alone.events(paths, devices)):
+        said = error_of(command, run)
+        if said:
             raise Refusal(
                 f"{' '.join(command)} failed ({said}), after VFs and files were changed: correct that, then run the "
                 "role again, which repeats it",

@@ -25,6 +25,7 @@ WHOLE_NUMBER = re.compile(r"^\s*[+-]?[0-9]{1,18}\s*\Z", re.ASCII)
 NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 # A value that JSON cannot contain, in a dictionary in Python's notation.
 NO_JSON = re.compile(r"'(sriov_\w+)': (-?inf|nan|datetime\.\w+\([^)]*\))")
+ENTRY = re.compile(r"^sriov_devices\[[0-9]+\]\Z")
 SHOWN = 60
 FAULTS_SHOWN = 10
 PREFIX = "sriov_"
@@ -164,7 +165,7 @@ def fault_of_path(value, ending):
 def faults_of(value, spec, subject):
     """The sentences about one value, and about the content of a list or dictionary. subject: its name in them."""
     kind = spec["type"]
-    if kind == "raw" and isinstance(value, (list, dict)) and spec.get("also"):
+    if kind == "raw" and isinstance(value, (list, dict)) and {"list", "map"}.intersection(spec.get("also", ())):
         return []
     # Other modules know its keys and check it: mellanox/mstconfig.py and openstack/variables.py.
     if kind == "map":
@@ -188,7 +189,7 @@ def faults_of(value, spec, subject):
     if kind == "dict":
         if not isinstance(value, dict):
             return [f"{subject} is {shown(value)}: give a dictionary"]
-        entry = subject.startswith("sriov_devices[") and subject.endswith("]")
+        entry = ENTRY.match(subject)
         return faults_of_keys(
             value, spec["fields"], labelled(value, subject) if entry else subject, ": " if entry else "."
         )

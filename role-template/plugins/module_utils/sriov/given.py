@@ -9,13 +9,8 @@ import re
 from collections.abc import Collection
 
 from .errors import Refusal
-from .program.configuration import DEVICE_ID, MOST_VFS
+from .program.configuration import DEVICE_ID, MOST_VFS, are_left_alone, are_settings, is_count
 from .program.sysfs import PCI_ADDRESS
-
-
-def _is_count(value):
-    """Whether a value is a valid number of VFs: PCI has 16 bits for it."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_VFS
 
 
 def is_file_name(name: str) -> bool:
@@ -29,11 +24,12 @@ FIELDS = {
         "a PCI address such as 0000:3b:00.0",
         lambda value: isinstance(value, str) and bool(PCI_ADDRESS.match(value)),
     ),
-    "numvfs": ("a whole number from 0 to 65535", _is_count),
+    # PCI has 16 bits for it.
+    "numvfs": ("a whole number from 0 to 65535", lambda value: is_count(value, MOST_VFS)),
     "selector": ("text", lambda value: isinstance(value, str)),
     "boot": ("text", lambda value: isinstance(value, str)),
     "driver": ("text or null", lambda value: value is None or isinstance(value, str)),
-    "port": ("1, 2 or null", lambda value: value is None or _is_count(value) and 1 <= value <= 2),
+    "port": ("1, 2 or null", lambda value: value is None or is_count(value, 2) and value != 0),
     "probe_vf": (
         "a whole number or null",
         lambda value: value is None or isinstance(value, int) and not isinstance(value, bool),
@@ -50,6 +46,10 @@ FIELDS = {
         "a list of units",
         lambda value: isinstance(value, list) and all(is_file_name(unit) for unit in value),
     ),
+    "up": ("true or false", lambda value: isinstance(value, bool)),
+    "autoprobe": ("true or false", lambda value: isinstance(value, bool)),
+    "vfs": ("a list of VFs with their settings", are_settings),
+    "left_alone": ("all or a list of VFs", are_left_alone),
     "firmware": ("a map or null", lambda value: value is None or isinstance(value, dict)),
 }
 

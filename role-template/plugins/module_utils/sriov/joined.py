@@ -14,6 +14,7 @@ import re
 
 from . import errors
 from .program import (
+    apply_settings,
     causes,
     cli,
     configuration,
@@ -23,11 +24,15 @@ from .program import (
     holders,
     host,
     kernel_log,
+    link,
     lock,
     numvfs,
     pfs,
     programs,
+    record,
+    settings,
     sysfs,
+    vf_drivers,
     write_errors,
     writers,
 )
@@ -49,7 +54,12 @@ PARTS = (
     decision,
     kernel_log,
     write_errors,
+    record,
+    link,
+    vf_drivers,
     numvfs,
+    settings,
+    apply_settings,
     writers,
     pfs,
     cli,

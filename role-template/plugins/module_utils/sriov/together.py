@@ -35,7 +35,8 @@ class Planned:
 
 
 class Together:
-    """Files changed together: plan them with file() and link(), then stage(), commit() and discard().
+    """Files changed together: plan them with file() and link(), then stage(), commit() and discard(); undo() takes back
+    what commit() did.
 
     diff: the changes, as modules return them; paths: the paths in it. Neither contains the role's own state.
     """
@@ -122,7 +123,7 @@ class Together:
     def stage(self):
         """Do everything that can fail, next to the existing files. If it raises Refusal, it leaves nothing behind."""
         for planned in self._plan.values():
-            if planned.temporary or planned.backup:
+            if planned.done or planned.temporary or planned.backup:
                 continue
             try:
                 if not planned.removes():
@@ -137,12 +138,17 @@ class Together:
                         planned.path, lambda name, path=planned.path: os.link(path, name, follow_symlinks=False)
                     )
             except OSError as error:
-                self.discard()
+                self._drop([planned for planned in self._plan.values() if not planned.done])
                 raise refusal(planned, error) from error
 
-    def commit(self):
-        """Put all staged files in their places. Raises Refusal, with `files`: the paths that could not be put back."""
+    def commit(self, paths=None):
+        """Put staged files in their places. Raises Refusal, with `files`: the paths that could not be put back.
+
+        paths: only these, None for all; a later call puts the others.
+        """
         for planned in self._ordered():
+            if planned.done or paths is not None and planned.path not in paths:
+                continue
             try:
                 if planned.removes():
                     os.unlink(planned.path)
@@ -152,12 +158,12 @@ class Together:
                 planned.done = True
                 disk.sync_directory(os.path.dirname(planned.path))
             except OSError as error:
-                left = self._undo()
-                texts = [str(refusal(planned, error))] + ["%s cannot be put back (%s)" % pair for pair in left.items()]
-                raise Refusal("; ".join(texts), **({"files": sorted(left)} if left else {})) from error
+                raise self.undo(refusal(planned, error)) from error
 
-    def _undo(self):
-        """Undo commit(); returns {path: reason} for the paths that it cannot put back."""
+    def undo(self, cause):
+        """Put back what commit() has put in its place. cause: a Refusal. Returns it, or one with the paths that cannot
+        be put back, in its sentence and in its `files`.
+        """
         left = {}
         for planned in reversed(self._ordered()):
             if not planned.done:
@@ -172,14 +178,20 @@ class Together:
                 disk.sync_directory(os.path.dirname(planned.path))
             except OSError as error:
                 left[planned.path] = reason(error, planned.path)
-        return left
+        if not left:
+            return cause
+        texts = [str(cause)] + ["%s cannot be put back (%s)" % pair for pair in left.items()]
+        return Refusal("; ".join(texts), **dict(cause.details, files=sorted(left)))
 
     def discard(self):
         """Remove the files of stage() that are not needed (any more). A later run's sweep removes what is left."""
-        names = [name for planned in self._plan.values() for name in (planned.temporary, planned.backup) if name]
-        disk.discard(names, self._made)
-        self._made = []
-        for planned in self._plan.values():
+        self._drop(self._plan.values())
+
+    def _drop(self, plans):
+        """Remove the temporary files of some plans, and the directories of stage() that are empty."""
+        disk.discard([name for planned in plans for name in (planned.temporary, planned.backup) if name], self._made)
+        self._made = [path for path in self._made if os.path.isdir(path)]
+        for planned in plans:
             planned.temporary = planned.backup = None
 
 

@@ -69,10 +69,10 @@ ExecStart=/usr/local/sbin/sriov-vfs ready %i
 """
 
 
-def texts(boot_wait: int, numvfs_timeout: int) -> dict[str, str]:
+def texts(boot_wait: int, numvfs_timeout: int, settings_timeout: int) -> dict[str, str]:
     """The text of each unit, by its name. Arguments: see the module sriov_vfs, whole numbers."""
     # The program bounds each of its waits; this is more than all of them.
-    limit = str(boot_wait + 4 * numvfs_timeout + 1200)
+    limit = str(boot_wait + 8 * numvfs_timeout + 2 * settings_timeout + 2400)
     return {
         "sriov-vfs.service": BOOT.replace("LIMIT_SECONDS", limit),
         "sriov-vfs@.service": DEVICE.replace("LIMIT_SECONDS", limit),

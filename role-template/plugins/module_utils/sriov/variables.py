@@ -60,11 +60,82 @@ VARIABLES = {
                     "minimum": 0,
                     "maximum": 65535
                 },
+                "up": {
+                    "type": "bool"
+                },
+                "drivers_autoprobe": {
+                    "type": "bool"
+                },
+                "vfs": {
+                    "type": "list",
+                    "elements": {
+                        "type": "dict",
+                        "fields": {
+                            "vf": {
+                                "type": "raw",
+                                "also": [
+                                    "int"
+                                ]
+                            },
+                            "mac": {
+                                "type": "raw"
+                            },
+                            "vlan": {
+                                "type": "int",
+                                "minimum": 0,
+                                "maximum": 4094
+                            },
+                            "qos": {
+                                "type": "int",
+                                "minimum": 0,
+                                "maximum": 7
+                            },
+                            "vlan_proto": {
+                                "type": "str",
+                                "choices": [
+                                    "802.1q",
+                                    "802.1ad"
+                                ]
+                            },
+                            "spoofchk": {
+                                "type": "bool"
+                            },
+                            "trust": {
+                                "type": "bool"
+                            },
+                            "link_state": {
+                                "type": "str",
+                                "choices": [
+                                    "auto",
+                                    "enable",
+                                    "disable"
+                                ]
+                            },
+                            "node_guid": {
+                                "type": "raw"
+                            },
+                            "port_guid": {
+                                "type": "raw"
+                            },
+                            "driver": {
+                                "type": "str"
+                            },
+                            "managed_by_network": {
+                                "type": "bool"
+                            }
+                        }
+                    }
+                },
                 "on_boot_configuration_enabled": {
                     "type": "bool"
                 },
                 "optional": {
                     "type": "bool"
+                },
+                "expect": {
+                    "type": "int",
+                    "minimum": 1,
+                    "maximum": 65535
                 },
                 "physical_network": {
                     "type": "str"
@@ -235,6 +306,11 @@ VARIABLES = {
         "minimum": 1,
         "maximum": 1000000000
     },
+    "sriov_vf_settings_timeout": {
+        "type": "int",
+        "minimum": 0,
+        "maximum": 1000000000
+    },
     "sriov_change_connection_pf": {
         "type": "bool"
     },
@@ -274,6 +350,7 @@ WITH_DEFAULT = [
     "sriov_workdir",
     "sriov_boot_wait",
     "sriov_numvfs_timeout",
+    "sriov_vf_settings_timeout",
     "sriov_change_connection_pf",
     "sriov_iommu_enabled",
     "sriov_iommu_pt_enabled",

@@ -13,9 +13,20 @@ import signal
 from typing import Any
 
 from . import given, pending, predecessors, units
-from .boot_files import finish, plan_files, read_config, read_owed, released_path, reloads, write_owed
+from .boot_files import (
+    finish,
+    plan_files,
+    put_first,
+    read_config,
+    read_owed,
+    released_path,
+    reloads,
+    take_back,
+    write_owed,
+)
 from .errors import Refusal
-from .program import configuration, disk, lock, pfs, sysfs
+from .program import configuration, disk, lock, pfs, record, sysfs
+from .program.configuration import SETTINGS_TIMEOUT
 from .program.host import HOST
 from .together import Together
 
@@ -60,22 +71,32 @@ def to_release(devices, config, released, legacy_addresses):
     return dict({address: boot for address, boot in left.items() if boot == now and address not in chosen}, **zero)
 
 
-def has_vfs(address):
-    """Whether a PF is present and has VFs."""
+def is_set(address):
+    """Whether a PF is present and has VFs, or something else that the role has set."""
     function = sysfs.read_function(address)
-    return bool(function and function["numvfs"])
+    return bool(function and (function["numvfs"] or record.read_record(address)))
 
 
-def reasons_of(results, config, released):
-    """What waits for the next boot: (reasons, keys of those that this run is the first to request)."""
-    before = {device["address"]: device["numvfs"] for device in config.get("devices", [])}
-    before.update(dict.fromkeys(released, 0))
+def wanted_of(devices):
+    """What the configuration wants of each PF: {address: its number of VFs, with its settings}."""
+    keys = ("numvfs", "autoprobe", "vfs")
+    return {device["address"]: [device.get(key) for key in keys] for device in devices}
+
+
+def reasons_of(results, devices, config, released):
+    """What waits for the next boot: (reasons, keys of those that this run is the first to request).
+
+    devices: those that the configuration contains after this run.
+    """
+    before, after = wanted_of(config.get("devices", [])), wanted_of(devices)
+    before.update({address: [None] for address in released})
     reasons, touched = [], set()
     for result in results:
         if result["state"] == "pending":
-            key = f"vfs:{result['address']}={result['wanted']}"
+            key = " ".join([f"vfs:{result['address']}={result['wanted']}", "; ".join(result.waits)]).strip()
             reasons.append({"key": key, "text": result["message"]})
-            if before.get(result["address"]) != result["wanted"]:
+            asked = [wanted.get(result["address"], [None]) for wanted in (before, after)]
+            if asked[0] != asked[1] if result.waits else asked[0][0] != asked[1][0]:
                 touched.add(key)
     return reasons, touched
 
@@ -94,13 +115,15 @@ def checked(parameters):
     given.refuse_wrong(parameters["devices"], ("address", "id", "numvfs", "boot", "optional", "trigger", "required_by"))
     numbers = {
         name: whole_number(name, parameters[name], least, configuration.MOST_SECONDS)
-        for name, least in (("boot_wait", 0), ("numvfs_timeout", 1))
+        for name, least in (("boot_wait", 0), ("numvfs_timeout", 1), ("settings_timeout", 0))
     }
     return dict(numbers, units=units.texts(**numbers) if parameters["units"] is None else parameters["units"])
 
 
 def checked_path(path):
     """Raise Refusal if udev would not read a file with that path."""
+    if path == HOST.left_alone_rules:
+        raise Refusal(f"udev_rule_path is {path}, where the role has a file of its own: give another path")
     if not (isinstance(path, str) and path.startswith("/") and path.endswith(".rules") and path.isprintable()):
         raise Refusal(
             f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, because udev reads no other"
@@ -154,10 +177,10 @@ class Interruption:
             raise Refusal(f"the run was ended by {self._name}: run the role again")
 
 
-def plan_state(changes, results, leaving, config, released_before):
+def plan_state(changes, results, devices, leaving, config, released_before):
     """Plan the state about PFs that wait for the next boot; a later call, with other results, replaces the first.
 
-    leaving: see to_release(). Returns (due, stuck), see pending.judge().
+    devices: see reasons_of(); leaving: see to_release(). Returns (due, stuck), see pending.judge().
     """
     released = {
         result["address"]: leaving[result["address"]]
@@ -168,7 +191,7 @@ def plan_state(changes, results, leaving, config, released_before):
     changes.file(
         released_path(), json.dumps(released, indent=2, sort_keys=True) + "\n" if released else None, state=True
     )
-    due, stuck, waits = pending.sort(HOST, "vfs", *reasons_of(results, config, released_before))
+    due, stuck, waits = pending.sort(HOST, "vfs", *reasons_of(results, devices, config, released_before))
     changes.file(pending.path_of(HOST, "vfs"), pending.text_of(waits), state=True)
     return due, stuck
 
@@ -189,6 +212,8 @@ def line_of(result, networks):
         line += f", physical network {' and '.join(networks)}"
     if result["state"] != "ok":
         line += f", {result['state']}"
+    if result["settings"]:
+        line += f" ({'; '.join(pfs.some_lines(result['settings']))})"
     return f"{line}: {result['message']}" if result["message"] else line
 
 
@@ -198,58 +223,59 @@ def failures_of(results):
 
 
 def untouched(attempt, results):
-    """Call a function that changes no VF and no file, and add that to its Refusal. results: of the PFs that would be
-    set after it.
+    """Call a function that changes no VF, and no file if it raises Refusal, and add that to its Refusal. results: of
+    the PFs that would be set after it.
     """
     try:
         attempt()
     except Refusal as refusal:
         for result in results:
-            if result["state"] == "changed":
-                message = f"{pfs.described(result)} was not changed because a file cannot be changed"
-                result.update(state="unchanged", now=result["before"], message=message)
-        raise Refusal(f"{refusal}; {AS_BEFORE}", pfs=results) from refusal
+            result.leave(f"{pfs.described(result)} was not changed because a file cannot be changed")
+        raise Refusal(f"{refusal}; {as_before(refusal)}", **dict(refusal.details, pfs=results)) from refusal
+
+
+def as_before(refusal):
+    """The words for VFs that are as they were, and for the files unless the refusal names those that are not."""
+    return "the VFs are as they were" if refusal.details.get("files") else AS_BEFORE
 
 
 def put_back(results, timeout, refusal, cause):
-    """Give each changed PF its previous number of VFs.
+    """Give each changed PF its previous number of VFs and its previous settings.
 
     refusal: the reason; cause: the same in a few words, for the PFs. Returns the Refusal to raise.
     """
     if HOST.config in refusal.details.get("files", []):
         # The next boot uses that file, and no run would remove the VFs of a PF that is no longer in it.
         return Refusal(f"{refusal}; the VFs keep their new numbers", **dict(refusal.details, pfs=results))
-    results = pfs.put_back(results, timeout)
-    for result in results:
-        if result["state"] == "put back":
-            result["message"] = f"{pfs.described(result)} was put back to {result['before']} VFs because {cause}"
-    left = failures_of(results) or ["the VFs are as they were" if refusal.details.get("files") else AS_BEFORE]
+    results = pfs.put_back(results, timeout, cause)
+    left = failures_of(results) or [as_before(refusal)]
     return Refusal("; ".join([str(refusal)] + left), **dict(refusal.details, pfs=results))
 
 
-def carry_out(changes, results, apply, remember, timeout, interruption):
+def carry_out(changes, results, apply, remember, timeout, interruption, undo):
     """Set the VFs, then put the staged files in their places; or leave VFs and files as they were.
 
-    results: what apply() will do; apply: sets the VFs and returns the results; remember: plans the state for them.
+    results: what apply() will do; apply: sets the VFs and returns the results; remember: plans the state for them;
+    undo: puts back the files that came before the VFs, and returns its Refusal with what cannot be put back.
     Returns (results, the value of remember()). Raises Refusal with `pfs`, and with `files` if some cannot be put back.
     """
     try:
         results = apply()
     except OSError as error:
-        raise put_back(results, timeout, Refusal(f"The VFs cannot be set: {error}"), "the run failed") from error
+        raise put_back(results, timeout, undo(Refusal(f"The VFs cannot be set: {error}")), "the run failed") from error
     if failures_of(results):
         results = pfs.left_alone(pfs.put_back(results, timeout))
-        raise Refusal(pfs.refusal_of(results), pfs=results)
+        raise undo(Refusal(pfs.refusal_of(results), pfs=results))
     try:
         interruption.check()
     except Refusal as refusal:
-        raise put_back(results, timeout, refusal, "the run was ended") from refusal
+        raise put_back(results, timeout, undo(refusal), "the run was ended") from refusal
     try:
         waits = remember(results)
         changes.stage()
         changes.commit()
     except Refusal as refusal:
-        raise put_back(results, timeout, refusal, "a file could not be changed") from refusal
+        raise put_back(results, timeout, undo(refusal), "a file could not be changed") from refusal
     return results, waits
 
 
@@ -266,7 +292,7 @@ def ensure(parameters, check_mode, run, interruption):
     ]
     released_before = read_released()
     leaving = to_release(parameters["devices"], config, released_before, legacy_addresses)
-    targets = devices + [{"address": address, "numvfs": 0, "optional": True} for address in leaving if has_vfs(address)]
+    targets = devices + [{"address": address, "numvfs": 0, "optional": True} for address in leaving if is_set(address)]
     timeout, permission = parameters["numvfs_timeout"], parameters["change_connection_pf"]
     results = pfs.apply(targets, timeout, check=True, change_connection_pf=permission)
     if failures_of(results):
@@ -275,7 +301,7 @@ def ensure(parameters, check_mode, run, interruption):
     changes, owed = Together(), read_owed()
 
     def remember(outcome):
-        return plan_state(changes, outcome, leaving, config, released_before)
+        return plan_state(changes, outcome, devices, leaving, config, released_before)
 
     due, stuck = remember(results)
     directories = plan_files(changes, parameters, devices, config, legacy_paths)
@@ -290,13 +316,15 @@ def ensure(parameters, check_mode, run, interruption):
         write_owed(follows)
         try:
             untouched(changes.stage, results)
+            untouched(lambda: put_first(changes, run), results)
             results, (due, stuck) = carry_out(
                 changes,
                 results,
-                lambda: pfs.apply(targets, timeout, change_connection_pf=permission),
+                lambda: pfs.apply(targets, timeout, False, permission, parameters["settings_timeout"]),
                 remember,
                 timeout,
                 interruption,
+                lambda cause: take_back(changes, run, cause),
             )
         except Refusal as refusal:
             if not refusal.details.get("files"):
@@ -305,8 +333,8 @@ def ensure(parameters, check_mode, run, interruption):
             raise
         finally:
             changes.discard()
-        finish(follows, run, results)
-    changed = [result for result in results if result["state"] == "changed"]
+        finish(follows, run, results, parameters["devices"])
+    changed = [result for result in results if result.to_do()]
     repeated = [command for command in reloads(owed) if command not in reloads(changes.paths)]
     return {
         "changed": bool(changed or changes.paths or repeated),
@@ -322,7 +350,12 @@ def ensure(parameters, check_mode, run, interruption):
 
 def diff_of(changed, repeated):
     """The changes other than files, as modules return them. changed: results; repeated: commands."""
-    vfs = [(result["address"], f"{result['before']} VFs\n", f"{result['wanted']} VFs\n") for result in changed]
+    vfs = []
+    for result in changed:
+        if result["before"] != result["now"]:
+            vfs.append((result["address"], f"{result['before']} VFs\n", f"{result['now']} VFs\n"))
+        if result["settings"]:
+            vfs.append((f"{result['address']} settings", "", "".join(f"{line}\n" for line in result["settings"])))
     commands = [(" ".join(command), "", "repeated\n") for command in repeated]
     return [
         {"before_header": what, "after_header": what, "before": before, "after": after}
@@ -358,6 +391,7 @@ ARGUMENTS = {
     "devices": {"type": "list", "elements": "dict", "required": True},
     "boot_wait": {"type": "raw", "default": 30},
     "numvfs_timeout": {"type": "raw", "default": 120},
+    "settings_timeout": {"type": "raw", "default": SETTINGS_TIMEOUT},
     "change_connection_pf": {"type": "bool", "default": False},
     "udev_rule_path": {"type": "path", "default": "/etc/udev/rules.d/70-sriov.rules"},
     "units": {"type": "dict"},

@@ -45,9 +45,9 @@ def glob_fields(address: str) -> dict[str, str]:
             try:
                 number = int(value, 16)
             except ValueError:
-                raise ValueError(f"{field} {value!r} is neither hexadecimal nor *") from None
+                raise ValueError(f"{field} {value!r:.60} is neither hexadecimal nor *") from None
             if number > limit:
-                raise ValueError(f"{field} {value} is greater than {limit:X}")
+                raise ValueError(f"{field} {value:.60} is greater than {limit:X}")
             value = form % number
         fields[field] = value
     return fields

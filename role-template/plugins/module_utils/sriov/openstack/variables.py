@@ -137,7 +137,7 @@ def checked_glob(address, where):
         glob_fields(address)
     except ValueError as error:
         raise Refusal(
-            f"{where}: nova.address {address!r} is not a PCI address ({error}): write each field in full or as *, as in "
+            f"{where}: nova.address {check.shown(address)} is not a PCI address ({error}): write each field in full or as *, as in "
             '"0000:3b:02.*"'
         ) from None
     return address.strip()

@@ -15,22 +15,33 @@ import sys
 import time
 
 from ..errors import Refusal
-from .configuration import BOOT_UNIT, firmware_waits, load_config
+from .configuration import BOOT_UNIT, SETTINGS_TIMEOUT, firmware_waits, load_config
 from .decision import WAITS_FOR_FIRMWARE
+from .disk import sweep
+from .holders import userspace_driver
 from .host import HOST
 from .lock import lock_wait, locked
-from .pfs import apply, described
+from .pfs import apply, described, some_lines
+from .settings import needs_interface
 from .sysfs import PCI_ADDRESS, device_path
 
 
-def wait_for_drivers(addresses, seconds):
-    """Wait at most `seconds` until each PF that is present has a driver. Does not wait for an absent PF."""
+def wait_for_drivers(devices, seconds):
+    """Wait at most `seconds` until each PF that is present has a driver, and an interface if its settings need one. Does
+    not wait for an absent PF.
+    """
     deadline = time.monotonic() + seconds
 
-    def unready(address):
-        return os.path.isdir(device_path(address)) and not os.path.exists(device_path(address, "driver"))
+    def unready(device):
+        address = device["address"]
+        if not os.path.exists(device_path(address, "driver")):
+            return os.path.isdir(device_path(address))
+        # The kernel shows the driver before the driver has made the interface.
+        return (
+            needs_interface(device) and not os.path.isdir(device_path(address, "net")) and not userspace_driver(address)
+        )
 
-    while any(unready(address) for address in addresses) and time.monotonic() < deadline:
+    while any(unready(device) for device in devices) and time.monotonic() < deadline:
         time.sleep(0.2)
 
 
@@ -42,18 +53,19 @@ EXIT_CODES = "0: as wanted; 1: a PF failed or differs; 2: wrong use, or no usabl
 def report(results):
     """Print one line for each device to the journal; returns the exit code."""
     for result in results:
-        print("%s: %s" % (result["state"], result["message"] or f"{described(result)} has {result['now']} VFs"))
+        message = result["message"] or f"{described(result)} has {result['now']} VFs"
+        print("; ".join([f"{result['state']}: {message}"] + some_lines(result["settings"])))
     states = {result["state"] for result in results}
     return FAILED if "failed" in states else WAITS if states & {"pending", "waiting"} else AS_WANTED
 
 
 def drift(device, result):
-    """The sentence for a PF that could have the wanted number of VFs now, but has another one."""
+    """The sentence for a PF that could have the wanted number of VFs and the wanted settings now, but has others."""
     unit = BOOT_UNIT if device["boot"] == "systemd" else f"sriov-vfs@{device['address']}.service"
-    return (
-        f"{described(result)} has {result['before']} VFs, {result['wanted']} are wanted: see what changed that "
-        f"(journalctl -b), then run systemctl restart {unit}"
-    )
+    cure = f"see what changed that (journalctl -b), then run systemctl restart {unit}"
+    if result["before"] != result["wanted"]:
+        return f"{described(result)} has {result['before']} VFs, {result['wanted']} are wanted: {cure}"
+    return f"{described(result)} differs from its settings ({'; '.join(some_lines(result['settings']))}): {cure}"
 
 
 def look(devices: list[dict], timeout: float, must_be_there: bool) -> list[dict]:
@@ -64,13 +76,13 @@ def look(devices: list[dict], timeout: float, must_be_there: bool) -> list[dict]
     results = apply(devices, timeout, check=True)
     for device, result in zip(devices, results):
         result["now"] = result["before"]
-        if result["state"] == "changed":
-            result.update(state="failed", message=drift(device, result))
+        if result.to_do():
+            result.update(state="failed", message=drift(device, result), settings=[])
         if result["state"] == "waiting" and must_be_there:
             result["state"] = "failed"
-        # Units that need VFs have some, though in another number.
+        # Units that need VFs have some, though in another number or with other settings.
         if result["state"] == "pending" and must_be_there:
-            result["state"] = "ok"
+            result["state"] = "ok" if result["before"] else "failed"
     return results
 
 
@@ -89,7 +101,7 @@ def command_of(arguments):
 
     parser = argparse.ArgumentParser(
         prog="sriov-vfs",
-        description="Give SR-IOV PFs their configured number of VFs.",
+        description="Give SR-IOV PFs their configured number of VFs and their settings.",
         epilog="Exit codes: " + EXIT_CODES,
     )
     commands = parser.add_subparsers(dest="command", required=True)
@@ -129,9 +141,11 @@ def main(arguments):
             if command == "ready" and len(devices) < len(set(addresses)):
                 raise Refusal(f"{HOST.config} does not contain all of {', '.join(addresses)}: run the role again")
         if command in ("boot", "device"):
-            wait_for_drivers([device["address"] for device in devices], config["boot_wait"])
+            wait_for_drivers(devices, config["boot_wait"])
+            patience = config.get("settings_timeout", SETTINGS_TIMEOUT)
             with locked(lock_wait(config["numvfs_timeout"])):
-                return report(apply(devices, config["numvfs_timeout"]))
+                sweep([HOST.records])
+                return report(apply(devices, config["numvfs_timeout"], patience=patience))
         return report(look(devices, config["numvfs_timeout"], command == "ready"))
     except Refusal as refusal:
         print(f"sriov-vfs: {refusal}", file=sys.stderr)

@@ -20,6 +20,12 @@ CONFIG_FORMAT = 1
 DEVICE_ID = re.compile(r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")
 # sriov_numvfs is a u16; the time is a limit that select() accepts.
 MOST_VFS, MOST_SECONDS = 65535, 10**9
+# Seconds for which a VF may be in a reset before it takes a setting, where the file does not say.
+SETTINGS_TIMEOUT = 30
+MAC = re.compile(r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+GUID = re.compile(r"^[0-9a-f]{2}(:[0-9a-f]{2}){7}\Z")
+# A word that can be a part of a path, and that no program takes for an option.
+DRIVER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 
 
 def load_config() -> dict | None:
@@ -59,8 +65,9 @@ def is_seconds(value):
 
 def wrong_in(config):
     """The first unusable value in a configuration: (its place, the value); None if there is none."""
-    for key in ("boot_wait", "numvfs_timeout"):
-        if not is_seconds(config[key]):
+    for key in ("boot_wait", "numvfs_timeout", "settings_timeout"):
+        # Files of earlier versions have no settings_timeout.
+        if not is_seconds(config.get(key, SETTINGS_TIMEOUT)):
             return key, config[key]
     if not is_plain(config.get("udev_rule_path", "")):
         return "udev_rule_path", config["udev_rule_path"]
@@ -70,20 +77,57 @@ def wrong_in(config):
         where = f"devices[{index}]"
         if not isinstance(device, dict):
             return where, device
-        count = device.get("numvfs")
         checks = (
             ("address", isinstance(device.get("address"), str) and PCI_ADDRESS.match(device["address"])),
             ("id", device.get("id") is None or isinstance(device["id"], str) and DEVICE_ID.match(device["id"])),
-            ("numvfs", isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MOST_VFS),
+            ("numvfs", is_count(device.get("numvfs"), MOST_VFS)),
             ("boot", device.get("boot") in ("systemd", "udev")),
             ("optional", isinstance(device.get("optional"), bool)),
             # Files of earlier versions have no name.
             ("name", is_plain(device.get("name", "")) and device.get("name", "").isascii()),
+            ("up", isinstance(device.get("up", True), bool)),
+            ("autoprobe", isinstance(device.get("autoprobe", True), bool)),
+            ("vfs", are_settings(device.get("vfs", []))),
+            ("left_alone", are_left_alone(device.get("left_alone", []))),
         )
         for key, good in checks:
             if not good:
                 return f"{where} {key}", device.get(key)
     return None
+
+
+def is_count(value: object, most: int) -> bool:
+    """Whether a value is a whole number from 0 to `most`."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+
+
+# Each setting of a VF, and what its value must be.
+SETTINGS = {
+    "vf": lambda value: is_count(value, MOST_VFS),
+    "mac": lambda value: isinstance(value, str) and bool(MAC.match(value)),
+    "vlan": lambda value: is_count(value, 4094),
+    "qos": lambda value: is_count(value, 7),
+    "proto": lambda value: value in ("802.1q", "802.1ad"),
+    "spoofchk": lambda value: isinstance(value, bool),
+    "trust": lambda value: isinstance(value, bool),
+    "state": lambda value: value in ("auto", "enable", "disable"),
+    "node_guid": lambda value: isinstance(value, str) and bool(GUID.match(value)),
+    "port_guid": lambda value: isinstance(value, str) and bool(GUID.match(value)),
+    "driver": lambda value: isinstance(value, str) and bool(DRIVER.match(value)),
+}
+
+
+def are_settings(value: object) -> bool:
+    """Whether a value is a list of VFs with their settings, each VF in it once."""
+    if not isinstance(value, list) or not all(isinstance(one, dict) and "vf" in one for one in value):
+        return False
+    valid = all(key in SETTINGS and SETTINGS[key](setting) for one in value for key, setting in one.items())
+    return valid and len({one["vf"] for one in value}) == len(value)
+
+
+def are_left_alone(value: object) -> bool:
+    """Whether a value names the VFs that the host's network does not touch."""
+    return value == "all" or isinstance(value, list) and all(is_count(number, MOST_VFS) for number in value)
 
 
 def is_plain(value: object) -> bool:

@@ -146,19 +146,24 @@ def netdev_use(address, netdev):
     return None
 
 
-def vf_holders(pf_address: str) -> list[str]:
-    """What uses the VFs of a PF: a text for each of the first VFs in use, and the number of further ones."""
-    addresses = [address for address in vf_addresses(pf_address) if address]
+def holder_of_each(addresses: list[str]) -> dict[str, str]:
+    """Of these VFs, those that are in use: {address: what uses it}."""
     # A VF has many directories: walk them once.
     below = {address: devices_below(address) for address in addresses}
     nodes = {address: nodes_of(address, below[address]) for address in addresses}
     # Walked once for all VFs, and only if there is a node that can be open: a hypervisor has many processes with many
     # files.
     users = device_users() if any(nodes.values()) else {}
-    holders = [
-        holder
-        for holder in (vf_holder(address, users, below[address], nodes[address]) for address in addresses)
-        if holder
-    ]
+    holders = {address: vf_holder(address, users, below[address], nodes[address]) for address in addresses}
+    return {address: holder for address, holder in holders.items() if holder}
+
+
+def vf_holders(pf_address: str) -> list[str]:
+    """What uses the VFs of a PF: a text for each of the first VFs in use, and the number of further ones."""
+    return some_of(list(holder_of_each([address for address in vf_addresses(pf_address) if address]).values()))
+
+
+def some_of(holders: list[str]) -> list[str]:
+    """The first of what holder_of_each() reports, and the number of further ones."""
     more = len(holders) - HOLDERS_SHOWN
     return holders if more <= 0 else holders[:HOLDERS_SHOWN] + [f"and {more} more of its VFs are in use"]

@@ -20,11 +20,18 @@ class Host:
         # systemd's units of this host, the udev rules of the role, and the list of files that both have still to read.
         self.units = root + "/etc/systemd/system"
         self.udev_rules = root + "/etc/udev/rules.d/70-sriov.rules"
+        # The udev rule and the networkd file for VFs that the host's network leaves alone. udev keeps the last value of
+        # a property, and netplan sets NM_UNMANAGED in 90-netplan.rules. networkd uses the first file that matches, and
+        # netplan's are 10-netplan-*.network.
+        self.left_alone_rules = root + "/etc/udev/rules.d/95-sriov-vfs.rules"
+        self.left_alone_network = root + "/etc/systemd/network/05-sriov-vfs.network"
         self.owed = root + "/run/sriov-vfs.owed"
         self.kmsg = root + "/dev/kmsg"
         self.udev_data = root + "/run/udev/data"
         # The kernel's id of the boot (random(4)).
         self.boot_id = root + "/proc/sys/kernel/random/boot_id"
+        # See record.py. In /run, because it has no meaning after a boot.
+        self.records = root + "/run/sriov"
         self.lock = root + "/run/sriov-vfs.lock"
         self.program = root + "/usr/local/sbin/sriov-vfs"
         self.config = root + "/etc/sriov/vfs.json"

@@ -13,9 +13,10 @@ import os
 import time
 from collections.abc import Callable
 
-from .host import HOST
 from .kernel_log import Failure, KernelLog, with_log
-from .sysfs import describe, device_path, is_there, read_function, read_int, vf_addresses
+from .link import link_up
+from .record import new_vfs
+from .sysfs import describe, device_path, is_there, read_function, read_int, vf_addresses, write_attribute
 from .write_errors import write_advice
 
 # bnxt_en answers a write with success and enables nothing while the interface is down
@@ -28,40 +29,7 @@ RETRY_SECONDS = 30
 
 def write_numvfs(address, count):
     """Write a PF's number of VFs; raises OSError with the kernel's errno."""
-    descriptor = os.open(device_path(address, "sriov_numvfs"), os.O_WRONLY)
-    try:
-        os.write(descriptor, str(count).encode())
-    finally:
-        os.close(descriptor)
-
-
-def link_up(address, deadline):
-    """Set a PF's network interface administratively up, after udev has given it its name. Returns whether that worked
-    before the deadline.
-
-    Kernels before 6.2 refuse to rename an interface that is up, and udev writes its record only after it has renamed
-    it.
-    """
-    import subprocess
-
-    while True:
-        names = (read_function(address) or {"netdevs": []})["netdevs"]
-        records = [
-            os.path.join(HOST.udev_data, f"n{read_int(os.path.join(HOST.sys, 'class/net', name, 'ifindex'))}")
-            for name in names
-        ]
-        if names and all(os.path.exists(record) for record in records):
-            break
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.1)
-    return all(
-        subprocess.run(
-            ["ip", "link", "set", "dev", name, "up"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-        ).returncode
-        == 0
-        for name in names
-    )
+    write_attribute(device_path(address, "sriov_numvfs"), str(count))
 
 
 def disappeared(name: str) -> str:
@@ -168,8 +136,10 @@ class Pf:
             self.write(0)
             # cxgb4 (cxgb4_iov_configure) and bnxt_en return no error for VFs that a guest has.
             self.keeps = read_int(device_path(self.address, "sriov_numvfs")) == current
-        if number and not self.keeps:
-            self.write(number)
+        if not self.keeps:
+            new_vfs(self.address, number)
+            if number:
+                self.write(number)
         return read_int(device_path(self.address, "sriov_numvfs"))
 
     def put_back(self) -> str:

@@ -47,6 +47,15 @@ def read_int(path: str) -> int | None:
         return None
 
 
+def write_attribute(path: str, text: str) -> None:
+    """Write an attribute of sysfs in one call, as the kernel wants it. Raises OSError; only open() names the file."""
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
 def boot_id() -> str:
     """The kernel's id of this boot: it changes with every boot and with nothing else (random(4))."""
     return read_text(HOST.boot_id, "")

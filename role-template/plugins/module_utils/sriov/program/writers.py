@@ -11,9 +11,11 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 
+from .apply_settings import set_pf
 from .kernel_log import Failure, KernelLog, with_log
-from .numvfs import disappeared, set_numvfs
+from .numvfs import disappeared
 from .sysfs import describe, is_there, read_function, vf_addresses
 
 GRACE_SECONDS = 5
@@ -27,19 +29,20 @@ def still_runs(pid: int) -> bool:
         return False
 
 
-def too_late(name, address, wanted, seconds, pid, log):
+def too_late(child, wanted):
     """The failure of a PF whose write did not finish in time, after its process was killed: None if the VFs exist
-    nevertheless.
+    nevertheless, and their number is all that was to be set.
     """
+    name, address, pid, log = child["name"], child["address"], child["pid"], child["log"]
     if not is_there(address):
         failure = with_log(disappeared(name), log)
         return Failure.of(failure, failure.kernel_log, pid, True)
     hangs = still_runs(pid)
-    if not hangs and len(vf_addresses(address)) == wanted:
+    if not hangs and not child["job"] and len(vf_addresses(address)) == wanted:
         return None
     sentence = (
-        f"{name}: the kernel did not finish setting {wanted} VFs within {int(seconds)} s: raise sriov_numvfs_timeout "
-        "for a slow card"
+        f"{name}: the kernel did not finish setting {wanted} VFs{' and their settings' if child['job'] else ''} within "
+        f"{int(child['seconds'])} s: raise sriov_numvfs_timeout for a slow card"
     )
     if hangs:
         sentence += (
@@ -50,8 +53,10 @@ def too_late(name, address, wanted, seconds, pid, log):
     return Failure.of(failure, failure.kernel_log, pid, True)
 
 
-def start(address, count, timeout):
-    """Start the process that sets one PF. Returns the descriptor for its answer, and data about the child."""
+def start(address, count, timeout, job, work):
+    """Start the process that sets one PF with `work`, set_pf() or restore_pf(). Returns the descriptor for its answer,
+    and data about the child.
+    """
     name, log = describe(read_function(address) or {"address": address}), KernelLog(address)
     reader, writer = os.pipe()
     pid = os.fork()
@@ -64,22 +69,24 @@ def start(address, count, timeout):
 
         with contextlib.suppress(OSError):
             try:
-                failure = set_numvfs(address, count, timeout, lambda: send("putting back"))
+                failure = work(address, count, timeout, job, lambda: send("putting back"))
                 send([failure and str(failure), list(failure.kernel_log) if failure else []])
             except BaseException as error:  # the parent must get every error
                 send([f"{name}: {error}", []])
         os._exit(0)
     os.close(writer)
     # The child gives up by itself at the end of its time, and a busy machine needs a moment for that. A child that
-    # hangs does not give up.
+    # hangs does not give up. The settings and drivers of VFs take about as long as the VFs themselves.
+    seconds = 2 * (timeout + count) + job["patience"] if job else timeout + count
     return reader, {
         "address": address,
         "name": name,
         "pid": pid,
         "log": log,
         "text": b"",
-        "seconds": timeout + count,
-        "deadline": time.monotonic() + timeout + count + GRACE_SECONDS,
+        "job": job,
+        "seconds": seconds,
+        "deadline": time.monotonic() + seconds + GRACE_SECONDS,
     }
 
 
@@ -92,14 +99,20 @@ def answer_of(child):
     return sentence and Failure.of(sentence, lines)
 
 
-def set_all(wanted: dict[str, int], timeout: float) -> dict[str, Failure | None]:
+def set_all(
+    wanted: dict[str, int],
+    timeout: float,
+    jobs: dict[str, dict | None] | None = None,
+    work: Callable[..., Failure | None] = set_pf,
+) -> dict[str, Failure | None]:
     """Set several PFs at once, each in its own process, because a write can block in the kernel forever (i40e did).
 
     wanted: {address: numvfs}. timeout: seconds for one PF, one more for each of its VFs, and the same time again to
-    put it back. Returns {address: None or Failure}.
+    put it back. jobs: {address: see Plan.job()} for PFs with settings; work: set_pf() or restore_pf(). Returns
+    {address: None or Failure}.
     """
     outcomes, late = {}, []
-    running = dict(start(address, count, timeout) for address, count in wanted.items())
+    running = dict(start(address, count, timeout, (jobs or {}).get(address), work) for address, count in wanted.items())
     while running:
         left = min(child["deadline"] for child in running.values()) - time.monotonic()
         ready = select.select(list(running), [], [], max(0, left))[0]
@@ -127,8 +140,6 @@ def set_all(wanted: dict[str, int], timeout: float) -> dict[str, Failure | None]
     while late and time.monotonic() < patience and any(still_runs(child["pid"]) for child in late):
         time.sleep(0.05)
     for child in late:
-        outcomes[child["address"]] = too_late(
-            child["name"], child["address"], wanted[child["address"]], child["seconds"], child["pid"], child["log"]
-        )
+        outcomes[child["address"]] = too_late(child, wanted[child["address"]])
         child["log"].close()
     return outcomes

@@ -13,6 +13,8 @@ from ..errors import Refusal
 from ..mellanox.selection import MLX4, Cards, checked_firmware, port_of
 from ..program import causes, decision, sysfs
 from ..program.host import HOST
+from ..vf_settings import checked_settings
+from . import settings as of_settings
 from .openstack import check_openstack
 from .seen import interface_details, known_pfs
 
@@ -172,6 +174,10 @@ def select(parameters: dict) -> list[dict]:
     entries = checked_entries(parameters["devices"])
     counts = [count_of(entry, "numvfs", parameters["numvfs"]) for entry, _kind, _value, where in entries]
     firmwares = [checked_firmware(entry, where) for entry, _kind, _value, where in entries]
+    settings = {
+        where: checked_settings(entry, count, flag(entry, "on_boot_configuration_enabled", True), where)
+        for (entry, _kind, _value, where), count in zip(entries, counts)
+    }
     cards = Cards(parameters)
     if not entries:
         return []
@@ -184,6 +190,7 @@ def select(parameters: dict) -> list[dict]:
         common = common_of(entry, where, count, parameters)
         if not chosen and not common["optional"]:
             raise Refusal(f"{where} chooses nothing: {known_pfs(pfs)}")
+        of_settings.refuse_number(entry, chosen, common["optional"], where)
         check_units(common["required_by"], where)
         # A missing PF can still be configured: udev starts its unit when the card appears.
         absent = [value] if kind == "address" and not chosen else []
@@ -195,6 +202,7 @@ def select(parameters: dict) -> list[dict]:
             cards.refuse(pf, count, firmware, where)
             refuse_too_many(pf, common, cards)
             devices.append(device_of(pf, common, firmware, cards, port_of(pf, kind, value, details)))
+        of_settings.refuse_unfit(entry, settings[where], chosen, where)
         devices += [
             dict(
                 common,
@@ -209,7 +217,9 @@ def select(parameters: dict) -> list[dict]:
             )
             for address in absent
         ]
-    check_openstack(parameters, entries, chosen_of, devices, pfs, details)
+    of_settings.refuse_same_addresses(devices, settings, details)
+    plans = check_openstack(parameters, entries, chosen_of, devices, pfs, details)
+    of_settings.complete(devices, {where: entry for entry, _kind, _value, where in entries}, settings, plans, pfs)
     return devices
 
 

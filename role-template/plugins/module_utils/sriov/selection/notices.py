@@ -105,3 +105,54 @@ def warnings_about_numbers(parameters: dict, devices: list[dict]) -> list[str]:
         for device in devices
         if device["selector"] in without and device["numvfs"] < before.get(device["address"], 0)
     ]
+
+
+def warnings_about_links(devices: list[dict]) -> list[str]:
+    """One sentence for each PF whose VFs cannot be used as they are: it is down and Nova gives its VFs to guests, or a
+    VF has a larger MTU.
+    """
+    present = [device for device in devices if device["name"] and device["numvfs"]]
+    # A ConnectX-3 and a PF that the role does not manage have no key for it.
+    up = ", or write up: true in this entry"
+    sentences = [
+        f"{device['selector']}: {device['name']} is down, and libvirt starts no guest on a VF of a PF that is down: set it up "
+        f"in the host's network configuration{up if device['boot'] in ('systemd', 'udev') else ''}"
+        for device in present
+        if device["physical_network"] and not device.get("up") and not is_up(device["name"])
+    ]
+    mtus = {device["name"]: mtu_of(device["name"]) for device in present}
+    least = min((mtu for mtu in mtus.values() if mtu), default=None)
+    larger = {} if least is None else vfs_with_more_than(least)
+    for device in present:
+        mtu = mtus[device["name"]]
+        found = [(vf, more) for vf, more in larger.get(device["address"], ()) if mtu and more > mtu]
+        if found:
+            sentences.append(
+                f"{device['selector']}: {device['name']} has an MTU of {mtu}, and its VF {found[0][0]} has {found[0][1]}, so "
+                "the card may drop its frames: give the PF at least the MTU of its VFs in the host's network configuration"
+            )
+    return sentences
+
+
+def is_up(netdev):
+    """Whether an interface is up (IFF_UP, include/uapi/linux/if.h), with or without a link. True if not known."""
+    flags = sysfs.read_int(os.path.join(HOST.sys, "class/net", netdev, "flags"))
+    return flags is None or bool(flags & 1)
+
+
+def mtu_of(netdev):
+    """The MTU of an interface in bytes; None if it is not known."""
+    return sysfs.read_int(os.path.join(HOST.sys, "class/net", netdev, "mtu"))
+
+
+def vfs_with_more_than(least):
+    """The interfaces of VFs with a larger MTU: {address of the PF: [(interface, MTU)]}."""
+    found = {}
+    for netdev in sysfs.list_names(HOST.sys + "/class/net"):
+        mtu = mtu_of(netdev)
+        # Only of these few: a look at every VF would cost a host with many of them too much.
+        address = sysfs.pci_of_netdev(netdev) if mtu and mtu > least else None
+        pf = sysfs.link_name(sysfs.device_path(address, "physfn")) if address else None
+        if pf:
+            found.setdefault(pf, []).append((netdev, mtu))
+    return found

@@ -38,6 +38,11 @@ def vf_details(pf, later):
     }
 
 
+def is_later(device: dict, pf: dict) -> bool:
+    """Whether a PF may offer more VFs after the next reboot, at other addresses. device: as select() returns it."""
+    return "waits" in device or device["firmware"] is not None and device["numvfs"] > (pf["totalvfs"] or 0)
+
+
 def choice_of(plan: dict, pf: dict, where: str, devices: list[dict]) -> dict:
     """A PF that an entry chose, as hardware.check_hardware() gets it.
 
@@ -47,8 +52,7 @@ def choice_of(plan: dict, pf: dict, where: str, devices: list[dict]) -> dict:
     others = [
         other for other in devices if other["address"] == pf["address"] and (other["port"] or 0) < (device["port"] or 0)
     ]
-    # After the reboot the firmware may offer more VFs, at other addresses.
-    later = "waits" in device or device["firmware"] is not None and device["numvfs"] > (pf["totalvfs"] or 0)
+    later = is_later(device, pf)
     details = vf_details(pf, later)
     return {
         "plan": plan,
@@ -67,19 +71,21 @@ def check_openstack(
     devices: list[dict],
     pfs: list[dict],
     details: dict | None,
-) -> None:
+) -> dict[str, dict]:
     """Refuse what Nova and Neutron's agent would not understand, and note the physical network of each device.
+    Returns the plan of each entry with a physical network, by selector (see plan() of openstack).
 
     entries: (entry, kind, value, where). chosen_of: the PFs of each. devices: the list that select() returns, with the
     entry of each PF. pfs: all PFs of the host. details: see interface_details(). Raises Refusal.
     """
     mappings, release = parameters.get("physnet_mappings"), parameters.get("openstack_release")
     plans = variables.plan(parameters["devices"], mappings, release, chosen_of, known_pfs(pfs))
-    networks = {one["selector"]: one["physical_network"] for one in plans}
+    by_selector = {one["selector"]: one for one in plans}
+    networks = {where: one["physical_network"] for where, one in by_selector.items()}
     for device in devices:
         device["physical_network"] = networks.get(device["selector"])
     if not plans and not mappings:
-        return
+        return by_selector
     hardware.refuse_other_names(
         mappings,
         [
@@ -97,7 +103,6 @@ def check_openstack(
         {value for _entry, kind, value, _where in entries if kind in ("name", "address")},
     )
     choices = []
-    by_selector = {one["selector"]: one for one in plans}
     for (_entry, _kind, _value, where), chosen in zip(entries, chosen_of):
         # The VFs of a PF without a physical network count too: no device_spec of another PF may match them.
         one = by_selector.get(where, {"selector": where, "physical_network": None, "specs": [], "exclude_vfs": []})
@@ -113,6 +118,7 @@ def check_openstack(
         for device in devices:
             if device["address"] in whole:
                 device["whole"] = True
+    return by_selector
 
 
 def warnings_about(devices: list[dict]) -> list[str]:

@@ -12,8 +12,8 @@ from ..program.host import HOST
 
 
 def interface_details() -> dict | None:
-    """Alternative names and permanent MAC address of each interface, by interface name; None if `ip` cannot list
-    them.
+    """Alternative names, permanent MAC address and present MAC address of each interface, by interface name; None if
+    `ip` cannot list them.
     """
     details = {}
     links = programs.json_of(["ip", "-d", "-j", "link", "show"])
@@ -23,6 +23,7 @@ def interface_details() -> dict | None:
         details[link["ifname"]] = {
             "altnames": link.get("altnames", []),
             "mac": (link.get("permaddr") or link.get("address") or "").lower(),
+            "present": (link.get("address") or "").lower(),
         }
     return details
 

@@ -57,6 +57,7 @@ PIECES = (
     "true or false",
     "net or pci",
     "a list of units",
+    "no guest can have a VF: ",
     # Words of programs and of drivers, to be recognised.
     "PCI rescan is required",
     "array of byte",
@@ -105,6 +106,8 @@ def constants(tree):
             "PERMISSION",
             "UNSUPPORTED",
             "NO_ACCESS",
+            # Names in makers' menus, which fill placeholders.
+            "MENUS",
         ):
             aside.update(ast.walk(node.value))
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "ADVICE":

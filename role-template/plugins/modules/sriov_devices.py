@@ -11,6 +11,8 @@ short_description: Find the PFs that selectors choose
 version_added: 1.0.0
 description:
   - Reads the PFs of the host once, applies each selector, and refuses, in one sentence, any setting that cannot work.
+  - Refuses VFs for guests on a host whose IOMMU is off in the BIOS or in the kernel, if O(concerns) has C(kernel) and the wanted
+    kernel parameters run. Without such VFs, it warns.
   - Changes nothing.
 author:
   - StackHPC (@stackhpc)
@@ -131,6 +133,14 @@ summary:
   type: list
   elements: str
   sample: ["ens1f0 (0000:3b:00.0): 8 VFs"]
+not_ready:
+  description:
+    - The lines that the role prints about what guests need and the BIOS or the kernel has off. Only in a run with the concern
+      C(kernel), and only when the wanted kernel parameters run.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 look_again:
   description: The concerns of O(concerns), for a check after a reboot, without any reset or installation.
   returned: success
@@ -238,6 +248,22 @@ def chosen(parameters, is_set):
     return devices, notice, warnings + warnings_about_numbers(parameters, devices)
 
 
+def shortcomings(module, wanted, devices):
+    """Fail for what is off in the BIOS or in the kernel and prevents the wanted VFs from working; warn of the rest, and
+    return the lines of the role about it.
+    """
+    try:
+        found = concerns.shortcomings(wanted, devices)
+    except Refusal as refusal:
+        module.fail_json(msg=str(refusal))
+    errors = [shortcoming["text"] for shortcoming in found if shortcoming["error"]]
+    if errors:
+        module.fail_json(msg="; ".join(errors))
+    for shortcoming in found:
+        module.warn(shortcoming["text"])
+    return [f"Not ready for guests: {shortcoming['text']}" for shortcoming in found]
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -267,6 +293,7 @@ def main():
     wanted = module.params["concerns"]
     if not isinstance(wanted, dict):
         module.fail_json(msg=f"concerns is {wanted!r:.80}, but must be a dictionary: correct it")
+    off = shortcomings(module, wanted, devices)
     found = concerns.settled(wanted, devices, module.run_command) if is_set else {}
     for _result, sentences in found.values():
         for sentence in sentences:
@@ -283,6 +310,7 @@ def main():
             for name, (result, _warnings) in found.items()
         },
         summary=summary_of(wanted, found, devices, notice),
+        not_ready=off,
         look_again=look_again(wanted),
         boot_id=sysfs.boot_id(),
         firmware_tools=[tool for tool in tools if tool],

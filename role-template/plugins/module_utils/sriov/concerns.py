@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from . import kernel, mlx4, vfs
+from .bios import host
 from .errors import Refusal
 from .mellanox import firmware
 
@@ -60,6 +61,17 @@ def look(name: str, options: dict, devices: list[dict], run_command: Callable) -
     """
     onlooker = Onlooker(checked_options(name, options, devices), run_command)
     return CONCERNS[name].work(onlooker), onlooker.warnings
+
+
+def shortcomings(wanted: dict[str, dict], devices: list[dict]) -> list[dict]:
+    """What the BIOS or the kernel has off: see look() of bios/host.py. Nothing in a run without the kernel parameters.
+
+    wanted: {name: options}. Raises Refusal for wrong options.
+    """
+    if "kernel" not in wanted or not devices:
+        return []
+    options = checked_options("kernel", wanted["kernel"], devices)
+    return host.look(devices, options["iommu"], options["passthrough"])
 
 
 def settled(wanted: dict[str, dict], devices: list[dict], run_command: Callable) -> dict[str, tuple[dict, list[str]]]:

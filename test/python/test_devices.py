@@ -275,7 +275,7 @@ def test_more_than_the_device_has_is_refused(nics):
             "15b3:1017",
             "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does this with sriov_action all), then "
             "reboot; if it is enabled already, power-cycle the host, or turn SR-IOV on in the BIOS (also called Single Root "
-                "I/O Virtualization)",
+            "I/O Virtualization)",
         ),
     ],
 )

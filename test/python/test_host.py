@@ -171,7 +171,7 @@ def test_a_pf_whose_interface_is_in_another_namespace_gives_up_no_vfs_unless_all
             "15b3:1017",
             "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does this with sriov_action all), then "
             "reboot; if it is enabled already, power-cycle the host, or turn SR-IOV on in the BIOS (also called Single Root "
-                "I/O Virtualization)",
+            "I/O Virtualization)",
         ),
     ],
 )

@@ -57,7 +57,6 @@ PIECES = (
     "true or false",
     "net or pci",
     "a list of units",
-    "no guest can have a VF: ",
     # Words of programs and of drivers, to be recognised.
     "PCI rescan is required",
     "array of byte",

@@ -248,22 +248,6 @@ def chosen(parameters, is_set):
     return devices, notice, warnings + warnings_about_numbers(parameters, devices)
 
 
-def shortcomings(module, wanted, devices):
-    """Fail for what is off in the BIOS or in the kernel and prevents the wanted VFs from working; warn of the rest, and
-    return the lines of the role about it.
-    """
-    try:
-        found = concerns.shortcomings(wanted, devices)
-    except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
-    errors = [shortcoming["text"] for shortcoming in found if shortcoming["error"]]
-    if errors:
-        module.fail_json(msg="; ".join(errors))
-    for shortcoming in found:
-        module.warn(shortcoming["text"])
-    return [f"Not ready for guests: {shortcoming['text']}" for shortcoming in found]
-
-
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -293,7 +277,11 @@ def main():
     wanted = module.params["concerns"]
     if not isinstance(wanted, dict):
         module.fail_json(msg=f"concerns is {wanted!r:.80}, but must be a dictionary: correct it")
-    off = shortcomings(module, wanted, devices)
+    errors, shortcomings = concerns.shortcomings(wanted, devices)
+    if errors:
+        module.fail_json(msg="; ".join(errors))
+    for sentence in shortcomings:
+        module.warn(sentence)
     found = concerns.settled(wanted, devices, module.run_command) if is_set else {}
     for _result, sentences in found.values():
         for sentence in sentences:
@@ -310,7 +298,7 @@ def main():
             for name, (result, _warnings) in found.items()
         },
         summary=summary_of(wanted, found, devices, notice),
-        not_ready=off,
+        not_ready=[f"Not ready for guests: {sentence}" for sentence in shortcomings],
         look_again=look_again(wanted),
         boot_id=sysfs.boot_id(),
         firmware_tools=[tool for tool in tools if tool],

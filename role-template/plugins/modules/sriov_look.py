@@ -110,14 +110,10 @@ def main():
         devices = found[name].get("devices", devices)
         for sentence in warnings:
             module.warn(sentence)
-    try:
-        for shortcoming in concerns.shortcomings(wanted, devices):
-            if shortcoming["error"]:
-                faults.append(shortcoming["text"])
-            else:
-                module.warn(shortcoming["text"])
-    except Refusal as refusal:
-        faults.append(str(refusal))
+    errors, warnings = concerns.shortcomings(wanted, devices)
+    faults += errors
+    for sentence in warnings:
+        module.warn(sentence)
     if faults:
         reasons = [reason["text"] for result in found.values() for reason in result["reboot"] + result["stuck"]]
         module.fail_json(msg="; ".join(reasons + faults))

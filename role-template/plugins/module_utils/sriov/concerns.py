@@ -63,15 +63,18 @@ def look(name: str, options: dict, devices: list[dict], run_command: Callable) -
     return CONCERNS[name].work(onlooker), onlooker.warnings
 
 
-def shortcomings(wanted: dict[str, dict], devices: list[dict]) -> list[dict]:
-    """What the BIOS or the kernel has off: see look() of bios/host.py. Nothing in a run without the kernel parameters.
+def shortcomings(wanted: dict[str, dict], devices: list[dict]) -> tuple[list[str], list[str]]:
+    """What the BIOS or the kernel has off, as sentences (errors, warnings): see look() of bios/host.py.
 
-    wanted: {name: options}. Raises Refusal for wrong options.
+    wanted: {name: options}. Nothing in a run without the kernel parameters, or with wrong options, which the concern
+    itself refuses.
     """
-    if "kernel" not in wanted or not devices:
-        return []
-    options = checked_options("kernel", wanted["kernel"], devices)
-    return host.look(devices, options["iommu"], options["passthrough"])
+    try:
+        options = checked_options("kernel", wanted["kernel"], devices) if "kernel" in wanted else None
+    except Refusal:
+        return [], []
+    found = host.look(devices, options["iommu"], options["passthrough"]) if options else []
+    return tuple([one["text"] for one in found if one["error"] is error] for error in (True, False))
 
 
 def settled(wanted: dict[str, dict], devices: list[dict], run_command: Callable) -> dict[str, tuple[dict, list[str]]]:

@@ -70,12 +70,12 @@ def _iommu(wanting, processor, running, iommu):
     table, log = TABLES[processor]
     in_bios = any(name.startswith(table) for name in tables)
     cause = _off_in_kernel(running, processor, table, log) if in_bios else _off_in_bios(table, processor)
-    whom = f"VFs of {', '.join(dict.fromkeys(guests))} are for guests, but " if guests else "no guest can have a VF: "
+    whose = ", ".join(dict.fromkeys(guests))
     return [
         {
             "feature": "iommu",
             "off_by": "kernel" if in_bios else "bios",
-            "text": whom + cause,
+            "text": f"VFs of {whose} are for guests, but {cause}" if guests else f"no guest can have a VF: {cause}",
             "error": bool(guests and iommu),
         }
     ]
@@ -119,10 +119,18 @@ def _virtualization(wanting, processor):
     if flag not in flags.group(1).split():
         if not _kernel_has(module):
             return [_no_kvm("kernel", f"this kernel has no {module}: boot the distribution's own kernel")]
-        return [_no_kvm("bios", f"the processor shows no {flag}: {set_in_bios('virtualization', processor)}, then boot again")]
+        return [
+            _no_kvm(
+                "bios", f"the processor shows no {flag}: {set_in_bios('virtualization', processor)}, then boot again"
+            )
+        ]
     if processor == "amd" and _kvm_refused(module):
         advice = set_in_bios("virtualization", processor)
-        return [_no_kvm("bios", f"{module} is not loaded, though kvm is: {advice}, then boot again, unless {module} is blocked")]
+        return [
+            _no_kvm(
+                "bios", f"{module} is not loaded, though kvm is: {advice}, then boot again, unless {module} is blocked"
+            )
+        ]
     return []
 
 

@@ -88,8 +88,8 @@ def maker() -> str | None:
 def set_in_bios(feature: str, processor: str = "") -> str:
     """The advice to turn a feature on, with the setting, its value and its menu as this machine's maker names them.
 
-    feature: virtualization and iommu, which need the processor (intel or amd); sriov (of the whole machine), nic (of one
-    card), mmio (room for VFs) and ari (fewer bus numbers for VFs).
+    feature: virtualization and iommu, which need the processor (intel or amd); sriov (of the whole machine), nic (of
+    one card), mmio (room for VFs) and ari (fewer bus numbers for VFs).
     """
     key = f"{feature} {processor}".rstrip()
     whose = maker()

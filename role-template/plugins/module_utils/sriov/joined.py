@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 from . import errors
+from .bios import vendors
 from .program import (
     apply_settings,
     causes,
@@ -50,6 +51,7 @@ PARTS = (
     configuration,
     disk,
     lock,
+    vendors,
     causes,
     decision,
     kernel_log,

@@ -82,7 +82,9 @@ def set_pf(
 def restore_pf(
     address: str, count: int, timeout: float, job: dict | None, putting_back: Callable[[], object] = lambda: None
 ) -> Failure | None:
-    """Undo what set_pf() did with this job, after another PF failed. count: the previous number of VFs. Like set_pf()."""
+    """Undo what set_pf() did with this job, after another PF failed. count: the previous number of VFs. Otherwise as
+    set_pf().
+    """
     if job is None:
         return set_numvfs(address, count, timeout, putting_back)
     log, name = KernelLog(address), describe_pf(address)

@@ -53,8 +53,8 @@ def read_vfs(address: str, record: dict, links: bool) -> dict[int, dict]:
         netdevs = list_names(device_path(vf, "net"))
         if links and number not in shown:
             raise Refusal(
-                f"{describe_pf(address)}: ip does not show the settings of VF {number}: lower numvfs, because the kernel has not "
-                "room for so many in its answer"
+                f"{describe_pf(address)}: ip does not show the settings of VF {number}: lower numvfs, because the "
+                "kernel's answer has no room for so many"
             )
         found[number] = dict(
             record.get("told", {}).get(number, {}),

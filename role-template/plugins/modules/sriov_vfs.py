@@ -82,7 +82,14 @@ pfs:
   type: list
   elements: dict
   sample:
-    - {address: "0000:3b:00.0", name: ens1f0, before: 0, now: 8, wanted: 8, settings: ["VF 0: trust on"], state: changed, message: ""}
+    - address: "0000:3b:00.0"
+      name: ens1f0
+      before: 0
+      now: 8
+      wanted: 8
+      settings: ["VF 0: trust on"]
+      state: changed
+      message: ""
 lines:
   description: A line for each of C(pfs), for the operator.
   returned: success

@@ -98,11 +98,13 @@ describe("a change can touch", () => {
       deepStrictEqual(of(path).scenarios, [...want, wholeWay].sort()));
 
   const unit: [path: string, tests: string[]][] = [
-    ["test/python/test_host.py", ["test/python/test_host.py"]],
+    ["test/python/test_host.py", ["host", "settings", "settings_halfway"].map((name) => `test/python/test_${name}.py`)],
     ["test/totals.test.ts", ["test/totals.test.ts"]],
     [
       "test/python/half_done.py",
-      ["firmware", "fuzz", "halfway", "kernel_interrupted", "mlx4"].map((name) => `test/python/test_${name}.py`),
+      ["firmware", "fuzz", "halfway", "kernel_interrupted", "mlx4", "settings_halfway"].map(
+        (name) => `test/python/test_${name}.py`,
+      ),
     ],
     [
       "test/python/mstconfig_corpus/open_4_36.txt",

@@ -187,7 +187,7 @@ def test_the_file_of_others_cannot_be_that_of_the_marks(two, monkeypatch, capsys
     code, result = run_module(monkeypatch, capsys, devices=[device()], udev_rule_path=path)
     assert (code, result["msg"]) == (
         1,
-        f"udev_rule_path is {path}, where the role has a file of its own: give another path",
+        f"udev_rule_path is {path}, where the role has another file: give another path",
     )
 
 

@@ -397,7 +397,7 @@ def test_a_pf_that_loses_its_vfs_keeps_nothing(fake, pf):
 def test_what_a_driver_does_not_show_is_sent_once(fake, pf):
     fake.behave(pf, silent=["trust"])
     settled(fake, wanted({"vf": 0, "trust": True}))
-    assert record(fake)["told"] == {"0": {"trust": True}}
+    assert record(fake)["sent"] == {"0": {"trust": True}}
     fake.sent()
     assert apply(wanted({"vf": 0, "trust": False}))["settings"] == ["VF 0: trust on -> off"]
     assert "ens1 vf 0 trust off" in fake.sent()

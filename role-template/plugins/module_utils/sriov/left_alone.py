@@ -57,7 +57,7 @@ def wanted_of(devices: list[dict]) -> dict[str, str | list[int]]:
     """The VFs to leave alone, by address of the PF: "all" or a list of numbers. devices: see sriov_devices.
 
     Not of PFs that the role does not manage. Of VFs that the driver of the PF makes, all or none: both ports of a
-    ConnectX-3 have one address, and each device counts the VFs of its own port from 0.
+    ConnectX-3 have one address, and each device counts the VFs of one port from 0.
     """
     found, by_driver = {}, {}
     for device in devices:
@@ -95,7 +95,7 @@ def vfs_of(wanted: dict[str, str | list[int]]) -> set[str]:
 
 
 def otherwise_marked(devices: list[dict]) -> dict[str, bool]:
-    """The interfaces of VFs whose mark in udev's database is not as wanted: {name: whether they are to be left alone}.
+    """The interfaces of VFs whose mark in udev's database is not as wanted: {name: whether the network must leave them alone}.
 
     An interface without a record there has still to get its first event, and its mark with it.
     """

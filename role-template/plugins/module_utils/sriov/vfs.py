@@ -123,7 +123,7 @@ def checked(parameters):
 def checked_path(path):
     """Raise Refusal if udev would not read a file with that path."""
     if path == HOST.left_alone_rules:
-        raise Refusal(f"udev_rule_path is {path}, where the role has a file of its own: give another path")
+        raise Refusal(f"udev_rule_path is {path}, where the role has another file: give another path")
     if not (isinstance(path, str) and path.startswith("/") and path.endswith(".rules") and path.isprintable()):
         raise Refusal(
             f"udev_rule_path is {path!r:.200}: give an absolute path that ends in .rules, because udev reads no other"

@@ -108,7 +108,7 @@ class Work:
     def __init__(self, address: str, count: int, timeout: float, job: dict) -> None:
         self.address, self.count, self.timeout, self.job = address, count, timeout, job
         self.device, self.only, self.before = job["device"], job["only"], job["before"]
-        self.told = {}
+        self.sent = {}
 
     def prepare(self) -> None:
         """Load the drivers, set the PF up, and keep new VFs without a driver until they have their settings. Raises
@@ -158,7 +158,7 @@ class Work:
         if links:
             self.read_back(touched, wanted)
         self.set_drivers(found, wanted, touched, unfinished, autoprobe)
-        finish(self.address, device if targets is None else {"vfs": as_list(targets)}, self.job["busy"], self.told)
+        finish(self.address, device if targets is None else {"vfs": as_list(targets)}, self.job["busy"], self.sent)
 
     def note(self, record, found, touched, wanted, unfinished):
         """Remember what the VFs have, before anything changes."""
@@ -171,7 +171,7 @@ class Work:
                 was.setdefault(key, given_by_driver(found[number], key))
             if "driver" in keys and wanted[number]["driver"]:
                 was.setdefault("driver", "")
-            self.told[number] = {
+            self.sent[number] = {
                 key: wanted[number][key] for key in keys if key in LINKS and found[number].get(key) is None
             }
         now = autoprobe_of(self.address)
@@ -239,7 +239,7 @@ class Work:
         """Give the PF its previous VFs with their previous settings. Raises Refusal, OSError; returns a Failure of the
         number.
         """
-        before, self.only, self.told = self.before, None, {}
+        before, self.only, self.sent = self.before, None, {}
         new = len(vf_addresses(self.address)) != before["numvfs"]
         if new:
             self.hold()
@@ -270,10 +270,10 @@ class Work:
         return "; its VFs have their previous settings" if before["vfs"] else ""
 
 
-def finish(address: str, device: dict, busy: Collection[int] = (), told: dict[int, dict] | None = None) -> None:
+def finish(address: str, device: dict, busy: Collection[int] = (), sent: dict[int, dict] | None = None) -> None:
     """Remember of a PF only what a later run needs. Raises OSError.
 
-    device: of the configuration; what it does not name has its old value again, but not on VFs that are busy. told: see
+    device: of the configuration; what it does not name has its old value again, but not on VFs that are busy. sent: see
     the record.
     """
     record, now, named = read_record(address), autoprobe_of(address), configured(device)
@@ -281,8 +281,8 @@ def finish(address: str, device: dict, busy: Collection[int] = (), told: dict[in
     record.update(held=None, unbound=[])
     if record.get("autoprobe") == now:
         record["autoprobe"] = None
-    for number, values in (told or {}).items():
-        record.setdefault("told", {}).setdefault(number, {}).update(values)
+    for number, values in (sent or {}).items():
+        record.setdefault("sent", {}).setdefault(number, {}).update(values)
     for kept in MAPS:
         record[kept] = {
             number: values

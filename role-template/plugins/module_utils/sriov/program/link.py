@@ -18,7 +18,7 @@ from .host import HOST
 from .programs import find_program
 from .sysfs import device_path, is_representor, list_names, read_function, read_int
 
-# A kernel that holds its network lock answers nobody.
+# A kernel that holds its network lock does not answer.
 IP_SECONDS = 30
 RENAMES = 5
 # What `ip` says of an interface that has another name now.
@@ -197,7 +197,7 @@ def link_up(address: str, deadline: float) -> bool:
 
 
 def quiet_up(address: str, deadline: float) -> None:
-    """Set a PF's interfaces up that are down, without an address of their own. Raises Refusal.
+    """Set a PF's interfaces up that are down, without a link-local address. Raises Refusal.
 
     An interface without an address gets one of IPv6 when it is set up, and then accepts what routers announce.
     """

@@ -23,7 +23,7 @@ LINES_SHOWN = 8
 class Result(dict):
     """What happened to one PF, see apply().
 
-    waits: what waits for the next boot beside the number of VFs, lines. plan: see Plan, or None.
+    waits: the lines of what waits for the next boot in addition to the number of VFs. plan: see Plan, or None.
     """
 
     waits = ()

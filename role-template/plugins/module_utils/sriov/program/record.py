@@ -8,7 +8,7 @@ autoprobe: sriov_drivers_autoprobe as it was before the role wrote it, a bool.
 held: true while the program keeps new VFs without a driver.
 unbound: the numbers of the VFs that have no driver only because the program has not finished with them.
 was: {VF: {key: value}}, the settings that the driver gave the VF. A value of None is not known.
-told: {VF: {key: value}}, what the role set where the driver does not report the setting.
+sent: {VF: {key: value}}, what the role set where the driver does not report the setting.
 It is written before the kernel gets a change, so that a run that is killed leaves nothing that the next cannot repair.
 """
 
@@ -21,7 +21,7 @@ import os
 from .disk import remove_file, write_atomically
 from .host import HOST
 
-MAPS = ("was", "told")
+MAPS = ("was", "sent")
 
 
 def record_path(address: str) -> str:

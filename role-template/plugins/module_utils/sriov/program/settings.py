@@ -27,12 +27,12 @@ MAC_IS_RANDOM, MAC_IS_SET = 1, 3
 
 
 def names_settings(device: dict) -> bool:
-    """Whether a device of the configuration has any setting beside its number of VFs."""
+    """Whether a device of the configuration has any setting in addition to its number of VFs."""
     return bool(device.get("up") or device.get("vfs") or device.get("autoprobe") is not None)
 
 
 def needs_interface(device: dict) -> bool:
-    """Whether a device has a setting that goes through the PF's network interface."""
+    """Whether a device has a setting that the kernel takes through the PF's network interface."""
     return bool(device.get("up")) or shows_links(device, {})
 
 
@@ -57,7 +57,7 @@ def read_vfs(address: str, record: dict, links: bool) -> dict[int, dict]:
                 "kernel's answer has no room for so many"
             )
         found[number] = dict(
-            record.get("told", {}).get(number, {}),
+            record.get("sent", {}).get(number, {}),
             **shown.get(number, {}),
             address=vf,
             driver=driver_of(vf),
@@ -168,7 +168,7 @@ def line_of_vf(number: int, key: str, found: dict | None, target: dict) -> str:
 
 
 class Plan:
-    """What to set on a PF beside its number of VFs.
+    """What to set on a PF in addition to its number of VFs.
 
     lines: for the operator, what is set now; only: the VFs of them; waiting: what waits for the next boot, for the
     operator; busy: the VFs of that; reason: why, as the end of a sentence, or ""; before: see state_before(), or None.

@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files in which NetworkManager has a number of VFs of its own for a PF: nm-settings-nmcli(5), NetworkManager.conf(5).
+"""Files in which NetworkManager has a separate number of VFs for a PF: nm-settings-nmcli(5), NetworkManager.conf(5).
 
 It writes that number when it takes the PF, 0 if the setting names none, and so destroys what the role has made.
 """

@@ -95,9 +95,9 @@ def vfs_of(wanted: dict[str, str | list[int]]) -> set[str]:
 
 
 def otherwise_marked(devices: list[dict]) -> dict[str, bool]:
-    """The interfaces of VFs whose mark in udev's database is not as wanted: {name: whether the network must leave them alone}.
+    """The interfaces of VFs whose mark in udev's database is not as wanted: {name: whether it is for guests}.
 
-    An interface without a record there has still to get its first event, and its mark with it.
+    An interface without a record there has not had its first event yet, which brings its mark.
     """
     vfs, found = vfs_of(wanted_of(devices)), {}
     for name in sysfs.list_names(os.path.join(HOST.sys, "class/net")):

@@ -157,11 +157,6 @@ class FakeHost:
         path = (self.pci(address) / "net" if address else self.sys / "devices/virtual/net") / netdev
         path.mkdir(parents=True)
         (self.sys / "class/net" / netdev).symlink_to(path)
-        # udev has named it.
-        number = len(os.listdir(self.sys / "class/net"))
-        (path / "ifindex").write_text("%d\n" % number)
-        (self.root / "run/udev/data").mkdir(parents=True, exist_ok=True)
-        (self.root / f"run/udev/data/n{number}").write_text("")
         (path / "address").write_text(mac + "\n")
         (path / "flags").write_text("0x1003\n" if up else "0x1002\n")
         if address:
@@ -540,6 +535,8 @@ def fake_host(tmp_path, monkeypatch):
     monkeypatch.setattr(host, "json_of", fake.ip)
     monkeypatch.setattr(host, "write_attribute", fake.write_attribute)
     monkeypatch.setattr(host, "run_ip", fake.run_ip)
+    # udev has named every interface.
+    monkeypatch.setattr(host, "renamed", lambda address, _deadline: host.netdevs_of(address))
     monkeypatch.setattr(host, "run_modprobe", fake.run_modprobe)
     # Seconds that a test gives only because the call needs them are not a limit for a process on a slow machine; less
     # than one is intended.

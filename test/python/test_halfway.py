@@ -88,13 +88,15 @@ class Machine:
         (self.root / (name + ".json")).write_text(json.dumps(self.on_disk(directory)))
         return 0, "", ""
 
-    def set_all(self, wanted, timeout):
+    def set_all(self, wanted, timeout, jobs=None, work=host.set_pf):
         """Stands for host.set_all, whose process for each PF takes most of the time of a run here. test_host.py has the
         processes.
         """
         self.in_kernel = True
         try:
-            return {address: host.set_numvfs(address, count, timeout) for address, count in wanted.items()}
+            return {
+                address: work(address, count, timeout, (jobs or {}).get(address)) for address, count in wanted.items()
+            }
         finally:
             self.in_kernel = False
 

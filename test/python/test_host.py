@@ -25,7 +25,7 @@ from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 from parts import program as host
 
 REAL_JSON_OF, REAL_WRITE_NUMVFS, REAL_LINK_UP = host.json_of, host.write_numvfs, host.link_up
-REAL_RUN_IP, REAL_WRITE_ATTRIBUTE = host.run_ip, host.write_attribute
+REAL_RUN_IP, REAL_WRITE_ATTRIBUTE, REAL_RENAMED = host.run_ip, host.write_attribute, host.renamed
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"
 FORK = multiprocessing.get_context("fork")
 PLUGINS = Path(__file__).resolve().parents[2] / "role-template" / "plugins"
@@ -852,6 +852,7 @@ def named_by_udev(fake, monkeypatch, tmp_path, netdev):
 def test_setting_a_link_up_reports_whether_it_worked(fake, pf, monkeypatch, tmp_path):
     named_by_udev(fake, monkeypatch, tmp_path, "ens1")
     monkeypatch.setattr(host, "run_ip", REAL_RUN_IP)
+    monkeypatch.setattr(host, "renamed", REAL_RENAMED)
     (tmp_path / "ip").write_text("#!/bin/sh\n[ \"$*\" = 'link set dev ens1 up' ]\n")
     (tmp_path / "ip").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -862,6 +863,7 @@ def test_setting_a_link_up_reports_whether_it_worked(fake, pf, monkeypatch, tmp_
 
 def test_a_link_is_not_set_up_before_udev_has_named_it(fake, pf, monkeypatch, tmp_path):
     # A kernel before 6.2 refuses to rename an interface that is up.
+    monkeypatch.setattr(host, "renamed", REAL_RENAMED)
     monkeypatch.setattr(host.HOST, "udev_data", str(tmp_path))
     monkeypatch.setattr(subprocess, "run", lambda *_arguments, **_keywords: pytest.fail("ip was called"))
     monkeypatch.setattr(host.time, "sleep", lambda _seconds: None)

@@ -108,7 +108,7 @@ class Machine:
             "devices": devices,
             "boot_wait": 30,
             "numvfs_timeout": 5,
-            "settings_timeout": 0,
+            "settings_timeout": 30,
             "change_connection_pf": False,
             "udev_rule_path": str(self.root / rules),
             "units": UNITS,

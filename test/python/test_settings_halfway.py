@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of VFs that are not set to their end: killed, or refused by the kernel, at every single change of the host."""
+"""Settings of VFs that are not set to their end: killed or refused by the kernel at every single change of the host."""
 
 import errno
 import json

@@ -60,7 +60,7 @@ def run_once(fake, devices, check_mode=False, command=None, **more):
             "devices": list(devices),
             "boot_wait": 30,
             "numvfs_timeout": 5,
-            "settings_timeout": 0,
+            "settings_timeout": 30,
             "change_connection_pf": False,
             "udev_rule_path": str(fake.root / RULES),
             "units": UNITS,
@@ -129,7 +129,7 @@ def test_systemd_a_device_gets_its_vfs_program_configuration_units_link_and_rule
         "format": 1,
         "boot_wait": 30,
         "numvfs_timeout": 5,
-        "settings_timeout": 0,
+        "settings_timeout": 30,
         "udev_rule_path": str(two.root / RULES),
         "devices": [
             {"address": ONE, "id": "8086:10c9", "numvfs": 4, "boot": "systemd", "optional": False, "name": ""},

@@ -10,13 +10,14 @@ module: sriov_vfs
 short_description: Set the number of VFs of PFs, now and at every boot
 version_added: 1.0.0
 description:
-  - Creates and removes VFs live where this disturbs nothing. Reports the changes that must wait for the next boot, and why.
+  - Creates and removes VFs, and makes their settings, live where this disturbs nothing. Reports the changes that must wait for the next boot, and why.
   - Installs the host program C(sriov-vfs) with its configuration, its systemd units and its udev rule. Removes them when no PF is left.
   - Installs a udev rule and a file for systemd-networkd before the first VF exists, so that NetworkManager and systemd-networkd leave
     the VFs for guests alone.
   - Takes over from stackhpc.sriov and stackhpc.linux.sriov, and removes their units and udev block.
   - Before it changes the first VF, the module tries everything that can prevent a file from being changed. If a PF fails, or a file
-    fails nevertheless, the module restores the previous number of VFs of every PF, and every file. It names what it cannot restore.
+    fails nevertheless, the module restores the previous VFs of every PF with their settings, and every file. It names what it cannot
+    restore.
 author:
   - StackHPC (@stackhpc)
 options:
@@ -76,13 +77,21 @@ pfs:
   description:
     - Each PF that the module checked. Its C(state) is C(ok), C(changed), C(pending) until the next boot, C(waiting) for its firmware,
       C(skipped) or C(failed). If another PF or a file failed, it may also be C(put back) or C(unchanged).
+    - Its C(settings) are the settings that changed, or would change in check mode, as lines for the operator.
     - A PF whose write failed has C(kernel_log), the kernel's messages about it during the write, as a list of lines. It also has
       C(late), whether the kernel did not finish in time, and C(process), the id of the process that was left behind in that case.
   returned: success, and when a PF or a file failed
   type: list
   elements: dict
   sample:
-    - {address: "0000:3b:00.0", name: ens1f0, before: 0, now: 8, wanted: 8, state: changed, message: ""}
+    - address: "0000:3b:00.0"
+      name: ens1f0
+      before: 0
+      now: 8
+      wanted: 8
+      settings: ["VF 0: trust on"]
+      state: changed
+      message: ""
 lines:
   description: A line for each of C(pfs), for the operator.
   returned: success

@@ -82,7 +82,9 @@ def set_pf(
 def restore_pf(
     address: str, count: int, timeout: float, job: dict | None, putting_back: Callable[[], object] = lambda: None
 ) -> Failure | None:
-    """Undo what set_pf() did with this job, after another PF failed. count: the previous number of VFs. Like set_pf()."""
+    """Undo what set_pf() did with this job, after another PF failed. count: the previous number of VFs. Otherwise as
+    set_pf().
+    """
     if job is None:
         return set_numvfs(address, count, timeout, putting_back)
     log, name = KernelLog(address), describe_pf(address)
@@ -156,7 +158,7 @@ class Work:
         if links:
             self.read_back(touched, wanted)
         self.set_drivers(found, wanted, touched, unfinished, autoprobe)
-        finish(self.address, device if targets is None else {"vfs": as_list(targets)}, self.only, self.told)
+        finish(self.address, device if targets is None else {"vfs": as_list(targets)}, self.job["busy"], self.told)
 
     def note(self, record, found, touched, wanted, unfinished):
         """Remember what the VFs have, before anything changes."""
@@ -268,13 +270,11 @@ class Work:
         return "; its VFs have their previous settings" if before["vfs"] else ""
 
 
-def finish(
-    address: str, device: dict, only: Collection[int] | None = None, told: dict[int, dict] | None = None
-) -> None:
+def finish(address: str, device: dict, busy: Collection[int] = (), told: dict[int, dict] | None = None) -> None:
     """Remember of a PF only what a later run needs. Raises OSError.
 
-    device: of the configuration; what it does not name has its old value again. only: the VFs of which that is true,
-    None for all. told: see the record.
+    device: of the configuration; what it does not name has its old value again, but not on VFs that are busy. told: see
+    the record.
     """
     record, now, named = read_record(address), autoprobe_of(address), configured(device)
     count = len(vf_addresses(address))
@@ -285,9 +285,9 @@ def finish(
         record.setdefault("told", {}).setdefault(number, {}).update(values)
     for kept in MAPS:
         record[kept] = {
-            number: {key: value for key, value in values.items() if is_named(key, named.get(number, {}))}
-            if only is None or number in only
-            else values
+            number: values
+            if number in busy
+            else {key: value for key, value in values.items() if is_named(key, named.get(number, {}))}
             for number, values in record.get(kept, {}).items()
             if number < count
         }

@@ -27,8 +27,9 @@ from .sysfs import PCI_ADDRESS, device_path
 
 
 def wait_for_drivers(devices, seconds):
-    """Wait at most `seconds` until each PF that is present has a driver, and an interface if its settings need one. Does
-    not wait for an absent PF.
+    """Wait at most `seconds` until each PF that is present has a driver, and an interface if its settings need one.
+
+    Does not wait for an absent PF.
     """
     deadline = time.monotonic() + seconds
 

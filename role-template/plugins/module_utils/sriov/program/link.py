@@ -59,8 +59,7 @@ def run_ip(arguments: list[str]) -> tuple[int, str, str]:
     try:
         done = subprocess.run(
             [program] + arguments,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env=dict(os.environ, LC_ALL="C"),
             timeout=IP_SECONDS,
             check=False,

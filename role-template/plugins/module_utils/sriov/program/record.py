@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a PF and its VFs were before the role set them, in /run/sriov/ADDRESS.json: it ends with the boot, as the VFs do.
+"""What a PF and its VFs were before the role set them, in /run/sriov/ADDRESS.json, which ends with the boot.
 
 A record has, each only if there is something to remember:
 autoprobe: sriov_drivers_autoprobe as it was before the role wrote it, a bool.

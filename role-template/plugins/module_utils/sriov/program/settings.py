@@ -53,8 +53,8 @@ def read_vfs(address: str, record: dict, links: bool) -> dict[int, dict]:
         netdevs = list_names(device_path(vf, "net"))
         if links and number not in shown:
             raise Refusal(
-                f"{describe_pf(address)}: ip does not show the settings of VF {number}: lower numvfs, because the kernel has not "
-                "room for so many in its answer"
+                f"{describe_pf(address)}: ip does not show the settings of VF {number}: lower numvfs, because the "
+                "kernel's answer has no room for so many"
             )
         found[number] = dict(
             record.get("told", {}).get(number, {}),
@@ -171,13 +171,13 @@ class Plan:
     """What to set on a PF beside its number of VFs.
 
     lines: for the operator, what is set now; only: the VFs of them; waiting: what waits for the next boot, for the
-    operator; reason: why, as the end of a sentence, or ""; before: see state_before(), or None.
+    operator; busy: the VFs of that; reason: why, as the end of a sentence, or ""; before: see state_before(), or None.
     """
 
     def __init__(self, device: dict, function: dict, do: str) -> None:
         """do: see decide(), for the number of VFs. Raises Refusal if the settings cannot be read or set."""
         self.address, self.device, self.do = function["address"], device, do
-        self.lines, self.waiting, self.only, self.reason, self.before = [], [], [], "", None
+        self.lines, self.waiting, self.only, self.busy, self.reason, self.before = [], [], [], [], "", None
         self.record = read_record(self.address)
         if not (names_settings(device) or self.record):
             return
@@ -230,6 +230,7 @@ class Plan:
             holder = holders.get(found[number]["address"])
             if holder:
                 self.waiting += lines
+                self.busy.append(number)
                 reasons.append(holder)
             else:
                 self.lines += lines
@@ -261,6 +262,7 @@ class Plan:
         return {
             "device": self.device,
             "only": self.only if self.do != "set" else None,
+            "busy": self.busy,
             "settles": self.do != "wait",
             "patience": patience,
             "before": self.before,

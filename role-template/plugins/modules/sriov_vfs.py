@@ -35,11 +35,7 @@ options:
     type: raw
     default: 120
   settings_timeout:
-<<<<<<< .merge_file_NJFJOc
     description: Seconds during which a setting of a VF is repeated that the PF's driver rejects for the moment, a whole number.
-=======
-    description: Seconds for which a VF may refuse a setting because it is in a reset, a whole number.
->>>>>>> .merge_file_hnATV1
     type: raw
     default: 30
   change_connection_pf:

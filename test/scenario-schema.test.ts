@@ -262,6 +262,7 @@ describe("docs/testing.md says of each scenario", () => {
     "debian12-connectx": "Debian 12, an emulated ConnectX",
     debian13: "Debian 13",
     "debian13-connectx": "Debian 13, an emulated ConnectX",
+    "debian13-networkmanager": "Debian 13 with NetworkManager",
     "debian13-sdboot": "Debian 13, systemd-boot",
     "debian13-openstack": "Debian 13 with Nova and Neutron",
   };

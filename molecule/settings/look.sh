@@ -4,8 +4,8 @@
 #   look.sh macs             VF 0 to 2 have the MAC addresses of the scenario, on their interfaces too
 #   look.sh packets VLAN     packets pass in a VLAN, and in no other; VF 0 to 2 go into namespaces for it
 #   look.sh back NUMBER...   these VFs come back from their namespaces
-#   look.sh alone NUMBER...  networkd leaves these VFs alone
-#   look.sh taken NUMBER...  networkd has taken these VFs
+#   look.sh alone NUMBER...  networkd, or NetworkManager where it runs, leaves these VFs alone
+#   look.sh taken NUMBER...  it has taken these VFs
 # Each wait is as long as a slow machine needs: the step ends when the guest is given up.
 set -euo pipefail
 pf=/sys/bus/pci/devices/0000:01:00.0
@@ -69,8 +69,17 @@ function packets() {
     is_lost v0 10.9.0.2
 }
 
+# What the network of the host does with an interface: networkd's word, or NetworkManager's turned into it.
 function setup_of() {
-    networkctl list --no-legend --no-pager "$1" | awk '{ print $5 }'
+    if systemctl -q is-active NetworkManager; then
+        case $(nmcli -g GENERAL.STATE,GENERAL.REASON device show "$1" | xargs) in
+            *udev*) echo unmanaged ;;
+            "10 "*) echo pending ;;
+            *) echo configuring ;;
+        esac
+    else
+        networkctl list --no-legend --no-pager "$1" | awk '{ print $5 }'
+    fi
 }
 
 function alone() {
@@ -108,7 +117,7 @@ shift
 case $command in
     packets) packets "$1" ;;
     back) for number; do ip netns delete "v$number"; name_of "$number"; done ;;
-    alone | taken) for number; do "$command" "$number" || { echo "not $command: VF $number: $(networkctl status --no-pager "$(name_of "$number")")" >&2; exit 1; }; done ;;
+    alone | taken) for number; do "$command" "$number" || { echo "not $command: VF $number: $(setup_of "$(name_of "$number")")" >&2; exit 1; }; done ;;
     macs | vfs) "$command" ;;
     *) exit 2 ;;
 esac

@@ -76,6 +76,9 @@ OPENSTACK_REMOVED = (
     "etc/rc?.d/*iscsi*",
 )
 
+# Installed and not started: a scenario turns it on in place of networkd.
+NETWORKMANAGER_REMOVED = ("etc/systemd/system/*.wants/NetworkManager*",)
+
 DEBIAN12 = Recipe("bookworm", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "cloud-init"))
 DEBIAN13 = Recipe("trixie", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "systemd-sysv"))
 RECIPES = {
@@ -83,6 +86,9 @@ RECIPES = {
     "debian12-connectx": dataclasses.replace(DEBIAN12, connectx=True),
     "debian13": DEBIAN13,
     "debian13-connectx": dataclasses.replace(DEBIAN13, connectx=True),
+    "debian13-networkmanager": dataclasses.replace(
+        DEBIAN13, packages=(*DEBIAN13.packages, "network-manager"), removed=NETWORKMANAGER_REMOVED
+    ),
     "debian13-openstack": Recipe(
         "trixie", "grub", (*COMMON_PACKAGES, "grub-efi-amd64", "systemd-sysv", *OPENSTACK_PACKAGES), OPENSTACK_REMOVED
     ),

@@ -34,10 +34,10 @@ def _services(two, monkeypatch):
 
 def record(fake, marks):
     """Let udev's database have these VFs and no other, with or without the mark. Returns their interfaces' names."""
-    shutil.rmtree(fake.root / "run/udev/data")
+    shutil.rmtree(fake.root / "run/udev/data", ignore_errors=True)
     names = [fake.vf_netdev(*vf) for vf in marks]
-    for name, marked in zip(names, marks.values()):
-        index = (fake.netdev(name) / "ifindex").read_text().strip()
+    for index, (name, marked) in enumerate(zip(names, marks.values()), start=90):
+        (fake.netdev(name) / "ifindex").write_text(f"{index}\n")
         put(fake, f"run/udev/data/n{index}", "I:1\nE:ID_BUS=pci\n" + ("E:SRIOV_LEFT_ALONE=1\n" if marked else ""))
     return names
 
@@ -97,6 +97,41 @@ def test_both_are_in_force_before_the_first_vf_exists(two, services, monkeypatch
     monkeypatch.setattr(host, "set_all", look)
     run_once(two, [device(ONE, left_alone="all")])
     assert seen == [({RULE, NETWORK}, [UDEV_RELOAD, ["networkctl", "reload"]])]
+
+
+def test_they_are_removed_after_the_last_vf(two, services, monkeypatch):
+    services.add("systemd-networkd.service")
+    run_once(two, [device(ONE, left_alone="all")])
+    two.commands.clear()
+    seen, set_all = [], host.set_all
+
+    def look(*arguments):
+        seen.append((set(two.files()) & {RULE, NETWORK}, list(two.commands)))
+        return set_all(*arguments)
+
+    monkeypatch.setattr(host, "set_all", look)
+    run_once(two, [])
+    assert seen == [({RULE, NETWORK}, [])]
+    assert not {RULE, NETWORK} & set(two.files()) and two.commands[-1] == ["networkctl", "reload"]
+
+
+@pytest.mark.parametrize("numbers", ["all", [0, 2]])
+def test_what_a_pf_that_leaves_keeps_until_the_next_boot_stays_left_alone(two, services, numbers):
+    services.update(("NetworkManager.service", "systemd-networkd.service"))
+    run_once(two, [device(ONE, 3, left_alone=numbers), device(TWO, 2, left_alone="all")])
+    rule = text(two, RULE)
+    two.bind(two.vf(ONE, 0), "vfio-pci")
+    record(two, {(ONE, 1): numbers == "all", (ONE, 2): True})
+    two.commands.clear()
+    for _run in range(2):
+        result = run_once(two, [])
+        assert [pf["state"] for pf in result["pfs"] if pf["address"] == ONE] == ["pending"]
+        assert text(two, RULE) == rule.replace(next(line for line in rule.split("\n") if TWO in line) + "\n", "")
+        assert NETWORK in two.files()
+    assert not [command for command in two.commands if "nmcli" in command]
+    two.reboot("next")
+    run_once(two, [])
+    assert not {RULE, NETWORK} & set(two.files())
 
 
 def test_networkd_is_not_started_to_read_them(two, services):

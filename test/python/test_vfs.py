@@ -477,7 +477,7 @@ def test_what_check_mode_and_the_real_run_show_has_one_order(two):
     for path in paths + [host.HOST.udev_rules]:
         put(two, path, legacy_block(ens9=1))
     files = boot_files.wanted_files(
-        {"units": {}, "udev_rule_path": paths[2], "devices": []}, [], {"udev_rule_path": paths[1]}
+        {"units": {}, "udev_rule_path": paths[2], "devices": []}, [], {"udev_rule_path": paths[1]}, []
     )
     own = host.HOST.left_alone_rules
     assert [path for path in files if "/rules.d/" in path] == sorted([host.HOST.udev_rules, paths[1], paths[2]]) + [own]

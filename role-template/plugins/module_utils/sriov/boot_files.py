@@ -141,8 +141,10 @@ def last_known_names(devices, config, kept):
     return dict(now, **known) if kept else now
 
 
-def wanted_files(parameters, devices, config):
-    """Every file that must exist or must not exist: {path: (text or None, mode or None for the current one)}."""
+def wanted_files(parameters, devices, config, staying):
+    """Every file that must exist or must not exist: {path: (text or None, mode or None for the current one)}. staying:
+    see wanted_of() of left_alone.
+    """
     keep = bool(devices)
     at_boot = any(device["boot"] == "systemd" for device in devices)
     files = {HOST.program: (program_text() if keep else None, 0o755)}
@@ -157,17 +159,18 @@ def wanted_files(parameters, devices, config):
     for path in sorted({HOST.udev_rules, config.get("udev_rule_path", rule_path), rule_path}):
         ours = devices if path == rule_path else []
         files[path] = (rule_file(sysfs.read_file(path), ours), 0o644 if ours else None)
-    files.update(left_alone.files(parameters["devices"]))
+    files.update(left_alone.files(parameters["devices"], staying))
     return files
 
 
-def plan_files(changes, parameters, devices, config, legacy_paths):
+def plan_files(changes, parameters, devices, config, legacy_paths, staying):
     """Plan every file and link in an order such that a boot after any of the steps works.
 
     A file that needs another one is removed before it and created after it. The files of the predecessors are removed
-    last, when ours are complete. Returns the directories of these files and of this module's state.
+    last, when ours are complete. staying: see wanted_of() of left_alone. Returns the directories of these files and of
+    this module's state.
     """
-    files, state = wanted_files(parameters, devices, config), set()
+    files, state = wanted_files(parameters, devices, config, staying), set()
     if devices and files[HOST.config][0] == sysfs.read_file(HOST.config):
         # A change of interface names only is not a change to report.
         state.add(HOST.config)
@@ -178,8 +181,8 @@ def plan_files(changes, parameters, devices, config, legacy_paths):
     def rank(path):
         text, is_removed = files[path][0], files[path][0] is None
         if path in (HOST.left_alone_rules, HOST.left_alone_network):
-            # put_first() has put them in their places.
-            return -1
+            # put_first() has put them in their places. They are removed when there are no more VFs to leave alone.
+            return 15 if is_removed else -1
         if os.path.basename(path) == DROP_IN:
             # A drop-in that needs less than before must not wait for units that are removed later. One that needs more
             # must wait for units that are created later.
@@ -248,7 +251,7 @@ def put_first(changes, run):
 
     run: runs a command and returns (code, output, errors). Raises Refusal, with these files as they were.
     """
-    paths = left_alone_paths(changes.paths)
+    paths = [path for path in left_alone_paths(changes.paths) if not changes.removes(path)]
     if not paths:
         return
     changes.commit(paths)
@@ -282,13 +285,13 @@ def error_of(command, run):
     return (errors or output).strip().replace("\n", "; ") or f"exit code {code}" if code else None
 
 
-def finish(paths, run, results, devices):
+def finish(paths, run, results, devices, staying):
     """The steps after the change of files: make systemd and udev read them, and remove directories that are empty now.
 
-    run: see put_first(); results: the results of the PFs; devices: those of the module. Raises Refusal if a command
-    fails; the next run repeats it.
+    run: see put_first(); results: the results of the PFs; devices, staying: see wanted_of() of left_alone. Raises
+    Refusal if a command fails; the next run repeats it.
     """
-    for command in reloads(paths, left_alone.events(paths, devices)):
+    for command in reloads(paths, left_alone.events(paths, devices, staying)):
         said = error_of(command, run)
         if said:
             raise Refusal(

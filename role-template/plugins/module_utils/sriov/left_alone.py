@@ -11,6 +11,8 @@ event on, also when it comes back from a guest or from another network namespace
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Collection
 
 from .program import sysfs
 from .program.host import HOST
@@ -53,13 +55,28 @@ def rule_text(wanted: dict[str, str | list[int]]) -> str:
     return HEAD + "\n".join(lines + ['LABEL="sriov_vfs_end"', ""])
 
 
-def wanted_of(devices: list[dict]) -> dict[str, str | list[int]]:
-    """The VFs to leave alone, by address of the PF: "all" or a list of numbers. devices: see sriov_devices.
+def kept_of(addresses: Collection[str]) -> dict[str, str | list[int]]:
+    """Of PFs those VFs that the present rule file leaves alone, as wanted_of()."""
+    text = sysfs.read_text(HOST.left_alone_rules, "") or ""
+    found = {}
+    for address in addresses:
+        if lines_of(address, "all")[0] in text.split("\n"):
+            found[address] = "all"
+        else:
+            found[address] = [int(number) for number in re.findall(rf"/{re.escape(address)}/virtfn([0-9]+)/", text)]
+    return {address: numbers for address, numbers in found.items() if numbers}
+
+
+def wanted_of(devices: list[dict], staying: Collection[str] = ()) -> dict[str, str | list[int]]:
+    """The VFs to leave alone, by address of the PF: "all" or a list of numbers.
+
+    devices: see sriov_devices. staying: the PFs that are no longer wanted and keep their VFs until the next boot. What
+    is left alone of these stays so: a guest may have one of them, and the others must not get an address now.
 
     Not of PFs that the role does not manage. Of VFs that the driver of the PF makes, all or none: both ports of a
     ConnectX-3 have one address, and each device counts the VFs of one port from 0.
     """
-    found, by_driver = {}, {}
+    found, by_driver = kept_of(staying), {}
     for device in devices:
         numbers = device.get("left_alone", []) if device["numvfs"] > 0 else []
         if device["boot"] == "module":
@@ -70,9 +87,9 @@ def wanted_of(devices: list[dict]) -> dict[str, str | list[int]]:
     return found
 
 
-def files(devices: list[dict]) -> dict[str, tuple[str | None, int]]:
-    """Each file, as its text (None: it must not exist) and its mode, by path."""
-    wanted = wanted_of(devices)
+def files(devices: list[dict], staying: Collection[str]) -> dict[str, tuple[str | None, int]]:
+    """Each file, as its text (None: it must not exist) and its mode, by path. Arguments: see wanted_of()."""
+    wanted = wanted_of(devices, staying)
     return {
         HOST.left_alone_rules: (rule_text(wanted) if wanted else None, 0o644),
         HOST.left_alone_network: (NETWORK if wanted else None, 0o644),
@@ -94,12 +111,12 @@ def vfs_of(wanted: dict[str, str | list[int]]) -> set[str]:
     }
 
 
-def otherwise_marked(devices: list[dict]) -> dict[str, bool]:
+def otherwise_marked(devices: list[dict], staying: Collection[str]) -> dict[str, bool]:
     """The interfaces of VFs whose mark in udev's database is not as wanted: {name: whether it is for guests}.
 
     An interface without a record there has not had its first event yet, which brings its mark.
     """
-    vfs, found = vfs_of(wanted_of(devices)), {}
+    vfs, found = vfs_of(wanted_of(devices, staying)), {}
     for name in sysfs.list_names(os.path.join(HOST.sys, "class/net")):
         base = os.path.join(HOST.sys, "class/net", name)
         index = sysfs.read_int(os.path.join(base, "ifindex"))
@@ -112,14 +129,15 @@ def otherwise_marked(devices: list[dict]) -> dict[str, bool]:
     return found
 
 
-def events(paths: list[str], devices: list[dict]) -> list[list[str]]:
-    """The commands after which the services know of VFs that existed before these files changed.
+def events(paths: list[str], devices: list[dict], staying: Collection[str]) -> list[list[str]]:
+    """The commands after which the services know of VFs that existed before these files changed. devices, staying: see
+    wanted_of().
 
     NetworkManager reads the mark only when an interface appears (nm_device_set_unmanaged_by_user_udev). It has no
     command to take an interface again by its configuration, so a VF that is no longer left alone waits for its next
     creation.
     """
-    changed = otherwise_marked(devices) if HOST.left_alone_rules in paths else {}
+    changed = otherwise_marked(devices, staying) if HOST.left_alone_rules in paths else {}
     if not changed or not os.path.exists("/run/udev/control"):
         return []
     trigger = ["udevadm", "trigger", "--settle", "--action=change"]

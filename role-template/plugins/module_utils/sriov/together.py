@@ -109,6 +109,10 @@ class Together:
         """The paths that change, including state."""
         return set(self._plan)
 
+    def removes(self, path):
+        """Whether a path of the plan is removed."""
+        return self._plan[path].removes()
+
     def _ordered(self):
         """The plan in the order of execution: state first, then in the order of planning."""
         return sorted(self._plan.values(), key=lambda planned: not planned.state)

@@ -304,7 +304,8 @@ def ensure(parameters, check_mode, run, interruption):
         return plan_state(changes, outcome, devices, leaving, config, released_before)
 
     due, stuck = remember(results)
-    directories = plan_files(changes, parameters, devices, config, legacy_paths)
+    staying = [result["address"] for result in results if result["state"] == "pending" and result["address"] in leaving]
+    directories = plan_files(changes, parameters, devices, config, legacy_paths, staying)
     clean = not disk.leftovers(directories)
     follows = sorted(changes.paths.union(owed))
     if check_mode:
@@ -333,7 +334,7 @@ def ensure(parameters, check_mode, run, interruption):
             raise
         finally:
             changes.discard()
-        finish(follows, run, results, parameters["devices"])
+        finish(follows, run, results, parameters["devices"], staying)
     changed = [result for result in results if result.to_do()]
     repeated = [command for command in reloads(owed) if command not in reloads(changes.paths)]
     return {

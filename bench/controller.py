@@ -144,6 +144,7 @@ def answers_of_the_role(fresh: bool) -> dict:
             "package_format": "deb",
             "look_again": options,
             "summary": ["No PF has VFs that the role manages."] if fresh else lines,
+            "not_ready": [],
             "settled": settled,
         },
         "sriov_kernel_parameters": kernel,

@@ -16,7 +16,11 @@ from parts import program as host
 
 ENTRY = VARIABLES["sriov_devices"]["elements"]["fields"]
 COUNTS = {"sriov_numvfs": VARIABLES["sriov_numvfs"], "numvfs": ENTRY["numvfs"], "probe_vf": ENTRY["probe_vf"]}
-SECONDS = ("boot_wait", "numvfs_timeout")
+SECONDS = {
+    "boot_wait": "sriov_boot_wait",
+    "numvfs_timeout": "sriov_numvfs_timeout",
+    "settings_timeout": "sriov_vf_settings_timeout",
+}
 
 
 def bounds(spec):
@@ -37,13 +41,13 @@ def test_a_count_that_a_module_gets_has_the_models_bounds():
 
 def parameters(**more):
     """The parameters of sriov_vfs that its check looks at."""
-    least = {"udev_rule_path": "/etc/a.rules", "units": {}, "devices": [], "boot_wait": 1, "numvfs_timeout": 1}
-    return dict(least, **more)
+    least = {"udev_rule_path": "/etc/a.rules", "units": {}, "devices": []}
+    return {**least, **dict.fromkeys(SECONDS, 1), **more}
 
 
 @pytest.mark.parametrize("name", SECONDS)
 def test_seconds_have_the_models_bounds_in_the_module(name):
-    least, most = bounds(VARIABLES["sriov_" + name])
+    least, most = bounds(VARIABLES[SECONDS[name]])
     for right in (least, most):
         assert numvfs.checked(parameters(**{name: right}))[name] == right
     for wrong in (least - 1, most + 1):
@@ -54,7 +58,7 @@ def test_seconds_have_the_models_bounds_in_the_module(name):
 
 @pytest.mark.parametrize("name", SECONDS)
 def test_the_host_program_takes_what_the_module_writes(name):
-    most = VARIABLES["sriov_" + name]["maximum"]
+    most = VARIABLES[SECONDS[name]]["maximum"]
     assert host.is_seconds(most) and not host.is_seconds(most + 1)
 
 

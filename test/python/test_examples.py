@@ -12,6 +12,7 @@
 Pictures have tests in test/pages.test.ts. The play of README.md is what the scenario `amd` runs on a machine.
 """
 
+import functools
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import hang
@@ -465,8 +467,17 @@ def called(words):
     if program == "python3":
         return (sys.executable, str(ROOT / rest[0]), rest[1]), rest[2:]
     if program == "sriov-vfs":
-        return (sys.executable, "-c", program_text(), *rest[:1]), rest[1:]
+        return (sys.executable, host_program().name, *rest[:1]), rest[1:]
     return f"no test knows the command {program}"
+
+
+@functools.cache
+def host_program():
+    """The host program in a file, which goes with this process: as an argument it would be too long for Linux."""
+    program = tempfile.NamedTemporaryFile("w", suffix=".py")
+    program.write(program_text())
+    program.flush()
+    return program
 
 
 def fault(words):

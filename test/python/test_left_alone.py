@@ -45,7 +45,7 @@ def record(fake, marks):
 def test_all_vfs_of_a_pf_are_marked_by_its_address_and_some_by_their_numbers(two):
     run(two, device(TWO, 7, left_alone=[0, 2]), device(ONE, 4, left_alone="all"))
     assert text(two, RULE) == (
-        "# stackhpc.sriov: written by Ansible, changes here are lost\n"
+        "# sriov-vfs: written by Ansible, changes here are lost\n"
         'SUBSYSTEM!="net", GOTO="sriov_vfs_end"\n'
         'ACTION=="remove", GOTO="sriov_vfs_end"\n'
         'TEST!="device/physfn", GOTO="sriov_vfs_end"\n'

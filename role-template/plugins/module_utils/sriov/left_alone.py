@@ -18,7 +18,7 @@ from .program import sysfs
 from .program.host import HOST
 
 MARK = "SRIOV_LEFT_ALONE"
-HEAD = "# stackhpc.sriov: written by Ansible, changes here are lost\n"
+HEAD = "# sriov-vfs: written by Ansible, changes here are lost\n"
 SET_MARK = f'ENV{{NM_UNMANAGED}}="1", ENV{{{MARK}}}="1"'
 # Link.Unmanaged= and Match.Property= of systemd.network(5), both known to systemd 243.
 NETWORK = f"""\

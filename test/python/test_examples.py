@@ -12,6 +12,7 @@
 Pictures have tests in test/pages.test.ts. The play of README.md is what the scenario `amd` runs on a machine.
 """
 
+import atexit
 import functools
 import json
 import os
@@ -467,17 +468,17 @@ def called(words):
     if program == "python3":
         return (sys.executable, str(ROOT / rest[0]), rest[1]), rest[2:]
     if program == "sriov-vfs":
-        return (sys.executable, host_program().name, *rest[:1]), rest[1:]
+        return (sys.executable, host_program(), *rest[:1]), rest[1:]
     return f"no test knows the command {program}"
 
 
 @functools.cache
 def host_program():
-    """The host program in a file, which goes with this process: as an argument it would be too long for Linux."""
-    program = tempfile.NamedTemporaryFile("w", suffix=".py")
-    program.write(program_text())
-    program.flush()
-    return program
+    """The path of the host program in a file that this process removes: as an argument it is too long for Linux."""
+    folder = Path(tempfile.mkdtemp(prefix="sriov-vfs-"))
+    atexit.register(shutil.rmtree, folder)
+    (folder / "sriov-vfs").write_text(program_text(), encoding="utf-8")
+    return str(folder / "sriov-vfs")
 
 
 def fault(words):

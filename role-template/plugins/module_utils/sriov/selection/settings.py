@@ -122,7 +122,7 @@ def refuse_same_addresses(devices: list[dict], settings: dict, details: dict | N
     """
     owners, netdevs = {}, {}
     for netdev, detail in (details or {}).items():
-        for address in {detail["mac"], detail["present"]}:
+        for address in dict.fromkeys((detail["mac"], detail["present"])):
             netdevs.setdefault(address, []).append(netdev)
     for device in devices:
         for item in settings[device["selector"]]["items"]:

@@ -22,7 +22,7 @@ from typing import Any
 from host import HANG_SECONDS, RigError, say
 from images import cloud, recipes, store
 from machine import boot, connectx, kvm
-from machine.qemu import MAX_FUNCTIONS, MAX_PFS, Machine
+from machine.qemu import MAX_FUNCTIONS, MAX_PFS, PROCESSORS, Machine
 from machine.run import Run
 from machine.wait import GuestPanic
 
@@ -109,10 +109,12 @@ def command_start(run: Run, options: argparse.Namespace) -> None:
 
 
 def command_restart(run: Run, options: argparse.Namespace) -> None:
-    """Cut the power and start the same disk again, with other cards missing if asked."""
+    """Cut the power and start the same disk again, with other cards missing or another IOMMU."""
     machine = run.machine()
     if options.missing is not None:
         machine = dataclasses.replace(machine, missing=pf_list(options.missing))
+    if options.iommu is not None:
+        machine = dataclasses.replace(machine, iommu=options.iommu)
     if options.sync and run.running():
         subprocess.run(run.ssh_command("sync"), check=False, timeout=HANG_SECONDS, stdin=subprocess.DEVNULL)
     # In between nothing has the image open.
@@ -195,7 +197,7 @@ def add_start(command: argparse.ArgumentParser) -> None:
     """Add the options of a new machine."""
     names = ", ".join(recipes.RECIPES)
     command.add_argument("--image", default="debian12", help=f"{names}, or a file or an http(s) address of a disk")
-    command.add_argument("--iommu", choices=("intel", "amd", "none"), default="intel")
+    command.add_argument("--iommu", choices=tuple(PROCESSORS), default="intel")
     command.add_argument("--pf", type=int, default=2, help="number of emulated cards")
     command.add_argument(
         "--ports",
@@ -244,6 +246,7 @@ def command_line() -> argparse.ArgumentParser:
     wait.add_argument("--not-boot-id", help="wait for another boot than this")
     restart = add("restart", command_restart)
     restart.add_argument("--missing", help="cards that are not plugged in from now on")
+    restart.add_argument("--iommu", choices=tuple(PROCESSORS), help="the IOMMU from now on, with its processor")
     restart.add_argument("--no-sync", dest="sync", action="store_false", help="do not let the guest write its caches")
     add_wait(restart)
     add("reset", command_reset)

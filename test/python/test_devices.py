@@ -250,8 +250,8 @@ def test_an_optional_nic_is_not_taken_for_absent_when_ip_fails(nics):
 def test_a_host_without_pf_reports_it(fake):
     fake.answer("ip -d -j link show", [])
     assert refusal({"name": "ens9"}) == (
-        "sriov_devices[0] (name ens9) chooses nothing: this host has no PF at all: if its NIC supports SR-IOV, enable it in the "
-        "BIOS, or in the card's firmware"
+        "sriov_devices[0] (name ens9) chooses nothing: this host has no PF at all: if its NIC supports SR-IOV, turn "
+        "SR-IOV on in the BIOS (also called Single Root I/O Virtualization), or enable it in the card's firmware"
     )
 
 
@@ -269,12 +269,13 @@ def test_more_than_the_device_has_is_refused(nics):
     [
         (
             "8086:10c9",
-            "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then reboot",
+            "turn SR-IOV on in the BIOS (also called Single Root I/O Virtualization), then reboot",
         ),
         (
             "15b3:1017",
             "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does this with sriov_action all), then "
-            "reboot; if it is enabled already, power-cycle the host, or enable SR-IOV in the BIOS",
+            "reboot; if it is enabled already, power-cycle the host, or turn SR-IOV on in the BIOS (also called Single Root "
+            "I/O Virtualization)",
         ),
     ],
 )

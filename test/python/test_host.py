@@ -165,12 +165,13 @@ def test_a_pf_whose_interface_is_in_another_namespace_gives_up_no_vfs_unless_all
     [
         (
             "8086:10c9",
-            "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then reboot",
+            "turn SR-IOV on in the BIOS (also called Single Root I/O Virtualization), then reboot",
         ),
         (
             "15b3:1017",
             "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does this with sriov_action all), then "
-            "reboot; if it is enabled already, power-cycle the host, or enable SR-IOV in the BIOS",
+            "reboot; if it is enabled already, power-cycle the host, or turn SR-IOV on in the BIOS (also called Single Root "
+            "I/O Virtualization)",
         ),
     ],
 )
@@ -186,8 +187,9 @@ def test_a_card_that_offers_no_vfs_gets_its_makers_advice(fake, ids, advice):
 # A NIC for which the kernel has no sriov_totalvfs: (ids, driver, class, VFs in its capability, size of what can be
 # read) and why.
 HIDDEN = (
-    "the card shows no SR-IOV: if the model supports it, enable it for this port in the BIOS or in the card's own setup (Virtualization "
-    "Mode: SR-IOV), then reboot; otherwise name another NIC"
+    "the card shows no SR-IOV: if the model supports it, set Virtualization Mode to SR-IOV for this port, in the card's menu of the BIOS "
+    "or with its maker's tool, and turn SR-IOV on in the BIOS (also called Single Root I/O Virtualization), then reboot; otherwise name "
+    "another NIC"
 )
 NO_SRIOV = "the card does not support SR-IOV: name another NIC"
 
@@ -208,7 +210,7 @@ NO_SRIOV = "the card does not support SR-IOV: name another NIC"
             "0x020000",
             0,
             4096,
-            "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then reboot",
+            "turn SR-IOV on in the BIOS (also called Single Root I/O Virtualization), then reboot",
         ),
         (
             "8086:1572",
@@ -921,7 +923,8 @@ ADVICE = {
     "EBUSY": "driver acme is busy with the device (a reset, a change of its eswitch mode, another program that sets VFs): stop that, then "
     "run the role again",
     "EAGAIN": "another operation of driver acme is in progress and did not end during the retries: run the role again",
-    "ENOMEM": "no address space for the VFs: enable SR-IOV and 'Above 4G decoding' in the BIOS, or boot with pci=realloc",
+    "ENOMEM": "no address space for the VFs: turn SR-IOV on in the BIOS (also called Single Root I/O Virtualization), turn 'Above 4G "
+    "decoding' on in the BIOS, or boot with pci=realloc",
     "ENOSPC": "the card has run out of MSI-X vectors or other resources for VFs: lower numvfs",
     "EPERM": "driver acme does not allow so many VFs with the current setup of the port: lower numvfs",
     "EINVAL": "driver acme does not accept this number with the current setup of the port: lower numvfs",

@@ -160,6 +160,7 @@ def test_a_cloud_image_gets_the_volume_and_no_credential_of_systemd() -> None:
         ("intel", "intel-iommu,intremap=on,caching-mode=on", "GenuineIntel", True),
         ("amd", "amd-iommu,intremap=off", "AuthenticAMD", False),
         ("none", None, "GenuineIntel", False),
+        ("none-amd", None, "AuthenticAMD", False),
     ],
 )
 def test_the_iommu_decides_machine_and_vendor(iommu: str, device: str | None, vendor: str, split: bool) -> None:

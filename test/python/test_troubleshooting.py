@@ -105,6 +105,8 @@ def constants(tree):
             "PERMISSION",
             "UNSUPPORTED",
             "NO_ACCESS",
+            # Names in makers' menus, which fill placeholders.
+            "MENUS",
         ):
             aside.update(ast.walk(node.value))
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "ADVICE":

@@ -21,6 +21,8 @@ DISK_SLOT = 0x1D
 # Behind the disk, so that the disk is /dev/vda.
 SEED_SLOT = 0x1E
 MAX_PFS = 16
+# The processor of a machine, by its IOMMU or by the one that it lacks.
+PROCESSORS = {"intel": "GenuineIntel", "amd": "AuthenticAMD", "none": "GenuineIntel", "none-amd": "AuthenticAMD"}
 # Where VFs may have their own functions (ARI), a function names the next one. QEMU's functions can name no other
 # than 1.
 MAX_FUNCTIONS = 2
@@ -131,7 +133,6 @@ def qemu_arguments(machine: Machine, firmware: str, public_key: str) -> list[str
 def processor(machine: Machine) -> list[str]:
     """Return the kind of machine, its processors and its memory."""
     emulated = machine.accel != "kvm"
-    vendor = "AuthenticAMD" if machine.iommu == "amd" else "GenuineIntel"
     # Interrupt remapping needs the I/O APIC outside of the kernel.
     irqchip = ",kernel-irqchip=split" if machine.iommu == "intel" else ""
     # The real mstfwreset refuses to work on a virtual machine, which it detects by lscpu's "Hypervisor vendor".
@@ -139,7 +140,7 @@ def processor(machine: Machine) -> list[str]:
     return [
         *("-machine", f"q35,sata=off,smbus=off{irqchip}"),
         *("-accel", "tcg,thread=multi,tb-size=512" if emulated else "kvm"),
-        *("-cpu", f"{'max' if emulated else 'host'},vendor={vendor}{hidden}"),
+        *("-cpu", f"{'max' if emulated else 'host'},vendor={PROCESSORS[machine.iommu]}{hidden}"),
         *("-smp", str(machine.cpus), "-m", str(machine.memory)),
     ]
 

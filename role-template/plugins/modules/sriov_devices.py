@@ -11,6 +11,8 @@ short_description: Find the PFs that selectors choose
 version_added: 1.0.0
 description:
   - Reads the PFs of the host once, applies each selector, and refuses, in one sentence, any setting that cannot work.
+  - Refuses VFs for guests on a host whose IOMMU is off in the BIOS or in the kernel, if O(concerns) has C(kernel) and the wanted
+    kernel parameters run. Without such VFs, it warns.
   - Changes nothing.
 author:
   - StackHPC (@stackhpc)
@@ -131,6 +133,14 @@ summary:
   type: list
   elements: str
   sample: ["ens1f0 (0000:3b:00.0): 8 VFs"]
+not_ready:
+  description:
+    - The lines that the role prints about what guests need and the BIOS or the kernel has off. Only in a run with the concern
+      C(kernel), and only when the wanted kernel parameters run.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 look_again:
   description: The concerns of O(concerns), for a check after a reboot, without any reset or installation.
   returned: success
@@ -267,6 +277,11 @@ def main():
     wanted = module.params["concerns"]
     if not isinstance(wanted, dict):
         module.fail_json(msg=f"concerns is {wanted!r:.80}, but must be a dictionary: correct it")
+    errors, shortcomings = concerns.shortcomings(wanted, devices)
+    if errors:
+        module.fail_json(msg="; ".join(errors))
+    for sentence in shortcomings:
+        module.warn(sentence)
     found = concerns.settled(wanted, devices, module.run_command) if is_set else {}
     for _result, sentences in found.values():
         for sentence in sentences:
@@ -283,6 +298,7 @@ def main():
             for name, (result, _warnings) in found.items()
         },
         summary=summary_of(wanted, found, devices, notice),
+        not_ready=[f"Not ready for guests: {sentence}" for sentence in shortcomings],
         look_again=look_again(wanted),
         boot_id=sysfs.boot_id(),
         firmware_tools=[tool for tool in tools if tool],

@@ -13,6 +13,8 @@ description:
   - Reports what the modules M(stackhpc.sriov.sriov_firmware), M(stackhpc.sriov.sriov_mlx4),
     M(stackhpc.sriov.sriov_kernel_parameters) and M(stackhpc.sriov.sriov_vfs) would report in check mode. Uses their own code, in
     one remote execution.
+  - Fails if VFs are for guests and the IOMMU is off, in the BIOS or in the kernel, although the wanted kernel parameters run. Without
+    such VFs, it warns.
   - Changes nothing but the role's own notes, and these only with O(forget). The role uses it to check the state after a reboot.
 author:
   - StackHPC (@stackhpc)
@@ -108,6 +110,10 @@ def main():
         devices = found[name].get("devices", devices)
         for sentence in warnings:
             module.warn(sentence)
+    errors, warnings = concerns.shortcomings(wanted, devices)
+    faults += errors
+    for sentence in warnings:
+        module.warn(sentence)
     if faults:
         reasons = [reason["text"] for result in found.values() for reason in result["reboot"] + result["stuck"]]
         module.fail_json(msg="; ".join(reasons + faults))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from . import kernel, mlx4, vfs
+from .bios import host
 from .errors import Refusal
 from .mellanox import firmware
 
@@ -60,6 +61,20 @@ def look(name: str, options: dict, devices: list[dict], run_command: Callable) -
     """
     onlooker = Onlooker(checked_options(name, options, devices), run_command)
     return CONCERNS[name].work(onlooker), onlooker.warnings
+
+
+def shortcomings(wanted: dict[str, dict], devices: list[dict]) -> tuple[list[str], list[str]]:
+    """What the BIOS or the kernel has off, as sentences (errors, warnings): see look() of bios/host.py.
+
+    wanted: {name: options}. Nothing in a run without the kernel parameters, or with wrong options, which the concern
+    itself refuses.
+    """
+    try:
+        options = checked_options("kernel", wanted["kernel"], devices) if "kernel" in wanted else None
+    except Refusal:
+        return [], []
+    found = host.look(devices, options["iommu"], options["passthrough"]) if options else []
+    return tuple([one["text"] for one in found if one["error"] is error] for error in (True, False))
 
 
 def settled(wanted: dict[str, dict], devices: list[dict], run_command: Callable) -> dict[str, tuple[dict, list[str]]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 from . import errors
+from .bios import vendors
 from .program import (
     causes,
     cli,
@@ -45,6 +46,7 @@ PARTS = (
     configuration,
     disk,
     lock,
+    vendors,
     causes,
     decision,
     kernel_log,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 
+from ..bios.vendors import set_in_bios
 from .host import HOST
 from .programs import find_program
 from .sysfs import NETWORK_CLASS, describe, device_path, read_function, read_int, read_pfs, read_text
@@ -81,7 +82,7 @@ def why_no_vfs(function: dict) -> str:
     if function["id"].startswith(MELLANOX + ":"):
         return (
             "enable SR-IOV in the card's firmware (SRIOV_EN, NUM_OF_VFS; the role does this with sriov_action all), then "
-            "reboot; if it is enabled already, power-cycle the host, or enable SR-IOV in the BIOS"
+            f"reboot; if it is enabled already, power-cycle the host, or {set_in_bios('sriov')}"
         )
     total = total_in_config(function["address"])
     if (read_int(device_path(function["address"], "class")) or NETWORK_CLASS << 16) >> 16 != NETWORK_CLASS:
@@ -99,10 +100,10 @@ def why_no_vfs(function: dict) -> str:
         if function["driver"] not in SRIOV_DRIVERS and not IGB_IDS.match(function["id"]):
             return "the card does not support SR-IOV: name another NIC"
         return (
-            "the card shows no SR-IOV: if the model supports it, enable it for this port in the BIOS or in the card's own setup "
-            "(Virtualization Mode: SR-IOV), then reboot; otherwise name another NIC"
+            f"the card shows no SR-IOV: if the model supports it, {set_in_bios('nic')}, and {set_in_bios('sriov')}, then reboot; "
+            "otherwise name another NIC"
         )
-    return "enable SR-IOV for the card in the BIOS (also called Single Root I/O Virtualization), then reboot"
+    return f"{set_in_bios('sriov')}, then reboot"
 
 
 def why_no_pf() -> str:
@@ -111,7 +112,7 @@ def why_no_pf() -> str:
         return (
             "it is a virtual machine, and its hypervisor passes no PF through: pass one through, or leave this host out"
         )
-    return "if its NIC supports SR-IOV, enable it in the BIOS, or in the card's firmware"
+    return f"if its NIC supports SR-IOV, {set_in_bios('sriov')}, or enable it in the card's firmware"
 
 
 def a_vf(function: dict) -> str:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import errno
 import os
 
+from ..bios.vendors import set_in_bios
 from .host import HOST
+from .sysfs import device_path, read_int
 
 INTEL = "8086"
 # Cause and fix of a refused write that creates VFs on a PF without VFs, by driver if its source gives the errno its own
@@ -43,8 +45,7 @@ WRITE_ADVICE = {
     errno.EBUSY: "driver %(driver)s is busy with the device (a reset, a change of its eswitch mode, another program that sets VFs): "
     "stop that, then run the role again",
     errno.EAGAIN: "another operation of driver %(driver)s is in progress and did not end during the retries: run the role again",
-    errno.ENOMEM: "no address space for the VFs: enable SR-IOV and 'Above 4G decoding' in the BIOS, "
-    "or boot with pci=realloc",
+    errno.ENOMEM: "%(room)s",
     errno.ENOSPC: "the card has run out of MSI-X vectors or other resources for VFs: lower numvfs%(irdma)s",
     errno.EPERM: "driver %(driver)s does not allow so many VFs with the current setup of the port: lower numvfs",
     errno.EINVAL: "driver %(driver)s does not accept this number with the current setup of the port: lower numvfs",
@@ -91,4 +92,29 @@ def write_advice(number: int, function: dict, count: int, vfs: int) -> str:
         return NO_CAUSE % {"driver": function["driver"]}
     irdma = function["id"].startswith(INTEL + ":") and os.path.isdir(os.path.join(HOST.sys, "module/irdma"))
     advice = DRIVER_ADVICE.get((function["driver"], number)) or WRITE_ADVICE.get(number, NO_CAUSE)
-    return advice % {"driver": function["driver"], "irdma": ", or detach irdma from the port" if irdma else ""}
+    return advice % {
+        "driver": function["driver"],
+        "irdma": ", or detach irdma from the port" if irdma else "",
+        "room": no_room(function["address"], count) if number == errno.ENOMEM else "",
+    }
+
+
+def no_room(address: str, count: int) -> str:
+    """What sriov_enable() of the kernel had no room for, bus numbers or memory, and the fix.
+
+    The kernel refuses a last VF on a bus that the bridge above the card does not forward (pci_iov_virtfn_bus()).
+    """
+    offset, stride = [read_int(device_path(address, "sriov_" + name)) for name in ("offset", "stride")]
+    # The directory above that of a function is its bridge, or the root of its buses, which has no such attribute.
+    bridge = os.path.dirname(os.path.realpath(device_path(address)))
+    end = read_int(os.path.join(bridge, "subordinate_bus_number"))
+    bus, slot = address.split(":")[1:]
+    device, function = slot.split(".")
+    if None not in (offset, stride, end):
+        last = int(bus, 16) + ((int(device, 16) << 3) + int(function) + offset + stride * (count - 1) >> 8)
+        if last > end:
+            return (
+                f"no bus number for the VFs (the last one needs bus {last:02x}, and the bridge above the card ends with bus "
+                f"{end:02x}): {set_in_bios('sriov')}, {set_in_bios('ari')}, or boot with pci=assign-busses"
+            )
+    return f"no address space for the VFs: {set_in_bios('sriov')}, {set_in_bios('mmio')}, or boot with pci=realloc"

@@ -10,7 +10,9 @@ import { root } from "../generator/artefacts/sources.js";
 const most = { lines: 60, branches: 12, ofModule: 500 };
 
 /** What is longer, with the reason. */
-const longer: { readonly [place: string]: string } = {};
+const longer: { readonly [place: string]: string } = {
+  "generator/model/sriov.ts: module": "a list of variables with their descriptions, from which everything else is made",
+};
 
 const branching: ReadonlySet<SyntaxKind> = new Set([
   SyntaxKind.IfStatement,

@@ -365,27 +365,30 @@ def test_a_name_can_be_given_without_the_digits_of_the_board(bmc):
 
 def test_a_name_that_means_several_settings_is_refused(bmc):
     assert bmc("supermicro").refusal(features=[], attributes={"PortEnable": False}) == (
-        "this BIOS has several settings for PortEnable: name one of PortEnable_0A01, PortEnable_0A02"
+        "sriov_bios_attributes has PortEnable, which can be several settings of this BIOS: name one of PortEnable_0A01, "
+        "PortEnable_0A02"
     )
 
 
 def test_two_names_of_one_setting_are_refused(bmc):
     given = {"ARISupport": "Enabled", "ARISupport_0049": "Disabled"}
     assert bmc("supermicro").refusal(attributes=given) == (
-        "ARISupport and ARISupport_0049 are both ARISupport_0049: remove one of them"
+        "sriov_bios_attributes has ARISupport and ARISupport_0049, which are both the setting ARISupport_0049: remove one of them"
     )
 
 
 def test_an_unknown_name_is_refused_with_those_that_may_be_meant(bmc):
     assert bmc("dell").refusal(attributes={"SriovGlobalEnabled": "Enabled", "SriovFoo": 1}) == (
-        "this BIOS has no setting SriovGlobalEnabled; it has SriovGlobalEnable, ProcVirtualization; "
-        "this BIOS has no setting SriovFoo; it has ProcVirtualization, SriovGlobalEnable"
+        "sriov_bios_attributes has SriovGlobalEnabled, which is no setting of this BIOS: correct it, the BIOS has "
+        "SriovGlobalEnable, ProcVirtualization; sriov_bios_attributes has SriovFoo, which is no setting of this BIOS: correct it, "
+        "the BIOS has ProcVirtualization, SriovGlobalEnable"
     )
 
 
 def test_a_wrong_value_is_refused_with_the_right_ones(bmc):
     assert bmc("dell").refusal(attributes={"MmioAbove4Gb": "Enable", "AcPwrRcvryUserDelay": 10}) == (
-        "MmioAbove4Gb is 'Enable': give one of Enabled, Disabled; AcPwrRcvryUserDelay is 10: give a number from 60 to 600"
+        "sriov_bios_attributes has MmioAbove4Gb: 'Enable', which this BIOS does not accept: give one of Enabled, Disabled; "
+        "sriov_bios_attributes has AcPwrRcvryUserDelay: 10, which this BIOS does not accept: give a number from 60 to 600"
     )
 
 
@@ -452,14 +455,14 @@ def test_a_setting_of_another_type_than_the_preset_is_no_setting_for_the_feature
 
 def test_lockdown_is_refused_by_its_name(bmc):
     assert bmc("dell", "lockdown").refusal() == (
-        "ProcVirtualization cannot become Enabled because all its settings are read-only: end the lockdown mode of the BMC"
+        "BIOS setting ProcVirtualization cannot become Enabled because all its settings are read-only: end the lockdown mode of the BMC"
     )
 
 
 def test_a_profile_that_decides_a_setting_is_refused_by_its_name(bmc):
     rig = bmc("hpe", WorkloadProfile="I/OThroughput")
     assert rig.refusal() == (
-        "Sriov cannot become Enabled because WorkloadProfile is I/OThroughput: change WorkloadProfile first, in the BIOS or "
+        "BIOS setting Sriov cannot become Enabled because WorkloadProfile is I/OThroughput: change WorkloadProfile first, in the BIOS or "
         "in sriov_bios_attributes"
     )
     # It decides only that one.

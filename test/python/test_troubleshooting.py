@@ -57,6 +57,13 @@ PIECES = (
     "true or false",
     "net or pci",
     "a list of units",
+    "none like it",
+    "of an unknown make",
+    "text in quotes",
+    "no reason given",
+    "serial number %s, UUID %s",
+    # The head of a difference.
+    "BIOS settings of the next boot",
     # Words of programs and of drivers, to be recognised.
     "PCI rescan is required",
     "array of byte",

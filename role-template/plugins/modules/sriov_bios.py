@@ -69,6 +69,11 @@ options:
       - A name of a Supermicro board can be given without the digits at its end, if only one setting has it.
     type: dict
     default: {}
+  shown_on:
+    description: Those of O(features) that the host itself shows to be on. The module does not warn if it knows no settings for them.
+    type: list
+    elements: str
+    default: []
   waiting:
     description: The keys of settings that were set since the last boot, as M(stackhpc.sriov.sriov_devices) returns them.
     type: list
@@ -83,8 +88,9 @@ options:
     default: []
   settle:
     description:
-      - In check mode, the maximum number of seconds to wait until no setting waits for a reboot any more. A BMC may show only some time
+      - In check mode after a reboot, the maximum number of seconds to wait until all settings are in effect. A BMC may show only some time
         after a reboot what the BIOS has applied.
+      - The module then counts every setting that is not in effect as one of O(tried).
     type: int
     default: 0
 requirements:

@@ -138,11 +138,11 @@ def of_names(given: dict[str, Any], current: dict[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         found = hits(name, current)
         if not found:
-            faults.append(f"this BIOS has no setting {name}; it has {near(name, current)}")
+            faults.append(f"sriov_bios_attributes has {name}, which is no setting of this BIOS: correct it, the BIOS has {near(name, current)}")
         elif len(found) > 1:
-            faults.append(f"this BIOS has several settings for {name}: name one of {', '.join(found)}")
+            faults.append(f"sriov_bios_attributes has {name}, which can be several settings of this BIOS: name one of {', '.join(found)}")
         elif found[0] in meant:
-            faults.append(f"{meant[found[0]]} and {name} are both {found[0]}: remove one of them")
+            faults.append(f"sriov_bios_attributes has {meant[found[0]]} and {name}, which are both the setting {found[0]}: remove one of them")
         else:
             meant[found[0]] = name
             try:
@@ -168,7 +168,7 @@ def typed(name: str, value: Any, current: Any) -> Any:
     if isinstance(current, str) and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     kind = {bool: "true or false", int: "a whole number", str: "text in quotes"}.get(type(current), "a number")
-    raise Refusal(f"{name} is {value!r:.60}, and the BIOS has {current!r:.60} there: give {kind}")
+    raise Refusal(f"sriov_bios_attributes has {name}: {value!r:.60}, and the BIOS has {current!r:.60} there: give {kind}")
 
 
 def checked_values(wanted: dict[str, Any], current: dict[str, Any], registry: dict, pending: dict[str, Any]) -> dict:
@@ -212,11 +212,11 @@ def fault_of_value(name: str, value: Any, current: Any, entry: dict) -> str | No
     if entry.get("Type") == "Enumeration" and pairs and not any(value in pair for pair in pairs):
         position = 0 if any(pair[0] == current for pair in pairs) else 1
         known = [str(pair[position] or pair[0]) for pair in pairs]
-        return f"{name} is {value!r:.60}: give one of {', '.join(known)}"
+        return f"sriov_bios_attributes has {name}: {value!r:.60}, which this BIOS does not accept: give one of {', '.join(known)}"
     low, high = entry.get("LowerBound"), entry.get("UpperBound")
     if isinstance(value, int) and not isinstance(value, bool):
         if low is not None and value < low or high is not None and value > high:
-            return f"{name} is {value}: give a number from {low} to {high}"
+            return f"sriov_bios_attributes has {name}: {value}, which this BIOS does not accept: give a number from {low} to {high}"
     return None
 
 
@@ -232,13 +232,13 @@ def refuse_read_only(wanted: dict, current: dict, registry: dict, pending: dict)
         decided_by = deciding(name, registry["dependencies"], next_values)
         if decided_by:
             raise Refusal(
-                f"{name} cannot become {value} because {decided_by} is {next_values[decided_by]}: change {decided_by} "
+                f"BIOS setting {name} cannot become {value} because {decided_by} is {next_values[decided_by]}: change {decided_by} "
                 "first, in the BIOS or in sriov_bios_attributes"
             )
         # Without the rules of the registry it is not known which settings the profile decides.
         if profile not in (None, "Custom") and name != PROFILE and not registry["dependencies"]:
             raise Refusal(
-                f"{name} cannot become {value} because {PROFILE} is {profile}, which may decide it: set {PROFILE} to "
+                f"BIOS setting {name} cannot become {value} because {PROFILE} is {profile}, which may decide it: set {PROFILE} to "
                 "Custom first, in the BIOS or in sriov_bios_attributes"
             )
         if entry.get("ReadOnly") or entry.get("Immutable"):
@@ -246,7 +246,7 @@ def refuse_read_only(wanted: dict, current: dict, registry: dict, pending: dict)
             why = "all its settings are read-only: end the lockdown mode of the BMC" if locked else (
                 "the BIOS has it read-only: look in the BIOS for what decides it"
             )
-            raise Refusal(f"{name} cannot become {value} because {why}")
+            raise Refusal(f"BIOS setting {name} cannot become {value} because {why}")
 
 
 def deciding(name: str, dependencies: list, values: dict[str, Any]) -> str | None:

@@ -5,23 +5,26 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from .. import pending
 from ..errors import Refusal
-from ..program import lock
+from ..program import lock, sysfs
 from ..program.host import HOST
+from .host import shown_on
 from .identity import own_identity
 
 CONCERN = "bios"
 
 
 def of_host() -> dict:
-    """What the module that asks the BMC must know of this host: its identity, and the keys of what waits (set in this
-    boot) and what was tried (set in an earlier one).
+    """What the module that asks the BMC must know of this host: its identity, what it shows to be on, and the keys of what
+    waits (set in this boot) and what was tried (set in an earlier one).
     """
     return {
         **own_identity(),
+        "shown_on": shown_on(),
         "waiting": sorted(pending.of_this_boot(HOST, CONCERN)),
         "tried": sorted(pending.of_earlier_boots(HOST, CONCERN)),
     }
@@ -39,12 +42,17 @@ def with_advice(item: dict) -> dict:
 def work(module: Any) -> dict:
     """The module's work. Returns its result; raises Refusal.
 
-    module: an AnsibleModule, or an object with its `params` and `check_mode`.
+    module: an AnsibleModule, or an object with its `params`, `check_mode` and `warn`.
     """
     reasons, touched = module.params["reasons"], module.params["touched"]
     for reason in reasons:
         if not all(isinstance(reason.get(name), str) for name in ("key", "text")):
             raise Refusal(f"reasons has {reason!r:.80}: give what the module sriov_bios returns in reboot")
+    if reasons and sysfs.read_text(os.path.join(HOST.sys, "kernel/kexec_loaded"), "0") == "1":
+        module.warn(
+            "a kernel is loaded for kexec, and a reboot into it skips the BIOS, which then applies no setting: unload it "
+            "(kexec -u) before the reboot"
+        )
     try:
         with lock.locked():
             due, stuck = pending.judge(HOST, CONCERN, reasons, touched, module.check_mode)

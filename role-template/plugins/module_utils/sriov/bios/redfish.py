@@ -207,7 +207,7 @@ def parsed(text: bytes) -> dict:
     """The JSON of an answer; an empty answer is an empty resource. Raises ValueError."""
     value = json.loads(text) if text.strip() else {}
     if not isinstance(value, dict):
-        raise ValueError("not a resource")
+        raise ValueError(type(value).__name__)
     return value
 
 

@@ -29,9 +29,11 @@ def key_of(name: str, value: Any) -> str:
     return f"bios:{name}={value}"
 
 
-def ensure(parameters: dict, check_mode: bool, warn: Callable) -> dict:
+def ensure(parameters: dict, check_mode: bool, warn: Callable, after_reboot: bool = False) -> dict:
     """The module's work. Returns its result; raises Refusal before anything is changed, unless it says what the BMC has
     accepted.
+
+    after_reboot: whether the host has been rebooted for all wanted settings.
     """
     refuse_incomplete(parameters)
     with Bmc(parameters) as bmc:
@@ -43,17 +45,19 @@ def ensure(parameters: dict, check_mode: bool, warn: Callable) -> dict:
         if any(board.current[name] != value for name, value in wanted.items()):
             registry = read_registry(bmc, root, board.bios)
             wanted = checked_values(wanted, board.current, registry, board.pending)
-        for feature in absent:
+        for feature in sorted(set(absent) - set(parameters["shown_on"])):
             warn(
                 f"the names of the BIOS settings for {feature} are not known on this {board.name}: if it is off there, "
                 f"name its settings in sriov_bios_attributes; this BIOS has {near(feature, board.current)}"
             )
-        to_set, stuck = plan(wanted, board, parameters)
+        keys = {key_of(name, value) for name, value in wanted.items()}
+        tried = keys if after_reboot else keys.intersection(parameters["tried"])
+        to_set, stuck = plan(wanted, board, tried)
         if to_set and not stuck:
             refuse_conflict(to_set, wanted, board, parameters["address"])
             if not check_mode:
                 change(bmc, board, to_set)
-        return result_of(wanted, absent, board, {} if stuck else to_set, stuck, parameters)
+        return result_of(wanted, absent, board, {} if stuck else to_set, stuck, tried.union(parameters["waiting"]))
 
 
 def refuse_incomplete(parameters: dict) -> None:
@@ -79,12 +83,15 @@ def wanted_of(parameters: dict, board: Board) -> tuple[dict[str, Any], list[str]
     return {**wanted, **of_names(parameters["attributes"], board.current)}, absent
 
 
-def plan(wanted: dict[str, Any], board: Board, parameters: dict) -> tuple[dict[str, Any], list[str]]:
-    """({name: value} to send, the names of settings that were set in an earlier boot and are not in effect)."""
+def plan(wanted: dict[str, Any], board: Board, tried: set[str]) -> tuple[dict[str, Any], list[str]]:
+    """({name: value} to send, the names of settings that were set in an earlier boot and are not in effect).
+
+    tried: the keys of those that were set in an earlier boot.
+    """
     stuck = [
         name
         for name, value in wanted.items()
-        if key_of(name, value) in parameters["tried"] and (board.current[name] != value or board.jobs)
+        if key_of(name, value) in tried and (board.current[name] != value or board.jobs)
     ]
     to_set = {
         name: value
@@ -148,10 +155,12 @@ def result_of(
     board: Board,
     to_set: dict[str, Any],
     stuck: list[str],
-    parameters: dict,
+    known: set[str],
 ) -> dict:
-    """What the module returns. to_set: what this run has sent, or would send in check mode."""
-    known = set(parameters["tried"]) | set(parameters["waiting"])
+    """What the module returns.
+
+    to_set: what this run has sent, or would send in check mode; known: the keys that the host remembers.
+    """
     # In check mode there is no job yet.
     has_job = bool(board.jobs) or board.is_dell and bool(to_set)
     due = [
@@ -199,15 +208,14 @@ def text_of(name: str, value: Any, board: Board, is_stuck: bool) -> str:
 
 
 def settled_after(parameters: dict, warn: Callable) -> dict:
-    """ensure() without a change, again and again until no setting waits any more, or `settle` seconds are over.
-
-    After a reboot a BMC may be late: an iDRAC finishes its job while the host starts.
+    """ensure() after a reboot, without a change, again and again until all settings are in effect, or `settle` seconds
+    are over. A BMC may be late: an iDRAC finishes its job while the host starts.
     """
     left = parameters["settle"]
     while True:
         warnings: list[str] = []
         try:
-            result = ensure(parameters, True, warnings.append)
+            result = ensure(parameters, True, warnings.append, after_reboot=True)
         except (NoAnswer, Rejected) as refusal:
             # Not a wrong login: a BMC locks an account after a few of them.
             if left <= 0 or isinstance(refusal, Rejected) and refusal.status < 500:
@@ -244,6 +252,7 @@ ARGUMENTS = {
     "uuid": {"type": "str", "default": ""},
     "features": {"type": "list", "elements": "str", "choices": list(FEATURES), "default": list(FEATURES)},
     "attributes": {"type": "dict", "default": {}},
+    "shown_on": {"type": "list", "elements": "str", "default": []},
     "waiting": {"type": "list", "elements": "str", "default": []},
     "tried": {"type": "list", "elements": "str", "default": []},
     "settle": {"type": "int", "default": 0},

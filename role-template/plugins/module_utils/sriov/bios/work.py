@@ -45,7 +45,7 @@ def ensure(parameters: dict, check_mode: bool, warn: Callable, after_reboot: boo
         if any(board.current[name] != value for name, value in wanted.items()):
             registry = read_registry(bmc, root, board.bios)
             wanted = checked_values(wanted, board.current, registry, board.pending)
-        for feature in sorted(set(absent) - set(parameters["shown_on"])):
+        for feature in [feature for feature in absent if feature not in parameters["shown_on"]]:
             warn(
                 f"the names of the BIOS settings for {feature} are not known on this {board.name}: if it is off there, "
                 f"name its settings in sriov_bios_attributes; this BIOS has {near(feature, board.current)}"

@@ -142,7 +142,14 @@ MACHINES = [
     # Another processor's table is none.
     ("intel", INTEL_LINE, ["IVRS"], [], "bios", NO_DMAR),
     # The kernel numbers a table that is there twice; virtio-iommu has none of the two.
-    ("intel", INTEL_LINE, ["DMAR1", "DMAR2"], ["dmar0"], None, ""),
+    (
+        "intel",
+        INTEL_LINE,
+        ["DMAR1", "DMAR2"],
+        [],
+        "kernel",
+        "the kernel has the IOMMU off, and the BIOS has it on (ACPI table DMAR): look for DMAR in the kernel log, then boot again",
+    ),
     ("intel", INTEL_LINE, ["VIOT"], ["virtio0"], None, ""),
 ]
 
@@ -358,6 +365,9 @@ MENU = {
     "Lenovo": "set Intel VT for Directed I/O (VT-d) to Enabled in System Settings > Devices and I/O Ports (Lenovo)",
     "Supermicro": "set Intel VT for Directed I/O (VT-d) to Enable in Advanced > Chipset Configuration > North Bridge > IIO "
     "Configuration (Supermicro)",
+    "Hewlett-Packard": "set Intel(R) VT-d to Enabled in Virtualization Options (HPE)",
+    # Not every name that begins as a maker's.
+    "HPC Systems": "turn VT-d on in the BIOS (also called Intel VT for Directed I/O)",
     "Default string": "turn VT-d on in the BIOS (also called Intel VT for Directed I/O)",
 }
 
@@ -392,7 +402,7 @@ def test_there_is_an_advice_for_every_feature_of_every_maker(shown, maker, featu
 def test_every_entry_of_a_maker_is_of_a_feature_that_there_is():
     known = {*vendors.ANY_MAKER} | {feature for feature, _processor in features()}
     assert sorted({key for menus in vendors.MENUS.values() for key in menus} - known) == []
-    assert {maker for _begin, maker in vendors.MAKERS} == set(vendors.MENUS)
+    assert set(vendors.MAKERS.values()) == set(vendors.MENUS)
 
 
 def test_a_card_that_shows_no_sriov_is_sent_to_its_own_menu_with_path_and_value(shown, fake):

@@ -11,12 +11,20 @@ programs that set them.
 from __future__ import annotations
 
 import os
+import re
 
 from ..program.host import HOST
 from ..program.sysfs import read_text
 
-# What sys_vendor or board_vendor of the DMI data begins with, in small letters.
-MAKERS = (("dell", "Dell"), ("hp", "HPE"), ("hewlett", "HPE"), ("lenovo", "Lenovo"), ("supermicro", "Supermicro"))
+# By the first word of sys_vendor or board_vendor in the DMI data, in small letters.
+MAKERS = {
+    "dell": "Dell",
+    "hp": "HPE",
+    "hpe": "HPE",
+    "hewlett": "HPE",
+    "lenovo": "Lenovo",
+    "supermicro": "Supermicro",
+}
 # By maker, then by feature, and by the processor where the names differ: (setting, value, menu).
 MENUS = {
     "Dell": {
@@ -78,10 +86,9 @@ def maker() -> str | None:
     """The maker of this machine, a key of MENUS, from its DMI data; None for another one."""
     for name in ("sys_vendor", "board_vendor"):
         # An integrator's name hides the maker of the board, who wrote the BIOS.
-        said = (read_text(os.path.join(HOST.sys, "class/dmi/id", name), "") or "").lower()
-        for begin, known in MAKERS:
-            if said.startswith(begin):
-                return known
+        word = re.match(r"[a-z]*", read_text(os.path.join(HOST.sys, "class/dmi/id", name), "").lower())
+        if word.group() in MAKERS:
+            return MAKERS[word.group()]
     return None
 
 

@@ -145,6 +145,7 @@ def answers_of_the_role(fresh: bool) -> dict:
             "look_again": options,
             "summary": ["No PF has VFs that the role manages."] if fresh else lines,
             "settled": settled,
+            "not_ready": [],
         },
         "sriov_kernel_parameters": kernel,
         "sriov_vfs": vfs,

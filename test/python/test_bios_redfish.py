@@ -672,6 +672,24 @@ def test_a_bmc_is_not_waited_for_without_an_end(bmc):
     assert reasons(after) == keys(off("dell")) and rig.slept == [10, 10, 5] and rig.sent() == 1
 
 
+def test_a_bmc_that_is_at_work_no_more_is_waited_for_a_minute(bmc):
+    rig = bmc("dell", "ignored")
+    touched = rig.run()["touched"]
+    rig.reboot()
+    rig.slept.clear()
+    assert reasons(rig.run(check_mode=True, tried=touched, settle=300)) == keys(off("dell"))
+    assert rig.slept == [10] * 6
+
+
+def test_a_bmc_with_a_job_is_waited_for_to_the_end(bmc):
+    rig = bmc("dell", "job stays")
+    touched = rig.run()["touched"]
+    rig.reboot()
+    rig.slept.clear()
+    rig.run(check_mode=True, tried=touched, settle=85)
+    assert rig.slept == [10] * 8 + [5]
+
+
 def test_a_bmc_that_is_busy_after_the_reboot_is_asked_again(bmc):
     rig = bmc("dell", "busy", **WANTED["dell"])
     assert not rig.run(check_mode=True, settle=300).get("failed") and len(rig.slept) == 2

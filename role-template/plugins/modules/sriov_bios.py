@@ -137,6 +137,11 @@ model:
   returned: success
   type: str
   sample: Dell Inc. PowerEdge R750
+working:
+  description: Whether the BMC has a job for BIOS settings, or shows pending ones, of whomever.
+  returned: success
+  type: bool
+  sample: true
 attributes:
   description: Each wanted setting with its value now, its value from the next boot on, and the wanted value.
   returned: success

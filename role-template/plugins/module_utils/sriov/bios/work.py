@@ -22,6 +22,8 @@ from .redfish import ROOT, Bmc, Board, NoAnswer, Rejected, choose_system, open_j
 # A BMC may show what it has accepted only after a moment.
 LOOKS_AFTER_CHANGE = 6
 PAUSE = 5
+# Seconds that a BMC gets after a reboot, if neither a job nor a pending setting shows that it is still at work.
+SHORT_WAIT = 60
 
 
 def key_of(name: str, value: Any) -> str:
@@ -182,6 +184,7 @@ def result_of(
             "after": "".join(f"{name}={value}\n" for name, value in to_set.items()),
         },
         "model": board.name,
+        "working": bool(board.jobs or board.pending),
         "absent": absent,
         "attributes": {
             name: {
@@ -211,7 +214,7 @@ def settled_after(parameters: dict, warn: Callable) -> dict:
     """ensure() after a reboot, without a change, again and again until all settings are in effect, or `settle` seconds
     are over. A BMC may be late: an iDRAC finishes its job while the host starts.
     """
-    left = parameters["settle"]
+    left, waited = parameters["settle"], 0
     while True:
         warnings: list[str] = []
         try:
@@ -221,12 +224,15 @@ def settled_after(parameters: dict, warn: Callable) -> dict:
             if left <= 0 or isinstance(refusal, Rejected) and refusal.status < 500:
                 raise
         else:
+            if not result["working"]:
+                left = min(left, SHORT_WAIT - waited)
             if left <= 0 or not (result["reboot"] or result["changed"]):
                 for sentence in warnings:
                     warn(sentence)
                 return result
-        time.sleep(min(PAUSE * 2, left))
-        left -= PAUSE * 2
+        pause = min(PAUSE * 2, left)
+        time.sleep(pause)
+        left, waited = left - pause, waited + pause
 
 
 def work(module: Any) -> dict:

@@ -18,7 +18,7 @@ from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
 RIG = Path(__file__).resolve().parents[2] / "molecule" / "rig" / "bmc"
 sys.path.insert(0, str(RIG))
 
-import fake_bmc  # noqa: E402
+import fake_bmc
 
 HOST = {"serial": "ABC1234", "uuid": "4c4c4544-0035-3410-8050-c6c04f314733"}
 PASSWORD = "correct horse"
@@ -263,13 +263,18 @@ def test_another_value_may_be_tried_after_one_that_was(bmc):
     rig = bmc("hpe", "ignored")
     touched = rig.run(features=[], attributes={"PciResourcePadding": "High"})["touched"]
     rig.reboot()
-    assert rig.run(features=[], attributes={"PciResourcePadding": "Medium"}, tried=touched)["changed"] and rig.sent() == 2
+    assert (
+        rig.run(features=[], attributes={"PciResourcePadding": "Medium"}, tried=touched)["changed"] and rig.sent() == 2
+    )
 
 
 def test_a_change_that_the_bmc_forgets_at_once_is_an_error(bmc):
     rig = bmc("lenovo", "forgets")
     result = rig.run()
-    assert "has accepted DevicesandIOPorts_IntelVTforDirectedIOVTd" in result["msg"] and "show it as pending" in result["msg"]
+    assert (
+        "has accepted DevicesandIOPorts_IntelVTforDirectedIOVTd" in result["msg"]
+        and "show it as pending" in result["msg"]
+    )
     assert rig.sent() == 1 and rig.slept == [work.PAUSE] * work.LOOKS_AFTER_CHANGE
 
 
@@ -485,7 +490,9 @@ def test_a_profile_may_be_changed_together_with_what_it_decides(bmc):
 def test_a_missing_licence_is_said_in_the_words_of_the_bmc(bmc):
     rig = bmc("supermicro", "licence")
     message = rig.run()["msg"]
-    assert message.endswith("(403): Not licensed to perform this request. The following licenses SFT-OOB-LIC were needed.")
+    assert message.endswith(
+        "(403): Not licensed to perform this request. The following licenses SFT-OOB-LIC were needed."
+    )
     assert rig.sent() == 1 and rig.state["pending"] == {}
 
 
@@ -526,7 +533,9 @@ def test_one_of_serial_number_and_uuid_is_enough(bmc, vendor, known):
     assert not bmc(vendor).run(check_mode=True, **known).get("failed")
 
 
-@pytest.mark.parametrize("known", [{"serial": "", "uuid": ""}, {"serial": "Default string", "uuid": "0" * 8 + "-0000" * 3 + "-" + "0" * 12}])
+@pytest.mark.parametrize(
+    "known", [{"serial": "", "uuid": ""}, {"serial": "Default string", "uuid": "0" * 8 + "-0000" * 3 + "-" + "0" * 12}]
+)
 def test_a_host_without_an_identity_is_refused(bmc, known):
     assert "it is not known whether the BMC at" in bmc("lenovo").refusal(**known)
 

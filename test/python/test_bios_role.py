@@ -99,7 +99,9 @@ def test_a_refusal_of_the_bmc_comes_before_the_host_is_changed(rig, bmc):
     assert set(sent_to_host(rig)) == {"setup", "sriov_devices"}
 
 
-@pytest.mark.parametrize("variables", [{"sriov_bmc_address": ""}, {"sriov_bmc_address": None}, {"sriov_action": "mellanox"}])
+@pytest.mark.parametrize(
+    "variables", [{"sriov_bmc_address": ""}, {"sriov_bmc_address": None}, {"sriov_action": "mellanox"}]
+)
 def test_without_an_address_and_for_the_firmware_alone_no_bmc_is_asked(rig, bmc, variables):
     board = bmc("dell")
     play(rig, board, **variables)

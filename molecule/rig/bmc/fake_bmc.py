@@ -228,7 +228,12 @@ class Tree:
         attributes, _job = self.shown()
         if self.state["late"]:
             self.state["late"]["left"] -= 1
-        return {"Id": "Bios", "AttributeRegistry": self.shape.named, "Attributes": attributes, "@Redfish.Settings": about}
+        return {
+            "Id": "Bios",
+            "AttributeRegistry": self.shape.named,
+            "Attributes": attributes,
+            "@Redfish.Settings": about,
+        }
 
     def of_settings(self) -> dict[str, Any]:
         """The settings of the next boot, as this vendor shows them."""
@@ -259,7 +264,9 @@ class Tree:
         if self.has("lockdown"):
             raise Rejection(403, "Unable to complete the operation because the system is in Lockdown mode.")
         if self.has("licence"):
-            raise Rejection(403, "Not licensed to perform this request. The following licenses SFT-OOB-LIC were needed.")
+            raise Rejection(
+                403, "Not licensed to perform this request. The following licenses SFT-OOB-LIC were needed."
+            )
         if self.has("raced"):
             self.state["generation"] += 1
         if self.shape.etag and if_match != self.etag():
@@ -270,7 +277,9 @@ class Tree:
         for name, value in body["Attributes"].items():
             self.check_value(name, value)
         if self.state["job"]:
-            raise Rejection(400, "Pending configuration values are already committed, unable to perform another set operation.")
+            raise Rejection(
+                400, "Pending configuration values are already committed, unable to perform another set operation."
+            )
         self.state["generation"] += 1
         self.state["changes"].append(body)
         if self.has("forgets"):
@@ -289,7 +298,9 @@ class Tree:
         # Coded registries: the attribute holds the displayed name, and the BIOS takes nothing else.
         known = [pair["ValueDisplayName"] for pair in entry.get("Value", [])]
         if known and value not in known or current is not None and type(value) is not type(current):
-            raise Rejection(400, f"The value {value!r} for the property {name} is not in the list of acceptable values.")
+            raise Rejection(
+                400, f"The value {value!r} for the property {name} is not in the list of acceptable values."
+            )
 
 
 def members(uris: Any) -> dict[str, Any]:

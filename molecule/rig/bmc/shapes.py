@@ -116,7 +116,9 @@ HPE = Shape(
         "AdminName": "",
     },
     registry={
-        "WorkloadProfile": choice("GeneralPowerEfficientCompute", "I/OThroughput", "Virtualization-MaxPerformance", "Custom"),
+        "WorkloadProfile": choice(
+            "GeneralPowerEfficientCompute", "I/OThroughput", "Virtualization-MaxPerformance", "Custom"
+        ),
         "Sriov": choice(*ENABLED),
         "ProcAmdIoVt": choice(*ENABLED),
         "PciResourcePadding": choice("Normal", "Medium", "High"),

@@ -19,6 +19,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 
 import fake_bmc
 from host import HANG_SECONDS, RigError
+
 from machine import qemu
 from machine.qmp import Monitor
 from machine.run import Run

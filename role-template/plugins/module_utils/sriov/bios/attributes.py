@@ -138,11 +138,17 @@ def of_names(given: dict[str, Any], current: dict[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         found = hits(name, current)
         if not found:
-            faults.append(f"sriov_bios_attributes has {name}, which is no setting of this BIOS: correct it, the BIOS has {near(name, current)}")
+            faults.append(
+                f"sriov_bios_attributes has {name}, which is no setting of this BIOS: correct it, the BIOS has {near(name, current)}"
+            )
         elif len(found) > 1:
-            faults.append(f"sriov_bios_attributes has {name}, which can be several settings of this BIOS: name one of {', '.join(found)}")
+            faults.append(
+                f"sriov_bios_attributes has {name}, which can be several settings of this BIOS: name one of {', '.join(found)}"
+            )
         elif found[0] in meant:
-            faults.append(f"sriov_bios_attributes has {meant[found[0]]} and {name}, which are both the setting {found[0]}: remove one of them")
+            faults.append(
+                f"sriov_bios_attributes has {meant[found[0]]} and {name}, which are both the setting {found[0]}: remove one of them"
+            )
         else:
             meant[found[0]] = name
             try:
@@ -168,7 +174,9 @@ def typed(name: str, value: Any, current: Any) -> Any:
     if isinstance(current, str) and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     kind = {bool: "true or false", int: "a whole number", str: "text in quotes"}.get(type(current), "a number")
-    raise Refusal(f"sriov_bios_attributes has {name}: {value!r:.60}, and the BIOS has {current!r:.60} there: give {kind}")
+    raise Refusal(
+        f"sriov_bios_attributes has {name}: {value!r:.60}, and the BIOS has {current!r:.60} there: give {kind}"
+    )
 
 
 def checked_values(wanted: dict[str, Any], current: dict[str, Any], registry: dict, pending: dict[str, Any]) -> dict:
@@ -243,8 +251,10 @@ def refuse_read_only(wanted: dict, current: dict, registry: dict, pending: dict)
             )
         if entry.get("ReadOnly") or entry.get("Immutable"):
             locked = all(one.get("ReadOnly") or one.get("Immutable") for one in entries.values())
-            why = "all its settings are read-only: end the lockdown mode of the BMC" if locked else (
-                "the BIOS has it read-only: look in the BIOS for what decides it"
+            why = (
+                "all its settings are read-only: end the lockdown mode of the BMC"
+                if locked
+                else ("the BIOS has it read-only: look in the BIOS for what decides it")
             )
             raise Refusal(f"BIOS setting {name} cannot become {value} because {why}")
 

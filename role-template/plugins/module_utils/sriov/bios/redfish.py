@@ -152,9 +152,11 @@ class Bmc:
         if self.token:
             fields["X-Auth-Token"] = self.token
         # A new session is opened without the refused kind of login.
-        basic = {} if self.token or method == "POST" else {
-            "url_username": given["username"], "url_password": given["password"], "force_basic_auth": True
-        }
+        basic = (
+            {}
+            if self.token or method == "POST"
+            else {"url_username": given["username"], "url_password": given["password"], "force_basic_auth": True}
+        )
         try:
             answer = open_url(
                 self.base + uri,
@@ -245,7 +247,9 @@ def choose_system(bmc: Bmc, root: dict, wanted: str) -> dict:
     if not ids:
         raise Refusal(f"the BMC at {bmc.address} shows no system: check that sriov_bmc_address is that of a BMC")
     if wanted and wanted not in ids:
-        raise Refusal(f"the BMC at {bmc.address} has no system {wanted!r:.80}: name one of {', '.join(ids)} in sriov_bmc_system")
+        raise Refusal(
+            f"the BMC at {bmc.address} has no system {wanted!r:.80}: name one of {', '.join(ids)} in sriov_bmc_system"
+        )
     if not wanted and len(ids) > 1:
         raise Refusal(f"the BMC at {bmc.address} has the systems {', '.join(ids)}: name the host's in sriov_bmc_system")
     return bmc.get(members[ids.index(wanted) if wanted else 0])
@@ -296,9 +300,7 @@ def find_jobs(bmc: Bmc, system: dict) -> str:
 def open_jobs(bmc: Bmc, uri: str) -> list[dict]:
     """Dell's jobs for BIOS settings that are not finished, each with `Id` and `JobState`. Raises Refusal."""
     members = bmc.get(uri + "?$expand=*($levels=1)").get("Members") or []
-    return [
-        job for job in members if job.get("JobType") == "BIOSConfiguration" and job.get("JobState") not in FINISHED
-    ]
+    return [job for job in members if job.get("JobType") == "BIOSConfiguration" and job.get("JobState") not in FINISHED]
 
 
 def complaints(messages: Any) -> list[str]:

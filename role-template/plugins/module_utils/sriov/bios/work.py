@@ -195,7 +195,8 @@ def result_of(
             for name, value in wanted.items()
         },
         "reboot": [
-            {"key": key_of(name, wanted[name]), "text": text_of(name, wanted[name], board, name in stuck)} for name in due
+            {"key": key_of(name, wanted[name]), "text": text_of(name, wanted[name], board, name in stuck)}
+            for name in due
         ],
         "touched": [key_of(name, value) for name, value in to_set.items()],
     }

@@ -1,4 +1,4 @@
-"""Fails unless a BMC got so many changes of its BIOS settings, and its machine rebooted so often: FILE CHANGES REBOOTS."""
+"""Fails unless a BMC got so many changes, and its machine rebooted so often. Arguments: FILE CHANGES REBOOTS."""
 
 import json
 import sys

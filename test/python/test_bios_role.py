@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role with a BMC: real Ansible and the rig's BMC, with a simulated host. What the BMC is sent, and who sees the password."""
+"""The role with the rig's BMC and a simulated host: what the BMC is sent, and who sees the password."""
 
 import json
 

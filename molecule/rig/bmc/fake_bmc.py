@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A BMC with Redfish over HTTPS, for tests: the BIOS settings of one host, those of the next boot, and what vendors make of it.
+"""A BMC with Redfish over HTTPS, for tests: the BIOS settings of one host, as vendors show them.
 
 Everything is in its folder: state.json, which each request reads and writes, and the certificate. A test may change the
 state between requests. A host's reboot is reset(), which a POST of ComputerSystem.Reset calls too.
@@ -68,7 +68,7 @@ def make_certificate(directory: Path) -> None:
 
 
 def make(directory: Path, vendor: str, host: dict[str, str], faults: tuple[str, ...] = (), **attributes: Any) -> None:
-    """Make the folder of a BMC. host: serial and uuid of its host; attributes: settings that differ from the shape's."""
+    """Make the folder of a BMC. host: its serial and uuid; attributes: settings that differ from the shape's."""
     unknown = sorted(set(faults) - set(FAULTS))
     if unknown:
         raise ValueError(f"a BMC has no such fault: {', '.join(unknown)}")

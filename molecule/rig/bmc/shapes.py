@@ -16,8 +16,8 @@ class Shape:
     """One vendor's BMC.
 
     pending: how the settings object shows what is pending: `sparse`, `full` (every setting), or `absent` (no Attributes
-    when nothing is). registry: {name: entry}; listed: the id under which the registry is found, named: what the resource
-    Bios calls it.
+    when nothing is). registry: {name: entry}; listed: the id under which the registry is found; named: its name in the
+    resource Bios.
     """
 
     vendor: str | None

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A machine with a BMC: keeps QEMU running, and starts it as the BIOS says each time that the guest reboots.
 
-QEMU ends when the guest reboots. The BMC's pending settings then become the current ones, and QEMU starts again: with the
-IOMMU where ProcVirtualization, or what the vendor calls it, is on.
+QEMU ends when the guest reboots. The BMC's pending settings then become the current ones, and QEMU starts again: with
+the IOMMU where ProcVirtualization, or what the vendor calls it, is on.
 """
 
 from __future__ import annotations

@@ -250,8 +250,8 @@ def look_again(wanted):
 
 
 def not_ready(module, wanted, devices):
-    """(The warnings about what the BIOS or the kernel has off, what the role refuses if the BIOS is set already). Ends the
-    module for what it refuses now.
+    """(The warnings about what the BIOS or the kernel has off, what the role refuses if the BIOS is set already). Ends
+    the module for what it refuses now.
     """
     errors, warnings = concerns.shortcomings(wanted, devices)
     until = [one["text"] for one in errors if module.params["bmc"] and one["off_by"] == "bios"]

@@ -83,7 +83,7 @@ PRESETS = (
         },
     ),
 )
-# What Supermicro's boards add to a name, as in SR_IOVSupport_0047, SR-IOVSupport#0048 and IntelVTforDirectedI_O_VT_d__1E32.
+# What Supermicro's boards add to a name, as in SR_IOVSupport_0047 and SR-IOVSupport#0048.
 SUFFIX = r"(?:_?[#_][0-9A-Fa-f]{4})?"
 ABOUT_FEATURES = re.compile("sr.?iov|vt.?d|iommu|vmx|virtuali|svm", re.IGNORECASE)
 NEAR_SHOWN = 12
@@ -222,9 +222,9 @@ def fault_of_value(name: str, value: Any, current: Any, entry: dict) -> str | No
         known = [str(pair[position] or pair[0]) for pair in pairs]
         return f"sriov_bios_attributes has {name}: {value!r:.60}, which this BIOS does not accept: give one of {', '.join(known)}"
     low, high = entry.get("LowerBound"), entry.get("UpperBound")
-    if isinstance(value, int) and not isinstance(value, bool):
-        if low is not None and value < low or high is not None and value > high:
-            return f"sriov_bios_attributes has {name}: {value}, which this BIOS does not accept: give a number from {low} to {high}"
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if is_number and (low is not None and value < low or high is not None and value > high):
+        return f"sriov_bios_attributes has {name}: {value}, which this BIOS does not accept: give a number from {low} to {high}"
     return None
 
 

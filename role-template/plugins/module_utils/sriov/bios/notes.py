@@ -1,7 +1,7 @@
 # Copyright the stackhpc.sriov contributors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What waits in a host's BIOS for a reboot, remembered on the host: the BMC does not know when the host has rebooted."""
+"""What waits in a host's BIOS for a reboot, remembered on the host: a BMC does not know when the host has rebooted."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ CONCERN = "bios"
 
 
 def of_host() -> dict:
-    """What the module that asks the BMC must know of this host: its identity, what it shows to be on, and the keys of what
-    waits (set in this boot) and what was tried (set in an earlier one).
+    """What the module that asks the BMC must know of this host: its identity, what it shows to be on, and the keys of
+    what waits (set in this boot) and what was tried (set in an earlier one).
     """
     return {
         **own_identity(),

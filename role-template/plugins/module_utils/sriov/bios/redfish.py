@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Redfish over HTTPS: the requests to a BMC, and its BIOS settings as plain data.
 
-DMTF DSP0266 (the protocol) and DSP2046 (the resources Bios, Settings, AttributeRegistry). What vendors do differently is
-said where it matters.
+DMTF DSP0266 (the protocol) and DSP2046 (the resources Bios, Settings, AttributeRegistry). Differences between vendors
+have a comment where they matter.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def text_of_error(body: bytes) -> str:
 class Bmc:
     """A BMC: sends requests with a login, and turns every fault into a Refusal.
 
-    Uses basic authentication, and a session if the BMC refuses that. Use it in a `with` statement: that ends the session.
+    Uses basic authentication, and a session if the BMC refuses that. The end of a `with` statement ends the session.
     """
 
     def __init__(self, parameters: dict) -> None:
@@ -256,7 +256,7 @@ def choose_system(bmc: Bmc, root: dict, wanted: str) -> dict:
 
 
 def read_board(bmc: Bmc, root: dict, system: dict) -> Board:
-    """The BIOS settings of a system. Raises Refusal if the BMC does not show them, or does not let anybody change them."""
+    """The BIOS settings of a system. Raises Refusal if the BMC does not show them, or nobody can change them."""
     bios_uri = link(system, "Bios")
     bios = bmc.get(bios_uri) if bios_uri else {}
     current = bios.get("Attributes")
@@ -317,8 +317,8 @@ def complaints(messages: Any) -> list[str]:
 def read_registry(bmc: Bmc, root: dict, bios: dict) -> dict:
     """The registry of the BIOS settings: {"attributes": {name: entry}, "dependencies": [...]}; both empty without one.
 
-    The resource Bios names the registry; Dell and Supermicro give it another version there than where it is, so the name
-    up to the first dot decides. A BMC need not have one.
+    The resource Bios names the registry. Dell and Supermicro give it another version there than where it is, so the
+    name up to the first dot decides. A BMC need not have one.
     """
     wanted = str(bios.get("AttributeRegistry") or "")
     try:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The BIOS settings of a host, through its BMC: what must be set, and what waits for a reboot.
 
-This runs where the BMC can be reached, and not on the host: what the host remembers of earlier boots comes as an option,
-and bios/notes.py keeps it there.
+This runs where the BMC can be reached, and not on the host: what the host remembers of earlier boots comes as an
+option, and bios/notes.py keeps it there.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ export const pictures: readonly Picture[] = [
       },
       {
         id: "bios",
-        says: "sriov_bios sets the BIOS of the next boot through the BMC, if the host has one in the inventory",
+        says: "sriov_bios sets the BIOS through a BMC; sriov_bios_notes remembers it",
       },
       { id: "mellanox", says: "sriov_firmware and sriov_mlx4 configure Mellanox cards" },
       { id: "kernel", says: "sriov_kernel_parameters sets the next boot's IOMMU parameters" },

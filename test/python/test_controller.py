@@ -109,7 +109,13 @@ def test_the_second_part_of_a_play_reports_what_is_due_for_the_first(rig):
     first = {
         "sriov_reboot_required": True,
         "sriov_reboot_reasons": ["the firmware is set"],
-        "__sriov_applied": {"boot_id": "1", "action": "mellanox", "devices": [], "concerns": {"firmware": {}}},
+        "__sriov_applied": {
+            "boot_id": "1",
+            "action": "mellanox",
+            "devices": [],
+            "bmc": False,
+            "concerns": {"firmware": {}},
+        },
     }
     edit(rig, pre_tasks=[{"ansible.builtin.set_fact": first}])
     rig.run(1, "converged", 5, "linear", variables={"sriov_action": "config"})

@@ -1,5 +1,6 @@
 """The rig's machine with a BMC, without a machine: what QEMU is started with, and when it is started again."""
 
+import dataclasses
 import json
 import socket
 import sys
@@ -82,6 +83,51 @@ def test_the_monitor_tells_why_qemu_has_ended(tmp_path: Path, events: list[objec
         assert monitor.shutdown_reason() == reason
     server.join()
     listener.close()
+
+
+# A QEMU that ends with the next reason of a list, and notes whether it was given an IOMMU.
+PLAYED = """#!{python}
+import json, socket, sys
+notes = {notes!r}
+reasons = json.load(open(notes))
+reason = reasons["left"].pop(0)
+reasons["iommu"].append(any("intel-iommu" in word for word in sys.argv))
+json.dump(reasons, open(notes, "w"))
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("power.sock")
+listener.listen()
+connection, _address = listener.accept()
+connection.sendall(b'{{"QMP": {{}}}}\\n')
+connection.recv(4096)
+connection.sendall(b'{{"return": {{}}}}\\n')
+connection.sendall((json.dumps({{"event": "SHUTDOWN", "data": {{"reason": reason}}}}) + "\\n").encode())
+"""
+
+
+def test_a_reboot_starts_the_machine_as_the_bios_then_says_and_an_end_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, notes = Run(tmp_path / "run"), tmp_path / "notes.json"
+    run.directory.mkdir()
+    (run.directory / "key.pub").write_text("ssh-ed25519 AAAA rig")
+    notes.write_text(
+        json.dumps({"left": ["guest-reset", "host-qmp-system-reset", "guest-shutdown", "unused"], "iommu": []})
+    )
+    program = tmp_path / "bin" / "qemu-system-x86_64"
+    program.parent.mkdir()
+    program.write_text(PLAYED.format(python=sys.executable, notes=str(notes)))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.setattr(qemu, "find_firmware", lambda: ("CODE.fd", "VARS.fd"))
+    bmc.start(run, WITH_BMC)
+    with bmc.fake_bmc.state_of(run.directory / "bmc") as state:
+        state.update(pending={"ProcVirtualization": "Enabled"}, job="JID_001")
+    monkeypatch.setattr(sys, "argv", ["bmc.py", str(run.directory), json.dumps(dataclasses.asdict(WITH_BMC))])
+    assert bmc.main() == 0
+    assert json.loads(notes.read_text()) == {"left": ["unused"], "iommu": [False, True, True]}
+    state = json.loads((run.directory / "bmc" / "state.json").read_text())
+    assert (state["boots"], state["job"], state["attributes"]["ProcVirtualization"]) == (2, None, "Enabled")
+    assert int((run.directory / "bmc" / "port").read_text()) > 0
 
 
 def test_qemu_that_ends_at_once_is_an_error(tmp_path: Path) -> None:

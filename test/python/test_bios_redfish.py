@@ -314,6 +314,16 @@ def test_dell_shows_pending_settings_as_current_and_the_job_keeps_them_due(bmc):
     assert rig.run(tried=touched)["reboot"] == []
 
 
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("faults", [(), ("early",)])
+def test_a_change_that_the_host_does_not_remember_is_due_and_not_sent_again(bmc, vendor, faults):
+    """The run was killed after the change and before the note on the host."""
+    rig = bmc(vendor, *faults)
+    rig.run()
+    again = rig.run()
+    assert not again["changed"] and reasons(again) == keys(off(vendor)) and rig.sent() == 1
+
+
 def test_a_job_that_survives_the_reboot_counts_as_not_applied(bmc):
     rig = bmc("dell", "early", "job stays")
     touched = rig.run()["touched"]

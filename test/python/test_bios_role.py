@@ -21,12 +21,19 @@ REASON = "BIOS setting SriovGlobalEnable becomes Enabled with the reboot"
 BIOS = {**HOST, "shown_on": [], "waiting": [], "tried": [], "until": []}
 
 
-def play(rig, board, case="converged", bios=BIOS, **variables):
-    """Run the role for one host, whose BMC it is, and return what it printed with -vvv."""
+NOTED = [{"key": "bios:x", "text": REASON}]
+
+
+def play(rig, board, case="converged", bios=BIOS, noted=NOTED, **variables):
+    """Run the role for one host, whose BMC it is, and return what it printed with -vvv.
+
+    bios: what the host says; noted: what it has noted as waiting.
+    """
     path = rig.folder / f"{case}.json"
     answers = json.loads(path.read_text())
     answers["sriov_devices"]["bios"] = bios
-    answers["sriov_bios_notes"] = {"changed": False, "reboot": [{"key": "bios:x", "text": REASON}], "stuck": []}
+    answers["sriov_bios_notes"] = {"changed": False, "reboot": noted, "stuck": []}
+    answers["sriov_look"] = {"changed": False, "concerns": {}}
     path.write_text(json.dumps(answers))
     (rig.folder / "ansible.cfg").write_text("[defaults]\nverbosity = 3\n")
     (rig.folder / "notes" / "programs").mkdir(parents=True, exist_ok=True)
@@ -106,3 +113,19 @@ def test_without_an_address_and_for_the_firmware_alone_no_bmc_is_asked(rig, bmc,
     board = bmc("dell")
     play(rig, board, **variables)
     assert board.state["requests"] == []
+
+
+@pytest.mark.parametrize("noted, failed", [([], False), (NOTED, True)], ids=["in effect", "not in effect"])
+def test_after_the_reboot_the_bmc_is_read_again_and_the_host_notes_what_is_left(rig, bmc, noted, failed):
+    board = bmc("dell", **WANTED["dell"])
+    # The simulated host has another boot id since: the reboot of the kernel parameters has happened.
+    try:
+        play(rig, board, case="fresh", noted=noted, sriov_do_reboot=True)
+    except SystemExit:
+        assert failed
+    said = (rig.folder / "output").read_text()
+    assert ("The reboot applied all changes." in said) is not failed
+    assert (f"The host has rebooted and this is still not in effect: {REASON}" in said) is failed
+    # Before the reboot and after it.
+    reads = [path for method, path in board.state["requests"] if path == "/redfish/v1/Systems/System.Embedded.1/Bios"]
+    assert len(reads) == 2 and board.sent() == 0 and "sriov_bios_notes" in sent_to_host(rig)

@@ -146,6 +146,7 @@ def answers_of_the_role(fresh: bool) -> dict:
             "summary": ["No PF has VFs that the role manages."] if fresh else lines,
             "not_ready": [],
             "settled": settled,
+            "not_ready": [],
         },
         "sriov_kernel_parameters": kernel,
         "sriov_vfs": vfs,

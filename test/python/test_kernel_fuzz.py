@@ -136,8 +136,6 @@ def some_host(random, folder):
             files["/boot/grub2/grubenv"] = f"# GRUB Environment Block\nkernelopts={one_line(random)}\n"
         if kind == "systemd-boot" and random.random() < 0.5:
             machine.loader_info("systemd-boot " + random.choice(["252.38", "257.8", "", "x"]))
-        if random.random() < 0.2:
-            machine.put("/etc/kernel/proxmox-boot-uuids", "")
         (machine.with_grubby if kind == "grubby" else machine.with_systemd_boot)(files)
     return machine
 

@@ -213,8 +213,9 @@ function ofTests({ cli, root, on, inClone }: Declaring): void {
   on(
     withResults(cli.command("verify"))
       .description("run Molecule on VMs with emulated SR-IOV; logs are in build/logs")
-      .argument("[scenario...]", "folders of molecule/ (default: all)")
+      .argument("[scenario...]", "folders of molecule/ (default: all but those with by_name)")
       .option("--jobs <n>", "scenarios at once", wholeNumber, scenariosAtOnce)
+      .option("--all", "run also the scenarios that run only when they are named")
       .option("--ansible <release>", "run the playbooks with another ansible-core, for example 2.20")
       .option(
         "--changed [commit]",

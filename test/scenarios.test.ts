@@ -11,6 +11,7 @@ import {
   moleculeCommand,
   runFolder,
   scenarios,
+  scenariosByName,
   stepOf,
   stepsOf,
 } from "../generator/workshop/scenarios.js";
@@ -113,6 +114,19 @@ describe(scenarios.name, () => {
       "molecule/base.yml": "",
     });
     deepStrictEqual(scenarios(folder), ["a", "b"]);
+  });
+});
+
+describe(scenariosByName.name, () => {
+  it("are those of which a platform says so", () => {
+    const folder = temporary();
+    put(folder, {
+      "molecule/a/molecule.yml": "platforms: [{name: a, by_name: true}]",
+      "molecule/b/molecule.yml": "platforms: [{name: b}]",
+      "molecule/c/molecule.yml": "",
+      "molecule/d/molecule.yml": "platforms: [{name: d, by_name: false}]",
+    });
+    deepStrictEqual(scenariosByName(folder), ["a"]);
   });
 });
 

@@ -9,7 +9,7 @@ import { howToInstall, missingPackages } from "./hostPackages.js";
 import { fixers } from "./ownCode.js";
 import { guestOf, recordRow, withRows } from "./record.js";
 import { unusedDays } from "./pythonEnvironments.js";
-import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
+import { leftOutScenarios, scenarioReport, scenarios, scenariosByName, verify as verifyAll } from "./scenarios.js";
 import type { ScenarioResult } from "./scenarios.js";
 import {
   ansibleCores,
@@ -78,6 +78,8 @@ export interface VerifyOptions {
   readonly timings?: boolean;
   /** Write what ran on the image of MOLECULE_IMAGE into docs/your-images.md. */
   readonly record?: boolean;
+  /** Also the scenarios that run only when they are named. */
+  readonly all?: boolean;
   /** A commit; true for where this branch left the main one. */
   readonly changed?: string | true;
   /** A file for the results, for `npm test`. */
@@ -100,7 +102,12 @@ export async function verify(root: string, names: readonly string[], options: Ve
     console.error("--record is for named scenarios on an image of yours: set MOLECULE_IMAGE, and name the scenarios.");
     return exit.wrongUse;
   }
-  let chosen = names.length > 0 ? [...new Set(names)] : known;
+  if (options.all === true && (names.length > 0 || options.changed !== undefined)) {
+    console.error("--all runs every scenario: give no name, and no --changed.");
+    return exit.wrongUse;
+  }
+  const byName = names.length > 0 || options.all === true ? [] : scenariosByName(root);
+  let chosen = names.length > 0 ? [...new Set(names)] : known.filter((name) => !byName.includes(name));
   if (options.changed !== undefined) {
     if (names.length > 0) {
       console.error(namedAndChanged);
@@ -138,6 +145,7 @@ export async function verify(root: string, names: readonly string[], options: Ve
     timings: options.timings === true,
   });
   print(scenarioReport(results));
+  if (byName.length > 0) print(`\n${leftOutScenarios(byName)}`);
   const counted: ScenarioResults = results.map(({ scenario, outcome }) => ({ scenario, outcome }));
   if (options.results !== undefined) writeJson(options.results, counted);
   if (options.record === true) recordRuns(root, results);

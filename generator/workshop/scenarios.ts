@@ -34,6 +34,21 @@ export function scenarios(root: string): string[] {
   return foldersWith(join(root, "molecule"), "molecule.yml");
 }
 
+/** Those that run only when they are named, or with `verify --all`: a platform of their molecule.yml says `by_name`. */
+export function scenariosByName(root: string): string[] {
+  return scenarios(root).filter((name) => {
+    const { platforms } = (parse(readText(join(root, "molecule", name, "molecule.yml"))) ?? {}) as {
+      platforms?: { by_name?: unknown }[];
+    };
+    return (platforms ?? []).some(({ by_name: only }) => only === true);
+  });
+}
+
+/** What a run without names says of the scenarios that it left out. */
+export function leftOutScenarios(byName: readonly string[]): string {
+  return `Left out, which run when they are named or with npm run verify -- --all: ${byName.join(", ")}.`;
+}
+
 /** Seconds that scenarios took when they last passed on this machine, by name. */
 export type Durations = Readonly<Record<string, number>>;
 

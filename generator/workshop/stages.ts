@@ -6,7 +6,7 @@ import { changedFiles, choiceReport, readTexts, touched, usesOf } from "./change
 import type { Touched } from "./changed.js";
 import { filesIn, readJsonIfThere, readText } from "../system/disk.js";
 import { nearest } from "../system/nearest.js";
-import { scenarios } from "./scenarios.js";
+import { scenarios, scenariosByName } from "./scenarios.js";
 import { lintTotals, mochaTotals, pytestTotals, scenarioTotals, single } from "./totals.js";
 import type { PytestResults, Totals } from "./totals.js";
 import { openStackSeries, seriesEnvironment } from "./setup.js";
@@ -317,7 +317,9 @@ export async function choose(base: string | true, fast = false): Promise<Result<
   const changed = found.value;
   if (changed.files.length === 0) return failure(`Nothing differs from ${changed.base}, so nothing was proved.`);
   const all = { tests: testFiles(), scenarios: scenarios(root) };
-  const uses = touched(changed.files, usesOf(all.tests, all.scenarios, readTexts(root)));
+  const reached = touched(changed.files, usesOf(all.tests, all.scenarios, readTexts(root)));
+  const byName = scenariosByName(root);
+  const uses = { ...reached, scenarios: reached.scenarios.filter((name) => !byName.includes(name)) };
   const lateFiles = late.flatMap(pathsOf);
   const choice = fast
     ? { ...uses, tests: uses.tests.filter((path) => !lateFiles.includes(path)), scenarios: [] }

@@ -15,6 +15,7 @@ import {
   stages,
   testFiles,
 } from "./stages.js";
+import { leftOutScenarios, scenariosByName } from "./scenarios.js";
 import type { Want } from "./setup.js";
 import type { Selection, Stage } from "./stages.js";
 import { addTotals, closingLine, none, single } from "./totals.js";
@@ -138,6 +139,8 @@ export async function test(patterns: readonly string[], options: TestOptions): P
   for (const line of ends) console.log(line);
   if (report !== undefined) console.log(`\n${report}`);
   if (selection.short) console.log(`\n${leftOut(longTestsHere())}`);
+  const byName = selection.artefacts && selection.scenarios === undefined ? scenariosByName(root) : [];
+  if (byName.length > 0) console.log(`\n${leftOutScenarios(byName)}`);
   console.log(`\n${closingLine(totals)}${selection.short ? "; less than all (see above)" : ""}`);
   return stopped || totals.failed + totals.skipped > 0 || totals.passed === 0 ? exit.failed : exit.good;
 }

@@ -64,6 +64,12 @@ PIECES = (
     "No PF is configured.",
     "No PF has VFs that the role manages.",
     "No VFs are set, because of sriov_action.",
+    # What the playbook discover lists, which is no message of an error.
+    "%s without such a NIC: %s",
+    "connection not found on %s",
+    "%s x %s (%s), %s",
+    "VFs: up to %s",
+    "not read: %s more",
     # The help of sriov-vfs.
     "Give SR-IOV PFs their configured number of VFs.",
     "set every PF that must be set at boot (run by sriov-vfs.service)",

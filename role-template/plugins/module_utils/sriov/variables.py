@@ -281,8 +281,10 @@ WITH_DEFAULT = [
     "sriov_reboot_timeout"
 ]
 
-# Facts of the role, and what its Kayobe configuration sets and reads.
+# Facts of the role, and what its Kayobe configuration and the playbooks of the collection set and read.
 OTHERS = [
+    "sriov_discover_hosts",
+    "sriov_discover_path",
     "sriov_max_fail_percentage",
     "sriov_nic",
     "sriov_openstack",

@@ -73,6 +73,13 @@ def is_virtual_machine():
     return bool(flags) or maker in ("QEMU", "KVM", "VMware, Inc.", "innotek GmbH", "Amazon EC2", "OpenStack Foundation")
 
 
+def has_sriov_driver(function: dict) -> bool:
+    """Whether the driver of a function supports SR-IOV on its model, as far as the names tell. function: see
+    read_function().
+    """
+    return function["driver"] in SRIOV_DRIVERS or bool(IGB_IDS.match(function["id"]))
+
+
 def why_no_vfs(function: dict) -> str:
     """Why a function offers no VFs at all, as advice, from its configuration space and the kernel's data.
 
@@ -96,7 +103,7 @@ def why_no_vfs(function: dict) -> str:
                 "it is a NIC of this virtual machine without SR-IOV: name another NIC, or have the hypervisor pass one with SR-IOV "
                 "through"
             )
-        if function["driver"] not in SRIOV_DRIVERS and not IGB_IDS.match(function["id"]):
+        if not has_sriov_driver(function):
             return "the card does not support SR-IOV: name another NIC"
         return (
             "the card shows no SR-IOV: if the model supports it, enable it for this port in the BIOS or in the card's own setup "

@@ -146,8 +146,8 @@ def netdev_use(address, netdev):
     return None
 
 
-def vf_holders(pf_address: str) -> list[str]:
-    """What uses the VFs of a PF: a text for each of the first VFs in use, and the number of further ones."""
+def holder_of_each(pf_address: str) -> dict[str, str | None]:
+    """What uses each VF of a PF, by the address of the VF in the order of their numbers: see vf_holder()."""
     addresses = [address for address in vf_addresses(pf_address) if address]
     # A VF has many directories: walk them once.
     below = {address: devices_below(address) for address in addresses}
@@ -155,10 +155,11 @@ def vf_holders(pf_address: str) -> list[str]:
     # Walked once for all VFs, and only if there is a node that can be open: a hypervisor has many processes with many
     # files.
     users = device_users() if any(nodes.values()) else {}
-    holders = [
-        holder
-        for holder in (vf_holder(address, users, below[address], nodes[address]) for address in addresses)
-        if holder
-    ]
+    return {address: vf_holder(address, users, below[address], nodes[address]) for address in addresses}
+
+
+def vf_holders(pf_address: str) -> list[str]:
+    """What uses the VFs of a PF: a text for each of the first VFs in use, and the number of further ones."""
+    holders = [holder for holder in holder_of_each(pf_address).values() if holder]
     more = len(holders) - HOLDERS_SHOWN
     return holders if more <= 0 else holders[:HOLDERS_SHOWN] + [f"and {more} more of its VFs are in use"]

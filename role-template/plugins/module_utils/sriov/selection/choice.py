@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 from .. import check, selector
@@ -14,7 +13,7 @@ from ..mellanox.selection import MLX4, Cards, checked_firmware, port_of
 from ..program import causes, decision, sysfs
 from ..program.host import HOST
 from .openstack import check_openstack
-from .seen import interface_details, known_pfs
+from .seen import every_nic, interface_details, known_pfs
 
 UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer|mount)$")
 
@@ -94,25 +93,9 @@ def candidates(cards):
 
     cards: see Cards in mellanox/selection.py.
     """
-    pfs = sysfs.read_pfs()
-    known = {pf["address"] for pf in pfs}
-    others = [
-        sysfs.read_function(address)
-        for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
-        # Without VFs: there may be a thousand of them.
-        if address not in known
-        and not os.path.lexists(sysfs.device_path(address, "physfn"))
-        and (sysfs.read_int(sysfs.device_path(address, "class")) or 0) >> 16 == sysfs.NETWORK_CLASS
+    return [
+        function for function in every_nic() if function["totalvfs"] is not None or cards.may_have_vfs_later(function)
     ]
-    return sorted(
-        pfs
-        + [
-            function
-            for function in others
-            if function and not function["physfn"] and cards.may_have_vfs_later(function)
-        ],
-        key=lambda function: function["address"],
-    )
 
 
 def refuse_twice(pf, port, where, chosen_by):

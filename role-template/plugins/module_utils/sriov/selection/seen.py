@@ -27,6 +27,21 @@ def interface_details() -> dict | None:
     return details
 
 
+def every_nic() -> list[dict]:
+    """Every PF of the host, and every NIC without SR-IOV that is not a VF, in the order of their addresses."""
+    pfs = {pf["address"]: pf for pf in sysfs.read_pfs()}
+    others = [
+        sysfs.read_function(address)
+        for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
+        # Without VFs: there may be a thousand of them.
+        if address not in pfs
+        and not os.path.lexists(sysfs.device_path(address, "physfn"))
+        and (sysfs.read_int(sysfs.device_path(address, "class")) or 0) >> 16 == sysfs.NETWORK_CLASS
+    ]
+    found = list(pfs.values()) + [function for function in others if function and not function["physfn"]]
+    return sorted(found, key=lambda function: function["address"])
+
+
 def every_function() -> list[dict]:
     """Every PCI function of the host, in the form that takes() of openstack needs."""
     found = [sysfs.read_function(address) for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))]

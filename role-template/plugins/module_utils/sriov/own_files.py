@@ -12,7 +12,7 @@ import re
 from .errors import Refusal
 from .program import disk, sysfs
 
-MARK = "# Written by stackhpc.sriov, which replaces this file until it is edited. SHA-256 of the rest: "
+MARK = "# Written by the playbook discover, which replaces this file until it is edited. SHA-256 of the rest: "
 MARKED = re.compile(re.escape(MARK) + r"([0-9a-f]{64})\n(.*)\Z", re.DOTALL)
 FILE_NAME = re.compile(r"^([A-Za-z0-9_]+/)*[A-Za-z0-9_]+\.yml\Z")
 

@@ -6,10 +6,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from . import check, concerns
+from .errors import Refusal
 from .mellanox.selection import cards_that_wait
-from .program import causes, connection, holders, sysfs
+from .program import causes, configuration, connection, holders, pfs, sysfs
 from .program.host import HOST
+from .selection.choice import ARGUMENTS, check_form, select
+from .selection.notices import notice_of_unset
 from .selection.seen import every_nic
 
 # What stands in the way of VFs on a NIC. The first three prevent them, the others are reasons to look twice.
@@ -94,3 +101,121 @@ def read_nics() -> dict:
         "connection_known": carriers is not None,
         "nics": nics,
     }
+
+
+def chosen(selection: dict) -> tuple[list[dict] | None, str, str]:
+    """(The chosen PFs, the notice that none are set, the reason why the choice is refused); None instead of PFs if
+    there is no choice. selection: the parameters of sriov_devices.
+    """
+    try:
+        if not check.is_unset(selection.get("devices")):
+            return select(selection), "", ""
+        check_form(selection)
+        return None, notice_of_unset(selection), ""
+    except Refusal as refusal:
+        return None, "", str(refusal)
+
+
+def of_last_run(change_connection_pf: bool) -> list[dict]:
+    """The states of the PFs as the last run configured them, see pfs.apply(); none if there is no usable
+    configuration.
+    """
+    try:
+        devices = (configuration.load_config() or {}).get("devices", [])
+    except Refusal:
+        return []
+    return pfs.apply(devices, 1, check=True, change_connection_pf=change_connection_pf)
+
+
+def state_of(result: dict, network: str | None) -> dict:
+    """What an operator reads of a PF. result: see pfs.apply(), in check mode."""
+    # Check mode says what would be: "changed" with the wanted number, or "unchanged" because another PF fails.
+    differs = result["state"] in ("changed", "unchanged")
+    return {
+        "wanted": result["wanted"],
+        "state": "differs" if differs else result["state"],
+        "message": "" if differs else result["message"],
+        "physical_network": network,
+    }
+
+
+def add_states(nics: list[dict], results: list[dict], devices: list[dict], mlx4_differs: bool) -> None:
+    """Add to each NIC its state, and append the PFs that are wanted and not present.
+
+    results: see pfs.apply(). devices: the chosen PFs, see select(). mlx4_differs: whether a run would change the
+    options of the driver of ConnectX-3 cards.
+    """
+    networks: dict[str, list[str]] = {}
+    for device in devices:
+        if device.get("physical_network"):
+            networks.setdefault(device["address"], []).append(device["physical_network"])
+    found = {nic["address"]: nic for nic in nics}
+    for result in results:
+        address = result["address"]
+        if address not in found:
+            found[address] = {
+                "address": address,
+                "id": None,
+                "driver": None,
+                "names": [result["name"]] if result["name"] else [],
+                "totalvfs": None,
+                "vfs": [],
+                "obstacles": [],
+            }
+            nics.append(found[address])
+        found[address].update(state_of(result, " and ".join(networks.get(address, [])) or None))
+    for device in devices:
+        # Not among the results: PFs without VFs, those that the role does not manage, and ConnectX-3, whose driver
+        # makes the VFs when it is loaded.
+        nic = found.get(device["address"])
+        if nic and "state" not in nic:
+            managed = device["boot"] != "none"
+            other = "differs" if mlx4_differs or device["boot"] != "module" else "pending"
+            nic.update(
+                wanted=device["numvfs"] if managed else None,
+                state="unmanaged" if not managed else "ok" if len(nic["vfs"]) == device["numvfs"] else other,
+                message="",
+                physical_network=" and ".join(networks.get(device["address"], [])) or None,
+            )
+    for nic in nics:
+        if "state" not in nic:
+            nic.update(wanted=None, state="unmanaged", message="", physical_network=None)
+
+
+def read_states(selection: dict, wanted: dict[str, dict], run_command: Callable) -> dict:
+    """read_nics(), and how far the host is as its variables want it. Changes nothing.
+
+    selection: the parameters of sriov_devices. wanted: {concern: options}. Returns, beside the keys of read_nics(), for
+    each NIC wanted, state, message and physical_network, and for the host is_set (whether sriov_devices is set), notice
+    (a text), and lists of texts: faults (why the role would refuse, or what a reboot has not applied), reboot (why one
+    is due) and differs (the concerns that a run would change). Raises Refusal for parameters that are invalid.
+    """
+    concerns.refuse_unknown(wanted)
+    validated = ArgumentSpecValidator(ARGUMENTS).validate(selection)
+    if validated.error_messages:
+        raise Refusal(f"selection: {'; '.join(validated.error_messages)}")
+    seen = read_nics()
+    devices, notice, fault = chosen(validated.validated_parameters)
+    faults, reboot, differs, results = [fault] if fault else [], [], [], None
+    if devices is not None:
+        found, _warnings, refused = concerns.look_at_all(wanted, devices, run_command)
+        if "vfs" in refused:
+            results = refused["vfs"].details.get("pfs")
+        # The messages of the PFs are the sentence of the concern of the VFs.
+        faults += [str(refusal) for name, refusal in refused.items() if not (name == "vfs" and results)]
+        for name, result in found.items():
+            reboot += [reason["text"] for reason in result["reboot"]]
+            faults += [reason["text"] for reason in result["stuck"]]
+            differs += [name] if result["changed"] else []
+        results = found["vfs"]["pfs"] if "vfs" in found else results
+    if results is None:
+        results = of_last_run(bool(wanted.get("vfs", {}).get("change_connection_pf")))
+    add_states(seen["nics"], results, devices or [], "mlx4" in differs)
+    return dict(
+        seen,
+        is_set=not check.is_unset(selection.get("devices")),
+        notice=notice,
+        faults=faults,
+        reboot=reboot,
+        differs=differs,
+    )

@@ -14,23 +14,28 @@ HOSTS_SHOWN = 5
 WIDTH = 110
 # Comments in the files, with the hosts that they are about. A text about a host follows where there is one.
 LEFT_OUT = {
-    "no driver": "# Left out, because it has no driver on {hosts}{text}.",
-    "passed through": "# Left out, because it is passed through to a program or a guest on {hosts}{text}.",
-    "connection": "# Left out, because it carries the connection to {hosts}. If that is right for you, remove each # below.",
-    "offers none": "# Left out, because it offers no VFs on {hosts}{text}.",
+    "no driver": "Left out, because it has no driver on {hosts}{text}.",
+    "passed through": "Left out, because it is passed through to a program or a guest on {hosts}{text}.",
+    "connection": "Left out, because it carries the connection to {hosts}. If that is right for you, remove each # below.",
+    "offers none": "Left out, because it offers no VFs on {hosts}{text}.",
 }
 NOTES = {
-    "offers none": "# SR-IOV is off in the firmware on {hosts}. The role turns it on, and a reboot is due then.",
-    "namespace": "# Its interface is in another network namespace on {hosts}.",
-    "VFs": "# There are VFs already: {numbers}.",
-    "in use": "# VFs are in use on {hosts}{text}. If numvfs changes them, the change waits for the next boot.",
+    "offers none": "SR-IOV is off in the firmware on {hosts}. The role turns it on, and a reboot is due then.",
+    "namespace": "Its interface is in another network namespace on {hosts}.",
+    "VFs": "There are VFs already: {numbers}.",
+    "in use": "VFs are in use on {hosts}{text}. If numvfs changes them, the change waits for the next boot.",
 }
 CHOSEN = {
-    "name": "# By name: {name} on every host.",
-    "address": "# By address, because the name is not the same on every host ({names}).",
-    "id": "# By vendor and product, because neither names nor addresses are the same on every host. It chooses {count} "
+    "name": "By name: {name} on every host.",
+    "address": "By address, because the name is not the same on every host ({names}).",
+    "id": "By vendor and product, because neither names nor addresses are the same on every host. It chooses {count} "
     "on each host: {names}.",
 }
+
+
+def one_line(text: str) -> str:
+    """Text of a host without line breaks and control characters, for a comment, a table or a page."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def words_of(hosts) -> str:
@@ -47,10 +52,8 @@ def number_of(hosts) -> str:
 
 def comment(text: str, indent: str = "  ") -> list[str]:
     """A comment as lines that are not too long."""
-    # Text from a host may have a line break in no case, but a comment must not depend on that.
-    words = " ".join(text.split()).removeprefix("# ")
     return textwrap.wrap(
-        words,
+        one_line(text),
         WIDTH,
         initial_indent=indent + "# ",
         subsequent_indent=indent + "# ",
@@ -105,12 +108,12 @@ def nic_words(kind: dict) -> list[str]:
 
 def group_vars(kind: dict) -> str:
     """The file of group variables for a kind."""
-    lines = ["---"] + comment(f"# {number_of(kind['hosts'])}: {words_of(kind['hosts'])}", "")
-    lines += [line for words in nic_words(kind) for line in comment("# Each has " + words, "")]
-    lines += comment("# Review each entry. For OpenStack, add physical_network to entries with name or address.", "")
+    lines = ["---"] + comment(f"{number_of(kind['hosts'])}: {words_of(kind['hosts'])}", "")
+    lines += [line for words in nic_words(kind) for line in comment("Each has " + words, "")]
+    lines += comment("Review each entry. For OpenStack, add physical_network to entries with name or address.", "")
     active = [choice for choice in kind["choices"] if not choice["left_out"]]
     if not active:
-        lines += comment("# Every entry is left out, so sriov_devices is not set and the role changes nothing.", "")
+        lines += comment("Every entry is left out, so sriov_devices is not set and the role changes nothing.", "")
     lines.append("sriov_devices:" if active else "# sriov_devices:")
     for choice in kind["choices"]:
         lines += entry_lines(choice)
@@ -156,7 +159,7 @@ def discovery(results: dict[str, dict]) -> dict:
     """
     seen = {host: result for host, result in results.items() if "nics" in result}
     unread = {
-        host: " ".join(str(result.get("msg", "no result")).split())
+        host: one_line(str(result.get("msg", "no result")))
         for host, result in results.items()
         if "nics" not in result
     }

@@ -249,3 +249,18 @@ def device_of(pf, common, firmware, cards, port):
         trigger="net" if pf["netdevs"] else "pci",
         **{"waits": decision.WAITS_FOR_FIRMWARE} if cards.waits(pf, count) else {},
     )
+
+
+# The options of sriov_devices that are about the choice, in the form for AnsibleModule.
+ARGUMENTS = {
+    "devices": {"type": "raw"},
+    "numvfs": {"type": "raw", "default": 8},
+    "numvfs_driver": {"type": "raw", "default": "systemd"},
+    "numvfs_required_by": {"type": "raw", "default": []},
+    "firmware": {"type": "bool", "default": False},
+    "mellanox_vendor_ids": {"type": "raw", "default": ["0x15b3"]},
+    "physnet_mappings": {"type": "raw", "default": {}},
+    "openstack_release": {"type": "raw"},
+    "variables": {"type": "raw", "default": {}},
+    "names": {"type": "list", "elements": "str", "default": []},
+}

@@ -159,9 +159,7 @@ def discovery(results: dict[str, dict]) -> dict:
     """
     seen = {host: result for host, result in results.items() if "nics" in result}
     unread = {
-        host: one_line(str(result.get("msg", "no result")))
-        for host, result in results.items()
-        if "nics" not in result
+        host: one_line(str(result.get("msg", "no result"))) for host, result in results.items() if "nics" not in result
     }
     kinds = kinds_of(seen)
     files = {f"group_vars/{kind['group']}.yml": group_vars(kind) for kind in kinds}

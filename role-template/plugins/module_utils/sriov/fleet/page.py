@@ -59,8 +59,8 @@ p,ul,ol{margin:.3rem 0}.soft,small{color:var(--soft)}code{font-size:.9em}a{color
 .totals b{font-size:1.3rem}.totals .bad,.mark.bad{border-color:var(--bad)}.totals .wait,.mark.wait{border-color:var(--wait)}
 .totals .good,.mark.good{border-color:var(--good)}
 .bad .sign{color:var(--bad)}.wait .sign{color:var(--wait)}.good .sign{color:var(--good)}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.25rem .6rem .25rem 0;
-border-top:1px solid var(--line)}th{font-weight:600}td:first-child,th:first-child{white-space:nowrap}
+table{border-collapse:collapse;width:100%;table-layout:fixed}th:first-child{width:9rem}th:last-child{width:34%}th,td{text-align:left;vertical-align:top;padding:.25rem .6rem .25rem 0;
+border-top:1px solid var(--line)}th{font-weight:600}
 details{border-top:1px solid var(--line);content-visibility:auto;contain-intrinsic-size:auto 2.2rem}
 summary{padding:.35rem 0;cursor:pointer}summary b{font-weight:600}
 .mark{display:inline-block;padding:0 .45rem;border:1px solid var(--soft);border-radius:.3rem;font-size:.85rem;white-space:nowrap}
@@ -71,11 +71,13 @@ summary{padding:.35rem 0;cursor:pointer}summary b{font-weight:600}
 border-top:2px solid var(--line)}
 .port,.net{padding:.3rem .6rem;border:1px solid var(--line);border-radius:.3rem;background:var(--back)}
 .net{border-style:dashed}
-.vfs{display:flex;flex-wrap:wrap;gap:2px 0;min-height:1.2rem}
-.vf{display:block;height:1.1rem;width:calc(var(--n)*.95rem);background:repeating-linear-gradient(90deg,var(--c) 0 .8rem,transparent .8rem .95rem);
--webkit-print-color-adjust:exact;print-color-adjust:exact}
-.idle{--c:var(--idle)}.used{--c:var(--used)}
-.lack{height:1.1rem;width:calc(var(--n)*.95rem - .15rem);border:1px dashed var(--bad)}
+.vfs{display:flex;flex-wrap:wrap;gap:3px 0;min-height:18px}
+.pf:has(.net) .vfs::after{content:"";flex:1;align-self:center;margin-left:3px;border-top:2px solid var(--line)}
+.vf{display:block;height:18px;width:calc(var(--n)*15px);--cell:repeating-linear-gradient(90deg,var(--c) 0 13px,transparent 13px 15px);
+background:var(--cell);-webkit-print-color-adjust:exact;print-color-adjust:exact}
+.idle{--c:var(--idle)}.used{--c:var(--used)}.lack{--c:var(--bad);background:var(--cell) top/100% 1px no-repeat,
+var(--cell) bottom/100% 1px no-repeat,repeating-linear-gradient(90deg,var(--c) 0 1px,transparent 1px 12px,var(--c) 12px 13px,
+transparent 13px 15px)}
 .key{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;align-items:center}.key span{display:flex;gap:.4rem;align-items:center}
 .held{margin-left:0;padding-left:3rem;font-size:.9rem}.more{padding-left:1.2rem}
 @media (max-width:40rem){body{padding:.6rem}.pf{grid-template-columns:1fr}.pf>div+div{margin:.7rem 0 0}
@@ -154,9 +156,7 @@ def cells(nic: dict) -> str:
     while missing:
         runs.append(["lack", min(missing, CELLS)])
         missing -= runs[-1][1]
-    return "".join(
-        f'<i class="{"lack" if kind == "lack" else f"vf {kind}"}" style="--n:{count}"></i>' for kind, count in runs
-    )
+    return "".join(f'<i class="vf {kind}" style="--n:{count}"></i>' for kind, count in runs)
 
 
 def port(nic: dict) -> str:
@@ -212,7 +212,7 @@ def page(report: dict) -> str:
     places = {host["host"]: number for number, host in enumerate(report["hosts"])}
     key = (
         '<p class="key soft"><span><i class="vf used" style="--n:1"></i>VF in use</span>'
-        '<span><i class="vf idle" style="--n:1"></i>idle VF</span><span><i class="lack" style="--n:1"></i>missing VF</span>'
+        '<span><i class="vf idle" style="--n:1"></i>idle VF</span><span><i class="vf lack" style="--n:1"></i>missing VF</span>'
         "<span><span class=net>network</span>physical network</span></p>"
     )
     hosts = "".join(

@@ -796,7 +796,7 @@ describe("an environment", () => {
         .map(({ path }) => path)
         .filter((path) => !path.startsWith("environments/test/"))
         .sort(),
-      ["ansible/requirements.yml", "ansible/sriov-discover.yml", "ansible/sriov.yml"],
+      ["ansible/requirements.yml", "ansible/sriov-discover.yml", "ansible/sriov-report.yml", "ansible/sriov.yml"],
     );
   });
   it("gets nothing that its base has", () => {

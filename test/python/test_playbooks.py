@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import hang
-import pytest
 import yaml
 from test_controller import _collection  # noqa: F401 (the fixture "collection")
 from test_report import SCHEMA, check_page, host_with, nic
@@ -77,7 +76,12 @@ def test_discovered_variables_can_be_used_as_they_are(collection, tmp_path):
 def test_the_report_has_every_host_and_costs_one_execution_for_each(collection, tmp_path):
     answer = host_with(nic(used=1))
     outcome, executions = run(
-        collection, tmp_path, "report", answer, sriov_devices=[{"name": "ens1"}], sriov_report_path=str(tmp_path / "out")
+        collection,
+        tmp_path,
+        "report",
+        answer,
+        sriov_devices=[{"name": "ens1"}],
+        sriov_report_path=str(tmp_path / "out"),
     )
     assert outcome.returncode == 0, outcome.stdout
     assert executions == ["sriov_nics"] * HOSTS
@@ -91,7 +95,11 @@ def test_the_report_has_every_host_and_costs_one_execution_for_each(collection, 
 def test_a_host_that_fails_is_in_the_report_of_the_others(collection, tmp_path):
     (tmp_path / "answers.json").write_text("{}")
     outcome, _executions = run(
-        collection, tmp_path, "report", host_with(nic()), sriov_devices="{{ groups['all'].index(inventory_hostname) or undefined }}"
+        collection,
+        tmp_path,
+        "report",
+        host_with(nic()),
+        sriov_devices="{{ groups['all'].index(inventory_hostname) or undefined }}",
     )
     assert outcome.returncode != 0
     assert "3 hosts: 1 not read, 2 as wanted" in outcome.stdout, outcome.stdout

@@ -330,10 +330,10 @@ def test_vfs_in_use_are_counted():
 
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
-ALLOWED = set(
-    "html head meta link title style body h1 h2 h4 p ul ol li section table thead tbody tr th td details summary div "
-    "span b i br code small a".split()
-)
+ALLOWED = VOID - {"img", "input", "hr"} | {
+    *("html", "head", "title", "style", "body", "h1", "h2", "h4", "p", "ul", "ol", "li", "section", "table", "thead"),
+    *("tbody", "tr", "th", "td", "details", "summary", "div", "span", "b", "i", "code", "small", "a"),
+}
 
 
 class Page(html.parser.HTMLParser):
@@ -458,6 +458,6 @@ def test_no_text_of_a_host_becomes_markup():
         one["vfs"] = [{"address": evil(), "driver": evil(), "names": [evil()], "holder": evil()}]
         hosts = {evil(): host_with(one, faults=[evil()], reboot=[evil()], notice=evil()), evil() + "2": {"msg": evil()}}
         text = page.page(report.document(hosts, evil()))
-        check_page(text).texts
+        check_page(text)
         text.encode()
         assert not any(character in text for character in "\x00\x1b\u202e")

@@ -296,5 +296,7 @@ OTHERS = [
     "sriov_reboot_reasons",
     "sriov_reboot_required",
     "sriov_reboot_serial",
+    "sriov_report_hosts",
+    "sriov_report_path",
     "sriov_vfs_changed"
 ]

@@ -55,7 +55,7 @@ def select(*entries, numvfs=7, mappings=None):
 
 
 def found(*items, **keys):
-    """What the device of an entry with these items has beside its number of VFs."""
+    """What the device of an entry with these items has in addition to its number of VFs."""
     entry = dict({"name": "ens1f0"}, **keys)
     if items:
         entry["vfs"] = list(items)

@@ -229,9 +229,12 @@ function ofTests({ cli, root, on, inClone }: Declaring): void {
   on(
     cli
       .command("test")
-      .description("run all tests, including those on VMs, after installing what they need; ends with a line of totals")
+      .description(
+        "run all tests, including those on VMs, after installing what they need; ends with a line of totals. Some scenarios run in turn, by the number of the commit",
+      )
       .argument("[pattern...]", "run only the test files with this in their path, without VMs")
       .option("--fast", "skip VMs and artefacts: npm run test:unit")
+      .option("--all", "run all scenarios, not only those whose turn it is")
       .option(
         "--series <series>",
         "run only the tests with OpenStack, with each of these series, for example 2025.2,2026.1; all for every one",

@@ -17,6 +17,7 @@ import {
 } from "./stages.js";
 import type { Want } from "./setup.js";
 import type { Selection, Stage } from "./stages.js";
+import { countOfCommits, dueReport, dueScenarios } from "./turns.js";
 import { addTotals, closingLine, none, single } from "./totals.js";
 import type { Totals } from "./totals.js";
 
@@ -63,6 +64,8 @@ export interface TestOptions {
   readonly fast?: boolean;
   /** Scenarios at once. */
   readonly jobs: number;
+  /** Run all scenarios, not only those whose turn it is. */
+  readonly all?: boolean;
   /** Run only what a change since a commit can touch; true for where this branch left the main one. */
   readonly changed?: string | true;
   /** Series of OpenStack, with commas between them, or all: run the tests of test/openstack with each. */
@@ -79,8 +82,10 @@ interface Request {
 /** What is requested; a failure with the exit code that it ends with. */
 async function requested(
   patterns: readonly string[],
-  { fast = false, jobs, changed, series }: TestOptions,
+  { fast = false, jobs, all: everything = false, changed, series }: TestOptions,
 ): Promise<Request | { readonly code: number; readonly why: string }> {
+  if (everything && (fast || changed !== undefined || series !== undefined || patterns.length > 0))
+    return { code: exit.wrongUse, why: "--all runs everything: give it without test files and without other options than --jobs." };
   if (changed !== undefined && patterns.length > 0) return { code: exit.wrongUse, why: namedAndChanged };
   const named = chosenFiles(patterns, testFiles());
   if (!named.ok) return { code: exit.wrongUse, why: named.why };
@@ -89,11 +94,18 @@ async function requested(
     return { code: exit.wrongUse, why: "Give --series or --changed: not both." };
   if (series !== undefined) return withSeries(series, patterns.length > 0 ? named.value : undefined, jobs);
   if (patterns.length > 0) return { selection: { ...all, files: named.value, short: false, artefacts: false } };
-  if (changed === undefined) return { selection: all };
+  if (changed === undefined) return fast || everything ? { selection: all } : await withTurns(all);
   const chosen = await choose(changed, fast);
   if (!chosen.ok) return { code: exit.failed, why: chosen.why };
   const { tests, scenarios, report } = chosen.value;
   return { selection: { ...all, files: tests, scenarios }, report };
+}
+
+/** Everything, but of the scenarios those whose turn it is. */
+async function withTurns(all: Selection): Promise<Request> {
+  const found = dueScenarios(root, await countOfCommits(root));
+  const report = dueReport(found);
+  return { selection: { ...all, scenarios: found.due }, ...(report === undefined ? {} : { report }) };
 }
 
 /** What is requested with named series: only files of test/openstack, and all of their tests. */

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long
 FIND = """
 result = {
     "changed": False, "boot_id": "1", "firmware_tools": [], "mlx4_traces": False, "machine": "x86_64", "package_format": "deb",
-    "is_set": True, "notice": "", "settled": {}, "summary": [], "look_again": {"firmware": {}, "mlx4": {}, "kernel": {}, "vfs": {}},
+    "is_set": True, "notice": "", "settled": {}, "summary": [], "not_ready": [], "look_again": {"firmware": {}, "mlx4": {}, "kernel": {}, "vfs": {}},
     "devices": [
         {"address": "0000:01:00.0", "name": device["name"], "numvfs": 1, "firmware": None, "boot": "systemd", "port": None,
          "enough": True, "driver": "igb", "id": "8086:10c9", "physical_network": None}

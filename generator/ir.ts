@@ -63,6 +63,8 @@ export interface Variable {
   readonly since?: string;
   /** Keys that may not stand next to it. */
   readonly without?: readonly string[];
+  /** No message may show it. */
+  readonly secret?: true;
   /** Absent: the variable deliberately has no default. */
   readonly default?: Json;
   readonly example?: Json;

@@ -433,7 +433,10 @@ describe("test", () => {
   const wrong: [args: string[], says: RegExp][] = [
     [["--series", "2025.2,2024.1"], /^--series 2024\.1: there are 2025\.1, 2025\.2, 2026\.1, 2026\.2, and all$/],
     [["--series", "all", "--changed"], /^Give --series or --changed: not both\.$/],
-    [["--all", "--changed"], /^--all runs everything: give it without test files and without other options than --jobs\.$/],
+    [
+      ["--all", "--changed"],
+      /^--all runs everything: give it without test files and without other options than --jobs\.$/,
+    ],
     [["--all", "test_host"], /^--all runs everything/],
     [["--all", "--fast"], /^--all runs everything/],
     [["--series", "all", "test_host"], /^--series is for files of test\/openstack only\.$/],

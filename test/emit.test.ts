@@ -79,6 +79,9 @@ sriov_devices: []
 });
 
 describe("meta/argument_specs.yml", () => {
+  it("marks a secret", () =>
+    match(argspec(role({ ...text("x"), secret: true })).text, / sriov_text:\n(?: {8}.*\n)*? {8}no_log: true\n/));
+
   it("has types, choices, keys of entries with their defaults, and bounds in words", () => {
     const choice: Variable = {
       name: "sriov_choice",
@@ -208,7 +211,11 @@ describe("plugins/module_utils/sriov/variables.py", () => {
 
 describe("vars/main/variables.yml", () => {
   it("has the names", () =>
-    strictEqual(names(role(devices)).text, "---\n# The variables of the role.\n__sriov_names:\n  - sriov_devices\n"));
+    strictEqual(
+      names(role(devices, { ...text("x"), name: "sriov_word", secret: true })).text,
+      "---\n# The variables of the role.\n__sriov_names:\n  - sriov_devices\n  - sriov_word\n" +
+        "\n# Those that the role does not hand to a host.\n__sriov_secrets:\n  - sriov_word\n",
+    ));
 });
 
 describe("schema.json", () => {

@@ -156,14 +156,15 @@ describe("each picture", () => {
   }
 
   it("of a run has the modules in the order in which the role runs them", () => {
-    const tasks = [text("role-template/tasks/main.yml"), text("role-template/tasks/unsettled.yml")].flatMap(
-      (file) => parse(file) as { "ansible.builtin.import_tasks"?: string }[],
-    );
-    const run = tasks
-      .flatMap((task) => task["ansible.builtin.import_tasks"] ?? [])
-      .flatMap((file) =>
-        [...text(`role-template/tasks/${file}`).matchAll(/^ {2}stackhpc\.sriov\.(\w+):$/gm)].map((match) => match[1]!),
-      );
+    const modulesOf = (file: string): string[] =>
+      (parse(text(`role-template/tasks/${file}`)) as { readonly [key: string]: unknown }[]).flatMap((task) => {
+        const [inner] = [task["ansible.builtin.import_tasks"], task["ansible.builtin.include_tasks"]].flatMap((path) =>
+          typeof path === "string" ? [path.replace("{{ role_path }}/tasks/", "")] : [],
+        );
+        const own = Object.keys(task).flatMap((key) => /^stackhpc\.sriov\.(\w+)$/.exec(key)?.[1] ?? []);
+        return [...own, ...(inner === undefined ? [] : modulesOf(inner))];
+      });
+    const run = modulesOf("main.yml");
     const drawn = pictures
       .flatMap(({ steps }) => steps.flatMap((step) => step.says.match(/\bsriov_\w+/g) ?? []))
       .filter((name) => modules.includes(name));

@@ -140,6 +140,11 @@ describe("a variable of the model", () => {
       "/** D.\n * @number */ a: string;",
       { type: { kind: "str", number: true }, required: true },
     ],
+    [
+      "@secret is kept",
+      "/** D.\n * @secret\n * @unset */ a?: string;",
+      { type: { kind: "str" }, required: false, secret: true },
+    ],
     ["no question mark is required", "/** D. */ a: boolean;", { type: { kind: "bool" }, required: true }],
     ["@unset has no default", "/** D. @unset */ a?: boolean;", { type: { kind: "bool" }, required: false }],
     [

@@ -167,7 +167,7 @@ describe("the files of a scenario", () => {
       "steps",
       'steps:\n  - {title: a, rig: [[replug, "2"]]}\n',
       [
-        `step "a" rig/0/0 must be equal to one of the allowed values: ${JSON.stringify(["start", "stop", "destroy", "wait-ssh", "restart", "reset", "unplug", "plug", "status", "monitor", "savevm", "loadvm", "console", "ssh"])}`,
+        `step "a" rig/0/0 must be equal to one of the allowed values: ${JSON.stringify(["start", "stop", "destroy", "wait-ssh", "restart", "bmc", "reset", "unplug", "plug", "status", "monitor", "savevm", "loadvm", "console", "ssh"])}`,
       ],
     ],
     [

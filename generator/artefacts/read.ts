@@ -28,6 +28,7 @@ type Pick<T, K extends keyof T> = { [P in K]: T[P] };
  * one that needs one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is
  * a text that may be written as a number, `@commas` a list of texts that may be written as one text with commas.
  * `@format path [ENDING]` is a path.
+ * `@secret` is a text that no message may show.
  * `@since RELEASE` is what OpenStack knows from a release on; the description ends with it.
  */
 const knownTags = [
@@ -40,6 +41,7 @@ const knownTags = [
   "needs",
   "number",
   "raw",
+  "secret",
   "selector",
   "since",
   "unset",
@@ -205,6 +207,7 @@ function readVariable(
     ...(needs === undefined ? {} : { needs }),
     ...(since === undefined ? {} : { since }),
     ...(without === undefined ? {} : { without }),
+    ...(tags.has("secret") ? { secret: true as const } : {}),
     ...(standard === undefined ? {} : { default: standard }),
     ...(example === undefined ? {} : { example }),
   };

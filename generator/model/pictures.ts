@@ -39,6 +39,10 @@ export const pictures: readonly Picture[] = [
         says: "sriov_devices reads the PFs and checks the list",
         otherwise: [{ when: "an error", says: "the role refuses the list; nothing has changed" }],
       },
+      {
+        id: "bios",
+        says: "sriov_bios sets the BIOS through a BMC; sriov_bios_notes remembers it",
+      },
       { id: "mellanox", says: "sriov_firmware and sriov_mlx4 configure Mellanox cards" },
       { id: "kernel", says: "sriov_kernel_parameters sets the next boot's IOMMU parameters" },
       { id: "vfs", says: "sriov_vfs creates VFs where this disturbs nothing, and sets up the boot" },

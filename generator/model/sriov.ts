@@ -216,6 +216,69 @@ export interface SriovRole {
   sriov_iommu_pt_enabled?: boolean;
 
   /**
+   * The BMC of the host: a name or an IP address, with a port if it is not 443. When set, the role sets the host's BIOS through it
+   * with Redfish, for the next boot, and the reboot that applies it is the role's one reboot. When not set, the role leaves the
+   * BIOS alone.
+   * @unset
+   * @example "10.0.0.21"
+   */
+  sriov_bmc_address?: string;
+
+  /**
+   * The user of the BMC, who must be allowed to change BIOS settings.
+   * @unset
+   */
+  sriov_bmc_username?: string;
+
+  /**
+   * The password of that user. Keep it in a vault. The role does not hand it to the host.
+   * @secret
+   * @unset
+   */
+  sriov_bmc_password?: string;
+
+  /**
+   * Verify the certificate of the BMC.
+   * @default true
+   */
+  sriov_bmc_validate_certs?: boolean;
+
+  /**
+   * A file with the certificates of authorities that the BMC's certificate is verified with, on the machine `sriov_bmc_via`.
+   * @format path
+   * @unset
+   */
+  sriov_bmc_ca_path?: string;
+
+  /**
+   * The id of the host among the systems of the BMC. Needed only if the BMC has several.
+   * @unset
+   * @example "System.Embedded.1"
+   */
+  sriov_bmc_system?: string;
+
+  /**
+   * The machine of the inventory that reaches the BMC, for example a seed host.
+   * @default "localhost"
+   */
+  sriov_bmc_via?: string;
+
+  /**
+   * What must be on in the BIOS, on the machines whose settings the role knows. The role warns if it does not know them. It turns
+   * nothing off.
+   * @default ["virtualization", "iommu", "sriov"]
+   */
+  sriov_bios?: ("virtualization" | "iommu" | "sriov")[];
+
+  /**
+   * More BIOS settings, by the exact names and values of the host's BIOS. They have priority over `sriov_bios`. The name of a
+   * Supermicro board may be given without the digits at its end.
+   * @default {}
+   * @example { "MmioAbove4Gb": "Enabled" }
+   */
+  sriov_bios_attributes?: { [setting: BiosSetting]: boolean | number | string };
+
+  /**
    * The handler of the play that the role notifies when a reboot is due and `sriov_do_reboot` is not set.
    * A play may lack a handler called `reboot`. A handler of any other name must be in the play, or Ansible ends the play.
    * @default "reboot"
@@ -606,6 +669,9 @@ type NovaDevname = string;
  * with * for whole fields, as in "0000:3b:02.*"
  */
 type NovaAddress = string;
+
+/** @pattern \S the name of a BIOS setting, as in SriovGlobalEnable */
+type BiosSetting = string;
 
 /** @pattern ^(?:domain|bus|slot|function)$ a field of a PCI address: domain, bus, slot or function */
 type NovaAddressField = string;

@@ -37,6 +37,8 @@ const needs: readonly Need[] = [
   { package: "openssh-client", program: "ssh" },
   { package: "systemd", program: "systemd-analyze" },
   { package: "git", program: "git" },
+  // The certificate of the rig's BMC.
+  { package: "openssl", program: "openssl" },
   // For the library between a real mstconfig and the emulated card, in tests without a machine.
   { package: "gcc", program: "gcc" },
   { package: "libc6-dev", files: ["/usr/include/dlfcn.h"] },

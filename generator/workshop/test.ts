@@ -85,7 +85,10 @@ async function requested(
   { fast = false, jobs, all: everything = false, changed, series }: TestOptions,
 ): Promise<Request | { readonly code: number; readonly why: string }> {
   if (everything && (fast || changed !== undefined || series !== undefined || patterns.length > 0))
-    return { code: exit.wrongUse, why: "--all runs everything: give it without test files and without other options than --jobs." };
+    return {
+      code: exit.wrongUse,
+      why: "--all runs everything: give it without test files and without other options than --jobs.",
+    };
   if (changed !== undefined && patterns.length > 0) return { code: exit.wrongUse, why: namedAndChanged };
   const named = chosenFiles(patterns, testFiles());
   if (!named.ok) return { code: exit.wrongUse, why: named.why };

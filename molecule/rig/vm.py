@@ -21,7 +21,7 @@ from typing import Any
 
 from host import HANG_SECONDS, RigError, say
 from images import cloud, recipes, store
-from machine import boot, connectx, kvm
+from machine import bmc, boot, connectx, kvm
 from machine.qemu import MAX_FUNCTIONS, MAX_PFS, PROCESSORS, Machine
 from machine.run import Run
 from machine.wait import GuestPanic
@@ -66,6 +66,8 @@ def check_start(run: Run, options: argparse.Namespace) -> None:
         raise RigError("--no-vf-driver needs --wait: the guest is changed once it has booted")
     if options.connectx and not options.wait:
         raise RigError("--connectx needs --wait: the cards come into the guest once it has booted")
+    if options.bmc and options.iommu != "intel":
+        raise RigError("--bmc needs --iommu intel: that is what its BIOS turns on and off")
     if any(not 1 <= card.slot <= options.pf for card in options.connectx):
         raise RigError(f"this machine has slots for card 1 to {options.pf}, for ConnectX cards too")
 
@@ -90,8 +92,11 @@ def command_start(run: Run, options: argparse.Namespace) -> None:
         functions=options.functions,
         connectx=options.connectx,
         one_wire=options.one_wire,
+        bmc=options.bmc,
     )
     run.prepare(machine, disk)
+    if machine.bmc:
+        bmc.start(run, machine)
     run.launch(machine)
     if options.wait:
         try:
@@ -126,6 +131,11 @@ def command_restart(run: Run, options: argparse.Namespace) -> None:
     run.launch(machine)
     if options.wait:
         boot.wait_for_boot(run, options.wait)
+
+
+def command_bmc(run: Run, options: argparse.Namespace) -> None:
+    """Give the BMC faults in place of those that it has, and settings that the next boot has."""
+    bmc.change(run, options.fault, dict(setting.split("=", 1) for setting in options.set))
 
 
 def command_reset(run: Run, options: argparse.Namespace) -> None:
@@ -213,6 +223,8 @@ def add_start(command: argparse.ArgumentParser) -> None:
     command.add_argument("--missing", default="", help="cards that are not plugged in, such as 2 or 1,2")
     cards = 'emulated ConnectX cards in slots, such as [{"slot": 1}]; the image must have the module'
     command.add_argument("--connectx", default="", metavar="JSON", help=cards)
+    follows = "a BMC of this shape, whose BIOS setting of the IOMMU the machine follows at each reboot"
+    command.add_argument("--bmc", choices=("", *bmc.IOMMU), default="", help=follows)
     switch = argparse.BooleanOptionalAction
     through = "the ssh connection uses one more PF"
     command.add_argument("--connection-pf", action=switch, default=False, help=through)
@@ -254,6 +266,9 @@ def command_line() -> argparse.ArgumentParser:
     restart.add_argument("--iommu", choices=tuple(PROCESSORS), help="the IOMMU from now on, with its processor")
     restart.add_argument("--no-sync", dest="sync", action="store_false", help="do not let the guest write its caches")
     add_wait(restart)
+    changed = add("bmc", command_bmc)
+    changed.add_argument("--fault", action="append", default=[], choices=tuple(bmc.fake_bmc.FAULTS))
+    changed.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a BIOS setting")
     add("reset", command_reset)
     unplug = add("unplug", command_unplug)
     unplug.add_argument("number", type=int)

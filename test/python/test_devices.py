@@ -635,7 +635,7 @@ def test_a_mellanox_function_that_is_not_a_nic_is_left_out(mellanox):
 
 
 def test_the_pfs_of_the_host_are_reported_with_those_that_have_no_vfs_yet(mellanox):
-    assert "ens5f0 (0000:5e:00.0), driver mlx5_core, no VFs until its firmware is set" in refusal(
+    assert "ens5f0 (0000:5e:00.0), driver mlx5_core, no VFs until its firmware or the BIOS is set" in refusal(
         {"name": "ens9"}, firmware=True
     )
 

@@ -64,6 +64,13 @@ PIECES = (
     " with their previous settings",
     "and %s more settings",
     "interface down -> up",
+    "none like it",
+    "of an unknown make",
+    "text in quotes",
+    "no reason given",
+    "serial number %s, UUID %s",
+    # The head of a difference.
+    "BIOS settings of the next boot",
     # Words of programs and of drivers, to be recognised.
     "PCI rescan is required",
     "Cannot find device",

@@ -33,6 +33,7 @@ function option(variable: Variable): Json {
     description: [...variable.description, ...bounds(variable.type)],
     ...type(variable.type),
     ...(variable.required ? { required: true } : {}),
+    ...(variable.secret ? { no_log: true } : {}),
     ...(variable.default === undefined ? {} : { default: variable.default }),
   };
 }

@@ -51,6 +51,11 @@ export function names(role: Role): OutFile {
     path: "vars/main/variables.yml",
     text: yaml([
       { key: "__sriov_names", value: role.variables.map(({ name }) => name), comment: ["The variables of the role."] },
+      {
+        key: "__sriov_secrets",
+        value: role.variables.filter(({ secret }) => secret).map(({ name }) => name),
+        comment: ["Those that the role does not hand to a host."],
+      },
     ]),
   };
 }

@@ -26,6 +26,8 @@ PROCESSORS = {"intel": "GenuineIntel", "amd": "AuthenticAMD", "none": "GenuineIn
 # Where VFs may have their own functions (ARI), a function names the next one. QEMU's functions can name no other
 # than 1.
 MAX_FUNCTIONS = 2
+# Of a machine with a BMC.
+IDENTITY = {"serial": "RIG0001", "uuid": "6f0f2b0e-7d4f-4b0c-9a51-3c7a1df4a2a5"}
 
 FIRMWARE = (
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
@@ -60,6 +62,8 @@ class Machine:
     connectx: tuple[ConnectX, ...] = ()
     # Whether all ports are on one wire, and packets pass between VFs, PFs and cards.
     one_wire: bool = False
+    # The shape of its BMC, empty for none. With one, the BIOS decides whether it has its IOMMU.
+    bmc: str = ""
 
     def empty(self) -> set[int]:
         """Return the slots in which QEMU has no card."""
@@ -130,6 +134,7 @@ def qemu_arguments(machine: Machine, firmware: str, public_key: str) -> list[str
         *iommu(machine),
         *network(machine),
         *vf_registers(machine),
+        *power(machine),
     ]
 
 
@@ -165,6 +170,16 @@ def access(machine: Machine, public_key: str) -> list[str]:
     return [
         *("-drive", "if=none,id=seed,format=raw,readonly=on,file=seed.img"),
         *("-device", f"virtio-blk-pci,drive=seed,addr={SEED_SLOT:#x}"),
+    ]
+
+
+def power(machine: Machine) -> list[str]:
+    """Return what lets the rig start QEMU again when the guest reboots, and by what its BMC knows the machine."""
+    if not machine.bmc:
+        return []
+    return [
+        *("-action", "reboot=shutdown", "-qmp", "unix:power.sock,server=on,wait=off"),
+        *("-uuid", IDENTITY["uuid"], "-smbios", f"type=1,serial={IDENTITY['serial']}"),
     ]
 
 

@@ -16,13 +16,13 @@ from host import HANG_SECONDS, RigError
 class Monitor:
     """A QMP connection."""
 
-    def __init__(self, directory: Path, timeout: float = HANG_SECONDS) -> None:
+    def __init__(self, directory: Path, timeout: float | None = HANG_SECONDS, name: str = "qmp.sock") -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(timeout)
         # A socket's address has 108 bytes, and run folders are deep.
         folder = os.open(directory, os.O_PATH | os.O_DIRECTORY)
         try:
-            self._socket.connect(f"/proc/self/fd/{folder}/qmp.sock")
+            self._socket.connect(f"/proc/self/fd/{folder}/{name}")
         finally:
             os.close(folder)
         self._file = self._socket.makefile("r")
@@ -58,6 +58,15 @@ class Monitor:
     def human(self, command: str) -> str:
         """Run a command of the human monitor."""
         return str(self.execute("human-monitor-command", **{"command-line": command}))
+
+    def shutdown_reason(self) -> str:
+        """Wait until QEMU ends; return the reason that it gives (ShutdownCause), empty if it gives none."""
+        reason = ""
+        for line in self._file:
+            message = json.loads(line)
+            if message.get("event") == "SHUTDOWN":
+                reason = message["data"]["reason"]
+        return reason
 
     def wait_events(self, name: str, devices: Iterable[str], timeout: float) -> None:
         """Wait for an event about each of the devices; TimeoutError when one does not come."""

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -42,7 +43,11 @@ class Run:
 
     def machine(self) -> Machine:
         """Return how the machine was last started."""
-        stored = self._state()["machine"]
+        return self.read_machine(self._state()["machine"])
+
+    @staticmethod
+    def read_machine(stored: dict[str, Any]) -> Machine:
+        """Return a machine from its form in JSON."""
         cards = tuple(ConnectX(**card) for card in stored.get("connectx", ()))
         return Machine(**{**stored, "missing": tuple(stored["missing"]), "connectx": cards})
 
@@ -135,6 +140,9 @@ class Run:
         arguments = qemu.qemu_arguments(machine, qemu.find_firmware()[0], public_key)
         # A new id for each start, which a reboot keeps: it shows a power cycle to the firmware of the rig's cards.
         arguments += ["-uuid", str(uuid.uuid4())] if machine.connectx else []
+        if machine.bmc:
+            keeper = Path(__file__).with_name("bmc.py")
+            arguments = [sys.executable, str(keeper), str(self.directory), json.dumps(dataclasses.asdict(machine))]
         for leftover in ("qmp.sock", "qemu.pid"):
             (self.directory / leftover).unlink(missing_ok=True)
         self.note_boot()

@@ -64,6 +64,12 @@ options:
     type: list
     elements: str
     default: []
+  bmc:
+    description:
+      - Whether the role sets the BIOS of the host through its BMC in this run. A PF that offers no VFs then waits for the BIOS, and so does
+        an IOMMU that is off in the BIOS. C(until) in the result has what the module would have refused.
+    type: bool
+    default: false
   concerns:
     description:
       - The concerns to check in the same run, as in O(stackhpc.sriov.sriov_look#module:concerns). If there is something to do, the
@@ -138,6 +144,20 @@ summary:
   type: list
   elements: str
   sample: ["ens1f0 (0000:3b:00.0): 8 VFs"]
+bios:
+  description:
+    - What M(stackhpc.sriov.sriov_bios) must know of the host, with O(bmc). C(serial) and C(uuid) are those of the host. C(shown_on) are
+      the features that are on. C(waiting) and C(tried) are the keys of settings that the role has set since the last boot, and before it.
+    - C(until) has the sentences with which the role refuses the host if the BIOS is set already.
+  returned: success, with O(bmc)
+  type: dict
+  sample:
+    serial: ABC1234
+    uuid: 4c4c4544-0035-3410-8050-c6c04f314733
+    shown_on: [virtualization]
+    waiting: []
+    tried: []
+    until: []
 not_ready:
   description:
     - The lines that the role prints about what guests need and the BIOS or the kernel has off. Only in a run with the concern
@@ -194,6 +214,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import check, concerns, mlx4
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.bios import notes
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox.tool import TOOLS
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program import programs, sysfs
@@ -237,6 +258,20 @@ def look_again(wanted):
     return dict(wanted, **firmware)
 
 
+def not_ready(module, wanted, devices):
+    """(The warnings about what the BIOS or the kernel has off, what the role refuses if the BIOS is set already). Ends
+    the module for what it refuses now.
+    """
+    errors, warnings = concerns.shortcomings(wanted, devices)
+    until = [one["text"] for one in errors if module.params["bmc"] and one["off_by"] == "bios"]
+    refused = [one["text"] for one in errors if one["text"] not in until]
+    if refused:
+        module.fail_json(msg="; ".join(refused))
+    for sentence in warnings:
+        module.warn(sentence)
+    return warnings, [device["until_bios"] for device in devices if "until_bios" in device] + until
+
+
 def misspelt(names, is_set):
     """Warnings about variables that the role does not have. The notice that devices are not set begins with some."""
     in_notice = [] if is_set else check.misspelt_devices(names)
@@ -271,6 +306,7 @@ def main():
             "openstack_release": {"type": "raw"},
             "variables": {"type": "raw", "default": {}},
             "names": {"type": "list", "elements": "str", "default": []},
+            "bmc": {"type": "bool", "default": False},
             "concerns": {"type": "raw", "default": {}},
         },
         supports_check_mode=True,
@@ -287,11 +323,7 @@ def main():
     wanted = module.params["concerns"]
     if not isinstance(wanted, dict):
         module.fail_json(msg=f"concerns is {wanted!r:.80}, but must be a dictionary: correct it")
-    errors, shortcomings = concerns.shortcomings(wanted, devices)
-    if errors:
-        module.fail_json(msg="; ".join(errors))
-    for sentence in shortcomings:
-        module.warn(sentence)
+    shortcomings, until = not_ready(module, wanted, devices)
     found = concerns.settled(wanted, devices, module.run_command) if is_set else {}
     for _result, sentences in found.values():
         for sentence in sentences:
@@ -308,6 +340,7 @@ def main():
             for name, (result, _warnings) in found.items()
         },
         summary=summary_of(wanted, found, devices, notice),
+        **({"bios": dict(notes.of_host(), until=until)} if module.params["bmc"] else {}),
         not_ready=[f"Not ready for guests: {sentence}" for sentence in shortcomings],
         look_again=look_again(wanted),
         boot_id=sysfs.boot_id(),

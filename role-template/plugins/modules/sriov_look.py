@@ -80,7 +80,16 @@ concerns:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns, pending
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program import decision
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program.host import HOST
+
+
+def after_bios(devices):
+    """The devices without what waits for the BIOS: the role looks after the reboot that applies its settings."""
+    return [
+        {key: value for key, value in device.items() if (key, value) != ("waits", decision.WAITS_FOR_BIOS)}
+        for device in devices
+    ]
 
 
 def main():
@@ -93,7 +102,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted, devices, found, faults = module.params["concerns"], module.params["devices"], {}, []
+    wanted, devices, found, faults = module.params["concerns"], after_bios(module.params["devices"]), {}, []
     for name in wanted:
         if name not in concerns.CONCERNS:
             module.fail_json(
@@ -111,7 +120,7 @@ def main():
         for sentence in warnings:
             module.warn(sentence)
     errors, warnings = concerns.shortcomings(wanted, devices)
-    faults += errors
+    faults += [one["text"] for one in errors]
     for sentence in warnings:
         module.warn(sentence)
     if faults:

@@ -63,8 +63,8 @@ def look(name: str, options: dict, devices: list[dict], run_command: Callable) -
     return CONCERNS[name].work(onlooker), onlooker.warnings
 
 
-def shortcomings(wanted: dict[str, dict], devices: list[dict]) -> tuple[list[str], list[str]]:
-    """What the BIOS or the kernel has off, as sentences (errors, warnings): see look() of bios/host.py.
+def shortcomings(wanted: dict[str, dict], devices: list[dict]) -> tuple[list[dict], list[str]]:
+    """What the BIOS or the kernel has off: (errors as look() of bios/host.py returns them, warnings as sentences).
 
     wanted: {name: options}. Nothing in a run without the kernel parameters, or with wrong options, which the concern
     itself refuses.
@@ -74,7 +74,7 @@ def shortcomings(wanted: dict[str, dict], devices: list[dict]) -> tuple[list[str
     except Refusal:
         return [], []
     found = host.look(devices, options["iommu"], options["passthrough"]) if options else []
-    return tuple([one["text"] for one in found if one["error"] is error] for error in (True, False))
+    return [one for one in found if one["error"]], [one["text"] for one in found if not one["error"]]
 
 
 def settled(wanted: dict[str, dict], devices: list[dict], run_command: Callable) -> dict[str, tuple[dict, list[str]]]:

@@ -320,6 +320,41 @@ VARIABLES = {
     "sriov_iommu_pt_enabled": {
         "type": "bool"
     },
+    "sriov_bmc_address": {
+        "type": "str"
+    },
+    "sriov_bmc_username": {
+        "type": "str"
+    },
+    "sriov_bmc_password": {
+        "type": "str"
+    },
+    "sriov_bmc_validate_certs": {
+        "type": "bool"
+    },
+    "sriov_bmc_ca_path": {
+        "type": "path"
+    },
+    "sriov_bmc_system": {
+        "type": "str"
+    },
+    "sriov_bmc_via": {
+        "type": "str"
+    },
+    "sriov_bios": {
+        "type": "list",
+        "elements": {
+            "type": "str",
+            "choices": [
+                "virtualization",
+                "iommu",
+                "sriov"
+            ]
+        }
+    },
+    "sriov_bios_attributes": {
+        "type": "map"
+    },
     "sriov_restart_handler": {
         "type": "str"
     },
@@ -354,6 +389,9 @@ WITH_DEFAULT = [
     "sriov_change_connection_pf",
     "sriov_iommu_enabled",
     "sriov_iommu_pt_enabled",
+    "sriov_bmc_validate_certs",
+    "sriov_bmc_via",
+    "sriov_bios",
     "sriov_restart_handler",
     "sriov_reboot_timeout"
 ]

@@ -17,7 +17,7 @@ from ..bootloader.cmdline import INTEL_ON, iommu_state, managed_tokens, missing
 from ..kernel import cpu_vendor, wanted_parameters
 from ..program.causes import is_virtual_machine
 from ..program.host import HOST
-from ..program.sysfs import list_names, read_text
+from ..program.sysfs import list_names, read_pfs, read_text
 from .vendors import set_in_bios
 
 # The ACPI table with which the BIOS describes its IOMMU, and what the kernel log calls that IOMMU.
@@ -43,6 +43,18 @@ def look(devices: list[dict], iommu: bool, passthrough: bool) -> list[dict]:
     if hidden or not wanting or missing(running, wanted_parameters(processor, iommu, passthrough)):
         return []
     return _iommu(wanting, processor, running, iommu) + _virtualization(wanting, processor)
+
+
+def shown_on() -> list[str]:
+    """The features of a BIOS that this host shows to be on: of virtualization, iommu and sriov."""
+    flags = re.search(r"^flags\s*:(.*)$", _of_proc("cpuinfo"), re.MULTILINE)
+    flag, module = KVM.get(cpu_vendor(_of_proc("cpuinfo")), ("", ""))
+    on = {
+        "virtualization": bool(flags and flag in flags.group(1).split() and not _kvm_refused(module)),
+        "iommu": bool(list_names(os.path.join(HOST.sys, "class/iommu"))),
+        "sriov": any(pf["totalvfs"] for pf in read_pfs()),
+    }
+    return [feature for feature, is_on in on.items() if is_on]
 
 
 def for_guests(device: dict) -> bool:

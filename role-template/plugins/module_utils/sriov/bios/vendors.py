@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How each maker's BIOS names the settings that VFs need, and whose machine this is.
 
-The names are those of the makers' own BIOS registries (Redfish): Dell R750, HPE DL385 Gen10 Plus v2, Lenovo SR670 V2,
-Supermicro X13. Those of Dell's, Lenovo's and Supermicro's AMD machines, and of HPE's Intel machines, are from other
-programs that set them.
+The settings and values are those of the makers' own BIOS registries (Redfish): Dell R750, HPE DL385 Gen10 Plus v2,
+Lenovo SR670 V2, Supermicro X13. Not from a registry: the names for Dell's and Lenovo's AMD machines and for HPE's Intel
+machines, Dell's and Lenovo's menus of a network card, and the first part of Dell's and Lenovo's menus.
 """
 
 from __future__ import annotations

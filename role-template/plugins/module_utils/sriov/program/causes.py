@@ -97,13 +97,18 @@ def why_no_vfs(function: dict) -> str:
                 "it is a NIC of this virtual machine without SR-IOV: name another NIC, or have the hypervisor pass one with SR-IOV "
                 "through"
             )
-        if function["driver"] not in SRIOV_DRIVERS and not IGB_IDS.match(function["id"]):
+        if not has_sriov_driver(function):
             return "the card does not support SR-IOV: name another NIC"
         return (
             f"the card shows no SR-IOV: if the model supports it, {set_in_bios('nic')}, and {set_in_bios('sriov')}, then reboot; "
             "otherwise name another NIC"
         )
     return f"{set_in_bios('sriov')}, then reboot"
+
+
+def has_sriov_driver(function: dict) -> bool:
+    """Whether the driver of a function is one of cards with SR-IOV, so that something may hide it."""
+    return function["driver"] in SRIOV_DRIVERS or bool(IGB_IDS.match(function["id"]))
 
 
 def why_no_pf() -> str:

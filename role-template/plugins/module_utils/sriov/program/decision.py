@@ -16,6 +16,7 @@ from .sysfs import describe, device_path
 # the next boot. After a failure of another PF the states "put back" and "unchanged" are possible too.
 STATES = {"nothing": "ok", "set": "changed", "wait": "pending", "later": "waiting", "skip": "skipped", "fail": "failed"}
 WAITS_FOR_FIRMWARE = "its firmware is set and offers more from the next boot on"
+WAITS_FOR_BIOS = "the BIOS is set through its BMC, and may offer them from the next boot on"
 CHANGE_PERMISSION = " (sriov_change_connection_pf: true allows the change)"
 
 

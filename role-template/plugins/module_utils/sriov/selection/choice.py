@@ -97,24 +97,38 @@ def candidates(cards):
     cards: see Cards in mellanox/selection.py.
     """
     pfs = sysfs.read_pfs()
-    known = {pf["address"] for pf in pfs}
+    return sorted(
+        pfs + [function for function in other_nics(pfs) if cards.may_have_vfs_later(function)],
+        key=lambda function: function["address"],
+    )
+
+
+def other_nics(known):
+    """The NICs of the host that are neither VFs nor among the known functions."""
+    addresses = {function["address"] for function in known}
     others = [
         sysfs.read_function(address)
         for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
         # Without VFs: there may be a thousand of them.
-        if address not in known
+        if address not in addresses
         and not os.path.lexists(sysfs.device_path(address, "physfn"))
         and (sysfs.read_int(sysfs.device_path(address, "class")) or 0) >> 16 == sysfs.NETWORK_CLASS
     ]
-    return sorted(
-        pfs
-        + [
-            function
-            for function in others
-            if function and not function["physfn"] and cards.may_have_vfs_later(function)
-        ],
-        key=lambda function: function["address"],
-    )
+    return [function for function in others if function and not function["physfn"]]
+
+
+def hidden_by_bios(known):
+    """The NICs that show no SR-IOV and may do so once it is on in the BIOS. known: the functions that can be chosen."""
+    return [function for function in other_nics(known) if causes.has_sriov_driver(function)]
+
+
+def choose_with_hidden(kind, value, where, pfs, hidden, details):
+    """choose() among PFs and NICs whose SR-IOV the BIOS may hide. An id or a driver chooses one of these only if it
+    chooses no PF: a port whose SR-IOV is off may stand next to one that has it.
+    """
+    if kind in ("id", "driver"):
+        return choose(kind, value, where, pfs, details) or choose(kind, value, where, hidden, details)
+    return choose(kind, value, where, pfs + hidden, details)
 
 
 def refuse_twice(pf, port, where, chosen_by):
@@ -183,9 +197,10 @@ def select(parameters: dict) -> list[dict]:
         return []
     cards.read()
     pfs, details = candidates(cards), interface_details()
+    hidden = hidden_by_bios(pfs) if parameters.get("bmc") else []
     devices, chosen_by, chosen_of = [], {}, []
     for (entry, kind, value, where), count, firmware in zip(entries, counts, firmwares):
-        chosen = choose(kind, value, where, pfs, details)
+        chosen = choose_with_hidden(kind, value, where, pfs, hidden, details)
         chosen_of.append(chosen)
         common = common_of(entry, where, count, parameters)
         if not chosen and not common["optional"]:
@@ -200,8 +215,8 @@ def select(parameters: dict) -> list[dict]:
             refuse_twice({"address": address, "netdevs": []}, None, where, chosen_by)
         for pf in chosen:
             cards.refuse(pf, count, firmware, where)
-            refuse_too_many(pf, common, cards)
-            devices.append(device_of(pf, common, firmware, cards, port_of(pf, kind, value, details)))
+            device = device_of(pf, common, firmware, cards, port_of(pf, kind, value, details))
+            devices.append(dict(device, **wait_for_bios(pf, common, cards, parameters)))
         of_settings.refuse_unfit(entry, settings[where], chosen, where)
         devices += [
             dict(
@@ -258,6 +273,19 @@ def refuse_too_many(pf, common, cards):
         raise Refusal(
             f"{where}: {sysfs.describe(pf)} supports at most {pf['totalvfs']} VFs, {count} are requested: lower numvfs"
         )
+
+
+def wait_for_bios(pf, common, cards, parameters):
+    """What a device of a PF that offers no VFs gets, if the role sets the BIOS: why it waits, and until_bios, what is
+    refused if the BIOS is set already. Raises Refusal if the PF offers too few VFs for another reason.
+    """
+    try:
+        refuse_too_many(pf, common, cards)
+    except Refusal as refusal:
+        if not parameters.get("bmc") or pf["totalvfs"]:
+            raise
+        return {"waits": decision.WAITS_FOR_BIOS, "until_bios": str(refusal)}
+    return {}
 
 
 def device_of(pf, common, firmware, cards, port):

@@ -55,7 +55,7 @@ def known_pfs(pfs: list[dict]) -> str:
         % (
             sysfs.describe(pf),
             pf["driver"] or "none",
-            "no VFs until its firmware is set" if pf["totalvfs"] is None else f"up to {pf['totalvfs']} VFs",
+            "no VFs until its firmware or the BIOS is set" if pf["totalvfs"] is None else f"up to {pf['totalvfs']} VFs",
         )
         for pf in pfs
     )

@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../generator/artefacts/sources.js";
-import { scenarios } from "../generator/workshop/scenarios.js";
-import { countOfCommits, dueReport, dueScenarios, turnOf, turns } from "../generator/workshop/turns.js";
+import { scenarios, turnOf } from "../generator/workshop/scenarios.js";
+import { countOfCommits, dueReport, dueScenarios, turns } from "../generator/workshop/turns.js";
 import { temporary } from "./support.js";
 
 const text = (path: string): string => readFileSync(join(root, path), "utf8");

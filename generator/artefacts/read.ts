@@ -24,12 +24,10 @@ type Pick<T, K extends keyof T> = { [P in K]: T[P] };
 `;
 
 /**
- * `@selector [KEY...]` marks a selector: an entry has exactly one, with the keys named. `@needs KEY...` is
- * one that needs one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is
- * a text that may be written as a number, `@commas` a list of texts that may be written as one text with commas.
- * `@format path [ENDING]` is a path.
- * `@secret` is a text that no message may show.
- * `@since RELEASE` is what OpenStack knows from a release on; the description ends with it.
+ * `@selector [KEY...]` marks a selector: an entry has exactly one, with the keys named. `@needs KEY...` is one that needs
+ * one of the keys named next to it, `@without KEY...` one that may not stand next to them. `@number` is a text that may
+ * be written as a number, `@commas` a list of texts that may be written as one text with commas. `@secret` is a text that
+ * no message may show, `@format path [ENDING]` a path. `@since RELEASE`: OpenStack knows it from then on (said at the end).
  */
 const knownTags = [
   "commas",

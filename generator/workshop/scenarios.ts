@@ -64,11 +64,21 @@ async function keepDuration(scenario: string, seconds: number): Promise<void> {
   );
 }
 
+/** What a scenario's steps.yml has of these; nothing where it cannot be read. */
+function stepsFile(root: string, scenario: string): { readonly steps?: unknown; readonly turn?: number } {
+  const text = readTextIfThere(join(root, "molecule", scenario, "steps.yml")) ?? "";
+  return (parse(text, { logLevel: "error" }) ?? {}) as { steps?: unknown; turn?: number };
+}
+
 /** How many steps a scenario has. */
 export function stepsOf(root: string, scenario: string): number {
-  const text = readTextIfThere(join(root, "molecule", scenario, "steps.yml")) ?? "";
-  const { steps } = (parse(text, { logLevel: "error" }) ?? {}) as { steps?: unknown };
+  const { steps } = stepsFile(root, scenario);
   return Array.isArray(steps) ? steps.length : 0;
+}
+
+/** The turn of a scenario (turns.ts); undefined for one that runs with every commit. */
+export function turnOf(root: string, scenario: string): number | undefined {
+  return stepsFile(root, scenario).turn;
 }
 
 /**

@@ -1,8 +1,5 @@
-import { join } from "node:path";
-import { parse } from "yaml";
-import { readTextIfThere } from "../system/disk.js";
 import { run } from "../system/process.js";
-import { scenarios } from "./scenarios.js";
+import { scenarios, turnOf } from "./scenarios.js";
 
 // On two processors without hardware virtualization, all scenarios take longer than CI waits. Some run with every commit,
 // the others in turn.
@@ -16,13 +13,6 @@ export interface Due {
   readonly turn: number | undefined;
   readonly due: readonly string[];
   readonly left: readonly string[];
-}
-
-/** The turn of a scenario, as its steps.yml has it; undefined for one that runs with every commit. */
-export function turnOf(root: string, scenario: string): number | undefined {
-  const text = readTextIfThere(join(root, "molecule", scenario, "steps.yml")) ?? "";
-  const { turn } = (parse(text, { logLevel: "error" }) ?? {}) as { turn?: number };
-  return turn;
 }
 
 /** The scenarios that are due with a commit: it is the `count`th of its history, or unknown. */

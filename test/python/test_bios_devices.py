@@ -6,7 +6,7 @@
 import pytest
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program import decision
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_look
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from test_devices import run_module
 
 SHOWN, HIDDEN, ZERO, OTHER = "0000:01:00.0", "0000:02:00.0", "0000:03:00.0", "0000:04:00.0"

@@ -14,7 +14,7 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concer
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.bios import vendors
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.bios.host import look
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_devices, sriov_look
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from parts import program as host
 
 ONE = "0000:01:00.0"

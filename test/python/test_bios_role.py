@@ -6,7 +6,7 @@
 import json
 
 import pytest
-from test_bios_redfish import (  # noqa: F401 (the fixtures "bmc" and "certificate")
+from test_bios_redfish import (  # noqa: F401 (pytest finds the fixtures "bmc" and "certificate")
     HOST,
     PASSWORD,
     WANTED,
@@ -15,7 +15,7 @@ from test_bios_redfish import (  # noqa: F401 (the fixtures "bmc" and "certifica
     keys,
     off,
 )
-from test_controller import _collection, _rig, edit  # noqa: F401 (the fixtures "collection" and "rig")
+from test_controller import _collection, _rig, edit  # noqa: F401 (pytest finds the fixtures "collection" and "rig")
 
 REASON = "BIOS setting SriovGlobalEnable becomes Enabled with the reboot"
 BIOS = {**HOST, "shown_on": [], "waiting": [], "tried": [], "until": []}

@@ -10,9 +10,9 @@ molecule/connectx5 and molecule/connectx6dx.
 
 import pytest
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from mstconfig_recorder import tools
-from test_firmware import _tool, device, run, run_once  # noqa: F401 (the fixture "tool")
+from test_firmware import _tool, device, run, run_once  # noqa: F401 (pytest finds the fixture "tool")
 from test_mstconfig_real import release, shim  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.long

@@ -11,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.stackhpc.sriov.plugins.filter import openstack_devices as filters
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import check
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from parts import devices as sriov_devices
 from parts import program as host
 

@@ -10,8 +10,8 @@ from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import concerns
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_look
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
-from test_vfs import AT_BOOT, CONFIG, PENDING, RELEASED, RULES, TWO, UNITS, _two, device, run_once, state_of  # noqa: F401 (the fixture "two")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
+from test_vfs import AT_BOOT, CONFIG, PENDING, RELEASED, RULES, TWO, UNITS, _two, device, run_once, state_of  # noqa: F401 (pytest finds the fixture "two")
 
 
 def options(two, **more):

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from ansible.module_utils import basic
-from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (pytest finds the fixture "fake")
 from parts import devices as sriov_devices
 from parts import program as host
 

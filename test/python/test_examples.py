@@ -28,7 +28,7 @@ import hang
 import pytest
 import yaml
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from parts import devices as sriov_devices
 
 ROOT = Path(__file__).resolve().parents[2]

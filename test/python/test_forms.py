@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from parts import devices as sriov_devices
 from parts import program as host
 

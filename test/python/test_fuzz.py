@@ -15,7 +15,7 @@ import pytest
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_firmware, sriov_mlx4
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from parts import firmware as sriov_cards
 from parts import mstconfig
 from parts import program as host
@@ -23,7 +23,7 @@ from test_firmware import (
     A0,
     A1,
     OWN,
-    _tool,  # noqa: F401 (the fixture "tool")
+    _tool,  # noqa: F401 (pytest finds the fixture "tool")
 )
 from test_mlx4 import (
     INBOX,
@@ -31,7 +31,7 @@ from test_mlx4 import (
     ONE,
     OPTIONS,
     TWO,
-    _cards,  # noqa: F401 (the fixture "cards")
+    _cards,  # noqa: F401 (pytest finds the fixture "cards")
     put,
 )
 from test_mstconfig import CORPUS

@@ -21,7 +21,7 @@ import half_done
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import vfs
-from fake_sysfs import fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host, legacy_block  # noqa: F401 (pytest finds the fixture "fake")
 from parts import program as host
 from test_vfs import BOOT_LINK, ONE, PROGRAM, RULES, SYSTEMD, TWO, UNITS, _two, device, predecessor, put, run_module  # noqa: F401
 

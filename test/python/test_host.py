@@ -21,7 +21,7 @@ from random import Random
 import hang
 import pytest
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from parts import program as host
 
 REAL_JSON_OF, REAL_WRITE_NUMVFS, REAL_LINK_UP = host.json_of, host.write_numvfs, host.link_up

@@ -12,7 +12,7 @@ import shutil
 import pytest
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import left_alone
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection import network_manager
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from parts import program as host
 from test_vfs import AT_BOOT, CONFIG, ONE, TWO, _two, device, put, refused, run, run_module, run_once, text  # noqa: F401
 

@@ -13,7 +13,7 @@ import hang
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_mlx4
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from half_done import HOW, Changes, Killed
 from parts import mlx4
 from parts import program as host

@@ -9,7 +9,7 @@ What a killed run leaves is in test_settings_halfway.py.
 import json
 
 import pytest
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from parts import program as host
 from test_host import ONE, TWO, configure, device
 

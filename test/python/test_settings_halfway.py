@@ -10,10 +10,10 @@ import shutil
 
 import half_done
 import pytest
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from parts import program as host
 from test_host import ONE, configure
-from test_settings import MAC, _pf, in_process, vf_driver, wanted  # noqa: F401 (the fixture "pf")
+from test_settings import MAC, _pf, in_process, vf_driver, wanted  # noqa: F401 (pytest finds the fixture "pf")
 
 FULL = wanted({"vf": 0, "mac": MAC % 0, "vlan": 7, "trust": True}, {"vf": 1, "driver": "vfio-pci"}, numvfs=3, up=True)
 # What is there before, and what is wanted then.

@@ -7,7 +7,7 @@ changes.
 
 import pytest
 import yaml
-from fake_sysfs import fake_host  # noqa: F401 (the fixture "fake")
+from fake_sysfs import fake_host  # noqa: F401 (pytest finds the fixture "fake")
 from parts import devices as sriov_devices
 from parts import program as host
 

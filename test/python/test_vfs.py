@@ -13,7 +13,7 @@ from ansible.module_utils import basic
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import boot_files, vfs
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.joined import program_text
 from ansible_collections.stackhpc.sriov.plugins.modules import sriov_vfs
-from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (the fixture "fake")
+from fake_sysfs import LEGACY_UNIT, fake_host, legacy_block  # noqa: F401 (pytest finds the fixture "fake")
 from parts import program as host
 
 ONE, TWO = "0000:01:00.0", "0000:01:00.1"

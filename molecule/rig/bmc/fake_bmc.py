@@ -43,7 +43,7 @@ FAULTS = {
     "redirect": "it sends every request to another host",
     "no json": "it answers with a page of HTML",
     "busy": "it is too busy for the next two requests",
-    "raced": "somebody else changes a setting just before a PATCH",
+    "raced": "another user changes a setting just before a PATCH",
 }
 TOKEN = "a-token-of-the-rig"
 LATE_REQUESTS = 2

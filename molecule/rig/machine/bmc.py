@@ -69,7 +69,7 @@ def run_once(directory: Path, arguments: list[str]) -> str:
 
 
 def main() -> int:
-    """Serve the BMC and run the machine until somebody ends it."""
+    """Serve the BMC and run the machine until a signal ends it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=Path, help="the run folder")
     parser.add_argument("machine", help="the machine, as vm.json has it")

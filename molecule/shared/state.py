@@ -30,6 +30,10 @@ def lines(*command):
     return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
 
 
+def failed_units():
+    return [line.split()[0] for line in lines("systemctl", "--failed", "--plain", "--no-legend")]
+
+
 def fingerprint():
     """Changes with any file that could be configuration, and with the number of VFs of any PF.
 
@@ -64,7 +68,15 @@ print(
                 for path in sorted(glob.glob("/sys/bus/pci/devices/*/sriov_numvfs"))
             },
             "groups": sorted({read(path) for path in glob.glob("/sys/kernel/iommu_groups/*/type")}),
-            "failed": [line.split()[0] for line in lines("systemctl", "--failed", "--plain", "--no-legend")],
+            "failed": failed_units(),
+            # For whoever reads why a step failed.
+            "why_failed": [
+                line
+                for unit in failed_units()
+                for line in lines(
+                    "journalctl", "-b", "-q", "--no-pager", "-n", "20", "-o", "short-monotonic", "-u", unit
+                )
+            ],
             # By systemd's name and not its number: those of the boot itself came through the kernel's log, which has no
             # _PID.
             "cycles": [

@@ -844,6 +844,7 @@ def test_the_count_is_written_to_the_attribute_of_the_pci_device_and_the_file_is
 
 def named_by_udev(fake, monkeypatch, tmp_path, netdev):
     """An interface whose renaming udev has finished: it writes its record afterwards."""
+    tmp_path.mkdir(exist_ok=True)
     monkeypatch.setattr(host.HOST, "udev_data", str(tmp_path))
     (fake.netdev(netdev) / "ifindex").write_text("7\n")
     (tmp_path / "n7").write_text("")
@@ -1692,6 +1693,43 @@ def test_boot_waits_for_a_driver_only_so_long(fake, pf, monkeypatch, capsys):
     assert host.main(["boot"]) == 1
     assert 0.3 <= clock[0] < 1
     assert "has no driver" in capsys.readouterr().out
+
+
+def test_boot_sends_nothing_to_an_interface_that_udev_has_not_named(fake, pf, monkeypatch, tmp_path):
+    # The kernel called the PF eth0. While udev renames it, the next card comes and gets that name.
+    named_by_udev(fake, monkeypatch, tmp_path / "udev", "ens1")
+    (tmp_path / "udev/n7").unlink()
+    monkeypatch.setattr(host, "renamed", REAL_RENAMED)
+    sent_before = []
+
+    def name_it(_seconds):
+        sent_before.extend(fake.sent())
+        (tmp_path / "udev/n7").write_text("")
+
+    monkeypatch.setattr(host.time, "sleep", name_it)
+    configure(device(ONE, 2, vfs=[{"vf": 0, "vlan": 100}]), boot_wait=30)
+    asked = []
+    really = fake.run_ip
+    monkeypatch.setattr(host, "run_ip", lambda words: (asked.append((tmp_path / "udev/n7").exists()), really(words))[1])
+    assert host.main(["boot"]) == 0
+    assert sent_before == []
+    assert asked
+    assert all(asked)
+
+
+def test_an_interface_that_gets_its_name_while_it_is_set_up_is_looked_up_again(fake, pf, monkeypatch):
+    really, renaming = fake.run_ip, ["RTNETLINK answers: No such device"]
+
+    def run_ip(words):
+        return (1, "", renaming.pop()) if renaming else really(words)
+
+    monkeypatch.setattr(host, "run_ip", run_ip)
+    host.quiet_up(pf, 0)
+    assert host.is_up("ens1")
+    monkeypatch.setattr(host, "is_up", lambda _name: False)
+    monkeypatch.setattr(host, "run_ip", lambda _words: (1, "", 'Cannot find device "ens1"'))
+    with pytest.raises(host.Refusal, match="setting the interface ens1 up failed"):
+        host.quiet_up(pf, 0)
 
 
 def test_boot_refuses_another_card_in_the_slot(fake, pf):

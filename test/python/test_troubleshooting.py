@@ -75,6 +75,7 @@ PIECES = (
     "PCI rescan is required",
     "Cannot find device",
     "does not exist",
+    "No such device",
     "Device or resource busy",
     "Numerical result out of range",
     "Operation not permitted",

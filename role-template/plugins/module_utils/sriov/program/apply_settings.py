@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 
 from ..errors import Refusal
 from .kernel_log import Failure, KernelLog, with_log
-from .link import LINK_GROUPS, LINK_KEYS, link_words, quiet_up, read_links, set_link
+from .link import LINK_GROUPS, LINK_KEYS, NAMING_SECONDS, link_words, quiet_up, read_links, set_link
 from .numvfs import disappeared, set_numvfs
 from .record import MAPS, read_record, write_record
 from .settings import (
@@ -46,8 +46,6 @@ from .vf_drivers import (
 )
 
 LINKS = set(LINK_KEYS)
-# udev has then named the interfaces of a PF whose driver is there.
-NAMING_SECONDS = 30
 
 
 def set_pf(

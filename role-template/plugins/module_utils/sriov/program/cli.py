@@ -20,6 +20,7 @@ from .decision import WAITS_FOR_FIRMWARE
 from .disk import sweep
 from .holders import userspace_driver
 from .host import HOST
+from .link import NAMING_SECONDS, renamed
 from .lock import lock_wait, locked
 from .pfs import apply, described, some_lines
 from .settings import needs_interface
@@ -27,9 +28,11 @@ from .sysfs import PCI_ADDRESS, device_path
 
 
 def wait_for_drivers(devices, seconds):
-    """Wait at most `seconds` until each PF that is present has a driver, and an interface if its settings need one.
+    """Wait at most `seconds` until each PF that is present has a driver, and an interface if its settings need one,
+    then at most NAMING_SECONDS until udev has named these interfaces.
 
-    Does not wait for an absent PF.
+    Does not wait for an absent PF. An interface is named before anything is sent to it: until then, the name that it
+    has may be that of another card a moment later.
     """
     deadline = time.monotonic() + seconds
 
@@ -44,6 +47,10 @@ def wait_for_drivers(devices, seconds):
 
     while any(unready(device) for device in devices) and time.monotonic() < deadline:
         time.sleep(0.2)
+    named = time.monotonic() + NAMING_SECONDS
+    for device in devices:
+        if needs_interface(device) and os.path.isdir(device_path(device["address"], "net")):
+            renamed(device["address"], named)
 
 
 # This part runs as a program, never in a module: it prints and exits. pylint: disable=ansible-bad-function

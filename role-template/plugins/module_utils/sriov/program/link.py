@@ -20,9 +20,12 @@ from .sysfs import device_path, is_representor, list_names, read_function, read_
 
 # A kernel that holds its network lock does not answer.
 IP_SECONDS = 30
+# udev has then named the interfaces of a PF whose driver is there.
+NAMING_SECONDS = 30
 RENAMES = 5
-# What `ip` says of an interface that has another name now.
-UNKNOWN_INTERFACE = ("Cannot find device", "does not exist")
+# What `ip` says of an interface that has another name now: the last one when it is renamed between the two requests of
+# `ip link show` (iproute2, ip/ipaddress.c, ipaddr_list_flush_or_save() and iplink_get()).
+UNKNOWN_INTERFACE = ("Cannot find device", "does not exist", "No such device")
 # One message to the kernel for each: then the refused setting can be named. A VLAN cannot be set in parts. In the order
 # in which a VF needs them.
 LINK_GROUPS = (
@@ -97,9 +100,14 @@ def ip_of(address: str, before: list[str], after: list[str]) -> tuple[int, str, 
     for _try in range(RENAMES):
         name = interface_of(address)
         code, output, reason = run_ip(before + [name] + after)
-        if not code or not any(words in reason for words in UNKNOWN_INTERFACE):
+        if not code or not is_unknown(reason):
             break
     return code, output, reason
+
+
+def is_unknown(reason: str) -> bool:
+    """Whether `ip` failed because no interface has the name that it got."""
+    return any(words in reason for words in UNKNOWN_INTERFACE)
 
 
 def read_links(address: str, named: str) -> dict[int, dict]:
@@ -174,8 +182,8 @@ def is_up(name: str) -> bool:
 def renamed(address: str, deadline: float) -> list[str]:
     """The interfaces of a PF after udev has given them their names; none when that takes too long.
 
-    Kernels before 6.2 refuse to rename an interface that is up, and udev writes its record only after it has renamed
-    it.
+    Kernels before 6.2 refuse to rename an interface that is up, and the next card may get the name that the kernel gave
+    this one (eth0). udev writes its record only after it has renamed an interface.
     """
     while True:
         names = netdevs_of(address)
@@ -199,19 +207,29 @@ def link_up(address: str, deadline: float) -> bool:
 def quiet_up(address: str, deadline: float) -> None:
     """Set a PF's interfaces up that are down, without a link-local address. Raises Refusal.
 
-    An interface without an address gets one of IPv6 when it is set up, and then accepts what routers announce.
+    deadline: see link_up(). After it, the interfaces are set up with the names that they have.
     """
     interface_of(address)
-    for name in renamed(address, deadline) or netdevs_of(address):
-        if is_up(name):
-            continue
-        code, output, reason = run_ip(["-j", "address", "show", "dev", name])
-        if not code and not has_address(output) and os.path.isdir(HOST.proc + "/sys/net/ipv6"):
-            code, _output, reason = run_ip(["link", "set", "dev", name, "addrgenmode", "none"])
-        if not code:
-            code, _output, reason = run_ip(["link", "set", "dev", name, "up"])
-        if code:
-            raise Refusal(f"setting the interface {name} up failed ({reason}): look at the kernel log")
+    for _try in range(RENAMES):
+        names = [name for name in renamed(address, deadline) or netdevs_of(address) if not is_up(name)]
+        reasons = {name: reason for name in names if (reason := why_not_up(name))}
+        if not any(map(is_unknown, reasons.values())):
+            break
+    for name, reason in reasons.items():
+        raise Refusal(f"setting the interface {name} up failed ({reason}): look at the kernel log")
+
+
+def why_not_up(name: str) -> str:
+    """Set one interface up. Returns the reason of a failure, or "".
+
+    An interface without an address gets one of IPv6 when it is set up, and then accepts what routers announce.
+    """
+    code, output, reason = run_ip(["-j", "address", "show", "dev", name])
+    if not code and not has_address(output) and os.path.isdir(HOST.proc + "/sys/net/ipv6"):
+        code, _output, reason = run_ip(["link", "set", "dev", name, "addrgenmode", "none"])
+    if not code:
+        code, _output, reason = run_ip(["link", "set", "dev", name, "up"])
+    return reason if code else ""
 
 
 def has_address(output: str) -> bool:

@@ -136,8 +136,6 @@ def some_host(random, folder):
             files["/boot/grub2/grubenv"] = f"# GRUB Environment Block\nkernelopts={one_line(random)}\n"
         if kind == "systemd-boot" and random.random() < 0.5:
             machine.loader_info("systemd-boot " + random.choice(["252.38", "257.8", "", "x"]))
-        if random.random() < 0.2:
-            machine.put("/etc/kernel/proxmox-boot-uuids", "")
         (machine.with_grubby if kind == "grubby" else machine.with_systemd_boot)(files)
     return machine
 
@@ -204,7 +202,7 @@ def test_random_hosts(batch, tmp_path):
         assert {path: without(there, "options") for path, there in kept_words(machine).items()} == {
             path: without(there, "options") for path, there in words.items()
         }, number
-    assert done >= 5 and len(said) >= 2
+    assert done >= 5 and said
 
 
 @pytest.mark.parametrize("record", RECORDS)

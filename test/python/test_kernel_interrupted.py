@@ -16,6 +16,7 @@ import tempfile
 import half_done
 import pytest
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
+from proxmox_host import ProxmoxHost
 from test_kernel_parameters import CMDLINE, Machine, cases, entry_machine
 
 
@@ -86,11 +87,13 @@ def host(kind, folder):
     folder.mkdir()
     if kind in ENTRY_HOSTS:
         return ENTRY_HOSTS[kind](folder)
+    if kind in PROXMOX_HOSTS:
+        return ProxmoxHost(folder, "intel", by_name(PROXMOX_HOSTS[kind], "proxmox.yml"))
     return Machine(folder).with_grub(GRUB_HOSTS[kind])
 
 
-def by_name(start):
-    return next(case for case in cases("entries.yml") if case["name"].startswith(start))
+def by_name(start, corpus="entries.yml"):
+    return next(case for case in cases(corpus) if case["name"].startswith(start))
 
 
 def without(case, *paths):
@@ -129,6 +132,10 @@ ENTRY_HOSTS = {
     ),
     "systemd-boot with comments": lambda folder: entry_machine(by_name("systemd-boot, comments"), "intel", folder),
 }
+PROXMOX_HOSTS = {
+    "proxmox-boot-tool with systemd-boot": "The same as a mirror",
+    "proxmox-boot-tool with GRUB": "Proxmox VE on ZFS, Secure Boot",
+}
 # Each with the runs before it.
 RUNS = {
     "put on": ({}, []),
@@ -149,7 +156,7 @@ def words(found):
 
 @pytest.mark.long
 @pytest.mark.parametrize("run", RUNS)
-@pytest.mark.parametrize("kind", list(GRUB_HOSTS) + list(ENTRY_HOSTS))
+@pytest.mark.parametrize("kind", list(GRUB_HOSTS) + list(ENTRY_HOSTS) + list(PROXMOX_HOSTS))
 def test_a_run_that_is_killed_at_any_change_is_finished_by_the_next(kind, run, tmp_path):
     arguments, earlier = RUNS[run]
 

@@ -223,27 +223,6 @@ def test_els_script_takes_comments_for_words(tmp_path):
     )
 
 
-@pytest.mark.parametrize("sign", ["/etc/kernel/proxmox-boot-uuids", "/usr/sbin/proxmox-boot-tool"])
-def test_proxmox_boot_tool_finds_them_on_the_first_line(sign, tmp_path):
-    machine = systemd_boot(tmp_path, "root=UUID=a3 rw\nquiet\n# c\n")
-    machine.put(sign, "", 0o755)
-    machine.ensure()
-    assert machine.read(CMDLINE) == f"root=UUID=a3 rw {BOTH}\nquiet\n# c\n"
-    assert machine.ensure()["changed"] is False
-
-
-def test_proxmox_boot_tool_and_a_comment_first_is_refused(tmp_path):
-    machine = systemd_boot(tmp_path, "# c\nroot=UUID=a3\n")
-    machine.put("/etc/kernel/proxmox-boot-uuids", "")
-    before = machine.tree()
-    with pytest.raises(
-        Refusal, match="There is no place in /etc/kernel/cmdline where intel_iommu=on iommu=pt"
-    ) as error:
-        machine.ensure()
-    assert_one_sentence(error)
-    assert machine.tree() == before
-
-
 def test_with_carriage_returns_the_first_line_is_what_systemd_boot_keeps(tmp_path):
     machine = systemd_boot(tmp_path, "# c\r\nroot=UUID=a3 rw\r\nquiet\r\n")
     machine.ensure()
@@ -689,7 +668,8 @@ def test_a_menu_without_any_entry_to_judge_puts_nothing_back(template, tmp_path)
     done = machine.ensure()
     assert done["changed"] is True and machine.read(DROP_IN) is not None
     assert done["warnings"] == [
-        "/boot/grub/grub.cfg has no Linux entry that is known to take its line from /etc/default/grub: whether the next boot has "
+        "/boot/grub/grub.cfg has no Linux entry that is known to take its line from "
+        "/etc/default/grub or /etc/default/grub.d: whether the next boot has "
         "intel_iommu=on iommu=pt is known only after it."
     ]
     assert machine.ensure()["changed"] is False

@@ -30,7 +30,7 @@ FAKE_UPDATE_GRUB = r"""
 set -e
 if test -f "$1/etc/default/grub"; then . "$1/etc/default/grub"; fi
 for x in "$1"/etc/default/grub.d/*.cfg; do if [ -e "$x" ]; then . "$x"; fi; done
-exec > "$1/boot/grub/grub.cfg.new"
+exec > "$1/$2.new"
 entry() {
     printf "menuentry '%s' --class os $menuentry_id_option 'gnulinux-6.1.0-%s-abc' {\n" "$1" "$2"
     printf '\tlinux\t/boot/vmlinuz-6.1.0 root=UUID=abc ro %s\n\tinitrd\t/boot/initrd.img-6.1.0\n}\n' "$3"
@@ -43,7 +43,7 @@ entry 'Debian GNU/Linux, with Linux 6.1.0 (recovery mode)' recovery "single $GRU
 printf '}\n### END /etc/grub.d/10_linux ###\n### BEGIN /etc/grub.d/30_os-prober ###\n'
 entry 'Another system' simple 'quiet'
 printf '### END /etc/grub.d/30_os-prober ###\n'
-mv "$1/boot/grub/grub.cfg.new" "$1/boot/grub/grub.cfg"
+mv "$1/$2.new" "$1/$2"
 """
 
 
@@ -189,8 +189,8 @@ class Machine:
         self.update_grub()
         return self
 
-    def update_grub(self):
-        return self._really(["/bin/sh", "-c", FAKE_UPDATE_GRUB, "update-grub", str(self.root)])
+    def update_grub(self, config="boot/grub/grub.cfg"):
+        return self._really(["/bin/sh", "-c", FAKE_UPDATE_GRUB, "update-grub", str(self.root), config])
 
     def grub_line(self):
         """What update-grub would put on the line, with the spaces between words made one."""
@@ -272,6 +272,7 @@ def test_the_corpus_is_there():
     assert len(cases("grub.yml")) >= 50
     assert len([case for case in cases("entries.yml") if case["loader"] == "grubby"]) >= 9
     assert len([case for case in cases("entries.yml") if case["loader"] == "systemd-boot"]) >= 6
+    assert len(cases("proxmox.yml")) >= 14
 
 
 @pytest.mark.parametrize("case, vendor", by_vendor("grub.yml"))

@@ -27,6 +27,12 @@ PIECES = (
     # They fill the placeholders of messages.
     "the entries",
     "everything is as it was",
+    "the scripts in /etc/grub.d",
+    "the script in /etc/grub.d that makes it uses its own line",
+    "/etc/kernel/cmdline and the output of proxmox-boot-tool refresh",
+    "proxmox-boot-tool refresh left it as it was",
+    "/proc/cmdline, which counts because there is no %s",
+    "none has one",
     "a line of %s that begins with # (which kernel-install reads as words here)",
     "a name",
     "a name or a list of names",

@@ -15,8 +15,8 @@ description:
   - Turns the IOMMU on in the next boot's kernel command line, as the processor needs it. The parameter is V(intel_iommu=on)
     on Intel. AMD needs none, because its IOMMU is on by default, and other processors get none. With O(passthrough), Intel and AMD
     also get V(iommu=pt).
-  - Supports GRUB on Debian and Ubuntu, grubby with Boot Loader Specification entries on Enterprise Linux, and
-    systemd-boot. Kernels that are installed later get the parameters too.
+  - Supports GRUB on Debian and Ubuntu, grubby with Boot Loader Specification entries on Enterprise Linux,
+    systemd-boot, and both loaders where proxmox-boot-tool keeps them. Kernels that are installed later get the parameters too.
   - Never rewrites the administrator's parameters. Does not add a parameter that the line already gives.
   - Never reboots. Returns the parameters that wait for a reboot, and those that one reboot has already failed to apply.
 options:
@@ -66,7 +66,9 @@ vendor:
   type: str
   sample: intel
 bootloader:
-  description: The boot loader of the host, C(grub), C(grubby) or C(systemd-boot); empty if none was needed and none was found.
+  description:
+    - What keeps the kernel line of the next boot, C(grub), C(grubby), C(systemd-boot) or C(proxmox-boot-tool).
+    - Empty if none was needed and none was found.
   returned: always
   type: str
   sample: grub

@@ -71,7 +71,8 @@ class Changes:
         remove_file(self.host.real(path))
 
     def command(self, argv, path, header, before, after):
-        """Run a command that changes `path`; header, before and after describe the change for the diff.
+        """Run a command that changes `path`; header, before and after describe the change for the diff. `path` is None
+        if the command changes what only it can put back.
 
         Returns (rc, stdout, stderr); in check mode (0, "", "") without running it. The output of a successful command
         is synced to the disk: grub-mkconfig and grub-editenv do not do that.
@@ -80,6 +81,8 @@ class Changes:
         self.diff.append({"before_header": header, "after_header": header, "before": before, "after": after})
         if self.check_mode:
             return 0, "", ""
+        if path is None:
+            return self.host.run(argv, None)
         self.keep(path)
         rc, out, err = self.host.run(argv, None)
         real = os.path.realpath(self.host.real(path))

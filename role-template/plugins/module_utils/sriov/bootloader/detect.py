@@ -13,6 +13,7 @@ from ..machine import Machine
 from .base import BootLoader
 from .grubby import Grubby
 from .mkconfig import MkconfigGrub
+from .proxmox import Refreshed
 from .systemd_boot import SystemdBoot
 
 
@@ -36,6 +37,9 @@ def detect(host: Machine, running: str) -> BootLoader:
     said = (host.uefi_loader() or "").lower()
     stub = re.search(r"(?:^|\s)initrd=\\", running) is not None
     by_stub = said.startswith("systemd-boot") or (stub and "grub" not in said)
+    refreshed = Refreshed.find(host, running, by_stub)
+    if refreshed:
+        return refreshed
     grub = None if by_stub else Grubby.find(host, running) or MkconfigGrub.find(host)
     if grub:
         return grub

@@ -10,7 +10,7 @@ import re
 
 from .base import BootLoader
 from .cmdline import INTEL_ON, PASSTHROUGH, append, has, missing, parse_line, remove_tokens, split_raw
-from .line_file import _without_words, edit_line_file, every_word, first_line, kernel_line
+from .line_file import _without_words, edit_line_file, every_word, kernel_line
 
 
 def entry_value(text: str, key: str) -> list[str]:
@@ -98,8 +98,7 @@ class EntryLoader(BootLoader):
 
     def readings(self):
         """How this host may make a kernel line from /etc/kernel/cmdline, as functions from text to line."""
-        proxmox = self.host.which("proxmox-boot-tool") or self.host.is_file("/etc/kernel/proxmox-boot-uuids")
-        return [kernel_line] + ([every_word] if self.takes_comments() else []) + ([first_line] if proxmox else [])
+        return [kernel_line] + ([every_word] if self.takes_comments() else [])
 
     def expand(self, line):
         """A line with the loader's variables replaced by their values."""

@@ -12,9 +12,9 @@ import tempfile
 
 from ..changes import Changes
 from ..errors import Refusal
-from .base import BootLoader
-from .cmdline import TO_INIT, has, managed_tokens, missing, split_raw
+from .cmdline import TO_INIT, missing, split_raw
 from .grub_settings import drop_in, sets_separator
+from .made import MadeEntries
 from .tools import last_line
 
 DROP_IN_HEADER = """\
@@ -23,35 +23,40 @@ DROP_IN_HEADER = """\
 """
 
 
-class MkconfigGrub(BootLoader):
+class MkconfigGrub(MadeEntries):
     """GRUB whose entries grub-mkconfig makes from /etc/default/grub and its drop-ins."""
 
     name = "grub"
+    look_at = "the scripts in /etc/grub.d"
+    otherwise_made = "the script in /etc/grub.d that makes it uses its own line"
     DEFAULTS = "/etc/default/grub"
     DROP_INS = "/etc/default/grub.d"
     DROP_IN = "/etc/default/grub.d/zz-sriov.cfg"
     CONFIGS = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
     VARIABLES = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY")
 
-    def __init__(self, host, config, generate):
-        super().__init__(host)
-        self.config = config
-        self.generate = generate
-        self._generated = True
+    def __init__(self, host, command, config):
+        super().__init__(host, command, config)
         self._known = {}
 
     @classmethod
     def find(cls, host):
         """The loader, or None. Evidence: its settings, its generator, and a configuration with Linux entries."""
         config = next((path for path in cls.CONFIGS if host.is_file(path)), None)
-        settings = host.is_file(cls.DEFAULTS) or host.is_directory(cls.DROP_INS)
+        mkconfig = cls.generator(host)
+        if not (config and mkconfig):
+            return None
         update = host.which("update-grub")
+        return cls(host, [update] if update else [mkconfig, "-o", config], config)
+
+    @classmethod
+    def generator(cls, host):
+        """The path of a grub-mkconfig that makes entries from drop-ins, on a host that has settings; or None."""
+        settings = host.is_file(cls.DEFAULTS) or host.is_directory(cls.DROP_INS)
         mkconfig = host.which("grub-mkconfig", "grub2-mkconfig")
         # A drop-in works only with a generator that reads drop-ins; Debian's is patched to do so, EL's is not.
         reads = mkconfig and "default/grub.d" in (host.read(mkconfig) or "")
-        if not (config and settings and reads):
-            return None
-        return cls(host, config, [update] if update else [mkconfig, "-o", config])
+        return mkconfig if settings and reads else None
 
     def evaluate(self, changes):
         """The kernel line of a normal entry, as grub-mkconfig would make it: GRUB_CMDLINE_LINUX, then
@@ -115,33 +120,21 @@ class MkconfigGrub(BootLoader):
         )
 
     def folders(self, _changes):
-        return [self.DROP_INS, os.path.dirname(self.config)]
+        return [self.DROP_INS] + ([os.path.dirname(self.made)] if self.made else [])
 
-    def lines(self, changes):
-        """The kernel lines of the entries that boot normally, as (title, line): what the next boot will have."""
-        return grub_entries(self.host.read(self.config) or "", self.settings(changes))
+    def texts(self):
+        """The texts of the menus, as {place: text}."""
+        return {self.made: self.host.read(self.made) or ""}
 
-    def sources(self, changes):
-        return [(f"{self.DEFAULTS} or {self.DROP_INS}", self.evaluate(changes))]
+    def menus(self, changes):
+        settings = self.settings(changes)
+        return {place: grub_entries(text, settings) for place, text in self.texts().items()}
 
-    def configured(self, changes):
-        made = self.lines(changes) if self._generated else []
-        return [(self.config + ": " + title, line) for title, line in made] + self.sources(changes)
+    def setting(self, changes):
+        return f"{self.DEFAULTS} or {self.DROP_INS}", self.evaluate(changes)
 
-    def lacking(self, changes, wanted):
-        """The wanted tokens that a run would add to the next boot."""
-        line, entries = self.evaluate(changes), self.lines(changes)
-        return [
-            token
-            for token in wanted
-            if not has(line, token) or (entries and not any(has(entry, token) for _title, entry in entries))
-        ]
-
-    def apply(self, changes, wanted, record):
-        """Make the next boot have `wanted`, and not the other tokens that this role added before, as in `record`.
-
-        Returns sentences for the operator about entries that do not follow the settings.
-        """
+    def edit(self, changes, wanted, _record):
+        """Write the drop-in, or remove it."""
         trial = Changes(self.host, True)
         if not wanted:
             trial.remove(self.DROP_IN)
@@ -151,9 +144,7 @@ class MkconfigGrub(BootLoader):
         if missing(line, wanted):
             raise Refusal(self._in_the_way(trial, " ".join(missing(line, wanted))))
         changes.put(self.DROP_IN, trial.read(self.DROP_IN))
-        if trial.changed or self._stale(changes, line, wanted, record["tokens"]):
-            return self._generate(changes, line, wanted)
-        return []
+        return trial.changed
 
     def _in_the_way(self, changes, tokens):
         """Why the tokens are not on the kernel's line although the drop-in puts them there."""
@@ -170,58 +161,6 @@ class MkconfigGrub(BootLoader):
             f"{tokens} is not on the line that GRUB would get: a file in {self.DROP_INS} that sorts after "
             f"{os.path.basename(self.DROP_IN)} replaces GRUB_CMDLINE_LINUX_DEFAULT (rename it or let it append), or the word is in a quoted value."
         )
-
-    def _stale(self, changes, line, wanted, recorded):
-        """Whether grub.cfg is older than the settings.
-
-        One entry that has the tokens shows that it is not older: a script with its own line then makes the entries that
-        lack them.
-        """
-        entries = self.lines(changes)
-        return (
-            all(missing(entry, wanted) for _title, entry in entries)
-            and bool(entries)
-            or any(
-                has(entry, token) and not has(line, token)
-                for _title, entry in entries
-                for token in recorded
-                if token not in wanted
-            )
-        )
-
-    def _generate(self, changes, line, wanted):
-        old = self.lines(changes)
-        before = "".join(f"{title}: {' '.join(managed_tokens(entry))}\n" for title, entry in old)
-        after = "".join(f"{title}: {' '.join(managed_tokens(line))}\n" for title, _entry in old)
-        command = " ".join(self.generate)
-        rc, out, err = changes.command(self.generate, self.config, self.config, before, after)
-        if rc != 0:
-            raise Refusal(f"{command} failed, and {changes.undo()}: {last_line(err, out)}")
-        if changes.check_mode:
-            self._generated = False
-            return []
-        entries = self.lines(changes)
-        lacking = [(title, missing(entry, wanted)) for title, entry in entries if missing(entry, wanted)]
-        if old and not entries:
-            raise Refusal(
-                f"{command} made a {self.config} without the Linux entries that it had, and {changes.undo()}: look at "
-                "the scripts in /etc/grub.d."
-            )
-        if wanted and not entries:
-            return [
-                f"{self.config} has no Linux entry that is known to take its line from {self.DEFAULTS}: whether the "
-                f"next boot has {' '.join(wanted)} is known only after it."
-            ]
-        if lacking and len(lacking) == len(entries):
-            raise Refusal(
-                f"{command} made a {self.config} whose entry '{lacking[0][0]}' lacks {' '.join(lacking[0][1])}, and "
-                f"{changes.undo()}: look at the scripts in /etc/grub.d."
-            )
-        return [
-            f"The entry '{title}' of {self.config} does not have {' '.join(tokens)}, "
-            "because the script in /etc/grub.d that makes it uses its own line: a host that is started from this entry runs without them."
-            for title, tokens in lacking
-        ]
 
 
 # Words with which a boot ends in a shell for repairs: systemd's generator and run level names (kernel-command-line(7)),

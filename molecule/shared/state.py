@@ -18,6 +18,7 @@ OF_THE_ROLE = (
     "/etc/systemd/system/sriov-vfs-ready@.service",
     "/etc/systemd/system/multi-user.target.wants/sriov-vfs.service",
     "/etc/modprobe.d/stackhpc-sriov-mlx4.conf",
+    "/etc/dracut.conf.d/stackhpc-sriov-mlx4.conf",
 )
 
 

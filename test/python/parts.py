@@ -12,6 +12,7 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import (
     joined,
     machine,
     mlx4_driver,
+    mlx4_initramfs,
 )
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov import (
     mlx4 as _mlx4,
@@ -102,4 +103,4 @@ openstack = Parts(releases, nova, variables, hardware)
 mstconfig = Parts(values, complaints, tables, models)
 firmware = Parts(concern, cards, wanted, tool, reset)
 devices = Parts(sriov_devices, choice, seen, of_openstack, notices)
-mlx4 = Parts(_mlx4, mlx4_driver)
+mlx4 = Parts(_mlx4, mlx4_driver, mlx4_initramfs)

@@ -20,6 +20,7 @@ from parts import program as host
 
 ONE, TWO, THREE = "0000:04:00.0", "0000:05:00.0", "0000:81:00.0"
 OPTIONS, STALE = "etc/modprobe.d/stackhpc-sriov-mlx4.conf", "var/lib/sriov/mlx4-initramfs-stale"
+DRACUT = "etc/dracut.conf.d/stackhpc-sriov-mlx4.conf"
 HEAD = "# Written by Ansible (stackhpc.sriov), changes here are lost\n"
 INBOX = """debug_level:Enable debug tracing if > 0 (int)
 num_vfs:enable #num_vfs functions if num_vfs > 0
@@ -50,7 +51,7 @@ class Mlx4:
         self.bin = fake.root / "bin"
         for directory in (self.bin, self.root / "usr/sbin", self.root / "boot", self.root / "etc/modprobe.d"):
             directory.mkdir(parents=True)
-        for name in ("sh", "cat", "cp", "rm", "sleep", "timeout"):
+        for name in ("sh", "cat", "cp", "mkdir", "rm", "sleep", "timeout"):
             (self.bin / name).symlink_to(shutil.which(name))
         monkeypatch.setenv("PATH", str(self.bin))
         monkeypatch.setattr(host, "PROGRAM_DIRECTORIES", (str(self.root / "usr/sbin"),))
@@ -855,7 +856,67 @@ def test_dracut_where_there_is_no_update_initramfs(cards):
     assert rebuilds(cards) == [
         ["timeout", "--kill-after=10", "900", str(cards.root / "usr/sbin/dracut"), "--force", "--regenerate-all"]
     ]
-    assert result["diff"][1]["after"] == "rebuilt by dracut --force --regenerate-all\n"
+    assert result["diff"][2]["after"] == "rebuilt by dracut --force --regenerate-all\n"
+    assert cards.reboot() == [] and cards.fake.numvfs(ONE) == 8
+
+
+def with_generic_dracut(cards):
+    """dracut, a program for bash, that is not host-only: it takes of /etc only what install_items of its configuration
+    lists.
+    """
+    cards.remove_program("update-initramfs")
+    root = cards.root
+    cards.program(
+        "dracut",
+        f"exec /bin/bash -euc 'rm -rf {root}/boot/initrd; mkdir {root}/boot/initrd; install_items=; "
+        f'for file in {root}/etc/dracut.conf.d/*.conf; do test ! -e "$file" || . "$file"; done; '
+        f"for file in $install_items; do cp $file {root}/boot/initrd; done'",
+    )
+
+
+def test_a_generic_initramfs_of_dracut_has_the_options_too(cards):
+    with_generic_dracut(cards)
+    result = run_once(cards, [device()])
+    assert result["files"] == [str(cards.root / DRACUT), str(cards.root / OPTIONS)]
+    assert cards.reboot() == [] and cards.fake.numvfs(ONE) == 8
+    assert not run(cards, device())["changed"]
+    assert run(cards)["changed"]
+    assert cards.fake.files("etc") == {}
+    cards.reboot()
+    assert cards.fake.numvfs(ONE) == 0
+
+
+def test_a_host_of_an_earlier_release_gets_dracuts_file_and_a_new_initramfs(cards):
+    with_generic_dracut(cards)
+    run(cards, device())
+    (cards.root / DRACUT).unlink()
+    result = run(cards, device())
+    assert (result["changed"], result["files"]) == (True, [str(cards.root / DRACUT)])
+    assert not run(cards, device())["changed"]
+
+
+def test_dracuts_file_goes_when_the_host_changes_to_another_tool(cards):
+    with_generic_dracut(cards)
+    run(cards, device())
+    cards.initramfs_tool("update-initramfs")
+    assert run(cards, device())["files"] == [str(cards.root / DRACUT)]
+    assert not (cards.root / DRACUT).exists() and (cards.root / OPTIONS).exists()
+
+
+def test_options_that_cannot_be_written_after_dracuts_file_are_named_and_finished_by_the_next_run(cards, monkeypatch):
+    with_generic_dracut(cards)
+    really = mlx4.disk.write_atomically
+
+    def full(path, *arguments):
+        if path.endswith(OPTIONS):
+            raise OSError(28, "No space left on device")
+        return really(path, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlx4.disk, "write_atomically", full)
+        with pytest.raises(host.Refusal, match=f"{DRACUT} is changed, but may not be on the disk yet"):
+            run_once(cards, [device()])
+    assert run(cards, device())["files"] == [str(cards.root / OPTIONS)]
     assert cards.reboot() == [] and cards.fake.numvfs(ONE) == 8
 
 

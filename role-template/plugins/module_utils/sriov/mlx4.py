@@ -14,22 +14,19 @@ from .errors import Refusal
 from .mlx4_driver import (
     DRIVER,
     NONE,
-    last_lines,
     option_sources,
     parse_vfs,
     read_cards,
     running_option,
     takes_addresses,
 )
-from .program import causes, disk, lock, programs, sysfs
+from .mlx4_initramfs import DRACUT_PATH, HEADER, command_text, initramfs_command, listing_for, needed, rebuild_initramfs
+from .program import causes, disk, lock, sysfs
 from .program.host import HOST
 
 OPTIONS_PATH = "/etc/modprobe.d/stackhpc-sriov-mlx4.conf"
 # The mark that the options have changed since the initramfs was built.
 STALE = "mlx4-initramfs-stale"
-HEADER = "# Written by Ansible (stackhpc.sriov), changes here are lost\n"
-INITRAMFS_COMMANDS = (["update-initramfs", "-u", "-k", "all"], ["dracut", "--force", "--regenerate-all"])
-INITRAMFS_SECONDS = 900
 # What the manual of MLNX_OFED allows: 128 MAC addresses, two for each VF and for the PF. The driver's own check
 # (MLX4_MAX_NUM_VF_P_PORT in include/linux/mlx4/device.h) is at 64, but with firmware that supports no more than 63
 # VFs, mlx4_check_dev_cap() then leaves the card without its interfaces. Two ports of 63 are the 126 of MLX4_MAX_NUM_VF.
@@ -40,7 +37,12 @@ NO_SECOND_PORT = 4
 
 def traces() -> list[str]:
     """The paths of what this concern has left on the host and may have to remove."""
-    paths = (HOST.real(OPTIONS_PATH), os.path.join(HOST.state, STALE), pending.path_of(HOST, "mlx4"))
+    paths = (
+        HOST.real(OPTIONS_PATH),
+        HOST.real(DRACUT_PATH),
+        os.path.join(HOST.state, STALE),
+        pending.path_of(HOST, "mlx4"),
+    )
     return [path for path in paths if os.path.exists(path)]
 
 
@@ -224,66 +226,29 @@ def judge_card(card, num_vfs, probe_vf):
     return result, {"key": key, "text": message} if message else None
 
 
-def initramfs_command():
-    """The command that rebuilds every initramfs of this host. Raises Refusal if the host has none."""
-    for command in INITRAMFS_COMMANDS:
-        program = programs.find_program(command[0])
-        if program:
-            return [program] + command[1:]
-    raise Refusal(
-        f"neither update-initramfs nor dracut is on this host, and the initramfs must contain the options of {DRIVER}: "
-        "install the one that this distribution uses"
-    )
-
-
-def command_text(command):
-    """A command as an operator types it."""
-    return " ".join([os.path.basename(command[0])] + command[1:])
-
-
-def rebuild_initramfs(command, run, path):
-    """Rebuild every initramfs, and sync it to the disk. Raises Refusal if that fails or takes too long. path: the
-    options file.
-    """
-    code, output, errors = run(["timeout", "--kill-after=10", str(INITRAMFS_SECONDS)] + command)
-    if code:
-        # 124 and 137 come from timeout(1): the command was ended, or killed, because the time was up.
-        how = f"did not finish in {INITRAMFS_SECONDS} s" if code in (124, 137) else f"ended with {code}"
-        what = (
-            "may lack the options in %s"
-            if os.path.exists(path)
-            else "may still have the options of %s, which is removed"
-        )
-        raise Refusal(
-            f"the initramfs could not be rebuilt, and {what % path}: {command_text(command)} {how} "
-            f"({last_lines(errors) or last_lines(output) or 'no output'}): correct that, then run the role again"
-        )
-    # The initramfs may be on any file system, such as /boot or an EFI system partition, and neither tool syncs it in
-    # every release.
-    os.sync()
-
-
-def write_options(path, before, text, stale):
-    """Write the options file, after the mark that the initramfs has the old options.
+def write_options(files, stale):
+    """Write the options file and dracut's, after the mark that the initramfs has the old options.
 
     Not through Changes, which puts files back: an initramfs that a rebuild has half replaced cannot be put back. So
     this concern never steps back. The mark stays until an initramfs with the options is on the disk.
 
-    before, text: the old and the new text, None for no file. stale: the path of the mark. Raises OSError with both
-    files as they were, or Refusal.
+    files: {path: (old text, new text)}, None for no file. stale: the path of the mark. Raises OSError with all files as
+    they were, or Refusal.
     """
     marked = os.path.exists(stale)
     try:
         # First: if the run is interrupted, the next one knows from it that the initramfs has the old options.
         disk.write_atomically(stale, "")
-        if text is None:
-            disk.remove_file(path)
-        else:
-            disk.write_atomically(path, text, 0o644)
+        for path, (before, text) in files.items():
+            if text is not None:
+                disk.write_atomically(path, text, 0o644)
+            elif before is not None:
+                disk.remove_file(path)
     except OSError as error:
-        if sysfs.read_file(path) != before:
+        changed = [path for path, (before, _text) in files.items() if sysfs.read_file(path) != before]
+        if changed:
             raise Refusal(
-                f"{path} is changed, but may not be on the disk yet ({error}), and the initramfs is not rebuilt: "
+                f"{changed[0]} is changed, but may not be on the disk yet ({error}), and the initramfs is not rebuilt: "
                 "correct that, then run the role again"
             ) from error
         if not marked:
@@ -318,6 +283,23 @@ def plan(cards, entries, run, path, is_ours):
     return wishes, options
 
 
+def refuse_other_file(path, before):
+    """Raise Refusal if the options file cannot be the role's. before: its text, or None."""
+    if before is not None and not before.startswith(HEADER):
+        raise Refusal(f"{path} is not a file that this role wrote: move it away, or choose another options_path")
+    if not path.endswith(".conf"):
+        raise Refusal(f"options_path is {path}, and modprobe reads only files that end in .conf: correct it")
+
+
+def entries_of(devices):
+    """The devices whose VFs this driver's options make, as {address: [device]}: ports of one card have one address."""
+    entries = {}
+    for device in devices:
+        if device.get("driver") == DRIVER and device["boot"] == "module":
+            entries.setdefault(device["address"], []).append(device)
+    return entries
+
+
 def ensure(parameters, check_mode, run):
     """The module's work, under the lock. Returns its result; raises Refusal if something cannot be done.
 
@@ -327,23 +309,18 @@ def ensure(parameters, check_mode, run):
     given.refuse_wrong(parameters["devices"], ("address", "numvfs", "selector", "boot"))
     if not os.path.isabs(path) or "\0" in path:
         raise Refusal(f"options_path is {path!r}, and must be an absolute path: correct it")
-    clean = pending.nothing_left(HOST, "mlx4", [os.path.dirname(path)])
+    dracut = HOST.real(DRACUT_PATH)
+    folders = [os.path.dirname(path), os.path.dirname(dracut)]
+    clean = pending.nothing_left(HOST, "mlx4", folders)
     if not check_mode:
-        disk.sweep((os.path.dirname(path), HOST.state))
+        disk.sweep((*folders, HOST.state))
     stale = os.path.join(HOST.state, STALE)
-    before = sysfs.read_file(path)
+    before, listed = sysfs.read_file(path), sysfs.read_file(dracut)
     reported = sysfs.read_text(pending.path_of(HOST, "mlx4"), "")
-    entries = {}
-    for device in parameters["devices"]:
-        if device.get("driver") == DRIVER and device["boot"] == "module":
-            entries.setdefault(device["address"], []).append(device)
-    if not (entries or before is not None or reported or os.path.exists(stale)):
+    entries = entries_of(parameters["devices"])
+    if not (entries or before is not None or listed is not None or reported or os.path.exists(stale)):
         return {"changed": False, "diff": [], "files": [], "pfs": [], "reboot": [], "stuck": [], "settled": clean}
-    if before is not None and not before.startswith(HEADER):
-        raise Refusal(f"{path} is not a file that this role wrote: move it away, or choose another options_path")
-    if not path.endswith(".conf"):
-        raise Refusal(f"options_path is {path}, and modprobe reads only files that end in .conf: correct it")
-
+    refuse_other_file(path, before)
     cards = read_cards()
     wishes, options = plan(
         cards,
@@ -363,12 +340,16 @@ def ensure(parameters, check_mode, run):
         if options
         else None
     )
-    differs = before != after or after is not None and os.stat(path).st_mode & 0o7777 != 0o644
-    rebuild = differs or os.path.exists(stale)
-    command = initramfs_command() if rebuild else []
-    diff = diff_of(path, before, after, differs, command)
-    if differs and not check_mode:
-        write_options(path, before, after, stale)
+    command = initramfs_command()
+    listing = listing_for(command, path) if after is not None else None
+    files = {dracut: (listed, listing)} if listed != listing else {}
+    if before != after or after is not None and os.stat(path).st_mode & 0o7777 != 0o644:
+        files[path] = (before, after)
+    rebuild = bool(files) or os.path.exists(stale)
+    command = needed(command) if rebuild else []
+    diff = diff_of(files, command)
+    if files and not check_mode:
+        write_options(files, stale)
     if rebuild and not check_mode:
         rebuild_initramfs(command, run, path)
 
@@ -379,7 +360,7 @@ def ensure(parameters, check_mode, run):
         "settled": clean and not (rebuild or due or stuck),
         "changed": rebuild,
         "diff": diff,
-        "files": [path] if differs else [],
+        "files": list(files),
         "pfs": [result for result, _reason in judged],
         "reboot": due,
         "stuck": [{"key": reason["key"], "text": advice(reason["text"], path, bool(options))} for reason in stuck],
@@ -410,13 +391,15 @@ def remember(reasons, rebuild, check_mode, path, stale):
     return due, stuck
 
 
-def diff_of(path, before, after, differs, command):
-    """The diff, as modules return it. before, after: the text of the file; command: the one that rebuilds the
-    initramfs, empty for none.
+def diff_of(files, command):
+    """The diff, as modules return it.
+
+    files: as for write_options(); command: the one that rebuilds the initramfs, empty for none.
     """
-    diff = []
-    if differs:
-        diff.append({"before_header": path, "after_header": path, "before": before or "", "after": after or ""})
+    diff = [
+        {"before_header": path, "after_header": path, "before": before or "", "after": after or ""}
+        for path, (before, after) in files.items()
+    ]
     if command:
         diff.append(
             {

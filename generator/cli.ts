@@ -220,7 +220,8 @@ function ofTests({ cli, root, on, inClone }: Declaring): void {
         "--changed [commit]",
         "run only what the changes since a commit can touch (default: where this branch left origin/main), and the scenario intel",
       )
-      .option("--timings", "show where the time of each scenario goes"),
+      .option("--timings", "show where the time of each scenario goes")
+      .option("--record", "with MOLECULE_IMAGE and named scenarios: write the results into docs/your-images.md"),
     { example: "npm run verify -- live", good: "every scenario passed", failed: "a scenario failed, or could not run" },
     inClone(
       async (names: readonly string[], options: VerifyOptions) => await (await workshop()).verify(root, names, options),

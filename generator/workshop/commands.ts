@@ -1,14 +1,16 @@
 import { join } from "node:path";
 import { isStale } from "../artefacts/commands.js";
 import { readSources } from "../artefacts/sources.js";
-import { writeJson } from "../system/disk.js";
+import { readText, writeJson, writeTree } from "../system/disk.js";
 import { run } from "../system/process.js";
 import { exit, print } from "../system/terminal.js";
 import { lintArtefacts, lintOwnCode } from "./lint.js";
 import { howToInstall, missingPackages } from "./hostPackages.js";
 import { fixers } from "./ownCode.js";
+import { guestOf, recordRow, withRows } from "./record.js";
 import { unusedDays } from "./pythonEnvironments.js";
 import { scenarioReport, scenarios, verify as verifyAll } from "./scenarios.js";
+import type { ScenarioResult } from "./scenarios.js";
 import {
   ansibleCores,
   missingImporter,
@@ -74,30 +76,36 @@ export interface VerifyOptions {
   /** Another ansible-core, as 2.20. */
   readonly ansible?: string;
   readonly timings?: boolean;
+  /** Write what ran on the image of MOLECULE_IMAGE into docs/your-images.md. */
+  readonly record?: boolean;
   /** A commit; true for where this branch left the main one. */
   readonly changed?: string | true;
   /** A file for the results, for `npm test`. */
   readonly results?: string;
 }
 
+/** What is wrong with names and options of `verify`. */
+function misuse(known: readonly string[], names: readonly string[], options: VerifyOptions): string | undefined {
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) return `No such scenario: ${unknown.join(", ")}. There are: ${known.join(", ")}`;
+  if (options.ansible !== undefined && !ansibleCores.includes(options.ansible))
+    return `--ansible ${options.ansible}: there are ${ansibleCores.join(", ")}`;
+  if (options.changed !== undefined && names.length > 0) return namedAndChanged;
+  if (options.record === true && (names.length === 0 || !process.env["MOLECULE_IMAGE"]))
+    return "--record is for named scenarios on an image of yours: set MOLECULE_IMAGE, and name the scenarios.";
+  return undefined;
+}
+
 /** Molecule's scenarios on VMs. Returns an exit code. */
 export async function verify(root: string, names: readonly string[], options: VerifyOptions): Promise<number> {
   const known = scenarios(root);
-  const unknown = names.filter((name) => !known.includes(name));
-  if (unknown.length > 0) {
-    console.error(`No such scenario: ${unknown.join(", ")}. There are: ${known.join(", ")}`);
-    return exit.wrongUse;
-  }
-  if (options.ansible !== undefined && !ansibleCores.includes(options.ansible)) {
-    console.error(`--ansible ${options.ansible}: there are ${ansibleCores.join(", ")}`);
+  const why = misuse(known, names, options);
+  if (why !== undefined) {
+    console.error(why);
     return exit.wrongUse;
   }
   let chosen = names.length > 0 ? [...new Set(names)] : known;
   if (options.changed !== undefined) {
-    if (names.length > 0) {
-      console.error(namedAndChanged);
-      return exit.wrongUse;
-    }
     const choice = await choose(options.changed);
     if (!choice.ok) {
       console.error(choice.why);
@@ -119,6 +127,7 @@ export async function verify(root: string, names: readonly string[], options: Ve
   const programs = {
     ...(await programFolders(root, { machines: true, series: [] })),
     ...(options.ansible === undefined ? {} : { SRIOV_ROLE_ANSIBLE: options.ansible }),
+    ...(options.record === true ? { SRIOV_ROLE_RECORD: "1" } : {}),
   };
   const results = await verifyAll({
     root,
@@ -131,7 +140,18 @@ export async function verify(root: string, names: readonly string[], options: Ve
   print(scenarioReport(results));
   const counted: ScenarioResults = results.map(({ scenario, outcome }) => ({ scenario, outcome }));
   if (options.results !== undefined) writeJson(options.results, counted);
+  if (options.record === true) recordRuns(root, results);
   return results.length > 0 && results.every(({ outcome }) => outcome === "passed") ? exit.good : exit.failed;
+}
+
+/** Add a row for each scenario that was not stopped to the page of runs by users. */
+function recordRuns(root: string, results: readonly ScenarioResult[]): void {
+  const path = "docs/your-images.md";
+  const rows = results
+    .filter(({ outcome }) => outcome !== "stopped")
+    .map((result) => recordRow(result, guestOf(readText(result.log).split("\n")), new Date()));
+  writeTree(root, [{ path, text: withRows(readText(join(root, path)), rows) }]);
+  print(`${path}: ${rows.length} added; send it as a pull request.`);
 }
 
 /** Report what this machine lacks for each command. Returns an exit code. */

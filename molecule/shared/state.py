@@ -31,10 +31,6 @@ def lines(*command):
     return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
 
 
-def failed_units():
-    return [line.split()[0] for line in lines("systemctl", "--failed", "--plain", "--no-legend")]
-
-
 def fingerprint():
     """Changes with any file that could be configuration, and with the number of VFs of any PF.
 
@@ -58,6 +54,7 @@ def fingerprint():
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
 
+failed = [line.split()[0] for line in lines("systemctl", "--failed", "--plain", "--no-legend")]
 print(
     json.dumps(
         {
@@ -69,11 +66,11 @@ print(
                 for path in sorted(glob.glob("/sys/bus/pci/devices/*/sriov_numvfs"))
             },
             "groups": sorted({read(path) for path in glob.glob("/sys/kernel/iommu_groups/*/type")}),
-            "failed": failed_units(),
+            "failed": failed,
             # For whoever reads why a step failed.
             "why_failed": [
                 line
-                for unit in failed_units()
+                for unit in failed
                 for line in lines(
                     "journalctl", "-b", "-q", "--no-pager", "-n", "20", "-o", "short-monotonic", "-u", unit
                 )

@@ -248,6 +248,13 @@ def keys(reasons):
     return [reason["key"] for reason in reasons]
 
 
+def assert_refused(machine, case, as_found):
+    with pytest.raises(Refusal, match=case["fails"]) as error:
+        machine.ensure()
+    assert_one_sentence(error)
+    assert machine.tree() == as_found
+
+
 def assert_one_sentence(error):
     text = str(error.value)
     assert "\n" not in text and len(text) < 500, text
@@ -280,10 +287,7 @@ def test_grub_settings_from_the_field(case, vendor, tmp_path):
     machine = Machine(tmp_path, vendor).with_grub(case["files"])
     as_found = machine.tree()
     if "fails" in case:
-        with pytest.raises(Refusal, match=case["fails"]) as error:
-            machine.ensure()
-        assert_one_sentence(error)
-        assert machine.tree() == as_found
+        assert_refused(machine, case, as_found)
         assert machine.tool_calls() == []
         return
 

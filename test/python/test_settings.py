@@ -204,9 +204,8 @@ def test_a_pf_in_userspace_is_skipped_with_its_settings(fake, pf):
     assert fake.sent() == []
 
 
-@pytest.mark.parametrize(
-    "reason", ['Cannot find device "eth0"', 'Device "eth0" does not exist.', "No such device"]
-)  # iproute2 6.15, while another program renamed the interface again and again.
+# Of iproute2 6.15, while another program renamed the interface again and again.
+@pytest.mark.parametrize("reason", ['Cannot find device "eth0"', 'Device "eth0" does not exist.', "No such device"])
 def test_an_interface_that_is_renamed_meanwhile_is_looked_up_again(fake, pf, monkeypatch, reason):
     really, names = fake.run_ip, iter(["eth0", "ens1"] * 20)
     monkeypatch.setattr(host, "netdevs_of", lambda _address: [next(names)])

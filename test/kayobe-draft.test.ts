@@ -5,7 +5,7 @@ import { editYaml, editable } from "../generator/kayobe/edits.js";
 import { environmentsOf, layersOf } from "../generator/kayobe/environments.js";
 import { concerns } from "../generator/kayobe/layers.js";
 import type { ConfigFile } from "../generator/kayobe/layers.js";
-import { config } from "./configuration.js";
+import { artefact, config } from "./configuration.js";
 import { draftOf, has } from "./drafts.js";
 
 // What the rules of the merge stand on: a draft, layers, and edits.
@@ -160,5 +160,7 @@ describe(concerns.name, () => {
   const read = ["kolla.yml", "kolla/config/nova/hv1/nova.conf", "environments/e", "environments/e/inventory/hosts"];
   const left = ["kolla/config/cinder.conf", "ansible/files/image.qcow2", "environments/e/ansible/x", "hooks/x"];
   for (const path of read) it(path, () => strictEqual(concerns(path), true));
+  // What is not read would be replaced, also where it is another author's.
+  for (const { path } of artefact) it(`${path}, which the artefact has`, () => strictEqual(concerns(path), true));
   for (const path of left) it(`not ${path}`, () => strictEqual(concerns(path), false));
 });

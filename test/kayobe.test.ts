@@ -789,14 +789,14 @@ describe("an environment", () => {
   const base = Object.fromEntries(
     fixture("environments").flatMap(({ path, text }) => (text === undefined ? [] : [[path, text]])),
   );
-  it("gets everything but the playbook and the requirements", () => {
+  it("gets everything but the playbooks and the requirements", () => {
     const { write } = merge(artefact, config(base), { ...none, environment: "test" });
     deepStrictEqual(
       write
         .map(({ path }) => path)
         .filter((path) => !path.startsWith("environments/test/"))
         .sort(),
-      ["ansible/requirements.yml", "ansible/sriov.yml"],
+      ["ansible/requirements.yml", "ansible/sriov-discover.yml", "ansible/sriov-report.yml", "ansible/sriov.yml"],
     );
   });
   it("gets nothing that its base has", () => {

@@ -76,6 +76,7 @@ describe("in the standalone role", () => {
     ["changelogs/changelog.yaml", []],
     ["plugins/filter/openstack.py", []],
     ["plugins/module_utils/sriov/openstack/nova.py", ["module_utils/sriov/openstack/nova.py"]],
+    ["playbooks/discover.yml", []],
     ["kayobe/kolla.yml", []],
   ];
   for (const [path, want] of paths)
@@ -114,6 +115,7 @@ describe("in the collection", () => {
     ["LICENSES/MIT.txt", ["LICENSES/MIT.txt"]],
     ["examples/minimal.yml", ["examples/minimal.yml"]],
     ["plugins/filter/openstack.py", ["plugins/filter/openstack.py"]],
+    ["playbooks/discover.yml", ["playbooks/discover.yml"]],
     ["kayobe/kolla.yml", []],
   ];
   for (const [path, want] of paths)
@@ -137,6 +139,7 @@ describe("in the Kayobe configuration", () => {
     ["README.md", []],
     ["LICENSE", []],
     ["galaxy.yml", []],
+    ["playbooks/discover.yml", []],
     ["plugins/filter/openstack.py", []],
   ];
   for (const [path, want] of paths)

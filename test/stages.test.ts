@@ -67,6 +67,7 @@ describe("long tests", () => {
         "test/fork.test.ts",
         "test/python/test_cards_real.py",
         "test/python/test_mstconfig_real.py",
+        "test/python/test_page_browser.py",
         "test/python/test_variables.py",
       ],
     );

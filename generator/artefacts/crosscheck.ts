@@ -11,8 +11,8 @@ const bareExpressions = ["when", "that", "until", "changed_when", "failed_when",
 
 /** Variables of the role that a Kayobe configuration sets. Its other files are not read by the role. */
 const kayobeSettings = /^kayobe\/inventory\/(group|host)_vars\//;
-/** YAML of a Kayobe configuration: variables in the inventory have no extension. */
-const kayobeYaml = /^kayobe\/(inventory\/(group|host)_vars\/.*|.*\.ya?ml)$/;
+/** YAML of a Kayobe configuration, whose variables in the inventory have no extension, and of the collection's playbooks. */
+const kayobeYaml = /^(kayobe\/(inventory\/(group|host)_vars\/.*|.*\.ya?ml)|playbooks\/.*\.ya?ml)$/;
 
 /** Where variables are used. What is in meta/ is about them, and plugins/ never see them by name. */
 const usingFolders = /^(tasks|handlers|templates|vars|examples)\//;
@@ -137,8 +137,8 @@ function kayobe(known: ReadonlySet<string>, files: readonly OutFile[]): Problem[
 }
 
 /**
- * The variables that a Kayobe configuration has for itself, next to the role's: its files set them, or its playbooks
- * read them.
+ * The variables that a Kayobe configuration and the collection's playbooks have for themselves, next to the role's: their
+ * files set them, or read them.
  */
 export function kayobeVariables(role: Role, files: readonly OutFile[]): string[] {
   const facts = files.filter(({ path }) => usingFolders.test(path)).flatMap((file) => mentions(file).facts);

@@ -50,6 +50,8 @@ export function authorOfPlugin(author: string, { repository }: Identity): string
 
 const collectionOnly = /^(galaxy\.yml|CHANGELOG\.md|changelogs\/.*|meta\/runtime\.yml)$/;
 const collectionRoot = /^((plugins|examples|LICENSES)\/|LICENSE$)/;
+/** Ansible finds a playbook by the collection's name. */
+const playbooks = /^playbooks\//;
 const kayobeOnly = /^kayobe\//;
 /** Ansible finds a role's filters by no name, and these import a helper by the collection's. */
 const filters = /^plugins\/filter\//;
@@ -60,10 +62,10 @@ function paths(path: string, layout: Layout): string[] {
   if (kayobeOnly.test(path)) return [];
   switch (layout) {
     case "role":
-      if (collectionOnly.test(path) || filters.test(path)) return [];
+      if (collectionOnly.test(path) || filters.test(path) || playbooks.test(path)) return [];
       return [path.replace(/^plugins\/modules\//, "library/").replace(/^plugins\//, "")];
     case "collection":
-      if (collectionOnly.test(path) || collectionRoot.test(path)) return [path];
+      if (collectionOnly.test(path) || collectionRoot.test(path) || playbooks.test(path)) return [path];
       if (path === "README.md" || path === "schema.json") return [path, `roles/${roleName}/${path}`];
       return [`roles/${roleName}/${path}`];
   }

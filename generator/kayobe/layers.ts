@@ -70,7 +70,7 @@ const relevant = [
   "inventory/.*",
   `kolla/(${kollaFiles.join("|")})`,
   "hooks/overcloud-host-configure(/post\\.d(/[^/]+)?)?",
-  "ansible/((requirements|sriov)\\.yml|(group|host)_vars(/.*)?)",
+  "ansible/((requirements|sriov(-discover|-report)?)\\.yml|(group|host)_vars(/.*)?)",
 ];
 const isRelevant = new RegExp(`^(${relevant.join("|")})$`);
 

@@ -42,6 +42,8 @@ const needs: readonly Need[] = [
   // For the library between a real mstconfig and the emulated card, in tests without a machine.
   { package: "gcc", program: "gcc" },
   { package: "libc6-dev", files: ["/usr/include/dlfcn.h"] },
+  // Opens the page of the report, in a test.
+  { package: "chromium", program: "chromium" },
 ];
 
 /** Is the program on the PATH, or where only root looks? */

@@ -54,9 +54,14 @@ def runs():
         (path.name, task)
         for path in sorted((ROLE / "tasks").glob("*.yml"))
         for task in yaml.safe_load(path.read_text())
+    ] + [
+        (path.name, task)
+        for path in sorted((ROLE / "playbooks").glob("*.yml"))
+        for play in yaml.safe_load(path.read_text())
+        for task in play["tasks"]
     ]
     return [
-        (path, key[len(PREFIX) :], arguments)
+        (path, key[len(PREFIX) :], arguments or {})
         for path, task in tasks
         for key, arguments in task.items()
         if key.startswith(PREFIX)

@@ -34,7 +34,7 @@ WITH_DEFAULT = ${JSON.stringify(
     4,
   )}
 
-# Facts of the role, and what its Kayobe configuration sets and reads.
+# Facts of the role, and what its Kayobe configuration and the playbooks of the collection set and read.
 OTHERS = ${JSON.stringify(others, null, 4)}
 `;
   return { path: checksPath, text };
@@ -61,7 +61,7 @@ export function names(role: Role): OutFile {
 }
 
 function otherNames({ path, text }: OutFile): string[] {
-  if (path.startsWith("kayobe/")) return text.match(/\bsriov_\w*[a-z0-9]\b/g) ?? [];
+  if (/^(kayobe|playbooks)\//.test(path)) return text.match(/(?<![.\w])sriov_\w*[a-z0-9]\b/g) ?? [];
   if (!path.startsWith("tasks/")) return [];
   // A fact has its own indentation below set_fact.
   return [...text.matchAll(/^ +ansible\.builtin\.set_fact:\n((?: {4,}.*\n)+)/gm)].flatMap(([, facts]) =>

@@ -218,7 +218,7 @@ from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.bios import n
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.errors import Refusal
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.mellanox.tool import TOOLS
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.program import programs, sysfs
-from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection.choice import check_form, select
+from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection.choice import ARGUMENTS, check_form, select
 from ansible_collections.stackhpc.sriov.plugins.module_utils.sriov.selection.network_manager import (
     warnings_about_network_manager,
 )
@@ -295,20 +295,7 @@ def chosen(parameters, is_set):
 
 def main():
     module = AnsibleModule(
-        argument_spec={
-            "devices": {"type": "raw"},
-            "numvfs": {"type": "raw", "default": 8},
-            "numvfs_driver": {"type": "raw", "default": "systemd"},
-            "numvfs_required_by": {"type": "raw", "default": []},
-            "firmware": {"type": "bool", "default": False},
-            "mellanox_vendor_ids": {"type": "raw", "default": ["0x15b3"]},
-            "physnet_mappings": {"type": "raw", "default": {}},
-            "openstack_release": {"type": "raw"},
-            "variables": {"type": "raw", "default": {}},
-            "names": {"type": "list", "elements": "str", "default": []},
-            "bmc": {"type": "bool", "default": False},
-            "concerns": {"type": "raw", "default": {}},
-        },
+        argument_spec=dict(ARGUMENTS, concerns={"type": "raw", "default": {}}),
         supports_check_mode=True,
     )
     is_set = not check.is_unset(module.params["devices"])

@@ -102,27 +102,17 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted, devices, found, faults = module.params["concerns"], after_bios(module.params["devices"]), {}, []
-    for name in wanted:
-        if name not in concerns.CONCERNS:
-            module.fail_json(
-                msg=f"concerns contains {name!r:.80}, and the known ones are {', '.join(concerns.CONCERNS)}: correct it"
-            )
+    wanted, devices = module.params["concerns"], after_bios(module.params["devices"])
+    try:
+        concerns.refuse_unknown(wanted)
+    except Refusal as refusal:
+        module.fail_json(msg=str(refusal))
     concerns.wait_for_units(module.params["settle"], module.run_command)
-    for name in [name for name in concerns.CONCERNS if name in wanted]:
-        try:
-            found[name], warnings = concerns.look(name, wanted[name], devices, module.run_command)
-        except Refusal as refusal:
-            faults.append(str(refusal))
-            continue
-        # The firmware concern reports which PFs get their VFs only when their card runs with its new settings.
-        devices = found[name].get("devices", devices)
-        for sentence in warnings:
-            module.warn(sentence)
-    errors, warnings = concerns.shortcomings(wanted, devices)
-    faults += [one["text"] for one in errors]
-    for sentence in warnings:
+    found, warnings, refused = concerns.look_at_all(wanted, devices, module.run_command)
+    errors, sentences = concerns.shortcomings(wanted, found.get("firmware", {}).get("devices", devices))
+    for sentence in warnings + sentences:
         module.warn(sentence)
+    faults = [str(refusal) for refusal in refused.values()] + [one["text"] for one in errors]
     if faults:
         reasons = [reason["text"] for result in found.values() for reason in result["reboot"] + result["stuck"]]
         module.fail_json(msg="; ".join(reasons + faults))

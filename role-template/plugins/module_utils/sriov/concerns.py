@@ -77,6 +77,32 @@ def shortcomings(wanted: dict[str, dict], devices: list[dict]) -> tuple[list[dic
     return [one for one in found if one["error"]], [one["text"] for one in found if not one["error"]]
 
 
+def refuse_unknown(wanted: dict) -> None:
+    """Raise Refusal for a name that is not one of CONCERNS."""
+    for name in wanted:
+        if name not in CONCERNS:
+            raise Refusal(f"concerns contains {name!r:.80}, and the known ones are {', '.join(CONCERNS)}: correct it")
+
+
+def look_at_all(
+    wanted: dict[str, dict], devices: list[dict], run_command: Callable
+) -> tuple[dict[str, dict], list[str], dict[str, Refusal]]:
+    """The results of several concerns, by name, their warnings, and the Refusal of each that refuses. Arguments: see
+    settled().
+    """
+    found, warnings, refused = {}, [], {}
+    for name in [name for name in CONCERNS if name in wanted]:
+        try:
+            found[name], sentences = look(name, wanted[name], devices, run_command)
+        except Refusal as refusal:
+            refused[name] = refusal
+            continue
+        warnings += sentences
+        # The firmware concern reports which PFs get their VFs only when their card runs with its new settings.
+        devices = found[name].get("devices", devices)
+    return found, warnings, refused
+
+
 def settled(wanted: dict[str, dict], devices: list[dict], run_command: Callable) -> dict[str, tuple[dict, list[str]]]:
     """The concerns with nothing to do and nothing that waits: {name: (result, warnings)}.
 

@@ -396,8 +396,10 @@ WITH_DEFAULT = [
     "sriov_reboot_timeout"
 ]
 
-# Facts of the role, and what its Kayobe configuration sets and reads.
+# Facts of the role, and what its Kayobe configuration and the playbooks of the collection set and read.
 OTHERS = [
+    "sriov_discover_hosts",
+    "sriov_discover_path",
     "sriov_max_fail_percentage",
     "sriov_nic",
     "sriov_openstack",
@@ -409,5 +411,7 @@ OTHERS = [
     "sriov_reboot_reasons",
     "sriov_reboot_required",
     "sriov_reboot_serial",
+    "sriov_report_hosts",
+    "sriov_report_path",
     "sriov_vfs_changed"
 ]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 from .. import check, selector
@@ -16,7 +15,7 @@ from ..program.host import HOST
 from ..vf_settings import checked_settings
 from . import settings as of_settings
 from .openstack import check_openstack
-from .seen import interface_details, known_pfs
+from .seen import interface_details, known_pfs, other_nics
 
 UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.@\\-]+\.(service|target|socket|path|timer|mount)$")
 
@@ -101,20 +100,6 @@ def candidates(cards):
         pfs + [function for function in other_nics(pfs) if cards.may_have_vfs_later(function)],
         key=lambda function: function["address"],
     )
-
-
-def other_nics(known):
-    """The NICs of the host that are neither VFs nor among the known functions."""
-    addresses = {function["address"] for function in known}
-    others = [
-        sysfs.read_function(address)
-        for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
-        # Without VFs: there may be a thousand of them.
-        if address not in addresses
-        and not os.path.lexists(sysfs.device_path(address, "physfn"))
-        and (sysfs.read_int(sysfs.device_path(address, "class")) or 0) >> 16 == sysfs.NETWORK_CLASS
-    ]
-    return [function for function in others if function and not function["physfn"]]
 
 
 def hidden_by_bios(known):
@@ -304,3 +289,19 @@ def device_of(pf, common, firmware, cards, port):
         trigger="net" if pf["netdevs"] else "pci",
         **{"waits": decision.WAITS_FOR_FIRMWARE} if cards.waits(pf, count) else {},
     )
+
+
+# The options of sriov_devices that are about the choice, in the form for AnsibleModule.
+ARGUMENTS = {
+    "devices": {"type": "raw"},
+    "numvfs": {"type": "raw", "default": 8},
+    "numvfs_driver": {"type": "raw", "default": "systemd"},
+    "numvfs_required_by": {"type": "raw", "default": []},
+    "firmware": {"type": "bool", "default": False},
+    "mellanox_vendor_ids": {"type": "raw", "default": ["0x15b3"]},
+    "physnet_mappings": {"type": "raw", "default": {}},
+    "openstack_release": {"type": "raw"},
+    "variables": {"type": "raw", "default": {}},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "bmc": {"type": "bool", "default": False},
+}

@@ -28,6 +28,26 @@ def interface_details() -> dict | None:
     return details
 
 
+def other_nics(known: list[dict]) -> list[dict]:
+    """The NICs of the host that are neither VFs nor among the known functions."""
+    addresses = {function["address"] for function in known}
+    others = [
+        sysfs.read_function(address)
+        for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))
+        # Without VFs: there may be a thousand of them.
+        if address not in addresses
+        and not os.path.lexists(sysfs.device_path(address, "physfn"))
+        and (sysfs.read_int(sysfs.device_path(address, "class")) or 0) >> 16 == sysfs.NETWORK_CLASS
+    ]
+    return [function for function in others if function and not function["physfn"]]
+
+
+def every_nic() -> list[dict]:
+    """Every PF of the host, and every NIC without SR-IOV that is not a VF, in the order of their addresses."""
+    pfs = sysfs.read_pfs()
+    return sorted(pfs + other_nics(pfs), key=lambda function: function["address"])
+
+
 def every_function() -> list[dict]:
     """Every PCI function of the host, in the form that takes() of openstack needs."""
     found = [sysfs.read_function(address) for address in sysfs.list_names(os.path.join(HOST.sys, "bus/pci/devices"))]
